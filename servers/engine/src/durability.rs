@@ -1,0 +1,222 @@
+//! Durability modes: which pragmas each one sets, and what SQLite made of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::Connection;
+
+/// What survives what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// Rollback journal, synced before and after: several syncs per transaction.
+    DeleteFull,
+    /// Write-ahead log, one sync per transaction. The default.
+    WalFull,
+    /// Write-ahead log, synced at checkpoints only: a power cut loses answered transfers.
+    WalNormal,
+    /// Journal in memory, no sync at all: a power cut may lose the whole file.
+    Memory,
+    /// Reads, answers and never writes: the defect of the benchmark behind the article,
+    /// kept so that the judge can be shown catching it. Runs with the pragmas of
+    /// [`DeleteFull`](Self::DeleteFull).
+    DiscardWrites,
+}
+
+impl Durability {
+    /// Every mode, strongest promise first.
+    pub const ALL: [Self; 5] =
+        [Self::DeleteFull, Self::WalFull, Self::WalNormal, Self::Memory, Self::DiscardWrites];
+
+    /// The name on the command line and in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeleteFull => "delete-full",
+            Self::WalFull => "wal-full",
+            Self::WalNormal => "wal-normal",
+            Self::Memory => "memory",
+            Self::DiscardWrites => "discard-writes",
+        }
+    }
+
+    /// `journal_mode` and `synchronous` (by number, as SQLite reads it back).
+    const fn settings(self) -> (&'static str, i64) {
+        match self {
+            Self::DeleteFull | Self::DiscardWrites => ("delete", 2),
+            Self::WalFull => ("wal", 2),
+            Self::WalNormal => ("wal", 1),
+            Self::Memory => ("memory", 0),
+        }
+    }
+
+    /// Whether the mode keeps a write-ahead log.
+    #[must_use]
+    pub const fn has_wal(self) -> bool {
+        matches!(self, Self::WalFull | Self::WalNormal)
+    }
+
+    /// Sets the pragmas of this mode on a connection and reads all of them back.
+    ///
+    /// `wal_autocheckpoint` is 0: the engine owns the checkpoints, because errors of an
+    /// automatic one are swallowed. On macOS plain fsync does not reach the platter, so
+    /// `fullfsync` is set; elsewhere the pragma has no effect.
+    ///
+    /// # Errors
+    /// SQLite refused a pragma, or reads back another value than was set (an unknown value
+    /// of `synchronous` silently becomes NORMAL).
+    pub fn apply(
+        self,
+        connection: &Connection,
+        cache_kib: u32,
+    ) -> Result<Pragmas, DurabilityError> {
+        let (journal_mode, synchronous) = self.settings();
+        connection.pragma_update(None, "journal_mode", journal_mode)?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "locking_mode", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        if cfg!(target_os = "macos") {
+            connection.pragma_update(None, "fullfsync", 1)?;
+            connection.pragma_update(None, "checkpoint_fullfsync", 1)?;
+        }
+        let pragmas = Pragmas::read_back(connection)?;
+        let wanted = [
+            ("journal_mode", journal_mode.to_owned()),
+            ("synchronous", synchronous.to_string()),
+            ("locking_mode", "normal".to_owned()),
+            ("wal_autocheckpoint", "0".to_owned()),
+            ("cache_size", (-i64::from(cache_kib)).to_string()),
+        ];
+        for (name, wanted) in wanted {
+            let found = pragmas.0.get(name).cloned().unwrap_or_default();
+            if found != wanted {
+                return Err(DurabilityError::NotTaken { name, wanted, found });
+            }
+        }
+        Ok(pragmas)
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Durability {
+    type Err = UnknownDurability;
+    fn from_str(text: &str) -> Result<Self, UnknownDurability> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| UnknownDurability(text.to_owned()))
+    }
+}
+
+/// The text names no durability mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no durability mode '{0}': use delete-full, wal-full, wal-normal, memory or discard-writes"
+)]
+pub struct UnknownDurability(String);
+
+/// The pragmas of a connection, as read back from SQLite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pragmas(pub BTreeMap<&'static str, String>);
+
+impl Pragmas {
+    const NAMES: [&'static str; 10] = [
+        "journal_mode",
+        "synchronous",
+        "locking_mode",
+        "wal_autocheckpoint",
+        "cache_size",
+        "page_size",
+        "mmap_size",
+        "temp_store",
+        "fullfsync",
+        "checkpoint_fullfsync",
+    ];
+
+    fn read_back(connection: &Connection) -> Result<Self, rusqlite::Error> {
+        let mut values = BTreeMap::new();
+        for name in Self::NAMES {
+            let value = connection.pragma_query_value(None, name, |row| {
+                Ok(match row.get_ref(0)? {
+                    rusqlite::types::ValueRef::Integer(n) => n.to_string(),
+                    other => other.as_str().unwrap_or_default().to_owned(),
+                })
+            });
+            match value {
+                Ok(value) => values.insert(name, value),
+                // Some pragmas answer no row in some states (mmap_size before first use).
+                Err(rusqlite::Error::QueryReturnedNoRows) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(Self(values))
+    }
+
+    /// The value of one pragma.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The mode whose settings these are, judged by the values alone.
+    #[must_use]
+    pub fn durability(&self) -> Option<Durability> {
+        [Durability::DeleteFull, Durability::WalFull, Durability::WalNormal, Durability::Memory]
+            .into_iter()
+            .find(|mode| {
+                let (journal_mode, synchronous) = mode.settings();
+                self.get("journal_mode") == Some(journal_mode)
+                    && self.get("synchronous") == Some(synchronous.to_string().as_str())
+            })
+    }
+}
+
+/// The pragmas of a mode could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum DurabilityError {
+    /// SQLite refused.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// SQLite took something else.
+    #[error("sqlite reads back {name} = {found} after it was set to {wanted}")]
+    NotTaken {
+        /// The pragma.
+        name: &'static str,
+        /// What was set.
+        wanted: String,
+        /// What is in force.
+        found: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_reads_back_as_itself() {
+        for mode in Durability::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let connection = Connection::open(dir.path().join("a.sqlite")).unwrap();
+            let pragmas = mode.apply(&connection, 1024).unwrap();
+            let shown = if mode == Durability::DiscardWrites { Durability::DeleteFull } else { mode };
+            assert_eq!(pragmas.durability(), Some(shown));
+            assert_eq!(mode.as_str().parse(), Ok(mode));
+        }
+    }
+
+    #[test]
+    fn a_pragma_that_is_not_taken_is_an_error() {
+        // A database in memory cannot have a write-ahead log.
+        let connection = Connection::open_in_memory().unwrap();
+        let error = Durability::WalFull.apply(&connection, 1024).unwrap_err();
+        assert!(matches!(error, DurabilityError::NotTaken { name: "journal_mode", .. }), "{error}");
+    }
+}

@@ -1,0 +1,257 @@
+//! The handle that front ends hold: configuration, submission, control calls, shutdown.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use busload_wire::RequestId;
+use busload_wire::control::{Account, Stats, Verification};
+
+use crate::durability::{Durability, DurabilityError, Pragmas};
+use crate::lock_file::LockError;
+use crate::queue::{Control, Queue, ReplyPort, Work};
+use crate::stats::SharedStats;
+use crate::store::Store;
+use crate::vfs::{IoMeter, VfsError};
+use crate::writer::Writer;
+
+/// Everything that the engine can be told. No `Default`: the defaults a person reads are
+/// those of the command line.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The database file. Its directory must exist.
+    pub database: PathBuf,
+    /// What survives what.
+    pub durability: Durability,
+    /// Most transfers in one transaction, at least 1.
+    pub batch_size: usize,
+    /// How long the oldest waiting transfer may wait for its batch to fill; zero commits
+    /// whatever waits the moment the writer is free.
+    pub batch_timeout: Duration,
+    /// Most transfers waiting in the queue, at least 1.
+    pub queue_transfers: usize,
+    /// Accounts to create when the file holds no ledger.
+    pub seed_accounts: i64,
+    /// Balance of each account created.
+    pub seed_balance: i64,
+    /// The initial balance of a ledger that somebody else seeded, so that it can be
+    /// verified; `None` leaves what is stored.
+    pub initial_balance: Option<i64>,
+    /// SQLite's page cache, in KiB.
+    pub cache_kib: u32,
+    /// The engine checkpoints when the write-ahead log has grown by this many pages.
+    pub checkpoint_pages: u32,
+}
+
+/// A call that is not a transfer. Answered in order with the transfers around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlCall {
+    /// Read one balance.
+    GetAccount {
+        /// The account.
+        id: i64,
+    },
+    /// Wipe and create.
+    Seed {
+        /// How many accounts.
+        accounts: i64,
+        /// The balance of each.
+        initial_balance: i64,
+    },
+    /// Compare with the seeding.
+    Verify,
+    /// Counters and timings.
+    Stats {
+        /// Also read all balances.
+        balances: bool,
+    },
+}
+
+/// The answer to a [`ControlCall`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum ControlReply {
+    /// The account, `None` when there is no such account.
+    Account(Option<Account>),
+    /// The ledger was seeded.
+    Seeded,
+    /// The ledger adds up.
+    Verified(Verification),
+    /// Counters and timings.
+    Stats(Box<Stats>),
+}
+
+/// Everything that can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Another server has the database, or the lock file cannot be created.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The counting VFS could not be installed.
+    #[error(transparent)]
+    Vfs(#[from] VfsError),
+    /// The pragmas are not what the durability mode needs.
+    #[error(transparent)]
+    Durability(#[from] DurabilityError),
+    /// The file is no ledger and was left alone.
+    #[error("cannot use {database} as a ledger: {why}; choose another file")]
+    NotALedger {
+        /// The file.
+        database: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// SQLite has the WAL-reset bug.
+    #[error("sqlite {found} has the wal-reset bug: build with the bundled sqlite")]
+    SqliteTooOld {
+        /// The version.
+        found: &'static str,
+    },
+    /// Accounts or balance of a seeding are out of range.
+    #[error(
+        "cannot seed {accounts} accounts of {initial_balance}: \
+         accounts go from 2 to 10000000, balances from 0"
+    )]
+    SeedOutOfRange {
+        /// Accounts asked for.
+        accounts: i64,
+        /// Balance asked for.
+        initial_balance: i64,
+    },
+    /// The sum of all balances is off.
+    #[error("money is not conserved: the balances sum up to {total}, not {expected}")]
+    NotConserved {
+        /// What they sum up to.
+        total: i128,
+        /// What they should.
+        expected: i128,
+    },
+    /// No balance differs from the initial balance.
+    #[error("nothing changed since the seeding")]
+    NothingChanged,
+    /// Too many control calls wait.
+    #[error("too many calls are waiting")]
+    Overloaded,
+    /// The engine takes no more.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// A COMMIT, or a statement before it, failed in a way that leaves its outcome open.
+    /// The engine has stopped.
+    #[error("the outcome of a batch is unknown, stopping: {0}")]
+    OutcomeUnknown(rusqlite::Error),
+    /// The writer thread could not be started, or panicked.
+    #[error("writer thread: {0}")]
+    Writer(String),
+    /// SQLite said no.
+    #[error("sqlite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// What the engine runs with, as read back.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The pragmas of the writing connection.
+    pub pragmas: Pragmas,
+    /// The version of the SQLite that is linked in.
+    pub sqlite_version: &'static str,
+}
+
+/// A running ledger. Dropping it without [`stop`](Self::stop) closes the queue and leaves
+/// the writer to finish by itself.
+pub struct Engine<A> {
+    queue: Arc<Queue<A>>,
+    stats: Arc<SharedStats>,
+    meter: IoMeter,
+    about: About,
+}
+
+/// The writer thread of an [`Engine`].
+#[derive(Debug)]
+pub struct WriterThread(JoinHandle<Result<(), EngineError>>);
+
+impl WriterThread {
+    /// Waits for the writer to end: after [`Engine::close`], once everything queued is
+    /// answered; or after an error that stopped it.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub fn join(self) -> Result<(), EngineError> {
+        match self.0.join() {
+            Ok(result) => result,
+            Err(panic) => {
+                let what = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+                let what = what.or_else(|| panic.downcast_ref::<String>().cloned());
+                Err(EngineError::Writer(what.unwrap_or_else(|| "panicked".to_owned())))
+            }
+        }
+    }
+}
+
+impl<A: Clone + Send + 'static> Engine<A> {
+    /// Opens the database and starts the writer thread.
+    ///
+    /// # Errors
+    /// The database cannot be opened as a ledger with this durability.
+    pub fn start<P>(config: &Config, port: P) -> Result<(Self, WriterThread), EngineError>
+    where
+        P: ReplyPort<Address = A>,
+    {
+        let store = Store::open(config)?;
+        let queue = Arc::new(Queue::new(config.queue_transfers.max(1), config.batch_size.max(1)));
+        let stats = Arc::new(SharedStats::new());
+        let meter = store.meter.clone();
+        let about =
+            About { pragmas: store.pragmas.clone(), sqlite_version: rusqlite::version() };
+        let writer = Writer::new(store, config, Arc::clone(&queue), Arc::clone(&stats), port);
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| EngineError::Writer(error.to_string()))?;
+        Ok((Self { queue, stats, meter, about }, WriterThread(thread)))
+    }
+
+    /// Queues a vector of transfers. What could not be queued comes back with its
+    /// outcome: it was not and will not be applied.
+    #[must_use = "what was refused must be answered"]
+    pub fn submit(&self, to: A, work: Vec<Work>) -> Vec<Work> {
+        self.queue.push(to, work)
+    }
+
+    /// Queues a control call behind everything submitted so far.
+    ///
+    /// # Errors
+    /// Too many calls wait, or the engine is closed.
+    pub fn control(
+        &self,
+        to: A,
+        id: Option<RequestId>,
+        call: ControlCall,
+    ) -> Result<(), EngineError> {
+        self.queue.push_control(Control { to, id, call })
+    }
+
+    /// Counters and timings, without waiting for the writer.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats.snapshot(&self.meter.counts(), self.queue.counts())
+    }
+
+    /// What the engine runs with.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+}
+
+impl<A> Engine<A> {
+    /// Takes no more work. What is queued is committed and answered.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+}
+
+impl<A> Drop for Engine<A> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,30 @@
+//! The transfer ledger: rules, SQLite, group commit, durability, stage timings.
+//!
+//! A front end submits vectors of transfers to [`Engine`]; one writer thread gathers them
+//! into batches, applies each batch in one transaction and hands the outcomes back through
+//! the front end's [`ReplyPort`] after the COMMIT has returned.
+//!
+//! **Architecture invariants**
+//! - One OS thread owns the connection that writes.
+//! - No outcome leaves before its COMMIT has returned.
+//! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
+//! - Nothing here names a transport.
+
+pub mod durability;
+mod engine;
+mod histogram;
+mod ledger;
+mod lock_file;
+pub mod probe;
+mod queue;
+mod store;
+mod stats;
+pub mod vfs;
+mod writer;
+
+pub use durability::{Durability, Pragmas};
+pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
+pub use histogram::decode as decode_histogram;
+pub use ledger::{Failure, Outcome, Rejection};
+pub use queue::{Reply, ReplyPort, Work};
+pub use store::{MAX_ACCOUNTS, MIN_ACCOUNTS};

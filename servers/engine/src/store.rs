@@ -1,0 +1,247 @@
+//! The database file: opening, seeding, reading all of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use busload_wire::control::{Balances, Verification};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+
+use crate::durability::Pragmas;
+use crate::engine::{Config, EngineError};
+use crate::lock_file::LockFile;
+use crate::vfs::IoMeter;
+
+/// Fewest accounts of a ledger: a transfer needs two.
+pub const MIN_ACCOUNTS: i64 = 2;
+/// Most accounts that a ledger can be seeded with.
+pub const MAX_ACCOUNTS: i64 = 10_000_000;
+
+/// First SQLite without the WAL-reset corruption bug (a checkpoint on one connection
+/// against a write on another).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a statement waits for a lock that a foreign connection holds, such as a
+/// person's `sqlite3` reading the file in rollback-journal mode.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An open ledger and what guards it. The order of the fields is the order of closing:
+/// the lock goes last.
+pub(crate) struct Store {
+    pub(crate) connection: Connection,
+    pub(crate) meter: IoMeter,
+    pub(crate) pragmas: Pragmas,
+    pub(crate) page_size: u64,
+    _lock: LockFile,
+}
+
+impl Store {
+    /// Opens the database, takes the lock, sets and reads back the pragmas, and seeds the
+    /// ledger if the file holds none.
+    pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(EngineError::SqliteTooOld { found: rusqlite::version() });
+        }
+        let path = &config.database;
+        if path.is_dir() {
+            return Err(EngineError::NotALedger {
+                database: path.clone(),
+                why: "it is a directory".to_owned(),
+            });
+        }
+        let lock = LockFile::take(path)?;
+        let meter = IoMeter::register()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = || -> Result<Connection, rusqlite::Error> {
+            let connection =
+                Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            // The first statement that reads the header tells what kind of file this is.
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(connection)
+        };
+        let connection = opened().map_err(|error| open_error(path, error))?;
+        check_schema(&connection, path)?;
+        let pragmas = config.durability.apply(&connection, config.cache_kib)?;
+        let page_size = pragmas.get("page_size").and_then(|n| n.parse().ok()).unwrap_or(4096);
+        let store = Self { connection, meter, pragmas, page_size, _lock: lock };
+        if !store.has_accounts()? {
+            store.seed(config.seed_accounts, config.seed_balance)?;
+        } else if let Some(balance) = config.initial_balance {
+            store.remember_initial_balance(balance)?;
+        }
+        Ok(store)
+    }
+
+    fn has_accounts(&self) -> Result<bool, rusqlite::Error> {
+        has_table(&self.connection, "accounts")
+    }
+
+    /// Wipes the ledger and creates `accounts` accounts of `initial_balance` each, in one
+    /// transaction.
+    pub(crate) fn seed(&self, accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
+        if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
+            return Err(EngineError::SeedOutOfRange { accounts, initial_balance });
+        }
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute_batch(
+            "DROP TABLE IF EXISTS accounts;
+             CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT;",
+        )?;
+        {
+            let mut insert =
+                transaction.prepare("INSERT INTO accounts(id, balance) VALUES (?1, ?2)")?;
+            for id in 0..accounts {
+                insert.raw_bind_parameter(1, id)?;
+                insert.raw_bind_parameter(2, initial_balance)?;
+                insert.raw_execute()?;
+            }
+        }
+        self.remember_initial_balance(initial_balance)?;
+        transaction.commit()?;
+        // A long log from the seeding must not be the first run's first checkpoint.
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    fn remember_initial_balance(&self, balance: i64) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS busload(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
+        )?;
+        self.connection.execute(
+            "INSERT INTO busload(key, value) VALUES ('initial_balance', ?1)
+             ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            [balance],
+        )?;
+        Ok(())
+    }
+
+    /// What `seed` stored, or what the server was told; `None` for a foreign file.
+    fn initial_balance(&self) -> Result<Option<i64>, rusqlite::Error> {
+        if !has_table(&self.connection, "busload")? {
+            return Ok(None);
+        }
+        self.connection
+            .query_row("SELECT value FROM busload WHERE key = 'initial_balance'", [], |row| {
+                row.get(0)
+            })
+            .optional()
+    }
+
+    /// Compares the ledger with its seeding.
+    pub(crate) fn verify(&self) -> Result<Verification, EngineError> {
+        let Some(initial) = self.initial_balance()? else {
+            return Ok(Verification::Skipped { skipped: true });
+        };
+        let (mut accounts, mut total, mut changed) = (0_u64, 0_i128, 0_u64);
+        self.each_balance(|_, balance| {
+            accounts += 1;
+            total += i128::from(balance);
+            changed += u64::from(balance != initial);
+        })?;
+        let expected = i128::from(initial) * i128::from(accounts);
+        if total != expected {
+            return Err(EngineError::NotConserved { total, expected });
+        }
+        if changed == 0 {
+            return Err(EngineError::NothingChanged);
+        }
+        Ok(Verification::Verified {
+            accounts: accounts.to_string(),
+            total: total.to_string(),
+            changed: changed.to_string(),
+        })
+    }
+
+    /// Reads all balances.
+    pub(crate) fn balances(&self) -> Result<Balances, EngineError> {
+        let (mut accounts, mut total, mut digest) = (0_u64, 0_i128, 0_u64);
+        let mut lowest = None;
+        self.each_balance(|id, balance| {
+            accounts += 1;
+            total += i128::from(balance);
+            digest = digest.wrapping_add(mix(id, balance));
+            lowest = Some(lowest.map_or(balance, |lowest: i64| lowest.min(balance)));
+        })?;
+        Ok(Balances {
+            accounts,
+            total: total.to_string(),
+            lowest: lowest.unwrap_or(0).to_string(),
+            digest: format!("{digest:016x}"),
+        })
+    }
+
+    /// A balance that is no integer (only a table that is not STRICT can hold one) is an
+    /// error, not a number.
+    fn each_balance(&self, mut see: impl FnMut(i64, i64)) -> Result<(), rusqlite::Error> {
+        let mut statement = self.connection.prepare("SELECT id, balance FROM accounts")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            see(row.get(0)?, row.get(1)?);
+        }
+        Ok(())
+    }
+}
+
+/// Mixes one (id, balance) so that the sum over all accounts tells ledgers apart whatever
+/// the order: the finaliser of `SplitMix64` (Steele, Lea, Flood 2014).
+fn mix(id: i64, balance: i64) -> u64 {
+    let mut z = id.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ balance.cast_unsigned();
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    connection
+        .query_row(
+            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+            params![name],
+            |_| Ok(()),
+        )
+        .optional()
+        .map(|row| row.is_some())
+}
+
+/// A file with tables of somebody else's is not touched.
+fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError> {
+    let not_a_ledger =
+        |why: &str| EngineError::NotALedger { database: path.to_owned(), why: why.to_owned() };
+    if has_table(connection, "accounts")? {
+        let columns = |name: &str| {
+            connection.query_row(
+                "SELECT count(*) FROM pragma_table_info('accounts') WHERE name = ?1",
+                [name],
+                |row| row.get::<_, i64>(0),
+            )
+        };
+        if columns("id")? != 1 || columns("balance")? != 1 {
+            return Err(not_a_ledger("its table accounts lacks the columns id and balance"));
+        }
+        return Ok(());
+    }
+    let others: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+         AND name NOT LIKE 'sqlite_%' AND name <> 'busload'",
+        [],
+        |row| row.get(0),
+    )?;
+    if others > 0 {
+        return Err(not_a_ledger("it holds tables but no table accounts"));
+    }
+    Ok(())
+}
+
+fn open_error(path: &Path, error: rusqlite::Error) -> EngineError {
+    let why = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => "it is not an sqlite database".to_owned(),
+        Some(ErrorCode::CannotOpen) => "it cannot be opened or created".to_owned(),
+        Some(ErrorCode::DatabaseCorrupt) => "it is corrupt".to_owned(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process holds it locked".to_owned()
+        }
+        _ => return EngineError::Sqlite(error),
+    };
+    EngineError::NotALedger { database: path.to_owned(), why }
+}

@@ -1,0 +1,407 @@
+//! The C side: a VFS that calls SQLite's default VFS and tells a [`Tally`] about it.
+//!
+//! The default VFS opens every file itself, in SQLite's own buffer; only then is the file's method
+//! table exchanged for a copy in which `xSync` and `xWrite` are ours. Locks, shared memory and
+//! memory maps are therefore the base's own functions on the base's own files, and connections
+//! through several meters, or through none, share a database as ever.
+//!
+//! That is sound because SQLite's core reaches a file only through its table and never asks which
+//! table it is, except to know its in-memory journals and databases, which are not ours. The unix
+//! VFS asks once: for its proxy locking on macOS, whose table replaces ours when it is switched on
+//! and is undone by calling ours again on close; in between such a file goes uncounted.
+//!
+//! The unix VFS syncs a directory inside the first `xSync` of a newly created journal or WAL, and
+//! inside `xDelete` when asked to. It opens the directory through a function that `xSetSystemCall`
+//! can replace, and syncs it straight after: our replacement notes the time, by thread, and the
+//! `xSync` or `xDelete` around it counts the sync.
+
+#![allow(
+    unsafe_code,
+    reason = "a SQLite VFS is an interface of C functions and pointers"
+)]
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use libsqlite3_sys as ffi;
+
+use super::{SyncKind, Tally, VfsError};
+
+type OpenFn = unsafe extern "C" fn(
+    *mut ffi::sqlite3_vfs,
+    ffi::sqlite3_filename,
+    *mut ffi::sqlite3_file,
+    c_int,
+    *mut c_int,
+) -> c_int;
+type DeleteFn = unsafe extern "C" fn(*mut ffi::sqlite3_vfs, *const c_char, c_int) -> c_int;
+type SyncFn = unsafe extern "C" fn(*mut ffi::sqlite3_file, c_int) -> c_int;
+type WriteFn =
+    unsafe extern "C" fn(*mut ffi::sqlite3_file, *const c_void, c_int, ffi::sqlite3_int64) -> c_int;
+type OpenDirectoryFn = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
+
+/// The newest layouts of `sqlite3_vfs` and `sqlite3_io_methods` that the bindings know.
+const VFS_VERSION_MAX: c_int = 3;
+const IO_METHODS_VERSION_MAX: c_int = 3;
+
+/// The name under which the unix VFS lists the function that opens directories.
+const OPEN_DIRECTORY_NAME: &CStr = c"openDirectory";
+
+/// The base's function, set before ours takes its place.
+static BASE_OPEN_DIRECTORY: OnceLock<OpenDirectoryFn> = OnceLock::new();
+/// Whether ours is in place.
+static HOOKED: OnceLock<bool> = OnceLock::new();
+
+thread_local! {
+    /// When this thread last set out to open a directory in order to sync it.
+    static DIRECTORY_OPENED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Registers a VFS that reports to `tally`, under its name. On success it lives as long as the
+/// process.
+pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
+    // SAFETY: a null name asks for the default VFS; SQLite initialises itself when needed.
+    let base = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
+    if base.is_null() {
+        return Err(VfsError::NoDefault);
+    }
+    // SAFETY: SQLite's built-in VFSs are static. Only the link to the next VFS ever changes, under
+    // SQLite's own lock, and it is the one field not read, here and in `Shim::new`.
+    let (open, delete) = unsafe { ((*base).xOpen, (*base).xDelete) };
+    let (Some(open), Some(delete)) = (open, delete) else {
+        return Err(VfsError::Incomplete);
+    };
+    // SAFETY: `base` is the default VFS found above.
+    HOOKED.get_or_init(|| unsafe { hook_open_directory(base) });
+
+    let wiring = Wiring {
+        base,
+        open,
+        delete,
+        tally,
+        tables: Mutex::default(),
+    };
+    // SAFETY: `base` is the default VFS found above.
+    let shim = Box::into_raw(Box::new(unsafe { Shim::new(wiring) }));
+    // SAFETY: the pointer is to the shim's first field, and the shim is not touched from here on
+    // except by SQLite and through `wiring`. It is freed only when SQLite has not taken it.
+    match unsafe { ffi::sqlite3_vfs_register(shim.cast(), 0) } {
+        ffi::SQLITE_OK => Ok(()),
+        code => {
+            // SAFETY: from `into_raw` above; SQLite refuses before it keeps the pointer.
+            drop(unsafe { Box::from_raw(shim) });
+            Err(VfsError::Refused { code })
+        }
+    }
+}
+
+/// See [`super::IoMeter::sees_directory_syncs`].
+pub(super) fn sees_directory_syncs() -> bool {
+    HOOKED.get().copied().unwrap_or(false)
+}
+
+/// What SQLite is given to register: it changes `vfs` (the link to the next VFS), never `wiring`.
+#[repr(C)]
+struct Shim {
+    vfs: ffi::sqlite3_vfs,
+    wiring: Wiring,
+}
+
+struct Wiring {
+    base: *mut ffi::sqlite3_vfs,
+    open: OpenFn,
+    delete: DeleteFn,
+    tally: &'static Tally,
+    /// One per kind of file and table of the base: the unix VFS has a handful, one for each way of
+    /// locking. Never freed, since open files point to them.
+    tables: Mutex<Vec<&'static Table>>,
+}
+
+/// A file's methods. SQLite sees the first field and hands it back with the file.
+#[repr(C)]
+struct Table {
+    methods: ffi::sqlite3_io_methods,
+    base: &'static ffi::sqlite3_io_methods,
+    sync: SyncFn,
+    write: WriteFn,
+    kind: SyncKind,
+    tally: &'static Tally,
+}
+
+impl Shim {
+    /// A copy of the base that opens and deletes files our way. The base's other functions are
+    /// called with the copy and find in it all that the base has, but for the name: the unix VFS
+    /// looks at its name only when it opens a file, and then it is given the base.
+    ///
+    /// # Safety
+    /// `wiring.base` is a registered VFS that is never freed.
+    unsafe fn new(wiring: Wiring) -> Self {
+        let base = wiring.base;
+        // SAFETY: by the contract; the base's link to the next VFS, which other threads may be
+        // changing, is not read.
+        let vfs = unsafe {
+            ffi::sqlite3_vfs {
+                iVersion: (*base).iVersion.min(VFS_VERSION_MAX),
+                pNext: ptr::null_mut(),
+                zName: wiring.tally.name.as_ptr(),
+                xOpen: Some(open),
+                xDelete: Some(delete),
+                ..*base
+            }
+        };
+        Self { vfs, wiring }
+    }
+}
+
+impl Wiring {
+    /// # Safety
+    /// `vfs` is the first field of a [`Shim`] that [`register`] gave to SQLite.
+    unsafe fn of(vfs: *mut ffi::sqlite3_vfs) -> &'static Self {
+        // SAFETY: by the contract. The shim is never freed once registered and nobody changes its
+        // wiring; no reference is made to the part that SQLite changes.
+        unsafe { &(*vfs.cast::<Shim>()).wiring }
+    }
+
+    /// The counting version of `base` for files of one kind.
+    fn table(
+        &self,
+        base: &'static ffi::sqlite3_io_methods,
+        kind: SyncKind,
+    ) -> Option<&'static Table> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tables
+            .iter()
+            .find(|t| ptr::eq(t.base, base) && t.kind == kind)
+        {
+            return Some(known);
+        }
+        let table = Box::leak(Box::new(Table {
+            methods: ffi::sqlite3_io_methods {
+                iVersion: base.iVersion.min(IO_METHODS_VERSION_MAX),
+                xSync: Some(sync),
+                xWrite: Some(write),
+                ..*base
+            },
+            base,
+            sync: base.xSync?,
+            write: base.xWrite?,
+            kind,
+            tally: self.tally,
+        }));
+        tables.push(table);
+        Some(table)
+    }
+}
+
+impl Table {
+    /// # Safety
+    /// `file` is open and its methods are a [`Table`]'s.
+    unsafe fn of(file: *mut ffi::sqlite3_file) -> &'static Self {
+        // SAFETY: by the contract; tables are never freed or changed, and the pointer that `open`
+        // stored was made from a reference to the whole table.
+        unsafe { &*(*file).pMethods.cast::<Self>() }
+    }
+}
+
+/// `xOpen`.
+unsafe extern "C" fn open(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    // SAFETY: SQLite calls this with the VFS it was found in.
+    let wiring = unsafe { Wiring::of(vfs) };
+    // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
+    let code = unsafe { (wiring.open)(wiring.base, name, file, flags, out_flags) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
+    // SAFETY: the base has opened the file, so its methods are set, to one of the base's tables,
+    // which are static. Null, as for a file without methods, gives `None`.
+    let base: Option<&'static ffi::sqlite3_io_methods> = unsafe { (*file).pMethods.as_ref() };
+    if let Some(table) = base.and_then(|base| wiring.table(base, kind_of(flags))) {
+        // SAFETY: the file is still this call's alone, and the new table answers for every method
+        // of the old one, of the same version.
+        unsafe { (*file).pMethods = ptr::from_ref(table).cast() };
+    }
+    code
+}
+
+/// `xDelete`.
+unsafe extern "C" fn delete(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    sync_directory: c_int,
+) -> c_int {
+    // SAFETY: SQLite calls this with the VFS it was found in.
+    let wiring = unsafe { Wiring::of(vfs) };
+    let (code, directory_opened_at) = watch_directory(|| {
+        // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
+        unsafe { (wiring.delete)(wiring.base, name, sync_directory) }
+    });
+    if let Some(opened_at) = directory_opened_at {
+        wiring
+            .tally
+            .record_sync(SyncKind::Directory, opened_at.elapsed());
+        if code == ffi::SQLITE_IOERR_DIR_FSYNC {
+            wiring.tally.record_sync_error();
+        }
+    }
+    code
+}
+
+/// `xSync`.
+unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    let started_at = Instant::now();
+    let (code, directory_opened_at) = watch_directory(|| {
+        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+        unsafe { (table.sync)(file, flags) }
+    });
+    let ended_at = Instant::now();
+    let file_ended_at = directory_opened_at.unwrap_or(ended_at);
+    table
+        .tally
+        .record_sync(table.kind, file_ended_at.duration_since(started_at));
+    if let Some(opened_at) = directory_opened_at {
+        table
+            .tally
+            .record_sync(SyncKind::Directory, ended_at.duration_since(opened_at));
+    }
+    if code != ffi::SQLITE_OK {
+        table.tally.record_sync_error();
+    }
+    code
+}
+
+/// `xWrite`.
+unsafe extern "C" fn write(
+    file: *mut ffi::sqlite3_file,
+    data: *const c_void,
+    size_bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+    let code = unsafe { (table.write)(file, data, size_bytes, offset) };
+    if code == ffi::SQLITE_OK {
+        table
+            .tally
+            .record_write(table.kind, u64::from(size_bytes.unsigned_abs()));
+    }
+    code
+}
+
+fn kind_of(open_flags: c_int) -> SyncKind {
+    const JOURNAL: c_int = ffi::SQLITE_OPEN_MAIN_JOURNAL
+        | ffi::SQLITE_OPEN_SUPER_JOURNAL
+        | ffi::SQLITE_OPEN_SUBJOURNAL;
+    if open_flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+        SyncKind::Database
+    } else if open_flags & ffi::SQLITE_OPEN_WAL != 0 {
+        SyncKind::Wal
+    } else if open_flags & JOURNAL != 0 {
+        SyncKind::Journal
+    } else {
+        SyncKind::Other
+    }
+}
+
+/// Runs one call of the base, which opens at most one directory, and says when it did.
+fn watch_directory(call: impl FnOnce() -> c_int) -> (c_int, Option<Instant>) {
+    DIRECTORY_OPENED_AT.set(None);
+    let code = call();
+    (code, DIRECTORY_OPENED_AT.take())
+}
+
+/// Puts [`open_directory`] in the place of the base's function, if the base has it. True when done.
+///
+/// # Safety
+/// `base` is a registered VFS that is never freed, and this is called once.
+unsafe fn hook_open_directory(base: *mut ffi::sqlite3_vfs) -> bool {
+    // SAFETY: by the contract; the link to the next VFS is not read.
+    let (version, get, set) = unsafe {
+        (
+            (*base).iVersion,
+            (*base).xGetSystemCall,
+            (*base).xSetSystemCall,
+        )
+    };
+    let (3.., Some(get), Some(set)) = (version, get, set) else {
+        return false;
+    };
+    // SAFETY: the base's own function and a name that ends in a nul.
+    let Some(original) = (unsafe { get(base, OPEN_DIRECTORY_NAME.as_ptr()) }) else {
+        return false;
+    };
+    // SAFETY: SQLite keeps these functions as `void (*)(void)`; of this name it is, by its
+    // documentation in os_unix.c, `int (*)(const char*, int*)`.
+    let original =
+        unsafe { std::mem::transmute::<unsafe extern "C" fn(), OpenDirectoryFn>(original) };
+    BASE_OPEN_DIRECTORY.get_or_init(|| original);
+    // SAFETY: the same type in the other direction.
+    let ours =
+        unsafe { std::mem::transmute::<OpenDirectoryFn, unsafe extern "C" fn()>(open_directory) };
+    // SAFETY: the base's own function. It stores one aligned pointer in a table of C; a thread that
+    // is just reading it finds the old or the new function, and both serve.
+    let code = unsafe { set(base, OPEN_DIRECTORY_NAME.as_ptr(), Some(ours)) };
+    code == ffi::SQLITE_OK
+}
+
+/// Stands in for the unix VFS's `openDirectory`, for every connection of the process.
+unsafe extern "C" fn open_directory(path: *const c_char, descriptor: *mut c_int) -> c_int {
+    let opened_at = Instant::now();
+    let Some(base) = BASE_OPEN_DIRECTORY.get() else {
+        return ffi::SQLITE_CANTOPEN; // never: it is set before this function can be reached
+    };
+    // SAFETY: SQLite's own arguments for the function that this one stands in for.
+    let code = unsafe { base(path, descriptor) };
+    if code == ffi::SQLITE_OK {
+        DIRECTORY_OPENED_AT.set(Some(opened_at));
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, OpenFlags};
+
+    use super::super::IoMeter;
+    use super::*;
+
+    #[test]
+    fn tables_are_made_once_however_often_files_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.sqlite");
+        let meter = IoMeter::register().unwrap();
+        for round in 0..20 {
+            let connection =
+                Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), meter.vfs_name())
+                    .unwrap();
+            connection
+                .execute_batch(&format!(
+                    "CREATE TABLE t{round}(x); CREATE TEMP TABLE u(x);"
+                ))
+                .unwrap();
+        }
+        // SAFETY: the name ends in a nul, and the meter's VFS is a shim's.
+        let wiring = unsafe { Wiring::of(ffi::sqlite3_vfs_find(meter.vfs_name().as_ptr())) };
+        let table_count = wiring.tables.lock().unwrap().len();
+        assert!((2..=4).contains(&table_count), "{table_count} tables");
+    }
+
+    #[test]
+    fn the_default_vfs_stays_the_default() {
+        let meter = IoMeter::register().unwrap();
+        // SAFETY: a null name asks for the default VFS, whose name ends in a nul.
+        let default = unsafe { CStr::from_ptr((*ffi::sqlite3_vfs_find(ptr::null())).zName) };
+        assert_ne!(default, meter.vfs_name());
+    }
+}

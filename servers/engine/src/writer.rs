@@ -1,0 +1,272 @@
+//! Group commit: the one thread that writes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, Statement};
+
+use crate::durability::Durability;
+use crate::engine::{Config, ControlCall, ControlReply, EngineError};
+use crate::ledger::{Failure, Ledger, Outcome};
+use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
+use crate::stats::{BatchRecord, SharedStats};
+use crate::store::Store;
+use crate::vfs::SyncSample;
+
+/// Bytes that a frame of the write-ahead log has besides its page.
+const WAL_FRAME_HEADER_BYTES: u64 = 24;
+
+pub(crate) struct Writer<P: ReplyPort> {
+    store: Store,
+    queue: Arc<Queue<P::Address>>,
+    stats: Arc<SharedStats>,
+    port: P,
+    durability: Durability,
+    batch_timeout: Duration,
+    checkpoint_bytes: u64,
+}
+
+/// What the transaction of a batch came to.
+enum Ended {
+    /// COMMIT has returned.
+    Committed,
+    /// Rolled back as a whole; the engine goes on.
+    RolledBack(Failure),
+    /// It may be durable or not. The engine must stop: SQLite would reuse the place in the
+    /// log, and the kernel has marked the pages clean.
+    Unknown(rusqlite::Error),
+}
+
+impl<P: ReplyPort> Writer<P> {
+    pub(crate) fn new(
+        store: Store,
+        config: &Config,
+        queue: Arc<Queue<P::Address>>,
+        stats: Arc<SharedStats>,
+        port: P,
+    ) -> Self {
+        let frame_bytes = store.page_size + WAL_FRAME_HEADER_BYTES;
+        Self {
+            checkpoint_bytes: u64::from(config.checkpoint_pages.max(1)) * frame_bytes,
+            store,
+            queue,
+            stats,
+            port,
+            durability: config.durability,
+            batch_timeout: config.batch_timeout,
+        }
+    }
+
+    /// Works until the queue is closed and empty, or an outcome is unknown.
+    pub(crate) fn run(mut self) -> Result<(), EngineError> {
+        let result = self.serve();
+        // Also after a panic-free error: nobody may go on queueing for a dead writer.
+        self.queue.close();
+        if result.is_err() {
+            self.refuse_the_rest();
+        }
+        self.port.stopped();
+        result
+    }
+
+    fn serve(&mut self) -> Result<(), EngineError> {
+        let Self { store, queue, stats, port, durability, batch_timeout, checkpoint_bytes } = self;
+        let mut transaction = Transaction::prepare(&store.connection)?;
+        let mut ledger =
+            Ledger::prepare(&store.connection, *durability == Durability::DiscardWrites)?;
+        let mut checkpointer = Checkpointer { store, stats, due_at: 0, every: *checkpoint_bytes };
+        checkpointer.restart();
+        let mut samples = Vec::new();
+        let mut replies = Vec::new();
+        while let Some(Taken { work, control }) = queue.take(*batch_timeout) {
+            if !work.is_empty() {
+                store.meter.take_sync_samples(&mut samples);
+                samples.clear();
+                let mut record = BatchRecord::default();
+                let ended = commit_batch(work, &mut transaction, &mut ledger, &mut record, &mut replies);
+                store.meter.take_sync_samples(&mut samples);
+                record.syncs_ns.extend(samples.iter().map(|s: &SyncSample| s.latency_ns));
+                let answering = Instant::now();
+                port.transfers(&mut replies);
+                record.answer = answering.elapsed();
+                stats.record(&record);
+                if let Ended::Unknown(error) = ended {
+                    return Err(EngineError::OutcomeUnknown(error));
+                }
+                if durability.has_wal() {
+                    checkpointer.run_if_due();
+                }
+            }
+            if let Some(Control { to, id, call }) = control {
+                let reply = answer(call, store, stats, queue, &mut ledger);
+                port.control(to, id, reply);
+                checkpointer.restart();
+            }
+        }
+        if durability.has_wal() {
+            checkpointer.run();
+        }
+        Ok(())
+    }
+
+    /// What was queued and not started when the writer stopped was not applied.
+    fn refuse_the_rest(&mut self) {
+        while let Some(Taken { work, control }) = self.queue.take(Duration::ZERO) {
+            let mut record = BatchRecord::default();
+            let mut replies = Vec::with_capacity(work.len());
+            for mut job in work {
+                for one in &mut job.work {
+                    one.outcome = Outcome::Failed(Failure::ShuttingDown);
+                    record.outcomes.count(one.outcome);
+                }
+                replies.push(Reply { to: job.to, work: job.work });
+            }
+            self.stats.record_refused(&record);
+            self.port.transfers(&mut replies);
+            if let Some(Control { to, id, .. }) = control {
+                self.port.control(to, id, Err(EngineError::ShuttingDown));
+            }
+        }
+    }
+}
+
+/// BEGIN, COMMIT and ROLLBACK, prepared once.
+struct Transaction<'c> {
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    connection: &'c Connection,
+}
+
+impl<'c> Transaction<'c> {
+    fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+            connection,
+        })
+    }
+
+    /// Ends the transaction that `error` broke before COMMIT was tried, and judges it.
+    fn give_up(&mut self, error: rusqlite::Error) -> Ended {
+        let rolled_back =
+            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) if rolled_back => Ended::RolledBack(Failure::StorageFull),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if rolled_back => {
+                Ended::RolledBack(Failure::Overloaded)
+            }
+            _ => Ended::Unknown(error),
+        }
+    }
+}
+
+/// One transaction for all of `jobs`; fills `replies` and `record`.
+fn commit_batch<A>(
+    jobs: Vec<Job<A>>,
+    transaction: &mut Transaction<'_>,
+    ledger: &mut Ledger<'_>,
+    record: &mut BatchRecord,
+    replies: &mut Vec<Reply<A>>,
+) -> Ended {
+    let began = Instant::now();
+    for Job { to, work, queued_at } in jobs {
+        let transfers = work.len() as u64;
+        record.waits.push((began.saturating_duration_since(queued_at), transfers));
+        record.transfers += transfers;
+        replies.push(Reply { to, work });
+    }
+    let applied = transaction.begin.raw_execute().and_then(|_| {
+        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
+            one.outcome = ledger.apply(&one.transfer)?;
+        }
+        Ok(())
+    });
+    let committing = Instant::now();
+    record.apply = committing - began;
+    let ended = match applied.and_then(|()| transaction.commit.raw_execute()) {
+        Ok(_) => Ended::Committed,
+        Err(error) => transaction.give_up(error),
+    };
+    record.commit = committing.elapsed();
+    record.changes = ledger.take_changes();
+    record.committed = matches!(ended, Ended::Committed);
+    // A rejection stays one even when its batch is rolled back: it applied nothing.
+    let overruled = match &ended {
+        Ended::Committed => None,
+        Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
+        Ended::Unknown(_) => Some(Outcome::Unknown),
+    };
+    for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
+        if let (Some(outcome), Outcome::Pending | Outcome::Committed) = (overruled, one.outcome) {
+            one.outcome = outcome;
+        }
+        record.outcomes.count(one.outcome);
+    }
+    ended
+}
+
+fn answer<A: Clone>(
+    call: ControlCall,
+    store: &Store,
+    stats: &SharedStats,
+    queue: &Queue<A>,
+    ledger: &mut Ledger<'_>,
+) -> Result<ControlReply, EngineError> {
+    match call {
+        ControlCall::GetAccount { id } => {
+            let balance = ledger.balance_of(id)?;
+            Ok(ControlReply::Account(balance.map(|balance| busload_wire::control::Account {
+                id,
+                balance: balance.to_string(),
+            })))
+        }
+        ControlCall::Seed { accounts, initial_balance } => {
+            store.seed(accounts, initial_balance)?;
+            Ok(ControlReply::Seeded)
+        }
+        ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),
+        ControlCall::Stats { balances } => {
+            let mut snapshot = stats.snapshot(&store.meter.counts(), queue.counts());
+            if balances {
+                snapshot.balances = Some(store.balances()?);
+            }
+            Ok(ControlReply::Stats(Box::new(snapshot)))
+        }
+    }
+}
+
+/// Moves the write-ahead log into the database between batches, so that no COMMIT pays
+/// for it and its errors are seen.
+struct Checkpointer<'a> {
+    store: &'a Store,
+    stats: &'a SharedStats,
+    /// WAL bytes written in total at which the next checkpoint is due.
+    due_at: u64,
+    every: u64,
+}
+
+impl Checkpointer<'_> {
+    fn restart(&mut self) {
+        self.due_at = self.store.meter.counts().wal_written_bytes + self.every;
+    }
+
+    fn run_if_due(&mut self) {
+        if self.store.meter.counts().wal_written_bytes >= self.due_at {
+            self.run();
+            self.restart();
+        }
+    }
+
+    /// PASSIVE waits for nobody; without a reader it empties the log, and the next COMMIT
+    /// starts to overwrite it from its beginning: cheaper than growing or truncating it.
+    fn run(&self) {
+        let syncs = self.store.meter.counts().syncs();
+        let began = Instant::now();
+        let busy = self
+            .store
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+        let syncs = self.store.meter.counts().syncs() - syncs;
+        self.stats.record_checkpoint(began.elapsed(), syncs, busy.is_ok());
+    }
+}

@@ -1,0 +1,98 @@
+//! The one map from engine outcomes and errors to what is said on the wire.
+
+use busload_engine::{ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection};
+use busload_wire::control::{Health, Info};
+use busload_wire::json::{AnswerId, encode_outcome, encode_result};
+use busload_wire::{Call, ErrorCode, Transfer};
+use bytes::BytesMut;
+
+/// The wire's word for what became of a transfer.
+///
+/// # Errors
+/// The code of everything but a committed transfer.
+pub const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
+    Err(match outcome {
+        Outcome::Committed => return Ok(()),
+        Outcome::Rejected(Rejection::InvalidTransfer) => ErrorCode::InvalidTransfer,
+        Outcome::Rejected(Rejection::AccountMissing) => ErrorCode::AccountMissing,
+        Outcome::Rejected(Rejection::InsufficientFunds) => ErrorCode::InsufficientFunds,
+        Outcome::Rejected(Rejection::BalanceOverflow) => ErrorCode::BalanceOverflow,
+        Outcome::Failed(Failure::Overloaded) => ErrorCode::Overloaded,
+        Outcome::Failed(Failure::ShuttingDown) => ErrorCode::ShuttingDown,
+        Outcome::Failed(Failure::StorageFull) => ErrorCode::StorageFull,
+        Outcome::Unknown => ErrorCode::UnknownOutcome,
+        Outcome::Pending => ErrorCode::Internal,
+    })
+}
+
+/// The wire's word for a control call that failed.
+#[must_use]
+pub const fn of_error(error: &EngineError) -> ErrorCode {
+    match error {
+        EngineError::NotConserved { .. } | EngineError::NothingChanged => ErrorCode::VerifyFailed,
+        EngineError::SeedOutOfRange { .. } => ErrorCode::InvalidRequest,
+        EngineError::Overloaded => ErrorCode::Overloaded,
+        EngineError::ShuttingDown => ErrorCode::ShuttingDown,
+        EngineError::OutcomeUnknown(_) => ErrorCode::UnknownOutcome,
+        _ => ErrorCode::Internal,
+    }
+}
+
+/// What a request needs: the writer's queue, or nothing but words.
+pub enum Route {
+    /// To be batched.
+    Transfer(Transfer),
+    /// To be answered by the engine, in order.
+    Control(ControlCall),
+    /// Answered by the front end.
+    Health,
+    /// Answered by the front end.
+    Info,
+}
+
+/// Where a call goes.
+#[must_use]
+pub fn route(call: Call) -> Route {
+    match call {
+        Call::Transfer(transfer) => Route::Transfer(transfer),
+        Call::GetAccount { id } => Route::Control(ControlCall::GetAccount { id }),
+        Call::Seed { accounts, initial_balance } => {
+            Route::Control(ControlCall::Seed { accounts, initial_balance })
+        }
+        Call::Verify => Route::Control(ControlCall::Verify),
+        Call::Stats { balances } => Route::Control(ControlCall::Stats { balances }),
+        Call::Health => Route::Health,
+        Call::Info => Route::Info,
+    }
+}
+
+/// Appends the answer of `health`.
+pub fn encode_health(out: &mut BytesMut, id: AnswerId) {
+    encode_result(out, id, &Health { status: "ok".to_owned() });
+}
+
+/// Appends the answer of `info`.
+pub fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
+    encode_result(out, id, info);
+}
+
+/// Appends the answer to a control call and says which code it was, if an error.
+pub fn encode_control(
+    out: &mut BytesMut,
+    id: AnswerId,
+    reply: &Result<ControlReply, EngineError>,
+) -> Option<ErrorCode> {
+    match reply {
+        Ok(ControlReply::Account(Some(account))) => encode_result(out, id, account),
+        Ok(ControlReply::Account(None)) => encode_result(out, id, &()),
+        Ok(ControlReply::Seeded) => encode_outcome(out, id, Ok(())),
+        Ok(ControlReply::Verified(verification)) => encode_result(out, id, verification),
+        Ok(ControlReply::Stats(stats)) => encode_result(out, id, stats),
+        Err(error) => {
+            let code = of_error(error);
+            encode_outcome(out, id, Err(code));
+            return Some(code);
+        }
+    }
+    None
+}

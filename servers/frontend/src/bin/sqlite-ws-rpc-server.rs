@@ -1,0 +1,27 @@
+//! The WebSocket transfer server.
+
+use std::process::ExitCode;
+
+use busload_frontend::WsArgs;
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Durable transfers over WebSocket, on SQLite with group commit.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(flatten)]
+    args: WsArgs,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().args.serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            busload_frontend::cli::exit_code(&error)
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The servers' command line and environment, shared by both binaries and by
+//! `bench-client serve`.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use busload_engine::{Config, Durability, EngineError, MAX_ACCOUNTS, MIN_ACCOUNTS};
+use busload_wire::control::Info;
+use clap::Args;
+
+use crate::limits::Limits;
+use crate::server::{ServeError, Server, Settings, Transport};
+
+/// Accounts of a new ledger.
+pub const DEFAULT_ACCOUNTS: i64 = 100_000;
+/// What each account of a new ledger starts with.
+pub const DEFAULT_INITIAL_BALANCE: i64 = 10_000_000;
+/// Most transfers in one transaction.
+pub const DEFAULT_BATCH_SIZE: usize = 4_096;
+/// The largest batch size that can be set.
+pub const MAX_BATCH_SIZE: usize = 1_048_576;
+/// Most transfers waiting for the writer.
+pub const DEFAULT_QUEUE: usize = 1_048_576;
+/// The directory of databases that nobody named, below the current directory: the file
+/// system is what is measured, so never a temporary directory.
+pub const DEFAULT_DATA_DIR: &str = ".data";
+/// Longest batch timeout.
+const MAX_BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The flags of the HTTP server.
+#[derive(Debug, Args)]
+pub struct HttpArgs {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, env = "SQLITE_RPC_PORT", default_value_t = 4103)]
+    port: u16,
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Most transfers in one transaction [1 … 1048576]
+    #[arg(long, default_value_t = DEFAULT_BATCH_SIZE, value_parser = parse_batch_size)]
+    batch_size: usize,
+    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms or 0.5ms;
+    /// 0ms commits whatever waits the moment the writer is free
+    #[arg(long, default_value = "0ms", value_parser = parse_batch_timeout)]
+    batch_timeout: Duration,
+}
+
+/// The flags of the WebSocket server.
+#[derive(Debug, Args)]
+pub struct WsArgs {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, env = "SQLITE_WS_RPC_PORT", default_value_t = 4107)]
+    port: u16,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    batch: WsBatchArgs,
+}
+
+/// The batch knobs with the environment variables of the article's server.
+#[derive(Debug, Args)]
+struct WsBatchArgs {
+    /// Most transfers in one transaction [1 … 1048576, default 4096; env: SQLITE_WS_RPC_BATCH_SIZE]
+    #[arg(long, value_parser = parse_batch_size)]
+    batch_size: Option<usize>,
+    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms or 0.5ms;
+    /// 0ms, the default, commits whatever waits the moment the writer is free
+    /// [env: SQLITE_WS_RPC_BATCH_MS, in milliseconds]
+    #[arg(long, value_parser = parse_batch_timeout)]
+    batch_timeout: Option<Duration>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_SIZE", value_parser = parse_env_batch_size)]
+    env_batch_size: Option<usize>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_MS", value_parser = parse_milliseconds)]
+    env_batch_ms: Option<Duration>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCHING", value_parser = parse_switch)]
+    env_batching: Option<bool>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_GROUP_COMMIT", value_parser = parse_switch)]
+    env_group_commit: Option<bool>,
+}
+
+impl WsBatchArgs {
+    /// Flags go before the environment, the environment before the defaults.
+    fn resolve(&self) -> (usize, Duration) {
+        let off = self.env_batching == Some(false) || self.env_group_commit == Some(false);
+        let from_env = if off { Some(1) } else { self.env_batch_size };
+        let size = self.batch_size.or(from_env).unwrap_or(DEFAULT_BATCH_SIZE);
+        let timeout = self.batch_timeout.or(self.env_batch_ms).unwrap_or_default();
+        (size, timeout)
+    }
+}
+
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// Address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+    /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
+    #[arg(long, env = "SQLITE_FILE", value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Directory of the database when no file is named
+    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// What survives what: delete-full, wal-full, wal-normal, memory, or discard-writes
+    /// (reads and answers, never writes: for testing the judge)
+    #[arg(long, env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
+    durability: Mode,
+    /// Most transfers waiting for the writer; further ones are answered overloaded
+    #[arg(long, value_name = "TRANSFERS", default_value_t = DEFAULT_QUEUE, value_parser = parse_queue)]
+    queue: usize,
+    /// Accounts to create when the file holds no ledger
+    #[arg(long, env = "SEED_ACCOUNTS", default_value_t = DEFAULT_ACCOUNTS, value_parser = parse_accounts)]
+    seed_accounts: i64,
+    /// Balance of each account created [default: 10000000]; for a file that another tool
+    /// seeded, what verify compares with
+    #[arg(long, env = "SEED_INITIAL_BALANCE", value_parser = clap::value_parser!(i64).range(0..))]
+    initial_balance: Option<i64>,
+    /// Transfers in flight on one connection; past it the server stops reading from it
+    #[arg(long, default_value_t = 16_384, value_parser = parse_inflight)]
+    max_inflight_per_connection: usize,
+    /// Connections at the same time
+    #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// Checkpoint when the write-ahead log has grown by this many pages
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    checkpoint_pages: u32,
+    /// SQLite's page cache, in KiB
+    #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
+    cache_kib: u32,
+    /// Threads that read requests and write answers
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    io_threads: u16,
+    /// How long a stop may take to answer what is queued, such as 10s
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    shutdown_timeout: Duration,
+    /// Stop when standard input ends: how a server dies with the program that started it
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
+}
+
+/// A durability mode and what the person who asked for it should be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// The mode.
+    pub durability: Durability,
+    /// It was asked for by a name that promises something else.
+    pub warning: Option<&'static str>,
+}
+
+/// A durability mode by our name, or by the original benchmark's (`SQLITE_MODE`).
+///
+/// # Errors
+/// It is neither.
+pub fn parse_durability(text: &str) -> Result<Mode, String> {
+    let plain = |durability| Ok(Mode { durability, warning: None });
+    match text.to_ascii_lowercase().as_str() {
+        "baseline" | "default" => plain(Durability::DeleteFull),
+        "realistic" => plain(Durability::WalFull),
+        "realistic_fast" => plain(Durability::WalNormal),
+        "fastest" => plain(Durability::Memory),
+        "realistic_cached" => Ok(Mode {
+            durability: Durability::WalNormal,
+            warning: Some(
+                "SQLITE_MODE=realistic_cached sets synchronous=MEMORY, which sqlite does not know \
+                 and takes as NORMAL: no sync at commit, so this runs as wal-normal",
+            ),
+        }),
+        other => other.parse().map_err(|error| format!("{error}")).and_then(plain),
+    }
+}
+
+/// A duration with a unit: `2ms`, `0.5ms`, `683us`, `15s`.
+///
+/// # Errors
+/// It is not, or it is negative.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let help = || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
+    let friendly = text.replace('µ', "u");
+    let duration: jiff::SignedDuration = friendly.parse().map_err(|_| help())?;
+    Duration::try_from(duration).map_err(|_| help())
+}
+
+/// A batch timeout: a duration of at most a minute.
+///
+/// # Errors
+/// It is no duration, or longer.
+pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    if timeout > MAX_BATCH_TIMEOUT {
+        return Err("a batch timeout is at most 60s".to_owned());
+    }
+    Ok(timeout)
+}
+
+/// Milliseconds without a unit, as the environment variables of the original have them.
+///
+/// # Errors
+/// It is no number, negative, or more than a minute.
+pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+    let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
+    let milliseconds: f64 = text.parse().map_err(|_| help())?;
+    let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
+    if timeout > MAX_BATCH_TIMEOUT { Err(help()) } else { Ok(timeout) }
+}
+
+/// A whole number within bounds.
+///
+/// # Errors
+/// It is not.
+pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (lowest..=highest).contains(&n) => Ok(n),
+        _ => Err(format!("'{text}' is no whole number from {lowest} to {highest}")),
+    }
+}
+
+/// A batch size.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_batch_size(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, MAX_BATCH_SIZE)
+}
+
+/// A batch size of the original's environment, where 0 means no limit.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_env_batch_size(text: &str) -> Result<usize, String> {
+    parse_within(text, 0, MAX_BATCH_SIZE).map(|n| if n == 0 { MAX_BATCH_SIZE } else { n })
+}
+
+/// A switch of the original's environment.
+///
+/// # Errors
+/// It is neither `0`/`false` nor `1`/`true`.
+pub fn parse_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "0" | "false" => Ok(false),
+        "1" | "true" => Ok(true),
+        _ => Err(format!("'{text}' is neither 0 nor 1")),
+    }
+}
+
+/// The queue's length.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_queue(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 16_777_216)
+}
+
+/// Transfers in flight on a connection.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_inflight(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 16_384)
+}
+
+/// The number of accounts.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_accounts(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(n) if (MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&n) => Ok(n),
+        _ => Err(format!("'{text}' is no whole number from {MIN_ACCOUNTS} to {MAX_ACCOUNTS}")),
+    }
+}
+
+impl HttpArgs {
+    /// Runs the server until it is told to stop.
+    ///
+    /// # Errors
+    /// It could not start, or its engine failed.
+    pub fn serve(&self) -> anyhow::Result<()> {
+        let batch = (self.batch_size, self.batch_timeout);
+        self.common.serve(Transport::Http, self.port, batch)
+    }
+}
+
+impl WsArgs {
+    /// Runs the server until it is told to stop.
+    ///
+    /// # Errors
+    /// It could not start, or its engine failed.
+    pub fn serve(&self) -> anyhow::Result<()> {
+        self.common.serve(Transport::Ws, self.port, self.batch.resolve())
+    }
+}
+
+impl CommonArgs {
+    fn settings(
+        &self,
+        transport: Transport,
+        port: u16,
+        (batch_size, batch_timeout): (usize, Duration),
+    ) -> anyhow::Result<Settings> {
+        let database = if let Some(file) = &self.database {
+            file.clone()
+        } else {
+            std::fs::create_dir_all(&self.data_dir).with_context(|| {
+                format!("cannot create the data directory {}", self.data_dir.display())
+            })?;
+            self.data_dir.join(format!("busload-{}.sqlite", transport.as_str()))
+        };
+        Ok(Settings {
+            transport,
+            listen: SocketAddr::new(self.listen, port),
+            engine: Config {
+                database,
+                durability: self.durability.durability,
+                batch_size,
+                batch_timeout,
+                queue_transfers: self.queue,
+                seed_accounts: self.seed_accounts,
+                seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                initial_balance: self.initial_balance,
+                cache_kib: self.cache_kib,
+                checkpoint_pages: self.checkpoint_pages,
+            },
+            limits: Limits {
+                inflight_per_connection: self.max_inflight_per_connection,
+                connections: self.max_connections as usize,
+                shutdown_timeout: self.shutdown_timeout,
+                ..Limits::standard()
+            },
+        })
+    }
+
+    fn serve(
+        &self,
+        transport: Transport,
+        port: u16,
+        batch: (usize, Duration),
+    ) -> anyhow::Result<()> {
+        if let Some(warning) = self.durability.warning {
+            eprintln!("warning: {warning}");
+        }
+        if !self.listen.is_loopback() {
+            eprintln!(
+                "warning: listening on {}: anybody who reaches it can move and wipe the money",
+                self.listen
+            );
+        }
+        raise_descriptor_limit();
+        let settings = self.settings(transport, port, batch)?;
+        let mut builder = if self.io_threads == 1 {
+            tokio::runtime::Builder::new_current_thread()
+        } else {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(usize::from(self.io_threads));
+            builder
+        };
+        let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+        runtime.block_on(async {
+            let stop = stop_signal(self.until_stdin_ends)?;
+            let server = Server::start(&settings)?;
+            announce(&server.url(), server.info())?;
+            server.run(stop).await?;
+            Ok(())
+        })
+    }
+}
+
+/// The exit code of a server that could not start or had to stop: 2 when what it was told
+/// cannot be done, 5 when it failed at it.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let stopped = error.downcast_ref::<ServeError>().is_some_and(|error| {
+        matches!(
+            error,
+            ServeError::Engine(EngineError::OutcomeUnknown(_) | EngineError::Writer(_))
+        )
+    });
+    if stopped { ExitCode::from(5) } else { ExitCode::from(2) }
+}
+
+/// The one line that says what runs. The first word that starts with the scheme is the
+/// URL: programs that start a server read it.
+fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
+    let pragma = |name: &str| info.pragmas.get(name).map_or("?", String::as_str);
+    let line = format!(
+        "{} listening on {url} | durability {} (read back: journal_mode={}, synchronous={}) | \
+         batch size {}, timeout {} ms | queue {} | sqlite {}\n",
+        info.server,
+        info.durability,
+        pragma("journal_mode"),
+        pragma("synchronous"),
+        info.batch_size,
+        info.batch_timeout_us / 1e3,
+        info.queue_transfers,
+        info.sqlite_version,
+    );
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush().context("cannot print the start-up line")
+}
+
+/// As many descriptors as the operating system allows: connections are the only thing
+/// that uses them up.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Completes on SIGINT, SIGTERM or, if asked, at the end of standard input.
+fn stop_signal(until_stdin_ends: bool) -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
+    let stdin_ended = std::sync::Arc::new(tokio::sync::Notify::new());
+    if until_stdin_ends {
+        let ended = std::sync::Arc::clone(&stdin_ended);
+        // A thread of its own: a blocked read of standard input must not hold up the
+        // runtime's shutdown.
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            let mut buffer = [0; 256];
+            while !matches!(std::io::stdin().lock().read(&mut buffer), Ok(0) | Err(_)) {}
+            ended.notify_one();
+        })?;
+    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = stdin_ended.notified() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("2ms"), Ok(Duration::from_millis(2)));
+        assert_eq!(parse_duration("0.5ms"), Ok(Duration::from_micros(500)));
+        assert_eq!(parse_duration("683us"), Ok(Duration::from_micros(683)));
+        assert_eq!(parse_duration("3.86ms"), Ok(Duration::from_micros(3860)));
+        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
+        for bad in ["2", "", "-2ms", "ms", "2 parsecs"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_originals_modes_are_understood_and_others_refused() {
+        let mode = |text| parse_durability(text).map(|mode| mode.durability);
+        assert_eq!(mode("baseline"), Ok(Durability::DeleteFull));
+        assert_eq!(mode("DEFAULT"), Ok(Durability::DeleteFull));
+        assert_eq!(mode("realistic"), Ok(Durability::WalFull));
+        assert_eq!(mode("fastest"), Ok(Durability::Memory));
+        assert!(parse_durability("realistic_cached").unwrap().warning.is_some());
+        assert!(mode("fast").is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! HTTP: `POST /rpc`, the pages that people and monitors look at, and the upgrade to a
+//! WebSocket.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use busload_engine::{Outcome, Work};
+use busload_wire::json::{AnswerId, decode_request, encode_outcome};
+use busload_wire::{Call, ErrorCode, binary};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+
+use crate::answers::{self, Route};
+use crate::mailbox::{ControlAnswer, Mailbox};
+use crate::server::{Client, Shared, Transport};
+use crate::{metrics, ws};
+
+type Answer = Response<Full<Bytes>>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers one request of one connection.
+///
+/// # Errors
+/// Never: whatever is wrong is an answer.
+pub(crate) async fn handle(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+) -> Result<Answer, Infallible> {
+    let path = request.uri().path();
+    let upgradable = shared.transport == Transport::Ws && matches!(path, "/rpc" | "/");
+    Ok(match (request.method(), path) {
+        (&Method::GET, "/rpc" | "/") if upgradable && wants_upgrade(request.headers()) => {
+            upgrade(request, shared, client)
+        }
+        (&Method::GET | &Method::HEAD, "/" | "/health") => {
+            let mut body = BytesMut::new();
+            answers::encode_health(&mut body, AnswerId::Absent);
+            answer(StatusCode::OK, JSON, body.freeze())
+        }
+        (&Method::GET, "/metrics") => {
+            let body = metrics::render(&shared.engine.stats());
+            let text = HeaderValue::from_static(metrics::CONTENT_TYPE);
+            answer(StatusCode::OK, text, Bytes::from(body))
+        }
+        (&Method::POST, "/rpc") if shared.transport == Transport::Http => {
+            rpc(request, &shared, &client.mailbox).await
+        }
+        _ => refusal(ErrorCode::UnknownMethod),
+    })
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn refusal(code: ErrorCode) -> Answer {
+    outcome(Err(code))
+}
+
+fn outcome(result: Result<(), ErrorCode>) -> Answer {
+    let mut body = BytesMut::with_capacity(64);
+    encode_outcome(&mut body, AnswerId::Absent, result);
+    let status = result.map_or_else(status_of, |()| StatusCode::OK);
+    answer(status, JSON, body.freeze())
+}
+
+/// Reads the body within its bounds of size and time.
+async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes, ErrorCode> {
+    let body = Limited::new(request.into_body(), shared.limits.body_bytes);
+    match tokio::time::timeout(shared.limits.body_timeout, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ErrorCode::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(ErrorCode::InvalidRequest),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
+    if !is_json(request.headers()) {
+        return refusal(ErrorCode::InvalidRequest);
+    }
+    let body = match read_body(request, shared).await {
+        Ok(body) => body,
+        Err(code) => return refusal(code),
+    };
+    match decode_request(&body) {
+        Ok(request) => call(request.call, shared, mailbox).await,
+        Err(error) => refusal(error.code),
+    }
+}
+
+async fn call(call: Call, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
+    let mut body = BytesMut::new();
+    match answers::route(call) {
+        Route::Transfer(transfer) if transfer.transfer_id.is_some() => {
+            return refusal(ErrorCode::InvalidRequest);
+        }
+        Route::Transfer(transfer) => {
+            let work = vec![Work::new(None, transfer)];
+            let refused = shared.engine.submit(Arc::clone(mailbox), work);
+            let done = match refused.first() {
+                Some(work) => work.outcome,
+                None => transferred(mailbox).await,
+            };
+            return outcome(answers::of_outcome(done));
+        }
+        Route::Control(call) => {
+            let reply = match shared.engine.control(Arc::clone(mailbox), None, call) {
+                Ok(()) => controlled(mailbox).await.1,
+                Err(error) => Err(error),
+            };
+            if let Some(code) = answers::encode_control(&mut body, AnswerId::Absent, &reply) {
+                return answer(status_of(code), JSON, body.freeze());
+            }
+        }
+        Route::Health => answers::encode_health(&mut body, AnswerId::Absent),
+        Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
+    }
+    answer(StatusCode::OK, JSON, body.freeze())
+}
+
+/// The outcome of the one transfer that this connection has in flight.
+async fn transferred(mailbox: &Mailbox) -> Outcome {
+    let (mut transfers, mut controls) = (Vec::new(), Vec::new());
+    poll_fn(|cx| {
+        mailbox.register(cx.waker());
+        mailbox.empty_into(&mut transfers, &mut controls);
+        match transfers.first().and_then(|work| work.first()) {
+            Some(work) => Poll::Ready(work.outcome),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The answer to the one control call that this connection has in flight.
+async fn controlled(mailbox: &Mailbox) -> ControlAnswer {
+    let (mut transfers, mut controls) = (Vec::new(), Vec::new());
+    poll_fn(|cx| {
+        mailbox.register(cx.waker());
+        mailbox.empty_into(&mut transfers, &mut controls);
+        controls.pop().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::UPGRADE)
+}
+
+fn offers_binary(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim() == binary::SUBPROTOCOL)
+}
+
+/// Answers the handshake; the connection goes on as a WebSocket in a task of its own.
+fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Client>) -> Answer {
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let binary = offers_binary(&parts.headers);
+    let Ok(response) = create_response(&Request::from_parts(parts, ())) else {
+        return refusal(ErrorCode::InvalidRequest);
+    };
+    let mut response = response.map(|()| Full::default());
+    if binary {
+        let protocol = HeaderValue::from_static(binary::SUBPROTOCOL);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let tracker = Arc::clone(&shared);
+    tracker.spawn(async move {
+        let Ok(upgraded) = upgraded.await else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+        ws::serve(parts.io.into_inner(), parts.read_buf, binary, shared, client).await;
+    });
+    response
+}

@@ -1,0 +1,24 @@
+//! HTTP and WebSocket front ends of the transfer ledger.
+//!
+//! One listener, one accept path: hyper reads every request; a WebSocket server upgrades
+//! `GET /rpc` (or `/`) and hands the bare socket to [`ws`]. Requests become vectors of
+//! [`busload_engine::Work`]; outcomes come back through one [`mailbox::Mailbox`] per
+//! connection.
+//!
+//! **Architecture invariants**
+//! - Nothing here names SQL.
+//! - [`answers`] is the only place that turns engine outcomes into wire codes.
+//! - The writer thread wakes the runtime once per batch, not once per connection.
+
+pub mod answers;
+pub mod cli;
+mod http;
+pub mod limits;
+pub mod mailbox;
+mod metrics;
+pub mod server;
+mod ws;
+
+pub use cli::{HttpArgs, WsArgs};
+pub use limits::Limits;
+pub use server::{ServeError, Server, Settings, Transport};

@@ -1,0 +1,306 @@
+//! The listener, its connections, and how all of it stops.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use busload_engine::{Config, Engine, EngineError, WriterThread};
+use busload_wire::control::Info;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::http;
+use crate::limits::Limits;
+use crate::mailbox::{Mailbox, Postman, post_office};
+
+/// Pause after an accept that failed, for example for want of descriptors: long enough
+/// not to spin, short enough not to be felt.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How requests travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTP/1.1 with keep-alive.
+    Http,
+    /// WebSocket.
+    Ws,
+}
+
+impl Transport {
+    /// `http` or `ws`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ws => "ws",
+        }
+    }
+}
+
+/// Everything a server can be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How requests travel.
+    pub transport: Transport,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The ledger behind it.
+    pub engine: Config,
+    /// What clients may use.
+    pub limits: Limits,
+}
+
+/// Why a server could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The ledger.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; choose another port with --port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// What the connections share.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine<Arc<Mailbox>>,
+    pub(crate) info: Info,
+    pub(crate) limits: Limits,
+    pub(crate) transport: Transport,
+    /// No request is read any more; what is in flight is answered.
+    pub(crate) stopping: AtomicBool,
+    tasks: Mutex<Tasks>,
+}
+
+/// One accepted connection, as HTTP and after the upgrade.
+pub(crate) struct Client {
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Its place among the connections, free again when it is gone.
+    _place: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<()>,
+    mailboxes: Vec<Weak<Mailbox>>,
+}
+
+impl Shared {
+    /// Runs a task that the server waits for when it stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.running.try_join_next().is_some() {}
+        tasks.running.spawn(task);
+    }
+
+    /// A mailbox that is woken when the server stops.
+    fn mailbox(&self) -> Arc<Mailbox> {
+        let mailbox = Mailbox::new();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.mailboxes.len() == tasks.mailboxes.capacity() {
+            tasks.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
+        }
+        tasks.mailboxes.push(Arc::downgrade(&mailbox));
+        mailbox
+    }
+
+    fn stop_reading(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        for mailbox in tasks.mailboxes.iter().filter_map(Weak::upgrade) {
+            mailbox.wake();
+        }
+    }
+
+    fn take_tasks(&self) -> JoinSet<()> {
+        std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner).running)
+    }
+}
+
+/// A server that is bound and has its ledger open.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    writer: WriterThread,
+    postman: Postman,
+}
+
+impl Server {
+    /// Opens the ledger and binds the address. Call inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The ledger cannot be opened, or the address not bound.
+    pub fn start(settings: &Settings) -> Result<Self, ServeError> {
+        let listen = |source| ServeError::Listen { address: settings.listen, source };
+        // Bound before the ledger is opened: a port in use must not cost a seeding.
+        let listener = std::net::TcpListener::bind(settings.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let listener = TcpListener::from_std(listener).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (port, postman) = post_office();
+        let (engine, writer) = Engine::start(&settings.engine, port)?;
+        let info = info(settings, &engine);
+        let shared = Arc::new(Shared {
+            engine,
+            info,
+            limits: settings.limits.clone(),
+            transport: settings.transport,
+            stopping: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        });
+        Ok(Self { listener, address, shared, writer, postman })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What clients use as the URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = self.shared.transport.as_str();
+        format!("{scheme}://{}/rpc", self.address)
+    }
+
+    /// What it runs with, as `info` answers it.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// Serves until `shutdown` completes or the engine stops by itself; then stops
+    /// accepting, commits and answers what is queued, within the shutdown timeout.
+    ///
+    /// # Errors
+    /// What stopped the engine.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Self { listener, shared, writer, postman, .. } = self;
+        let (stop, stopped) = watch::channel(false);
+        let wind_down = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = postman.engine_stopped() => {}
+                () = accept(&listener, &shared, &stopped) => {}
+            }
+            shared.stop_reading();
+            let _ = stop.send(true);
+            let mut tasks = shared.take_tasks();
+            let all = async { while tasks.join_next().await.is_some() {} };
+            // Past the limit the connections are dropped; what was queued is committed
+            // all the same below.
+            let _ = tokio::time::timeout(shared.limits.shutdown_timeout, all).await;
+        };
+        tokio::select! {
+            () = wind_down => {}
+            () = postman.deliver() => {}
+        }
+        drop(listener);
+        shared.engine.close();
+        let ended = tokio::task::spawn_blocking(move || writer.join()).await;
+        ended.unwrap_or_else(|error| Err(EngineError::Writer(error.to_string())))?;
+        Ok(())
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (shared, stopped) = (Arc::clone(shared), stopped.clone());
+                let tracker = Arc::clone(&shared);
+                tracker.spawn(connection(stream, place, shared, stopped));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let client = Arc::new(Client { mailbox: shared.mailbox(), _place: place });
+    let header_timeout = shared.limits.header_timeout;
+    let service = service_fn(move |request| {
+        http::handle(request, Arc::clone(&shared), Arc::clone(&client))
+    });
+    // Without a timer hyper would silently ignore the header timeout.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = &mut connection => return,
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
+    let about = engine.about();
+    let config = &settings.engine;
+    let encodings: &[&str] = match settings.transport {
+        Transport::Http => &["json"],
+        Transport::Ws => &["json", "binary"],
+    };
+    Info {
+        server: match settings.transport {
+            Transport::Http => "sqlite-rpc-server".to_owned(),
+            Transport::Ws => "sqlite-ws-rpc-server".to_owned(),
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        transport: settings.transport.as_str().to_owned(),
+        encodings: encodings.iter().map(|encoding| (*encoding).to_owned()).collect(),
+        durability: about
+            .pragmas
+            .durability()
+            .map_or_else(|| "custom".to_owned(), |mode| mode.as_str().to_owned()),
+        pragmas: about
+            .pragmas
+            .0
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
+        sqlite_version: about.sqlite_version.to_owned(),
+        database: shown_path(&config.database),
+        batch_size: config.batch_size as u64,
+        batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
+        queue_transfers: config.queue_transfers as u64,
+        max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
+        pid: std::process::id(),
+    }
+}
+
+/// A path below the current directory is shown relative to it: records travel.
+fn shown_path(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    relative.unwrap_or_else(|| path.to_owned()).display().to_string()
+}

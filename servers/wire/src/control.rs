@@ -1,0 +1,225 @@
+//! What the control plane's methods answer. Everything but transfers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or why not.
+    pub status: String,
+}
+
+/// The answer of `getAccount` for an account that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The account.
+    pub id: i64,
+    /// Its balance as a decimal string: JavaScript's numbers end at 2^53.
+    pub balance: String,
+}
+
+/// The answer of `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Verification {
+    /// The initial balance is not known, so nothing can be said.
+    Skipped {
+        /// Always true.
+        skipped: bool,
+    },
+    /// Money is conserved and something changed.
+    Verified {
+        /// How many accounts there are.
+        accounts: String,
+        /// The sum of all balances.
+        total: String,
+        /// How many balances differ from the initial balance.
+        changed: String,
+    },
+}
+
+/// The answer of `info`: what the server is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// The server's name.
+    pub server: String,
+    /// The server's version.
+    pub version: String,
+    /// `http` or `ws`.
+    pub transport: String,
+    /// The encodings that it understands.
+    pub encodings: Vec<String>,
+    /// The durability mode as the pragmas that were read back show it; `custom` for
+    /// values that belong to no mode.
+    pub durability: String,
+    /// The pragmas as read back from the writing connection.
+    pub pragmas: BTreeMap<String, String>,
+    /// The version of the SQLite that is linked in.
+    pub sqlite_version: String,
+    /// The database file, as the server was told it.
+    pub database: String,
+    /// Most transfers in one transaction.
+    pub batch_size: u64,
+    /// How long the oldest waiting transfer may wait for the batch to fill,
+    /// in microseconds; 0 is natural batching.
+    pub batch_timeout_us: f64,
+    /// Most transfers that may be queued.
+    pub queue_transfers: u64,
+    /// Most transfers in flight on one connection; past it the server stops reading.
+    pub max_inflight_per_connection: u64,
+    /// The server's process id.
+    pub pid: u32,
+}
+
+/// The distribution of one quantity since the server started.
+///
+/// The histogram allows a reader to subtract an earlier answer from a later one and so
+/// get exact counts for the time between.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// How many values.
+    pub count: u64,
+    /// Their exact sum, in the unit of the quantity.
+    pub sum: u64,
+    /// `HdrHistogram` V2, deflated, base64; three significant digits.
+    pub histogram: String,
+}
+
+/// Counts of syncs (fsync or fdatasync) by what was synced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncsByFile {
+    /// Of the database file.
+    pub database: u64,
+    /// Of the write-ahead log.
+    pub wal: u64,
+    /// Of the rollback journal.
+    pub journal: u64,
+    /// Of the directory that holds them.
+    pub directory: u64,
+    /// Of anything else.
+    pub other: u64,
+}
+
+impl SyncsByFile {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.database + self.wal + self.journal + self.directory + self.other
+    }
+}
+
+/// Bytes that SQLite wrote, by file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BytesByFile {
+    /// To the database file.
+    pub database: u64,
+    /// To the write-ahead log.
+    pub wal: u64,
+    /// To the rollback journal.
+    pub journal: u64,
+    /// To anything else.
+    pub other: u64,
+}
+
+impl BytesByFile {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.database + self.wal + self.journal + self.other
+    }
+}
+
+/// Checkpoints that the engine ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoints {
+    /// How many were tried.
+    pub count: u64,
+    /// How many failed.
+    pub errors: u64,
+    /// How long they took together, in nanoseconds.
+    pub duration_ns: u64,
+    /// Syncs that they made.
+    pub syncs: u64,
+}
+
+/// What the bounded queue saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStats {
+    /// Transfers waiting now.
+    pub depth: u64,
+    /// The most that ever waited.
+    pub peak: u64,
+    /// Transfers refused because the queue was full.
+    pub overloaded: u64,
+}
+
+/// The stages of a transfer inside the engine. All in nanoseconds but the batch size.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Per transfer: from entering the queue until its batch began.
+    pub wait_ns: Distribution,
+    /// Per batch: from BEGIN until the last transfer was applied.
+    pub apply_ns: Distribution,
+    /// Per batch: the COMMIT, its syncs included.
+    pub commit_ns: Distribution,
+    /// Per batch: handing the outcomes to the front end.
+    pub answer_ns: Distribution,
+    /// Per sync at COMMIT.
+    pub sync_ns: Distribution,
+    /// Transfers per batch.
+    pub batch_size: Distribution,
+}
+
+/// All balances together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balances {
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// The sum of all balances, as a decimal string.
+    pub total: String,
+    /// The lowest balance, as a decimal string.
+    pub lowest: String,
+    /// A digest over all (id, balance): equal digests, equal ledgers.
+    pub digest: String,
+}
+
+/// The answer of `stats`: counters since the server started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Transfers answered as committed.
+    pub committed: u64,
+    /// Transfers rejected, by error code.
+    pub rejected: BTreeMap<String, u64>,
+    /// Transfers failed (known not to be committed), by error code.
+    pub failed: BTreeMap<String, u64>,
+    /// Transfers whose outcome is unknown.
+    pub unknown: u64,
+    /// Transfers applied according to SQLite: row changes that it reported in committed
+    /// transactions, less those that took a debit back, halved.
+    pub applied: u64,
+    /// Row changes of transfers that SQLite reported in committed transactions.
+    pub row_changes: u64,
+    /// Debits taken back within their batch because the credit was impossible.
+    pub refunds: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Batches in which at least one row changed.
+    pub batches_that_wrote: u64,
+    /// Syncs made inside the COMMITs of batches.
+    pub commit_syncs: u64,
+    /// All syncs of all files.
+    pub syncs: SyncsByFile,
+    /// Bytes written to all files.
+    pub bytes_written: BytesByFile,
+    /// Checkpoints of the write-ahead log.
+    pub checkpoints: Checkpoints,
+    /// The queue before the writer.
+    pub queue: QueueStats,
+    /// Where the time goes.
+    pub stages: Stages,
+    /// All balances, when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balances: Option<Balances>,
+}
