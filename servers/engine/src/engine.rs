@@ -22,6 +22,9 @@ use crate::writer::Writer;
 pub struct Config {
     /// The database file. Its directory must exist.
     pub database: PathBuf,
+    /// Throw away the ledger that the file holds and start with an empty file: a run of
+    /// the load generator must not inherit the layout of an earlier one.
+    pub fresh: bool,
     /// What survives what.
     pub durability: Durability,
     /// Most transfers in one transaction, at least 1.

@@ -53,6 +53,9 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if config.fresh {
+            remove_ledger(path, flags)?;
+        }
         let opened = || -> Result<Connection, rusqlite::Error> {
             let connection =
                 Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
@@ -202,6 +205,38 @@ fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Erro
         )
         .optional()
         .map(|row| row.is_some())
+}
+
+/// Removes a ledger and its log, but nothing that is not a ledger.
+fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let check = || -> Result<(), EngineError> {
+        let connection = Connection::open_with_flags(path, flags)
+            .and_then(|connection| {
+                connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+                Ok(connection)
+            })
+            .map_err(|error| open_error(path, error))?;
+        check_schema(&connection, path)
+    };
+    check()?;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match std::fs::remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(EngineError::NotALedger {
+                    database: path.to_owned(),
+                    why: format!("it cannot be replaced: {error}"),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file with tables of somebody else's is not touched.

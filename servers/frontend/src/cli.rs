@@ -100,6 +100,9 @@ struct CommonArgs {
     /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
     #[arg(long, env = "SQLITE_FILE", value_name = "FILE")]
     database: Option<PathBuf>,
+    /// Throw away the ledger that the file holds and seed anew
+    #[arg(long)]
+    fresh: bool,
     /// Directory of the database when no file is named
     #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
     data_dir: PathBuf,
@@ -312,6 +315,7 @@ impl CommonArgs {
             listen: SocketAddr::new(self.listen, port),
             engine: Config {
                 database,
+                fresh: self.fresh,
                 durability: self.durability.durability,
                 batch_size,
                 batch_timeout,

@@ -1,0 +1,410 @@
+//! `bench-client fsync`: what a durable write costs in a directory, and the ceilings that follow.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::Context;
+use busload_engine::Durability;
+use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
+use comfy_table::{CellAlignment, Table, presets};
+use nix::sys::signal::{SigSet, Signal};
+use serde::Serialize;
+
+use bench_client::disk::{
+    self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, DiskError, SyncMeasurement,
+};
+
+/// Where the server keeps its database too, unless told otherwise.
+const DEFAULT_DIR: &str = ".data";
+const DEFAULT_COUNT: u64 = 1_000;
+
+/// Without `--count` a slow disk gives fewer samples, and not a long wait.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// With it the user decides; Ctrl-C ends it at any time.
+const TIME_LIMIT_WITH_COUNT: Duration = Duration::from_hours(1);
+
+/// Commits whose syncs are counted for each durability mode.
+const PROBE_COMMITS: u32 = 20;
+
+/// Transfers that share one sync, in the ceilings.
+const TRANSFERS_PER_COMMIT: [u32; 3] = [10, 100, 1_000];
+
+const EXIT_BAD_ENVIRONMENT: u8 = 2;
+
+/// Measure what a durable write costs in a directory, and the transfers per second that it allows
+#[derive(Debug, clap::Args)]
+pub(crate) struct FsyncArgs {
+    /// Directory to measure in; files are created in it and removed again
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Directory to measure in [default: .data, created if missing]"
+    )]
+    dir: Option<PathBuf>,
+
+    /// Writes per method and pattern
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000),
+        help = "Writes for each method and pattern [default: 1000, or as many as fit in 10 s]"
+    )]
+    count: Option<u64>,
+
+    /// Size of each write: a power of two from 512 to 16M
+    #[arg(long, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
+    block: BlockSize,
+
+    /// Print JSON on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct FsyncReport {
+    #[serde(flatten)]
+    baseline: Baseline,
+    ceilings: Ceilings,
+}
+
+/// Measures, prints, and answers with the exit code: 2 when the directory cannot be measured.
+pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
+    let json = args.json;
+    match measured(args) {
+        Ok(Measured::Report(report)) => {
+            print(&report, json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Measured::Interrupted(signal)) => {
+            eprintln!("interrupted: nothing to report, no file left behind");
+            Ok(ExitCode::from(128 + signal))
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Ok(ExitCode::from(EXIT_BAD_ENVIRONMENT))
+        }
+    }
+}
+
+enum Measured {
+    Report(FsyncReport),
+    /// By this signal.
+    Interrupted(u8),
+}
+
+fn measured(args: FsyncArgs) -> anyhow::Result<Measured> {
+    let config = BaselineConfig {
+        dir: directory(args.dir)?,
+        count: args.count.unwrap_or(DEFAULT_COUNT),
+        block_bytes: args.block.bytes(),
+        time_limit: if args.count.is_some() {
+            TIME_LIMIT_WITH_COUNT
+        } else {
+            TIME_LIMIT
+        },
+    };
+    warn_of_file_system(&config.dir);
+    let signals = Signals::watch()?;
+    let baseline = match disk::measure_while(&config, &|| signals.received().is_none()) {
+        Err(DiskError::Interrupted) => {
+            return Ok(Measured::Interrupted(
+                signals.received().unwrap_or_default(),
+            ));
+        }
+        other => other?,
+    };
+    let ceilings = ceilings(&config.dir, &baseline)?;
+    if let Some(signal) = signals.received() {
+        return Ok(Measured::Interrupted(signal));
+    }
+    Ok(Measured::Report(FsyncReport { baseline, ceilings }))
+}
+
+/// A directory that was named must be there, since a slip in its name would otherwise measure
+/// another disk; the default one is made.
+fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(dir) = named {
+        return Ok(dir);
+    }
+    let dir = PathBuf::from(DEFAULT_DIR);
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot create the directory {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn warn_of_file_system(dir: &Path) {
+    if let Ok(Some(warning)) = disk::filesystem_warning(dir) {
+        eprintln!("warning: {} {warning}", dir.display());
+    }
+}
+
+fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
+    let count = |durability| -> anyhow::Result<SyncsPerCommit> {
+        syncs_per_commit(dir, durability, PROBE_COMMITS)
+            .with_context(|| format!("cannot count the syncs of {durability}"))
+    };
+    let mut ceilings =
+        Ceilings::new(baseline).context("the method by which SQLite syncs was not measured")?;
+    let delete_full = count(Durability::DeleteFull)?;
+    let wal_full = count(Durability::WalFull)?;
+    let mut rows = vec![
+        ceilings.ceiling(Durability::DeleteFull, &delete_full, 1),
+        ceilings.ceiling(Durability::WalFull, &wal_full, 1),
+    ];
+    rows.extend(
+        TRANSFERS_PER_COMMIT
+            .map(|transfers| ceilings.ceiling(Durability::WalFull, &wal_full, transfers)),
+    );
+    ceilings.rows = rows;
+    Ok(ceilings)
+}
+
+fn print(report: &FsyncReport, json: bool) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string_pretty(report)?
+    } else {
+        for_people(report)
+    };
+    writeln!(io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+fn for_people(report: &FsyncReport) -> String {
+    let Ceilings {
+        method,
+        append_us,
+        overwrite_us,
+        rows,
+        ..
+    } = &report.ceilings;
+    format!(
+        "Durable writes of {} bytes, latency in µs\n{}\n\n\
+         TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method},\n\
+         mean {append_us:.1} µs when it appends (a new journal) and {overwrite_us:.1} µs when it \
+         overwrites (a reused log, the database)\n{}",
+        report.baseline.block_bytes,
+        methods_table(&report.baseline.methods),
+        ceilings_table(rows),
+    )
+}
+
+fn methods_table(methods: &[SyncMeasurement]) -> Table {
+    let header = [
+        "method", "pattern", "count", "min", "mean", "p50", "p99", "max", "syncs/s",
+    ];
+    let rows = methods.iter().map(|entry| {
+        let latency = &entry.latency_us;
+        let micros = |value: f64| format!("{value:.1}");
+        vec![
+            entry.method.to_string(),
+            entry.pattern.to_string(),
+            entry.count.to_string(),
+            micros(latency.min),
+            micros(latency.mean),
+            micros(latency.p50),
+            micros(latency.p99),
+            micros(latency.max),
+            grouped(entry.syncs_per_second),
+        ]
+    });
+    aligned(&header, rows, 2)
+}
+
+fn ceilings_table(rows: &[Ceiling]) -> Table {
+    let header = [
+        "durability",
+        "transfers/commit",
+        "syncs/commit",
+        "appending",
+        "sync µs",
+        "TPS",
+    ];
+    let rows = rows.iter().map(|row| {
+        vec![
+            row.durability.clone(),
+            row.transfers_per_commit.to_string(),
+            format!("{:.2}", row.syncs_per_commit),
+            format!("{:.2}", row.append_syncs_per_commit),
+            format!("{:.1}", row.sync_us_per_commit),
+            row.tps.map_or_else(|| "no sync".to_owned(), grouped),
+        ]
+    });
+    aligned(&header, rows, 1)
+}
+
+/// A table without rules whose first columns are text and the others numbers.
+fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, text_columns: usize) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_header(header)
+        .add_rows(rows);
+    for column in table.column_iter_mut().skip(text_columns) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A whole number with its thousands apart.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The signals that end the program, turned into a flag so that files are removed first.
+struct Signals(Arc<AtomicU8>);
+
+impl Signals {
+    /// Starts to wait for them. A second one ends the program at once: a sync may hang.
+    fn watch() -> anyhow::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        set.thread_block().context("cannot block signals")?;
+        let received = Arc::new(AtomicU8::new(0));
+        let flag = Arc::clone(&received);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                while let Ok(signal) = set.wait() {
+                    let number = u8::try_from(signal as i32).unwrap_or(1);
+                    if flag.swap(number, Relaxed) != 0 {
+                        std::process::exit((128 + number).into());
+                    }
+                }
+            })
+            .context("cannot start a thread")?;
+        Ok(Self(received))
+    }
+
+    fn received(&self) -> Option<u8> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Verb {
+        #[command(flatten)]
+        args: FsyncArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<FsyncArgs, clap::Error> {
+        Verb::try_parse_from([&["fsync"], args].concat()).map(|verb| verb.args)
+    }
+
+    fn report() -> FsyncReport {
+        let dir = tempfile::tempdir().unwrap();
+        let baseline = disk::measure_short(dir.path()).unwrap();
+        let ceilings = ceilings(dir.path(), &baseline).unwrap();
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+        FsyncReport { baseline, ceilings }
+    }
+
+    #[test]
+    fn defaults() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.block.bytes(), 4096);
+        assert!(args.dir.is_none() && args.count.is_none() && !args.json);
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_what_is_expected() {
+        for (args, expected) in [
+            (["--block", "3k"], "expected a power of two from 512 to 16M"),
+            (
+                ["--block", "4kB"],
+                "expected a number of bytes with an optional unit",
+            ),
+            (["--count", "0"], "1..=1000000"),
+            (["--count", "many"], "invalid digit"),
+        ] {
+            let error = parse(&args).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_was_named_is_not_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let missing = parent.path().join("missing");
+        assert!(run(parse(&["--dir", missing.to_str().unwrap()]).unwrap()).is_ok());
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn json_has_the_published_shape() {
+        let json = serde_json::to_value(report()).unwrap();
+        assert_eq!(json["methods"].as_array().unwrap().len(), 6);
+        let ceilings = &json["ceilings"];
+        assert_eq!(ceilings["method"], "fdatasync");
+        let rows = ceilings["rows"].as_array().unwrap();
+        let names: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row["durability"].as_str().unwrap(),
+                    &row["transfers_per_commit"],
+                )
+            })
+            .map(|(durability, transfers)| format!("{durability} {transfers}"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "delete-full 1",
+                "wal-full 1",
+                "wal-full 10",
+                "wal-full 100",
+                "wal-full 1000"
+            ]
+        );
+        assert!(rows.iter().all(|row| row["tps"].as_f64().unwrap() > 0.0));
+    }
+
+    #[test]
+    fn people_read_aligned_columns() {
+        let text = for_people(&report());
+        let table: Vec<_> = text
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        assert_eq!(table.len(), 7, "{text}");
+        let width = table[0].chars().count();
+        assert!(
+            table.iter().all(|line| line.chars().count() == width),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!(grouped(7.4), "7");
+        assert_eq!(grouped(1_234.0), "1,234");
+        assert_eq!(grouped(123_456.0), "123,456");
+        assert_eq!(grouped(1_234_567.0), "1,234,567");
+    }
+}

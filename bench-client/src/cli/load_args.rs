@@ -1,0 +1,446 @@
+//! The flags that describe a load and the server it is put on, and what they amount to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench_client::connector::{Encoding, Target, parse_url};
+use bench_client::load::Measure;
+use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
+use bench_client::target::ServerSpec;
+use bench_client::workload::Zipf;
+use busload_frontend::cli::{
+    DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts,
+    parse_batch_size, parse_batch_timeout, parse_duration, parse_durability, parse_env_batch_size,
+    parse_inflight, parse_milliseconds, parse_queue, parse_switch, parse_within,
+};
+use clap::{Args, ValueEnum};
+
+use super::UsageError;
+
+/// Descriptors besides those of the load: database, control plane, standard streams.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectorArg {
+    /// HTTP
+    #[value(name = "sqlite_rpc")]
+    SqliteRpc,
+    /// WebSocket
+    #[value(name = "sqlite_ws_rpc")]
+    SqliteWsRpc,
+}
+
+impl ConnectorArg {
+    pub(crate) fn kind(self) -> ConnectorKind {
+        match self {
+            Self::SqliteRpc => ConnectorKind::SqliteRpc,
+            Self::SqliteWsRpc => ConnectorKind::SqliteWsRpc,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EncodingArg {
+    /// One JSON object per transfer
+    Json,
+    /// Fixed-width records, many per message (WebSocket only)
+    Binary,
+}
+
+/// The load.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket); one row each
+    #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
+    connectors: Vec<ConnectorArg>,
+    /// Workers, each with a session of its own
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: u32,
+    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket;
+    /// env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
+    max_inflight_per_worker: Vec<usize>,
+    #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
+    env_max_inflight: Option<usize>,
+    /// Exponent of the Zipf distribution of accounts; 0 is uniform
+    #[arg(long, value_delimiter = ',', default_value = "1.5", value_parser = parse_alpha)]
+    alpha: Vec<f64>,
+    /// Number of accounts [2 … 10000000]
+    #[arg(long, env = "SEED_ACCOUNTS", default_value = "100000", value_parser = parse_accounts)]
+    accounts: i64,
+    /// What each account starts with
+    #[arg(long, env = "SEED_INITIAL_BALANCE", default_value_t = DEFAULT_INITIAL_BALANCE, value_parser = clap::value_parser!(i64).range(0..))]
+    initial_balance: i64,
+    /// What each transfer moves
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    amount: i64,
+    /// The random seed: the same seed draws the same accounts on any machine
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Length of the measured window, in seconds
+    #[arg(long, default_value = "10", value_parser = parse_seconds, conflicts_with = "transfers")]
+    seconds: f64,
+    /// Length of the warm-up, in seconds
+    #[arg(long, default_value = "2", value_parser = parse_warmup)]
+    warmup: f64,
+    /// Measure this many transfers instead of a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    transfers: Option<u64>,
+    /// Client threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// After this long without an answer the outcome of a transfer is unknown, such as 15s
+    #[arg(long, default_value = "15s", value_parser = parse_op_timeout)]
+    op_timeout: Duration,
+    /// How transfers are written on the wire
+    #[arg(long, value_enum, default_value = "json")]
+    encoding: EncodingArg,
+    /// Do not verify
+    #[arg(long)]
+    no_verify: bool,
+    /// Measure the server at this URL instead of starting one
+    #[arg(long)]
+    url: Option<String>,
+    /// Wipe and seed the server at --url first
+    #[arg(long)]
+    reseed: bool,
+    #[arg(long, hide = true, env = "SQLITE_RPC_URL")]
+    env_rpc_url: Option<String>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_URL")]
+    env_ws_rpc_url: Option<String>,
+    #[command(flatten)]
+    server: ServerKnobs,
+}
+
+/// The knobs of a server that this program starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server (when this program starts it)")]
+pub(crate) struct ServerKnobs {
+    /// What survives what: delete-full, wal-full, wal-normal, memory, discard-writes
+    /// [default: wal-full; env: SQLITE_MODE]
+    #[arg(long, value_parser = parse_durability)]
+    durability: Option<Mode>,
+    #[arg(long, hide = true, env = "SQLITE_MODE", value_parser = parse_durability)]
+    env_mode: Option<Mode>,
+    /// Most transfers in one transaction [default: 4096; env: SQLITE_WS_RPC_BATCH_SIZE]
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_batch_size)]
+    batch_size: Vec<usize>,
+    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms
+    /// [default: 0ms, commit whatever waits; env: SQLITE_WS_RPC_BATCH_MS]
+    #[arg(long, value_parser = parse_batch_timeout)]
+    batch_timeout: Option<Duration>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_SIZE", value_parser = parse_env_batch_size)]
+    env_batch_size: Option<usize>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_MS", value_parser = parse_milliseconds)]
+    env_batch_ms: Option<Duration>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCHING", value_parser = parse_switch)]
+    env_batching: Option<bool>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_GROUP_COMMIT", value_parser = parse_switch)]
+    env_group_commit: Option<bool>,
+    /// Most transfers waiting for the writer [default: 1048576]
+    #[arg(long, value_name = "TRANSFERS", value_parser = parse_queue)]
+    queue: Option<usize>,
+    /// Checkpoint when the write-ahead log has grown by this many pages [default: 4000]
+    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    checkpoint_pages: Option<u32>,
+    /// SQLite's page cache, in KiB [default: 65536]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
+    cache_kib: Option<u32>,
+    /// Threads of the server that read requests and write answers [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    io_threads: Option<u16>,
+    /// Directory of the database: its file system is what is measured [default: .data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[arg(long, hide = true, env = "SQLITE_FILE")]
+    env_file: Option<PathBuf>,
+    /// Leave the database there after the run
+    #[arg(long)]
+    keep_db: bool,
+}
+
+fn parse_env_inflight(text: &str) -> Result<usize, String> {
+    parse_within(text, 0, 16_384).map(|n| if n == 0 { 16_384 } else { n })
+}
+
+fn parse_alpha(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(alpha) if alpha.is_finite() && alpha >= 0.0 => Ok(alpha),
+        _ => Err(format!("'{text}' is no finite number from 0")),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
+        _ => Err(format!("'{text}' is no number of seconds above 0, up to 86400")),
+    }
+}
+
+fn parse_warmup(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("'{text}' is no number of seconds from 0 to 3600")),
+    }
+}
+
+fn parse_op_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    let bounds = Duration::from_millis(1)..=Duration::from_secs(3600);
+    if bounds.contains(&timeout) { Ok(timeout) } else { Err("from 1ms to 3600s".to_owned()) }
+}
+
+/// One load for all rows, with the knobs of one row put in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Knobs {
+    pub(crate) name: Option<String>,
+    pub(crate) durability: Option<Mode>,
+    pub(crate) batch_size: usize,
+    pub(crate) batch_timeout: Duration,
+    pub(crate) max_inflight: usize,
+}
+
+impl ServerKnobs {
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        let beside = self.env_file.as_ref().and_then(|file| file.parent().map(Path::to_owned));
+        let chosen = self.data_dir.clone().or(beside.filter(|dir| !dir.as_os_str().is_empty()));
+        chosen.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
+    }
+
+    fn database(&self, connector: ConnectorKind) -> PathBuf {
+        match (&self.data_dir, &self.env_file) {
+            (None, Some(file)) if file.parent() == Some(Path::new("")) => Path::new(".").join(file),
+            (None, Some(file)) => file.clone(),
+            _ => self.data_dir().join(format!("busload-{}.sqlite", connector.transport())),
+        }
+    }
+
+    fn mode(&self) -> Option<Mode> {
+        self.durability.or(self.env_mode)
+    }
+
+    fn batch_sizes(&self) -> Vec<usize> {
+        if !self.batch_size.is_empty() {
+            return self.batch_size.clone();
+        }
+        let off = self.env_batching == Some(false) || self.env_group_commit == Some(false);
+        let from_env = if off { Some(1) } else { self.env_batch_size };
+        vec![from_env.unwrap_or(DEFAULT_BATCH_SIZE)]
+    }
+
+    /// The flags that were given and make no sense for a server at a URL.
+    fn given(&self) -> Option<&'static str> {
+        [
+            (self.durability.is_some(), "--durability"),
+            (!self.batch_size.is_empty(), "--batch-size"),
+            (self.batch_timeout.is_some(), "--batch-timeout"),
+            (self.queue.is_some(), "--queue"),
+            (self.checkpoint_pages.is_some(), "--checkpoint-pages"),
+            (self.cache_kib.is_some(), "--cache-kib"),
+            (self.io_threads.is_some(), "--io-threads"),
+            (self.data_dir.is_some(), "--data-dir"),
+            (self.keep_db, "--keep-db"),
+        ]
+        .into_iter()
+        .find_map(|(given, flag)| given.then_some(flag))
+    }
+}
+
+impl LoadArgs {
+    pub(crate) fn connectors(&self) -> impl Iterator<Item = ConnectorKind> + '_ {
+        self.connectors.iter().map(|connector| connector.kind())
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.server.data_dir()
+    }
+
+    /// One plan per combination of the lists, in the order in which they were written.
+    pub(crate) fn plans(&self) -> anyhow::Result<Vec<RowPlan>> {
+        let mut plans = Vec::new();
+        for connector in self.connectors() {
+            let inflight = if self.max_inflight_per_worker.is_empty() {
+                vec![self.env_max_inflight.unwrap_or(connector.default_inflight())]
+            } else {
+                self.max_inflight_per_worker.clone()
+            };
+            for &alpha in &self.alpha {
+                let zipf = self.zipf(alpha)?;
+                for &max_inflight in &inflight {
+                    for batch_size in self.server.batch_sizes() {
+                        let knobs = Knobs {
+                            name: None,
+                            durability: self.server.mode(),
+                            batch_size,
+                            batch_timeout: self
+                                .server
+                                .batch_timeout
+                                .or(self.server.env_batch_ms)
+                                .unwrap_or_default(),
+                            max_inflight,
+                        };
+                        plans.push(self.plan(connector, Arc::clone(&zipf), knobs)?);
+                    }
+                }
+            }
+        }
+        self.check(&plans)?;
+        Ok(plans)
+    }
+
+    pub(crate) fn zipf(&self, alpha: f64) -> anyhow::Result<Arc<Zipf>> {
+        let accounts = u32::try_from(self.accounts).context("too many accounts")?;
+        Ok(Arc::new(Zipf::new(accounts, alpha)?))
+    }
+
+    fn plan(
+        &self,
+        connector: ConnectorKind,
+        zipf: Arc<Zipf>,
+        knobs: Knobs,
+    ) -> anyhow::Result<RowPlan> {
+        let encoding = match self.encoding {
+            EncodingArg::Json => Encoding::Json,
+            EncodingArg::Binary if connector == ConnectorKind::SqliteRpc => {
+                return Err(usage("--encoding binary needs --connectors sqlite_ws_rpc"));
+            }
+            EncodingArg::Binary => Encoding::Binary,
+        };
+        let server = match self.target(connector)? {
+            Some(target) => ServerChoice::Url { target, reseed: self.reseed },
+            None => self.own_server(connector, &knobs)?,
+        };
+        Ok(RowPlan {
+            name: knobs.name,
+            connector,
+            encoding,
+            server,
+            concurrency: self.concurrency,
+            max_inflight: knobs.max_inflight,
+            threads: usize::from(self.threads),
+            zipf,
+            initial_balance: self.initial_balance,
+            amount: self.amount,
+            seed: self.seed,
+            warmup: Duration::from_secs_f64(self.warmup),
+            measure: match self.transfers {
+                Some(n) => Measure::Transfers(n),
+                None => Measure::For(Duration::from_secs_f64(self.seconds)),
+            },
+            op_timeout: self.op_timeout,
+            verify: !self.no_verify,
+        })
+    }
+
+    /// The URL given for this connector, by flag or environment.
+    fn target(&self, connector: ConnectorKind) -> anyhow::Result<Option<Target>> {
+        let from_env = match connector {
+            ConnectorKind::SqliteRpc => &self.env_rpc_url,
+            ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
+        };
+        let url = self.url.as_ref().or(from_env.as_ref().filter(|url| !url.is_empty()));
+        url.map(|url| parse_url(url).map_err(|why| usage(&why))).transpose()
+    }
+
+    fn own_server(&self, connector: ConnectorKind, knobs: &Knobs) -> anyhow::Result<ServerChoice> {
+        let database = self.server.database(connector);
+        let directory = self.server.data_dir();
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            usage(&format!(
+                "cannot create the data directory {}: {error}; choose another with --data-dir",
+                directory.display()
+            ))
+        })?;
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mode = knobs.durability.map_or("wal-full", |mode| mode.durability.as_str());
+        let mut args = vec!["serve".to_owned(), connector.transport().to_owned()];
+        let mut flag = |name: &str, value: String| {
+            args.push(format!("--{name}={value}"));
+        };
+        flag("port", "0".to_owned());
+        flag("database", database.display().to_string());
+        flag("durability", mode.to_owned());
+        flag("batch-size", knobs.batch_size.to_string());
+        flag("batch-timeout", format!("{}us", knobs.batch_timeout.as_nanos() as f64 / 1e3));
+        flag("seed-accounts", self.accounts.to_string());
+        flag("initial-balance", self.initial_balance.to_string());
+        let server = &self.server;
+        if let Some(queue) = server.queue {
+            flag("queue", queue.to_string());
+        }
+        if let Some(pages) = server.checkpoint_pages {
+            flag("checkpoint-pages", pages.to_string());
+        }
+        if let Some(kib) = server.cache_kib {
+            flag("cache-kib", kib.to_string());
+        }
+        if let Some(threads) = server.io_threads {
+            flag("io-threads", threads.to_string());
+        }
+        // As many as the load opens, and room for the control plane.
+        flag("max-connections", (self.concurrency as usize * knobs.max_inflight + 64).to_string());
+        args.push("--fresh".to_owned());
+        args.push("--until-stdin-ends".to_owned());
+        Ok(ServerChoice::Own {
+            spec: ServerSpec { program, args },
+            database,
+            durability: mode.to_owned(),
+            keep_db: server.keep_db,
+        })
+    }
+
+    fn check(&self, plans: &[RowPlan]) -> anyhow::Result<()> {
+        if let Some(warning) = self.server.mode().and_then(|mode| mode.warning) {
+            eprintln!("warning: {warning}");
+        }
+        if self.url.is_some() {
+            if self.connectors.len() > 1 {
+                return Err(usage("--url goes with one connector: name it with --connectors"));
+            }
+            if let Some(flag) = self.server.given() {
+                return Err(usage(&format!(
+                    "{flag} is for a server that this program starts, not for one at --url"
+                )));
+            }
+        } else if self.reseed && self.env_rpc_url.is_none() && self.env_ws_rpc_url.is_none() {
+            return Err(usage("--reseed goes with --url: a server of our own is always seeded"));
+        }
+        if i128::from(self.initial_balance) * i128::from(self.accounts) > i128::from(i64::MAX) {
+            return Err(usage(
+                "accounts times initial balance does not fit 64 bits: lower --initial-balance",
+            ));
+        }
+        check_descriptors(plans)
+    }
+}
+
+/// Every connection needs a descriptor here; a server of our own, as many in its process.
+fn check_descriptors(plans: &[RowPlan]) -> anyhow::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let connections = |plan: &RowPlan| {
+        let lanes = match plan.connector {
+            ConnectorKind::SqliteRpc => plan.max_inflight as u64,
+            ConnectorKind::SqliteWsRpc => 1,
+        };
+        u64::from(plan.concurrency) * lanes
+    };
+    let needed = plans.iter().map(connections).max().unwrap_or(0) + OTHER_DESCRIPTORS;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read ulimit -n")?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise ulimit -n")?;
+    }
+    if needed > hard {
+        return Err(usage(&format!(
+            "the load needs {needed} descriptors and the limit is {hard}: lower --concurrency or \
+             --max-inflight-per-worker (over HTTP each transfer in flight has a connection of \
+             its own), or raise ulimit -n"
+        )));
+    }
+    Ok(())
+}
+
+fn usage(what: &str) -> anyhow::Error {
+    UsageError(what.to_owned()).into()
+}

@@ -1,0 +1,80 @@
+//! The command line: one file per verb.
+
+pub(crate) mod fsync;
+mod interrupt;
+mod load_args;
+mod progress;
+pub(crate) mod reproduce;
+pub(crate) mod run;
+pub(crate) mod serve;
+
+use std::process::ExitCode;
+
+use bench_client::load::LoadError;
+use bench_client::row::RowError;
+use bench_client::target::TargetError;
+use clap::{Parser, Subcommand};
+
+/// How many durable transfers fit on one fsync?
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed, \
+4 a row is invalid, 5 could not connect or start, 130 interrupted before anything was measured";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Measure transfers per second, verify them, and record the result
+    Run(Box<run::RunArgs>),
+    /// Measure the rows of the article's table on this machine
+    Reproduce(reproduce::ReproduceArgs),
+    /// Measure how fast this disk syncs, and what TPS that allows
+    Fsync(fsync::FsyncArgs),
+    /// Run a transfer server
+    Serve(serve::ServeArgs),
+}
+
+/// Every row may be quoted.
+pub(crate) const VALID: u8 = 0;
+/// What was asked for cannot be done.
+const BAD_ARGUMENTS: u8 = 2;
+/// A row is invalid.
+pub(crate) const INVALID: u8 = 4;
+/// No server, or none that speaks the protocol.
+const NO_SERVER: u8 = 5;
+/// The shell's convention for SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// What a person asked for cannot be done; the message says what to do instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Prints one line and chooses the exit code.
+pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(exit_code(error))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<RowError>() {
+        Some(RowError::Interrupted) => INTERRUPTED,
+        Some(RowError::Target(TargetError::NotReady { bad_arguments: true, .. })) => BAD_ARGUMENTS,
+        Some(RowError::Unsuitable(_) | RowError::Disk(_)) => BAD_ARGUMENTS,
+        Some(
+            RowError::Target(_) | RowError::Control(_) | RowError::Load(LoadError::Connect(_)),
+        ) => NO_SERVER,
+        Some(RowError::Load(LoadError::Thread(_))) => NO_SERVER,
+        None => BAD_ARGUMENTS,
+    }
+}
+
+/// Prints to standard output, which belongs to reports.
+#[expect(clippy::print_stdout, reason = "the one place where reports are printed")]
+pub(crate) fn print(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,120 @@
+//! `bench-client run`: one row per combination of knobs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bench_client::report::environment::Environment;
+use bench_client::report::record::Record;
+use bench_client::report::table;
+use bench_client::row::{self, RowError, RowPlan, Surroundings};
+use clap::Args;
+
+use super::interrupt::watch_signals;
+use super::load_args::LoadArgs;
+use super::progress::ProgressLine;
+use super::{INVALID, VALID, print};
+
+/// Where records go that nobody named.
+const RUNS: &str = "results/runs";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record [default: a new one in results/runs]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let plans = args.load.plans()?;
+    let environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
+    let path = args.output.clone().unwrap_or_else(|| record_path(RUNS, "run", &environment));
+    let mut record = Record::new(environment);
+    let runtime = runtime()?;
+    let ended = runtime.block_on(measure_all(&plans, &mut record, |record, row| {
+        if !args.json {
+            print(&format!("{row}\n"));
+        }
+        write(record, &path)
+    }));
+    // What was measured before an error is recorded and shown all the same.
+    if record.rows.is_empty() {
+        return ended.map(|()| ExitCode::from(VALID));
+    }
+    if args.json {
+        print(&serde_json::to_string_pretty(&record)?);
+    } else {
+        if record.rows.len() > 1 {
+            print(&table::summary(&record.rows));
+        }
+        print(&table::record_line(&path));
+    }
+    ended?;
+    let valid = record.rows.iter().all(|row| row.valid);
+    Ok(ExitCode::from(if valid { VALID } else { INVALID }))
+}
+
+/// The runtime of everything but the load: control plane, child process, signals.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Writes the record so far.
+pub(crate) fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
+    record.write_to(path).with_context(|| format!("cannot write the record {}", path.display()))
+}
+
+/// A name that sorts by time and that no other run has.
+pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment) -> PathBuf {
+    let stamp: String =
+        environment.started_at.chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
+    let process = std::process::id();
+    PathBuf::from(directory).join(format!("{stamp}-{what}-{process}.json"))
+}
+
+/// Measures the rows one after another; each is handed on as it ends, since a later one
+/// may fail. An interruption ends the row and the run.
+pub(crate) async fn measure_all(
+    plans: &[RowPlan],
+    record: &mut Record,
+    mut ended: impl FnMut(&Record, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let interrupted = watch_signals()?;
+    let warnings = record.environment.warnings.clone();
+    for (number, plan) in (1..).zip(plans) {
+        let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
+        let title = if plans.len() > 1 {
+            format!("row {number} of {}, {name}", plans.len())
+        } else {
+            name.to_owned()
+        };
+        let progress = ProgressLine::new(title);
+        let around = Surroundings {
+            interrupted: interrupted.clone(),
+            progress: &progress,
+            warnings: &warnings,
+        };
+        let row = match row::measure(plan, &around).await {
+            Ok(row) => row,
+            // The rows before it are worth their record.
+            Err(RowError::Interrupted) if number > 1 => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        drop(progress);
+        let text = table::describe(&row);
+        record.rows.push(row);
+        ended(record, &text)?;
+        if *interrupted.borrow() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Transfers over HTTP/1.1 keep-alive connections, one request at a time on each.
+//!
+//! A session owns several connections (lanes) and their futures: as many as the worker
+//! has transfers in flight. Lanes are opened when they are first needed and polled only
+//! while a request is on them. One dead lane is not a dead session.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use busload_wire::json::{decode_answer, encode_transfer};
+use busload_wire::{RequestId, Transfer};
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{
+    ConnectError, Connector, Forgotten, Outcome, Reply, Session, Target, TransportError, WorkerId,
+};
+
+/// Answers are short; what is longer is no answer.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Opens HTTP sessions.
+#[derive(Debug, Clone)]
+pub struct HttpConnector {
+    target: Target,
+}
+
+impl HttpConnector {
+    /// Sessions with the server at `target`.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self { target }
+    }
+}
+
+impl Connector for HttpConnector {
+    type Session = HttpSession;
+    const TRANSPORT: &'static str = "http";
+
+    async fn connect(&self, _worker: WorkerId) -> Result<HttpSession, ConnectError> {
+        let lane = Lane::open(&self.target).await?;
+        let host = HeaderValue::from_str(&self.target.authority).map_err(|error| {
+            ConnectError::Protocol { url: self.target.url("http"), why: error.to_string() }
+        })?;
+        Ok(HttpSession {
+            target: self.target.clone(),
+            host,
+            idle: vec![lane],
+            waiting: VecDeque::new(),
+            calls: FuturesUnordered::new(),
+            scratch: BytesMut::new(),
+            forgotten: Forgotten::default(),
+        })
+    }
+}
+
+/// One keep-alive connection.
+pub(crate) struct Lane {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+}
+
+/// What one HTTP exchange came to.
+pub(crate) enum Exchange {
+    /// An answer arrived whole.
+    Answered(Bytes),
+    /// The request was not sent.
+    NotSent(String),
+    /// It was sent, or may have been, and no answer came.
+    Lost(String),
+}
+
+impl Lane {
+    pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
+        let stream = target.connect("http").await?;
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Protocol {
+                url: target.url("http"),
+                why: error.to_string(),
+            })?;
+        Ok(Self { sender, driver })
+    }
+
+    /// Whether another request can be tried on it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Sends one request and reads its answer, driving the connection meanwhile. Returns
+    /// the lane if it can be used again.
+    pub(crate) async fn exchange(
+        mut self,
+        request: Request<Full<Bytes>>,
+    ) -> (Option<Self>, Exchange) {
+        let Self { sender, driver } = &mut self;
+        let mut ended = false;
+        let exchange = {
+            let call = async {
+                if let Err(error) = sender.ready().await {
+                    return Exchange::NotSent(error.to_string());
+                }
+                let response = match sender.try_send_request(request).await {
+                    Ok(response) => response,
+                    Err(error) if error.message().is_some() => {
+                        return Exchange::NotSent(error.error().to_string());
+                    }
+                    Err(error) => return Exchange::Lost(error.error().to_string()),
+                };
+                match Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await {
+                    Ok(body) => Exchange::Answered(body.to_bytes()),
+                    Err(error) => Exchange::Lost(error.to_string()),
+                }
+            };
+            tokio::pin!(call);
+            poll_fn(|cx| {
+                // The driver first: it moves the bytes that the call waits for.
+                if !ended && Pin::new(&mut *driver).poll(cx).is_ready() {
+                    ended = true;
+                }
+                let called = call.as_mut().poll(cx);
+                // The call may have given the driver something to write.
+                if called.is_pending() && !ended && Pin::new(&mut *driver).poll(cx).is_ready() {
+                    ended = true;
+                    return call.as_mut().poll(cx);
+                }
+                called
+            })
+            .await
+        };
+        let reusable = !ended && !sender.is_closed() && matches!(exchange, Exchange::Answered(..));
+        (reusable.then_some(self), exchange)
+    }
+}
+
+/// A JSON request to `/rpc`.
+pub(crate) fn post(host: &HeaderValue, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = hyper::Method::POST;
+    *request.uri_mut() = hyper::Uri::from_static("/rpc");
+    let headers = request.headers_mut();
+    headers.insert(HOST, host.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+/// What became of one request and of its lane.
+struct Done {
+    lane: Option<Lane>,
+    reply: Reply,
+    /// No new connection could be had: the server is gone.
+    unreachable: Option<std::io::Error>,
+}
+
+type Call = BoxFuture<'static, Done>;
+
+/// The keep-alive connections of one worker.
+pub struct HttpSession {
+    target: Target,
+    host: HeaderValue,
+    idle: Vec<Lane>,
+    /// Submitted and not started.
+    waiting: VecDeque<(RequestId, Bytes)>,
+    calls: FuturesUnordered<Call>,
+    scratch: BytesMut,
+    forgotten: Forgotten,
+}
+
+async fn call(
+    lane: Option<Lane>,
+    target: Target,
+    request: Request<Full<Bytes>>,
+    id: RequestId,
+) -> Done {
+    let lane = match lane {
+        Some(lane) => lane,
+        None => match Lane::open(&target).await {
+            Ok(lane) => lane,
+            Err(error) => {
+                let reply = Reply { id, outcome: Outcome::Failed(None) };
+                let unreachable = Some(std::io::Error::other(error.to_string()));
+                return Done { lane: None, reply, unreachable };
+            }
+        },
+    };
+    let (lane, exchange) = lane.exchange(request).await;
+    let outcome = match exchange {
+        Exchange::Answered(body) => {
+            decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
+        }
+        Exchange::NotSent(_) => Outcome::Failed(None),
+        Exchange::Lost(_) => Outcome::Unknown,
+    };
+    Done { lane, reply: Reply { id, outcome }, unreachable: None }
+}
+
+impl HttpSession {
+    fn start_waiting(&mut self) {
+        while let Some((id, body)) = self.waiting.pop_front() {
+            let request = post(&self.host, body);
+            self.calls.push(Box::pin(call(self.idle.pop(), self.target.clone(), request, id)));
+        }
+    }
+
+    fn poll_replies(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<Reply>,
+    ) -> Poll<Result<(), TransportError>> {
+        self.start_waiting();
+        let before = out.len();
+        loop {
+            match Pin::new(&mut self.calls).poll_next(cx) {
+                Poll::Ready(Some(Done { lane, reply, unreachable })) => {
+                    self.idle.extend(lane);
+                    if !self.forgotten.is_late(reply.id) {
+                        out.push(reply);
+                    }
+                    if let Some(error) = unreachable {
+                        return Poll::Ready(Err(TransportError::Io(error)));
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending if out.len() > before => {
+                    return Poll::Ready(Ok(()));
+                }
+                // Nothing is in flight: nothing will come, as the worker knows.
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Session for HttpSession {
+    fn submit(&mut self, id: RequestId, transfer: Transfer) -> Result<(), TransportError> {
+        encode_transfer(&mut self.scratch, None, &transfer);
+        self.waiting.push_back((id, self.scratch.split().freeze()));
+        Ok(())
+    }
+
+    fn forget(&mut self, id: RequestId) {
+        self.forgotten.forget(id);
+    }
+
+    fn late_answers(&self) -> u64 {
+        self.forgotten.late
+    }
+
+    async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {
+        poll_fn(|cx| self.poll_replies(cx, out)).await
+    }
+}

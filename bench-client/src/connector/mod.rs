@@ -1,0 +1,260 @@
+//! The seam between the load loop and a transport.
+//!
+//! A connector knows how to open sessions; a session knows how to put transfers on the
+//! wire and get answers off it. Windows, clocks, timeouts and reconnects live in the
+//! worker, never here: that is what makes connectors interchangeable. A connector counts
+//! only when it passes the conformance suite in `tests/conformance.rs`.
+
+pub(crate) mod http;
+mod mock;
+pub(crate) mod ws;
+
+pub use http::HttpConnector;
+pub use mock::{MockAnswer, MockConnector, MockScript};
+pub use ws::WsConnector;
+
+use std::collections::BTreeSet;
+use std::io;
+
+use busload_wire::{Answer, ErrorCode, OutcomeClass, RequestId, Transfer};
+
+/// Which worker a session belongs to, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub u32);
+
+/// How a transfer is written on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// One JSON object per transfer.
+    Json,
+    /// Fixed-width records, many per message; WebSocket only.
+    Binary,
+}
+
+impl Encoding {
+    /// `json` or `binary`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+/// What became of a transfer, as far as the client can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledged. Only this counts as throughput.
+    Committed,
+    /// Understood and refused.
+    Rejected(ErrorCode),
+    /// Known not to be committed; `None` when it never left the client.
+    Failed(Option<ErrorCode>),
+    /// May or may not be committed.
+    Unknown,
+}
+
+impl Outcome {
+    /// What an answer says about its transfer.
+    #[must_use]
+    pub fn of(result: Result<(), Option<ErrorCode>>) -> Self {
+        match result {
+            Ok(()) => Self::Committed,
+            Err(None) => Self::Unknown,
+            Err(Some(code)) => match code.class() {
+                OutcomeClass::Rejected => Self::Rejected(code),
+                OutcomeClass::Failed => Self::Failed(Some(code)),
+                OutcomeClass::Unknown => Self::Unknown,
+            },
+        }
+    }
+}
+
+/// One answer, matched to its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// Which request.
+    pub id: RequestId,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Reply {
+    fn from_answer(answer: &Answer) -> Option<Self> {
+        Some(Self { id: answer.id?, outcome: Outcome::of(answer.result) })
+    }
+}
+
+/// Why a session could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No connection.
+    #[error("cannot connect to {url}: {source}")]
+    Io {
+        /// Where to.
+        url: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is a server, but it does not speak the protocol.
+    #[error("{url} does not speak the transfer protocol: {why}")]
+    Protocol {
+        /// Where.
+        url: String,
+        /// What it did instead.
+        why: String,
+    },
+}
+
+/// Why a session is dead. What it had in flight is of unknown outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Io(#[from] io::Error),
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server said something that is not of the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+}
+
+/// Opens sessions.
+pub trait Connector: Send + Sync + 'static {
+    /// What it opens.
+    type Session: Session;
+    /// `http`, `ws` or `mock`.
+    const TRANSPORT: &'static str;
+
+    /// Opens the session of one worker.
+    fn connect(
+        &self,
+        worker: WorkerId,
+    ) -> impl Future<Output = Result<Self::Session, ConnectError>> + Send;
+}
+
+/// Puts transfers on the wire and gets answers off it.
+pub trait Session: Send {
+    /// Takes one transfer for sending; nothing is written before [`replies`](Self::replies).
+    /// The id was never used on this session before.
+    ///
+    /// # Errors
+    /// It was not taken and will not be sent: the transfer has failed, the session is dead.
+    fn submit(&mut self, id: RequestId, transfer: Transfer) -> Result<(), TransportError>;
+
+    /// The worker has given this request up: a late answer is dropped and counted.
+    fn forget(&mut self, id: RequestId);
+
+    /// Answers that came for forgotten requests.
+    fn late_answers(&self) -> u64;
+
+    /// Writes what was submitted and waits for at least one answer, reading and writing
+    /// together: a blocked write never stops reading. Appends to `out`, which is valid
+    /// even on an error. Cancel-safe.
+    ///
+    /// # Errors
+    /// The session is dead. One failed request is a [`Reply`], never an error.
+    fn replies(
+        &mut self,
+        out: &mut Vec<Reply>,
+    ) -> impl Future<Output = Result<(), TransportError>> + Send;
+}
+
+/// Requests whose answers nobody waits for any more.
+#[derive(Debug, Default)]
+struct Forgotten {
+    ids: BTreeSet<u64>,
+    late: u64,
+}
+
+impl Forgotten {
+    fn forget(&mut self, id: RequestId) {
+        self.ids.insert(id.get());
+    }
+
+    /// Whether this answer comes too late; counts it if so.
+    fn is_late(&mut self, id: RequestId) -> bool {
+        let late = !self.ids.is_empty() && self.ids.remove(&id.get());
+        self.late += u64::from(late);
+        late
+    }
+}
+
+/// Splits a URL of the protocol into what to connect to and what to ask for.
+///
+/// The path is replaced by `/rpc`, whatever it was, as the original's clients do.
+///
+/// # Errors
+/// It is no URL, or its scheme is not one of `http` and `ws`.
+pub fn parse_url(url: &str) -> Result<Target, String> {
+    let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is no URL"))?;
+    match uri.scheme_str() {
+        Some("http" | "ws") => {}
+        Some("https" | "wss") => return Err(format!("{url}: TLS is not supported")),
+        _ => return Err(format!("{url}: the scheme must be http or ws")),
+    }
+    let host = uri.host().ok_or_else(|| format!("{url} has no host"))?;
+    let port = uri.port_u16().unwrap_or(80);
+    Ok(Target { authority: format!("{host}:{port}") })
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Host and port.
+    pub authority: String,
+}
+
+impl Target {
+    /// The URL for messages to people.
+    #[must_use]
+    pub fn url(&self, transport: &str) -> String {
+        format!("{transport}://{}/rpc", self.authority)
+    }
+
+    /// A TCP connection without Nagle's delay.
+    async fn connect(&self, transport: &str) -> Result<tokio::net::TcpStream, ConnectError> {
+        let failed = |source| ConnectError::Io { url: self.url(transport), source };
+        let stream = tokio::net::TcpStream::connect(&self.authority).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_url_does_not_matter() {
+        for url in ["ws://127.0.0.1:4107", "http://127.0.0.1:4107/x?y#z", "ws://127.0.0.1:4107/rpc"] {
+            assert_eq!(parse_url(url).unwrap().authority, "127.0.0.1:4107");
+        }
+        for bad in ["127.0.0.1:4107", "ftp://a", "wss://a", "ws://", ""] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_error_text_proves_nothing() {
+        assert_eq!(Outcome::of(Err(None)), Outcome::Unknown);
+        assert_eq!(Outcome::of(Err(Some(ErrorCode::Internal))), Outcome::Unknown);
+        assert_eq!(
+            Outcome::of(Err(Some(ErrorCode::Overloaded))),
+            Outcome::Failed(Some(ErrorCode::Overloaded))
+        );
+    }
+
+    #[test]
+    fn a_late_answer_is_late_once() {
+        let id = RequestId::new(7).unwrap();
+        let mut forgotten = Forgotten::default();
+        assert!(!forgotten.is_late(id));
+        forgotten.forget(id);
+        assert!(forgotten.is_late(id));
+        assert!(!forgotten.is_late(id));
+        assert_eq!(forgotten.late, 1);
+    }
+}

@@ -1,0 +1,253 @@
+//! The control plane: everything that is asked of a server besides transfers.
+
+use std::time::Duration;
+
+use busload_wire::control::{Account, Info, Stats, Verification};
+use busload_wire::json::{decode_control, encode_request};
+use busload_wire::{Call, ErrorCode, Request, RequestId};
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::header::HeaderValue;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use crate::connector::http::{Exchange, Lane, post};
+use crate::connector::{ConnectError, Encoding, Target, ws};
+
+/// Longest wait for an answer. Seeding ten million accounts takes the longest.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest wait for the answer that tells whether a server speaks the protocol.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a control call gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server does not know the method: it is not ours.
+    #[error("the server does not know the method {0}")]
+    UnknownMethod(&'static str),
+    /// The server refused.
+    #[error("{method} failed: {error}")]
+    Refused {
+        /// What was asked.
+        method: &'static str,
+        /// The server's error text.
+        error: String,
+    },
+    /// The connection broke, or no answer came in time.
+    #[error("no answer to {method}: {why}")]
+    NoAnswer {
+        /// What was asked.
+        method: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// The answer is not of the protocol.
+    #[error("{url} does not speak the transfer protocol: its answer to {method} is {why}")]
+    Protocol {
+        /// Where.
+        url: String,
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with the answer.
+        why: String,
+    },
+}
+
+/// A connection of its own to one server.
+pub struct ControlClient {
+    target: Target,
+    transport: ControlTransport,
+    timeout: Duration,
+}
+
+enum ControlTransport {
+    Http { host: HeaderValue, lane: Option<Lane> },
+    Ws { socket: Option<WebSocketStream<TcpStream>>, next_id: u64 },
+}
+
+fn method_of(call: &Call) -> &'static str {
+    match call {
+        Call::Health => "health",
+        Call::Transfer(_) => "transfer",
+        Call::GetAccount { .. } => "getAccount",
+        Call::Seed { .. } => "seed",
+        Call::Verify => "verify",
+        Call::Info => "info",
+        Call::Stats { .. } => "stats",
+    }
+}
+
+impl ControlClient {
+    /// A control plane over HTTP; connects at the first call.
+    #[must_use]
+    pub fn http(target: Target) -> Self {
+        let host = HeaderValue::from_str(&target.authority)
+            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
+        let transport = ControlTransport::Http { host, lane: None };
+        Self { target, transport, timeout: FIRST_ANSWER_TIMEOUT }
+    }
+
+    /// A control plane over WebSocket; connects at the first call.
+    #[must_use]
+    pub fn ws(target: Target) -> Self {
+        let transport = ControlTransport::Ws { socket: None, next_id: 1 };
+        Self { target, transport, timeout: FIRST_ANSWER_TIMEOUT }
+    }
+
+    fn url(&self) -> String {
+        self.target.url(match self.transport {
+            ControlTransport::Http { .. } => "http",
+            ControlTransport::Ws { .. } => "ws",
+        })
+    }
+
+    /// Asks what the server is; `None` for a server that is not ours.
+    ///
+    /// # Errors
+    /// No connection, or no answer of the protocol.
+    pub async fn info(&mut self) -> Result<Option<Info>, ControlError> {
+        foreign(self.call(Call::Info).await)
+    }
+
+    /// Reads the server's counters; `None` for a server that is not ours.
+    ///
+    /// # Errors
+    /// No connection, or no answer of the protocol.
+    pub async fn stats(&mut self, balances: bool) -> Result<Option<Stats>, ControlError> {
+        foreign(self.call(Call::Stats { balances }).await)
+    }
+
+    /// Wipes and creates accounts.
+    ///
+    /// # Errors
+    /// The server refused, or is gone.
+    pub async fn seed(&mut self, accounts: i64, initial_balance: i64) -> Result<(), ControlError> {
+        let call = Call::Seed { accounts, initial_balance };
+        self.call::<serde_json::Value>(call).await.map(|_| ())
+    }
+
+    /// Asks the server to verify its ledger.
+    ///
+    /// # Errors
+    /// The ledger is wrong, or the server is gone.
+    pub async fn verify(&mut self) -> Result<Verification, ControlError> {
+        self.call(Call::Verify).await
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn health(&mut self) -> Result<(), ControlError> {
+        self.call::<serde_json::Value>(Call::Health).await.map(|_| ())
+    }
+
+    /// Reads one balance; `None` when there is no such account.
+    ///
+    /// # Errors
+    /// No connection, or no answer of the protocol.
+    pub async fn balance(&mut self, account: i64) -> Result<Option<i64>, ControlError> {
+        let found: Option<Account> = self.call(Call::GetAccount { id: account }).await?;
+        let Some(found) = found else { return Ok(None) };
+        found.balance.parse().map(Some).map_err(|_| ControlError::Protocol {
+            url: self.url(),
+            method: "getAccount",
+            why: "a balance that is no decimal string".to_owned(),
+        })
+    }
+
+    async fn call<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, ControlError> {
+        let method = method_of(&call);
+        let timeout = self.timeout;
+        let answered = tokio::time::timeout(timeout, self.exchange(call, method)).await;
+        let text = answered.unwrap_or_else(|_| {
+            Err(ControlError::NoAnswer { method, why: format!("none within {timeout:?}") })
+        })?;
+        let url = self.url();
+        let protocol = |why: String| ControlError::Protocol { url: url.clone(), method, why };
+        let answer = decode_control(&text).map_err(|_| protocol(shorten(&text)))?;
+        self.timeout = ANSWER_TIMEOUT;
+        if answer.ok {
+            let result = answer.result.map_or("null", |raw| raw.get());
+            return serde_json::from_str(result).map_err(|_| protocol(shorten(result.as_bytes())));
+        }
+        let error = answer.error.unwrap_or_default().into_owned();
+        // Ours says it with a code, the original's servers with a text.
+        let unknown = error.parse() == Ok(ErrorCode::UnknownMethod)
+            || error.to_ascii_lowercase().starts_with("unknown method");
+        Err(if unknown {
+            ControlError::UnknownMethod(method)
+        } else {
+            ControlError::Refused { method, error }
+        })
+    }
+
+    async fn exchange(&mut self, call: Call, method: &'static str) -> Result<Bytes, ControlError> {
+        let no_answer = |why: String| ControlError::NoAnswer { method, why };
+        let mut text = BytesMut::new();
+        match &mut self.transport {
+            ControlTransport::Http { host, lane } => {
+                encode_request(&mut text, &Request { id: None, call });
+                let used = match lane.take() {
+                    Some(lane) if lane.is_open() => lane,
+                    _ => Lane::open(&self.target).await?,
+                };
+                let (used, exchange) = used.exchange(post(host, text.freeze())).await;
+                *lane = used;
+                match exchange {
+                    Exchange::Answered(body) => Ok(body),
+                    Exchange::NotSent(why) | Exchange::Lost(why) => Err(no_answer(why)),
+                }
+            }
+            ControlTransport::Ws { socket, next_id } => {
+                let id = RequestId::new(*next_id);
+                *next_id += 1;
+                encode_request(&mut text, &Request { id, call });
+                let text = Utf8Bytes::try_from(text.freeze())
+                    .map_err(|error| no_answer(error.to_string()))?;
+                if socket.is_none() {
+                    *socket = Some(ws::open(&self.target, Encoding::Json).await?);
+                }
+                // Put back only when it is in a state to be used again.
+                let Some(mut open) = socket.take() else {
+                    return Err(no_answer("not connected".to_owned()));
+                };
+                open.send(Message::Text(text)).await.map_err(|e| no_answer(e.to_string()))?;
+                loop {
+                    match open.next().await {
+                        Some(Ok(Message::Text(answer))) => {
+                            *socket = Some(open);
+                            return Ok(Bytes::from(answer));
+                        }
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return Err(no_answer(error.to_string())),
+                        None => return Err(no_answer("the connection was closed".to_owned())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn foreign<T>(result: Result<T, ControlError>) -> Result<Option<T>, ControlError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(ControlError::UnknownMethod(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The beginning of an answer, for an error message.
+fn shorten(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("'{}'", short.escape_debug())
+}

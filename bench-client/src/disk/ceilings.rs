@@ -1,0 +1,171 @@
+//! What the disk allows: the most transfers per second that could be made durable if everything
+//! but the syncs were free.
+
+use busload_engine::Durability;
+use busload_engine::probe::SyncsPerCommit;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Baseline, Method, Pattern};
+
+/// How SQLite syncs in the build this program uses (`HAVE_FDATASYNC`).
+const SQLITE_METHOD: Method = Method::Fdatasync;
+
+/// The ceilings of one directory, with the sync times they are built on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ceilings {
+    /// The method whose latencies are used: the one by which SQLite syncs.
+    pub method: Method,
+    /// Mean latency of a sync of newly allocated space (pattern `append`), in microseconds.
+    pub append_us: f64,
+    /// Mean latency of a sync of space in use (pattern `overwrite`), in microseconds.
+    pub overwrite_us: f64,
+    /// One entry for each durability mode and number of transfers per commit.
+    pub rows: Vec<Ceiling>,
+}
+
+/// The most that one durability mode can do on this disk, with so many transfers per commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ceiling {
+    /// The durability mode, as on the command line.
+    pub durability: String,
+    /// How many transfers share a commit.
+    pub transfers_per_commit: u32,
+    /// Syncs that one commit makes, as counted.
+    pub syncs_per_commit: f64,
+    /// Those of them that cost as much as appending: a journal newly created.
+    pub append_syncs_per_commit: f64,
+    /// What these syncs take together, in microseconds.
+    pub sync_us_per_commit: f64,
+    /// Transfers per second, or nothing when the mode makes no syncs at a commit.
+    pub tps: Option<f64>,
+}
+
+impl Ceilings {
+    /// The sync times that ceilings are built on, and no ceilings yet; nothing when the baseline
+    /// lacks the method by which SQLite syncs.
+    #[must_use]
+    pub fn new(baseline: &Baseline) -> Option<Self> {
+        let mean_us = |pattern| {
+            baseline
+                .find(SQLITE_METHOD, pattern)
+                .map(|entry| entry.latency_us.mean)
+        };
+        Some(Self {
+            method: SQLITE_METHOD,
+            append_us: mean_us(Pattern::Append)?,
+            overwrite_us: mean_us(Pattern::Overwrite)?,
+            rows: Vec::new(),
+        })
+    }
+
+    /// The ceiling of one durability mode, whose syncs were counted, with so many transfers per
+    /// commit. Does not add it to the rows.
+    #[must_use]
+    pub fn ceiling(
+        &self,
+        durability: Durability,
+        syncs: &SyncsPerCommit,
+        transfers_per_commit: u32,
+    ) -> Ceiling {
+        let (total, appending) = (syncs.total(), syncs.appending());
+        let sync_us = appending * self.append_us + (total - appending) * self.overwrite_us;
+        Ceiling {
+            durability: durability.to_string(),
+            transfers_per_commit,
+            syncs_per_commit: total,
+            append_syncs_per_commit: appending,
+            sync_us_per_commit: sync_us,
+            tps: (sync_us > 0.0).then(|| f64::from(transfers_per_commit) * 1e6 / sync_us),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LatencyUs, SyncMeasurement};
+    use super::*;
+
+    fn baseline() -> Baseline {
+        let entry = |pattern, mean| SyncMeasurement {
+            method: Method::Fdatasync,
+            pattern,
+            count: 1,
+            latency_us: LatencyUs {
+                min: mean,
+                mean,
+                p50: mean,
+                p99: mean,
+                max: mean,
+            },
+            syncs_per_second: 1e6 / mean,
+        };
+        Baseline {
+            block_bytes: 4096,
+            methods: vec![
+                entry(Pattern::Append, 500.0),
+                entry(Pattern::Overwrite, 250.0),
+            ],
+        }
+    }
+
+    const DELETE: SyncsPerCommit = SyncsPerCommit {
+        commits: 2,
+        database: 2,
+        wal: 0,
+        journal: 4,
+        directory: 2,
+        other: 0,
+    };
+    const WAL: SyncsPerCommit = SyncsPerCommit {
+        commits: 2,
+        database: 0,
+        wal: 2,
+        journal: 0,
+        directory: 0,
+        other: 0,
+    };
+    const NONE: SyncsPerCommit = SyncsPerCommit {
+        commits: 2,
+        database: 0,
+        wal: 0,
+        journal: 0,
+        directory: 0,
+        other: 0,
+    };
+
+    fn tps(durability: Durability, syncs: &SyncsPerCommit, transfers: u32) -> Option<f64> {
+        Ceilings::new(&baseline())
+            .unwrap()
+            .ceiling(durability, syncs, transfers)
+            .tps
+    }
+
+    #[test]
+    fn a_rollback_journal_appends_once_and_overwrites_three_times() {
+        // 500 + 3 × 250 us.
+        assert_eq!(tps(Durability::DeleteFull, &DELETE, 1), Some(800.0));
+    }
+
+    #[test]
+    fn a_write_ahead_log_overwrites_once_for_the_whole_batch() {
+        assert_eq!(tps(Durability::WalFull, &WAL, 1), Some(4_000.0));
+        assert_eq!(tps(Durability::WalFull, &WAL, 1_000), Some(4_000_000.0));
+    }
+
+    #[test]
+    fn no_sync_no_ceiling() {
+        assert_eq!(tps(Durability::WalNormal, &NONE, 1), None);
+    }
+
+    #[test]
+    fn a_baseline_without_the_method_of_sqlite_gives_no_ceilings() {
+        assert_eq!(
+            Ceilings::new(&Baseline {
+                block_bytes: 4096,
+                methods: vec![]
+            }),
+            None
+        );
+    }
+}

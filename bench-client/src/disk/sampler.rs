@@ -1,0 +1,205 @@
+//! One file, written and synced block by block with a clock around each.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use nix::fcntl::OFlag;
+use tempfile::NamedTempFile;
+
+use super::{BaselineConfig, DiskError, Method, Pattern, SyncMeasurement};
+
+/// The region that overwriting goes round and round in, at most: what SQLite's write-ahead log
+/// grows to by default before it is reused (1,000 pages of 4 KiB). Smaller would let a drive
+/// absorb all of it in a cache line or two; larger would measure a log that nobody has.
+const REGION_BYTES_MAX: u64 = 4 << 20;
+
+/// An appended file is cut back to nothing, off the clock, before it would outgrow this, so that
+/// no count fills a disk.
+const APPEND_BYTES_MAX: u64 = 256 << 20;
+
+/// The region is made in pieces of this size (or of a block, when that is larger), so that a slow
+/// disk can end the preparation early.
+const PREPARE_BYTES: u64 = 256 << 10;
+
+/// Of the time limit, what may go into making the region.
+const PREPARE_SHARE: f64 = 0.5;
+
+/// Latencies above this are recorded as this.
+const LATENCY_MAX: Duration = Duration::from_hours(1);
+
+/// Takes the samples of one method and pattern.
+pub(super) fn sample(
+    config: &BaselineConfig,
+    method: Method,
+    pattern: Pattern,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<SyncMeasurement, DiskError> {
+    let started = Instant::now();
+    let mut target = Target::create(config, method)?;
+    let end = match pattern {
+        Pattern::Append => APPEND_BYTES_MAX.max(config.block_bytes.into()),
+        Pattern::Overwrite => target.make_region(started)?,
+    };
+    let mut latency_ns = histogram();
+    let mut offset = 0;
+    while latency_ns.is_empty()
+        || latency_ns.len() < config.count && started.elapsed() < config.time_limit
+    {
+        if !keep_going() {
+            return Err(DiskError::Interrupted);
+        }
+        if offset + u64::from(config.block_bytes) > end {
+            offset = 0;
+            if pattern == Pattern::Append {
+                target.cut_back()?;
+            }
+        }
+        let latency = target.write_durably(offset)?;
+        latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        offset += u64::from(config.block_bytes);
+    }
+    Ok(SyncMeasurement::from_nanoseconds(
+        method,
+        pattern,
+        &latency_ns,
+    ))
+}
+
+/// The file that is measured. It has a name, unlike a file that is unlinked while open, since a
+/// file system need not log what no name leads to (btrfs does not): its syncs would be too cheap.
+struct Target<'a> {
+    config: &'a BaselineConfig,
+    method: Method,
+    file: NamedTempFile,
+    block: Vec<u8>,
+}
+
+impl<'a> Target<'a> {
+    fn create(config: &'a BaselineConfig, method: Method) -> Result<Self, DiskError> {
+        let flags = match method {
+            Method::ODsync => OFlag::O_DSYNC,
+            Method::Fdatasync | Method::Fsync => OFlag::empty(),
+        };
+        let create = || {
+            let file = create_in(&config.dir, flags)?;
+            // So that the first sample does not pay for what came before: the freeing of the last
+            // measurement's blocks, say, which a file system may discard at its next commit.
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        let file = create().map_err(|source| DiskError::Create {
+            dir: config.dir.clone(),
+            source,
+        })?;
+        Ok(Self {
+            config,
+            method,
+            file,
+            block: incompressible(config.block_bytes),
+        })
+    }
+
+    /// Writes and syncs the blocks to be overwritten, and says how many bytes they are: no more
+    /// than the samples need, at least one block, and fewer when time runs out.
+    ///
+    /// The region is written and not just allocated, because the first write to a block that is
+    /// merely allocated changes metadata and is as slow as appending.
+    fn make_region(&mut self, started: Instant) -> Result<u64, DiskError> {
+        let block_bytes = u64::from(self.config.block_bytes);
+        let wanted = block_bytes
+            .saturating_mul(self.config.count)
+            .min(REGION_BYTES_MAX)
+            .max(block_bytes);
+        let piece = incompressible(
+            u32::try_from(PREPARE_BYTES.min(wanted))
+                .unwrap_or(u32::MAX)
+                .max(self.config.block_bytes),
+        );
+        let mut made = 0;
+        while made == 0
+            || made < wanted && started.elapsed() < self.config.time_limit.mul_f64(PREPARE_SHARE)
+        {
+            let written = self.file.as_file().write_all_at(&piece, made);
+            written
+                .and_then(|()| self.file.as_file().sync_all())
+                .map_err(|e| self.failed(e))?;
+            made += piece.len() as u64;
+        }
+        Ok(made)
+    }
+
+    fn cut_back(&mut self) -> Result<(), DiskError> {
+        let file = self.file.as_file();
+        file.set_len(0)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| self.failed(source))
+    }
+
+    /// Writes one block, and returns how long it took until it was durable.
+    fn write_durably(&mut self, offset: u64) -> Result<Duration, DiskError> {
+        // Every block differs, or a file system that deduplicates would write it once.
+        for (byte, stamp) in self.block.iter_mut().zip(offset.to_le_bytes()) {
+            *byte = byte.wrapping_add(stamp).wrapping_add(1);
+        }
+        let file = self.file.as_file();
+        let started = Instant::now();
+        let written = file.write_all_at(&self.block, offset);
+        let synced = written.and_then(|()| sync(self.method, file));
+        let latency = started.elapsed();
+        synced
+            .map(|()| latency)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> DiskError {
+        DiskError::Write {
+            dir: self.config.dir.clone(),
+            block_bytes: self.config.block_bytes,
+            source,
+        }
+    }
+}
+
+fn sync(method: Method, file: &File) -> io::Result<()> {
+    match method {
+        Method::ODsync => Ok(()),
+        Method::Fdatasync => file.sync_data(),
+        Method::Fsync => file.sync_all(),
+    }
+}
+
+/// Creates a file of a name of its own, which goes when the value is dropped.
+fn create_in(dir: &Path, flags: OFlag) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".busload-sync-")
+        .make_in(dir, |path| {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .custom_flags(flags.bits())
+                .open(path)
+        })
+}
+
+/// Bytes as a database's are: neither holes nor squeezed to nothing by a file system that
+/// compresses.
+fn incompressible(bytes: u32) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..bytes.div_ceil(8))
+        .flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        })
+        .collect()
+}
+
+fn histogram() -> Histogram<u64> {
+    let highest = u64::try_from(LATENCY_MAX.as_nanos()).unwrap_or(u64::MAX);
+    Histogram::new_with_max(highest, 3).expect("the bounds are constants and in range")
+}

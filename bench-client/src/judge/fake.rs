@@ -1,0 +1,58 @@
+//! The fake check: could the answers have been durable as declared?
+
+/// Syncs and bytes over the whole run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SyncEvidence {
+    /// Syncs that the declared durability needs per batch that wrote: 1 when it promises
+    /// that an answer survives a power cut, else 0.
+    pub syncs_promised_per_batch: u64,
+    /// Batches in which SQLite reported a changed row.
+    pub batches_that_wrote: u64,
+    /// Syncs counted inside COMMITs.
+    pub commit_syncs: u64,
+    /// Bytes that SQLite wrote.
+    pub bytes_written: u64,
+    /// Bytes that the process caused to be written to storage, from outside; `None` where
+    /// the operating system does not tell or the file system has no storage below it.
+    pub storage_bytes: Option<u64>,
+    /// Size of a database page: the least that a batch that wrote must write.
+    pub page_bytes: u64,
+    /// Median sync at COMMIT, in microseconds.
+    pub sync_p50_us: Option<f64>,
+}
+
+/// Every reason why the answers cannot have been durable as declared; empty is good.
+#[must_use]
+pub fn fake_reasons(acknowledged: u64, applied: Option<u64>, syncs: &SyncEvidence) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if acknowledged == 0 {
+        return reasons;
+    }
+    if applied == Some(0) {
+        reasons.push(format!("{acknowledged} transfers acknowledged and not one row changed"));
+    }
+    if syncs.batches_that_wrote == 0 {
+        reasons.push("transfers acknowledged and no batch wrote anything".to_owned());
+    }
+    let promised = syncs.batches_that_wrote.max(1) * syncs.syncs_promised_per_batch;
+    if syncs.commit_syncs < promised {
+        reasons.push(format!(
+            "{} syncs at commit, the declared durability needs at least {promised}",
+            syncs.commit_syncs
+        ));
+    }
+    if syncs.bytes_written == 0 {
+        reasons.push("transfers acknowledged and not one byte written to the database".to_owned());
+    }
+    // Half, so that the kernel's rounding of its accounting cannot accuse an honest server.
+    let least = syncs.batches_that_wrote * syncs.page_bytes / 2;
+    if syncs.syncs_promised_per_batch > 0
+        && let Some(storage) = syncs.storage_bytes
+        && storage < least
+    {
+        reasons.push(format!(
+            "the process wrote {storage} bytes to storage, its batches need at least {least}"
+        ));
+    }
+    reasons
+}

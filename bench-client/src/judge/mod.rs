@@ -1,0 +1,228 @@
+//! What turns numbers into verdicts.
+//!
+//! Everything is judged against the durability that the server declares, by what was
+//! measured: never by the name of a mode. Which verdicts make a row invalid is fixed
+//! (`docs/methodology.md`): money not conserved, nothing changed, the ledger check, fake,
+//! no committed transfer, the server died.
+
+mod fake;
+mod ledger;
+mod verdict;
+
+pub use fake::{SyncEvidence, fake_reasons};
+pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
+pub use verdict::{Verdict, VerdictCode};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Baseline;
+use crate::report::environment::EnvironmentWarning;
+
+/// What was checked of a row, over warm-up, window, drain and late answers together.
+/// `null` is "could not be checked".
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verification {
+    /// The sum of all balances is what it was.
+    pub conserved: Option<bool>,
+    /// At least one balance differs from before.
+    pub changed: Option<bool>,
+    /// Transfers that the server acknowledged to this client.
+    pub acknowledged: u64,
+    /// Transfers of unknown outcome.
+    pub unknown: u64,
+    /// Transfers applied by the row changes that SQLite reported.
+    pub applied: Option<u64>,
+    /// `acknowledged ≤ applied ≤ acknowledged + unknown`, and the sampled balances agree.
+    pub ledger_ok: Option<bool>,
+    /// Balances read back and compared with this client's own net changes.
+    pub sampled_accounts: u64,
+    /// How many of them differ.
+    pub sample_mismatches: u64,
+    /// The answers cannot have been durable as declared.
+    pub fake: bool,
+    /// Why, if so.
+    pub fake_reasons: Vec<String>,
+}
+
+/// All that a row is judged by.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Transfers acknowledged, over the whole run.
+    pub acknowledged: u64,
+    /// Transfers acknowledged inside the window.
+    pub committed_in_window: u64,
+    /// Transfers of unknown outcome, over the whole run.
+    pub unknown: u64,
+    /// Answers to requests that were not in flight.
+    pub unexpected_answers: u64,
+    /// Transfers applied by the server's account.
+    pub applied: Option<u64>,
+    /// Sum of all balances before and after.
+    pub totals: Option<(i128, i128)>,
+    /// The lowest balance after the run.
+    pub lowest_balance: Option<i128>,
+    /// Digests of all balances before and after.
+    pub digests: Option<(String, String)>,
+    /// What a foreign server's own `verify` said: accounts changed, or its error.
+    pub own_verify: Option<Result<u64, String>>,
+    /// Sampled accounts: id, balance before, balance after, this client's net change.
+    pub samples: Vec<Sample>,
+    /// Syncs and bytes, from inside and outside of the server.
+    pub syncs: Option<SyncEvidence>,
+    /// The durability that the server declares; `None` if it does not tell.
+    pub durability: Option<String>,
+    /// How the server ended, if it was not told to.
+    pub server_died: Option<String>,
+    /// The run was stopped from outside.
+    pub interrupted: bool,
+    /// Verification was switched off.
+    pub not_verified: bool,
+    /// Of the machine and the file system.
+    pub environment: Vec<EnvironmentWarning>,
+    /// Sync baselines before and after.
+    pub baselines: Option<(Baseline, Baseline)>,
+}
+
+/// One account whose balance was read before and after the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// The account.
+    pub account: u32,
+    /// Its balance before.
+    pub before: i64,
+    /// Its balance after.
+    pub after: i64,
+    /// Net change by the transfers that were acknowledged to this client.
+    pub acknowledged_delta: i64,
+}
+
+/// Judges a row.
+#[must_use]
+pub fn judge(evidence: &Evidence) -> (Verification, Vec<Verdict>) {
+    let mut verdicts = Vec::new();
+    let verification = verify(evidence, &mut verdicts);
+    if evidence.committed_in_window == 0 {
+        verdicts.push(Verdict::no_committed_transfer(evidence.acknowledged));
+    }
+    if let Some(how) = &evidence.server_died {
+        verdicts.push(Verdict::server_died(how));
+    }
+    warn(evidence, &verification, &mut verdicts);
+    (verification, verdicts)
+}
+
+/// Whether a row with these verdicts may be quoted.
+#[must_use]
+pub fn is_valid(verdicts: &[Verdict]) -> bool {
+    !verdicts.iter().any(|verdict| verdict.invalidates)
+}
+
+fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
+    let mut verification = Verification {
+        acknowledged: evidence.acknowledged,
+        unknown: evidence.unknown,
+        applied: evidence.applied,
+        ..Verification::default()
+    };
+    verification.conserved = conserved(evidence);
+    if verification.conserved == Some(false) {
+        verdicts.push(Verdict::money_not_conserved(evidence));
+    }
+    verification.changed = changed(evidence);
+    if verification.changed == Some(false) && evidence.acknowledged > 0 {
+        verdicts.push(Verdict::nothing_changed());
+    }
+    let applied = check_applied(evidence.acknowledged, evidence.unknown, evidence.applied);
+    // While outcomes are unknown, a balance that differs proves nothing.
+    let deltas = if evidence.unknown == 0 {
+        check_deltas(&evidence.samples)
+    } else {
+        DeltaCheck::default()
+    };
+    verification.sampled_accounts = deltas.checked;
+    verification.sample_mismatches = deltas.mismatches;
+    verification.ledger_ok = match (applied, deltas.checked) {
+        (AppliedCheck::Unchecked, 0) => None,
+        (applied, _) => Some(applied.is_ok() && deltas.mismatches == 0 && evidence.unexpected_answers == 0),
+    };
+    if verification.ledger_ok == Some(false) {
+        verdicts.push(Verdict::ledger_mismatch(evidence, &deltas));
+    }
+    if let Some(syncs) = &evidence.syncs {
+        verification.fake_reasons = fake_reasons(evidence.acknowledged, evidence.applied, syncs);
+        verification.fake = !verification.fake_reasons.is_empty();
+        if verification.fake {
+            verdicts.push(Verdict::fake(&verification.fake_reasons));
+        }
+    }
+    verification
+}
+
+fn conserved(evidence: &Evidence) -> Option<bool> {
+    let by_total = evidence.totals.map(|(before, after)| before == after);
+    let no_debt = evidence.lowest_balance.map(|lowest| lowest >= 0);
+    let by_server = evidence.own_verify.as_ref().map(Result::is_ok);
+    [by_total, no_debt, by_server].into_iter().flatten().reduce(|a, b| a && b)
+}
+
+fn changed(evidence: &Evidence) -> Option<bool> {
+    if let Some((before, after)) = &evidence.digests {
+        return Some(before != after);
+    }
+    if let Some(Ok(changed)) = evidence.own_verify {
+        return Some(changed > 0);
+    }
+    if evidence.samples.is_empty() {
+        return None;
+    }
+    Some(evidence.samples.iter().any(|sample| sample.before != sample.after))
+}
+
+/// Baselines that differ by more than this factor: the disk was not the same.
+const UNSTABLE_FACTOR: f64 = 1.5;
+/// A sync at COMMIT below this share of the fastest baseline is suspicious.
+const TOO_FAST_SHARE: f64 = 0.5;
+
+/// The fastest method's median, in microseconds.
+fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
+    baseline.methods.iter().map(|method| method.latency_us.p50).reduce(f64::min)
+}
+
+fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
+    if evidence.not_verified {
+        verdicts.push(Verdict::not_verified());
+    } else if verification.conserved.is_none() || verification.ledger_ok.is_none() {
+        verdicts.push(Verdict::unverified(verification));
+    }
+    match evidence.durability.as_deref() {
+        Some("wal-full" | "delete-full") => {}
+        Some(mode) => verdicts.push(Verdict::not_durable(mode)),
+        None => verdicts.push(Verdict::durability_unknown()),
+    }
+    for warning in &evidence.environment {
+        verdicts.push(Verdict::of_environment(warning));
+    }
+    if evidence.unknown > 0 {
+        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
+    }
+    if evidence.interrupted {
+        verdicts.push(Verdict::interrupted());
+    }
+    if let Some((before, after)) = &evidence.baselines
+        && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
+    {
+        if before.max(after) > UNSTABLE_FACTOR * before.min(after) {
+            verdicts.push(Verdict::unstable(before, after));
+        }
+        let fastest = before.min(after);
+        if let Some(p50) = evidence.syncs.as_ref().and_then(|syncs| syncs.sync_p50_us)
+            && p50 < TOO_FAST_SHARE * fastest
+        {
+            verdicts.push(Verdict::sync_too_fast(p50, fastest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

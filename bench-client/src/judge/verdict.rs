@@ -1,0 +1,239 @@
+//! Verdicts: what a row says about itself, each with what to do about it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DeltaCheck, Evidence, Verification};
+use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
+
+/// What a verdict is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictCode {
+    /// Balances do not sum up to what they did before, or one is negative. Invalidates.
+    MoneyNotConserved,
+    /// Transfers were acknowledged and no balance differs. Invalidates.
+    NothingChanged,
+    /// Acknowledged and applied transfers do not agree. Invalidates.
+    LedgerMismatch,
+    /// The answers cannot have been durable as declared. Invalidates.
+    Fake,
+    /// Nothing was committed inside the window. Invalidates.
+    NoCommittedTransfer,
+    /// The server ended in mid-run. Invalidates.
+    ServerDied,
+    /// The declared durability does not survive a power cut.
+    NotDurable,
+    /// The server does not say how durable it is.
+    DurabilityUnknown,
+    /// Something could not be checked.
+    Unverified,
+    /// Checking was switched off.
+    NotVerified,
+    /// Transfers have no known outcome.
+    UnknownOutcomes,
+    /// Stopped from outside.
+    Interrupted,
+    /// The disk was not the same before and after.
+    Unstable,
+    /// Syncs were faster than this disk can be.
+    SyncTooFast,
+    /// The database was in memory.
+    Tmpfs,
+    /// The database was on an overlay.
+    Overlay,
+    /// Anything else about the machine that moves numbers.
+    Environment,
+}
+
+/// One verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// What it is about.
+    pub code: VerdictCode,
+    /// Whether it makes the row invalid.
+    pub invalidates: bool,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Verdict {
+    fn invalid(code: VerdictCode, message: String, remedy: &str) -> Self {
+        Self { code, invalidates: true, message, remedy: remedy.to_owned() }
+    }
+
+    fn warning(code: VerdictCode, message: String, remedy: &str) -> Self {
+        Self { code, invalidates: false, message, remedy: remedy.to_owned() }
+    }
+
+    pub(super) fn money_not_conserved(evidence: &Evidence) -> Self {
+        let mut found = Vec::new();
+        if let Some((before, after)) = evidence.totals
+            && before != after
+        {
+            found.push(format!("the balances summed up to {before} before and {after} after"));
+        }
+        if let Some(lowest) = evidence.lowest_balance
+            && lowest < 0
+        {
+            found.push(format!("a balance is {lowest}"));
+        }
+        if let Some(Err(error)) = &evidence.own_verify {
+            found.push(format!("the server's own verification says: {error}"));
+        }
+        Self::invalid(
+            VerdictCode::MoneyNotConserved,
+            found.join("; "),
+            "the server applies transfers wrongly: do not quote this row",
+        )
+    }
+
+    pub(super) fn nothing_changed() -> Self {
+        Self::invalid(
+            VerdictCode::NothingChanged,
+            "transfers were acknowledged and no balance differs from before".to_owned(),
+            "check that the server executes its UPDATEs",
+        )
+    }
+
+    pub(super) fn ledger_mismatch(evidence: &Evidence, deltas: &DeltaCheck) -> Self {
+        let mut found = Vec::new();
+        if let Some(applied) = evidence.applied {
+            found.push(format!(
+                "{} acknowledged, {applied} applied, {} unknown",
+                evidence.acknowledged, evidence.unknown
+            ));
+        }
+        if let Some(first) = deltas.first {
+            found.push(format!(
+                "{} of {} sampled balances are wrong, account {} first: it changed by {}, \
+                 acknowledged transfers make {}",
+                deltas.mismatches,
+                deltas.checked,
+                first.account,
+                i128::from(first.after) - i128::from(first.before),
+                first.acknowledged_delta
+            ));
+        }
+        if evidence.unexpected_answers > 0 {
+            found.push(format!("{} answers to nothing in flight", evidence.unexpected_answers));
+        }
+        Self::invalid(
+            VerdictCode::LedgerMismatch,
+            found.join("; "),
+            "the server loses, repeats or invents transfers, or another client used it \
+             at the same time: do not quote this row",
+        )
+    }
+
+    pub(super) fn fake(reasons: &[String]) -> Self {
+        Self::invalid(
+            VerdictCode::Fake,
+            reasons.join("; "),
+            "the answers were not made durable as declared: do not quote this row",
+        )
+    }
+
+    pub(super) fn no_committed_transfer(acknowledged: u64) -> Self {
+        Self::invalid(
+            VerdictCode::NoCommittedTransfer,
+            format!("no transfer was committed inside the window, {acknowledged} outside of it"),
+            "look at the errors of this row; measure longer with --seconds if the server is slow",
+        )
+    }
+
+    pub(super) fn server_died(how: &str) -> Self {
+        Self::invalid(
+            VerdictCode::ServerDied,
+            format!("the server ended in mid-run: {how}"),
+            "start the server by hand (bench-client serve) and look at what it prints",
+        )
+    }
+
+    pub(super) fn not_durable(mode: &str) -> Self {
+        Self::warning(
+            VerdictCode::NotDurable,
+            format!("durability {mode}: a power cut may lose acknowledged transfers"),
+            "compare only with rows of the same durability, or use --durability wal-full",
+        )
+    }
+
+    pub(super) fn durability_unknown() -> Self {
+        Self::warning(
+            VerdictCode::DurabilityUnknown,
+            "the server does not tell its durability".to_owned(),
+            "state it beside the number, or measure a server that has the method info",
+        )
+    }
+
+    pub(super) fn not_verified() -> Self {
+        Self::warning(
+            VerdictCode::NotVerified,
+            "nothing was verified".to_owned(),
+            "leave out --no-verify",
+        )
+    }
+
+    pub(super) fn unverified(verification: &Verification) -> Self {
+        let mut missing = Vec::new();
+        if verification.conserved.is_none() {
+            missing.push("conservation");
+        }
+        if verification.ledger_ok.is_none() {
+            missing.push("acknowledged against applied");
+        }
+        Self::warning(
+            VerdictCode::Unverified,
+            format!("could not be checked: {}", missing.join(", ")),
+            "seed through this program (--reseed), tell the server SEED_INITIAL_BALANCE, \
+             or raise --op-timeout if outcomes are unknown",
+        )
+    }
+
+    pub(super) fn unknown_outcomes(count: u64) -> Self {
+        Self::warning(
+            VerdictCode::UnknownOutcomes,
+            format!("{count} transfers have no known outcome"),
+            "raise --op-timeout, lower --max-inflight-per-worker, or look at the errors",
+        )
+    }
+
+    pub(super) fn interrupted() -> Self {
+        Self::warning(
+            VerdictCode::Interrupted,
+            "the measurement was stopped before its end".to_owned(),
+            "let it run to its end",
+        )
+    }
+
+    pub(super) fn unstable(before_us: f64, after_us: f64) -> Self {
+        Self::warning(
+            VerdictCode::Unstable,
+            format!(
+                "the disk's sync p50 was {before_us:.0} us before and {after_us:.0} us after the run"
+            ),
+            "stop other users of the disk and repeat; compare rows as ratios only",
+        )
+    }
+
+    pub(super) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Self {
+        Self::warning(
+            VerdictCode::SyncTooFast,
+            format!(
+                "the server's sync p50 is {sync_us:.0} us, the disk's fastest is {baseline_us:.0} us"
+            ),
+            "check that the database is on the disk that was measured",
+        )
+    }
+
+    pub(super) fn of_environment(warning: &EnvironmentWarning) -> Self {
+        let code = match warning.code {
+            EnvironmentWarningCode::Tmpfs => VerdictCode::Tmpfs,
+            EnvironmentWarningCode::Overlay => VerdictCode::Overlay,
+            _ => VerdictCode::Environment,
+        };
+        Self::warning(code, warning.message.clone(), &warning.remedy)
+    }
+}

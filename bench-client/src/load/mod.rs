@@ -1,0 +1,370 @@
+//! The load: client threads, their workers and what they record.
+//!
+//! Each client thread is an operating-system thread with a runtime, histograms and account
+//! table of its own; its workers share those without a lock. Nothing shared between
+//! threads is written per operation.
+
+mod pacer;
+mod phases;
+mod recorder;
+mod worker;
+
+pub use pacer::{ClosedLoop, Due, Pacer};
+pub use phases::{Phase, Schedule};
+pub use recorder::{Counts, Tally, sampled_accounts};
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::connector::{ConnectError, Connector, WorkerId};
+use crate::workload::{TransferSource, Zipf};
+use recorder::ThreadRecorder;
+use worker::{Worker, WorkerEnd};
+
+/// Sessions that one client thread opens at the same time.
+const CONNECTS_AT_ONCE: usize = 64;
+
+/// When the measurement ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measure {
+    /// After this long.
+    For(Duration),
+    /// After this many transfers were answered.
+    Transfers(u64),
+}
+
+/// Everything the load loop needs to know.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// Sessions, each with its own window.
+    pub workers: u32,
+    /// Transfers in flight per worker.
+    pub max_inflight: usize,
+    /// Client threads.
+    pub threads: usize,
+    /// The distribution of accounts.
+    pub zipf: Arc<Zipf>,
+    /// What each transfer moves.
+    pub amount: i64,
+    /// The random seed.
+    pub seed: u64,
+    /// Load before the measurement.
+    pub warmup: Duration,
+    /// How much is measured.
+    pub measure: Measure,
+    /// After this long without an answer the outcome of a transfer is unknown.
+    pub op_timeout: Duration,
+}
+
+/// Why no load could be put on a server.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A worker could not connect.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A client thread could not be started or panicked.
+    #[error("client thread: {0}")]
+    Thread(String),
+}
+
+/// What all client threads together saw.
+#[derive(Debug)]
+pub struct LoadResult {
+    /// Answers before the window.
+    pub warmup: Tally,
+    /// Answers inside the window.
+    pub window: Tally,
+    /// Answers after the window.
+    pub drain: Tally,
+    /// The window as it was.
+    pub window_length: Duration,
+    /// Transfers submitted inside the window.
+    pub submitted: u64,
+    /// Of those, how many named an account that was already in flight on the same client
+    /// thread.
+    pub collisions: u64,
+    /// Net change per sampled account by acknowledged transfers, over the whole run.
+    pub deltas: Vec<(u32, i64)>,
+    /// Sessions opened again after one broke.
+    pub reconnects: u64,
+    /// Answers that came after their transfer's timeout.
+    pub late_answers: u64,
+    /// Answers to nothing that was asked: a breach of the protocol.
+    pub unexpected_answers: u64,
+    /// Workers that gave up because the server was gone, and the last reason.
+    pub gave_up: u32,
+    /// Why sessions broke, or could not be opened again: the first few.
+    pub errors: Vec<String>,
+}
+
+impl LoadResult {
+    /// The counts of the whole run: warm-up, window and drain.
+    #[must_use]
+    pub fn whole_run(&self) -> Counts {
+        let mut counts = self.warmup.counts;
+        counts.add(&self.window.counts);
+        counts.add(&self.drain.counts);
+        counts
+    }
+}
+
+/// Counters that client threads publish once per turn, for the progress line.
+#[derive(Debug, Default)]
+pub struct Progress {
+    per_thread: Vec<AtomicU64>,
+}
+
+impl Progress {
+    /// Transfers committed so far.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.per_thread.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// A load whose workers are all connected and wait for the start.
+pub struct Load {
+    plan: LoadPlan,
+    start: watch::Sender<Option<Schedule>>,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+    results: mpsc::Receiver<ThreadResult>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+struct ThreadResult {
+    recorder: ThreadRecorder,
+    ends: Vec<WorkerEnd>,
+}
+
+impl Load {
+    /// Starts the client threads and connects every worker.
+    ///
+    /// # Errors
+    /// A worker could not connect.
+    pub async fn connect<C: Connector>(
+        connector: C,
+        plan: LoadPlan,
+    ) -> Result<Self, LoadError> {
+        let threads = plan.threads.clamp(1, plan.workers.max(1) as usize);
+        let connector = Arc::new(connector);
+        let (start, started) = watch::channel(None);
+        let stop = Arc::new(AtomicBool::new(false));
+        let per_thread = (0..threads).map(|_| AtomicU64::new(0)).collect();
+        let progress = Arc::new(Progress { per_thread });
+        let (connected, mut all_connected) = mpsc::channel(threads);
+        let (result, results) = mpsc::channel(threads);
+        let mut handles = Vec::with_capacity(threads);
+        for index in 0..threads {
+            let client = ClientThread {
+                index,
+                threads,
+                plan: plan.clone(),
+                connector: Arc::clone(&connector),
+                started: started.clone(),
+                stop: Arc::clone(&stop),
+                progress: Arc::clone(&progress),
+            };
+            let (connected, result) = (connected.clone(), result.clone());
+            let handle = thread::Builder::new()
+                .name(format!("client-{index}"))
+                .spawn(move || client.run(&connected, &result))
+                .map_err(|error| LoadError::Thread(error.to_string()))?;
+            handles.push(handle);
+        }
+        drop(connected);
+        for _ in 0..threads {
+            match all_connected.recv().await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Err(LoadError::Thread("ended before it connected".to_owned())),
+            }
+        }
+        Ok(Self { plan, start, stop, progress, results, threads: handles })
+    }
+
+    /// Lets the workers go. The schedule says when the window opens and closes.
+    #[must_use]
+    pub fn start(&self) -> Schedule {
+        let schedule = Schedule::from_now(self.plan.warmup, self.plan.measure);
+        self.start.send_replace(Some(schedule));
+        schedule
+    }
+
+    /// Transfers committed so far.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Asks the workers to stop submitting; what is in flight is still awaited.
+    #[must_use]
+    pub fn stopper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Waits for all workers to end and merges what they saw.
+    ///
+    /// # Errors
+    /// A client thread panicked.
+    pub async fn finish(mut self) -> Result<LoadResult, LoadError> {
+        let mut merged: Option<ThreadRecorder> = None;
+        let mut ends = Vec::new();
+        for _ in 0..self.threads.len() {
+            let Some(result) = self.results.recv().await else {
+                return Err(LoadError::Thread("panicked".to_owned()));
+            };
+            ends.extend(result.ends);
+            match &mut merged {
+                Some(merged) => merged.merge(&result.recorder),
+                None => merged = Some(result.recorder),
+            }
+        }
+        for handle in self.threads {
+            handle.join().map_err(|_| LoadError::Thread("panicked".to_owned()))?;
+        }
+        let schedule = *self.start.borrow();
+        let recorder = merged.ok_or_else(|| LoadError::Thread("none ran".to_owned()))?;
+        Ok(summarise(recorder, ends, schedule))
+    }
+}
+
+/// Errors kept for the record; a dead server breaks every session for the same reason.
+const MAX_ERRORS: usize = 5;
+
+fn summarise(
+    recorder: ThreadRecorder,
+    ends: Vec<WorkerEnd>,
+    schedule: Option<Schedule>,
+) -> LoadResult {
+    let window_length = schedule.map_or(Duration::ZERO, |schedule| {
+        schedule.window_length(recorder.last_window_answer, recorder.stopped_at)
+    });
+    let mut errors: Vec<String> = Vec::new();
+    for error in ends.iter().filter_map(|end| end.error.as_ref()) {
+        if errors.len() < MAX_ERRORS && !errors.contains(error) {
+            errors.push(error.clone());
+        }
+    }
+    LoadResult {
+        deltas: recorder.deltas(),
+        submitted: recorder.submitted,
+        collisions: recorder.collisions,
+        window_length,
+        reconnects: ends.iter().map(|end| end.reconnects).sum(),
+        late_answers: ends.iter().map(|end| end.late_answers).sum(),
+        unexpected_answers: recorder.unexpected_answers,
+        gave_up: u32::try_from(ends.iter().filter(|end| end.gave_up).count()).unwrap_or(u32::MAX),
+        errors,
+        warmup: recorder.warmup,
+        window: recorder.window,
+        drain: recorder.drain,
+    }
+}
+
+struct ClientThread<C> {
+    index: usize,
+    threads: usize,
+    plan: LoadPlan,
+    connector: Arc<C>,
+    started: watch::Receiver<Option<Schedule>>,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+}
+
+impl<C: Connector> ClientThread<C> {
+    fn run(
+        self,
+        connected: &mpsc::Sender<Result<(), LoadError>>,
+        result: &mpsc::Sender<ThreadResult>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = connected.try_send(Err(LoadError::Thread(error.to_string())));
+                return;
+            }
+        };
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let workers = match self.connect_all().await {
+                Ok(workers) => workers,
+                Err(error) => {
+                    let _ = connected.try_send(Err(error));
+                    return;
+                }
+            };
+            let _ = connected.try_send(Ok(()));
+            let mut started = self.started.clone();
+            let schedule = match started.wait_for(Option::is_some).await {
+                Ok(schedule) => *schedule,
+                Err(_) => None,
+            };
+            // The load was dropped before it was started.
+            let Some(schedule) = schedule else { return };
+            let thread_result = self.drive(workers, schedule).await;
+            let _ = result.try_send(thread_result);
+        });
+    }
+
+    fn my_workers(&self) -> impl Iterator<Item = WorkerId> {
+        (0..self.plan.workers).skip(self.index).step_by(self.threads).map(WorkerId)
+    }
+
+    async fn connect_all(&self) -> Result<Vec<(WorkerId, C::Session)>, LoadError> {
+        use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+        let connector = &self.connector;
+        stream::iter(self.my_workers())
+            .map(|worker| async move {
+                let session = connector.connect(worker).await?;
+                Ok::<_, LoadError>((worker, session))
+            })
+            .buffer_unordered(CONNECTS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn drive(
+        &self,
+        workers: Vec<(WorkerId, C::Session)>,
+        schedule: Schedule,
+    ) -> ThreadResult {
+        let recorder = ThreadRecorder::new(&self.plan, Arc::clone(&self.progress), self.index);
+        let recorder = Rc::new(RefCell::new(recorder));
+        let tasks: Vec<_> = workers
+            .into_iter()
+            .map(|(id, session)| {
+                let worker = Worker::new(
+                    id,
+                    Arc::clone(&self.connector),
+                    session,
+                    &self.plan,
+                    TransferSource::new(Arc::clone(&self.plan.zipf), self.plan.seed, id.0),
+                    ClosedLoop,
+                    schedule,
+                    Arc::clone(&self.stop),
+                    Rc::clone(&recorder),
+                );
+                tokio::task::spawn_local(worker.run())
+            })
+            .collect();
+        let mut ends = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            match task.await {
+                Ok(end) => ends.push(end),
+                // A defect of the client itself: let the thread die of it, loudly.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        let recorder = recorder.borrow().clone();
+        ThreadResult { recorder, ends }
+    }
+}

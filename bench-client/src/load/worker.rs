@@ -1,0 +1,353 @@
+//! The hot loop: one worker keeps its window of transfers in flight on one session.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use busload_wire::{RequestId, Transfer};
+
+use super::recorder::ThreadRecorder;
+use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule};
+use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};
+use crate::workload::{AccountPair, TransferSource};
+
+/// How often a worker looks for timeouts when no answer comes, at most.
+const LONGEST_TICK: Duration = Duration::from_millis(50);
+/// First pause before a broken session is opened again; doubles up to the longest tick.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(1);
+/// A server that cannot be reached for this long is gone.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a worker ended.
+#[derive(Debug, Default)]
+pub(super) struct WorkerEnd {
+    pub(super) reconnects: u64,
+    pub(super) late_answers: u64,
+    /// The server was gone.
+    pub(super) gave_up: bool,
+    /// Why the last session broke.
+    pub(super) error: Option<String>,
+}
+
+/// One transfer in flight.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// The request id in use, 0 when the slot is free.
+    id: u64,
+    generation: u64,
+    /// Latency counts from here.
+    intended: Instant,
+    pair: AccountPair,
+}
+
+/// Transfers in flight. A request id is the slot's number below its generation, so that it
+/// finds its slot without a search and is never used twice.
+struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    shift: u32,
+}
+
+impl Slots {
+    fn new(max_inflight: usize, now: Instant) -> Self {
+        let empty =
+            Slot { id: 0, generation: 0, intended: now, pair: AccountPair { from: 0, to: 0 } };
+        let count = u32::try_from(max_inflight).unwrap_or(u32::MAX);
+        Self {
+            slots: vec![empty; max_inflight],
+            free: (0..count).rev().collect(),
+            shift: max_inflight.next_power_of_two().trailing_zeros(),
+        }
+    }
+
+    fn outstanding(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    fn take(&mut self, intended: Instant, pair: AccountPair) -> Option<RequestId> {
+        let index = self.free.pop()?;
+        let slot = &mut self.slots[index as usize];
+        slot.generation += 1;
+        slot.id = (slot.generation << self.shift) | u64::from(index);
+        slot.intended = intended;
+        slot.pair = pair;
+        RequestId::new(slot.id)
+    }
+
+    /// Frees the slot of this request; `None` if the id is not in flight.
+    fn release(&mut self, id: RequestId) -> Option<Slot> {
+        let index = (id.get() & ((1 << self.shift) - 1)) as usize;
+        let slot = self.slots.get_mut(index).filter(|slot| slot.id == id.get())?;
+        slot.id = 0;
+        let released = *slot;
+        self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
+        Some(released)
+    }
+
+    /// Requests in flight, all or only those that started before `deadline`.
+    fn started_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
+        self.slots
+            .iter()
+            .filter(|slot| slot.id != 0 && deadline.is_none_or(|at| slot.intended <= at))
+            .filter_map(|slot| RequestId::new(slot.id))
+            .collect()
+    }
+}
+
+pub(super) struct Worker<C: Connector, P> {
+    id: WorkerId,
+    connector: Arc<C>,
+    session: C::Session,
+    source: TransferSource,
+    pacer: P,
+    schedule: Schedule,
+    stop: Arc<AtomicBool>,
+    recorder: Rc<RefCell<ThreadRecorder>>,
+    slots: Slots,
+    amount: i64,
+    op_timeout: Duration,
+    /// Transfers still to be answered inside the window, when they are counted.
+    quota: Option<u64>,
+    end: WorkerEnd,
+}
+
+/// What the worker may do next.
+enum Next {
+    Submit,
+    Drain,
+}
+
+impl<C: Connector, P: Pacer> Worker<C, P> {
+    #[expect(clippy::too_many_arguments, reason = "called once; a struct would repeat the fields")]
+    pub(super) fn new(
+        id: WorkerId,
+        connector: Arc<C>,
+        session: C::Session,
+        plan: &LoadPlan,
+        source: TransferSource,
+        pacer: P,
+        schedule: Schedule,
+        stop: Arc<AtomicBool>,
+        recorder: Rc<RefCell<ThreadRecorder>>,
+    ) -> Self {
+        let workers = u64::from(plan.workers);
+        let quota = match plan.measure {
+            Measure::For(_) => None,
+            Measure::Transfers(n) => Some(n / workers + u64::from(u64::from(id.0) < n % workers)),
+        };
+        Self {
+            id,
+            connector,
+            session,
+            source,
+            pacer,
+            schedule,
+            stop,
+            recorder,
+            slots: Slots::new(plan.max_inflight, Instant::now()),
+            amount: plan.amount,
+            op_timeout: plan.op_timeout,
+            quota,
+            end: WorkerEnd::default(),
+        }
+    }
+
+    /// Works until the window has ended and everything in flight has its outcome.
+    pub(super) async fn run(mut self) -> WorkerEnd {
+        let tick = (self.op_timeout / 8).min(LONGEST_TICK).max(Duration::from_millis(1));
+        let mut timer = Box::pin(tokio::time::sleep(tick));
+        let mut replies = Vec::new();
+        let mut last_scan = Instant::now();
+        loop {
+            let now = Instant::now();
+            let submitted = match self.next(now) {
+                Next::Submit => self.fill(now),
+                Next::Drain if self.slots.outstanding() == 0 => break,
+                Next::Drain => Ok(()),
+            };
+            let waited = match submitted {
+                Ok(()) => tokio::select! {
+                    biased;
+                    waited = self.session.replies(&mut replies) => waited,
+                    () = &mut timer => {
+                        timer.as_mut().reset(tokio::time::Instant::now() + tick);
+                        Ok(())
+                    }
+                },
+                Err(error) => Err(error),
+            };
+            let now = Instant::now();
+            self.take_replies(&mut replies, now);
+            if now.duration_since(last_scan) >= tick {
+                last_scan = now;
+                self.expire(now);
+            }
+            if let Err(error) = waited
+                && !self.recover(&error).await
+            {
+                break;
+            }
+        }
+        self.end.late_answers += self.session.late_answers();
+        self.end
+    }
+
+    fn next(&mut self, now: Instant) -> Next {
+        if self.stop.load(Ordering::Relaxed) {
+            self.recorder.borrow_mut().note_stop(now);
+            return Next::Drain;
+        }
+        if self.schedule.phase(now) == Phase::Drain {
+            return Next::Drain;
+        }
+        // Of a counted run, no more is submitted than is still to be answered.
+        match self.quota {
+            Some(quota)
+                if self.schedule.phase(now) == Phase::Window
+                    && self.slots.outstanding() as u64 >= quota =>
+            {
+                Next::Drain
+            }
+            _ => Next::Submit,
+        }
+    }
+
+    /// Fills the free slots with transfers that are due.
+    fn fill(&mut self, now: Instant) -> Result<(), TransportError> {
+        let phase = self.schedule.phase(now);
+        let mut recorder = self.recorder.borrow_mut();
+        while !self.slots.is_full() {
+            if phase == Phase::Window
+                && self.quota.is_some_and(|quota| self.slots.outstanding() as u64 >= quota)
+            {
+                break;
+            }
+            let Due::Now(intended) = self.pacer.next(now) else { break };
+            let pair = self.source.next_pair();
+            let Some(id) = self.slots.take(intended, pair) else { break };
+            recorder.enter(pair, phase);
+            let transfer = Transfer {
+                from: i64::from(pair.from),
+                to: i64::from(pair.to),
+                amount: self.amount,
+                transfer_id: None,
+            };
+            if let Err(error) = self.session.submit(id, transfer) {
+                self.slots.release(id);
+                recorder.leave(pair, Outcome::Failed(None), Duration::ZERO, phase);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_replies(&mut self, replies: &mut Vec<Reply>, now: Instant) {
+        if replies.is_empty() {
+            return;
+        }
+        let phase = self.schedule.phase(now);
+        let recorder = Rc::clone(&self.recorder);
+        let mut recorder = recorder.borrow_mut();
+        for Reply { id, outcome } in replies.drain(..) {
+            let Some(slot) = self.slots.release(id) else {
+                recorder.unexpected_answers += 1;
+                continue;
+            };
+            let latency = now.saturating_duration_since(slot.intended);
+            let phase = self.phase_for_quota(phase);
+            recorder.leave(slot.pair, outcome, latency, phase);
+            self.settle(phase);
+        }
+        recorder.end_turn(now, phase);
+    }
+
+    /// What comes after the counted transfers is not measured.
+    fn phase_for_quota(&self, phase: Phase) -> Phase {
+        if phase == Phase::Window && self.quota == Some(0) { Phase::Drain } else { phase }
+    }
+
+    fn settle(&mut self, phase: Phase) {
+        if phase == Phase::Window
+            && let Some(quota) = &mut self.quota
+        {
+            *quota = quota.saturating_sub(1);
+        }
+    }
+
+    /// Gives up what has waited longer than the operation timeout.
+    fn expire(&mut self, now: Instant) {
+        let Some(deadline) = now.checked_sub(self.op_timeout) else { return };
+        for id in self.slots.started_before(Some(deadline)) {
+            self.session.forget(id);
+            self.lose(id, now);
+        }
+    }
+
+    /// The outcome of a transfer in flight is unknown.
+    fn lose(&mut self, id: RequestId, now: Instant) {
+        let Some(slot) = self.slots.release(id) else { return };
+        let phase = self.phase_for_quota(self.schedule.phase(now));
+        let latency = now.saturating_duration_since(slot.intended);
+        self.recorder.borrow_mut().leave(slot.pair, Outcome::Unknown, latency, phase);
+        self.settle(phase);
+    }
+
+    /// The session broke: everything in flight is unknown. Opens a new one while the run
+    /// lasts; false when there is no point in going on.
+    async fn recover(&mut self, error: &TransportError) -> bool {
+        let broke = Instant::now();
+        self.end.error = Some(error.to_string());
+        self.end.late_answers += self.session.late_answers();
+        for id in self.slots.started_before(None) {
+            self.lose(id, broke);
+        }
+        let mut pause = RECONNECT_PAUSE;
+        loop {
+            if matches!(self.next(Instant::now()), Next::Drain) {
+                return false;
+            }
+            match self.connector.connect(self.id).await {
+                Ok(session) => {
+                    self.session = session;
+                    self.end.reconnects += 1;
+                    return true;
+                }
+                Err(error) if broke.elapsed() >= RECONNECT_PATIENCE => {
+                    self.end.error = Some(error.to_string());
+                    self.end.gave_up = true;
+                    return false;
+                }
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(LONGEST_TICK);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_never_used_twice() {
+        let now = Instant::now();
+        let pair = AccountPair { from: 0, to: 1 };
+        let mut slots = Slots::new(3, now);
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            let ids: Vec<_> = std::iter::from_fn(|| slots.take(now, pair)).collect();
+            assert_eq!(ids.len(), 3);
+            for id in ids {
+                assert!(seen.insert(id));
+                assert!(slots.release(id).is_some());
+                assert!(slots.release(id).is_none(), "a second answer finds no slot");
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The run record and the forms in which it is shown.
+
+pub mod environment;
+pub mod process;
+pub mod record;
+pub mod rows;
+pub mod table;
+
+pub use environment::Environment;
+pub use record::{Record, Row, SCHEMA_VERSION};

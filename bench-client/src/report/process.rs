@@ -1,0 +1,279 @@
+//! What a process and the machine have used so far: CPU time, memory, bytes written.
+//!
+//! All readings are totals since the process (or the machine) started; take two and subtract to
+//! get those of a window. Whatever a platform does not tell is `None`, never an error: a run must
+//! not fail because `/proc` is masked. Take the last reading before the process is reaped.
+
+use std::time::Duration;
+
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeVal,
+};
+
+/// CPU time of a process over all its threads, also those that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// User and system time together. The most exact of the three.
+    pub total: Duration,
+    /// Time in the program's own code.
+    pub user: Duration,
+    /// Time in the kernel on the program's behalf.
+    pub system: Duration,
+}
+
+impl CpuTimes {
+    /// Of this process, to the microsecond (`getrusage`).
+    #[must_use]
+    pub fn of_this_process() -> Option<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+        let user = duration(usage.user_time())?;
+        let system = duration(usage.system_time())?;
+        Some(Self {
+            total: user + system,
+            user,
+            system,
+        })
+    }
+
+    /// Of another process, on Linux. The total is to the nanosecond where the process has a CPU
+    /// clock (`clock_getcpuclockid`), the parts are to a tick of usually 10 ms
+    /// (`/proc/PID/stat`), so that they may not quite add up to it.
+    ///
+    /// Not from `/proc/PID/schedstat`: that has nanoseconds too, but only those of the first
+    /// thread.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Option<Self> {
+        linux::cpu_times(i32::try_from(pid).ok()?)
+    }
+
+    /// What was used between an earlier reading and this one. Never negative.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            total: self.total.saturating_sub(earlier.total),
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+}
+
+/// Bytes that a process has written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BytesWritten {
+    /// Passed to `write` and its kin, to files, sockets and pipes alike (`wchar`).
+    pub by_calls: u64,
+    /// Caused to be sent to storage (`write_bytes`): pages made dirty, each counted once until it
+    /// is written back. Not what the device itself writes.
+    pub to_storage: u64,
+}
+
+/// One reading of a process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// CPU time used.
+    pub cpu: Option<CpuTimes>,
+    /// Most physical memory ever in use at once, in bytes (`VmHWM`).
+    pub peak_memory_bytes: Option<u64>,
+    /// Bytes written. Readable for processes of the same user.
+    pub written: Option<BytesWritten>,
+}
+
+impl ProcessUsage {
+    /// Reads what there is to know of process `pid`; all `None` when there is no such process.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Self {
+        let Ok(pid) = i32::try_from(pid) else {
+            return Self::default();
+        };
+        Self {
+            cpu: linux::cpu_times(pid),
+            peak_memory_bytes: linux::peak_memory_bytes(pid),
+            written: linux::bytes_written(pid),
+        }
+    }
+}
+
+/// CPU time that the hypervisor gave to others while this machine wanted to run, summed over all
+/// cores since boot, to a tick of usually 10 ms (`/proc/stat`). Zero on bare metal and where the
+/// hypervisor does not tell.
+#[must_use]
+pub fn steal_time() -> Option<Duration> {
+    linux::steal_time()
+}
+
+fn duration(time: TimeVal) -> Option<Duration> {
+    let seconds = u64::try_from(time.tv_sec()).ok()?;
+    let micros = u64::try_from(time.tv_usec()).ok()?;
+    Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::time::Duration;
+
+    use nix::{time::ClockId, unistd::Pid};
+    use procfs::{CurrentSI, KernelStats, process::Process};
+
+    use super::{BytesWritten, CpuTimes};
+
+    pub(super) fn cpu_times(pid: i32) -> Option<CpuTimes> {
+        let stat = Process::new(pid).ok()?.stat().ok()?;
+        let tick_nanos = 1_000_000_000 / procfs::ticks_per_second();
+        let user = Duration::from_nanos(stat.utime * tick_nanos);
+        let system = Duration::from_nanos(stat.stime * tick_nanos);
+        let total = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).and_then(ClockId::now);
+        Some(CpuTimes {
+            total: total.map_or(user + system, Duration::from),
+            user,
+            system,
+        })
+    }
+
+    pub(super) fn peak_memory_bytes(pid: i32) -> Option<u64> {
+        let kibibytes = Process::new(pid).ok()?.status().ok()?.vmhwm?;
+        Some(kibibytes * 1_024)
+    }
+
+    pub(super) fn bytes_written(pid: i32) -> Option<BytesWritten> {
+        let io = Process::new(pid).ok()?.io().ok()?;
+        Some(BytesWritten {
+            by_calls: io.wchar,
+            to_storage: io.write_bytes,
+        })
+    }
+
+    pub(super) fn steal_time() -> Option<Duration> {
+        KernelStats::current().ok()?.total.steal_duration()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod linux {
+    use std::time::Duration;
+
+    use super::{BytesWritten, CpuTimes};
+
+    pub(super) fn cpu_times(_pid: i32) -> Option<CpuTimes> {
+        None
+    }
+
+    pub(super) fn peak_memory_bytes(_pid: i32) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn bytes_written(_pid: i32) -> Option<BytesWritten> {
+        None
+    }
+
+    pub(super) fn steal_time() -> Option<Duration> {
+        None
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        io::Write,
+        process::{Command, Stdio},
+        thread,
+    };
+
+    /// Uses some CPU time on a thread that has ended afterwards.
+    fn spin() {
+        thread::spawn(|| {
+            let start = CpuTimes::of_this_process().unwrap();
+            while CpuTimes::of_this_process()
+                .unwrap()
+                .since(start)
+                .total
+                .as_millis()
+                < 50
+            {}
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn two_ways_of_reading_a_process_agree_also_on_ended_threads() {
+        spin();
+        let before = CpuTimes::of_this_process().unwrap();
+        let other_way = CpuTimes::of_process(std::process::id()).unwrap();
+        let after = CpuTimes::of_this_process().unwrap();
+        assert!(before.total.as_millis() >= 50);
+        assert!(before.total <= other_way.total + Duration::from_millis(1));
+        assert!(other_way.total <= after.total + Duration::from_millis(1));
+        // The parts are in ticks, and may lag behind by one each.
+        let parts = other_way.user + other_way.system;
+        assert!(
+            parts.abs_diff(other_way.total) <= Duration::from_millis(20),
+            "{other_way:?}"
+        );
+    }
+
+    #[test]
+    fn child_process_is_read_while_it_lives() {
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let usage = ProcessUsage::of_process(child.id());
+        assert!(usage.cpu.is_some());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(
+            ProcessUsage::of_process(child.id()),
+            ProcessUsage::default()
+        );
+    }
+
+    #[test]
+    fn memory_and_writes_are_counted() {
+        let memory = vec![1_u8; 64 << 20];
+        let before = ProcessUsage::of_process(std::process::id());
+        assert!(before.peak_memory_bytes.unwrap() >= memory.len() as u64);
+        let Some(written_before) = before.written else {
+            return;
+        };
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&memory[..1 << 20]).unwrap();
+        let written = ProcessUsage::of_process(std::process::id())
+            .written
+            .unwrap();
+        assert!(written.by_calls - written_before.by_calls >= 1 << 20);
+    }
+
+    #[test]
+    fn steal_time_is_that_of_proc_stat() {
+        let line = fs::read_to_string("/proc/stat").unwrap();
+        let ticks: Option<u64> = line
+            .lines()
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .nth(8)
+            .map(|n| n.parse().unwrap());
+        let steal = steal_time();
+        assert_eq!(steal.is_some(), ticks.is_some());
+        if let (Some(steal), Some(ticks)) = (steal, ticks) {
+            let of_ticks = Duration::from_millis(ticks * 1_000 / procfs::ticks_per_second());
+            assert!(steal.saturating_sub(of_ticks) < Duration::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let early = CpuTimes::default();
+        let late = CpuTimes {
+            total: Duration::from_secs(1),
+            ..early
+        };
+        assert_eq!(late.since(early).total, Duration::from_secs(1));
+        assert_eq!(early.since(late), CpuTimes::default());
+    }
+}

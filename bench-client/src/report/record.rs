@@ -1,0 +1,291 @@
+//! The record of a run: what `--json` prints and `results/` keeps. Its JSON Schema is
+//! `docs/record.schema.json`.
+//!
+//! The record is a form apart from what is measured in memory: it changes only with
+//! [`SCHEMA_VERSION`].
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Environment;
+use crate::disk::Baseline;
+use crate::judge::{Verdict, Verification};
+use crate::load::Tally;
+
+/// The version of the record's form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that one invocation measured.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// Where and by what it was measured.
+    pub environment: Environment,
+    /// One row per combination of connector and knobs.
+    pub rows: Vec<Row>,
+}
+
+impl Record {
+    /// A record without rows.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self { schema_version: SCHEMA_VERSION, environment, rows: Vec::new() }
+    }
+
+    /// Writes the record as a whole or not at all.
+    ///
+    /// # Errors
+    /// The directory cannot be written to.
+    pub fn write_to(&self, path: &Path) -> std::io::Result<()> {
+        write_json(path, self)
+    }
+}
+
+/// Writes a value as JSON into a file that is complete at every moment.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    serde_json::to_writer_pretty(&mut file, value)?;
+    writeln!(file)?;
+    // A temporary file is for its owner only; a record is for everybody.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Row {
+    /// What the row is called, where rows have names (`reproduce`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `sqlite_rpc` or `sqlite_ws_rpc`.
+    pub connector: String,
+    /// `http` or `ws`.
+    pub transport: String,
+    /// `json` or `binary`.
+    pub encoding: String,
+    /// The durability mode as the server read it back from SQLite; `unknown` for a server
+    /// that does not tell.
+    pub durability: String,
+    /// The durability mode that was asked for, when this program started the server.
+    pub durability_requested: Option<String>,
+    /// Most transfers in one transaction.
+    pub batch_size: Option<u64>,
+    /// How long the oldest transfer may wait for its batch to fill, in microseconds; 0 is
+    /// natural batching.
+    pub batch_timeout_us: Option<f64>,
+    /// Workers, each with a session of its own.
+    pub concurrency: u32,
+    /// Transfers in flight per worker.
+    pub max_inflight_per_worker: usize,
+    /// Client threads.
+    pub threads: usize,
+    /// Exponent of the Zipf distribution of accounts; 0 is uniform.
+    pub alpha: f64,
+    /// Number of accounts.
+    pub accounts: u32,
+    /// What each transfer moves.
+    pub amount: i64,
+    /// The random seed.
+    pub seed: u64,
+    /// Length of the warm-up in seconds.
+    pub warmup_seconds: f64,
+    /// Length of the measured window in seconds, as it was.
+    pub seconds: f64,
+    /// After this many seconds without an answer the outcome is unknown.
+    pub op_timeout_seconds: f64,
+    /// Committed transfers per second of the window.
+    pub tps: f64,
+    /// Transfers acknowledged inside the window.
+    pub committed: u64,
+    /// Transfers rejected inside the window.
+    pub rejected: u64,
+    /// The same by error code.
+    pub rejected_by_reason: BTreeMap<String, u64>,
+    /// Transfers inside the window that are known not to be committed.
+    pub failed: u64,
+    /// The same by error code.
+    pub failed_by_reason: BTreeMap<String, u64>,
+    /// Transfers inside the window whose outcome is unknown.
+    pub unknown: u64,
+    /// Latency of committed transfers, from the intended start to the answer.
+    pub latency_ms: Latency,
+    /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
+    pub latency_histogram: String,
+    /// Share of the submitted transfers that named an account in flight.
+    pub collision_rate: f64,
+    /// `global` with one client thread, else `per client thread`: a lower bound.
+    pub collision_scope: String,
+    /// The server's own counters over the window; absent for a server without `stats`.
+    pub server: Option<ServerRow>,
+    /// Processor time over the window.
+    pub cpu: Cpu,
+    /// Sync latency of the database's directory before and after.
+    pub sync_baseline: BeforeAndAfter,
+    /// What was checked, over warm-up, window and drain together.
+    pub verify: Verification,
+    /// Sessions that were opened again.
+    pub reconnects: u64,
+    /// Answers that came after their transfer's timeout.
+    pub late_answers: u64,
+    /// Why sessions broke: the first few reasons.
+    pub errors: Vec<String>,
+    /// The measurement was stopped from outside.
+    pub interrupted: bool,
+    /// What the numbers say about themselves.
+    pub verdicts: Vec<Verdict>,
+    /// Whether the row may be quoted.
+    pub valid: bool,
+}
+
+/// Quantiles of a latency, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Longest.
+    pub max: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+/// A distribution over the window, in microseconds (or transfers, for batch sizes).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spread {
+    /// How many values.
+    pub count: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// What the server counted over the window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerRow {
+    /// Batches committed.
+    pub commits: u64,
+    /// Batches that changed at least one row.
+    pub commits_that_wrote: u64,
+    /// All syncs, of all files.
+    pub syncs: u64,
+    /// Syncs inside the COMMITs of batches.
+    pub commit_syncs: u64,
+    /// Transfers per committed batch.
+    pub mean_batch: f64,
+    /// Batch sizes, in transfers.
+    pub batch: Option<Spread>,
+    /// Per transfer: waiting for its batch to begin.
+    pub wait_us: Option<Spread>,
+    /// Per batch: applying.
+    pub apply_us: Option<Spread>,
+    /// Per batch: the COMMIT with its syncs.
+    pub commit_us: Option<Spread>,
+    /// Per batch: handing out the outcomes.
+    pub answer_us: Option<Spread>,
+    /// Per sync at COMMIT.
+    pub sync_us: Option<Spread>,
+    /// Bytes written by SQLite.
+    pub bytes_written: u64,
+    /// Checkpoints of the write-ahead log.
+    pub checkpoints: u64,
+    /// Time spent in checkpoints, in milliseconds.
+    pub checkpoint_ms: f64,
+    /// Most transfers that waited in the queue, since the server started.
+    pub queue_peak: u64,
+    /// Largest resident set of the server process, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Bytes that the server process caused to be written to storage (from /proc, outside
+    /// of the server's own counting).
+    pub storage_bytes_written: Option<u64>,
+    /// Version of SQLite.
+    pub sqlite_version: String,
+    /// The pragmas as read back from the writing connection.
+    pub pragmas: BTreeMap<String, String>,
+}
+
+/// Processor time over the window, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cpu {
+    /// Of this process.
+    pub client_s: Option<f64>,
+    /// Of the server process, when it runs on this machine.
+    pub server_s: Option<f64>,
+    /// Taken from this machine by its hypervisor.
+    pub steal_s: Option<f64>,
+}
+
+/// The disk's sync latency around a run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct BeforeAndAfter {
+    /// Before the server was started.
+    pub before: Option<Baseline>,
+    /// After it was stopped.
+    pub after: Option<Baseline>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds far below 2^52")]
+impl Latency {
+    /// The quantiles of what a phase recorded.
+    #[must_use]
+    pub fn of(tally: &Tally) -> Self {
+        let ms = |quantile| tally.latency_ns.value_at_quantile(quantile) as f64 / 1e6;
+        let count = tally.latency_ns.len();
+        let mean =
+            if count == 0 { 0.0 } else { tally.latency_sum_ns as f64 / count as f64 / 1e6 };
+        Self {
+            p50: ms(0.5),
+            p95: ms(0.95),
+            p99: ms(0.99),
+            p999: ms(0.999),
+            max: tally.latency_ns.max() as f64 / 1e6,
+            mean,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds far below 2^52")]
+impl Spread {
+    /// The spread of a histogram whose exact sum is known; `unit` is what one of the
+    /// record's units is in the histogram's.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>, sum: u64, unit: f64) -> Option<Self> {
+        let count = histogram.len();
+        if count == 0 {
+            return None;
+        }
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / unit;
+        Some(Self {
+            count,
+            mean: sum as f64 / count as f64 / unit,
+            p50: at(0.5),
+            p99: at(0.99),
+            max: histogram.max() as f64 / unit,
+        })
+    }
+}

@@ -1,0 +1,205 @@
+//! Rows as people read them on a terminal.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, CellAlignment, Table};
+
+use super::record::Row;
+use crate::disk::{Baseline, Method, Pattern};
+use crate::judge::Verification;
+
+/// A number with separators between thousands.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A rate, rounded to a whole number.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are finite, not negative and far below 2^63"
+)]
+pub fn rate(per_second: f64) -> String {
+    grouped(per_second.round() as u64)
+}
+
+/// Milliseconds with three significant digits or so.
+#[must_use]
+pub fn ms(milliseconds: f64) -> String {
+    match milliseconds {
+        x if x >= 100.0 => format!("{x:.0}"),
+        x if x >= 10.0 => format!("{x:.1}"),
+        x => format!("{x:.2}"),
+    }
+}
+
+/// The syncs that SQLite makes here: fdatasync into a log that is used again.
+fn sync_line(baseline: &Baseline) -> Option<String> {
+    let entry = baseline.find(Method::Fdatasync, Pattern::Overwrite)?;
+    Some(format!(
+        "{:.0} us p50, {:.0} us p99 per write+fdatasync: {} per second one after another",
+        entry.latency_us.p50,
+        entry.latency_us.p99,
+        rate(entry.syncs_per_second)
+    ))
+}
+
+fn check(label: &str, verdict: Option<bool>) -> String {
+    match verdict {
+        Some(true) => format!("{label} yes"),
+        Some(false) => format!("{label} NO"),
+        None => format!("{label} not checked"),
+    }
+}
+
+fn verified(verify: &Verification) -> String {
+    let applied = verify.applied.map_or_else(|| "not told".to_owned(), grouped);
+    let mut line = format!(
+        "{}, {}, acknowledged {}, applied {applied}",
+        check("money conserved", verify.conserved),
+        check("balances changed", verify.changed),
+        grouped(verify.acknowledged),
+    );
+    if verify.unknown > 0 {
+        let _ = write!(line, ", unknown {}", grouped(verify.unknown));
+    }
+    let _ = write!(
+        line,
+        ", {} of {} sampled balances right",
+        verify.sampled_accounts - verify.sample_mismatches,
+        verify.sampled_accounts
+    );
+    line
+}
+
+/// One row, line by line.
+#[must_use]
+pub fn describe(row: &Row) -> String {
+    let mut lines = Vec::new();
+    let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));
+    let batch = row.batch_size.map_or_else(
+        || "batch knobs not told".to_owned(),
+        |size| {
+            let timeout = row.batch_timeout_us.unwrap_or(0.0) / 1e3;
+            format!("batch up to {} or {timeout} ms", grouped(size))
+        },
+    );
+    line(
+        "row",
+        format!(
+            "{}{} ({}), durability {}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
+            row.name.as_ref().map_or_else(String::new, |name| format!("{name}: ")),
+            row.connector,
+            row.encoding,
+            row.durability,
+            row.concurrency,
+            row.max_inflight_per_worker,
+            row.alpha,
+            grouped(u64::from(row.accounts)),
+        ),
+    );
+    if let Some(text) = row.sync_baseline.before.as_ref().and_then(sync_line) {
+        line("disk", text);
+    }
+    line("TPS", format!("{}   over {:.2} s", rate(row.tps), row.seconds));
+    let latency = &row.latency_ms;
+    line(
+        "latency",
+        format!(
+            "p50 {} ms   p95 {} ms   p99 {} ms   max {} ms",
+            ms(latency.p50),
+            ms(latency.p95),
+            ms(latency.p99),
+            ms(latency.max)
+        ),
+    );
+    if let Some(server) = &row.server {
+        let mut text = format!(
+            "{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
+            grouped(server.commits_that_wrote),
+            grouped(server.commit_syncs),
+            server.mean_batch
+        );
+        if let Some(sync) = &server.sync_us {
+            let _ = write!(text, "; sync {:.0} us p50, {:.0} us p99", sync.p50, sync.p99);
+        }
+        line("server", text);
+    }
+    let not_committed = row.rejected + row.failed + row.unknown;
+    if not_committed > 0 {
+        line(
+            "not done",
+            format!(
+                "rejected {:?}, failed {:?}, unknown {}",
+                row.rejected_by_reason, row.failed_by_reason, row.unknown
+            ),
+        );
+    }
+    line("verified", verified(&row.verify));
+    line("verdict", if row.valid { "VALID".to_owned() } else { "INVALID".to_owned() });
+    for verdict in &row.verdicts {
+        let kind = if verdict.invalidates { "INVALID" } else { "warning" };
+        line("", format!("{kind}: {}", verdict.message));
+        line("", format!("         {}", verdict.remedy));
+    }
+    lines.join("\n")
+}
+
+/// All rows, one line each.
+#[must_use]
+pub fn summary(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "connector", "durability", "batch", "in flight", "alpha", "TPS", "p50 ms", "p99 ms",
+        "mean batch", "verdict",
+    ]);
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    for row in rows {
+        let mean_batch = row.server.as_ref().map_or_else(String::new, |s| format!("{:.1}", s.mean_batch));
+        table.add_row([
+            Cell::new(format!("{} {}", row.connector, row.encoding)),
+            Cell::new(&row.durability),
+            right(row.batch_size.map_or_else(String::new, grouped)),
+            right(format!("{}x{}", row.concurrency, row.max_inflight_per_worker)),
+            right(row.alpha.to_string()),
+            right(rate(row.tps)),
+            right(ms(row.latency_ms.p50)),
+            right(ms(row.latency_ms.p99)),
+            right(mean_batch),
+            Cell::new(if row.valid { "valid" } else { "INVALID" }),
+        ]);
+    }
+    table.to_string()
+}
+
+/// Where the record is.
+#[must_use]
+pub fn record_line(path: &Path) -> String {
+    format!("{:<10} {}", "record", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1000), "1,000");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

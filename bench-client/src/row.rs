@@ -1,0 +1,539 @@
+//! One row: a server, a load on it, and the judgement.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use busload_wire::control::{Info, Stats, Verification as OwnVerification};
+use tokio::sync::watch;
+
+use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
+use crate::control::{ControlClient, ControlError};
+use crate::disk;
+use crate::judge::{Evidence, Sample, SyncEvidence};
+use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, sampled_accounts};
+use crate::report::environment::EnvironmentWarning;
+use crate::report::process::{CpuTimes, ProcessUsage, steal_time};
+use crate::report::record::{BeforeAndAfter, Row};
+use crate::report::rows::{Measured, Moment, to_row};
+use crate::target::{ServerProcess, ServerSpec, TargetError};
+use crate::workload::Zipf;
+
+/// How often the progress line is updated and the server looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The connectors by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectorKind {
+    /// `sqlite_rpc`: HTTP.
+    SqliteRpc,
+    /// `sqlite_ws_rpc`: WebSocket.
+    SqliteWsRpc,
+}
+
+impl ConnectorKind {
+    /// The name in records and on the command line, the original benchmark's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SqliteRpc => "sqlite_rpc",
+            Self::SqliteWsRpc => "sqlite_ws_rpc",
+        }
+    }
+
+    /// `http` or `ws`.
+    #[must_use]
+    pub const fn transport(self) -> &'static str {
+        match self {
+            Self::SqliteRpc => "http",
+            Self::SqliteWsRpc => "ws",
+        }
+    }
+
+    /// Transfers in flight per worker when nothing else is said.
+    #[must_use]
+    pub const fn default_inflight(self) -> usize {
+        match self {
+            Self::SqliteRpc => 1,
+            Self::SqliteWsRpc => 16,
+        }
+    }
+
+    fn control(self, target: Target) -> ControlClient {
+        match self {
+            Self::SqliteRpc => ControlClient::http(target),
+            Self::SqliteWsRpc => ControlClient::ws(target),
+        }
+    }
+}
+
+/// Whose server is measured.
+#[derive(Debug, Clone)]
+pub enum ServerChoice {
+    /// One that this program starts, on a database of its own.
+    Own {
+        /// How to start it.
+        spec: ServerSpec,
+        /// Its database.
+        database: PathBuf,
+        /// The durability mode asked for.
+        durability: String,
+        /// Leave the database there after the run.
+        keep_db: bool,
+    },
+    /// One that runs already.
+    Url {
+        /// Where.
+        target: Target,
+        /// Wipe and seed it first.
+        reseed: bool,
+    },
+}
+
+/// Everything that makes a row.
+#[derive(Debug, Clone)]
+pub struct RowPlan {
+    /// The row's name, where rows have names.
+    pub name: Option<String>,
+    /// How requests travel.
+    pub connector: ConnectorKind,
+    /// How they are written.
+    pub encoding: Encoding,
+    /// Whose server.
+    pub server: ServerChoice,
+    /// Sessions.
+    pub concurrency: u32,
+    /// Transfers in flight per session.
+    pub max_inflight: usize,
+    /// Client threads.
+    pub threads: usize,
+    /// The distribution of accounts.
+    pub zipf: Arc<Zipf>,
+    /// What each account starts with, if this program seeds.
+    pub initial_balance: i64,
+    /// What each transfer moves.
+    pub amount: i64,
+    /// The random seed.
+    pub seed: u64,
+    /// Load before the window.
+    pub warmup: Duration,
+    /// How much is measured.
+    pub measure: Measure,
+    /// After this long the outcome of a transfer is unknown.
+    pub op_timeout: Duration,
+    /// Check the ledger.
+    pub verify: bool,
+}
+
+/// Why there is no row.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// The server could not be started.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The server could not be talked to.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The load could not be put on it.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The disk could not be measured.
+    #[error(transparent)]
+    Disk(#[from] disk::DiskError),
+    /// The ledger at the URL is not what the workload needs.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// Stopped before the window opened.
+    #[error("interrupted before the measurement began: nothing was recorded")]
+    Interrupted,
+}
+
+/// Where a row says how far it is.
+pub trait Progress {
+    /// What is being done now.
+    fn stage(&self, what: &str);
+    /// Load is on: the phase, time into it, and committed transfers per second.
+    fn load(&self, phase: &str, elapsed: Duration, tps: f64);
+}
+
+/// What a row needs from its surroundings.
+pub struct Surroundings<'a> {
+    /// Becomes true when the person wants to stop.
+    pub interrupted: watch::Receiver<bool>,
+    /// Where to say how far it is.
+    pub progress: &'a dyn Progress,
+    /// Warnings about the file system and the machine.
+    pub warnings: &'a [EnvironmentWarning],
+}
+
+/// Measures one row.
+///
+/// # Errors
+/// There was nothing to measure: the server or the load did not start. A server that dies
+/// later is a row that says so.
+pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, RowError> {
+    let directory = match &plan.server {
+        ServerChoice::Own { database, .. } => database.parent().map(Path::to_owned),
+        ServerChoice::Url { .. } => None,
+    };
+    let baseline = || directory.as_deref().map(disk::measure_short).transpose();
+    if directory.is_some() {
+        around.progress.stage("measuring the disk");
+    }
+    let before = baseline()?;
+    let mut server = match &plan.server {
+        ServerChoice::Own { spec, .. } => {
+            around.progress.stage("starting the server and seeding");
+            let start = ServerProcess::start(spec);
+            Some(or_interrupt(&around.interrupted, start).await.ok_or(RowError::Interrupted)??)
+        }
+        ServerChoice::Url { .. } => None,
+    };
+    let measured = run(plan, around, &mut server).await;
+    let stopped = match server {
+        Some(server) => server.stop().await,
+        None => Ok(()),
+    };
+    remove_database(plan);
+    let (mut measured, mut evidence) = measured?;
+    if let Err(how) = stopped {
+        evidence.server_died.get_or_insert(how);
+    }
+    let after = baseline()?;
+    if let (Some(before), Some(after)) = (&before, &after) {
+        evidence.baselines = Some((before.clone(), after.clone()));
+    }
+    evidence.environment = around.warnings.to_vec();
+    measured.sync_baseline = BeforeAndAfter { before, after };
+    Ok(to_row(plan, measured, &evidence))
+}
+
+/// The future's value, or `None` when the person wants to stop first.
+async fn or_interrupt<T>(
+    interrupted: &watch::Receiver<bool>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut interrupted = interrupted.clone();
+    tokio::select! {
+        value = future => Some(value),
+        _ = interrupted.wait_for(|stop| *stop) => None,
+    }
+}
+
+fn remove_database(plan: &RowPlan) {
+    let ServerChoice::Own { database, keep_db: false, .. } = &plan.server else { return };
+    for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(suffix);
+        // Gone already, or never made: both are what is wanted.
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+/// What the ledger looked like at one moment.
+struct Books {
+    stats: Option<Stats>,
+    samples: Vec<i64>,
+    usage: ProcessUsage,
+}
+
+async fn run(
+    plan: &RowPlan,
+    around: &Surroundings<'_>,
+    server: &mut Option<ServerProcess>,
+) -> Result<(Measured, Evidence), RowError> {
+    let target = match (&plan.server, &*server) {
+        (_, Some(server)) => server.target().clone(),
+        (ServerChoice::Url { target, .. }, None) => target.clone(),
+        (ServerChoice::Own { .. }, None) => return Err(RowError::Interrupted),
+    };
+    let pid = server.as_ref().map(ServerProcess::pid);
+    let mut control = plan.connector.control(target.clone());
+    let info = prepare(plan, around, &mut control).await?;
+    let accounts = sampled_accounts(plan.zipf.account_count());
+    around.progress.stage("reading the books");
+    let opening = open_books(plan, &mut control, &accounts, pid).await?;
+    around.progress.stage("connecting");
+    let connecting = connect(plan, target);
+    let load =
+        or_interrupt(&around.interrupted, connecting).await.ok_or(RowError::Interrupted)??;
+    let (result, moments, interrupted) = drive(around, load, &mut control, server, pid).await?;
+    around.progress.stage("verifying");
+    // A process that is gone tells nothing any more.
+    let mut died = server.as_mut().and_then(ServerProcess::ended);
+    let closing = match open_books(plan, &mut control, &accounts, pid).await {
+        Ok(books) => Some(books),
+        Err(error) => {
+            if died.is_none() {
+                // The connection may break a moment before the process is seen to end.
+                tokio::time::sleep(LOOK_EVERY).await;
+                died = server.as_mut().and_then(ServerProcess::ended);
+            }
+            died.get_or_insert(error.to_string());
+            None
+        }
+    };
+    let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
+    let mut evidence = weigh(plan, &result, &accounts, &opening, closing.as_ref(), info.as_ref());
+    evidence.own_verify = own_verify;
+    evidence.interrupted = interrupted;
+    if result.gave_up > 0 {
+        let reason = result.errors.first().cloned().unwrap_or_default();
+        died.get_or_insert(reason);
+    }
+    evidence.server_died = died;
+    let usage = closing.map_or_else(ProcessUsage::default, |books| books.usage);
+    let measured = Measured {
+        info,
+        result,
+        moments,
+        opening_usage: opening.usage,
+        closing_usage: usage,
+        interrupted,
+        sync_baseline: BeforeAndAfter { before: None, after: None },
+    };
+    Ok((measured, evidence))
+}
+
+/// Makes sure that there is a ledger with the accounts that the workload names.
+async fn prepare(
+    plan: &RowPlan,
+    around: &Surroundings<'_>,
+    control: &mut ControlClient,
+) -> Result<Option<Info>, RowError> {
+    let info = control.info().await?;
+    let accounts = i64::from(plan.zipf.account_count());
+    if let ServerChoice::Url { reseed, .. } = plan.server {
+        if info.is_none() {
+            control.health().await?;
+        }
+        if reseed {
+            around.progress.stage("seeding");
+            control.seed(accounts, plan.initial_balance).await?;
+        } else if control.balance(accounts - 1).await?.is_none() {
+            return Err(RowError::Unsuitable(format!(
+                "the server has no account {}: use --reseed to wipe and seed it, \
+                 or --accounts with the number that it has",
+                accounts - 1
+            )));
+        }
+    }
+    Ok(info)
+}
+
+async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
+    let load = LoadPlan {
+        workers: plan.concurrency,
+        max_inflight: plan.max_inflight,
+        threads: plan.threads,
+        zipf: Arc::clone(&plan.zipf),
+        amount: plan.amount,
+        seed: plan.seed,
+        warmup: plan.warmup,
+        measure: plan.measure,
+        op_timeout: plan.op_timeout,
+    };
+    match plan.connector {
+        ConnectorKind::SqliteRpc => Load::connect(HttpConnector::new(target), load).await,
+        ConnectorKind::SqliteWsRpc => {
+            Load::connect(WsConnector::new(target, plan.encoding), load).await
+        }
+    }
+}
+
+async fn open_books(
+    plan: &RowPlan,
+    control: &mut ControlClient,
+    accounts: &[u32],
+    pid: Option<u32>,
+) -> Result<Books, ControlError> {
+    let stats = control.stats(plan.verify).await?;
+    let mut samples = Vec::new();
+    if plan.verify {
+        samples.reserve(accounts.len());
+        for account in accounts {
+            samples.push(control.balance(i64::from(*account)).await?.unwrap_or(0));
+        }
+    }
+    let usage = pid.map_or_else(ProcessUsage::default, ProcessUsage::of_process);
+    Ok(Books { stats, samples, usage })
+}
+
+/// A server that is not ours verifies itself; ours has told its balances already.
+async fn own_verification(
+    plan: &RowPlan,
+    control: &mut ControlClient,
+    info: Option<&Info>,
+    died: bool,
+) -> Option<Result<u64, String>> {
+    if !plan.verify || info.is_some() || died {
+        return None;
+    }
+    match control.verify().await {
+        Ok(OwnVerification::Verified { changed, .. }) => Some(Ok(changed.parse().unwrap_or(0))),
+        Ok(OwnVerification::Skipped { .. }) => None,
+        Err(error) => Some(Err(error.to_string())),
+    }
+}
+
+/// The clocks and counters at the two ends of the window.
+async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
+    Moment {
+        // A server without stats, or gone: the row says so elsewhere.
+        stats: control.stats(false).await.ok().flatten(),
+        client: CpuTimes::of_this_process(),
+        server: pid.and_then(CpuTimes::of_process),
+        steal: steal_time(),
+    }
+}
+
+/// Puts the load on and watches it.
+async fn drive(
+    around: &Surroundings<'_>,
+    load: Load,
+    control: &mut ControlClient,
+    server: &mut Option<ServerProcess>,
+    pid: Option<u32>,
+) -> Result<(LoadResult, Option<(Moment, Moment)>, bool), RowError> {
+    let progress = load.progress();
+    let stopper = load.stopper();
+    let began = Instant::now();
+    let schedule = load.start();
+    let finish = load.finish();
+    tokio::pin!(finish);
+    let mut interrupted = false;
+    let mut opened: Option<Moment> = None;
+    let mut last = (began, 0);
+    let (result, closed) = loop {
+        let now = Instant::now();
+        let next = match schedule.window_end {
+            _ if now < schedule.window_start => schedule.window_start,
+            Some(end) if now < end => end,
+            _ => now + LOOK_EVERY,
+        };
+        let until = next.min(now + LOOK_EVERY);
+        let mut stop = around.interrupted.clone();
+        tokio::select! {
+            biased;
+            result = &mut finish => {
+                // A counted window, or one that was stopped, ends with the load.
+                let closed = match opened { Some(_) => Some(moment(control, pid).await), None => None };
+                break (result?, closed);
+            }
+            _ = stop.wait_for(|stop| *stop), if !interrupted => {
+                interrupted = true;
+                stopper.store(true, Ordering::Relaxed);
+            }
+            () = tokio::time::sleep_until(until.into()) => {}
+        }
+        let now = Instant::now();
+        if opened.is_none() && now >= schedule.window_start && !interrupted {
+            opened = Some(moment(control, pid).await);
+        }
+        if server.as_mut().is_some_and(|server| server.ended().is_some()) {
+            stopper.store(true, Ordering::Relaxed);
+        }
+        if schedule.window_end.is_some_and(|end| now >= end) {
+            let closed = moment(control, pid).await;
+            around.progress.stage("draining");
+            break (finish.await?, Some(closed));
+        }
+        report(around, &progress, &schedule, began, &mut last);
+    };
+    if opened.is_none() && interrupted {
+        return Err(RowError::Interrupted);
+    }
+    Ok((result, opened.zip(closed), interrupted))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a progress line")]
+fn report(
+    around: &Surroundings<'_>,
+    progress: &crate::load::Progress,
+    schedule: &crate::load::Schedule,
+    began: Instant,
+    last: &mut (Instant, u64),
+) {
+    let now = Instant::now();
+    let committed = progress.committed();
+    let seconds = now.duration_since(last.0).as_secs_f64();
+    if seconds > 0.0 {
+        let tps = (committed - last.1) as f64 / seconds;
+        let (phase, since) = if now < schedule.window_start {
+            ("warming up", began)
+        } else {
+            ("measuring", schedule.window_start)
+        };
+        around.progress.load(phase, now.duration_since(since), tps);
+    }
+    *last = (now, committed);
+}
+
+/// Gathers what the row is judged by.
+fn weigh(
+    plan: &RowPlan,
+    result: &LoadResult,
+    accounts: &[u32],
+    opening: &Books,
+    closing: Option<&Books>,
+    info: Option<&Info>,
+) -> Evidence {
+    let whole = result.whole_run();
+    let mut evidence = Evidence {
+        acknowledged: whole.committed,
+        committed_in_window: result.window.counts.committed,
+        unknown: whole.unknown,
+        unexpected_answers: result.unexpected_answers,
+        durability: info.map(|info| info.durability.clone()),
+        not_verified: !plan.verify,
+        ..Evidence::default()
+    };
+    let Some(closing) = closing else { return evidence };
+    let samples = opening.samples.iter().zip(&closing.samples).zip(&result.deltas);
+    evidence.samples = accounts
+        .iter()
+        .zip(samples)
+        .map(|(&account, ((&before, &after), &(_, acknowledged_delta)))| Sample {
+            account,
+            before,
+            after,
+            acknowledged_delta,
+        })
+        .collect();
+    if let (Some(before), Some(after)) = (&opening.stats, &closing.stats)
+        && plan.verify
+    {
+        evidence.applied = Some(after.applied - before.applied);
+        if let (Some(before), Some(after)) = (&before.balances, &after.balances) {
+            evidence.totals = before.total.parse().ok().zip(after.total.parse().ok());
+            evidence.lowest_balance = after.lowest.parse().ok();
+            evidence.digests = Some((before.digest.clone(), after.digest.clone()));
+        }
+        evidence.syncs = Some(sync_evidence(before, after, opening, closing, info));
+    }
+    evidence
+}
+
+fn sync_evidence(
+    before: &Stats,
+    after: &Stats,
+    opening: &Books,
+    closing: &Books,
+    info: Option<&Info>,
+) -> SyncEvidence {
+    let promises_sync =
+        info.is_some_and(|info| matches!(info.durability.as_str(), "wal-full" | "delete-full"));
+    let page_size = info.and_then(|info| info.pragmas.get("page_size"));
+    let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
+    SyncEvidence {
+        syncs_promised_per_batch: u64::from(promises_sync),
+        batches_that_wrote: after.batches_that_wrote - before.batches_that_wrote,
+        commit_syncs: after.commit_syncs - before.commit_syncs,
+        bytes_written: after.bytes_written.total() - before.bytes_written.total(),
+        storage_bytes: storage(closing).zip(storage(opening)).map(|(a, b)| a.saturating_sub(b)),
+        page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
+        sync_p50_us: None,
+    }
+}
+
