@@ -1,22 +1,23 @@
 //! `bench-client fsync`: what a durable write costs in a directory, and the ceilings that follow.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
+use bench_client::disk::{
+    self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, SyncMeasurement,
+};
+use bench_client::report::environment::{Environment, EnvironmentWarningCode};
+use bench_client::report::table::rate;
 use busload_engine::Durability;
 use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use comfy_table::{CellAlignment, Table, presets};
-use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 
-use bench_client::disk::{
-    self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, DiskError, SyncMeasurement,
-};
+use super::interrupt::watch_signals;
+use super::run::runtime;
+use super::{INTERRUPTED, VALID, print};
 
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
@@ -33,26 +34,15 @@ const PROBE_COMMITS: u32 = 20;
 /// Transfers that share one sync, in the ceilings.
 const TRANSFERS_PER_COMMIT: [u32; 3] = [10, 100, 1_000];
 
-const EXIT_BAD_ENVIRONMENT: u8 = 2;
-
 /// Measure what a durable write costs in a directory, and the transfers per second that it allows
 #[derive(Debug, clap::Args)]
 pub(crate) struct FsyncArgs {
-    /// Directory to measure in; files are created in it and removed again
-    #[arg(
-        long,
-        value_name = "DIR",
-        help = "Directory to measure in [default: .data, created if missing]"
-    )]
+    /// Directory to measure in [default: .data, created if missing]
+    #[arg(long, value_name = "DIR", visible_alias = "data-dir")]
     dir: Option<PathBuf>,
 
-    /// Writes per method and pattern
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u64).range(1..=1_000_000),
-        help = "Writes for each method and pattern [default: 1000, or as many as fit in 10 s]"
-    )]
+    /// Writes for each method and pattern [default: 1000, or as many as fit in 10 s]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: Option<u64>,
 
     /// Size of each write: a power of two from 512 to 16M
@@ -72,57 +62,44 @@ struct FsyncReport {
     ceilings: Ceilings,
 }
 
-/// Measures, prints, and answers with the exit code: 2 when the directory cannot be measured.
+/// Measures and prints.
 pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
-    let json = args.json;
-    match measured(args) {
-        Ok(Measured::Report(report)) => {
-            print(&report, json)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(Measured::Interrupted(signal)) => {
-            eprintln!("interrupted: nothing to report, no file left behind");
-            Ok(ExitCode::from(128 + signal))
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            Ok(ExitCode::from(EXIT_BAD_ENVIRONMENT))
-        }
-    }
-}
-
-enum Measured {
-    Report(FsyncReport),
-    /// By this signal.
-    Interrupted(u8),
-}
-
-fn measured(args: FsyncArgs) -> anyhow::Result<Measured> {
     let config = BaselineConfig {
         dir: directory(args.dir)?,
         count: args.count.unwrap_or(DEFAULT_COUNT),
-        block_bytes: args.block.bytes(),
-        time_limit: if args.count.is_some() {
-            TIME_LIMIT_WITH_COUNT
-        } else {
-            TIME_LIMIT
-        },
+        block: args.block,
+        time_limit: if args.count.is_some() { TIME_LIMIT_WITH_COUNT } else { TIME_LIMIT },
     };
     warn_of_file_system(&config.dir);
-    let signals = Signals::watch()?;
-    let baseline = match disk::measure_while(&config, &|| signals.received().is_none()) {
-        Err(DiskError::Interrupted) => {
-            return Ok(Measured::Interrupted(
-                signals.received().unwrap_or_default(),
-            ));
-        }
-        other => other?,
+    let Some(baseline) = baseline_unless_interrupted(&config)? else {
+        eprintln!("interrupted before the measurement ended: no file is left behind");
+        return Ok(ExitCode::from(INTERRUPTED));
     };
     let ceilings = ceilings(&config.dir, &baseline)?;
-    if let Some(signal) = signals.received() {
-        return Ok(Measured::Interrupted(signal));
+    let report = FsyncReport { baseline, ceilings };
+    if args.json {
+        print(&serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&for_people(&report));
     }
-    Ok(Measured::Report(FsyncReport { baseline, ceilings }))
+    Ok(ExitCode::from(VALID))
+}
+
+/// The signals are watched so that the files are removed before the program ends.
+fn baseline_unless_interrupted(config: &BaselineConfig) -> anyhow::Result<Option<Baseline>> {
+    let config = config.clone();
+    let measured = runtime()?.block_on(async {
+        let interrupted = watch_signals()?;
+        let measuring = tokio::task::spawn_blocking(move || {
+            disk::measure_while(&config, &|| !*interrupted.borrow())
+        });
+        measuring.await.context("the measurement panicked")
+    })?;
+    match measured {
+        Ok(baseline) => Ok(Some(baseline)),
+        Err(disk::DiskError::Interrupted) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A directory that was named must be there, since a slip in its name would otherwise measure
@@ -138,8 +115,11 @@ fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 }
 
 fn warn_of_file_system(dir: &Path) {
-    if let Ok(Some(warning)) = disk::filesystem_warning(dir) {
-        eprintln!("warning: {} {warning}", dir.display());
+    for warning in Environment::capture(dir).warnings {
+        // How fast this program computes is not measured here.
+        if warning.code != EnvironmentWarningCode::DebugBuild {
+            eprintln!("warning: {}: {}", warning.message, warning.remedy);
+        }
     }
 }
 
@@ -162,16 +142,6 @@ fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
     );
     ceilings.rows = rows;
     Ok(ceilings)
-}
-
-fn print(report: &FsyncReport, json: bool) -> anyhow::Result<()> {
-    let text = if json {
-        serde_json::to_string_pretty(report)?
-    } else {
-        for_people(report)
-    };
-    writeln!(io::stdout().lock(), "{text}")?;
-    Ok(())
 }
 
 fn for_people(report: &FsyncReport) -> String {
@@ -209,7 +179,7 @@ fn methods_table(methods: &[SyncMeasurement]) -> Table {
             micros(latency.p50),
             micros(latency.p99),
             micros(latency.max),
-            grouped(entry.syncs_per_second),
+            rate(entry.syncs_per_second),
         ]
     });
     aligned(&header, rows, 2)
@@ -231,7 +201,7 @@ fn ceilings_table(rows: &[Ceiling]) -> Table {
             format!("{:.2}", row.syncs_per_commit),
             format!("{:.2}", row.append_syncs_per_commit),
             format!("{:.1}", row.sync_us_per_commit),
-            row.tps.map_or_else(|| "no sync".to_owned(), grouped),
+            row.tps.map_or_else(|| "no sync".to_owned(), rate),
         ]
     });
     aligned(&header, rows, 1)
@@ -248,54 +218,6 @@ fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, text_column
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-/// A whole number with its thousands apart.
-fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// The signals that end the program, turned into a flag so that files are removed first.
-struct Signals(Arc<AtomicU8>);
-
-impl Signals {
-    /// Starts to wait for them. A second one ends the program at once: a sync may hang.
-    fn watch() -> anyhow::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
-        set.thread_block().context("cannot block signals")?;
-        let received = Arc::new(AtomicU8::new(0));
-        let flag = Arc::clone(&received);
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                while let Ok(signal) = set.wait() {
-                    let number = u8::try_from(signal as i32).unwrap_or(1);
-                    if flag.swap(number, Relaxed) != 0 {
-                        std::process::exit((128 + number).into());
-                    }
-                }
-            })
-            .context("cannot start a thread")?;
-        Ok(Self(received))
-    }
-
-    fn received(&self) -> Option<u8> {
-        match self.0.load(Relaxed) {
-            0 => None,
-            signal => Some(signal),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -350,7 +272,8 @@ mod tests {
     fn a_directory_that_was_named_is_not_made() {
         let parent = tempfile::tempdir().unwrap();
         let missing = parent.path().join("missing");
-        assert!(run(parse(&["--dir", missing.to_str().unwrap()]).unwrap()).is_ok());
+        let error = run(parse(&["--dir", missing.to_str().unwrap()]).unwrap()).unwrap_err();
+        assert!(error.to_string().starts_with("no such directory"), "{error}");
         assert!(!missing.exists());
     }
 
@@ -398,13 +321,5 @@ mod tests {
             table.iter().all(|line| line.chars().count() == width),
             "{text}"
         );
-    }
-
-    #[test]
-    fn thousands_are_apart() {
-        assert_eq!(grouped(7.4), "7");
-        assert_eq!(grouped(1_234.0), "1,234");
-        assert_eq!(grouped(123_456.0), "123,456");
-        assert_eq!(grouped(1_234_567.0), "1,234,567");
     }
 }

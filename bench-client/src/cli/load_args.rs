@@ -10,6 +10,7 @@ use bench_client::load::Measure;
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::target::ServerSpec;
 use bench_client::workload::Zipf;
+use busload_engine::Durability;
 use busload_frontend::cli::{
     DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts,
     parse_batch_size, parse_batch_timeout, parse_duration, parse_durability, parse_env_batch_size,
@@ -172,14 +173,14 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
         _ => Err(format!("'{text}' is no number of seconds above 0, up to 86400")),
     }
 }
 
-fn parse_warmup(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_warmup(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
         _ => Err(format!("'{text}' is no number of seconds from 0 to 3600")),
@@ -192,14 +193,13 @@ fn parse_op_timeout(text: &str) -> Result<Duration, String> {
     if bounds.contains(&timeout) { Ok(timeout) } else { Err("from 1ms to 3600s".to_owned()) }
 }
 
-/// One load for all rows, with the knobs of one row put in.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Knobs {
-    pub(crate) name: Option<String>,
-    pub(crate) durability: Option<Mode>,
-    pub(crate) batch_size: usize,
-    pub(crate) batch_timeout: Duration,
-    pub(crate) max_inflight: usize,
+/// What differs from row to row.
+#[derive(Debug, Clone, Copy)]
+struct Knobs {
+    durability: Durability,
+    batch_size: usize,
+    batch_timeout: Duration,
+    max_inflight: usize,
 }
 
 impl ServerKnobs {
@@ -209,12 +209,11 @@ impl ServerKnobs {
         chosen.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
     }
 
-    fn database(&self, connector: ConnectorKind) -> PathBuf {
-        match (&self.data_dir, &self.env_file) {
-            (None, Some(file)) if file.parent() == Some(Path::new("")) => Path::new(".").join(file),
-            (None, Some(file)) => file.clone(),
-            _ => self.data_dir().join(format!("busload-{}.sqlite", connector.transport())),
-        }
+    /// The file of the environment variable, unless a directory was given by flag.
+    fn named_database(&self) -> Option<PathBuf> {
+        let file = self.env_file.as_ref().filter(|_| self.data_dir.is_none())?;
+        let bare = file.parent() == Some(Path::new(""));
+        Some(if bare { Path::new(".").join(file) } else { file.clone() })
     }
 
     fn mode(&self) -> Option<Mode> {
@@ -271,8 +270,10 @@ impl LoadArgs {
                 for &max_inflight in &inflight {
                     for batch_size in self.server.batch_sizes() {
                         let knobs = Knobs {
-                            name: None,
-                            durability: self.server.mode(),
+                            durability: self
+                                .server
+                                .mode()
+                                .map_or(Durability::WalFull, |mode| mode.durability),
                             batch_size,
                             batch_timeout: self
                                 .server
@@ -313,7 +314,7 @@ impl LoadArgs {
             None => self.own_server(connector, &knobs)?,
         };
         Ok(RowPlan {
-            name: knobs.name,
+            name: None,
             connector,
             encoding,
             server,
@@ -345,50 +346,31 @@ impl LoadArgs {
     }
 
     fn own_server(&self, connector: ConnectorKind, knobs: &Knobs) -> anyhow::Result<ServerChoice> {
-        let database = self.server.database(connector);
-        let directory = self.server.data_dir();
-        std::fs::create_dir_all(&directory).map_err(|error| {
-            usage(&format!(
-                "cannot create the data directory {}: {error}; choose another with --data-dir",
-                directory.display()
-            ))
-        })?;
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let mode = knobs.durability.map_or("wal-full", |mode| mode.durability.as_str());
-        let mut args = vec!["serve".to_owned(), connector.transport().to_owned()];
-        let mut flag = |name: &str, value: String| {
-            args.push(format!("--{name}={value}"));
-        };
-        flag("port", "0".to_owned());
-        flag("database", database.display().to_string());
-        flag("durability", mode.to_owned());
-        flag("batch-size", knobs.batch_size.to_string());
-        flag("batch-timeout", format!("{}us", knobs.batch_timeout.as_nanos() as f64 / 1e3));
-        flag("seed-accounts", self.accounts.to_string());
-        flag("initial-balance", self.initial_balance.to_string());
         let server = &self.server;
-        if let Some(queue) = server.queue {
-            flag("queue", queue.to_string());
-        }
-        if let Some(pages) = server.checkpoint_pages {
-            flag("checkpoint-pages", pages.to_string());
-        }
-        if let Some(kib) = server.cache_kib {
-            flag("cache-kib", kib.to_string());
-        }
-        if let Some(threads) = server.io_threads {
-            flag("io-threads", threads.to_string());
-        }
-        // As many as the load opens, and room for the control plane.
-        flag("max-connections", (self.concurrency as usize * knobs.max_inflight + 64).to_string());
-        args.push("--fresh".to_owned());
-        args.push("--until-stdin-ends".to_owned());
-        Ok(ServerChoice::Own {
-            spec: ServerSpec { program, args },
-            database,
-            durability: mode.to_owned(),
+        let directory = server.data_dir();
+        let further = [
+            ("queue", server.queue.map(|n| n.to_string())),
+            ("checkpoint-pages", server.checkpoint_pages.map(|n| n.to_string())),
+            ("cache-kib", server.cache_kib.map(|n| n.to_string())),
+            ("io-threads", server.io_threads.map(|n| n.to_string())),
+        ];
+        OwnServer {
+            connector,
+            data_dir: &directory,
+            database: server.named_database(),
+            durability: knobs.durability,
+            batch_size: knobs.batch_size,
+            batch_timeout: knobs.batch_timeout,
+            accounts: self.accounts,
+            initial_balance: self.initial_balance,
+            connections: self.concurrency as usize * knobs.max_inflight,
+            further: further
+                .into_iter()
+                .filter_map(|(flag, value)| Some((flag, value?)))
+                .collect(),
             keep_db: server.keep_db,
-        })
+        }
+        .choice()
     }
 
     fn check(&self, plans: &[RowPlan]) -> anyhow::Result<()> {
@@ -416,8 +398,63 @@ impl LoadArgs {
     }
 }
 
+/// A reference server on a database of its own.
+pub(crate) struct OwnServer<'a> {
+    pub(crate) connector: ConnectorKind,
+    pub(crate) data_dir: &'a Path,
+    /// The database, if a person named one; else it has a fixed name in the directory.
+    pub(crate) database: Option<PathBuf>,
+    pub(crate) durability: Durability,
+    pub(crate) batch_size: usize,
+    pub(crate) batch_timeout: Duration,
+    pub(crate) accounts: i64,
+    pub(crate) initial_balance: i64,
+    /// Connections that the load opens.
+    pub(crate) connections: usize,
+    pub(crate) further: Vec<(&'static str, String)>,
+    pub(crate) keep_db: bool,
+}
+
+impl OwnServer<'_> {
+    /// This same program, told to serve.
+    pub(crate) fn choice(self) -> anyhow::Result<ServerChoice> {
+        std::fs::create_dir_all(self.data_dir).map_err(|error| {
+            usage(&format!(
+                "cannot create the data directory {}: {error}; choose another with --data-dir",
+                self.data_dir.display()
+            ))
+        })?;
+        let transport = self.connector.transport();
+        let database = self
+            .database
+            .unwrap_or_else(|| self.data_dir.join(format!("busload-{transport}.sqlite")));
+        let flags = [
+            ("port", "0".to_owned()),
+            ("database", database.display().to_string()),
+            ("durability", self.durability.to_string()),
+            ("batch-size", self.batch_size.to_string()),
+            ("batch-timeout", format!("{}us", self.batch_timeout.as_secs_f64() * 1e6)),
+            ("seed-accounts", self.accounts.to_string()),
+            ("initial-balance", self.initial_balance.to_string()),
+            // As many as the load opens, and room for the control plane.
+            ("max-connections", (self.connections + 64).to_string()),
+        ];
+        let mut args = vec!["serve".to_owned(), transport.to_owned()];
+        let flags = flags.into_iter().chain(self.further);
+        args.extend(flags.map(|(name, value)| format!("--{name}={value}")));
+        args.extend(["--fresh".to_owned(), "--until-stdin-ends".to_owned()]);
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(ServerChoice::Own {
+            spec: ServerSpec { program, args },
+            database,
+            durability: self.durability.to_string(),
+            keep_db: self.keep_db,
+        })
+    }
+}
+
 /// Every connection needs a descriptor here; a server of our own, as many in its process.
-fn check_descriptors(plans: &[RowPlan]) -> anyhow::Result<()> {
+pub(crate) fn check_descriptors(plans: &[RowPlan]) -> anyhow::Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let connections = |plan: &RowPlan| {
         let lanes = match plan.connector {

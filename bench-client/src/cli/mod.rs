@@ -47,7 +47,7 @@ pub(crate) const INVALID: u8 = 4;
 /// No server, or none that speaks the protocol.
 const NO_SERVER: u8 = 5;
 /// The shell's convention for SIGINT.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// What a person asked for cannot be done; the message says what to do instead.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,168 @@
-//! `bench-client reproduce`.
+//! `bench-client reproduce`: the article's table on this machine.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-#[derive(Debug, clap::Args)]
-pub(crate) struct ReproduceArgs {}
-pub(crate) fn run(_args: &ReproduceArgs) -> anyhow::Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench_client::connector::Encoding;
+use bench_client::disk::{Ceiling, Ceilings};
+use bench_client::load::Measure;
+use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction};
+use bench_client::report::environment::Environment;
+use bench_client::report::record::{Record, Row, write_json};
+use bench_client::report::table;
+use bench_client::row::RowPlan;
+use bench_client::workload::Zipf;
+use busload_engine::Durability;
+use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
+use clap::Args;
+
+use super::load_args::{OwnServer, check_descriptors, parse_seconds, parse_warmup};
+use super::run::{RUNS, measure_all, record_path, runtime};
+use super::{INTERRUPTED, INVALID, VALID, print};
+
+/// Accounts in every row.
+const ACCOUNTS: u32 = 100_000;
+/// Commits over which the syncs of a journal mode are counted.
+const PROBE_COMMITS: u32 = 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArgs {
+    /// Length of each row's measured window, in seconds
+    #[arg(long, default_value = "5", value_parser = parse_seconds)]
+    seconds: f64,
+    /// Length of each row's warm-up, in seconds
+    #[arg(long, default_value = "2", value_parser = parse_warmup)]
+    warmup: f64,
+    /// The random seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Directory of the database: its file system is what is measured
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record; the table goes beside it, with the ending .md
+    /// [default: a new one in results/runs]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
+    let plans = plans(args)?;
+    check_descriptors(&plans)?;
+    let environment = Environment::capture(&args.data_dir).with_allocator("mimalloc");
+    let path =
+        args.output.clone().unwrap_or_else(|| record_path(RUNS, "reproduce", &environment));
+    let mut counted = CountedSyncs { directory: &args.data_dir, counts: HashMap::new() };
+    let mut reproduction = Reproduction::new(Record::new(environment));
+    let warnings = reproduction.record.environment.warnings.clone();
+    let measured = runtime()?.block_on(measure_all(&plans, &warnings, |row| {
+        let article = &ROWS[reproduction.record.rows.len()];
+        let ceiling = counted.ceiling(article, &row)?;
+        if !args.json {
+            print(&format!("{}\n", table::describe(&row)));
+        }
+        reproduction.push(article, row, ceiling);
+        write(&reproduction, &path)
+    }));
+    if reproduction.record.rows.is_empty() {
+        return measured.map(|()| ExitCode::from(INTERRUPTED));
+    }
+    if args.json {
+        print(&serde_json::to_string_pretty(&reproduction)?);
+    } else {
+        print(&reproduction.to_markdown());
+        print(&table::record_line(&path));
+    }
+    measured?;
+    if reproduction.record.rows.len() < ROWS.len() {
+        eprintln!(
+            "interrupted: {} of {} rows were measured",
+            reproduction.record.rows.len(),
+            ROWS.len()
+        );
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(ExitCode::from(if reproduction.is_as_expected() { VALID } else { INVALID }))
+}
+
+fn write(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
+    let markdown = path.with_extension("md");
+    write_json(path, reproduction)
+        .with_context(|| format!("cannot write the record {}", path.display()))?;
+    std::fs::write(&markdown, reproduction.to_markdown())
+        .with_context(|| format!("cannot write the table {}", markdown.display()))
+}
+
+fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
+    let zipf = std::sync::Arc::new(Zipf::new(ACCOUNTS, ARTICLE_ALPHA)?);
+    ROWS.iter()
+        .map(|row| {
+            let server = OwnServer {
+                connector: row.connector,
+                data_dir: &args.data_dir,
+                database: None,
+                durability: row.durability,
+                batch_size: row.batch_size,
+                batch_timeout: row.batch_timeout,
+                accounts: i64::from(ACCOUNTS),
+                initial_balance: DEFAULT_INITIAL_BALANCE,
+                connections: ARTICLE_WORKERS as usize * row.max_inflight,
+                further: Vec::new(),
+                keep_db: false,
+            };
+            Ok(RowPlan {
+                name: Some(row.name.to_owned()),
+                connector: row.connector,
+                encoding: Encoding::Json,
+                server: server.choice()?,
+                concurrency: ARTICLE_WORKERS,
+                max_inflight: row.max_inflight,
+                threads: 1,
+                zipf: std::sync::Arc::clone(&zipf),
+                initial_balance: DEFAULT_INITIAL_BALANCE,
+                amount: 1,
+                seed: args.seed,
+                warmup: Duration::from_secs_f64(args.warmup),
+                measure: Measure::For(Duration::from_secs_f64(args.seconds)),
+                op_timeout: Duration::from_secs(15),
+                verify: true,
+            })
+        })
+        .collect()
+}
+
+/// Syncs per commit, counted once per durability mode in the directory that is measured.
+struct CountedSyncs<'a> {
+    directory: &'a Path,
+    counts: HashMap<Durability, SyncsPerCommit>,
+}
+
+impl CountedSyncs<'_> {
+    /// What the disk allows the row, at the faster of the baselines before and after it.
+    fn ceiling(&mut self, article: &ArticleRow, row: &Row) -> anyhow::Result<Option<Ceiling>> {
+        // The fake row claims what the true default does.
+        let mode = if article.fake { Durability::DeleteFull } else { article.durability };
+        let syncs = match self.counts.get(&mode) {
+            Some(syncs) => *syncs,
+            None => {
+                let syncs = syncs_per_commit(self.directory, mode, PROBE_COMMITS)?;
+                self.counts.insert(mode, syncs);
+                syncs
+            }
+        };
+        let all_inflight = ARTICLE_WORKERS as usize * article.max_inflight;
+        let per_commit = u32::try_from(article.batch_size.min(all_inflight))?;
+        let baselines = [&row.sync_baseline.before, &row.sync_baseline.after];
+        let ceilings = baselines.into_iter().flatten().filter_map(Ceilings::new);
+        Ok(ceilings
+            .map(|ceilings| ceilings.ceiling(mode, &syncs, per_commit))
+            .max_by(|a, b| a.tps.partial_cmp(&b.tps).unwrap_or(Ordering::Equal)))
+    }
+}

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench_client::report::environment::Environment;
-use bench_client::report::record::Record;
+use bench_client::report::environment::{Environment, EnvironmentWarning};
+use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use bench_client::row::{self, RowError, RowPlan, Surroundings};
 use clap::Args;
@@ -16,7 +16,7 @@ use super::progress::ProgressLine;
 use super::{INVALID, VALID, print};
 
 /// Where records go that nobody named.
-const RUNS: &str = "results/runs";
+pub(crate) const RUNS: &str = "results/runs";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -36,11 +36,13 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let path = args.output.clone().unwrap_or_else(|| record_path(RUNS, "run", &environment));
     let mut record = Record::new(environment);
     let runtime = runtime()?;
-    let ended = runtime.block_on(measure_all(&plans, &mut record, |record, row| {
+    let warnings = record.environment.warnings.clone();
+    let ended = runtime.block_on(measure_all(&plans, &warnings, |row| {
         if !args.json {
-            print(&format!("{row}\n"));
+            print(&format!("{}\n", table::describe(&row)));
         }
-        write(record, &path)
+        record.rows.push(row);
+        write(&record, &path)
     }));
     // What was measured before an error is recorded and shown all the same.
     if record.rows.is_empty() {
@@ -68,7 +70,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Writes the record so far.
-pub(crate) fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
+fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
     record.write_to(path).with_context(|| format!("cannot write the record {}", path.display()))
 }
 
@@ -84,11 +86,10 @@ pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment
 /// may fail. An interruption ends the row and the run.
 pub(crate) async fn measure_all(
     plans: &[RowPlan],
-    record: &mut Record,
-    mut ended: impl FnMut(&Record, &str) -> anyhow::Result<()>,
+    warnings: &[EnvironmentWarning],
+    mut ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let interrupted = watch_signals()?;
-    let warnings = record.environment.warnings.clone();
     for (number, plan) in (1..).zip(plans) {
         let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
         let title = if plans.len() > 1 {
@@ -100,7 +101,7 @@ pub(crate) async fn measure_all(
         let around = Surroundings {
             interrupted: interrupted.clone(),
             progress: &progress,
-            warnings: &warnings,
+            warnings,
         };
         let row = match row::measure(plan, &around).await {
             Ok(row) => row,
@@ -109,9 +110,7 @@ pub(crate) async fn measure_all(
             Err(error) => return Err(error.into()),
         };
         drop(progress);
-        let text = table::describe(&row);
-        record.rows.push(row);
-        ended(record, &text)?;
+        ended(row)?;
         if *interrupted.borrow() {
             return Ok(());
         }

@@ -19,7 +19,7 @@ pub struct BaselineConfig {
     /// How many samples to take for each method and pattern.
     pub count: u64,
     /// The size of each write.
-    pub block_bytes: u32,
+    pub block: BlockSize,
     /// When to stop taking samples for a method and pattern although there are fewer than
     /// `count`. At least one is always taken, and a sync under way is not cut off.
     pub time_limit: Duration,
@@ -41,7 +41,7 @@ pub fn measure_short(dir: &Path) -> Result<Baseline, DiskError> {
     measure(&BaselineConfig {
         dir: dir.to_owned(),
         count: SHORT_COUNT,
-        block_bytes: BlockSize::PAGE.bytes(),
+        block: BlockSize::PAGE,
         time_limit: SHORT_TIME_LIMIT,
     })
 }
@@ -62,7 +62,7 @@ pub fn measure_while(
         }
     }
     Ok(Baseline {
-        block_bytes: config.block_bytes,
+        block_bytes: config.block.bytes(),
         methods,
     })
 }
@@ -92,7 +92,7 @@ mod tests {
         BaselineConfig {
             dir: dir.to_owned(),
             count,
-            block_bytes: 4096,
+            block: BlockSize::PAGE,
             time_limit: Duration::from_secs(10),
         }
     }
@@ -183,7 +183,7 @@ mod tests {
     fn large_blocks_go_round_in_a_bounded_region() {
         let dir = tempfile::tempdir().unwrap();
         let large = BaselineConfig {
-            block_bytes: 8 << 20,
+            block: "8M".parse().unwrap(),
             ..config(dir.path(), 2)
         };
         assert!(

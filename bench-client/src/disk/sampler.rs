@@ -41,9 +41,10 @@ pub(super) fn sample(
     let started = Instant::now();
     let mut target = Target::create(config, method)?;
     let end = match pattern {
-        Pattern::Append => APPEND_BYTES_MAX.max(config.block_bytes.into()),
+        Pattern::Append => APPEND_BYTES_MAX,
         Pattern::Overwrite => target.make_region(started)?,
     };
+    let block_bytes = u64::from(config.block.bytes());
     let mut latency_ns = histogram();
     let mut offset = 0;
     while latency_ns.is_empty()
@@ -52,7 +53,7 @@ pub(super) fn sample(
         if !keep_going() {
             return Err(DiskError::Interrupted);
         }
-        if offset + u64::from(config.block_bytes) > end {
+        if offset + block_bytes > end {
             offset = 0;
             if pattern == Pattern::Append {
                 target.cut_back()?;
@@ -60,7 +61,7 @@ pub(super) fn sample(
         }
         let latency = target.write_durably(offset)?;
         latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-        offset += u64::from(config.block_bytes);
+        offset += block_bytes;
     }
     Ok(SyncMeasurement::from_nanoseconds(
         method,
@@ -99,7 +100,7 @@ impl<'a> Target<'a> {
             config,
             method,
             file,
-            block: incompressible(config.block_bytes),
+            block: incompressible(config.block.bytes()),
         })
     }
 
@@ -109,7 +110,7 @@ impl<'a> Target<'a> {
     /// The region is written and not just allocated, because the first write to a block that is
     /// merely allocated changes metadata and is as slow as appending.
     fn make_region(&mut self, started: Instant) -> Result<u64, DiskError> {
-        let block_bytes = u64::from(self.config.block_bytes);
+        let block_bytes = u64::from(self.config.block.bytes());
         let wanted = block_bytes
             .saturating_mul(self.config.count)
             .min(REGION_BYTES_MAX)
@@ -117,7 +118,7 @@ impl<'a> Target<'a> {
         let piece = incompressible(
             u32::try_from(PREPARE_BYTES.min(wanted))
                 .unwrap_or(u32::MAX)
-                .max(self.config.block_bytes),
+                .max(self.config.block.bytes()),
         );
         let mut made = 0;
         while made == 0
@@ -158,7 +159,7 @@ impl<'a> Target<'a> {
     fn failed(&self, source: io::Error) -> DiskError {
         DiskError::Write {
             dir: self.config.dir.clone(),
-            block_bytes: self.config.block_bytes,
+            block_bytes: self.config.block.bytes(),
             source,
         }
     }

@@ -1,5 +1,6 @@
 //! The run record and the forms in which it is shown.
 
+pub mod article;
 pub mod environment;
 pub mod process;
 pub mod record;
