@@ -1,8 +1,9 @@
 #!/bin/sh
 # Holds `bench-client fsync` against dd: both write COUNT blocks with O_DSYNC, appending and
 # overwriting, in alternating rounds so that a noisy machine cancels out. Prints the mean latency of
-# each round in microseconds, then the medians over the rounds, the ratio of the medians, and the
-# median of the rounds' own ratios, which drift during the run does not touch.
+# each round in microseconds, then the medians over the rounds and two ratios: the median of the
+# rounds' own ratios, which is the one to go by when the machine does other things meanwhile, and
+# the ratio of the medians.
 #
 # usage: scripts/dd-baseline.sh [DIR [COUNT [BLOCK [ROUNDS]]]]
 #        defaults: .data 200 4k 40
@@ -98,8 +99,8 @@ median() { # median EXPRESSION: of the columns of the rounds
 compare() { # compare PATTERN COLUMN_OF_DD COLUMN_OF_OURS
     awk -v pattern="$1" -v dd="$(median "$2")" -v ours="$(median "$3")" \
         -v paired="$(median "$3 / $2")" 'BEGIN {
-        printf "%-9s  dd %.1f us, bench-client %.1f us, ratio %.3f (median of ratios %.3f)\n",
-            pattern, dd, ours, ours / dd, paired
+        printf "%-9s  dd %.1f us, bench-client %.1f us: ratio by round %.3f, of the medians %.3f\n",
+            pattern, dd, ours, paired, ours / dd
     }'
 }
 

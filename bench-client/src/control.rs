@@ -66,8 +66,14 @@ pub struct ControlClient {
 }
 
 enum ControlTransport {
-    Http { host: HeaderValue, lane: Option<Lane> },
-    Ws { socket: Option<WebSocketStream<TcpStream>>, next_id: u64 },
+    Http {
+        host: HeaderValue,
+        lane: Option<Lane>,
+    },
+    Ws {
+        socket: Option<WebSocketStream<TcpStream>>,
+        next_id: u64,
+    },
 }
 
 fn method_of(call: &Call) -> &'static str {
@@ -89,14 +95,25 @@ impl ControlClient {
         let host = HeaderValue::from_str(&target.authority)
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
         let transport = ControlTransport::Http { host, lane: None };
-        Self { target, transport, timeout: FIRST_ANSWER_TIMEOUT }
+        Self {
+            target,
+            transport,
+            timeout: FIRST_ANSWER_TIMEOUT,
+        }
     }
 
     /// A control plane over WebSocket; connects at the first call.
     #[must_use]
     pub fn ws(target: Target) -> Self {
-        let transport = ControlTransport::Ws { socket: None, next_id: 1 };
-        Self { target, transport, timeout: FIRST_ANSWER_TIMEOUT }
+        let transport = ControlTransport::Ws {
+            socket: None,
+            next_id: 1,
+        };
+        Self {
+            target,
+            transport,
+            timeout: FIRST_ANSWER_TIMEOUT,
+        }
     }
 
     fn url(&self) -> String {
@@ -127,7 +144,10 @@ impl ControlClient {
     /// # Errors
     /// The server refused, or is gone.
     pub async fn seed(&mut self, accounts: i64, initial_balance: i64) -> Result<(), ControlError> {
-        let call = Call::Seed { accounts, initial_balance };
+        let call = Call::Seed {
+            accounts,
+            initial_balance,
+        };
         self.call::<serde_json::Value>(call).await.map(|_| ())
     }
 
@@ -144,7 +164,9 @@ impl ControlClient {
     /// # Errors
     /// There is none.
     pub async fn health(&mut self) -> Result<(), ControlError> {
-        self.call::<serde_json::Value>(Call::Health).await.map(|_| ())
+        self.call::<serde_json::Value>(Call::Health)
+            .await
+            .map(|_| ())
     }
 
     /// Reads one balance; `None` when there is no such account.
@@ -154,11 +176,15 @@ impl ControlClient {
     pub async fn balance(&mut self, account: i64) -> Result<Option<i64>, ControlError> {
         let found: Option<Account> = self.call(Call::GetAccount { id: account }).await?;
         let Some(found) = found else { return Ok(None) };
-        found.balance.parse().map(Some).map_err(|_| ControlError::Protocol {
-            url: self.url(),
-            method: "getAccount",
-            why: "a balance that is no decimal string".to_owned(),
-        })
+        found
+            .balance
+            .parse()
+            .map(Some)
+            .map_err(|_| ControlError::Protocol {
+                url: self.url(),
+                method: "getAccount",
+                why: "a balance that is no decimal string".to_owned(),
+            })
     }
 
     async fn call<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, ControlError> {
@@ -166,10 +192,17 @@ impl ControlClient {
         let timeout = self.timeout;
         let answered = tokio::time::timeout(timeout, self.exchange(call, method)).await;
         let text = answered.unwrap_or_else(|_| {
-            Err(ControlError::NoAnswer { method, why: format!("none within {timeout:?}") })
+            Err(ControlError::NoAnswer {
+                method,
+                why: format!("none within {timeout:?}"),
+            })
         })?;
         let url = self.url();
-        let protocol = |why: String| ControlError::Protocol { url: url.clone(), method, why };
+        let protocol = |why: String| ControlError::Protocol {
+            url: url.clone(),
+            method,
+            why,
+        };
         let answer = decode_control(&text).map_err(|_| protocol(shorten(&text)))?;
         self.timeout = ANSWER_TIMEOUT;
         if answer.ok {
@@ -217,7 +250,9 @@ impl ControlClient {
                 let Some(mut open) = socket.take() else {
                     return Err(no_answer("not connected".to_owned()));
                 };
-                open.send(Message::Text(text)).await.map_err(|e| no_answer(e.to_string()))?;
+                open.send(Message::Text(text))
+                    .await
+                    .map_err(|e| no_answer(e.to_string()))?;
                 loop {
                     match open.next().await {
                         Some(Ok(Message::Text(answer))) => {

@@ -4,14 +4,14 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use busload_frontend::cli::parse_arguments;
 use cli::{Cli, Command};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match parse_arguments::<Cli>().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),

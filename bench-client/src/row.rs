@@ -186,7 +186,11 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         ServerChoice::Own { spec, .. } => {
             around.progress.stage("starting the server and seeding");
             let start = ServerProcess::start(spec);
-            Some(or_interrupt(&around.interrupted, start).await.ok_or(RowError::Interrupted)??)
+            Some(
+                or_interrupt(&around.interrupted, start)
+                    .await
+                    .ok_or(RowError::Interrupted)??,
+            )
         }
         ServerChoice::Url { .. } => None,
     };
@@ -222,7 +226,14 @@ async fn or_interrupt<T>(
 }
 
 fn remove_database(plan: &RowPlan) {
-    let ServerChoice::Own { database, keep_db: false, .. } = &plan.server else { return };
+    let ServerChoice::Own {
+        database,
+        keep_db: false,
+        ..
+    } = &plan.server
+    else {
+        return;
+    };
     for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
         let mut file = database.as_os_str().to_owned();
         file.push(suffix);
@@ -256,8 +267,9 @@ async fn run(
     let opening = open_books(plan, &mut control, &accounts, pid).await?;
     around.progress.stage("connecting");
     let connecting = connect(plan, target);
-    let load =
-        or_interrupt(&around.interrupted, connecting).await.ok_or(RowError::Interrupted)??;
+    let load = or_interrupt(&around.interrupted, connecting)
+        .await
+        .ok_or(RowError::Interrupted)??;
     let (result, moments, interrupted) = drive(around, load, &mut control, server, pid).await?;
     around.progress.stage("verifying");
     // A process that is gone tells nothing any more.
@@ -275,7 +287,14 @@ async fn run(
         }
     };
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
-    let mut evidence = weigh(plan, &result, &accounts, &opening, closing.as_ref(), info.as_ref());
+    let mut evidence = weigh(
+        plan,
+        &result,
+        &accounts,
+        &opening,
+        closing.as_ref(),
+        info.as_ref(),
+    );
     evidence.own_verify = own_verify;
     evidence.interrupted = interrupted;
     if result.gave_up > 0 {
@@ -291,7 +310,10 @@ async fn run(
         opening_usage: opening.usage,
         closing_usage: usage,
         interrupted,
-        sync_baseline: BeforeAndAfter { before: None, after: None },
+        sync_baseline: BeforeAndAfter {
+            before: None,
+            after: None,
+        },
     };
     Ok((measured, evidence))
 }
@@ -357,7 +379,11 @@ async fn open_books(
         }
     }
     let usage = pid.map_or_else(ProcessUsage::default, ProcessUsage::of_process);
-    Ok(Books { stats, samples, usage })
+    Ok(Books {
+        stats,
+        samples,
+        usage,
+    })
 }
 
 /// A server that is not ours verifies itself; ours has told its balances already.
@@ -431,7 +457,10 @@ async fn drive(
         if opened.is_none() && now >= schedule.window_start && !interrupted {
             opened = Some(moment(control, pid).await);
         }
-        if server.as_mut().is_some_and(|server| server.ended().is_some()) {
+        if server
+            .as_mut()
+            .is_some_and(|server| server.ended().is_some())
+        {
             stopper.store(true, Ordering::Relaxed);
         }
         if schedule.window_end.is_some_and(|end| now >= end) {
@@ -489,17 +518,25 @@ fn weigh(
         not_verified: !plan.verify,
         ..Evidence::default()
     };
-    let Some(closing) = closing else { return evidence };
-    let samples = opening.samples.iter().zip(&closing.samples).zip(&result.deltas);
+    let Some(closing) = closing else {
+        return evidence;
+    };
+    let samples = opening
+        .samples
+        .iter()
+        .zip(&closing.samples)
+        .zip(&result.deltas);
     evidence.samples = accounts
         .iter()
         .zip(samples)
-        .map(|(&account, ((&before, &after), &(_, acknowledged_delta)))| Sample {
-            account,
-            before,
-            after,
-            acknowledged_delta,
-        })
+        .map(
+            |(&account, ((&before, &after), &(_, acknowledged_delta)))| Sample {
+                account,
+                before,
+                after,
+                acknowledged_delta,
+            },
+        )
         .collect();
     if let (Some(before), Some(after)) = (&opening.stats, &closing.stats)
         && plan.verify
@@ -531,9 +568,10 @@ fn sync_evidence(
         batches_that_wrote: after.batches_that_wrote - before.batches_that_wrote,
         commit_syncs: after.commit_syncs - before.commit_syncs,
         bytes_written: after.bytes_written.total() - before.bytes_written.total(),
-        storage_bytes: storage(closing).zip(storage(opening)).map(|(a, b)| a.saturating_sub(b)),
+        storage_bytes: storage(closing)
+            .zip(storage(opening))
+            .map(|(a, b)| a.saturating_sub(b)),
         page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
         sync_p50_us: None,
     }
 }
-

@@ -115,9 +115,16 @@ impl ServerProcess {
         });
         let first_line = async {
             let stdout = child.stdout.take()?;
-            BufReader::new(stdout).lines().next_line().await.ok().flatten()
+            BufReader::new(stdout)
+                .lines()
+                .next_line()
+                .await
+                .ok()
+                .flatten()
         };
-        let line = tokio::time::timeout(START_TIMEOUT, first_line).await.unwrap_or(None);
+        let line = tokio::time::timeout(START_TIMEOUT, first_line)
+            .await
+            .unwrap_or(None);
         let target = line.as_deref().and_then(announced_url);
         let (Some(line), Some(target)) = (line, target) else {
             let _ = child.start_kill();
@@ -126,12 +133,22 @@ impl ServerProcess {
                 let _ = listening.await;
             }
             let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-            let why = words.back().cloned().unwrap_or_else(|| "it printed no address".to_owned());
+            let why = words
+                .back()
+                .cloned()
+                .unwrap_or_else(|| "it printed no address".to_owned());
             let why = why.strip_prefix("error: ").unwrap_or(&why).to_owned();
             let bad_arguments = status.and_then(|status| status.code()) == Some(2);
             return Err(TargetError::NotReady { why, bad_arguments });
         };
-        Ok(Self { child, stdin, pid, target, announced: line, last_words })
+        Ok(Self {
+            child,
+            stdin,
+            pid,
+            target,
+            announced: line,
+            last_words,
+        })
     }
 
     /// Where it listens.
@@ -159,7 +176,10 @@ impl ServerProcess {
     }
 
     fn describe(&self, status: ExitStatus) -> String {
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match words.back() {
             Some(line) => format!("{status}: {line}"),
             None => status.to_string(),
@@ -178,7 +198,9 @@ impl ServerProcess {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
                 let _ = self.child.kill().await;
-                Err(format!("it did not stop within {STOP_TIMEOUT:?} and was killed"))
+                Err(format!(
+                    "it did not stop within {STOP_TIMEOUT:?} and was killed"
+                ))
             }
         }
     }
@@ -186,11 +208,16 @@ impl ServerProcess {
 
 /// The first word of a start-up line that is a URL.
 fn announced_url(line: &str) -> Option<Target> {
-    line.split_whitespace().find_map(|word| parse_url(word).ok())
+    line.split_whitespace()
+        .find_map(|word| parse_url(word).ok())
 }
 
 fn shown(program: &Path) -> String {
-    program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+    program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -199,7 +226,8 @@ mod tests {
 
     #[test]
     fn the_start_up_line_names_the_address() {
-        let line = "sqlite-ws-rpc-server listening on ws://127.0.0.1:4107/rpc | durability wal-full";
+        let line =
+            "sqlite-ws-rpc-server listening on ws://127.0.0.1:4107/rpc | durability wal-full";
         assert_eq!(announced_url(line).unwrap().authority, "127.0.0.1:4107");
         assert_eq!(announced_url("hello"), None);
     }

@@ -68,7 +68,11 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
         dir: directory(args.dir)?,
         count: args.count.unwrap_or(DEFAULT_COUNT),
         block: args.block,
-        time_limit: if args.count.is_some() { TIME_LIMIT_WITH_COUNT } else { TIME_LIMIT },
+        time_limit: if args.count.is_some() {
+            TIME_LIMIT_WITH_COUNT
+        } else {
+            TIME_LIMIT
+        },
     };
     warn_of_file_system(&config.dir);
     let Some(baseline) = baseline_unless_interrupted(&config)? else {
@@ -273,7 +277,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let missing = parent.path().join("missing");
         let error = run(parse(&["--dir", missing.to_str().unwrap()]).unwrap()).unwrap_err();
-        assert!(error.to_string().starts_with("no such directory"), "{error}");
+        assert!(
+            error.to_string().starts_with("no such directory"),
+            "{error}"
+        );
         assert!(!missing.exists());
     }
 

@@ -13,7 +13,7 @@ use bench_client::workload::Zipf;
 use busload_engine::Durability;
 use busload_frontend::cli::{
     DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts,
-    parse_batch_size, parse_batch_timeout, parse_duration, parse_durability, parse_env_batch_size,
+    parse_batch_size, parse_batch_timeout, parse_durability, parse_duration, parse_env_batch_size,
     parse_inflight, parse_milliseconds, parse_queue, parse_switch, parse_within,
 };
 use clap::{Args, ValueEnum};
@@ -176,7 +176,9 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
 pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
-        _ => Err(format!("'{text}' is no number of seconds above 0, up to 86400")),
+        _ => Err(format!(
+            "'{text}' is no number of seconds above 0, up to 86400"
+        )),
     }
 }
 
@@ -190,7 +192,11 @@ pub(crate) fn parse_warmup(text: &str) -> Result<f64, String> {
 fn parse_op_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
     let bounds = Duration::from_millis(1)..=Duration::from_secs(3600);
-    if bounds.contains(&timeout) { Ok(timeout) } else { Err("from 1ms to 3600s".to_owned()) }
+    if bounds.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("from 1ms to 3600s".to_owned())
+    }
 }
 
 /// What differs from row to row.
@@ -204,8 +210,14 @@ struct Knobs {
 
 impl ServerKnobs {
     pub(crate) fn data_dir(&self) -> PathBuf {
-        let beside = self.env_file.as_ref().and_then(|file| file.parent().map(Path::to_owned));
-        let chosen = self.data_dir.clone().or(beside.filter(|dir| !dir.as_os_str().is_empty()));
+        let beside = self
+            .env_file
+            .as_ref()
+            .and_then(|file| file.parent().map(Path::to_owned));
+        let chosen = self
+            .data_dir
+            .clone()
+            .or(beside.filter(|dir| !dir.as_os_str().is_empty()));
         chosen.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
     }
 
@@ -213,7 +225,11 @@ impl ServerKnobs {
     fn named_database(&self) -> Option<PathBuf> {
         let file = self.env_file.as_ref().filter(|_| self.data_dir.is_none())?;
         let bare = file.parent() == Some(Path::new(""));
-        Some(if bare { Path::new(".").join(file) } else { file.clone() })
+        Some(if bare {
+            Path::new(".").join(file)
+        } else {
+            file.clone()
+        })
     }
 
     fn mode(&self) -> Option<Mode> {
@@ -261,7 +277,10 @@ impl LoadArgs {
         let mut plans = Vec::new();
         for connector in self.connectors() {
             let inflight = if self.max_inflight_per_worker.is_empty() {
-                vec![self.env_max_inflight.unwrap_or(connector.default_inflight())]
+                vec![
+                    self.env_max_inflight
+                        .unwrap_or(connector.default_inflight()),
+                ]
             } else {
                 self.max_inflight_per_worker.clone()
             };
@@ -310,7 +329,10 @@ impl LoadArgs {
             EncodingArg::Binary => Encoding::Binary,
         };
         let server = match self.target(connector)? {
-            Some(target) => ServerChoice::Url { target, reseed: self.reseed },
+            Some(target) => ServerChoice::Url {
+                target,
+                reseed: self.reseed,
+            },
             None => self.own_server(connector, &knobs)?,
         };
         Ok(RowPlan {
@@ -341,8 +363,12 @@ impl LoadArgs {
             ConnectorKind::SqliteRpc => &self.env_rpc_url,
             ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
         };
-        let url = self.url.as_ref().or(from_env.as_ref().filter(|url| !url.is_empty()));
-        url.map(|url| parse_url(url).map_err(|why| usage(&why))).transpose()
+        let url = self
+            .url
+            .as_ref()
+            .or(from_env.as_ref().filter(|url| !url.is_empty()));
+        url.map(|url| parse_url(url).map_err(|why| usage(&why)))
+            .transpose()
     }
 
     fn own_server(&self, connector: ConnectorKind, knobs: &Knobs) -> anyhow::Result<ServerChoice> {
@@ -350,7 +376,10 @@ impl LoadArgs {
         let directory = server.data_dir();
         let further = [
             ("queue", server.queue.map(|n| n.to_string())),
-            ("checkpoint-pages", server.checkpoint_pages.map(|n| n.to_string())),
+            (
+                "checkpoint-pages",
+                server.checkpoint_pages.map(|n| n.to_string()),
+            ),
             ("cache-kib", server.cache_kib.map(|n| n.to_string())),
             ("io-threads", server.io_threads.map(|n| n.to_string())),
         ];
@@ -379,7 +408,9 @@ impl LoadArgs {
         }
         if self.url.is_some() {
             if self.connectors.len() > 1 {
-                return Err(usage("--url goes with one connector: name it with --connectors"));
+                return Err(usage(
+                    "--url goes with one connector: name it with --connectors",
+                ));
             }
             if let Some(flag) = self.server.given() {
                 return Err(usage(&format!(
@@ -387,7 +418,9 @@ impl LoadArgs {
                 )));
             }
         } else if self.reseed && self.env_rpc_url.is_none() && self.env_ws_rpc_url.is_none() {
-            return Err(usage("--reseed goes with --url: a server of our own is always seeded"));
+            return Err(usage(
+                "--reseed goes with --url: a server of our own is always seeded",
+            ));
         }
         if i128::from(self.initial_balance) * i128::from(self.accounts) > i128::from(i64::MAX) {
             return Err(usage(
@@ -433,7 +466,10 @@ impl OwnServer<'_> {
             ("database", database.display().to_string()),
             ("durability", self.durability.to_string()),
             ("batch-size", self.batch_size.to_string()),
-            ("batch-timeout", format!("{}us", self.batch_timeout.as_secs_f64() * 1e6)),
+            (
+                "batch-timeout",
+                format!("{}us", self.batch_timeout.as_secs_f64() * 1e6),
+            ),
             ("seed-accounts", self.accounts.to_string()),
             ("initial-balance", self.initial_balance.to_string()),
             // As many as the load opens, and room for the control plane.

@@ -63,7 +63,10 @@ pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,
-        Some(RowError::Target(TargetError::NotReady { bad_arguments: true, .. })) => BAD_ARGUMENTS,
+        Some(RowError::Target(TargetError::NotReady {
+            bad_arguments: true,
+            ..
+        })) => BAD_ARGUMENTS,
         Some(RowError::Unsuitable(_) | RowError::Disk(_)) => BAD_ARGUMENTS,
         Some(
             RowError::Target(_) | RowError::Control(_) | RowError::Load(LoadError::Connect(_)),
@@ -74,7 +77,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 /// Prints to standard output, which belongs to reports.
-#[expect(clippy::print_stdout, reason = "the one place where reports are printed")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place where reports are printed"
+)]
 pub(crate) fn print(text: &str) {
     println!("{text}");
 }

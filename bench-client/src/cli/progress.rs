@@ -32,7 +32,8 @@ impl Progress for ProgressLine {
     fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
         let seconds = elapsed.as_secs_f64();
         let tps = table::rate(tps);
-        self.bar.set_message(format!("{}: {phase} {seconds:.1} s, {tps} TPS", self.title));
+        self.bar
+            .set_message(format!("{}: {phase} {seconds:.1} s, {tps} TPS", self.title));
         self.bar.tick();
     }
 }

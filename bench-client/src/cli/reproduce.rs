@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::load::Measure;
-use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction};
+use bench_client::report::article::{
+    ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
+};
 use bench_client::report::environment::Environment;
 use bench_client::report::record::{Record, Row, write_json};
 use bench_client::report::table;
@@ -57,9 +59,14 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let plans = plans(args)?;
     check_descriptors(&plans)?;
     let environment = Environment::capture(&args.data_dir).with_allocator("mimalloc");
-    let path =
-        args.output.clone().unwrap_or_else(|| record_path(RUNS, "reproduce", &environment));
-    let mut counted = CountedSyncs { directory: &args.data_dir, counts: HashMap::new() };
+    let path = args
+        .output
+        .clone()
+        .unwrap_or_else(|| record_path(RUNS, "reproduce", &environment));
+    let mut counted = CountedSyncs {
+        directory: &args.data_dir,
+        counts: HashMap::new(),
+    };
     let mut reproduction = Reproduction::new(Record::new(environment));
     let warnings = reproduction.record.environment.warnings.clone();
     let measured = runtime()?.block_on(measure_all(&plans, &warnings, |row| {
@@ -89,7 +96,11 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    Ok(ExitCode::from(if reproduction.is_as_expected() { VALID } else { INVALID }))
+    Ok(ExitCode::from(if reproduction.is_as_expected() {
+        VALID
+    } else {
+        INVALID
+    }))
 }
 
 fn write(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
@@ -148,7 +159,11 @@ impl CountedSyncs<'_> {
     /// What the disk allows the row, at the faster of the baselines before and after it.
     fn ceiling(&mut self, article: &ArticleRow, row: &Row) -> anyhow::Result<Option<Ceiling>> {
         // The fake row claims what the true default does.
-        let mode = if article.fake { Durability::DeleteFull } else { article.durability };
+        let mode = if article.fake {
+            Durability::DeleteFull
+        } else {
+            article.durability
+        };
         let syncs = match self.counts.get(&mode) {
             Some(syncs) => *syncs,
             None => {

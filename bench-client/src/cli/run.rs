@@ -33,7 +33,10 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let plans = args.load.plans()?;
     let environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
-    let path = args.output.clone().unwrap_or_else(|| record_path(RUNS, "run", &environment));
+    let path = args
+        .output
+        .clone()
+        .unwrap_or_else(|| record_path(RUNS, "run", &environment));
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let warnings = record.environment.warnings.clone();
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         if !args.json {
             print(&format!("{}\n", table::describe(&row)));
         }
-        record.rows.push(row);
+        record.push(row);
         write(&record, &path)
     }));
     // What was measured before an error is recorded and shown all the same.
@@ -71,13 +74,19 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Writes the record so far.
 fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
-    record.write_to(path).with_context(|| format!("cannot write the record {}", path.display()))
+    record
+        .write_to(path)
+        .with_context(|| format!("cannot write the record {}", path.display()))
 }
 
 /// A name that sorts by time and that no other run has.
 pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment) -> PathBuf {
-    let stamp: String =
-        environment.started_at.chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
+    let stamp: String = environment
+        .started_at
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .take(15)
+        .collect();
     let process = std::process::id();
     PathBuf::from(directory).join(format!("{stamp}-{what}-{process}.json"))
 }

@@ -16,9 +16,9 @@ use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::Request;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -50,7 +50,10 @@ impl Connector for HttpConnector {
     async fn connect(&self, _worker: WorkerId) -> Result<HttpSession, ConnectError> {
         let lane = Lane::open(&self.target).await?;
         let host = HeaderValue::from_str(&self.target.authority).map_err(|error| {
-            ConnectError::Protocol { url: self.target.url("http"), why: error.to_string() }
+            ConnectError::Protocol {
+                url: self.target.url("http"),
+                why: error.to_string(),
+            }
         })?;
         Ok(HttpSession {
             target: self.target.clone(),
@@ -83,8 +86,9 @@ pub(crate) enum Exchange {
 impl Lane {
     pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
         let stream = target.connect("http").await?;
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Protocol {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| ConnectError::Protocol {
                 url: target.url("http"),
                 why: error.to_string(),
             })?;
@@ -116,7 +120,10 @@ impl Lane {
                     }
                     Err(error) => return Exchange::Lost(error.error().to_string()),
                 };
-                match Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await {
+                match Limited::new(response.into_body(), MAX_BODY_BYTES)
+                    .collect()
+                    .await
+                {
                     Ok(body) => Exchange::Answered(body.to_bytes()),
                     Err(error) => Exchange::Lost(error.to_string()),
                 }
@@ -186,9 +193,16 @@ async fn call(
         None => match Lane::open(&target).await {
             Ok(lane) => lane,
             Err(error) => {
-                let reply = Reply { id, outcome: Outcome::Failed(None) };
+                let reply = Reply {
+                    id,
+                    outcome: Outcome::Failed(None),
+                };
                 let unreachable = Some(std::io::Error::other(error.to_string()));
-                return Done { lane: None, reply, unreachable };
+                return Done {
+                    lane: None,
+                    reply,
+                    unreachable,
+                };
             }
         },
     };
@@ -200,14 +214,23 @@ async fn call(
         Exchange::NotSent(_) => Outcome::Failed(None),
         Exchange::Lost(_) => Outcome::Unknown,
     };
-    Done { lane, reply: Reply { id, outcome }, unreachable: None }
+    Done {
+        lane,
+        reply: Reply { id, outcome },
+        unreachable: None,
+    }
 }
 
 impl HttpSession {
     fn start_waiting(&mut self) {
         while let Some((id, body)) = self.waiting.pop_front() {
             let request = post(&self.host, body);
-            self.calls.push(Box::pin(call(self.idle.pop(), self.target.clone(), request, id)));
+            self.calls.push(Box::pin(call(
+                self.idle.pop(),
+                self.target.clone(),
+                request,
+                id,
+            )));
         }
     }
 
@@ -220,7 +243,11 @@ impl HttpSession {
         let before = out.len();
         loop {
             match Pin::new(&mut self.calls).poll_next(cx) {
-                Poll::Ready(Some(Done { lane, reply, unreachable })) => {
+                Poll::Ready(Some(Done {
+                    lane,
+                    reply,
+                    unreachable,
+                })) => {
                     self.idle.extend(lane);
                     if !self.forgotten.is_late(reply.id) {
                         out.push(reply);

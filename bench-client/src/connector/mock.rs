@@ -37,7 +37,10 @@ impl MockConnector {
     /// Sessions that follow the script.
     #[must_use]
     pub fn new(script: MockScript) -> Self {
-        Self { script, seen: Arc::default() }
+        Self {
+            script,
+            seen: Arc::default(),
+        }
     }
 
     /// Transfers submitted so far.
@@ -100,7 +103,9 @@ impl Session for MockSession {
             if self.disconnected {
                 return Err(TransportError::Closed);
             }
-            let Some((first, _)) = self.due.front() else { return std::future::pending().await };
+            let Some((first, _)) = self.due.front() else {
+                return std::future::pending().await;
+            };
             tokio::time::sleep_until(*first).await;
             let now = Instant::now();
             let before = out.len();

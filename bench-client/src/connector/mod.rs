@@ -82,7 +82,10 @@ pub struct Reply {
 
 impl Reply {
     fn from_answer(answer: &Answer) -> Option<Self> {
-        Some(Self { id: answer.id?, outcome: Outcome::of(answer.result) })
+        Some(Self {
+            id: answer.id?,
+            outcome: Outcome::of(answer.result),
+        })
     }
 }
 
@@ -197,7 +200,9 @@ pub fn parse_url(url: &str) -> Result<Target, String> {
     }
     let host = uri.host().ok_or_else(|| format!("{url} has no host"))?;
     let port = uri.port_u16().unwrap_or(80);
-    Ok(Target { authority: format!("{host}:{port}") })
+    Ok(Target {
+        authority: format!("{host}:{port}"),
+    })
 }
 
 /// Where a server listens.
@@ -216,8 +221,13 @@ impl Target {
 
     /// A TCP connection without Nagle's delay.
     async fn connect(&self, transport: &str) -> Result<tokio::net::TcpStream, ConnectError> {
-        let failed = |source| ConnectError::Io { url: self.url(transport), source };
-        let stream = tokio::net::TcpStream::connect(&self.authority).await.map_err(failed)?;
+        let failed = |source| ConnectError::Io {
+            url: self.url(transport),
+            source,
+        };
+        let stream = tokio::net::TcpStream::connect(&self.authority)
+            .await
+            .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
     }
@@ -229,7 +239,11 @@ mod tests {
 
     #[test]
     fn the_path_of_a_url_does_not_matter() {
-        for url in ["ws://127.0.0.1:4107", "http://127.0.0.1:4107/x?y#z", "ws://127.0.0.1:4107/rpc"] {
+        for url in [
+            "ws://127.0.0.1:4107",
+            "http://127.0.0.1:4107/x?y#z",
+            "ws://127.0.0.1:4107/rpc",
+        ] {
             assert_eq!(parse_url(url).unwrap().authority, "127.0.0.1:4107");
         }
         for bad in ["127.0.0.1:4107", "ftp://a", "wss://a", "ws://", ""] {
@@ -240,7 +254,10 @@ mod tests {
     #[test]
     fn an_unknown_error_text_proves_nothing() {
         assert_eq!(Outcome::of(Err(None)), Outcome::Unknown);
-        assert_eq!(Outcome::of(Err(Some(ErrorCode::Internal))), Outcome::Unknown);
+        assert_eq!(
+            Outcome::of(Err(Some(ErrorCode::Internal))),
+            Outcome::Unknown
+        );
         assert_eq!(
             Outcome::of(Err(Some(ErrorCode::Overloaded))),
             Outcome::Failed(Some(ErrorCode::Overloaded))

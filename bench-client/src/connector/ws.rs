@@ -52,13 +52,20 @@ pub(crate) async fn open(
     encoding: Encoding,
 ) -> Result<WebSocketStream<TcpStream>, ConnectError> {
     let url = target.url("ws");
-    let not_ours = |why: String| ConnectError::Protocol { url: url.clone(), why };
+    let not_ours = |why: String| ConnectError::Protocol {
+        url: url.clone(),
+        why,
+    };
     let stream = target.connect("ws").await?;
-    let mut request =
-        url.as_str().into_client_request().map_err(|error| not_ours(error.to_string()))?;
+    let mut request = url
+        .as_str()
+        .into_client_request()
+        .map_err(|error| not_ours(error.to_string()))?;
     if encoding == Encoding::Binary {
         let protocol = HeaderValue::from_static(binary::SUBPROTOCOL);
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        request
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -69,12 +76,13 @@ pub(crate) async fn open(
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(WsError::Io(source)) => Err(ConnectError::Io { url, source }),
-        Err(WsError::Http(response)) => {
-            Err(not_ours(format!("it answered {} to the handshake", response.status())))
-        }
-        Err(WsError::Protocol(error)) if encoding == Encoding::Binary => {
-            Err(not_ours(format!("{error}; it may lack the binary encoding, use --encoding json")))
-        }
+        Err(WsError::Http(response)) => Err(not_ours(format!(
+            "it answered {} to the handshake",
+            response.status()
+        ))),
+        Err(WsError::Protocol(error)) if encoding == Encoding::Binary => Err(not_ours(format!(
+            "{error}; it may lack the binary encoding, use --encoding json"
+        ))),
         Err(error) => Err(not_ours(error.to_string())),
     }
 }

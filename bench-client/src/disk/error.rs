@@ -16,7 +16,7 @@ pub enum DiskError {
     #[error("not a directory: {}", .0.display())]
     NotADirectory(PathBuf),
     /// The directory could not be created or inspected.
-    #[error("cannot use the directory {}: {source}", dir.display())]
+    #[error("cannot use the directory {}", dir.display())]
     Directory {
         /// The directory.
         dir: PathBuf,
@@ -24,7 +24,7 @@ pub enum DiskError {
         source: io::Error,
     },
     /// No file could be created in the directory.
-    #[error("cannot create a file in {}: {source}", dir.display())]
+    #[error("cannot create a file in {}", dir.display())]
     Create {
         /// The directory.
         dir: PathBuf,
@@ -32,7 +32,7 @@ pub enum DiskError {
         source: io::Error,
     },
     /// A write or a sync failed.
-    #[error("cannot write and sync {block_bytes} bytes in {}: {source}", dir.display())]
+    #[error("cannot write and sync {block_bytes} bytes in {}", dir.display())]
     Write {
         /// The directory.
         dir: PathBuf,

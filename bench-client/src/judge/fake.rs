@@ -29,7 +29,9 @@ pub fn fake_reasons(acknowledged: u64, applied: Option<u64>, syncs: &SyncEvidenc
         return reasons;
     }
     if applied == Some(0) {
-        reasons.push(format!("{acknowledged} transfers acknowledged and not one row changed"));
+        reasons.push(format!(
+            "{acknowledged} transfers acknowledged and not one row changed"
+        ));
     }
     if syncs.batches_that_wrote == 0 {
         reasons.push("transfers acknowledged and no batch wrote anything".to_owned());

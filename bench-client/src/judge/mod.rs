@@ -144,7 +144,9 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
     verification.sample_mismatches = deltas.mismatches;
     verification.ledger_ok = match (applied, deltas.checked) {
         (AppliedCheck::Unchecked, 0) => None,
-        (applied, _) => Some(applied.is_ok() && deltas.mismatches == 0 && evidence.unexpected_answers == 0),
+        (applied, _) => {
+            Some(applied.is_ok() && deltas.mismatches == 0 && evidence.unexpected_answers == 0)
+        }
     };
     if verification.ledger_ok == Some(false) {
         verdicts.push(Verdict::ledger_mismatch(evidence, &deltas));
@@ -163,7 +165,10 @@ fn conserved(evidence: &Evidence) -> Option<bool> {
     let by_total = evidence.totals.map(|(before, after)| before == after);
     let no_debt = evidence.lowest_balance.map(|lowest| lowest >= 0);
     let by_server = evidence.own_verify.as_ref().map(Result::is_ok);
-    [by_total, no_debt, by_server].into_iter().flatten().reduce(|a, b| a && b)
+    [by_total, no_debt, by_server]
+        .into_iter()
+        .flatten()
+        .reduce(|a, b| a && b)
 }
 
 fn changed(evidence: &Evidence) -> Option<bool> {
@@ -176,7 +181,12 @@ fn changed(evidence: &Evidence) -> Option<bool> {
     if evidence.samples.is_empty() {
         return None;
     }
-    Some(evidence.samples.iter().any(|sample| sample.before != sample.after))
+    Some(
+        evidence
+            .samples
+            .iter()
+            .any(|sample| sample.before != sample.after),
+    )
 }
 
 /// Baselines that differ by more than this factor: the disk was not the same.
@@ -186,7 +196,11 @@ const TOO_FAST_SHARE: f64 = 0.5;
 
 /// The fastest method's median, in microseconds.
 fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
-    baseline.methods.iter().map(|method| method.latency_us.p50).reduce(f64::min)
+    baseline
+        .methods
+        .iter()
+        .map(|method| method.latency_us.p50)
+        .reduce(f64::min)
 }
 
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {

@@ -10,7 +10,12 @@ fn honest() -> Evidence {
         totals: Some((500, 500)),
         lowest_balance: Some(0),
         digests: Some(("a".to_owned(), "b".to_owned())),
-        samples: vec![Sample { account: 0, before: 10, after: 7, acknowledged_delta: -3 }],
+        samples: vec![Sample {
+            account: 0,
+            before: 10,
+            after: 7,
+            acknowledged_delta: -3,
+        }],
         syncs: Some(SyncEvidence {
             syncs_promised_per_batch: 1,
             batches_that_wrote: 10,
@@ -26,7 +31,11 @@ fn honest() -> Evidence {
 }
 
 fn codes(evidence: &Evidence) -> Vec<VerdictCode> {
-    judge(evidence).1.iter().map(|verdict| verdict.code).collect()
+    judge(evidence)
+        .1
+        .iter()
+        .map(|verdict| verdict.code)
+        .collect()
 }
 
 fn invalidated_by(change: impl FnOnce(&mut Evidence), code: VerdictCode) {
@@ -35,7 +44,9 @@ fn invalidated_by(change: impl FnOnce(&mut Evidence), code: VerdictCode) {
     let (_, verdicts) = judge(&evidence);
     assert!(!is_valid(&verdicts));
     assert!(
-        verdicts.iter().any(|verdict| verdict.invalidates && verdict.code == code),
+        verdicts
+            .iter()
+            .any(|verdict| verdict.invalidates && verdict.code == code),
         "{code:?} not among {verdicts:?}"
     );
 }
@@ -45,15 +56,27 @@ fn an_honest_row_has_no_verdict() {
     let (verification, verdicts) = judge(&honest());
     assert_eq!(verdicts, []);
     assert_eq!(verification.ledger_ok, Some(true));
-    assert_eq!((verification.conserved, verification.changed), (Some(true), Some(true)));
+    assert_eq!(
+        (verification.conserved, verification.changed),
+        (Some(true), Some(true))
+    );
     assert!(!verification.fake);
 }
 
 #[test]
 fn each_lie_is_caught() {
-    invalidated_by(|e| e.totals = Some((500, 499)), VerdictCode::MoneyNotConserved);
-    invalidated_by(|e| e.lowest_balance = Some(-1), VerdictCode::MoneyNotConserved);
-    invalidated_by(|e| e.own_verify = Some(Err("off".to_owned())), VerdictCode::MoneyNotConserved);
+    invalidated_by(
+        |e| e.totals = Some((500, 499)),
+        VerdictCode::MoneyNotConserved,
+    );
+    invalidated_by(
+        |e| e.lowest_balance = Some(-1),
+        VerdictCode::MoneyNotConserved,
+    );
+    invalidated_by(
+        |e| e.own_verify = Some(Err("off".to_owned())),
+        VerdictCode::MoneyNotConserved,
+    );
     invalidated_by(
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         VerdictCode::NothingChanged,
@@ -63,8 +86,14 @@ fn each_lie_is_caught() {
     invalidated_by(|e| e.samples[0].after = 8, VerdictCode::LedgerMismatch);
     invalidated_by(|e| e.unexpected_answers = 1, VerdictCode::LedgerMismatch);
     invalidated_by(|e| e.applied = Some(0), VerdictCode::Fake);
-    invalidated_by(|e| e.committed_in_window = 0, VerdictCode::NoCommittedTransfer);
-    invalidated_by(|e| e.server_died = Some("signal 9".to_owned()), VerdictCode::ServerDied);
+    invalidated_by(
+        |e| e.committed_in_window = 0,
+        VerdictCode::NoCommittedTransfer,
+    );
+    invalidated_by(
+        |e| e.server_died = Some("signal 9".to_owned()),
+        VerdictCode::ServerDied,
+    );
     let syncs = |change: fn(&mut SyncEvidence)| {
         move |e: &mut Evidence| change(e.syncs.as_mut().expect("honest() has it"))
     };
@@ -118,6 +147,9 @@ fn a_weaker_durability_is_valid_and_labelled() {
 
 #[test]
 fn a_run_in_which_nothing_happened_is_invalid() {
-    let evidence = Evidence { samples: Vec::new(), ..Evidence::default() };
+    let evidence = Evidence {
+        samples: Vec::new(),
+        ..Evidence::default()
+    };
     assert!(codes(&evidence).contains(&VerdictCode::NoCommittedTransfer));
 }

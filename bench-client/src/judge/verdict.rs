@@ -61,11 +61,21 @@ pub struct Verdict {
 
 impl Verdict {
     fn invalid(code: VerdictCode, message: String, remedy: &str) -> Self {
-        Self { code, invalidates: true, message, remedy: remedy.to_owned() }
+        Self {
+            code,
+            invalidates: true,
+            message,
+            remedy: remedy.to_owned(),
+        }
     }
 
     fn warning(code: VerdictCode, message: String, remedy: &str) -> Self {
-        Self { code, invalidates: false, message, remedy: remedy.to_owned() }
+        Self {
+            code,
+            invalidates: false,
+            message,
+            remedy: remedy.to_owned(),
+        }
     }
 
     pub(super) fn money_not_conserved(evidence: &Evidence) -> Self {
@@ -73,7 +83,9 @@ impl Verdict {
         if let Some((before, after)) = evidence.totals
             && before != after
         {
-            found.push(format!("the balances summed up to {before} before and {after} after"));
+            found.push(format!(
+                "the balances summed up to {before} before and {after} after"
+            ));
         }
         if let Some(lowest) = evidence.lowest_balance
             && lowest < 0
@@ -118,7 +130,10 @@ impl Verdict {
             ));
         }
         if evidence.unexpected_answers > 0 {
-            found.push(format!("{} answers to nothing in flight", evidence.unexpected_answers));
+            found.push(format!(
+                "{} answers to nothing in flight",
+                evidence.unexpected_answers
+            ));
         }
         Self::invalid(
             VerdictCode::LedgerMismatch,

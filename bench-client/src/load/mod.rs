@@ -125,7 +125,10 @@ impl Progress {
     /// Transfers committed so far.
     #[must_use]
     pub fn committed(&self) -> u64 {
-        self.per_thread.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+        self.per_thread
+            .iter()
+            .map(|n| n.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -149,10 +152,7 @@ impl Load {
     ///
     /// # Errors
     /// A worker could not connect.
-    pub async fn connect<C: Connector>(
-        connector: C,
-        plan: LoadPlan,
-    ) -> Result<Self, LoadError> {
+    pub async fn connect<C: Connector>(connector: C, plan: LoadPlan) -> Result<Self, LoadError> {
         let threads = plan.threads.clamp(1, plan.workers.max(1) as usize);
         let connector = Arc::new(connector);
         let (start, started) = watch::channel(None);
@@ -187,7 +187,14 @@ impl Load {
                 None => return Err(LoadError::Thread("ended before it connected".to_owned())),
             }
         }
-        Ok(Self { plan, start, stop, progress, results, threads: handles })
+        Ok(Self {
+            plan,
+            start,
+            stop,
+            progress,
+            results,
+            threads: handles,
+        })
     }
 
     /// Lets the workers go. The schedule says when the window opens and closes.
@@ -228,7 +235,9 @@ impl Load {
             }
         }
         for handle in self.threads {
-            handle.join().map_err(|_| LoadError::Thread("panicked".to_owned()))?;
+            handle
+                .join()
+                .map_err(|_| LoadError::Thread("panicked".to_owned()))?;
         }
         let schedule = *self.start.borrow();
         let recorder = merged.ok_or_else(|| LoadError::Thread("none ran".to_owned()))?;
@@ -285,7 +294,9 @@ impl<C: Connector> ClientThread<C> {
         connected: &mpsc::Sender<Result<(), LoadError>>,
         result: &mpsc::Sender<ThreadResult>,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -316,7 +327,10 @@ impl<C: Connector> ClientThread<C> {
     }
 
     fn my_workers(&self) -> impl Iterator<Item = WorkerId> {
-        (0..self.plan.workers).skip(self.index).step_by(self.threads).map(WorkerId)
+        (0..self.plan.workers)
+            .skip(self.index)
+            .step_by(self.threads)
+            .map(WorkerId)
     }
 
     async fn connect_all(&self) -> Result<Vec<(WorkerId, C::Session)>, LoadError> {

@@ -33,7 +33,10 @@ impl Schedule {
             Measure::For(length) => Some(window_start + length),
             Measure::Transfers(_) => None,
         };
-        Self { window_start, window_end }
+        Self {
+            window_start,
+            window_end,
+        }
     }
 
     /// The phase of an answer that arrives now.

@@ -41,7 +41,11 @@ fn place(code: Option<ErrorCode>) -> usize {
 
 fn by_reason(counts: &[u64; CODES]) -> BTreeMap<String, u64> {
     let names = std::iter::once("not_sent").chain(ErrorCode::ALL.iter().map(|c| c.as_str()));
-    names.zip(counts).filter(|(_, n)| **n > 0).map(|(name, n)| (name.to_owned(), *n)).collect()
+    names
+        .zip(counts)
+        .filter(|(_, n)| **n > 0)
+        .map(|(name, n)| (name.to_owned(), *n))
+        .collect()
 }
 
 impl Counts {
@@ -101,7 +105,11 @@ pub struct Tally {
 impl Tally {
     fn new() -> Self {
         let latency_ns = Histogram::new_with_max(HIGHEST_NS, 3).expect("constant bounds are valid");
-        Self { counts: Counts::default(), latency_ns, latency_sum_ns: 0 }
+        Self {
+            counts: Counts::default(),
+            latency_ns,
+            latency_sum_ns: 0,
+        }
     }
 
     fn record(&mut self, outcome: Outcome, latency: Duration) {
@@ -115,7 +123,9 @@ impl Tally {
 
     fn merge(&mut self, other: &Self) {
         self.counts.add(&other.counts);
-        self.latency_ns.add(&other.latency_ns).expect("the same bounds on every thread");
+        self.latency_ns
+            .add(&other.latency_ns)
+            .expect("the same bounds on every thread");
         self.latency_sum_ns += other.latency_sum_ns;
     }
 }
@@ -125,7 +135,9 @@ impl Tally {
 #[must_use]
 pub fn sampled_accounts(account_count: u32) -> Vec<u32> {
     let stride = (account_count / SPREAD).max(1);
-    let spread = (0..account_count).step_by(stride as usize).filter(|account| *account >= HOTTEST);
+    let spread = (0..account_count)
+        .step_by(stride as usize)
+        .filter(|account| *account >= HOTTEST);
     (0..account_count.min(HOTTEST)).chain(spread).collect()
 }
 
@@ -160,8 +172,10 @@ impl ThreadRecorder {
     pub(crate) fn new(plan: &LoadPlan, progress: Arc<Progress>, thread: usize) -> Self {
         let account_count = plan.zipf.account_count();
         let mut accounts = vec![AccountState::default(); account_count as usize];
-        let sample: Vec<_> =
-            sampled_accounts(account_count).into_iter().map(|account| (account, 0)).collect();
+        let sample: Vec<_> = sampled_accounts(account_count)
+            .into_iter()
+            .map(|account| (account, 0))
+            .collect();
         for (place, (account, _)) in (1..).zip(&sample) {
             accounts[*account as usize].sampled = place;
         }

@@ -52,8 +52,12 @@ struct Slots {
 
 impl Slots {
     fn new(max_inflight: usize, now: Instant) -> Self {
-        let empty =
-            Slot { id: 0, generation: 0, intended: now, pair: AccountPair { from: 0, to: 0 } };
+        let empty = Slot {
+            id: 0,
+            generation: 0,
+            intended: now,
+            pair: AccountPair { from: 0, to: 0 },
+        };
         let count = u32::try_from(max_inflight).unwrap_or(u32::MAX);
         Self {
             slots: vec![empty; max_inflight],
@@ -83,7 +87,10 @@ impl Slots {
     /// Frees the slot of this request; `None` if the id is not in flight.
     fn release(&mut self, id: RequestId) -> Option<Slot> {
         let index = (id.get() & ((1 << self.shift) - 1)) as usize;
-        let slot = self.slots.get_mut(index).filter(|slot| slot.id == id.get())?;
+        let slot = self
+            .slots
+            .get_mut(index)
+            .filter(|slot| slot.id == id.get())?;
         slot.id = 0;
         let released = *slot;
         self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
@@ -124,7 +131,10 @@ enum Next {
 }
 
 impl<C: Connector, P: Pacer> Worker<C, P> {
-    #[expect(clippy::too_many_arguments, reason = "called once; a struct would repeat the fields")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once; a struct would repeat the fields"
+    )]
     pub(super) fn new(
         id: WorkerId,
         connector: Arc<C>,
@@ -160,7 +170,9 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// Works until the window has ended and everything in flight has its outcome.
     pub(super) async fn run(mut self) -> WorkerEnd {
-        let tick = (self.op_timeout / 8).min(LONGEST_TICK).max(Duration::from_millis(1));
+        let tick = (self.op_timeout / 8)
+            .min(LONGEST_TICK)
+            .max(Duration::from_millis(1));
         let mut timer = Box::pin(tokio::time::sleep(tick));
         let mut replies = Vec::new();
         let mut last_scan = Instant::now();
@@ -224,13 +236,19 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         let mut recorder = self.recorder.borrow_mut();
         while !self.slots.is_full() {
             if phase == Phase::Window
-                && self.quota.is_some_and(|quota| self.slots.outstanding() as u64 >= quota)
+                && self
+                    .quota
+                    .is_some_and(|quota| self.slots.outstanding() as u64 >= quota)
             {
                 break;
             }
-            let Due::Now(intended) = self.pacer.next(now) else { break };
+            let Due::Now(intended) = self.pacer.next(now) else {
+                break;
+            };
             let pair = self.source.next_pair();
-            let Some(id) = self.slots.take(intended, pair) else { break };
+            let Some(id) = self.slots.take(intended, pair) else {
+                break;
+            };
             recorder.enter(pair, phase);
             let transfer = Transfer {
                 from: i64::from(pair.from),
@@ -269,7 +287,11 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// What comes after the counted transfers is not measured.
     fn phase_for_quota(&self, phase: Phase) -> Phase {
-        if phase == Phase::Window && self.quota == Some(0) { Phase::Drain } else { phase }
+        if phase == Phase::Window && self.quota == Some(0) {
+            Phase::Drain
+        } else {
+            phase
+        }
     }
 
     fn settle(&mut self, phase: Phase) {
@@ -282,7 +304,9 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// Gives up what has waited longer than the operation timeout.
     fn expire(&mut self, now: Instant) {
-        let Some(deadline) = now.checked_sub(self.op_timeout) else { return };
+        let Some(deadline) = now.checked_sub(self.op_timeout) else {
+            return;
+        };
         for id in self.slots.started_before(Some(deadline)) {
             self.session.forget(id);
             self.lose(id, now);
@@ -291,10 +315,14 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// The outcome of a transfer in flight is unknown.
     fn lose(&mut self, id: RequestId, now: Instant) {
-        let Some(slot) = self.slots.release(id) else { return };
+        let Some(slot) = self.slots.release(id) else {
+            return;
+        };
         let phase = self.phase_for_quota(self.schedule.phase(now));
         let latency = now.saturating_duration_since(slot.intended);
-        self.recorder.borrow_mut().leave(slot.pair, Outcome::Unknown, latency, phase);
+        self.recorder
+            .borrow_mut()
+            .leave(slot.pair, Outcome::Unknown, latency, phase);
         self.settle(phase);
     }
 

@@ -91,7 +91,13 @@ pub const ROWS: [ArticleRow; 11] = {
     use ConnectorKind::{SqliteRpc, SqliteWsRpc};
     use Durability::{DeleteFull, DiscardWrites, WalFull};
     [
-        unbatched("fake (updates never run)", DiscardWrites, SqliteRpc, 12_682.0, 3.5),
+        unbatched(
+            "fake (updates never run)",
+            DiscardWrites,
+            SqliteRpc,
+            12_682.0,
+            3.5,
+        ),
         unbatched("true default", DeleteFull, SqliteRpc, 360.0, 133.0),
         unbatched("WAL", WalFull, SqliteRpc, 1_201.0, 40.0),
         unbatched("WebSocket", WalFull, SqliteWsRpc, 1_478.0, 32.0),
@@ -117,13 +123,16 @@ pub struct VendorFigure {
 }
 
 fn vendor_figures() -> Vec<VendorFigure> {
-    [("SpacetimeDB, JS module", 104_485.0), ("SpacetimeDB, Rust module", 167_915.0)]
-        .map(|(name, tps)| VendorFigure {
-            name: name.to_owned(),
-            tps,
-            max_inflight_per_worker: 16_384,
-        })
-        .to_vec()
+    [
+        ("SpacetimeDB, JS module", 104_485.0),
+        ("SpacetimeDB, Rust module", 167_915.0),
+    ]
+    .map(|(name, tps)| VendorFigure {
+        name: name.to_owned(),
+        tps,
+        max_inflight_per_worker: 16_384,
+    })
+    .to_vec()
 }
 
 /// The article's figures for a row that was measured here, and what this disk allows.
@@ -158,7 +167,11 @@ impl Reproduction {
     /// A reproduction of which nothing is measured yet.
     #[must_use]
     pub fn new(record: Record) -> Self {
-        Self { record, article: Vec::new(), vendor: vendor_figures() }
+        Self {
+            record,
+            article: Vec::new(),
+            vendor: vendor_figures(),
+        }
     }
 
     /// Adds a measured row.
@@ -171,7 +184,7 @@ impl Reproduction {
             share_of_ceiling: allowed.map(|allowed| row.tps / allowed),
             ceiling,
         });
-        self.record.rows.push(row);
+        self.record.push(row);
     }
 
     /// Whether every row was measured, the fake one was caught as a fake, and no other is
@@ -180,7 +193,11 @@ impl Reproduction {
     pub fn is_as_expected(&self) -> bool {
         self.record.rows.len() == ROWS.len()
             && self.record.rows.iter().zip(&ROWS).all(|(row, article)| {
-                if article.fake { !row.valid && row.verify.fake } else { row.valid }
+                if article.fake {
+                    !row.valid && row.verify.fake
+                } else {
+                    row.valid
+                }
             })
     }
 
@@ -192,11 +209,30 @@ impl Reproduction {
         let _ = writeln!(
             out,
             "{}, {} cores, {}, {} on {}. Command: `{}`. Program {} ({}), {}.\n",
-            environment.machine.cpu_model.as_deref().unwrap_or("unknown processor"),
-            environment.machine.logical_cores.map_or_else(|| "?".to_owned(), |n| n.to_string()),
-            environment.machine.kernel.as_deref().unwrap_or("unknown kernel"),
-            environment.storage.file_system.as_deref().unwrap_or("unknown file system"),
-            environment.storage.mount_source.as_deref().unwrap_or("unknown device"),
+            environment
+                .machine
+                .cpu_model
+                .as_deref()
+                .unwrap_or("unknown processor"),
+            environment
+                .machine
+                .logical_cores
+                .map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            environment
+                .machine
+                .kernel
+                .as_deref()
+                .unwrap_or("unknown kernel"),
+            environment
+                .storage
+                .file_system
+                .as_deref()
+                .unwrap_or("unknown file system"),
+            environment
+                .storage
+                .mount_source
+                .as_deref()
+                .unwrap_or("unknown device"),
             environment.command_line.join(" "),
             environment.program.version,
             environment.program.git_revision,
@@ -236,10 +272,18 @@ impl Reproduction {
     fn reading(&self) -> String {
         let mut out = String::new();
         let find = |name: &str| {
-            self.record.rows.iter().zip(&self.article).find(|(row, _)| row.name.as_deref() == Some(name))
+            self.record
+                .rows
+                .iter()
+                .zip(&self.article)
+                .find(|(row, _)| row.name.as_deref() == Some(name))
         };
         if let Some((row, compared)) = find(ROWS[0].name) {
-            let caught = if row.verify.fake { "caught" } else { "NOT caught" };
+            let caught = if row.verify.fake {
+                "caught"
+            } else {
+                "NOT caught"
+            };
             let _ = write!(out, "- The fake row was {caught}");
             if let Some(share) = compared.share_of_ceiling {
                 let _ = write!(out, ": it answers {share:.1} times what this disk can sync");
@@ -300,7 +344,11 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
     let batch = if article.batch_size == 1 {
         "–".to_owned()
     } else {
-        format!("{} / {}", article.batch_size, article.batch_timeout.as_millis())
+        format!(
+            "{} / {}",
+            article.batch_size,
+            article.batch_timeout.as_millis()
+        )
     };
     let sync = row
         .server
@@ -326,7 +374,11 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         allowed.map_or_else(|| "–".to_owned(), rate),
         compared.share_of_ceiling.map_or_else(
             || "–".to_owned(),
-            |share| if share < 0.1 { format!("{:.1} %", share * 100.0) } else { format!("{:.0} %", share * 100.0) }
+            |share| if share < 0.1 {
+                format!("{:.1} %", share * 100.0)
+            } else {
+                format!("{:.0} %", share * 100.0)
+            }
         ),
     )
 }

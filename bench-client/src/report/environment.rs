@@ -3,6 +3,7 @@
 use std::{ffi::OsString, fs, path::Path, thread};
 
 use jiff::{Timestamp, Unit};
+use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +24,20 @@ pub struct Environment {
     pub machine: Machine,
     /// What the database directory is stored on.
     pub storage: Storage,
+    /// The SQLite of the server, as the first row found it; absent for a server that does not
+    /// tell. A row whose durability differs has its own pragmas.
+    pub sqlite: Option<Sqlite>,
     /// What about this environment makes figures less meaningful, each with a remedy.
     pub warnings: Vec<EnvironmentWarning>,
+}
+
+/// The SQLite behind a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sqlite {
+    /// Its version.
+    pub version: String,
+    /// The pragmas as read back from the writing connection.
+    pub pragmas: BTreeMap<String, String>,
 }
 
 /// The program that measured, as it was built.
@@ -173,6 +186,7 @@ impl Environment {
             program: Program::of_this_build(),
             machine: Machine::of_this_process(),
             storage,
+            sqlite: None,
             warnings: warnings
                 .into_iter()
                 .map(EnvironmentWarningCode::warning)

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
+use super::environment::{Environment, Sqlite};
 use crate::disk::Baseline;
 use crate::judge::{Verdict, Verification};
 use crate::load::Tally;
@@ -35,7 +35,22 @@ impl Record {
     /// A record without rows.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
-        Self { schema_version: SCHEMA_VERSION, environment, rows: Vec::new() }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            environment,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: Row) {
+        if let Some(server) = &row.server {
+            self.environment.sqlite.get_or_insert_with(|| Sqlite {
+                version: server.sqlite_version.clone(),
+                pragmas: server.pragmas.clone(),
+            });
+        }
+        self.rows.push(row);
     }
 
     /// Writes the record as a whole or not at all.
@@ -61,7 +76,8 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
     }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
@@ -249,15 +265,21 @@ pub struct BeforeAndAfter {
     pub after: Option<Baseline>,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^52"
+)]
 impl Latency {
     /// The quantiles of what a phase recorded.
     #[must_use]
     pub fn of(tally: &Tally) -> Self {
         let ms = |quantile| tally.latency_ns.value_at_quantile(quantile) as f64 / 1e6;
         let count = tally.latency_ns.len();
-        let mean =
-            if count == 0 { 0.0 } else { tally.latency_sum_ns as f64 / count as f64 / 1e6 };
+        let mean = if count == 0 {
+            0.0
+        } else {
+            tally.latency_sum_ns as f64 / count as f64 / 1e6
+        };
         Self {
             p50: ms(0.5),
             p95: ms(0.95),
@@ -269,7 +291,10 @@ impl Latency {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^52"
+)]
 impl Spread {
     /// The spread of a histogram whose exact sum is known; `unit` is what one of the
     /// record's units is in the histogram's.

@@ -54,22 +54,43 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
     let mut evidence_syncs = evidence.syncs.clone();
     if let Some(syncs) = &mut evidence_syncs {
-        syncs.sync_p50_us = server.as_ref().and_then(|server| server.sync_us).map(|sync| sync.p50);
+        syncs.sync_p50_us = server
+            .as_ref()
+            .and_then(|server| server.sync_us)
+            .map(|sync| sync.p50);
     }
-    let (verify, verdicts) = judge(&Evidence { syncs: evidence_syncs, ..evidence.clone() });
+    let (verify, verdicts) = judge(&Evidence {
+        syncs: evidence_syncs,
+        ..evidence.clone()
+    });
     let valid = is_valid(&verdicts);
-    let Measured { info, result, moments, interrupted, sync_baseline, .. } = measured;
+    let Measured {
+        info,
+        result,
+        moments,
+        interrupted,
+        sync_baseline,
+        ..
+    } = measured;
     let info = info.as_ref();
     let window = &result.window.counts;
     let seconds = result.window_length.as_secs_f64();
-    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let share = |part: u64, whole: u64| {
+        if whole == 0 {
+            0.0
+        } else {
+            part as f64 / whole as f64
+        }
+    };
     let total = |by_reason: &std::collections::BTreeMap<String, u64>| by_reason.values().sum();
     Row {
         name: plan.name.clone(),
         connector: plan.connector.as_str().to_owned(),
         transport: plan.connector.transport().to_owned(),
         encoding: plan.encoding.as_str().to_owned(),
-        durability: info.map_or("unknown", |info| info.durability.as_str()).to_owned(),
+        durability: info
+            .map_or("unknown", |info| info.durability.as_str())
+            .to_owned(),
         durability_requested: match &plan.server {
             ServerChoice::Own { durability, .. } => Some(durability.clone()),
             ServerChoice::Url { .. } => None,
@@ -86,7 +107,11 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         warmup_seconds: plan.warmup.as_secs_f64(),
         seconds,
         op_timeout_seconds: plan.op_timeout.as_secs_f64(),
-        tps: if seconds > 0.0 { window.committed as f64 / seconds } else { 0.0 },
+        tps: if seconds > 0.0 {
+            window.committed as f64 / seconds
+        } else {
+            0.0
+        },
         committed: window.committed,
         rejected: total(&window.rejected()),
         rejected_by_reason: window.rejected(),
@@ -96,7 +121,12 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         latency_ms: Latency::of(&result.window),
         latency_histogram: encode(&result.window.latency_ns),
         collision_rate: share(result.collisions, result.submitted),
-        collision_scope: if plan.threads == 1 { "global" } else { "per client thread" }.to_owned(),
+        collision_scope: if plan.threads == 1 {
+            "global"
+        } else {
+            "per client thread"
+        }
+        .to_owned(),
         server,
         cpu: cpu(moments.as_ref()),
         sync_baseline,
@@ -120,10 +150,16 @@ fn encode(histogram: &Histogram<u64>) -> String {
 
 fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
     let Some((opened, closed)) = moments else {
-        return Cpu { client_s: None, server_s: None, steal_s: None };
+        return Cpu {
+            client_s: None,
+            server_s: None,
+            steal_s: None,
+        };
     };
     let since = |later: Option<CpuTimes>, earlier: Option<CpuTimes>| {
-        later.zip(earlier).map(|(later, earlier)| later.since(earlier).total.as_secs_f64())
+        later
+            .zip(earlier)
+            .map(|(later, earlier)| later.since(earlier).total.as_secs_f64())
     };
     Cpu {
         client_s: since(closed.client, opened.client),
@@ -159,7 +195,11 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commits_that_wrote: after.batches_that_wrote - before.batches_that_wrote,
         syncs: after.syncs.total() - before.syncs.total(),
         commit_syncs: after.commit_syncs - before.commit_syncs,
-        mean_batch: if commits == 0 { 0.0 } else { transfers as f64 / commits as f64 },
+        mean_batch: if commits == 0 {
+            0.0
+        } else {
+            transfers as f64 / commits as f64
+        },
         batch: between(&to.batch_size, &from.batch_size, 1.0),
         wait_us: between(&to.wait_ns, &from.wait_ns, US),
         apply_us: between(&to.apply_ns, &from.apply_ns, US),

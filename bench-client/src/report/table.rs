@@ -65,7 +65,9 @@ fn check(label: &str, verdict: Option<bool>) -> String {
 }
 
 fn verified(verify: &Verification) -> String {
-    let applied = verify.applied.map_or_else(|| "not told".to_owned(), grouped);
+    let applied = verify
+        .applied
+        .map_or_else(|| "not told".to_owned(), grouped);
     let mut line = format!(
         "{}, {}, acknowledged {}, applied {applied}",
         check("money conserved", verify.conserved),
@@ -93,14 +95,21 @@ pub fn describe(row: &Row) -> String {
         || "batch knobs not told".to_owned(),
         |size| {
             let timeout = row.batch_timeout_us.unwrap_or(0.0) / 1e3;
-            format!("batch up to {} or {timeout} ms", grouped(size))
+            let wait = if timeout > 0.0 {
+                format!("{timeout} ms to fill")
+            } else {
+                "no wait".to_owned()
+            };
+            format!("batch up to {}, {wait}", grouped(size))
         },
     );
     line(
         "row",
         format!(
             "{}{} ({}), durability {}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
-            row.name.as_ref().map_or_else(String::new, |name| format!("{name}: ")),
+            row.name
+                .as_ref()
+                .map_or_else(String::new, |name| format!("{name}: ")),
             row.connector,
             row.encoding,
             row.durability,
@@ -113,7 +122,10 @@ pub fn describe(row: &Row) -> String {
     if let Some(text) = row.sync_baseline.before.as_ref().and_then(sync_line) {
         line("disk", text);
     }
-    line("TPS", format!("{}   over {:.2} s", rate(row.tps), row.seconds));
+    line(
+        "TPS",
+        format!("{}   over {:.2} s", rate(row.tps), row.seconds),
+    );
     let latency = &row.latency_ms;
     line(
         "latency",
@@ -133,9 +145,25 @@ pub fn describe(row: &Row) -> String {
             server.mean_batch
         );
         if let Some(sync) = &server.sync_us {
-            let _ = write!(text, "; sync {:.0} us p50, {:.0} us p99", sync.p50, sync.p99);
+            let _ = write!(
+                text,
+                "; sync {:.0} us p50, {:.0} us p99",
+                sync.p50, sync.p99
+            );
         }
         line("server", text);
+    }
+    if let (Some(client), Some(server)) = (row.cpu.client_s, row.cpu.server_s)
+        && row.seconds > 0.0
+    {
+        let cores = |seconds: f64| format!("{:.2} cores", seconds / row.seconds);
+        let stolen = row.cpu.steal_s.map_or_else(String::new, |steal| {
+            format!(", taken by the hypervisor {}", cores(steal))
+        });
+        line(
+            "cpu",
+            format!("client {}, server {}{stolen}", cores(client), cores(server)),
+        );
     }
     let not_committed = row.rejected + row.failed + row.unknown;
     if not_committed > 0 {
@@ -148,9 +176,20 @@ pub fn describe(row: &Row) -> String {
         );
     }
     line("verified", verified(&row.verify));
-    line("verdict", if row.valid { "VALID".to_owned() } else { "INVALID".to_owned() });
+    line(
+        "verdict",
+        if row.valid {
+            "VALID".to_owned()
+        } else {
+            "INVALID".to_owned()
+        },
+    );
     for verdict in &row.verdicts {
-        let kind = if verdict.invalidates { "INVALID" } else { "warning" };
+        let kind = if verdict.invalidates {
+            "INVALID"
+        } else {
+            "warning"
+        };
         line("", format!("{kind}: {}", verdict.message));
         line("", format!("         {}", verdict.remedy));
     }
@@ -163,17 +202,31 @@ pub fn summary(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "connector", "durability", "batch", "in flight", "alpha", "TPS", "p50 ms", "p99 ms",
-        "mean batch", "verdict",
+        "connector",
+        "durability",
+        "batch",
+        "in flight",
+        "alpha",
+        "TPS",
+        "p50 ms",
+        "p99 ms",
+        "mean batch",
+        "verdict",
     ]);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     for row in rows {
-        let mean_batch = row.server.as_ref().map_or_else(String::new, |s| format!("{:.1}", s.mean_batch));
+        let mean_batch = row
+            .server
+            .as_ref()
+            .map_or_else(String::new, |s| format!("{:.1}", s.mean_batch));
         table.add_row([
             Cell::new(format!("{} {}", row.connector, row.encoding)),
             Cell::new(&row.durability),
             right(row.batch_size.map_or_else(String::new, grouped)),
-            right(format!("{}x{}", row.concurrency, row.max_inflight_per_worker)),
+            right(format!(
+                "{}x{}",
+                row.concurrency, row.max_inflight_per_worker
+            )),
             right(row.alpha.to_string()),
             right(rate(row.tps)),
             right(ms(row.latency_ms.p50)),

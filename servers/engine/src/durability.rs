@@ -25,8 +25,13 @@ pub enum Durability {
 
 impl Durability {
     /// Every mode, strongest promise first.
-    pub const ALL: [Self; 5] =
-        [Self::DeleteFull, Self::WalFull, Self::WalNormal, Self::Memory, Self::DiscardWrites];
+    pub const ALL: [Self; 5] = [
+        Self::DeleteFull,
+        Self::WalFull,
+        Self::WalNormal,
+        Self::Memory,
+        Self::DiscardWrites,
+    ];
 
     /// The name on the command line and in records.
     #[must_use]
@@ -92,7 +97,11 @@ impl Durability {
         for (name, wanted) in wanted {
             let found = pragmas.0.get(name).cloned().unwrap_or_default();
             if found != wanted {
-                return Err(DurabilityError::NotTaken { name, wanted, found });
+                return Err(DurabilityError::NotTaken {
+                    name,
+                    wanted,
+                    found,
+                });
             }
         }
         Ok(pragmas)
@@ -168,13 +177,18 @@ impl Pragmas {
     /// The mode whose settings these are, judged by the values alone.
     #[must_use]
     pub fn durability(&self) -> Option<Durability> {
-        [Durability::DeleteFull, Durability::WalFull, Durability::WalNormal, Durability::Memory]
-            .into_iter()
-            .find(|mode| {
-                let (journal_mode, synchronous) = mode.settings();
-                self.get("journal_mode") == Some(journal_mode)
-                    && self.get("synchronous") == Some(synchronous.to_string().as_str())
-            })
+        [
+            Durability::DeleteFull,
+            Durability::WalFull,
+            Durability::WalNormal,
+            Durability::Memory,
+        ]
+        .into_iter()
+        .find(|mode| {
+            let (journal_mode, synchronous) = mode.settings();
+            self.get("journal_mode") == Some(journal_mode)
+                && self.get("synchronous") == Some(synchronous.to_string().as_str())
+        })
     }
 }
 
@@ -206,7 +220,11 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let connection = Connection::open(dir.path().join("a.sqlite")).unwrap();
             let pragmas = mode.apply(&connection, 1024).unwrap();
-            let shown = if mode == Durability::DiscardWrites { Durability::DeleteFull } else { mode };
+            let shown = if mode == Durability::DiscardWrites {
+                Durability::DeleteFull
+            } else {
+                mode
+            };
             assert_eq!(pragmas.durability(), Some(shown));
             assert_eq!(mode.as_str().parse(), Ok(mode));
         }
@@ -217,6 +235,15 @@ mod tests {
         // A database in memory cannot have a write-ahead log.
         let connection = Connection::open_in_memory().unwrap();
         let error = Durability::WalFull.apply(&connection, 1024).unwrap_err();
-        assert!(matches!(error, DurabilityError::NotTaken { name: "journal_mode", .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                DurabilityError::NotTaken {
+                    name: "journal_mode",
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }

@@ -184,7 +184,9 @@ impl WriterThread {
             Err(panic) => {
                 let what = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
                 let what = what.or_else(|| panic.downcast_ref::<String>().cloned());
-                Err(EngineError::Writer(what.unwrap_or_else(|| "panicked".to_owned())))
+                Err(EngineError::Writer(
+                    what.unwrap_or_else(|| "panicked".to_owned()),
+                ))
             }
         }
     }
@@ -200,17 +202,30 @@ impl<A: Clone + Send + 'static> Engine<A> {
         P: ReplyPort<Address = A>,
     {
         let store = Store::open(config)?;
-        let queue = Arc::new(Queue::new(config.queue_transfers.max(1), config.batch_size.max(1)));
+        let queue = Arc::new(Queue::new(
+            config.queue_transfers.max(1),
+            config.batch_size.max(1),
+        ));
         let stats = Arc::new(SharedStats::new());
         let meter = store.meter.clone();
-        let about =
-            About { pragmas: store.pragmas.clone(), sqlite_version: rusqlite::version() };
+        let about = About {
+            pragmas: store.pragmas.clone(),
+            sqlite_version: rusqlite::version(),
+        };
         let writer = Writer::new(store, config, Arc::clone(&queue), Arc::clone(&stats), port);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| EngineError::Writer(error.to_string()))?;
-        Ok((Self { queue, stats, meter, about }, WriterThread(thread)))
+        Ok((
+            Self {
+                queue,
+                stats,
+                meter,
+                about,
+            },
+            WriterThread(thread),
+        ))
     }
 
     /// Queues a vector of transfers. What could not be queued comes back with its
@@ -236,7 +251,8 @@ impl<A: Clone + Send + 'static> Engine<A> {
     /// Counters and timings, without waiting for the writer.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats.snapshot(&self.meter.counts(), self.queue.counts())
+        self.stats
+            .snapshot(&self.meter.counts(), self.queue.counts())
     }
 
     /// What the engine runs with.

@@ -36,7 +36,11 @@ impl Recorded {
             Ok(_) => BASE64_STANDARD.encode(&bytes),
             Err(_) => String::new(),
         };
-        Distribution { count: self.histogram.len(), sum: self.sum, histogram }
+        Distribution {
+            count: self.histogram.len(),
+            sum: self.sum,
+            histogram,
+        }
     }
 }
 

@@ -108,7 +108,8 @@ impl<'c> Ledger<'c> {
         }
         self.credit.raw_bind_parameter(1, transfer.amount)?;
         self.credit.raw_bind_parameter(2, transfer.to)?;
-        self.credit.raw_bind_parameter(3, i64::MAX - transfer.amount)?;
+        self.credit
+            .raw_bind_parameter(3, i64::MAX - transfer.amount)?;
         if self.credit.raw_execute()? == 0 {
             self.refund.raw_bind_parameter(1, transfer.amount)?;
             self.refund.raw_bind_parameter(2, transfer.from)?;
@@ -123,9 +124,10 @@ impl<'c> Ledger<'c> {
 
     /// The article's fake row: everything but the UPDATEs.
     fn read_only(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
-        let (Some(from), Some(to)) =
-            (self.balance_of(transfer.from)?, self.balance_of(transfer.to)?)
-        else {
+        let (Some(from), Some(to)) = (
+            self.balance_of(transfer.from)?,
+            self.balance_of(transfer.to)?,
+        ) else {
             return Ok(Outcome::Rejected(Rejection::AccountMissing));
         };
         Ok(if from < transfer.amount {
@@ -145,7 +147,11 @@ impl<'c> Ledger<'c> {
     ) -> Result<Outcome, rusqlite::Error> {
         let both =
             self.balance_of(transfer.from)?.is_some() && self.balance_of(transfer.to)?.is_some();
-        Ok(Outcome::Rejected(if both { otherwise } else { Rejection::AccountMissing }))
+        Ok(Outcome::Rejected(if both {
+            otherwise
+        } else {
+            Rejection::AccountMissing
+        }))
     }
 
     /// The balance of an account, `None` when it does not exist.

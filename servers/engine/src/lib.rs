@@ -17,8 +17,8 @@ mod ledger;
 mod lock_file;
 pub mod probe;
 mod queue;
-mod store;
 mod stats;
+mod store;
 pub mod vfs;
 mod writer;
 

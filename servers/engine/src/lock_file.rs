@@ -18,9 +18,7 @@ pub(crate) struct LockFile {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
-    #[error(
-        "another server has {database} open (it holds {lock}): stop it or choose another file"
-    )]
+    #[error("another server has {database} open (it holds {lock}): stop it or choose another file")]
     Held {
         /// The database.
         database: PathBuf,
@@ -42,7 +40,10 @@ impl LockFile {
         let mut lock = database.as_os_str().to_owned();
         lock.push(".lock");
         let lock = PathBuf::from(lock);
-        let io_error = |source| LockError::Io { lock: lock.clone(), source };
+        let io_error = |source| LockError::Io {
+            lock: lock.clone(),
+            source,
+        };
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -52,12 +53,17 @@ impl LockFile {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { database: database.to_owned(), lock });
+                return Err(LockError::Held {
+                    database: database.to_owned(),
+                    lock,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(LockError::Io { lock, source }),
         }
         // The process id is for a person who finds the file; nothing reads it.
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io_error)?;
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(io_error)?;
         Ok(Self { _file: file })
     }
 }
@@ -71,7 +77,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("a.sqlite");
         let first = LockFile::take(&database).unwrap();
-        assert!(matches!(LockFile::take(&database), Err(LockError::Held { .. })));
+        assert!(matches!(
+            LockFile::take(&database),
+            Err(LockError::Held { .. })
+        ));
         drop(first);
         LockFile::take(&database).unwrap();
     }

@@ -79,7 +79,7 @@ impl SyncsPerCommit {
 #[non_exhaustive]
 pub enum ProbeError {
     /// The probe's own directory could not be created.
-    #[error("cannot create a directory in {}: {source}", dir.display())]
+    #[error("cannot create a directory in {}", dir.display())]
     Directory {
         /// Where it should have been.
         dir: PathBuf,

@@ -24,7 +24,11 @@ impl Work {
     /// Work that is still to be done.
     #[must_use]
     pub fn new(id: Option<RequestId>, transfer: Transfer) -> Self {
-        Self { id, transfer, outcome: Outcome::Pending }
+        Self {
+            id,
+            transfer,
+            outcome: Outcome::Pending,
+        }
     }
 }
 
@@ -130,7 +134,11 @@ impl<A> Queue<A> {
             batch_size,
             closed: false,
         };
-        Self { state: Mutex::new(state), arrived: Condvar::new(), capacity }
+        Self {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            capacity,
+        }
     }
 
     /// The state is valid after every statement under the lock, so a panic of another
@@ -151,12 +159,20 @@ impl<A> Queue<A> {
             return refuse(work, Failure::ShuttingDown);
         }
         let room = self.capacity - state.transfers;
-        let refused = if work.len() > room { work.split_off(room) } else { Vec::new() };
+        let refused = if work.len() > room {
+            work.split_off(room)
+        } else {
+            Vec::new()
+        };
         state.overloaded += refused.len() as u64;
         if !work.is_empty() {
             state.transfers += work.len();
             state.peak = state.peak.max(state.transfers);
-            state.items.push_back(Item::Work(Job { to, work, queued_at: Instant::now() }));
+            state.items.push_back(Item::Work(Job {
+                to,
+                work,
+                queued_at: Instant::now(),
+            }));
             self.wake(state);
         }
         refuse(refused, Failure::Overloaded)
@@ -221,7 +237,10 @@ impl<A> Queue<A> {
                 return None;
             } else {
                 state.awaited = Awaited::Anything;
-                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
             state.awaited = Awaited::Nothing;
         }
@@ -239,7 +258,11 @@ impl<A> Queue<A> {
 
     pub(crate) fn counts(&self) -> QueueCounts {
         let state = self.lock();
-        QueueCounts { depth: state.transfers, peak: state.peak, overloaded: state.overloaded }
+        QueueCounts {
+            depth: state.transfers,
+            peak: state.peak,
+            overloaded: state.overloaded,
+        }
     }
 }
 
@@ -247,7 +270,10 @@ impl<A: Clone> State<A> {
     /// At most `batch_size` transfers, up to the first control call: a vector that does
     /// not fit is split, its rest goes first in the next batch.
     fn take(&mut self) -> Taken<A> {
-        let mut taken = Taken { work: Vec::new(), control: None };
+        let mut taken = Taken {
+            work: Vec::new(),
+            control: None,
+        };
         let mut room = self.batch_size;
         while let Some(item) = self.items.front_mut() {
             match item {
@@ -256,12 +282,18 @@ impl<A: Clone> State<A> {
                         let rest = job.work.split_off(room);
                         let part = std::mem::replace(&mut job.work, rest);
                         self.transfers -= part.len();
-                        taken.work.push(Job { to: job.to.clone(), work: part, ..*job });
+                        taken.work.push(Job {
+                            to: job.to.clone(),
+                            work: part,
+                            ..*job
+                        });
                     }
                     break;
                 }
                 Item::Work(_) => {
-                    let Some(Item::Work(job)) = self.items.pop_front() else { break };
+                    let Some(Item::Work(job)) = self.items.pop_front() else {
+                        break;
+                    };
                     room -= job.work.len();
                     self.transfers -= job.work.len();
                     taken.work.push(job);

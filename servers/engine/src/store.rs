@@ -39,7 +39,9 @@ impl Store {
     /// ledger if the file holds none.
     pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(EngineError::SqliteTooOld { found: rusqlite::version() });
+            return Err(EngineError::SqliteTooOld {
+                found: rusqlite::version(),
+            });
         }
         let path = &config.database;
         if path.is_dir() {
@@ -57,8 +59,7 @@ impl Store {
             remove_ledger(path, flags)?;
         }
         let opened = || -> Result<Connection, rusqlite::Error> {
-            let connection =
-                Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
+            let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             // The first statement that reads the header tells what kind of file this is.
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -67,8 +68,17 @@ impl Store {
         let connection = opened().map_err(|error| open_error(path, error))?;
         check_schema(&connection, path)?;
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
-        let page_size = pragmas.get("page_size").and_then(|n| n.parse().ok()).unwrap_or(4096);
-        let store = Self { connection, meter, pragmas, page_size, _lock: lock };
+        let page_size = pragmas
+            .get("page_size")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(4096);
+        let store = Self {
+            connection,
+            meter,
+            pragmas,
+            page_size,
+            _lock: lock,
+        };
         if !store.has_accounts()? {
             store.seed(config.seed_accounts, config.seed_balance)?;
         } else if let Some(balance) = config.initial_balance {
@@ -85,7 +95,10 @@ impl Store {
     /// transaction.
     pub(crate) fn seed(&self, accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
         if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
-            return Err(EngineError::SeedOutOfRange { accounts, initial_balance });
+            return Err(EngineError::SeedOutOfRange {
+                accounts,
+                initial_balance,
+            });
         }
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute_batch(
@@ -104,7 +117,8 @@ impl Store {
         self.remember_initial_balance(initial_balance)?;
         transaction.commit()?;
         // A long log from the seeding must not be the first run's first checkpoint.
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 
@@ -126,9 +140,11 @@ impl Store {
             return Ok(None);
         }
         self.connection
-            .query_row("SELECT value FROM busload WHERE key = 'initial_balance'", [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT value FROM busload WHERE key = 'initial_balance'",
+                [],
+                |row| row.get(0),
+            )
             .optional()
     }
 
@@ -178,7 +194,9 @@ impl Store {
     /// A balance that is no integer (only a table that is not STRICT can hold one) is an
     /// error, not a number.
     fn each_balance(&self, mut see: impl FnMut(i64, i64)) -> Result<(), rusqlite::Error> {
-        let mut statement = self.connection.prepare("SELECT id, balance FROM accounts")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, balance FROM accounts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             see(row.get(0)?, row.get(1)?);
@@ -241,8 +259,10 @@ fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
 
 /// A file with tables of somebody else's is not touched.
 fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError> {
-    let not_a_ledger =
-        |why: &str| EngineError::NotALedger { database: path.to_owned(), why: why.to_owned() };
+    let not_a_ledger = |why: &str| EngineError::NotALedger {
+        database: path.to_owned(),
+        why: why.to_owned(),
+    };
     if has_table(connection, "accounts")? {
         let columns = |name: &str| {
             connection.query_row(
@@ -252,7 +272,9 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError>
             )
         };
         if columns("id")? != 1 || columns("balance")? != 1 {
-            return Err(not_a_ledger("its table accounts lacks the columns id and balance"));
+            return Err(not_a_ledger(
+                "its table accounts lacks the columns id and balance",
+            ));
         }
         return Ok(());
     }
@@ -278,5 +300,8 @@ fn open_error(path: &Path, error: rusqlite::Error) -> EngineError {
         }
         _ => return EngineError::Sqlite(error),
     };
-    EngineError::NotALedger { database: path.to_owned(), why }
+    EngineError::NotALedger {
+        database: path.to_owned(),
+        why,
+    }
 }

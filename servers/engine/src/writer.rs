@@ -70,11 +70,24 @@ impl<P: ReplyPort> Writer<P> {
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
-        let Self { store, queue, stats, port, durability, batch_timeout, checkpoint_bytes } = self;
+        let Self {
+            store,
+            queue,
+            stats,
+            port,
+            durability,
+            batch_timeout,
+            checkpoint_bytes,
+        } = self;
         let mut transaction = Transaction::prepare(&store.connection)?;
         let mut ledger =
             Ledger::prepare(&store.connection, *durability == Durability::DiscardWrites)?;
-        let mut checkpointer = Checkpointer { store, stats, due_at: 0, every: *checkpoint_bytes };
+        let mut checkpointer = Checkpointer {
+            store,
+            stats,
+            due_at: 0,
+            every: *checkpoint_bytes,
+        };
         checkpointer.restart();
         let mut samples = Vec::new();
         let mut replies = Vec::new();
@@ -83,9 +96,17 @@ impl<P: ReplyPort> Writer<P> {
                 store.meter.take_sync_samples(&mut samples);
                 samples.clear();
                 let mut record = BatchRecord::default();
-                let ended = commit_batch(work, &mut transaction, &mut ledger, &mut record, &mut replies);
+                let ended = commit_batch(
+                    work,
+                    &mut transaction,
+                    &mut ledger,
+                    &mut record,
+                    &mut replies,
+                );
                 store.meter.take_sync_samples(&mut samples);
-                record.syncs_ns.extend(samples.iter().map(|s: &SyncSample| s.latency_ns));
+                record
+                    .syncs_ns
+                    .extend(samples.iter().map(|s: &SyncSample| s.latency_ns));
                 let answering = Instant::now();
                 port.transfers(&mut replies);
                 record.answer = answering.elapsed();
@@ -119,7 +140,10 @@ impl<P: ReplyPort> Writer<P> {
                     one.outcome = Outcome::Failed(Failure::ShuttingDown);
                     record.outcomes.count(one.outcome);
                 }
-                replies.push(Reply { to: job.to, work: job.work });
+                replies.push(Reply {
+                    to: job.to,
+                    work: job.work,
+                });
             }
             self.stats.record_refused(&record);
             self.port.transfers(&mut replies);
@@ -169,9 +193,16 @@ fn commit_batch<A>(
     replies: &mut Vec<Reply<A>>,
 ) -> Ended {
     let began = Instant::now();
-    for Job { to, work, queued_at } in jobs {
+    for Job {
+        to,
+        work,
+        queued_at,
+    } in jobs
+    {
         let transfers = work.len() as u64;
-        record.waits.push((began.saturating_duration_since(queued_at), transfers));
+        record
+            .waits
+            .push((began.saturating_duration_since(queued_at), transfers));
         record.transfers += transfers;
         replies.push(Reply { to, work });
     }
@@ -215,12 +246,17 @@ fn answer<A: Clone>(
     match call {
         ControlCall::GetAccount { id } => {
             let balance = ledger.balance_of(id)?;
-            Ok(ControlReply::Account(balance.map(|balance| busload_wire::control::Account {
-                id,
-                balance: balance.to_string(),
+            Ok(ControlReply::Account(balance.map(|balance| {
+                busload_wire::control::Account {
+                    id,
+                    balance: balance.to_string(),
+                }
             })))
         }
-        ControlCall::Seed { accounts, initial_balance } => {
+        ControlCall::Seed {
+            accounts,
+            initial_balance,
+        } => {
             store.seed(accounts, initial_balance)?;
             Ok(ControlReply::Seeded)
         }
@@ -265,8 +301,11 @@ impl Checkpointer<'_> {
         let busy = self
             .store
             .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                row.get::<_, i64>(0)
+            });
         let syncs = self.store.meter.counts().syncs() - syncs;
-        self.stats.record_checkpoint(began.elapsed(), syncs, busy.is_ok());
+        self.stats
+            .record_checkpoint(began.elapsed(), syncs, busy.is_ok());
     }
 }

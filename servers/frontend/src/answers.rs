@@ -56,9 +56,13 @@ pub fn route(call: Call) -> Route {
     match call {
         Call::Transfer(transfer) => Route::Transfer(transfer),
         Call::GetAccount { id } => Route::Control(ControlCall::GetAccount { id }),
-        Call::Seed { accounts, initial_balance } => {
-            Route::Control(ControlCall::Seed { accounts, initial_balance })
-        }
+        Call::Seed {
+            accounts,
+            initial_balance,
+        } => Route::Control(ControlCall::Seed {
+            accounts,
+            initial_balance,
+        }),
         Call::Verify => Route::Control(ControlCall::Verify),
         Call::Stats { balances } => Route::Control(ControlCall::Stats { balances }),
         Call::Health => Route::Health,
@@ -68,7 +72,13 @@ pub fn route(call: Call) -> Route {
 
 /// Appends the answer of `health`.
 pub fn encode_health(out: &mut BytesMut, id: AnswerId) {
-    encode_result(out, id, &Health { status: "ok".to_owned() });
+    encode_result(
+        out,
+        id,
+        &Health {
+            status: "ok".to_owned(),
+        },
+    );
 }
 
 /// Appends the answer of `info`.

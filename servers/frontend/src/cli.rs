@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use busload_engine::{Config, Durability, EngineError, MAX_ACCOUNTS, MIN_ACCOUNTS};
 use busload_wire::control::Info;
-use clap::Args;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Command, Parser};
 
 use crate::limits::Limits;
 use crate::server::{ServeError, Server, Settings, Transport};
@@ -157,7 +158,12 @@ pub struct Mode {
 /// # Errors
 /// It is neither.
 pub fn parse_durability(text: &str) -> Result<Mode, String> {
-    let plain = |durability| Ok(Mode { durability, warning: None });
+    let plain = |durability| {
+        Ok(Mode {
+            durability,
+            warning: None,
+        })
+    };
     match text.to_ascii_lowercase().as_str() {
         "baseline" | "default" => plain(Durability::DeleteFull),
         "realistic" => plain(Durability::WalFull),
@@ -170,7 +176,10 @@ pub fn parse_durability(text: &str) -> Result<Mode, String> {
                  and takes as NORMAL: no sync at commit, so this runs as wal-normal",
             ),
         }),
-        other => other.parse().map_err(|error| format!("{error}")).and_then(plain),
+        other => other
+            .parse()
+            .map_err(|error| format!("{error}"))
+            .and_then(plain),
     }
 }
 
@@ -179,7 +188,8 @@ pub fn parse_durability(text: &str) -> Result<Mode, String> {
 /// # Errors
 /// It is not, or it is negative.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let help = || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
+    let help =
+        || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
     let friendly = text.replace('µ', "u");
     let duration: jiff::SignedDuration = friendly.parse().map_err(|_| help())?;
     Duration::try_from(duration).map_err(|_| help())
@@ -205,7 +215,11 @@ pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
     let milliseconds: f64 = text.parse().map_err(|_| help())?;
     let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
-    if timeout > MAX_BATCH_TIMEOUT { Err(help()) } else { Ok(timeout) }
+    if timeout > MAX_BATCH_TIMEOUT {
+        Err(help())
+    } else {
+        Ok(timeout)
+    }
 }
 
 /// A whole number within bounds.
@@ -215,7 +229,9 @@ pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
 pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if (lowest..=highest).contains(&n) => Ok(n),
-        _ => Err(format!("'{text}' is no whole number from {lowest} to {highest}")),
+        _ => Err(format!(
+            "'{text}' is no whole number from {lowest} to {highest}"
+        )),
     }
 }
 
@@ -270,7 +286,9 @@ pub fn parse_inflight(text: &str) -> Result<usize, String> {
 pub fn parse_accounts(text: &str) -> Result<i64, String> {
     match text.parse() {
         Ok(n) if (MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&n) => Ok(n),
-        _ => Err(format!("'{text}' is no whole number from {MIN_ACCOUNTS} to {MAX_ACCOUNTS}")),
+        _ => Err(format!(
+            "'{text}' is no whole number from {MIN_ACCOUNTS} to {MAX_ACCOUNTS}"
+        )),
     }
 }
 
@@ -291,7 +309,8 @@ impl WsArgs {
     /// # Errors
     /// It could not start, or its engine failed.
     pub fn serve(&self) -> anyhow::Result<()> {
-        self.common.serve(Transport::Ws, self.port, self.batch.resolve())
+        self.common
+            .serve(Transport::Ws, self.port, self.batch.resolve())
     }
 }
 
@@ -306,9 +325,13 @@ impl CommonArgs {
             file.clone()
         } else {
             std::fs::create_dir_all(&self.data_dir).with_context(|| {
-                format!("cannot create the data directory {}", self.data_dir.display())
+                format!(
+                    "cannot create the data directory {}",
+                    self.data_dir.display()
+                )
             })?;
-            self.data_dir.join(format!("busload-{}.sqlite", transport.as_str()))
+            self.data_dir
+                .join(format!("busload-{}.sqlite", transport.as_str()))
         };
         Ok(Settings {
             transport,
@@ -359,7 +382,10 @@ impl CommonArgs {
             builder.worker_threads(usize::from(self.io_threads));
             builder
         };
-        let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+        let runtime = builder
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
         runtime.block_on(async {
             let stop = stop_signal(self.until_stdin_ends)?;
             let server = Server::start(&settings)?;
@@ -367,6 +393,61 @@ impl CommonArgs {
             server.run(stop).await?;
             Ok(())
         })
+    }
+}
+
+/// Reads the command line. What cannot be read is said in one line that names what the
+/// person wrote, a flag or an environment variable; the exit code is 2.
+#[must_use]
+pub fn parse_arguments<P: Parser>() -> P {
+    P::try_parse().unwrap_or_else(|error| {
+        // Help and version go to standard output, or are all that can be said.
+        let is_page = !error.use_stderr()
+            || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if is_page {
+            error.exit();
+        }
+        eprintln!("{}", in_one_line(&error, &P::command()));
+        std::process::exit(2)
+    })
+}
+
+/// clap's message without its usage and its pointer to the help.
+fn in_one_line(error: &clap::Error, command: &Command) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let line = lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return line;
+    };
+    match environment_variable_of(command, shown) {
+        Some(variable) => line.replace(&format!("'{shown}'"), &variable),
+        None => line,
+    }
+}
+
+/// The environment variable from which a flag, as clap shows it, has its value; `None`
+/// when the flag was written.
+fn environment_variable_of(command: &Command, shown: &str) -> Option<String> {
+    let argument = command.get_arguments().find(|argument| {
+        let flag = argument.get_long().map(|long| format!("--{long}"));
+        let written = flag.is_some_and(|flag| {
+            let with_value = format!("{flag}=");
+            std::env::args().any(|word| word == flag || word.starts_with(&with_value))
+        });
+        !written && argument.to_string() == shown
+    });
+    let variable = argument.and_then(|argument| argument.get_env());
+    match variable.filter(|variable| std::env::var_os(variable).is_some()) {
+        Some(variable) => Some(variable.to_string_lossy().into_owned()),
+        None => command
+            .get_subcommands()
+            .find_map(|sub| environment_variable_of(sub, shown)),
     }
 }
 
@@ -380,7 +461,11 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             ServeError::Engine(EngineError::OutcomeUnknown(_) | EngineError::Writer(_))
         )
     });
-    if stopped { ExitCode::from(5) } else { ExitCode::from(2) }
+    if stopped {
+        ExitCode::from(5)
+    } else {
+        ExitCode::from(2)
+    }
 }
 
 /// The one line that says what runs. The first word that starts with the scheme is the
@@ -425,11 +510,13 @@ fn stop_signal(until_stdin_ends: bool) -> anyhow::Result<impl Future<Output = ()
         let ended = std::sync::Arc::clone(&stdin_ended);
         // A thread of its own: a blocked read of standard input must not hold up the
         // runtime's shutdown.
-        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            let mut buffer = [0; 256];
-            while !matches!(std::io::stdin().lock().read(&mut buffer), Ok(0) | Err(_)) {}
-            ended.notify_one();
-        })?;
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .spawn(move || {
+                let mut buffer = [0; 256];
+                while !matches!(std::io::stdin().lock().read(&mut buffer), Ok(0) | Err(_)) {}
+                ended.notify_one();
+            })?;
     }
     Ok(async move {
         tokio::select! {
@@ -463,7 +550,12 @@ mod tests {
         assert_eq!(mode("DEFAULT"), Ok(Durability::DeleteFull));
         assert_eq!(mode("realistic"), Ok(Durability::WalFull));
         assert_eq!(mode("fastest"), Ok(Durability::Memory));
-        assert!(parse_durability("realistic_cached").unwrap().warning.is_some());
+        assert!(
+            parse_durability("realistic_cached")
+                .unwrap()
+                .warning
+                .is_some()
+        );
         assert!(mode("fast").is_err());
     }
 }

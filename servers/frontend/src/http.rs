@@ -62,7 +62,9 @@ pub(crate) async fn handle(
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -92,8 +94,12 @@ async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes,
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
@@ -190,13 +196,24 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let mut response = response.map(|()| Full::default());
     if binary {
         let protocol = HeaderValue::from_static(binary::SUBPROTOCOL);
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let tracker = Arc::clone(&shared);
     tracker.spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        ws::serve(parts.io.into_inner(), parts.read_buf, binary, shared, client).await;
+        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+            return;
+        };
+        ws::serve(
+            parts.io.into_inner(),
+            parts.read_buf,
+            binary,
+            shared,
+            client,
+        )
+        .await;
     });
     response
 }

@@ -13,8 +13,9 @@ const SECONDS: [f64; 14] = [
     5.0,
 ];
 /// Upper bounds of the batch-size buckets, in transfers.
-const TRANSFERS: [f64; 12] =
-    [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4096.0, 16384.0, 65536.0];
+const TRANSFERS: [f64; 12] = [
+    1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4096.0, 16384.0, 65536.0,
+];
 
 /// The content type of the answer.
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -22,8 +23,10 @@ pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 /// The stats in Prometheus text format.
 pub(crate) fn render(stats: &Stats) -> Vec<u8> {
     let mut out = Vec::new();
-    let families: Vec<MetricFamily> =
-        families(stats).into_iter().filter(|family| !family.get_metric().is_empty()).collect();
+    let families: Vec<MetricFamily> = families(stats)
+        .into_iter()
+        .filter(|family| !family.get_metric().is_empty())
+        .collect();
     // Into memory, from families that are not empty: nothing can fail.
     let _ = TextEncoder::new().encode(&families, &mut out);
     out
@@ -35,24 +38,47 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         .map(|(name, n)| (vec![("outcome", name.to_owned())], n))
         .into_iter()
         .chain(stats.rejected.iter().map(|(code, n)| {
-            (vec![("outcome", "rejected".to_owned()), ("reason", code.clone())], *n)
+            (
+                vec![("outcome", "rejected".to_owned()), ("reason", code.clone())],
+                *n,
+            )
         }))
         .chain(stats.failed.iter().map(|(code, n)| {
-            (vec![("outcome", "failed".to_owned()), ("reason", code.clone())], *n)
+            (
+                vec![("outcome", "failed".to_owned()), ("reason", code.clone())],
+                *n,
+            )
         }));
     let by_file = |what: [(&str, u64); 5]| {
-        what.map(|(file, n)| (vec![("file", file.to_owned())], n)).to_vec()
+        what.map(|(file, n)| (vec![("file", file.to_owned())], n))
+            .to_vec()
     };
     vec![
-        counter("busload_transfers_total", "transfers answered, by outcome", outcomes),
-        counter("busload_applied_total", "transfers applied by row changes", one(stats.applied)),
-        counter("busload_batches_total", "batches committed", one(stats.batches)),
+        counter(
+            "busload_transfers_total",
+            "transfers answered, by outcome",
+            outcomes,
+        ),
+        counter(
+            "busload_applied_total",
+            "transfers applied by row changes",
+            one(stats.applied),
+        ),
+        counter(
+            "busload_batches_total",
+            "batches committed",
+            one(stats.batches),
+        ),
         counter(
             "busload_batches_that_wrote_total",
             "batches that changed at least one row",
             one(stats.batches_that_wrote),
         ),
-        counter("busload_commit_syncs_total", "syncs inside commits", one(stats.commit_syncs)),
+        counter(
+            "busload_commit_syncs_total",
+            "syncs inside commits",
+            one(stats.commit_syncs),
+        ),
         counter(
             "busload_syncs_total",
             "syncs, by what was synced",
@@ -75,24 +101,68 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
                 ("other", stats.bytes_written.other),
             ]),
         ),
-        counter("busload_checkpoints_total", "checkpoints", one(stats.checkpoints.count)),
+        counter(
+            "busload_checkpoints_total",
+            "checkpoints",
+            one(stats.checkpoints.count),
+        ),
         counter(
             "busload_checkpoint_errors_total",
             "checkpoints that failed",
             one(stats.checkpoints.errors),
         ),
-        gauge("busload_queue_transfers", "transfers waiting", stats.queue.depth),
+        gauge(
+            "busload_queue_transfers",
+            "transfers waiting",
+            stats.queue.depth,
+        ),
         counter(
             "busload_overloaded_total",
             "transfers refused because the queue was full",
             one(stats.queue.overloaded),
         ),
-        histogram("busload_wait_seconds", "per transfer, in the queue", &s.wait_ns, &SECONDS, 1e-9),
-        histogram("busload_apply_seconds", "per batch, applying", &s.apply_ns, &SECONDS, 1e-9),
-        histogram("busload_commit_seconds", "per batch, commit", &s.commit_ns, &SECONDS, 1e-9),
-        histogram("busload_answer_seconds", "per batch, answering", &s.answer_ns, &SECONDS, 1e-9),
-        histogram("busload_sync_seconds", "per sync at commit", &s.sync_ns, &SECONDS, 1e-9),
-        histogram("busload_batch_size", "transfers per batch", &s.batch_size, &TRANSFERS, 1.0),
+        histogram(
+            "busload_wait_seconds",
+            "per transfer, in the queue",
+            &s.wait_ns,
+            &SECONDS,
+            1e-9,
+        ),
+        histogram(
+            "busload_apply_seconds",
+            "per batch, applying",
+            &s.apply_ns,
+            &SECONDS,
+            1e-9,
+        ),
+        histogram(
+            "busload_commit_seconds",
+            "per batch, commit",
+            &s.commit_ns,
+            &SECONDS,
+            1e-9,
+        ),
+        histogram(
+            "busload_answer_seconds",
+            "per batch, answering",
+            &s.answer_ns,
+            &SECONDS,
+            1e-9,
+        ),
+        histogram(
+            "busload_sync_seconds",
+            "per sync at commit",
+            &s.sync_ns,
+            &SECONDS,
+            1e-9,
+        ),
+        histogram(
+            "busload_batch_size",
+            "transfers per batch",
+            &s.batch_size,
+            &TRANSFERS,
+            1.0,
+        ),
     ]
 }
 
@@ -111,7 +181,10 @@ fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Met
     family
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the exposition format has floats only")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition format has floats only"
+)]
 fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
     let metrics = values.into_iter().map(|(labels, value)| {
         let mut metric = Metric::default();
@@ -130,7 +203,10 @@ fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -
     family(name, help, MetricType::COUNTER, metrics.collect())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the exposition format has floats only")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition format has floats only"
+)]
 fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
     let mut metric = Metric::default();
     let mut gauge = Gauge::default();
@@ -160,7 +236,9 @@ fn histogram(
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound);
         let up_to = (bound / unit).round() as u64;
-        let count = recorded.as_ref().map_or(0, |recorded| recorded.count_between(0, up_to));
+        let count = recorded
+            .as_ref()
+            .map_or(0, |recorded| recorded.count_between(0, up_to));
         bucket.set_cumulative_count(count);
         bucket
     });
@@ -182,13 +260,19 @@ mod tests {
             ..Stats::default()
         };
         let text = String::from_utf8(render(&stats)).unwrap();
-        assert!(text.contains("busload_transfers_total{outcome=\"committed\"} 7"), "{text}");
+        assert!(
+            text.contains("busload_transfers_total{outcome=\"committed\"} 7"),
+            "{text}"
+        );
         assert!(
             text.contains(
                 "busload_transfers_total{outcome=\"rejected\",reason=\"insufficient_funds\"} 3"
             ),
             "{text}"
         );
-        assert!(text.contains("# TYPE busload_sync_seconds histogram"), "{text}");
+        assert!(
+            text.contains("# TYPE busload_sync_seconds histogram"),
+            "{text}"
+        );
     }
 }

@@ -126,7 +126,13 @@ impl Shared {
     }
 
     fn take_tasks(&self) -> JoinSet<()> {
-        std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner).running)
+        std::mem::take(
+            &mut self
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .running,
+        )
     }
 }
 
@@ -145,7 +151,10 @@ impl Server {
     /// # Errors
     /// The ledger cannot be opened, or the address not bound.
     pub fn start(settings: &Settings) -> Result<Self, ServeError> {
-        let listen = |source| ServeError::Listen { address: settings.listen, source };
+        let listen = |source| ServeError::Listen {
+            address: settings.listen,
+            source,
+        };
         // Bound before the ledger is opened: a port in use must not cost a seeding.
         let listener = std::net::TcpListener::bind(settings.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -162,7 +171,13 @@ impl Server {
             stopping: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
-        Ok(Self { listener, address, shared, writer, postman })
+        Ok(Self {
+            listener,
+            address,
+            shared,
+            writer,
+            postman,
+        })
     }
 
     /// Where it listens.
@@ -190,7 +205,13 @@ impl Server {
     /// # Errors
     /// What stopped the engine.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, shared, writer, postman, .. } = self;
+        let Self {
+            listener,
+            shared,
+            writer,
+            postman,
+            ..
+        } = self;
         let (stop, stopped) = watch::channel(false);
         let wind_down = async {
             tokio::select! {
@@ -222,7 +243,9 @@ impl Server {
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(shared.limits.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (shared, stopped) = (Arc::clone(shared), stopped.clone());
@@ -243,11 +266,13 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let client = Arc::new(Client { mailbox: shared.mailbox(), _place: place });
-    let header_timeout = shared.limits.header_timeout;
-    let service = service_fn(move |request| {
-        http::handle(request, Arc::clone(&shared), Arc::clone(&client))
+    let client = Arc::new(Client {
+        mailbox: shared.mailbox(),
+        _place: place,
     });
+    let header_timeout = shared.limits.header_timeout;
+    let service =
+        service_fn(move |request| http::handle(request, Arc::clone(&shared), Arc::clone(&client)));
     // Without a timer hyper would silently ignore the header timeout.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -277,7 +302,10 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         transport: settings.transport.as_str().to_owned(),
-        encodings: encodings.iter().map(|encoding| (*encoding).to_owned()).collect(),
+        encodings: encodings
+            .iter()
+            .map(|encoding| (*encoding).to_owned())
+            .collect(),
         durability: about
             .pragmas
             .durability()
@@ -302,5 +330,8 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
 fn shown_path(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    relative.unwrap_or_else(|| path.to_owned()).display().to_string()
+    relative
+        .unwrap_or_else(|| path.to_owned())
+        .display()
+        .to_string()
 }

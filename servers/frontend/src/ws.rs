@@ -81,7 +81,10 @@ pub(crate) async fn serve(
         End::Stopping => CloseCode::Away,
         End::Refused(code) => code,
     };
-    let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+    let frame = CloseFrame {
+        code,
+        reason: Utf8Bytes::default(),
+    };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.socket.close(Some(frame))).await;
 }
 
@@ -218,9 +221,7 @@ impl Connection {
 
     fn take_json(&mut self, text: &[u8]) -> Result<(), WsError> {
         match decode_request(text) {
-            Ok(Request { id: None, .. }) => {
-                self.answer_now(None, Err(ErrorCode::InvalidRequest))
-            }
+            Ok(Request { id: None, .. }) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
             Ok(Request { id, call }) => match answers::route(call) {
                 Route::Transfer(transfer) if transfer.transfer_id.is_some() => {
                     self.answer_now(id, Err(ErrorCode::InvalidRequest))
@@ -257,15 +258,19 @@ impl Connection {
     fn take_binary(&mut self, bytes: &[u8]) -> Result<(), WsError> {
         let mut decoded = std::mem::take(&mut self.decoded);
         let read = binary::decode_transfers(bytes, &mut decoded);
-        let with_ids = decoded.iter().any(|(_, transfer)| transfer.transfer_id.is_some());
+        let with_ids = decoded
+            .iter()
+            .any(|(_, transfer)| transfer.transfer_id.is_some());
         if read.is_err() || with_ids {
             decoded.clear();
             self.decoded = decoded;
-            self.builder.push_outcome(None, Err(ErrorCode::InvalidRequest));
+            self.builder
+                .push_outcome(None, Err(ErrorCode::InvalidRequest));
             return self.send_binary();
         }
         self.inflight += decoded.len();
-        self.incoming.extend(decoded.drain(..).map(|(id, t)| Work::new(Some(id), t)));
+        self.incoming
+            .extend(decoded.drain(..).map(|(id, t)| Work::new(Some(id), t)));
         self.decoded = decoded;
         Ok(())
     }
@@ -301,7 +306,8 @@ impl Connection {
                 }
                 if self.binary {
                     for one in work.by_ref().take(OUTCOMES_PER_MESSAGE) {
-                        self.builder.push_outcome(one.id, answers::of_outcome(one.outcome));
+                        self.builder
+                            .push_outcome(one.id, answers::of_outcome(one.outcome));
                         self.inflight -= 1;
                     }
                     self.send_binary()?;

@@ -14,8 +14,8 @@ use bytes::BytesMut;
 use zerocopy::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::message::{Answer, RequestId, Transfer, TransferId};
 use crate::ErrorCode;
+use crate::message::{Answer, RequestId, Transfer, TransferId};
 
 /// The WebSocket subprotocol that names this encoding.
 pub const SUBPROTOCOL: &str = "transfer.binary.v1";
@@ -179,7 +179,9 @@ fn decode_outcome(record: &OutcomeRecord) -> Result<Answer, BinaryError> {
     };
     let result = match record.code.get() {
         0 => Ok(()),
-        number => Err(Some(ErrorCode::from_number(number).ok_or(BinaryError::Code(number))?)),
+        number => Err(Some(
+            ErrorCode::from_number(number).ok_or(BinaryError::Code(number))?,
+        )),
     };
     Ok(Answer { id, result })
 }
@@ -231,7 +233,10 @@ impl MessageBuilder {
     /// # Panics
     /// When the message does not [accept](Self::accepts) it: a caller's defect.
     pub fn push_transfer(&mut self, id: RequestId, transfer: &Transfer) {
-        assert!(self.accepts(transfer), "transfers with and without ids in one message");
+        assert!(
+            self.accepts(transfer),
+            "transfers with and without ids in one message"
+        );
         self.start(transfer_kind(transfer));
         let record = TransferRecord {
             request: U64::new(id.get()),
@@ -241,7 +246,8 @@ impl MessageBuilder {
         };
         self.buffer.extend_from_slice(record.as_bytes());
         if let Some(transfer_id) = transfer.transfer_id {
-            self.buffer.extend_from_slice(&transfer_id.to_u128().to_le_bytes());
+            self.buffer
+                .extend_from_slice(&transfer_id.to_u128().to_le_bytes());
         }
     }
 
@@ -257,6 +263,10 @@ impl MessageBuilder {
     }
 
     fn start(&mut self, kind: u8) {
+        debug_assert!(
+            self.is_empty() || self.kind == kind,
+            "two kinds in one message"
+        );
         if self.count == 0 {
             self.kind = kind;
             self.buffer.extend_from_slice(&[0; HEADER_BYTES]);
@@ -266,7 +276,11 @@ impl MessageBuilder {
 
     /// The finished message; the builder is empty afterwards.
     pub fn finish(&mut self) -> BytesMut {
-        let header = Header { kind: self.kind, zero: [0; 3], count: U32::new(self.count) };
+        let header = Header {
+            kind: self.kind,
+            zero: [0; 3],
+            count: U32::new(self.count),
+        };
         if !self.is_empty() {
             self.buffer[..HEADER_BYTES].copy_from_slice(header.as_bytes());
         }
@@ -276,5 +290,9 @@ impl MessageBuilder {
 }
 
 fn transfer_kind(transfer: &Transfer) -> u8 {
-    if transfer.transfer_id.is_some() { KIND_TRANSFERS_WITH_IDS } else { KIND_TRANSFERS }
+    if transfer.transfer_id.is_some() {
+        KIND_TRANSFERS_WITH_IDS
+    } else {
+        KIND_TRANSFERS
+    }
 }

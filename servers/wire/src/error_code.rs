@@ -126,14 +126,20 @@ mod tests {
             assert_eq!(ErrorCode::from_number(code.number()), Some(code));
             assert_ne!(code.number(), 0, "0 is success");
         }
-        assert_eq!("insufficient funds".parse::<ErrorCode>(), Err(UnknownErrorCode));
+        assert_eq!(
+            "insufficient funds".parse::<ErrorCode>(),
+            Err(UnknownErrorCode)
+        );
         assert_eq!(ErrorCode::from_number(0), None);
     }
 
     #[test]
     fn no_text_holds_a_digit() {
         for code in ErrorCode::ALL {
-            assert!(!code.as_str().contains(|c: char| c.is_ascii_digit()), "{code}");
+            assert!(
+                !code.as_str().contains(|c: char| c.is_ascii_digit()),
+                "{code}"
+            );
         }
     }
 }

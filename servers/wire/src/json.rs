@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::{BufMut, BytesMut};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::ErrorCode;
@@ -18,7 +20,8 @@ use crate::message::{Answer, Call, Request, RequestId, Transfer, TransferId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{code}")]
 pub struct RequestError {
-    /// The id, if the text held a readable one before the place where it went wrong.
+    /// The id, if the text held a readable one: anywhere in it when it is JSON, before the
+    /// place where it went wrong when it is not.
     pub id: Option<RequestId>,
     /// `invalid_request` or `unknown_method`.
     pub code: ErrorCode,
@@ -36,10 +39,14 @@ pub fn decode_request(text: &[u8]) -> Result<Request, RequestError> {
         id: id.and_then(RequestId::new),
         code: ErrorCode::InvalidRequest,
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    // All of it at once: serde_json does not look into strings that nobody reads.
+    let text = std::str::from_utf8(text).map_err(|_| invalid(None))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let parts = RequestSeed { id: &mut id }.deserialize(&mut deserializer);
     let parts = parts.and_then(|parts| deserializer.end().map(|()| parts));
-    let Ok((name, args)) = parts else { return Err(invalid(id)) };
+    let Ok((name, args)) = parts else {
+        return Err(salvage(text).unwrap_or_else(|| invalid(id)));
+    };
     let request_id = match id {
         Some(id) => Some(RequestId::new(id).ok_or_else(|| invalid(None))?),
         None => None,
@@ -51,13 +58,63 @@ pub fn decode_request(text: &[u8]) -> Result<Request, RequestError> {
         Name::Seed => args.seed(),
         Name::Verify => Some(Call::Verify),
         Name::Info => Some(Call::Info),
-        Name::Stats => Some(Call::Stats { balances: args.balances.unwrap_or(false) }),
+        Name::Stats => Some(Call::Stats {
+            balances: args.balances.unwrap_or(false),
+        }),
         Name::Unknown => {
-            return Err(RequestError { id: request_id, code: ErrorCode::UnknownMethod });
+            return Err(RequestError {
+                id: request_id,
+                code: ErrorCode::UnknownMethod,
+            });
         }
     };
     let call = call.ok_or_else(|| invalid(id))?;
-    Ok(Request { id: request_id, call })
+    Ok(Request {
+        id: request_id,
+        call,
+    })
+}
+
+/// What can still be said of a text that is no request: `None` when it is no JSON object.
+/// Only refusals pay for this second reading.
+#[cold]
+fn salvage(text: &str) -> Option<RequestError> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+    }
+    let Object(Parts { id, name }) = serde_json::from_str(text).ok()?;
+    let id = id.and_then(|id| serde_json::from_str(id.get()).ok());
+    let id = id.and_then(RequestId::new);
+    let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+    let code = match name {
+        Some(Name::Unknown) => ErrorCode::UnknownMethod,
+        _ => ErrorCode::InvalidRequest,
+    };
+    Some(RequestError { id, code })
+}
+
+/// Reads `T` from an object only: a derived struct is also read from an array, field by
+/// field in the order of the declaration, which is no part of this protocol.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }
 
 enum Name {
@@ -124,7 +181,10 @@ impl Args {
     }
 
     fn seed(self) -> Option<Call> {
-        Some(Call::Seed { accounts: self.accounts?, initial_balance: self.initial_balance?.0 })
+        Some(Call::Seed {
+            accounts: self.accounts?,
+            initial_balance: self.initial_balance?.0,
+        })
     }
 }
 
@@ -168,8 +228,13 @@ impl<'de> Deserialize<'de> for TransferIdText {
                 Ok(TransferIdText(TransferId::from_u128(u128::from(n))))
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TransferIdText, E> {
-                let hex = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-                let number = if hex { u128::from_str_radix(text, 16).ok() } else { None };
+                let hex =
+                    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+                let number = if hex {
+                    u128::from_str_radix(text, 16).ok()
+                } else {
+                    None
+                };
                 number
                     .map(|n| TransferIdText(TransferId::from_u128(n)))
                     .ok_or_else(|| E::custom("not a transfer id"))
@@ -219,21 +284,24 @@ impl<'de> Visitor<'de> for RequestSeed<'_> {
                 Key::Name if name.is_some() => return Err(A::Error::duplicate_field("name")),
                 Key::Name => name = Some(map.next_value()?),
                 Key::Args if args.is_some() => return Err(A::Error::duplicate_field("args")),
-                Key::Args => args = Some(map.next_value::<Option<Args>>()?),
+                Key::Args => args = Some(map.next_value::<Option<Object<Args>>>()?),
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
         let name = name.ok_or_else(|| A::Error::missing_field("name"))?;
-        Ok((name, args.flatten().unwrap_or_default()))
+        Ok((
+            name,
+            args.flatten().map(|Object(args)| args).unwrap_or_default(),
+        ))
     }
 }
 
 #[derive(Serialize)]
 struct Envelope<'a, R> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "AnswerId::is_absent")]
+    id: AnswerId,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<R>,
@@ -251,28 +319,53 @@ pub enum AnswerId {
 }
 
 impl AnswerId {
-    fn field(self) -> Option<Option<u64>> {
+    fn is_absent(&self) -> bool {
+        *self == Self::Absent
+    }
+}
+
+impl Serialize for AnswerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Absent => None,
-            Self::Echo(id) => Some(id.map(RequestId::get)),
+            Self::Echo(Some(id)) => serializer.serialize_u64(id.get()),
+            Self::Echo(None) | Self::Absent => serializer.serialize_none(),
         }
     }
 }
 
 fn put<R: Serialize>(out: &mut BytesMut, envelope: &Envelope<'_, R>) {
     let written = serde_json::to_writer(out.writer(), envelope);
-    debug_assert!(written.is_ok(), "plain structs into memory always serialise");
+    debug_assert!(
+        written.is_ok(),
+        "plain structs into memory always serialise"
+    );
 }
 
 /// Appends the answer to a transfer, or any answer without a result.
 pub fn encode_outcome(out: &mut BytesMut, id: AnswerId, result: Result<(), ErrorCode>) {
     let error = result.err().map(ErrorCode::as_str);
-    put::<()>(out, &Envelope { id: id.field(), ok: error.is_none(), result: None, error });
+    put::<()>(
+        out,
+        &Envelope {
+            id,
+            ok: error.is_none(),
+            result: None,
+            error,
+        },
+    );
 }
 
 /// Appends a successful answer that has a result.
 pub fn encode_result<R: Serialize>(out: &mut BytesMut, id: AnswerId, result: &R) {
-    put(out, &Envelope { id: id.field(), ok: true, result: Some(result), error: None });
+    put(
+        out,
+        &Envelope {
+            id,
+            ok: true,
+            result: Some(result),
+            error: None,
+        },
+    );
 }
 
 #[derive(Serialize)]
@@ -296,7 +389,7 @@ struct TransferArgs {
 struct HexId(TransferId);
 
 impl Serialize for HexId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:032x}", self.0.to_u128()))
     }
 }
@@ -324,9 +417,18 @@ fn put_request<A: Serialize>(
     name: &'static str,
     args: Option<A>,
 ) {
-    let written =
-        serde_json::to_writer(out.writer(), &RequestText { id: id.map(RequestId::get), name, args });
-    debug_assert!(written.is_ok(), "plain structs into memory always serialise");
+    let written = serde_json::to_writer(
+        out.writer(),
+        &RequestText {
+            id: id.map(RequestId::get),
+            name,
+            args,
+        },
+    );
+    debug_assert!(
+        written.is_ok(),
+        "plain structs into memory always serialise"
+    );
 }
 
 /// Appends a transfer request; the hot path of a client.
@@ -349,14 +451,27 @@ pub fn encode_request(out: &mut BytesMut, request: &Request) {
         Call::GetAccount { id: account } => {
             put_request(out, id, "getAccount", Some(GetAccountArgs { id: *account }));
         }
-        Call::Seed { accounts, initial_balance } => {
-            let args = SeedArgs { accounts: *accounts, initial_balance: *initial_balance };
+        Call::Seed {
+            accounts,
+            initial_balance,
+        } => {
+            let args = SeedArgs {
+                accounts: *accounts,
+                initial_balance: *initial_balance,
+            };
             put_request(out, id, "seed", Some(args));
         }
         Call::Verify => put_request::<()>(out, id, "verify", None),
         Call::Info => put_request::<()>(out, id, "info", None),
         Call::Stats { balances } => {
-            put_request(out, id, "stats", Some(StatsArgs { balances: *balances }));
+            put_request(
+                out,
+                id,
+                "stats",
+                Some(StatsArgs {
+                    balances: *balances,
+                }),
+            );
         }
     }
 }
@@ -379,7 +494,7 @@ struct AnswerText<'a> {
 /// # Errors
 /// The text is no JSON object with a boolean `ok`, or its id is above 2^53.
 pub fn decode_answer(text: &[u8]) -> Result<Answer, AnswerError> {
-    let answer: AnswerText<'_> = serde_json::from_slice(text).map_err(|_| AnswerError)?;
+    let Object::<AnswerText<'_>>(answer) = serde_json::from_slice(text).map_err(|_| AnswerError)?;
     let id = match answer.id {
         Some(id) => Some(RequestId::new(id).ok_or(AnswerError)?),
         None => None,
@@ -412,5 +527,6 @@ pub struct ControlAnswer<'a> {
 /// # Errors
 /// The text is no JSON object with a boolean `ok`.
 pub fn decode_control(text: &[u8]) -> Result<ControlAnswer<'_>, AnswerError> {
-    serde_json::from_slice(text).map_err(|_| AnswerError)
+    let Object(answer) = serde_json::from_slice(text).map_err(|_| AnswerError)?;
+    Ok(answer)
 }

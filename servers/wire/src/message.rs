@@ -14,7 +14,11 @@ impl RequestId {
     /// A request id, or `None` above [`MAX_REQUEST_ID`].
     #[must_use]
     pub const fn new(id: u64) -> Option<Self> {
-        if id <= MAX_REQUEST_ID { Some(Self(id)) } else { None }
+        if id <= MAX_REQUEST_ID {
+            Some(Self(id))
+        } else {
+            None
+        }
     }
 
     /// The id as a number.

@@ -17,7 +17,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().args.serve() {
+    match busload_frontend::cli::parse_arguments::<Cli>().args.serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

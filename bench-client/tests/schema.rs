@@ -1,0 +1,89 @@
+//! The published JSON Schema of the record is the one that the types describe.
+//!
+//! `UPDATE_SCHEMA=1 cargo test --package bench-client --test schema` writes it anew.
+
+use std::path::{Path, PathBuf};
+
+use bench_client::report::record::{Record, SCHEMA_VERSION};
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+fn published() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/record.schema.json")
+}
+
+/// The schema of what is written, so that what is always written is required.
+fn described() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<Record>();
+    schema.insert("title".to_owned(), "busload run record".into());
+    // A reader of one version must not take another for it.
+    let version = schema
+        .pointer_mut("/properties/schema_version")
+        .and_then(Value::as_object_mut);
+    version
+        .expect("a record names its version")
+        .insert("const".to_owned(), SCHEMA_VERSION.into());
+    schema.to_value()
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_record() {
+    let mut described = serde_json::to_string_pretty(&described()).expect("a schema is JSON");
+    described.push('\n');
+    let path = published();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &described).expect("the schema can be written");
+        return;
+    }
+    let published = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        published == described,
+        "docs/record.schema.json is not the schema of the record: if the change is meant, raise \
+         SCHEMA_VERSION where a reader of old records would stumble, and run\n\
+         UPDATE_SCHEMA=1 cargo test --package bench-client --test schema"
+    );
+}
+
+#[test]
+fn what_a_reader_relies_on_is_required() {
+    let described = described();
+    let required = |pointer: &str| -> Vec<String> {
+        let list = described
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned();
+        let names = list.unwrap_or_default();
+        names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let record = required("/required");
+    for field in ["schema_version", "environment", "rows"] {
+        assert!(
+            record.iter().any(|name| name == field),
+            "{field} not in {record:?}"
+        );
+    }
+    let row = required("/$defs/Row/required");
+    for field in [
+        "connector",
+        "durability",
+        "tps",
+        "latency_ms",
+        "verify",
+        "verdicts",
+        "valid",
+    ] {
+        assert!(
+            row.iter().any(|name| name == field),
+            "{field} not in {row:?}"
+        );
+    }
+    assert!(
+        !row.iter().any(|name| name == "name"),
+        "only rows of reproduce have names"
+    );
+}

@@ -1,0 +1,77 @@
+# What there is to do here
+default:
+    @just --list --unsorted
+
+# Format the sources
+fmt:
+    cargo fmt --all
+
+# Formatting, lints, documentation, licences
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    cargo deny --all-features check bans licenses sources
+
+# All tests, or those that the arguments name
+test *args:
+    cargo test --workspace --locked {{ args }}
+
+# Everything that continuous integration checks
+check:
+    .ci/run
+
+# Micro-benchmarks: Zipf sampling, both codecs, apply and commit by batch size
+bench *args:
+    cargo bench --workspace --locked {{ args }}
+
+# Measure: the project's main command
+run *args:
+    cargo run --release --locked --bin bench-client -- run {{ args }}
+
+# The article's table on this machine
+reproduce *args:
+    cargo run --release --locked --bin bench-client -- reproduce {{ args }}
+
+# A transfer server: `just serve ws --port 4107`
+serve transport="ws" *args:
+    cargo run --release --locked --bin bench-client -- serve {{ transport }} {{ args }}
+
+# Run `reproduce` into results/<date>-<host>/, which must not exist yet
+record host=`uname -n | cut -d. -f1` *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    date=$(date -u +%F)
+    dir=results/$date-{{ host }}
+    if [ -e "$dir" ]; then
+      echo "error: $dir exists, and recorded results are never changed: give it another name," \
+        "as in: just record {{ host }}-2" >&2
+      exit 1
+    fi
+    cargo build --release --locked --bin bench-client
+    mkdir "$dir"
+    code=0
+    cargo run --quiet --release --locked --bin bench-client -- \
+      fsync --json > "$dir/fsync.json" || code=$?
+    if [ "$code" -eq 0 ]; then
+      cargo run --quiet --release --locked --bin bench-client -- \
+        reproduce --output "$dir/reproduce.json" {{ args }} || code=$?
+    fi
+    cat > "$dir/README.md" <<README
+    # {{ host }}, $date
+
+    Recorded by \`just record {{ host }} {{ args }}\`; \`reproduce\` ended with exit code $code
+    (0: exactly the fake row is invalid).
+
+    | file | made by | what it is |
+    | --- | --- | --- |
+    | fsync.json | \`bench-client fsync --json\` | the disk alone, just before |
+    | reproduce.md | \`bench-client reproduce --output reproduce.json {{ args }}\` | the table |
+    | reproduce.json | the same | the record: machine, disk, every row with its verdicts |
+
+    The machine, the program's revision and the command line are in the head of reproduce.md and,
+    in full, under \`environment\` in reproduce.json. Figures of other machines are comparable as
+    ratios only (docs/methodology.md).
+    README
+    echo "recorded in $dir"
+    exit "$code"
