@@ -226,12 +226,19 @@ impl ControlClient {
         match &mut self.transport {
             ControlTransport::Http { host, lane } => {
                 encode_request(&mut text, &Request { id: None, call });
-                let used = match lane.take() {
-                    Some(lane) if lane.is_open() => lane,
-                    _ => Lane::open(&self.target).await?,
-                };
-                let (used, exchange) = used.exchange(post(host, text.freeze())).await;
-                *lane = used;
+                let text = text.freeze();
+                if let Some(used) = lane.take() {
+                    let (used, exchange) = used.exchange(post(host, text.clone())).await;
+                    if let Exchange::Answered(body) = exchange {
+                        *lane = used;
+                        return Ok(body);
+                    }
+                    // It was idle for so long that the server has closed it. Every call of
+                    // the control plane can be asked twice.
+                }
+                let fresh = Lane::open(&self.target).await?;
+                let (fresh, exchange) = fresh.exchange(post(host, text)).await;
+                *lane = fresh;
                 match exchange {
                     Exchange::Answered(body) => Ok(body),
                     Exchange::NotSent(why) | Exchange::Lost(why) => Err(no_answer(why)),

@@ -13,7 +13,7 @@ use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, sampled_accounts};
-use crate::report::environment::EnvironmentWarning;
+use crate::report::environment::Environment;
 use crate::report::process::{CpuTimes, ProcessUsage, steal_time};
 use crate::report::record::{BeforeAndAfter, Row};
 use crate::report::rows::{Measured, Moment, to_row};
@@ -163,9 +163,13 @@ pub struct Surroundings<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// Where to say how far it is.
     pub progress: &'a dyn Progress,
-    /// Warnings about the file system and the machine.
-    pub warnings: &'a [EnvironmentWarning],
+    /// What is measured on.
+    pub environment: &'a Environment,
 }
+
+/// File systems whose writes the kernel accounts to the process that made them; on others
+/// (tmpfs first of all) a count of zero proves nothing.
+const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 
 /// Measures one row.
 ///
@@ -208,7 +212,13 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
-    evidence.environment = around.warnings.to_vec();
+    evidence.environment.clone_from(&around.environment.warnings);
+    let file_system = around.environment.storage.file_system.as_deref();
+    if let Some(syncs) = &mut evidence.syncs
+        && !file_system.is_some_and(|name| ACCOUNTED.contains(&name))
+    {
+        syncs.storage_bytes = None;
+    }
     measured.sync_baseline = BeforeAndAfter { before, after };
     Ok(to_row(plan, measured, &evidence))
 }

@@ -68,8 +68,8 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         counts: HashMap::new(),
     };
     let mut reproduction = Reproduction::new(Record::new(environment));
-    let warnings = reproduction.record.environment.warnings.clone();
-    let measured = runtime()?.block_on(measure_all(&plans, &warnings, |row| {
+    let environment = reproduction.record.environment.clone();
+    let measured = runtime()?.block_on(measure_all(&plans, &environment, |row| {
         let article = &ROWS[reproduction.record.rows.len()];
         let ceiling = counted.ceiling(article, &row)?;
         if !args.json {

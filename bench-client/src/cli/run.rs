@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench_client::report::environment::{Environment, EnvironmentWarning};
+use bench_client::report::environment::Environment;
 use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use bench_client::row::{self, RowError, RowPlan, Surroundings};
@@ -39,8 +39,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(|| record_path(RUNS, "run", &environment));
     let mut record = Record::new(environment);
     let runtime = runtime()?;
-    let warnings = record.environment.warnings.clone();
-    let ended = runtime.block_on(measure_all(&plans, &warnings, |row| {
+    let environment = record.environment.clone();
+    let ended = runtime.block_on(measure_all(&plans, &environment, |row| {
         if !args.json {
             print(&format!("{}\n", table::describe(&row)));
         }
@@ -95,7 +95,7 @@ pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment
 /// may fail. An interruption ends the row and the run.
 pub(crate) async fn measure_all(
     plans: &[RowPlan],
-    warnings: &[EnvironmentWarning],
+    environment: &Environment,
     mut ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let interrupted = watch_signals()?;
@@ -110,7 +110,7 @@ pub(crate) async fn measure_all(
         let around = Surroundings {
             interrupted: interrupted.clone(),
             progress: &progress,
-            warnings,
+            environment,
         };
         let row = match row::measure(plan, &around).await {
             Ok(row) => row,

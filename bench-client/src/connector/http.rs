@@ -95,11 +95,6 @@ impl Lane {
         Ok(Self { sender, driver })
     }
 
-    /// Whether another request can be tried on it.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
-    }
-
     /// Sends one request and reads its answer, driving the connection meanwhile. Returns
     /// the lane if it can be used again.
     pub(crate) async fn exchange(

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Small on purpose: the library zero-fills it before every read.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Written when this much has gathered, or at the end of a turn.
 const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// Holds 16,384 JSON transfers that the server does not read, with room to spare.

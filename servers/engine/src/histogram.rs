@@ -10,6 +10,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 const HIGHEST: u64 = 60_000_000_000;
 
 /// A distribution with an exact sum beside the histogram: means must add up.
+#[derive(Clone)]
 pub(crate) struct Recorded {
     histogram: Histogram<u64>,
     sum: u64,

@@ -160,6 +160,12 @@ impl<'c> Ledger<'c> {
         rows.next()?.map(|row| row.get(0)).transpose()
     }
 
+    /// Whether rows were changed since the last [`take_changes`](Self::take_changes), and
+    /// every change was undone by a later one.
+    pub(crate) fn took_everything_back(&self) -> bool {
+        self.changes.refunds > 0 && self.changes.applied() == 0
+    }
+
     /// The changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)

@@ -4,7 +4,7 @@
 //! descriptor of the database file would drop SQLite's own POSIX locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Holds the lock until dropped. The operating system releases it when the process dies,
@@ -47,6 +47,7 @@ impl LockFile {
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&lock)
             .map_err(io_error)?;
@@ -60,12 +61,28 @@ impl LockFile {
             }
             Err(TryLockError::Error(source)) => return Err(LockError::Io { lock, source }),
         }
-        // The process id is for a person who finds the file; nothing reads it.
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(io_error)?;
+        write_process_id(&mut file).map_err(io_error)?;
         Ok(Self { _file: file })
     }
+}
+
+/// The process id is for a person who finds the file. A file that holds anything else is
+/// somebody else's (`Cargo.lock` beside a database called `Cargo`) and stays as it is.
+fn write_process_id(file: &mut File) -> io::Result<()> {
+    const LONGEST_BYTES: u64 = 20;
+    let mut found = Vec::new();
+    (&mut *file)
+        .take(LONGEST_BYTES + 1)
+        .read_to_end(&mut found)?;
+    let ours = |byte: &u8| byte.is_ascii_digit() || *byte == b'\n';
+    if found.len() as u64 > LONGEST_BYTES || !found.iter().all(ours) {
+        return Err(io::Error::other(
+            "it exists and is not a lock file of this program",
+        ));
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
 }
 
 #[cfg(test)]
@@ -83,5 +100,21 @@ mod tests {
         ));
         drop(first);
         LockFile::take(&database).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("Cargo.lock");
+        for content in ["version = 4\n", "123456789012345678901", "12 34"] {
+            std::fs::write(&lock, content).unwrap();
+            let error = LockFile::take(&dir.path().join("Cargo")).unwrap_err();
+            assert!(matches!(error, LockError::Io { .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&lock).unwrap(), content);
+        }
+        std::fs::write(&lock, "4194304\n").unwrap();
+        let _held = LockFile::take(&dir.path().join("Cargo")).unwrap();
+        let process_id = format!("{}\n", std::process::id());
+        assert_eq!(std::fs::read_to_string(&lock).unwrap(), process_id);
     }
 }

@@ -96,6 +96,7 @@ pub(crate) struct BatchRecord {
     pub(crate) syncs_ns: Vec<u64>,
 }
 
+#[derive(Clone)]
 struct Inner {
     outcomes: OutcomeCounts,
     changes: Changes,
@@ -176,7 +177,9 @@ impl SharedStats {
     }
 
     pub(crate) fn snapshot(&self, io: &IoCounts, queue: QueueCounts) -> Stats {
-        let inner = self.lock();
+        // A copy, because packing the histograms takes milliseconds, for which the writer
+        // would wait.
+        let inner = self.lock().clone();
         Stats {
             committed: inner.outcomes.committed,
             rejected: inner.outcomes.rejected(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use busload_wire::control::{Balances, Verification};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
 use crate::durability::Pragmas;
@@ -50,6 +51,11 @@ impl Store {
                 why: "it is a directory".to_owned(),
             });
         }
+        if config.fresh || !path.exists() {
+            check_seeding(config.seed_accounts, config.seed_balance)?;
+        }
+        // Two names of one file (a symbolic link) have one lock.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
         let lock = LockFile::take(path)?;
         let meter = IoMeter::register()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -58,15 +64,10 @@ impl Store {
         if config.fresh {
             remove_ledger(path, flags)?;
         }
-        let opened = || -> Result<Connection, rusqlite::Error> {
-            let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            // The first statement that reads the header tells what kind of file this is.
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-            Ok(connection)
-        };
-        let connection = opened().map_err(|error| open_error(path, error))?;
-        check_schema(&connection, path)?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())
+            .map_err(|error| open_error(path, error))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        check_ledger(&connection, path)?;
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
         let page_size = pragmas
             .get("page_size")
@@ -94,12 +95,7 @@ impl Store {
     /// Wipes the ledger and creates `accounts` accounts of `initial_balance` each, in one
     /// transaction.
     pub(crate) fn seed(&self, accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
-        if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
-            return Err(EngineError::SeedOutOfRange {
-                accounts,
-                initial_balance,
-            });
-        }
+        check_seeding(accounts, initial_balance)?;
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute_batch(
             "DROP TABLE IF EXISTS accounts;
@@ -116,9 +112,11 @@ impl Store {
         }
         self.remember_initial_balance(initial_balance)?;
         transaction.commit()?;
-        // A long log from the seeding must not be the first run's first checkpoint.
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        // A long log from the seeding must not be the first run's first checkpoint. That the
+        // seeding is durable does not depend on it: the next checkpoint reports what is wrong.
+        let _ = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         Ok(())
     }
 
@@ -230,16 +228,10 @@ fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
     if !path.exists() {
         return Ok(());
     }
-    let check = || -> Result<(), EngineError> {
-        let connection = Connection::open_with_flags(path, flags)
-            .and_then(|connection| {
-                connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-                Ok(connection)
-            })
-            .map_err(|error| open_error(path, error))?;
-        check_schema(&connection, path)
-    };
-    check()?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| open_error(path, error))?;
+    check_ledger(&connection, path)?;
+    drop(connection);
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
@@ -257,35 +249,69 @@ fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// A file with tables of somebody else's is not touched.
+/// Refuses what is no ledger, and leaves it as it was.
+fn check_ledger(connection: &Connection, path: &Path) -> Result<(), EngineError> {
+    // Closing the last connection moves the log into the database, which for somebody else's
+    // file is not ours to do. Without a log, closing only removes what opening created.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(keep_log, has_log)?;
+    // The first statement that reads the header tells what kind of file this is.
+    connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(|error| open_error(path, error))?;
+    check_schema(connection, path)?;
+    connection.set_db_config(keep_log, false)?;
+    Ok(())
+}
+
+/// A ledger holds its own tables and nothing else, and the table of accounts has its two
+/// columns and no others: many a program has a table of that name.
 fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError> {
-    let not_a_ledger = |why: &str| EngineError::NotALedger {
-        database: path.to_owned(),
-        why: why.to_owned(),
+    let not_a_ledger = |why: &str| {
+        Err(EngineError::NotALedger {
+            database: path.to_owned(),
+            why: why.to_owned(),
+        })
     };
-    if has_table(connection, "accounts")? {
-        let columns = |name: &str| {
-            connection.query_row(
-                "SELECT count(*) FROM pragma_table_info('accounts') WHERE name = ?1",
-                [name],
-                |row| row.get::<_, i64>(0),
-            )
-        };
-        if columns("id")? != 1 || columns("balance")? != 1 {
-            return Err(not_a_ledger(
-                "its table accounts lacks the columns id and balance",
-            ));
-        }
-        return Ok(());
-    }
-    let others: i64 = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-         AND name NOT LIKE 'sqlite_%' AND name <> 'busload'",
+    let foreign: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema
+         WHERE type IN ('table', 'view', 'trigger') AND name NOT GLOB 'sqlite_*'
+         AND NOT (type = 'table' AND name IN ('accounts', 'busload'))",
         [],
         |row| row.get(0),
     )?;
-    if others > 0 {
-        return Err(not_a_ledger("it holds tables but no table accounts"));
+    let has_accounts = has_table(connection, "accounts")?;
+    if foreign > 0 {
+        return not_a_ledger(if has_accounts {
+            "it holds more than the table accounts"
+        } else {
+            "it holds tables but no table accounts"
+        });
+    }
+    let (columns, ours): (i64, i64) = connection.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE upper(type) LIKE '%INT%'
+            AND (lower(name) = 'id' AND pk = 1 OR lower(name) = 'balance' AND pk = 0))
+         FROM pragma_table_xinfo('accounts')",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if has_accounts && (columns, ours) != (2, 2) {
+        return not_a_ledger(
+            "its table accounts has other columns than id INTEGER PRIMARY KEY and balance INTEGER",
+        );
+    }
+    Ok(())
+}
+
+fn check_seeding(accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
+    if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
+        return Err(EngineError::SeedOutOfRange {
+            accounts,
+            initial_balance,
+        });
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Group commit: the one thread that writes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,14 +60,14 @@ impl<P: ReplyPort> Writer<P> {
 
     /// Works until the queue is closed and empty, or an outcome is unknown.
     pub(crate) fn run(mut self) -> Result<(), EngineError> {
-        let result = self.serve();
-        // Also after a panic-free error: nobody may go on queueing for a dead writer.
+        let result = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        // Nobody may go on queueing for a dead writer, whatever it died of.
         self.queue.close();
-        if result.is_err() {
+        if !matches!(result, Ok(Ok(()))) {
             self.refuse_the_rest();
         }
         self.port.stopped();
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
@@ -119,9 +120,22 @@ impl<P: ReplyPort> Writer<P> {
                 }
             }
             if let Some(Control { to, id, call }) = control {
-                let reply = answer(call, store, stats, queue, &mut ledger);
+                let seeding = matches!(call, ControlCall::Seed { .. });
+                let reply = answer(&call, store, stats, queue, &mut ledger);
+                let broken = reply
+                    .as_ref()
+                    .err()
+                    .and_then(io_failure)
+                    .filter(|_| seeding);
                 port.control(to, id, reply);
-                checkpointer.restart();
+                if let Some(error) = broken {
+                    return Err(EngineError::OutcomeUnknown(error));
+                }
+                // Only a seeding empties the log. After any other call the count goes on,
+                // or whoever asks often enough would keep the log growing for ever.
+                if seeding {
+                    checkpointer.restart();
+                }
             }
         }
         if durability.has_wal() {
@@ -158,6 +172,7 @@ impl<P: ReplyPort> Writer<P> {
 struct Transaction<'c> {
     begin: Statement<'c>,
     commit: Statement<'c>,
+    rollback: Statement<'c>,
     connection: &'c Connection,
 }
 
@@ -166,8 +181,21 @@ impl<'c> Transaction<'c> {
         Ok(Self {
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
+            rollback: connection.prepare("ROLLBACK")?,
             connection,
         })
+    }
+
+    /// COMMIT, unless all that was written was taken back: a batch of rejections syncs
+    /// nothing.
+    fn end(&mut self, ledger: &mut Ledger<'_>) -> Result<(), rusqlite::Error> {
+        if ledger.took_everything_back() {
+            self.rollback.raw_execute()?;
+            ledger.take_changes();
+        } else {
+            self.commit.raw_execute()?;
+        }
+        Ok(())
     }
 
     /// Ends the transaction that `error` broke before COMMIT was tried, and judges it.
@@ -214,8 +242,8 @@ fn commit_batch<A>(
     });
     let committing = Instant::now();
     record.apply = committing - began;
-    let ended = match applied.and_then(|()| transaction.commit.raw_execute()) {
-        Ok(_) => Ended::Committed,
+    let ended = match applied.and_then(|()| transaction.end(ledger)) {
+        Ok(()) => Ended::Committed,
         Err(error) => transaction.give_up(error),
     };
     record.commit = committing.elapsed();
@@ -236,14 +264,24 @@ fn commit_batch<A>(
     ended
 }
 
+/// The I/O error behind a failed call. After one at a COMMIT that is not a batch's the engine
+/// must stop as well.
+fn io_failure(error: &EngineError) -> Option<rusqlite::Error> {
+    let EngineError::Sqlite(rusqlite::Error::SqliteFailure(failure, message)) = error else {
+        return None;
+    };
+    (failure.code == ErrorCode::SystemIoFailure)
+        .then(|| rusqlite::Error::SqliteFailure(*failure, message.clone()))
+}
+
 fn answer<A: Clone>(
-    call: ControlCall,
+    call: &ControlCall,
     store: &Store,
     stats: &SharedStats,
     queue: &Queue<A>,
     ledger: &mut Ledger<'_>,
 ) -> Result<ControlReply, EngineError> {
-    match call {
+    match *call {
         ControlCall::GetAccount { id } => {
             let balance = ledger.balance_of(id)?;
             Ok(ControlReply::Account(balance.map(|balance| {

@@ -44,7 +44,7 @@ pub(crate) const REQUESTS_PER_TURN: usize = 1024;
 
 /// Read buffer of a WebSocket. Small on purpose: the library zero-fills it before every
 /// read.
-pub(crate) const READ_BUFFER_BYTES: usize = 8 * 1024;
+pub(crate) const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Written to the socket when this much has gathered, or at the end of a turn.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 64 * 1024;

@@ -1,0 +1,296 @@
+//! An engine with a front end that lives in the test: what the writer answers is collected
+//! over a bounded channel, and the writer can be held between two batches.
+
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use busload_engine::{
+    Config, ControlCall, ControlReply, Durability, Engine, EngineError, Outcome, Reply, ReplyPort,
+    Work, WriterThread,
+};
+use busload_wire::control::{Stats, Verification};
+use busload_wire::{RequestId, Transfer};
+use rusqlite::Connection;
+
+/// Far longer than anything takes: only so that a test which would hang fails instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The address of the call that holds the writer.
+const HOLD: u32 = u32::MAX;
+/// The address of control calls.
+const CONTROL: u32 = u32::MAX - 1;
+/// A transfer from this account to itself makes the port panic when it is answered.
+pub(crate) const PANIC_ACCOUNT: i64 = -77;
+
+pub(crate) type Answered = Result<ControlReply, EngineError>;
+
+/// What the writer says.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// The outcomes of one batch.
+    Batch(Vec<Reply<u32>>),
+    Control(Option<RequestId>, Answered),
+    /// The writer waits until it is let go.
+    Held,
+    Stopped,
+}
+
+struct Port {
+    mail: SyncSender<Mail>,
+    let_go: Receiver<()>,
+}
+
+impl Port {
+    fn post(&self, mail: Mail) {
+        // A test may have ended before its writer.
+        let _ = self.mail.send(mail);
+    }
+}
+
+impl ReplyPort for Port {
+    type Address = u32;
+
+    fn transfers(&mut self, batch: &mut Vec<Reply<u32>>) {
+        let mut work = batch.iter().flat_map(|reply| &reply.work);
+        assert!(!work.any(|one| one.transfer.from == PANIC_ACCOUNT), "as the test wished");
+        self.post(Mail::Batch(std::mem::take(batch)));
+    }
+
+    fn control(&mut self, to: u32, id: Option<RequestId>, reply: Answered) {
+        if to == HOLD {
+            self.post(Mail::Held);
+            let _ = self.let_go.recv();
+        } else {
+            self.post(Mail::Control(id, reply));
+        }
+    }
+
+    fn stopped(&mut self) {
+        self.post(Mail::Stopped);
+    }
+}
+
+/// While this lives the writer does nothing.
+pub(crate) struct Hold<'b>(&'b Bank);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.let_go.send(());
+    }
+}
+
+pub(crate) struct Bank {
+    pub(crate) engine: Engine<u32>,
+    pub(crate) writer: WriterThread,
+    mail: Receiver<Mail>,
+    let_go: SyncSender<()>,
+}
+
+/// Ten accounts of 1000 each, batches as large as can be, no timeout.
+pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
+    Config {
+        database: directory.join("ledger.sqlite"),
+        fresh: false,
+        durability,
+        batch_size: 4096,
+        batch_timeout: Duration::ZERO,
+        queue_transfers: 1 << 20,
+        seed_accounts: 10,
+        seed_balance: 1000,
+        initial_balance: None,
+        cache_kib: 1024,
+        checkpoint_pages: 1000,
+    }
+}
+
+pub(crate) fn transfer(from: i64, to: i64, amount: i64) -> Transfer {
+    Transfer {
+        from,
+        to,
+        amount,
+        transfer_id: None,
+    }
+}
+
+pub(crate) fn work(transfers: &[Transfer]) -> Vec<Work> {
+    let id = |n| RequestId::new(n).expect("small");
+    (0..).zip(transfers).map(|(n, transfer)| Work::new(Some(id(n)), *transfer)).collect()
+}
+
+/// As the original benchmark's tool makes it.
+pub(crate) fn original_file(path: &Path, balances: &[i64]) {
+    create_ledger(path, "", balances);
+}
+
+pub(crate) fn strict_file(path: &Path, balances: &[i64]) {
+    create_ledger(path, "STRICT", balances);
+}
+
+fn create_ledger(path: &Path, options: &str, balances: &[i64]) {
+    let mut connection = Connection::open(path).expect("a new file");
+    let transaction = connection.transaction().expect("nobody else is there");
+    transaction
+        .execute_batch(&format!(
+            "CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) {options}"
+        ))
+        .expect("an empty file");
+    for (id, balance) in (0_i64..).zip(balances) {
+        transaction
+            .execute("INSERT INTO accounts VALUES (?1, ?2)", [id, *balance])
+            .expect("a new account");
+    }
+    transaction.commit().expect("a small ledger");
+}
+
+impl Bank {
+    pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
+        let (mail, received) = sync_channel(100_000);
+        let (let_go, let_go_received) = sync_channel(1);
+        let port = Port {
+            mail,
+            let_go: let_go_received,
+        };
+        let (engine, writer) = Engine::start(config, port)?;
+        Ok(Self {
+            engine,
+            writer,
+            mail: received,
+            let_go,
+        })
+    }
+
+    pub(crate) fn start(config: &Config) -> Self {
+        Self::open(config).expect("the engine starts")
+    }
+
+    pub(crate) fn next_mail(&self) -> Mail {
+        self.mail.recv_timeout(PATIENCE).expect("the writer answers")
+    }
+
+    /// Whether nothing arrives for a while.
+    pub(crate) fn is_quiet(&self, duration: Duration) -> bool {
+        matches!(self.mail.recv_timeout(duration), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Holds the writer once it has done everything submitted so far.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        let call = ControlCall::GetAccount { id: 0 };
+        self.engine.control(HOLD, None, call).expect("the engine is open");
+        assert!(matches!(self.next_mail(), Mail::Held));
+        Hold(self)
+    }
+
+    pub(crate) fn submit(&self, to: u32, transfers: &[Transfer]) -> Vec<Work> {
+        self.engine.submit(to, work(transfers))
+    }
+
+    pub(crate) fn next_batch(&self) -> Vec<Reply<u32>> {
+        match self.next_mail() {
+            Mail::Batch(batch) => batch,
+            other => panic!("not a batch: {other:?}"),
+        }
+    }
+
+    /// The outcomes of the next `count` transfers, in the order of their answers.
+    pub(crate) fn outcomes(&self, count: usize) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while outcomes.len() < count {
+            let work = self.next_batch().into_iter().flat_map(|reply| reply.work);
+            outcomes.extend(work.map(|one| one.outcome));
+        }
+        assert_eq!(outcomes.len(), count);
+        outcomes
+    }
+
+    /// Submits as one vector and waits.
+    pub(crate) fn apply(&self, transfers: &[Transfer]) -> Vec<Outcome> {
+        assert_eq!(self.submit(1, transfers).len(), 0, "nothing is refused");
+        self.outcomes(transfers.len())
+    }
+
+    pub(crate) fn call(&self, call: ControlCall) -> Answered {
+        self.engine.control(CONTROL, None, call)?;
+        match self.next_mail() {
+            Mail::Control(None, reply) => reply,
+            other => panic!("not the answer to a call: {other:?}"),
+        }
+    }
+
+    pub(crate) fn verify(&self) -> Result<Verification, EngineError> {
+        match self.call(ControlCall::Verify)? {
+            ControlReply::Verified(verification) => Ok(verification),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Counters after everything submitted so far.
+    pub(crate) fn stats(&self) -> Stats {
+        match self.call(ControlCall::Stats { balances: true }) {
+            Ok(ControlReply::Stats(stats)) => *stats,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn balance(&self, id: i64) -> Option<i64> {
+        match self.call(ControlCall::GetAccount { id }) {
+            Ok(ControlReply::Account(account)) => account.map(|account| {
+                assert_eq!(account.id, id);
+                account.balance.parse().expect("a decimal string")
+            }),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn balances(&self, accounts: usize) -> Vec<i64> {
+        (0_i64..).take(accounts).map(|id| self.balance(id).expect("the account is there")).collect()
+    }
+
+    /// Closes, and gives back what was still answered.
+    pub(crate) fn stop(self) -> (Vec<Reply<u32>>, Result<(), EngineError>) {
+        self.engine.close();
+        let mut rest = Vec::new();
+        loop {
+            match self.next_mail() {
+                Mail::Batch(batch) => rest.extend(batch),
+                Mail::Stopped => break,
+                Mail::Control(..) | Mail::Held => {}
+            }
+        }
+        (rest, self.writer.join())
+    }
+
+    pub(crate) fn stop_cleanly(self) {
+        let (rest, result) = self.stop();
+        assert!(rest.is_empty(), "nothing was queued");
+        result.expect("the writer ends well");
+    }
+}
+
+/// Balances as another program finds them in the file.
+pub(crate) fn balances_in(path: &Path) -> Vec<i64> {
+    let connection = Connection::open(path).expect("the file is there");
+    let mut statement = connection
+        .prepare("SELECT balance FROM accounts ORDER BY id")
+        .expect("a ledger");
+    let rows = statement.query_map([], |row| row.get(0)).expect("a ledger");
+    rows.collect::<Result<_, _>>().expect("balances are integers")
+}
+
+/// Every file of a directory but lock files, with its content.
+pub(crate) fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = directory
+        .read_dir()
+        .expect("the directory is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_file() && path.extension().is_none_or(|name| name != "lock"))
+        .map(|path| {
+            let content = std::fs::read(&path).expect("readable");
+            (path, content)
+        })
+        .collect();
+    files.sort();
+    files
+}
