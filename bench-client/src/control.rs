@@ -17,7 +17,7 @@ use crate::connector::http::{Exchange, Lane, post};
 use crate::connector::{ConnectError, Encoding, Target, ws};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest wait for the answer that tells whether a server speaks the protocol.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,8 +39,10 @@ pub enum ControlError {
         error: String,
     },
     /// The connection broke, or no answer came in time.
-    #[error("no answer to {method}: {why}")]
+    #[error("{url} gave no answer to {method}: {why}")]
     NoAnswer {
+        /// Where.
+        url: String,
         /// What was asked.
         method: &'static str,
         /// What happened.
@@ -65,6 +67,7 @@ pub struct ControlClient {
     timeout: Duration,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one per run")]
 enum ControlTransport {
     Http {
         host: HeaderValue,
@@ -192,9 +195,11 @@ impl ControlClient {
         let timeout = self.timeout;
         let answered = tokio::time::timeout(timeout, self.exchange(call, method)).await;
         let text = answered.unwrap_or_else(|_| {
+            let why = format!("none within {timeout:?}");
             Err(ControlError::NoAnswer {
+                url: self.url(),
                 method,
-                why: format!("none within {timeout:?}"),
+                why,
             })
         })?;
         let url = self.url();
@@ -221,7 +226,12 @@ impl ControlClient {
     }
 
     async fn exchange(&mut self, call: Call, method: &'static str) -> Result<Bytes, ControlError> {
-        let no_answer = |why: String| ControlError::NoAnswer { method, why };
+        let url = self.url();
+        let no_answer = |why: String| ControlError::NoAnswer {
+            url: url.clone(),
+            method,
+            why,
+        };
         let mut text = BytesMut::new();
         match &mut self.transport {
             ControlTransport::Http { host, lane } => {

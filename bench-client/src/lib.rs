@@ -13,3 +13,9 @@ pub mod report;
 pub mod row;
 pub mod target;
 pub mod workload;
+
+/// An error and its causes in one line, as records keep it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

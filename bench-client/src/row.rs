@@ -212,7 +212,9 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
-    evidence.environment.clone_from(&around.environment.warnings);
+    evidence
+        .environment
+        .clone_from(&around.environment.warnings);
     let file_system = around.environment.storage.file_system.as_deref();
     if let Some(syncs) = &mut evidence.syncs
         && !file_system.is_some_and(|name| ACCOUNTED.contains(&name))
@@ -292,10 +294,14 @@ async fn run(
                 tokio::time::sleep(LOOK_EVERY).await;
                 died = server.as_mut().and_then(ServerProcess::ended);
             }
-            died.get_or_insert(error.to_string());
+            died.get_or_insert(crate::with_causes(&error));
             None
         }
     };
+    let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
+    if pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid) {
+        died.get_or_insert_with(|| "another process answers at its address".to_owned());
+    }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
     let mut evidence = weigh(
         plan,
@@ -441,6 +447,10 @@ async fn drive(
     let mut interrupted = false;
     let mut opened: Option<Moment> = None;
     let mut last = (began, 0);
+    if Instant::now() >= schedule.window_start {
+        // No warm-up: the window is open already.
+        opened = Some(moment(control, pid).await);
+    }
     let (result, closed) = loop {
         let now = Instant::now();
         let next = match schedule.window_end {
@@ -551,7 +561,7 @@ fn weigh(
     if let (Some(before), Some(after)) = (&opening.stats, &closing.stats)
         && plan.verify
     {
-        evidence.applied = Some(after.applied - before.applied);
+        evidence.applied = Some(after.applied.saturating_sub(before.applied));
         if let (Some(before), Some(after)) = (&before.balances, &after.balances) {
             evidence.totals = before.total.parse().ok().zip(after.total.parse().ok());
             evidence.lowest_balance = after.lowest.parse().ok();
@@ -575,9 +585,14 @@ fn sync_evidence(
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {
         syncs_promised_per_batch: u64::from(promises_sync),
-        batches_that_wrote: after.batches_that_wrote - before.batches_that_wrote,
-        commit_syncs: after.commit_syncs - before.commit_syncs,
-        bytes_written: after.bytes_written.total() - before.bytes_written.total(),
+        batches_that_wrote: after
+            .batches_that_wrote
+            .saturating_sub(before.batches_that_wrote),
+        commit_syncs: after.commit_syncs.saturating_sub(before.commit_syncs),
+        bytes_written: after
+            .bytes_written
+            .total()
+            .saturating_sub(before.bytes_written.total()),
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::connector::{Target, parse_url};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
-const START_TIMEOUT: Duration = Duration::from_secs(180);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 /// Longest wait for a graceful stop; the server's own limit is shorter.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of the server's error output that are kept for messages.
@@ -46,7 +46,7 @@ pub struct ServerSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The program could not be run.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}")]
     Spawn {
         /// The program.
         program: String,

@@ -1,5 +1,10 @@
 //! The flags that describe a load and the server it is put on, and what they amount to.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +109,7 @@ pub(crate) struct LoadArgs {
     /// Measure the server at this URL instead of starting one
     #[arg(long)]
     url: Option<String>,
-    /// Wipe and seed the server at --url first
+    /// Wipe and seed the server at --url, or the file that SQLITE_FILE names, first
     #[arg(long)]
     reseed: bool,
     #[arg(long, hide = true, env = "SQLITE_RPC_URL")]
@@ -191,7 +196,7 @@ pub(crate) fn parse_warmup(text: &str) -> Result<f64, String> {
 
 fn parse_op_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
-    let bounds = Duration::from_millis(1)..=Duration::from_secs(3600);
+    let bounds = Duration::from_millis(1)..=Duration::from_hours(1);
     if bounds.contains(&timeout) {
         Ok(timeout)
     } else {
@@ -383,21 +388,30 @@ impl LoadArgs {
             ("cache-kib", server.cache_kib.map(|n| n.to_string())),
             ("io-threads", server.io_threads.map(|n| n.to_string())),
         ];
+        let named = server.named_database();
+        if let Some(file) = named.as_ref().filter(|file| file.exists() && !self.reseed) {
+            return Err(usage(&format!(
+                "SQLITE_FILE names {}, which exists: --reseed wipes it; or unset the variable for \
+                 a database of this program's own",
+                file.display()
+            )));
+        }
         OwnServer {
             connector,
             data_dir: &directory,
-            database: server.named_database(),
+            // A file that a person named is that person's, also after the run.
+            keep_db: server.keep_db || named.is_some(),
+            database: named,
             durability: knobs.durability,
             batch_size: knobs.batch_size,
             batch_timeout: knobs.batch_timeout,
             accounts: self.accounts,
             initial_balance: self.initial_balance,
-            connections: self.concurrency as usize * knobs.max_inflight,
+            connections: connections(connector, self.concurrency, knobs.max_inflight),
             further: further
                 .into_iter()
                 .filter_map(|(flag, value)| Some((flag, value?)))
                 .collect(),
-            keep_db: server.keep_db,
         }
         .choice()
     }
@@ -406,20 +420,23 @@ impl LoadArgs {
         if let Some(warning) = self.server.mode().and_then(|mode| mode.warning) {
             eprintln!("warning: {warning}");
         }
-        if self.url.is_some() {
-            if self.connectors.len() > 1 {
-                return Err(usage(
-                    "--url goes with one connector: name it with --connectors",
-                ));
-            }
-            if let Some(flag) = self.server.given() {
-                return Err(usage(&format!(
-                    "{flag} is for a server that this program starts, not for one at --url"
-                )));
-            }
-        } else if self.reseed && self.env_rpc_url.is_none() && self.env_ws_rpc_url.is_none() {
+        if self.url.is_some() && self.connectors.len() > 1 {
             return Err(usage(
-                "--reseed goes with --url: a server of our own is always seeded",
+                "--url goes with one connector: name it with --connectors",
+            ));
+        }
+        let at_url = plans
+            .iter()
+            .any(|plan| matches!(plan.server, ServerChoice::Url { .. }));
+        if let Some(flag) = self.server.given().filter(|_| at_url) {
+            return Err(usage(&format!(
+                "{flag} is for a server that this program starts, not for one at a URL \
+                 (--url, SQLITE_RPC_URL, SQLITE_WS_RPC_URL)"
+            )));
+        }
+        if self.reseed && !at_url && self.server.named_database().is_none() {
+            return Err(usage(
+                "--reseed goes with --url: a database of this program's own is always seeded",
             ));
         }
         if i128::from(self.initial_balance) * i128::from(self.accounts) > i128::from(i64::MAX) {
@@ -489,17 +506,20 @@ impl OwnServer<'_> {
     }
 }
 
+/// Connections that a load opens: over HTTP each transfer in flight has one of its own.
+fn connections(connector: ConnectorKind, concurrency: u32, max_inflight: usize) -> usize {
+    concurrency as usize
+        * match connector {
+            ConnectorKind::SqliteRpc => max_inflight,
+            ConnectorKind::SqliteWsRpc => 1,
+        }
+}
+
 /// Every connection needs a descriptor here; a server of our own, as many in its process.
 pub(crate) fn check_descriptors(plans: &[RowPlan]) -> anyhow::Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let connections = |plan: &RowPlan| {
-        let lanes = match plan.connector {
-            ConnectorKind::SqliteRpc => plan.max_inflight as u64,
-            ConnectorKind::SqliteWsRpc => 1,
-        };
-        u64::from(plan.concurrency) * lanes
-    };
-    let needed = plans.iter().map(connections).max().unwrap_or(0) + OTHER_DESCRIPTORS;
+    let of_plan = |plan: &RowPlan| connections(plan.connector, plan.concurrency, plan.max_inflight);
+    let needed = plans.iter().map(of_plan).max().unwrap_or(0) as u64 + OTHER_DESCRIPTORS;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read ulimit -n")?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise ulimit -n")?;

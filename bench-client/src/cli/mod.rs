@@ -8,16 +8,16 @@ pub(crate) mod reproduce;
 pub(crate) mod run;
 pub(crate) mod serve;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use bench_client::load::LoadError;
 use bench_client::row::RowError;
 use bench_client::target::TargetError;
 use clap::{Parser, Subcommand};
 
 /// How many durable transfers fit on one fsync?
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -63,24 +63,26 @@ pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,
-        Some(RowError::Target(TargetError::NotReady {
-            bad_arguments: true,
-            ..
-        })) => BAD_ARGUMENTS,
-        Some(RowError::Unsuitable(_) | RowError::Disk(_)) => BAD_ARGUMENTS,
-        Some(
-            RowError::Target(_) | RowError::Control(_) | RowError::Load(LoadError::Connect(_)),
-        ) => NO_SERVER,
-        Some(RowError::Load(LoadError::Thread(_))) => NO_SERVER,
-        None => BAD_ARGUMENTS,
+        None
+        | Some(
+            RowError::Unsuitable(_)
+            | RowError::Disk(_)
+            | RowError::Target(TargetError::NotReady {
+                bad_arguments: true,
+                ..
+            }),
+        ) => BAD_ARGUMENTS,
+        Some(RowError::Target(_) | RowError::Control(_) | RowError::Load(_)) => NO_SERVER,
     }
 }
 
-/// Prints to standard output, which belongs to reports.
-#[expect(
-    clippy::print_stdout,
-    reason = "the one place where reports are printed"
-)]
+/// Prints to standard output, which belongs to reports. A reader that has gone away
+/// (`| head -1`) is no reason to stop: the record is written all the same.
 pub(crate) fn print(text: &str) {
-    println!("{text}");
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("warning: cannot print to standard output: {error}");
+    }
 }

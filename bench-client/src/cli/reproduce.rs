@@ -164,13 +164,12 @@ impl CountedSyncs<'_> {
         } else {
             article.durability
         };
-        let syncs = match self.counts.get(&mode) {
-            Some(syncs) => *syncs,
-            None => {
-                let syncs = syncs_per_commit(self.directory, mode, PROBE_COMMITS)?;
-                self.counts.insert(mode, syncs);
-                syncs
-            }
+        let syncs = if let Some(syncs) = self.counts.get(&mode) {
+            *syncs
+        } else {
+            let syncs = syncs_per_commit(self.directory, mode, PROBE_COMMITS)?;
+            self.counts.insert(mode, syncs);
+            syncs
         };
         let all_inflight = ARTICLE_WORKERS as usize * article.max_inflight;
         let per_commit = u32::try_from(article.batch_size.min(all_inflight))?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bench_client::report::environment::Environment;
 use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
-use bench_client::row::{self, RowError, RowPlan, Surroundings};
+use bench_client::row::{self, RowError, RowPlan, ServerChoice, Surroundings};
 use clap::Args;
 
 use super::interrupt::watch_signals;
@@ -32,7 +32,13 @@ pub(crate) struct RunArgs {
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let plans = args.load.plans()?;
-    let environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
+    let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
+    if plans
+        .iter()
+        .all(|plan| matches!(plan.server, ServerChoice::Url { .. }))
+    {
+        environment.forget_storage();
+    }
     let path = args
         .output
         .clone()
@@ -84,7 +90,7 @@ pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment
     let stamp: String = environment
         .started_at
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .take(15)
         .collect();
     let process = std::process::id();
@@ -112,7 +118,7 @@ pub(crate) async fn measure_all(
             progress: &progress,
             environment,
         };
-        let row = match row::measure(plan, &around).await {
+        let row = match Box::pin(row::measure(plan, &around)).await {
             Ok(row) => row,
             // The rows before it are worth their record.
             Err(RowError::Interrupted) if number > 1 => return Ok(()),

@@ -19,16 +19,16 @@ enum Transport {
     Ws(WsArgs),
 }
 
-pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     let served = match &args.transport {
         Transport::Http(args) => args.serve(),
         Transport::Ws(args) => args.serve(),
     };
-    Ok(match served {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             busload_frontend::cli::exit_code(&error)
         }
-    })
+    }
 }

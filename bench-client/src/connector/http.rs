@@ -70,8 +70,10 @@ impl Connector for HttpConnector {
 /// One keep-alive connection.
 pub(crate) struct Lane {
     sender: SendRequest<Full<Bytes>>,
-    driver: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+    driver: Driver,
 }
+
+type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// What one HTTP exchange came to.
 pub(crate) enum Exchange {
@@ -97,12 +99,9 @@ impl Lane {
 
     /// Sends one request and reads its answer, driving the connection meanwhile. Returns
     /// the lane if it can be used again.
-    pub(crate) async fn exchange(
-        mut self,
-        request: Request<Full<Bytes>>,
-    ) -> (Option<Self>, Exchange) {
-        let Self { sender, driver } = &mut self;
-        let mut ended = false;
+    pub(crate) async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
+        let Self { mut sender, driver } = self;
+        let mut driver = Some(driver);
         let exchange = {
             let call = async {
                 if let Err(error) = sender.ready().await {
@@ -126,22 +125,32 @@ impl Lane {
             tokio::pin!(call);
             poll_fn(|cx| {
                 // The driver first: it moves the bytes that the call waits for.
-                if !ended && Pin::new(&mut *driver).poll(cx).is_ready() {
-                    ended = true;
-                }
+                drive(&mut driver, cx);
                 let called = call.as_mut().poll(cx);
                 // The call may have given the driver something to write.
-                if called.is_pending() && !ended && Pin::new(&mut *driver).poll(cx).is_ready() {
-                    ended = true;
+                if called.is_pending() && drive(&mut driver, cx) {
                     return call.as_mut().poll(cx);
                 }
                 called
             })
             .await
         };
-        let reusable = !ended && !sender.is_closed() && matches!(exchange, Exchange::Answered(..));
-        (reusable.then_some(self), exchange)
+        let answered = matches!(exchange, Exchange::Answered(..));
+        let reusable = driver.filter(|_| answered && !sender.is_closed());
+        (reusable.map(|driver| Self { sender, driver }), exchange)
     }
+}
+
+/// Moves bytes; true when the connection has just ended. It is dropped then: only that tells
+/// its sender, which would wait for ever on an idle connection that the server has closed.
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
+    let ended = driver
+        .as_mut()
+        .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
+    if ended {
+        *driver = None;
+    }
+    ended
 }
 
 /// A JSON request to `/rpc`.
@@ -192,7 +201,7 @@ async fn call(
                     id,
                     outcome: Outcome::Failed(None),
                 };
-                let unreachable = Some(std::io::Error::other(error.to_string()));
+                let unreachable = Some(std::io::Error::other(crate::with_causes(&error)));
                 return Done {
                     lane: None,
                     reply,

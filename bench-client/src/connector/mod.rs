@@ -93,7 +93,7 @@ impl Reply {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No connection.
-    #[error("cannot connect to {url}: {source}")]
+    #[error("cannot connect to {url}")]
     Io {
         /// Where to.
         url: String,

@@ -135,30 +135,32 @@ impl WsSession {
         cx: &mut Context<'_>,
         out: &mut Vec<Reply>,
     ) -> Poll<Result<(), TransportError>> {
-        if let Err(error) = self.send_records() {
-            return Poll::Ready(Err(error));
-        }
-        if self.dirty {
+        // An error in writing waits until what was answered before it has been read.
+        let mut broken = self.send_records().err();
+        if self.dirty && broken.is_none() {
             match Pin::new(&mut self.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.dirty = false,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(dead(error))),
+                Poll::Ready(Err(error)) => broken = Some(dead(error)),
                 // The read below goes on; the waker is registered for both.
                 Poll::Pending => {}
             }
         }
         let before = out.len();
         loop {
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => {
-                    if let Err(error) = self.take(&message, out) {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(dead(error))),
-                Poll::Ready(None) => return Poll::Ready(Err(TransportError::Closed)),
-                Poll::Pending if out.len() > before => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
-            }
+            let error = match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => match self.take(&message, out) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Poll::Ready(Some(Err(error))) => dead(error),
+                Poll::Ready(None) => TransportError::Closed,
+                Poll::Pending => match broken {
+                    Some(error) => error,
+                    None if out.len() > before => return Poll::Ready(Ok(())),
+                    None => return Poll::Pending,
+                },
+            };
+            return Poll::Ready(Err(error));
         }
     }
 

@@ -30,6 +30,9 @@ use worker::{Worker, WorkerEnd};
 
 /// Sessions that one client thread opens at the same time.
 const CONNECTS_AT_ONCE: usize = 64;
+/// Longest wait for a session: a server that has no place left for it accepts nothing and
+/// says nothing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When the measurement ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +72,17 @@ pub enum LoadError {
     /// A worker could not connect.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// A worker was not refused and not served.
+    #[error(
+        "worker {worker} got no session within {waited:?}: the server may have no place for so \
+         many, lower --concurrency"
+    )]
+    ConnectTimeout {
+        /// The worker, from 0.
+        worker: u32,
+        /// How long it waited.
+        waited: Duration,
+    },
     /// A client thread could not be started or panicked.
     #[error("client thread: {0}")]
     Thread(String),
@@ -241,7 +255,7 @@ impl Load {
         }
         let schedule = *self.start.borrow();
         let recorder = merged.ok_or_else(|| LoadError::Thread("none ran".to_owned()))?;
-        Ok(summarise(recorder, ends, schedule))
+        Ok(summarise(recorder, &ends, schedule))
     }
 }
 
@@ -250,7 +264,7 @@ const MAX_ERRORS: usize = 5;
 
 fn summarise(
     recorder: ThreadRecorder,
-    ends: Vec<WorkerEnd>,
+    ends: &[WorkerEnd],
     schedule: Option<Schedule>,
 ) -> LoadResult {
     let window_length = schedule.map_or(Duration::ZERO, |schedule| {
@@ -338,8 +352,13 @@ impl<C: Connector> ClientThread<C> {
         let connector = &self.connector;
         stream::iter(self.my_workers())
             .map(|worker| async move {
-                let session = connector.connect(worker).await?;
-                Ok::<_, LoadError>((worker, session))
+                let session =
+                    tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(worker)).await;
+                let timeout = LoadError::ConnectTimeout {
+                    worker: worker.0,
+                    waited: CONNECT_TIMEOUT,
+                };
+                Ok::<_, LoadError>((worker, session.map_err(|_| timeout)??))
             })
             .buffer_unordered(CONNECTS_AT_ONCE)
             .try_collect()

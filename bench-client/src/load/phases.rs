@@ -75,7 +75,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let schedule = Schedule::from_now(second, Measure::For(second));
         let start = schedule.window_start;
-        assert_eq!(schedule.phase(start - second / 2), Phase::Warmup);
+        assert_eq!(
+            schedule.phase(start.checked_sub(second / 2).unwrap()),
+            Phase::Warmup
+        );
         assert_eq!(schedule.phase(start), Phase::Window);
         assert_eq!(schedule.phase(start + second / 2), Phase::Window);
         assert_eq!(schedule.phase(start + second), Phase::Drain);
@@ -88,7 +91,7 @@ mod tests {
         let stopped = Some(schedule.window_start + second / 4);
         assert_eq!(schedule.window_length(None, stopped), second / 4);
         assert_eq!(schedule.window_length(None, None), second);
-        let before = Some(schedule.window_start - second / 2);
+        let before = Some(schedule.window_start.checked_sub(second / 2).unwrap());
         assert_eq!(schedule.window_length(None, before), Duration::ZERO);
     }
 }

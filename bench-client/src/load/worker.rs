@@ -34,8 +34,8 @@ pub(super) struct WorkerEnd {
 /// One transfer in flight.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// The request id in use, 0 when the slot is free.
-    id: u64,
+    /// The request in flight, 0 when the slot is free.
+    request: u64,
     generation: u64,
     /// Latency counts from here.
     intended: Instant,
@@ -45,7 +45,35 @@ struct Slot {
 /// Transfers in flight. A request id is the slot's number below its generation, so that it
 /// finds its slot without a search and is never used twice.
 struct Slots {
-    slots: Vec<Slot>,
+    all: Vec<Slot>,
+    free: Vec<u32>,
+    shift: u32,
+}
+
+pub(super) struct WorkerEnd {
+    pub(super) reconnects: u64,
+    pub(super) late_answers: u64,
+    /// The server was gone.
+    pub(super) gave_up: bool,
+    /// Why the last session broke.
+    pub(super) error: Option<String>,
+}
+
+/// One transfer in flight.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// The request in flight, 0 when the slot is free.
+    request: u64,
+    generation: u64,
+    /// Latency counts from here.
+    intended: Instant,
+    pair: AccountPair,
+}
+
+/// Transfers in flight. A request id is the slot's number below its generation, so that it
+/// finds its slot without a search and is never used twice.
+struct Slots {
+    all: Vec<Slot>,
     free: Vec<u32>,
     shift: u32,
 }
@@ -53,21 +81,21 @@ struct Slots {
 impl Slots {
     fn new(max_inflight: usize, now: Instant) -> Self {
         let empty = Slot {
-            id: 0,
+            request: 0,
             generation: 0,
             intended: now,
             pair: AccountPair { from: 0, to: 0 },
         };
         let count = u32::try_from(max_inflight).unwrap_or(u32::MAX);
         Self {
-            slots: vec![empty; max_inflight],
+            all: vec![empty; max_inflight],
             free: (0..count).rev().collect(),
             shift: max_inflight.next_power_of_two().trailing_zeros(),
         }
     }
 
     fn outstanding(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.all.len() - self.free.len()
     }
 
     fn is_full(&self) -> bool {
@@ -76,22 +104,22 @@ impl Slots {
 
     fn take(&mut self, intended: Instant, pair: AccountPair) -> Option<RequestId> {
         let index = self.free.pop()?;
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.all[index as usize];
         slot.generation += 1;
-        slot.id = (slot.generation << self.shift) | u64::from(index);
+        slot.request = (slot.generation << self.shift) | u64::from(index);
         slot.intended = intended;
         slot.pair = pair;
-        RequestId::new(slot.id)
+        RequestId::new(slot.request)
     }
 
     /// Frees the slot of this request; `None` if the id is not in flight.
     fn release(&mut self, id: RequestId) -> Option<Slot> {
-        let index = (id.get() & ((1 << self.shift) - 1)) as usize;
+        let index = usize::try_from(id.get() & ((1 << self.shift) - 1)).ok()?;
         let slot = self
             .slots
             .get_mut(index)
-            .filter(|slot| slot.id == id.get())?;
-        slot.id = 0;
+            .filter(|slot| slot.request == id.get())?;
+        slot.request = 0;
         let released = *slot;
         self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
         Some(released)
@@ -101,8 +129,8 @@ impl Slots {
     fn started_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
         self.slots
             .iter()
-            .filter(|slot| slot.id != 0 && deadline.is_none_or(|at| slot.intended <= at))
-            .filter_map(|slot| RequestId::new(slot.id))
+            .filter(|slot| slot.request != 0 && deadline.is_none_or(|at| slot.intended <= at))
+            .filter_map(|slot| RequestId::new(slot.request))
             .collect()
     }
 }
@@ -259,6 +287,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             if let Err(error) = self.session.submit(id, transfer) {
                 self.slots.release(id);
                 recorder.leave(pair, Outcome::Failed(None), Duration::ZERO, phase);
+                drop(recorder);
+                self.settle(phase);
                 return Err(error);
             }
         }
@@ -340,19 +370,23 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             if matches!(self.next(Instant::now()), Next::Drain) {
                 return false;
             }
-            match self.connector.connect(self.id).await {
-                Ok(session) => {
+            // Bounded: a server that hangs must not hold up the end of the run.
+            let connecting = self.connector.connect(self.id);
+            let error = match tokio::time::timeout(RECONNECT_PATIENCE, connecting).await {
+                Ok(Ok(session)) => {
                     self.session = session;
                     self.end.reconnects += 1;
                     return true;
                 }
-                Err(error) if broke.elapsed() >= RECONNECT_PATIENCE => {
-                    self.end.error = Some(error.to_string());
-                    self.end.gave_up = true;
-                    return false;
-                }
-                Err(_) => tokio::time::sleep(pause).await,
+                Ok(Err(error)) => crate::with_causes(&error),
+                Err(_) => format!("no session within {RECONNECT_PATIENCE:?}"),
+            };
+            if broke.elapsed() >= RECONNECT_PATIENCE {
+                self.end.error = Some(error);
+                self.end.gave_up = true;
+                return false;
             }
+            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_TICK);
         }
     }

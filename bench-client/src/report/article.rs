@@ -1,7 +1,7 @@
 //! The article's table, row by row, beside what this machine measured.
 //!
 //! Source of every quoted figure: *A closer look at the SpacetimeDB v2 benchmark: Is it
-//! really 23x faster than SQLite?* (dev.to, March 2026), 50 workers, alpha 1.5, one NVMe
+//! really 23x faster than SQLite?* (dev.to, March 2026), 50 workers, alpha 1.5, one `NVMe`
 //! disk with 683 µs per sync, a Node.js server.
 
 use std::fmt::Write as _;

@@ -3,9 +3,9 @@
 use std::{ffi::OsString, fs, path::Path, thread};
 
 use jiff::{Timestamp, Unit};
-use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Machine, storage and program of a run. Holds neither this machine's host name nor the user's
 /// name nor the database directory, so that records can be published; the command line is as it
@@ -192,6 +192,14 @@ impl Environment {
                 .map(EnvironmentWarningCode::warning)
                 .collect(),
         }
+    }
+
+    /// Forgets the storage and what was said about it: the database of a server at a URL is
+    /// somewhere else.
+    pub fn forget_storage(&mut self) {
+        self.storage = Storage::default();
+        self.warnings
+            .retain(|warning| warning.code == EnvironmentWarningCode::DebugBuild);
     }
 
     /// Records the memory allocator. It is chosen in a binary, so only that can say which it is.

@@ -187,14 +187,16 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
     let (before, after) = (opened.stats.as_ref()?, closed.stats.as_ref()?);
     let info = measured.info.as_ref()?;
     let (from, to) = (&before.stages, &after.stages);
-    let commits = after.batches - before.batches;
-    let transfers = to.batch_size.sum - from.batch_size.sum;
+    let commits = after.batches.saturating_sub(before.batches);
+    let transfers = to.batch_size.sum.saturating_sub(from.batch_size.sum);
     let storage = |usage: &ProcessUsage| usage.written.map(|written| written.to_storage);
     Some(ServerRow {
         commits,
-        commits_that_wrote: after.batches_that_wrote - before.batches_that_wrote,
-        syncs: after.syncs.total() - before.syncs.total(),
-        commit_syncs: after.commit_syncs - before.commit_syncs,
+        commits_that_wrote: after
+            .batches_that_wrote
+            .saturating_sub(before.batches_that_wrote),
+        syncs: after.syncs.total().saturating_sub(before.syncs.total()),
+        commit_syncs: after.commit_syncs.saturating_sub(before.commit_syncs),
         mean_batch: if commits == 0 {
             0.0
         } else {
@@ -206,9 +208,18 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commit_us: between(&to.commit_ns, &from.commit_ns, US),
         answer_us: between(&to.answer_ns, &from.answer_ns, US),
         sync_us: between(&to.sync_ns, &from.sync_ns, US),
-        bytes_written: after.bytes_written.total() - before.bytes_written.total(),
-        checkpoints: after.checkpoints.count - before.checkpoints.count,
-        checkpoint_ms: (after.checkpoints.duration_ns - before.checkpoints.duration_ns) as f64
+        bytes_written: after
+            .bytes_written
+            .total()
+            .saturating_sub(before.bytes_written.total()),
+        checkpoints: after
+            .checkpoints
+            .count
+            .saturating_sub(before.checkpoints.count),
+        checkpoint_ms: (after
+            .checkpoints
+            .duration_ns
+            .saturating_sub(before.checkpoints.duration_ns)) as f64
             / 1e6,
         queue_peak: after.queue.peak,
         peak_memory_bytes: measured.closing_usage.peak_memory_bytes,

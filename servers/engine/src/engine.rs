@@ -159,8 +159,8 @@ pub struct About {
     pub sqlite_version: &'static str,
 }
 
-/// A running ledger. Dropping it without [`stop`](Self::stop) closes the queue and leaves
-/// the writer to finish by itself.
+/// A running ledger. Dropping it closes the queue and leaves the writer to
+/// finish by itself.
 pub struct Engine<A> {
     queue: Arc<Queue<A>>,
     stats: Arc<SharedStats>,

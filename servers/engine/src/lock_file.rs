@@ -26,7 +26,7 @@ pub enum LockError {
         lock: PathBuf,
     },
     /// The lock file could not be created.
-    #[error("cannot create the lock file {lock}: {source}")]
+    #[error("cannot create the lock file {lock}")]
     Io {
         /// The lock file.
         lock: PathBuf,

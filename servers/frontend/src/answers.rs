@@ -52,6 +52,10 @@ pub enum Route {
 
 /// Where a call goes.
 #[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "calls are consumed where they are routed"
+)]
 pub fn route(call: Call) -> Route {
     match call {
         Call::Transfer(transfer) => Route::Transfer(transfer),

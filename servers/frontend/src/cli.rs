@@ -1,6 +1,11 @@
 //! The servers' command line and environment, shared by both binaries and by
 //! `bench-client serve`.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -30,7 +35,7 @@ pub const DEFAULT_QUEUE: usize = 1_048_576;
 /// system is what is measured, so never a temporary directory.
 pub const DEFAULT_DATA_DIR: &str = ".data";
 /// Longest batch timeout.
-const MAX_BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The flags of the HTTP server.
 #[derive(Debug, Args)]
@@ -407,7 +412,9 @@ pub fn parse_arguments<P: Parser>() -> P {
         if is_page {
             error.exit();
         }
-        eprintln!("{}", in_one_line(&error, &P::command()));
+        let mut command = P::command();
+        command.build();
+        eprintln!("{}", in_one_line(&error, &command));
         std::process::exit(2)
     })
 }

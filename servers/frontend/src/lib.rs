@@ -1,7 +1,7 @@
 //! HTTP and WebSocket front ends of the transfer ledger.
 //!
 //! One listener, one accept path: hyper reads every request; a WebSocket server upgrades
-//! `GET /rpc` (or `/`) and hands the bare socket to [`ws`]. Requests become vectors of
+//! `GET /rpc` (or `/`) and hands the bare socket to the module `ws`. Requests become vectors of
 //! [`busload_engine::Work`]; outcomes come back through one [`mailbox::Mailbox`] per
 //! connection.
 //!

@@ -32,7 +32,7 @@ impl Limits {
             connections: 16_384,
             body_bytes: 64 * 1024,
             message_bytes: 1024 * 1024,
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
         }

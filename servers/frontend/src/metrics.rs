@@ -32,6 +32,7 @@ pub(crate) fn render(stats: &Stats) -> Vec<u8> {
     out
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of metrics, one entry each")]
 fn families(stats: &Stats) -> Vec<MetricFamily> {
     let s = &stats.stages;
     let outcomes = [("committed", stats.committed), ("unknown", stats.unknown)]

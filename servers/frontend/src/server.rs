@@ -65,7 +65,7 @@ pub enum ServeError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}; choose another port with --port")]
+    #[error("cannot listen on {address} (choose another port with --port)")]
     Listen {
         /// The address.
         address: SocketAddr,

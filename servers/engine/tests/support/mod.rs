@@ -16,7 +16,7 @@ use busload_wire::{RequestId, Transfer};
 use rusqlite::Connection;
 
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The address of the call that holds the writer.
 const HOLD: u32 = u32::MAX;
@@ -55,7 +55,10 @@ impl ReplyPort for Port {
 
     fn transfers(&mut self, batch: &mut Vec<Reply<u32>>) {
         let mut work = batch.iter().flat_map(|reply| &reply.work);
-        assert!(!work.any(|one| one.transfer.from == PANIC_ACCOUNT), "as the test wished");
+        assert!(
+            !work.any(|one| one.transfer.from == PANIC_ACCOUNT),
+            "as the test wished"
+        );
         self.post(Mail::Batch(std::mem::take(batch)));
     }
 
@@ -117,7 +120,10 @@ pub(crate) fn transfer(from: i64, to: i64, amount: i64) -> Transfer {
 
 pub(crate) fn work(transfers: &[Transfer]) -> Vec<Work> {
     let id = |n| RequestId::new(n).expect("small");
-    (0..).zip(transfers).map(|(n, transfer)| Work::new(Some(id(n)), *transfer)).collect()
+    (0..)
+        .zip(transfers)
+        .map(|(n, transfer)| Work::new(Some(id(n)), *transfer))
+        .collect()
 }
 
 /// As the original benchmark's tool makes it.
@@ -167,18 +173,25 @@ impl Bank {
     }
 
     pub(crate) fn next_mail(&self) -> Mail {
-        self.mail.recv_timeout(PATIENCE).expect("the writer answers")
+        self.mail
+            .recv_timeout(PATIENCE)
+            .expect("the writer answers")
     }
 
     /// Whether nothing arrives for a while.
     pub(crate) fn is_quiet(&self, duration: Duration) -> bool {
-        matches!(self.mail.recv_timeout(duration), Err(RecvTimeoutError::Timeout))
+        matches!(
+            self.mail.recv_timeout(duration),
+            Err(RecvTimeoutError::Timeout)
+        )
     }
 
     /// Holds the writer once it has done everything submitted so far.
     pub(crate) fn hold(&self) -> Hold<'_> {
         let call = ControlCall::GetAccount { id: 0 };
-        self.engine.control(HOLD, None, call).expect("the engine is open");
+        self.engine
+            .control(HOLD, None, call)
+            .expect("the engine is open");
         assert!(matches!(self.next_mail(), Mail::Held));
         Hold(self)
     }
@@ -245,7 +258,10 @@ impl Bank {
     }
 
     pub(crate) fn balances(&self, accounts: usize) -> Vec<i64> {
-        (0_i64..).take(accounts).map(|id| self.balance(id).expect("the account is there")).collect()
+        (0_i64..)
+            .take(accounts)
+            .map(|id| self.balance(id).expect("the account is there"))
+            .collect()
     }
 
     /// Closes, and gives back what was still answered.
@@ -276,7 +292,8 @@ pub(crate) fn balances_in(path: &Path) -> Vec<i64> {
         .prepare("SELECT balance FROM accounts ORDER BY id")
         .expect("a ledger");
     let rows = statement.query_map([], |row| row.get(0)).expect("a ledger");
-    rows.collect::<Result<_, _>>().expect("balances are integers")
+    rows.collect::<Result<_, _>>()
+        .expect("balances are integers")
 }
 
 /// Every file of a directory but lock files, with its content.

@@ -1,0 +1,261 @@
+//! Disk errors at a chosen system call of the writer thread, made by `strace`: each test runs
+//! itself again under it. Without a working `strace` it says that it was skipped.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use busload_engine::{Config, ControlCall, Durability, EngineError, Failure, Outcome};
+use support::{Bank, Mail, balances_in, config, transfer};
+
+/// Set in the run under `strace`: the directory to work in.
+const DIRECTORY_VARIABLE: &str = "BUSLOAD_FAULT_DIRECTORY";
+const TRANSFERS: usize = 20;
+
+fn one_by_one(directory: &Path) -> Config {
+    Config {
+        batch_size: 1,
+        ..config(directory, Durability::WalFull)
+    }
+}
+
+/// Runs the test `name` under `strace`, which makes `fault` of the calls on the database file
+/// with `suffix`; there it does `work`. Then does `check` in the same directory, without faults.
+fn with_fault(
+    name: &str,
+    suffix: &str,
+    fault: &str,
+    work: impl FnOnce(&Path),
+    check: impl FnOnce(&Path),
+) {
+    if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
+        work(&PathBuf::from(directory));
+        return;
+    }
+    let probe = Command::new("strace")
+        .args(["-qq", "-e", "trace=none", "true"])
+        .output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        // Not by `eprintln`, which the test harness keeps to itself when a test passes.
+        let skipped = format!("skipped faults_strace::{name}: strace cannot trace\n");
+        std::io::stderr()
+            .write_all(skipped.as_bytes())
+            .expect("stderr takes a line");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory
+        .path()
+        .canonicalize()
+        .expect("the directory exists");
+    // Created and seeded before there are faults.
+    Bank::start(&one_by_one(&path)).stop_cleanly();
+    let mut faulty = path.join("ledger.sqlite").into_os_string();
+    faulty.push(suffix);
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .arg(path.join("trace"))
+        .arg("-P")
+        .arg(&faulty)
+        .args(["-e", "trace=pwrite64,fsync,fdatasync", "-e", fault])
+        .arg(std::env::current_exe().expect("the test knows its own path"))
+        .args(["--exact", name, "--nocapture"])
+        .env(DIRECTORY_VARIABLE, &path)
+        .stdin(Stdio::null())
+        .output()
+        .expect("strace starts");
+    let trace = std::fs::read_to_string(path.join("trace")).expect("strace wrote its trace");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the run under strace failed:\n{said}\n{trace}"
+    );
+    assert!(
+        trace.contains("(INJECTED)"),
+        "nothing was injected:\n{trace}"
+    );
+    check(&path);
+}
+
+/// Hands the number of transfers acknowledged from one process to the other.
+fn acknowledge(directory: &Path, committed: usize, unknown: usize) {
+    let counts = format!("{committed} {unknown}");
+    std::fs::write(directory.join("acknowledged"), counts).expect("written");
+}
+
+fn acknowledged(directory: &Path) -> (i64, i64) {
+    let counts = std::fs::read_to_string(directory.join("acknowledged")).expect("work was done");
+    let (committed, unknown) = counts.split_once(' ').expect("two counts");
+    (
+        committed.parse().expect("a count"),
+        unknown.parse().expect("a count"),
+    )
+}
+
+/// Each transfer moved 1 from account 0 to account 1.
+fn applied(directory: &Path) -> i64 {
+    let balances = balances_in(&directory.join("ledger.sqlite"));
+    assert_eq!(balances.iter().sum::<i64>(), 10_000, "money is conserved");
+    assert_eq!(balances[2..], [1000; 8]);
+    balances[1] - 1000
+}
+
+/// reliability.md A 6.
+#[test]
+fn eio_at_a_commit_sync() {
+    with_fault(
+        "eio_at_a_commit_sync",
+        "-wal",
+        "inject=fsync,fdatasync:error=EIO:when=8",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let hold = bank.hold();
+            assert_eq!(bank.submit(1, &[transfer(0, 1, 1); TRANSFERS]).len(), 0);
+            bank.engine
+                .control(9, None, ControlCall::Verify)
+                .expect("open");
+            drop(hold);
+            let outcomes = bank.outcomes(TRANSFERS);
+            let count = |wanted| {
+                outcomes
+                    .iter()
+                    .filter(|outcome| **outcome == wanted)
+                    .count()
+            };
+            let committed = count(Outcome::Committed);
+            assert_eq!(
+                count(Outcome::Unknown),
+                1,
+                "the batch of the failed sync: {outcomes:?}"
+            );
+            assert_eq!(outcomes[committed], Outcome::Unknown, "{outcomes:?}");
+            let refused = count(Outcome::Failed(Failure::ShuttingDown));
+            assert_eq!(committed + 1 + refused, TRANSFERS, "{outcomes:?}");
+            assert!(committed > 0 && refused > 0, "{outcomes:?}");
+            let control = bank.next_mail();
+            assert!(matches!(
+                control,
+                Mail::Control(_, Err(EngineError::ShuttingDown))
+            ));
+            assert!(matches!(bank.next_mail(), Mail::Stopped));
+            let late = bank.submit(1, &[transfer(0, 1, 1)]);
+            assert_eq!(late[0].outcome, Outcome::Failed(Failure::ShuttingDown));
+            let stats = bank.engine.stats();
+            assert_eq!(
+                (stats.committed, stats.applied),
+                (committed as u64, committed as u64)
+            );
+            assert_eq!(stats.unknown, 1);
+            assert_eq!(stats.failed.get("shutting_down"), Some(&(refused as u64)));
+            let error = bank.writer.join().expect_err("it stopped");
+            assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+            acknowledge(directory, committed, 1);
+        },
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let (committed, unknown) = acknowledged(directory);
+            let applied = bank.balance(1).expect("there") - 1000;
+            assert!(
+                (committed..=committed + unknown).contains(&applied),
+                "{applied}"
+            );
+            bank.stop_cleanly();
+        },
+    );
+}
+
+/// reliability.md B 11.
+#[test]
+fn a_full_disk_and_then_room_again() {
+    with_fault(
+        "a_full_disk_and_then_room_again",
+        "-wal",
+        "inject=pwrite64:error=ENOSPC:when=12..17",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
+            let full = Outcome::Failed(Failure::StorageFull);
+            let count = |wanted| {
+                outcomes
+                    .iter()
+                    .filter(|outcome| **outcome == wanted)
+                    .count()
+            };
+            let committed = count(Outcome::Committed);
+            assert_eq!(committed + count(full), TRANSFERS, "{outcomes:?}");
+            assert!(count(full) > 0, "{outcomes:?}");
+            assert_eq!(outcomes[0], Outcome::Committed);
+            assert_eq!(outcomes[TRANSFERS - 1], Outcome::Committed, "it recovers");
+            let stats = bank.stats();
+            assert_eq!(
+                (stats.committed, stats.applied),
+                (committed as u64, committed as u64)
+            );
+            assert_eq!(
+                stats.failed.get("storage_full"),
+                Some(&(count(full) as u64))
+            );
+            acknowledge(directory, committed, 0);
+            bank.stop_cleanly();
+        },
+        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+    );
+}
+
+/// reliability.md A 8, as far as the engine goes.
+#[test]
+fn eio_at_a_checkpoint() {
+    with_fault(
+        "eio_at_a_checkpoint",
+        "",
+        "inject=fsync,fdatasync:error=EIO:when=2..4",
+        |directory| {
+            let bank = Bank::start(&Config {
+                checkpoint_pages: 1,
+                ..one_by_one(directory)
+            });
+            assert_eq!(
+                bank.apply(&[transfer(0, 1, 1); TRANSFERS]),
+                [Outcome::Committed; TRANSFERS]
+            );
+            let checkpoints = bank.stats().checkpoints;
+            assert_eq!(checkpoints.errors, 3, "{checkpoints:?}");
+            assert_eq!(
+                checkpoints.count, TRANSFERS as u64,
+                "tried again after each batch"
+            );
+            acknowledge(directory, TRANSFERS, 0);
+            bank.stop_cleanly();
+        },
+        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+    );
+}
+
+/// A seeding is a COMMIT as well.
+#[test]
+fn eio_at_the_sync_of_a_seeding() {
+    with_fault(
+        "eio_at_the_sync_of_a_seeding",
+        "-wal",
+        "inject=fsync,fdatasync:error=EIO:when=1+",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let seed = bank.call(ControlCall::Seed {
+                accounts: 5,
+                initial_balance: 5,
+            });
+            assert!(matches!(seed, Err(EngineError::Sqlite(_))), "{seed:?}");
+            assert!(matches!(bank.next_mail(), Mail::Stopped));
+            let error = bank.writer.join().expect_err("it stopped");
+            assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+        },
+        |directory| {
+            let balances = balances_in(&directory.join("ledger.sqlite"));
+            assert!(balances == [1000; 10] || balances == [5; 5], "{balances:?}");
+        },
+    );
+}
