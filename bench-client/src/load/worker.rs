@@ -50,34 +50,6 @@ struct Slots {
     shift: u32,
 }
 
-pub(super) struct WorkerEnd {
-    pub(super) reconnects: u64,
-    pub(super) late_answers: u64,
-    /// The server was gone.
-    pub(super) gave_up: bool,
-    /// Why the last session broke.
-    pub(super) error: Option<String>,
-}
-
-/// One transfer in flight.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    /// The request in flight, 0 when the slot is free.
-    request: u64,
-    generation: u64,
-    /// Latency counts from here.
-    intended: Instant,
-    pair: AccountPair,
-}
-
-/// Transfers in flight. A request id is the slot's number below its generation, so that it
-/// finds its slot without a search and is never used twice.
-struct Slots {
-    all: Vec<Slot>,
-    free: Vec<u32>,
-    shift: u32,
-}
-
 impl Slots {
     fn new(max_inflight: usize, now: Instant) -> Self {
         let empty = Slot {
@@ -116,7 +88,7 @@ impl Slots {
     fn release(&mut self, id: RequestId) -> Option<Slot> {
         let index = usize::try_from(id.get() & ((1 << self.shift) - 1)).ok()?;
         let slot = self
-            .slots
+            .all
             .get_mut(index)
             .filter(|slot| slot.request == id.get())?;
         slot.request = 0;
@@ -127,7 +99,7 @@ impl Slots {
 
     /// Requests in flight, all or only those that started before `deadline`.
     fn started_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
-        self.slots
+        self.all
             .iter()
             .filter(|slot| slot.request != 0 && deadline.is_none_or(|at| slot.intended <= at))
             .filter_map(|slot| RequestId::new(slot.request))
