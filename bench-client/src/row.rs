@@ -302,6 +302,9 @@ async fn run(
     if pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid) {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
+    if died.is_none() && was_restarted(info.as_ref(), &mut control).await {
+        died = Some("it was restarted, its counters began anew".to_owned());
+    }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
     let mut evidence = weigh(
         plan,
@@ -400,6 +403,12 @@ async fn open_books(
         samples,
         usage,
     })
+}
+
+/// Whether the server that answers now is another process than the one that was measured.
+async fn was_restarted(info: Option<&Info>, control: &mut ControlClient) -> bool {
+    let Some(before) = info else { return false };
+    matches!(control.info().await, Ok(Some(now)) if now.pid != before.pid)
 }
 
 /// A server that is not ours verifies itself; ours has told its balances already.
@@ -533,6 +542,7 @@ fn weigh(
         acknowledged: whole.committed,
         committed_in_window: result.window.counts.committed,
         unknown: whole.unknown,
+        amount: plan.amount.unsigned_abs(),
         unexpected_answers: result.unexpected_answers,
         durability: info.map(|info| info.durability.clone()),
         not_verified: !plan.verify,

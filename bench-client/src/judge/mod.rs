@@ -66,6 +66,8 @@ pub struct Evidence {
     pub digests: Option<(String, String)>,
     /// What a foreign server's own `verify` said: accounts changed, or its error.
     pub own_verify: Option<Result<u64, String>>,
+    /// What each transfer moves.
+    pub amount: u64,
     /// Sampled accounts: id, balance before, balance after, this client's net change.
     pub samples: Vec<Sample>,
     /// Syncs and bytes, from inside and outside of the server.
@@ -134,12 +136,12 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
         verdicts.push(Verdict::nothing_changed());
     }
     let applied = check_applied(evidence.acknowledged, evidence.unknown, evidence.applied);
-    // While outcomes are unknown, a balance that differs proves nothing.
-    let deltas = if evidence.unknown == 0 {
-        check_deltas(&evidence.samples)
-    } else {
-        DeltaCheck::default()
-    };
+    let slack = u128::from(evidence.amount) * u128::from(evidence.unknown);
+    let mut deltas = check_deltas(&evidence.samples, slack);
+    if evidence.unknown > 0 && deltas.mismatches == 0 {
+        // While outcomes are unknown, a balance that agrees proves nothing.
+        deltas = DeltaCheck::default();
+    }
     verification.sampled_accounts = deltas.checked;
     verification.sample_mismatches = deltas.mismatches;
     verification.ledger_ok = match (applied, deltas.checked) {

@@ -5,6 +5,7 @@ use super::*;
 fn honest() -> Evidence {
     Evidence {
         acknowledged: 1000,
+        amount: 1,
         committed_in_window: 800,
         applied: Some(1000),
         totals: Some((500, 500)),
@@ -131,6 +132,18 @@ fn unknown_outcomes_widen_the_ledger_and_silence_the_sample() {
     assert_eq!(verification.sampled_accounts, 0);
     evidence.applied = Some(1006);
     assert!(!is_valid(&judge(&evidence).1));
+}
+
+/// One answer dropped on purpose must not hide a thousand that were never applied.
+#[test]
+fn unknown_outcomes_explain_no_more_than_they_can() {
+    let mut evidence = honest();
+    evidence.unknown = 5;
+    evidence.applied = None;
+    evidence.samples[0].after = evidence.samples[0].before - 8;
+    assert!(is_valid(&judge(&evidence).1), "off by five");
+    evidence.samples[0].after -= 1;
+    invalidated_by(|e| *e = evidence.clone(), VerdictCode::LedgerMismatch);
 }
 
 #[test]

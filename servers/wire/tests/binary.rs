@@ -11,7 +11,7 @@ use busload_wire::{Answer, ErrorCode, RequestId, Transfer};
 use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{Outcome, outcomes, request_id, request_ids, transfers};
+use support::{Outcome, outcomes, request_id, request_ids, same_cases, transfers};
 
 /// What is in the reader's vector before it reads; it must still be there afterwards.
 const EARLIER: Transfer = Transfer {
@@ -87,6 +87,8 @@ fn read_outcomes(message: &[u8]) -> Result<Vec<Answer>, BinaryError> {
 }
 
 proptest! {
+    #![proptest_config(same_cases())]
+
     #[test]
     fn every_transfer_survives(transfers in messages()) {
         prop_assert_eq!(read(&build(&transfers)), Ok(transfers));

@@ -10,7 +10,7 @@ use busload_wire::json::{
 use busload_wire::{Answer, Call, ErrorCode, Request, Transfer, TransferId};
 use bytes::BytesMut;
 use proptest::prelude::*;
-use support::{outcomes, request_id, request_ids, requests, transfers};
+use support::{outcomes, request_id, request_ids, requests, same_cases, transfers};
 
 fn encoded(request: &Request) -> BytesMut {
     let mut text = BytesMut::new();
@@ -53,6 +53,8 @@ const PLAIN: Transfer = Transfer {
 };
 
 proptest! {
+    #![proptest_config(same_cases())]
+
     #[test]
     fn every_request_survives(request in requests()) {
         prop_assert_eq!(decode_request(&encoded(&request)), Ok(request));

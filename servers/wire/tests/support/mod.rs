@@ -6,6 +6,16 @@ use busload_wire::message::MAX_REQUEST_ID;
 use busload_wire::{Call, ErrorCode, Request, RequestId, Transfer, TransferId};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
+
+/// The same cases in every run, unless `PROPTEST_RNG_SEED` says otherwise.
+pub(crate) fn same_cases() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(360);
+    }
+    config
+}
 
 pub(crate) type Outcome = Result<(), ErrorCode>;
 
