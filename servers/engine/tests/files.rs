@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::error::Error as _;
 use std::path::Path;
 
 use busload_engine::{Config, Durability, EngineError, Outcome};
@@ -424,7 +425,8 @@ fn a_lock_file_of_somebody_elses_is_not_touched() {
     let lock = directory.path().join("Cargo.lock");
     std::fs::write(&lock, "version = 4\n").unwrap();
     let error = refused(&config);
-    assert!(error.to_string().contains("not a lock file"), "{error}");
+    let source = error.source().expect("why");
+    assert!(source.to_string().contains("not a lock file"), "{source}");
     assert_eq!(std::fs::read_to_string(&lock).unwrap(), "version = 4\n");
     assert!(!config.database.exists());
 }

@@ -1,0 +1,519 @@
+//! Servers that cheat, each in its own way, measured by the real program: every one is caught
+//! by what it leaves behind, with the server's own counters and without.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use busload_frontend::Transport;
+use busload_wire::control::{Balances, BytesByFile, Stats};
+use common::{Running, Served, bench_client, directory, record, row, run, until, verdicts};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+
+const ACCOUNTS: usize = 100;
+
+/// How a server treats transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    /// Applies, then answers: the control.
+    Honest,
+    /// Answers and applies nothing.
+    NeverApplies,
+    /// Answers, applies all but every 50th.
+    SwallowsSome,
+    /// Applies all, does not answer every 50th of the first 500: fewer than fill the windows.
+    DropsAnswers,
+    /// Applies nothing, and drops a few answers so that outcomes are unknown.
+    NeverAppliesAndDropsAFew,
+    /// Applies everything twice.
+    AppliesTwice,
+    /// Debits and does not credit.
+    LosesMoney,
+    /// Answers everything twice.
+    AnswersTwice,
+}
+
+/// What it says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counters {
+    /// `stats` with what it really did.
+    True,
+    /// `stats` with what it should have done.
+    False,
+    /// No such method, like the original's servers.
+    None,
+}
+
+struct Bank {
+    treatment: Treatment,
+    counters: Counters,
+    balances: Vec<i64>,
+    initial: i64,
+    seen: u64,
+    applied: u64,
+    unanswered: u64,
+}
+
+/// What to send back, and how often.
+struct Answer {
+    body: Value,
+    times: usize,
+}
+
+fn ok(result: Value) -> Value {
+    let mut answer = json!({"ok": true});
+    answer["result"] = result;
+    answer
+}
+
+impl Bank {
+    fn new(treatment: Treatment, counters: Counters) -> Self {
+        let (balances, initial) = (vec![1_000_000; ACCOUNTS], 1_000_000);
+        Self {
+            treatment,
+            counters,
+            balances,
+            initial,
+            seen: 0,
+            applied: 0,
+            unanswered: 0,
+        }
+    }
+
+    fn apply(&mut self, args: &Value) {
+        let account = |name: &str| usize::try_from(args[name].as_u64().expect("an account"));
+        let (from, to) = (
+            account("from_id").expect("small"),
+            account("to_id").expect("small"),
+        );
+        let amount = args["amount"].as_i64().expect("an amount");
+        self.balances[from] -= amount;
+        if self.treatment != Treatment::LosesMoney {
+            self.balances[to] += amount;
+        }
+        self.applied += 1;
+    }
+
+    /// How often a transfer is answered.
+    fn transfer(&mut self, args: &Value) -> usize {
+        self.seen += 1;
+        let every_50th = self.seen.is_multiple_of(50);
+        let (applied, answered) = match self.treatment {
+            Treatment::Honest | Treatment::LosesMoney => (1, 1),
+            Treatment::NeverApplies => (0, 1),
+            Treatment::SwallowsSome => (usize::from(!every_50th), 1),
+            Treatment::DropsAnswers => (1, usize::from(!every_50th || self.seen > 500)),
+            Treatment::NeverAppliesAndDropsAFew => (0, usize::from(!(50..53).contains(&self.seen))),
+            Treatment::AppliesTwice => (2, 1),
+            Treatment::AnswersTwice => (1, 2),
+        };
+        for _ in 0..applied {
+            self.apply(args);
+        }
+        self.unanswered += u64::from(answered == 0);
+        answered
+    }
+
+    fn stats(&self) -> Stats {
+        let lies = self.counters == Counters::False;
+        let claimed = self.seen - self.unanswered;
+        let applied = if lies { claimed } else { self.applied };
+        let seeded = self.initial * i64::try_from(ACCOUNTS).expect("small");
+        let total = if lies {
+            seeded
+        } else {
+            self.balances.iter().sum()
+        };
+        let digest = self.balances.iter().fold(0_u64, |digest, balance| {
+            digest
+                .wrapping_mul(31)
+                .wrapping_add(balance.cast_unsigned())
+        });
+        Stats {
+            committed: claimed,
+            applied,
+            batches: applied,
+            batches_that_wrote: applied,
+            commit_syncs: applied,
+            bytes_written: BytesByFile {
+                wal: applied * 4096,
+                ..BytesByFile::default()
+            },
+            balances: Some(Balances {
+                accounts: ACCOUNTS as u64,
+                total: total.to_string(),
+                lowest: "0".to_owned(),
+                digest: (if lies { claimed } else { digest }).to_string(),
+            }),
+            ..Stats::default()
+        }
+    }
+
+    fn verify(&self) -> Value {
+        if self.counters != Counters::None {
+            return ok(json!({"skipped": true}));
+        }
+        let total: i64 = self.balances.iter().sum();
+        let changed = self.balances.iter().filter(|b| **b != self.initial).count();
+        if total != self.initial * i64::try_from(ACCOUNTS).expect("small") || changed == 0 {
+            return json!({"ok": false, "error": "internal error"});
+        }
+        ok(json!({
+            "accounts": ACCOUNTS.to_string(),
+            "total": total.to_string(),
+            "changed": changed.to_string(),
+        }))
+    }
+
+    /// As the original's servers answer, apart from the lies.
+    fn answer(&mut self, request: &Value) -> Answer {
+        let args = &request["args"];
+        let mut times = 1;
+        let mut body = match request["name"].as_str().unwrap_or_default() {
+            "health" => ok(json!({"status": "ok"})),
+            "transfer" => {
+                times = self.transfer(args);
+                json!({"ok": true})
+            }
+            "getAccount" => {
+                let id = usize::try_from(args["id"].as_u64().expect("an account")).expect("small");
+                let found = self.balances.get(id);
+                ok(found.map_or(Value::Null, |b| json!({"id": id, "balance": b.to_string()})))
+            }
+            "verify" => self.verify(),
+            "seed" => {
+                self.initial = args["initialBalance"].as_i64().expect("a balance");
+                self.balances.fill(self.initial);
+                json!({"ok": true})
+            }
+            "stats" if self.counters != Counters::None => {
+                ok(serde_json::to_value(self.stats()).expect("plain numbers"))
+            }
+            name => json!({"ok": false, "error": format!("unknown method: {name}")}),
+        };
+        if !request["id"].is_null() {
+            body["id"] = request["id"].clone();
+        }
+        Answer { body, times }
+    }
+}
+
+type Shared = Arc<Mutex<Bank>>;
+
+fn answer(bank: &Shared, request: &str) -> Answer {
+    let request = serde_json::from_str(request).expect("the client sends JSON");
+    bank.lock().expect("nobody panicked").answer(&request)
+}
+
+async fn serve_ws(stream: TcpStream, bank: Shared) {
+    let Ok(mut socket) = accept_async(stream).await else {
+        return;
+    };
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(request) = message else {
+            continue;
+        };
+        let Answer { body, times } = answer(&bank, &request);
+        for _ in 0..times {
+            if socket.send(Message::text(body.to_string())).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The body of the next request; `None` at the end.
+async fn next_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    String::from_utf8(body).ok()
+}
+
+async fn serve_http(stream: TcpStream, bank: Shared) {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = next_request(&mut stream).await {
+        let Answer { body, times } = answer(&bank, &request);
+        let (status, body) = (if body["ok"] == true { 200 } else { 500 }, body.to_string());
+        if times == 0 {
+            // An answer that never comes, on a connection that stays.
+            std::future::pending::<()>().await;
+        }
+        let text = format!(
+            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Starts a liar; it lives as long as the test binary.
+fn start(transport: Transport, treatment: Treatment, counters: Counters) -> (String, Shared) {
+    let bank = Arc::new(Mutex::new(Bank::new(treatment, counters)));
+    let (send, started) = std::sync::mpsc::sync_channel(1);
+    let shared = Arc::clone(&bank);
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime can be started").block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            send.send(listener.local_addr().expect("it is bound"))
+                .expect("the test waits");
+            while let Ok((stream, _)) = listener.accept().await {
+                let bank = Arc::clone(&shared);
+                match transport {
+                    Transport::Http => tokio::spawn(serve_http(stream, bank)),
+                    Transport::Ws => tokio::spawn(serve_ws(stream, bank)),
+                };
+            }
+        });
+    });
+    let address = started.recv_timeout(common::PATIENCE).expect("it starts");
+    (format!("{}://{address}", transport.as_str()), bank)
+}
+
+/// Measures a liar; its row, and the exit code.
+fn measure(
+    directory: &Path,
+    transport: Transport,
+    treatment: Treatment,
+    counters: Counters,
+) -> (Value, Option<i32>, Shared) {
+    let (url, bank) = start(transport, treatment, counters);
+    let connector = match transport {
+        Transport::Http => "sqlite_rpc",
+        Transport::Ws => "sqlite_ws_rpc",
+    };
+    let ended = run(bench_client(directory).args([
+        "run",
+        "--json",
+        "--reseed",
+        "--seconds=0.3",
+        "--warmup=0.1",
+        "--concurrency=4",
+        "--max-inflight-per-worker=4",
+        "--accounts=100",
+        "--alpha=1",
+        "--op-timeout=400ms",
+        &format!("--url={url}"),
+        &format!("--connectors={connector}"),
+    ]));
+    let record = ended.json();
+    (row(&record).clone(), ended.code(), bank)
+}
+
+const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Ws];
+
+#[track_caller]
+fn caught(treatment: Treatment, counters: Counters, expected: &[&str]) {
+    for transport in TRANSPORTS {
+        let directory = directory();
+        let (row, code, bank) = measure(directory.path(), transport, treatment, counters);
+        let what = format!("{transport:?} {treatment:?} {counters:?}: {row:#}");
+        let seen = bank.lock().expect("nobody panicked").seen;
+        assert!(seen > 60, "too little happened to say anything: {what}");
+        let codes: BTreeSet<_> = verdicts(&row, true).into_iter().collect();
+        let expected: BTreeSet<_> = expected.iter().map(|code| (*code).to_owned()).collect();
+        assert_eq!(codes, expected, "{what}");
+        assert_eq!((code, &row["valid"]), (Some(4), &json!(false)), "{what}");
+        assert_eq!(row["verify"]["ledger_ok"], false, "{what}");
+    }
+}
+
+/// Without it the others would prove nothing.
+#[test]
+fn an_honest_server_is_believed() {
+    for transport in TRANSPORTS {
+        for counters in [Counters::True, Counters::None] {
+            let directory = directory();
+            let (row, code, bank) =
+                measure(directory.path(), transport, Treatment::Honest, counters);
+            assert_eq!((code, &row["valid"]), (Some(0), &json!(true)), "{row:#}");
+            let verify = &row["verify"];
+            assert_eq!(
+                (&verify["ledger_ok"], &verify["changed"]),
+                (&json!(true), &json!(true))
+            );
+            assert_eq!(
+                (&verify["conserved"], &verify["unknown"]),
+                (&json!(true), &json!(0))
+            );
+            let sample = (&verify["sampled_accounts"], &verify["sample_mismatches"]);
+            assert_eq!(sample, (&json!(100), &json!(0)));
+            assert_eq!(
+                verify["acknowledged"],
+                bank.lock().expect("nobody panicked").seen
+            );
+            assert_eq!(verify["applied"].is_null(), counters == Counters::None);
+            assert!(verdicts(&row, false).contains(&"durability_unknown".to_owned()));
+        }
+    }
+}
+
+#[test]
+fn answering_without_applying() {
+    let treatment = Treatment::NeverApplies;
+    caught(
+        treatment,
+        Counters::True,
+        &["fake", "ledger_mismatch", "nothing_changed"],
+    );
+    caught(treatment, Counters::False, &["ledger_mismatch"]);
+    // Its own verification fails too; it cannot say why.
+    let foreign = ["ledger_mismatch", "money_not_conserved", "nothing_changed"];
+    caught(treatment, Counters::None, &foreign);
+}
+
+#[test]
+fn answering_early_and_swallowing() {
+    for counters in [Counters::True, Counters::False, Counters::None] {
+        caught(Treatment::SwallowsSome, counters, &["ledger_mismatch"]);
+    }
+}
+
+#[test]
+fn applying_twice() {
+    for counters in [Counters::True, Counters::False, Counters::None] {
+        caught(Treatment::AppliesTwice, counters, &["ledger_mismatch"]);
+    }
+}
+
+#[test]
+fn losing_money() {
+    let both = ["ledger_mismatch", "money_not_conserved"];
+    caught(Treatment::LosesMoney, Counters::True, &both);
+    caught(Treatment::LosesMoney, Counters::False, &["ledger_mismatch"]);
+    caught(Treatment::LosesMoney, Counters::None, &both);
+}
+
+/// A few answers dropped on purpose make outcomes unknown; that excuses no more than it
+/// explains.
+#[test]
+fn hiding_behind_a_few_unknown_outcomes() {
+    let treatment = Treatment::NeverAppliesAndDropsAFew;
+    caught(
+        treatment,
+        Counters::True,
+        &["fake", "ledger_mismatch", "nothing_changed"],
+    );
+    caught(treatment, Counters::False, &["ledger_mismatch"]);
+    let foreign = ["ledger_mismatch", "money_not_conserved", "nothing_changed"];
+    caught(treatment, Counters::None, &foreign);
+}
+
+/// What was applied and not answered is never counted as done, and exactly what is unknown.
+#[test]
+fn dropping_answers() {
+    for transport in TRANSPORTS {
+        for counters in [Counters::True, Counters::None] {
+            let directory = directory();
+            let (row, code, bank) = measure(
+                directory.path(),
+                transport,
+                Treatment::DropsAnswers,
+                counters,
+            );
+            let bank = bank.lock().expect("nobody panicked");
+            let verify = &row["verify"];
+            assert!(bank.unanswered > 0, "nothing was dropped: {row:#}");
+            assert_eq!(verify["unknown"], bank.unanswered, "{row:#}");
+            assert_eq!(verify["acknowledged"], bank.applied - bank.unanswered);
+            assert_eq!(code, Some(0), "unknown is not wrong: {row:#}");
+            let warnings = verdicts(&row, false);
+            assert!(
+                warnings.contains(&"unknown_outcomes".to_owned()),
+                "{warnings:?}"
+            );
+            if counters == Counters::True {
+                assert_eq!(verify["applied"], bank.applied, "all of them were applied");
+                assert_eq!(verify["ledger_ok"], true, "within what is unknown");
+            } else {
+                assert!(verify["ledger_ok"].is_null(), "nothing can be said");
+                assert!(warnings.contains(&"unverified".to_owned()), "{warnings:?}");
+            }
+        }
+    }
+}
+
+/// Over HTTP a second answer is no answer to anything; over WebSocket it names its request.
+#[test]
+fn answering_twice() {
+    for counters in [Counters::True, Counters::None] {
+        let directory = directory();
+        let (row, code, _) = measure(
+            directory.path(),
+            Transport::Ws,
+            Treatment::AnswersTwice,
+            counters,
+        );
+        assert_eq!(
+            (code, verdicts(&row, true)),
+            (Some(4), vec!["ledger_mismatch".to_owned()])
+        );
+    }
+}
+
+/// Killed and started again behind the same address, within the client's patience.
+#[test]
+fn a_server_that_was_restarted_in_mid_run_is_no_whole_measurement() {
+    for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
+        let directory = directory();
+        let flags = ["--database=a.sqlite", "--seed-accounts=100"];
+        let served = Served::bench_client(directory.path(), transport, &flags);
+        let port = served
+            .url()
+            .split(':')
+            .nth(2)
+            .expect("a port")
+            .replace("/rpc", "");
+        let client = Running::start(bench_client(directory.path()).args([
+            "run",
+            "--seconds=2",
+            "--warmup=0",
+            "--accounts=100",
+            "--concurrency=4",
+            &format!("--url={}", served.url()),
+            &format!("--connectors={connector}"),
+        ]));
+        let log = directory.path().join("a.sqlite-wal");
+        until("transfers run", || {
+            (std::fs::metadata(&log).ok()?.len() > 64 * 1024).then_some(())
+        });
+        thread::sleep(Duration::from_millis(200));
+        served.kill();
+        let mut again = bench_client(directory.path());
+        again.args(["serve", transport, "--database=a.sqlite", "--port", &port]);
+        let _served = Served::start(&mut again);
+        client.wait().expect_code(4);
+        let record = record(directory.path());
+        let codes = verdicts(row(&record), true);
+        assert!(codes.contains(&"server_died".to_owned()), "{codes:?}");
+    }
+}
