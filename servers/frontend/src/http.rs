@@ -11,7 +11,7 @@ use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -85,7 +85,12 @@ fn outcome(result: Result<(), ErrorCode>) -> Answer {
 
 /// Reads the body within its bounds of size and time.
 async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes, ErrorCode> {
-    let body = Limited::new(request.into_body(), shared.limits.body_bytes);
+    let limit = shared.limits.body_bytes;
+    // One that says that it is too large is not waited for.
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(ErrorCode::TooLarge);
+    }
+    let body = Limited::new(request.into_body(), limit);
     match tokio::time::timeout(shared.limits.body_timeout, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ErrorCode::TooLarge),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -79,22 +79,46 @@ pub fn decode_request(text: &[u8]) -> Result<Request, RequestError> {
 /// Only refusals pay for this second reading.
 #[cold]
 fn salvage(text: &str) -> Option<RequestError> {
-    #[derive(Deserialize)]
-    struct Parts<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        name: Option<&'a RawValue>,
-    }
-    let Object(Parts { id, name }) = serde_json::from_str(text).ok()?;
-    let id = id.and_then(|id| serde_json::from_str(id.get()).ok());
+    let Pairs(pairs) = serde_json::from_str(text).ok()?;
+    let only = |key: &str| {
+        let mut values = pairs
+            .iter()
+            .filter(|pair| pair.0 == key)
+            .map(|pair| pair.1.get());
+        // Of two, neither counts.
+        values.next().filter(|_| values.next().is_none())
+    };
+    let id = only("id").and_then(|id| serde_json::from_str(id).ok());
     let id = id.and_then(RequestId::new);
-    let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+    let name = only("name").and_then(|name| serde_json::from_str(name).ok());
     let code = match name {
         Some(Name::Unknown) => ErrorCode::UnknownMethod,
         _ => ErrorCode::InvalidRequest,
     };
     Some(RequestError { id, code })
+}
+
+/// The keys and values of an object, also those that come twice.
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(PairsVisitor).map(Pairs)
+    }
 }
 
 /// Reads `T` from an object only: a derived struct is also read from an array, field by
@@ -309,6 +333,29 @@ struct Envelope<'a, R> {
     error: Option<&'a str>,
 }
 
+/// Writes at the end of a buffer. The writer of `bytes` goes through `Write::write` and its
+/// loop for each of the dozens of pieces that a serialiser writes.
+struct Appender<'a>(&'a mut BytesMut);
+
+impl std::io::Write for Appender<'_> {
+    #[inline]
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, piece: &[u8]) -> std::io::Result<()> {
+        self.0.extend_from_slice(piece);
+        Ok(())
+    }
+
+    #[inline]
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whether an answer names its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerId {
@@ -334,7 +381,7 @@ impl Serialize for AnswerId {
 }
 
 fn put<R: Serialize>(out: &mut BytesMut, envelope: &Envelope<'_, R>) {
-    let written = serde_json::to_writer(out.writer(), envelope);
+    let written = serde_json::to_writer(Appender(out), envelope);
     debug_assert!(
         written.is_ok(),
         "plain structs into memory always serialise"
@@ -418,7 +465,7 @@ fn put_request<A: Serialize>(
     args: Option<A>,
 ) {
     let written = serde_json::to_writer(
-        out.writer(),
+        Appender(out),
         &RequestText {
             id: id.map(RequestId::get),
             name,
