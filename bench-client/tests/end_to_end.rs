@@ -686,126 +686,128 @@ fn refused(directory: &Path, variables: &[(&str, &str)], flags: &[&str], code: i
     );
 }
 
+/// Arguments that cannot be, and a word that the one line must hold.
+const REFUSED: &[(&[&str], &str)] = &[
+    (&["run", "--connectors=mysql"], "sqlite_ws_rpc"),
+    (&["run", "--connectors="], "--connectors"),
+    (
+        &["run", "--connectors=sqlite_rpc,,sqlite_ws_rpc"],
+        "--connectors",
+    ),
+    (&["run", "--batch-size=0"], "--batch-size"),
+    (&["run", "--batch-size=1,0"], "--batch-size"),
+    (&["run", "--batch-size=1048577"], "--batch-size"),
+    (&["run", "--batch-timeout=2"], "unit"),
+    (&["run", "--batch-timeout=-1ms"], "--batch-timeout"),
+    (&["run", "--batch-timeout=61s"], "60s"),
+    (&["run", "--alpha=-1"], "--alpha"),
+    (&["run", "--alpha=NaN"], "--alpha"),
+    (&["run", "--alpha=inf"], "--alpha"),
+    (&["run", "--alpha=1.5,x"], "--alpha"),
+    (&["run", "--accounts=1"], "--accounts"),
+    (&["run", "--accounts=10000001"], "--accounts"),
+    (&["run", "--concurrency=0"], "--concurrency"),
+    (
+        &["run", "--max-inflight-per-worker=0"],
+        "--max-inflight-per-worker",
+    ),
+    (
+        &["run", "--max-inflight-per-worker=16385"],
+        "--max-inflight-per-worker",
+    ),
+    (&["run", "--seconds=0"], "--seconds"),
+    (&["run", "--seconds=-3"], "--seconds"),
+    (&["run", "--seconds=NaN"], "--seconds"),
+    (&["run", "--seconds=1e99"], "--seconds"),
+    (&["run", "--warmup=-1"], "--warmup"),
+    (&["run", "--transfers=0"], "--transfers"),
+    (&["run", "--transfers=5", "--seconds=5"], "--seconds"),
+    (&["run", "--amount=0"], "--amount"),
+    (&["run", "--amount=-1"], "--amount"),
+    (&["run", "--amount=9223372036854775808"], "--amount"),
+    (&["run", "--initial-balance=-1"], "--initial-balance"),
+    (
+        &["run", "--initial-balance=9223372036854775807"],
+        "--initial-balance",
+    ),
+    (&["run", "--threads=0"], "--threads"),
+    (&["run", "--seed=-1"], "--seed"),
+    (&["run", "--op-timeout=0s"], "--op-timeout"),
+    (&["run", "--durability=hopeful"], "wal-full"),
+    (&["run", "--queue=0"], "--queue"),
+    (&["run", "--encoding=xml"], "--encoding"),
+    (
+        &["run", "--encoding=binary", "--connectors=sqlite_rpc"],
+        "sqlite_ws_rpc",
+    ),
+    (
+        &[
+            "run",
+            "--encoding=binary",
+            "--connectors=sqlite_ws_rpc,sqlite_rpc",
+        ],
+        "sqlite_ws_rpc",
+    ),
+    (
+        &[
+            "run",
+            "--concurrency=50000",
+            "--connectors=sqlite_rpc",
+            "--max-inflight-per-worker=16384",
+        ],
+        "ulimit",
+    ),
+    (
+        &[
+            "run",
+            "--url=ws://127.0.0.1:1",
+            "--connectors=sqlite_rpc,sqlite_ws_rpc",
+        ],
+        "--url",
+    ),
+    (
+        &["run", "--url=ws://127.0.0.1:1", "--durability=memory"],
+        "--durability",
+    ),
+    (
+        &["run", "--url=ws://127.0.0.1:1", "--batch-size=5"],
+        "--batch-size",
+    ),
+    (&["run", "--url=ftp://127.0.0.1:1"], "ftp"),
+    (&["run", "--url=wss://127.0.0.1:1"], "TLS"),
+    (&["run", "--url=nonsense"], "nonsense"),
+    (&["run", "--url="], "URL"),
+    (&["run", "--reseed"], "--url"),
+    (&["run", "--data-dir=file/below"], "--data-dir"),
+    (&["run", "--data-dir=file"], "file"),
+    (&["run", "--data-dir=/proc"], "/proc"),
+    (&["run", "--frobnicate"], "--frobnicate"),
+    (&["run", "surplus"], "surplus"),
+    (&["run", "--secnods=3"], "--seconds"),
+    (&["frobnicate"], "frobnicate"),
+    (&["serve", "smtp"], "smtp"),
+    (&["serve", "ws", "--port=70000"], "--port"),
+    (&["serve", "ws", "--listen=nowhere"], "--listen"),
+    (
+        &["serve", "ws", "--port=0", "--batch-size=0"],
+        "--batch-size",
+    ),
+    (
+        &["serve", "ws", "--port=0", "--database=no/such/dir/a.sqlite"],
+        "no/such/dir",
+    ),
+    (&["serve", "http", "--port=0", "--database=."], "directory"),
+    (&["serve", "http", "--port=0", "--data-dir=file"], "file"),
+    (&["fsync", "--count=0"], "--count"),
+    (&["fsync", "--dir=no/such"], "no/such"),
+];
+
 #[test]
 fn what_cannot_be_is_said_in_one_line() {
     let directory = directory();
     let here = directory.path();
     std::fs::write(here.join("file"), "x").expect("it can be written");
-    let cases: &[(&[&str], &str)] = &[
-        (&["run", "--connectors=mysql"], "sqlite_ws_rpc"),
-        (&["run", "--connectors="], "--connectors"),
-        (
-            &["run", "--connectors=sqlite_rpc,,sqlite_ws_rpc"],
-            "--connectors",
-        ),
-        (&["run", "--batch-size=0"], "--batch-size"),
-        (&["run", "--batch-size=1,0"], "--batch-size"),
-        (&["run", "--batch-size=1048577"], "--batch-size"),
-        (&["run", "--batch-timeout=2"], "unit"),
-        (&["run", "--batch-timeout=-1ms"], "--batch-timeout"),
-        (&["run", "--batch-timeout=61s"], "60s"),
-        (&["run", "--alpha=-1"], "--alpha"),
-        (&["run", "--alpha=NaN"], "--alpha"),
-        (&["run", "--alpha=inf"], "--alpha"),
-        (&["run", "--alpha=1.5,x"], "--alpha"),
-        (&["run", "--accounts=1"], "--accounts"),
-        (&["run", "--accounts=10000001"], "--accounts"),
-        (&["run", "--concurrency=0"], "--concurrency"),
-        (
-            &["run", "--max-inflight-per-worker=0"],
-            "--max-inflight-per-worker",
-        ),
-        (
-            &["run", "--max-inflight-per-worker=16385"],
-            "--max-inflight-per-worker",
-        ),
-        (&["run", "--seconds=0"], "--seconds"),
-        (&["run", "--seconds=-3"], "--seconds"),
-        (&["run", "--seconds=NaN"], "--seconds"),
-        (&["run", "--seconds=1e99"], "--seconds"),
-        (&["run", "--warmup=-1"], "--warmup"),
-        (&["run", "--transfers=0"], "--transfers"),
-        (&["run", "--transfers=5", "--seconds=5"], "--seconds"),
-        (&["run", "--amount=0"], "--amount"),
-        (&["run", "--amount=-1"], "--amount"),
-        (&["run", "--amount=9223372036854775808"], "--amount"),
-        (&["run", "--initial-balance=-1"], "--initial-balance"),
-        (
-            &["run", "--initial-balance=9223372036854775807"],
-            "--initial-balance",
-        ),
-        (&["run", "--threads=0"], "--threads"),
-        (&["run", "--seed=-1"], "--seed"),
-        (&["run", "--op-timeout=0s"], "--op-timeout"),
-        (&["run", "--durability=hopeful"], "wal-full"),
-        (&["run", "--queue=0"], "--queue"),
-        (&["run", "--encoding=xml"], "--encoding"),
-        (
-            &["run", "--encoding=binary", "--connectors=sqlite_rpc"],
-            "sqlite_ws_rpc",
-        ),
-        (
-            &[
-                "run",
-                "--encoding=binary",
-                "--connectors=sqlite_ws_rpc,sqlite_rpc",
-            ],
-            "sqlite_ws_rpc",
-        ),
-        (
-            &[
-                "run",
-                "--concurrency=50000",
-                "--connectors=sqlite_rpc",
-                "--max-inflight-per-worker=16384",
-            ],
-            "ulimit",
-        ),
-        (
-            &[
-                "run",
-                "--url=ws://127.0.0.1:1",
-                "--connectors=sqlite_rpc,sqlite_ws_rpc",
-            ],
-            "--url",
-        ),
-        (
-            &["run", "--url=ws://127.0.0.1:1", "--durability=memory"],
-            "--durability",
-        ),
-        (
-            &["run", "--url=ws://127.0.0.1:1", "--batch-size=5"],
-            "--batch-size",
-        ),
-        (&["run", "--url=ftp://127.0.0.1:1"], "ftp"),
-        (&["run", "--url=wss://127.0.0.1:1"], "TLS"),
-        (&["run", "--url=nonsense"], "nonsense"),
-        (&["run", "--url="], "URL"),
-        (&["run", "--reseed"], "--url"),
-        (&["run", "--data-dir=file/below"], "--data-dir"),
-        (&["run", "--data-dir=file"], "file"),
-        (&["run", "--data-dir=/proc"], "/proc"),
-        (&["run", "--frobnicate"], "--frobnicate"),
-        (&["run", "surplus"], "surplus"),
-        (&["run", "--secnods=3"], "--seconds"),
-        (&["frobnicate"], "frobnicate"),
-        (&["serve", "smtp"], "smtp"),
-        (&["serve", "ws", "--port=70000"], "--port"),
-        (&["serve", "ws", "--listen=nowhere"], "--listen"),
-        (
-            &["serve", "ws", "--port=0", "--batch-size=0"],
-            "--batch-size",
-        ),
-        (
-            &["serve", "ws", "--port=0", "--database=no/such/dir/a.sqlite"],
-            "no/such/dir",
-        ),
-        (&["serve", "http", "--port=0", "--database=."], "directory"),
-        (&["serve", "http", "--port=0", "--data-dir=file"], "file"),
-        (&["fsync", "--count=0"], "--count"),
-        (&["fsync", "--dir=no/such"], "no/such"),
-    ];
-    for (flags, says) in cases {
+    for (flags, says) in REFUSED {
         refused(here, &[], flags, 2, says);
     }
 }

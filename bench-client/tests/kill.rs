@@ -38,9 +38,9 @@ impl Ledger {
     /// How many transfers were applied by the balances of the two accounts, if that agrees
     /// with what was answered.
     fn applied(self, payer: i64, receiver: i64) -> Result<i64, String> {
-        let (paid, received) = (INITIAL - payer, receiver - INITIAL);
-        if paid != received {
-            return Err(format!("{paid} paid, {received} received"));
+        let (paid, gained) = (INITIAL - payer, receiver - INITIAL);
+        if paid != gained {
+            return Err(format!("{paid} paid, {gained} received"));
         }
         if paid < self.acknowledged {
             return Err(format!(

@@ -487,11 +487,11 @@ impl Session for WaveSession {
 
 #[test]
 fn the_stop_flag_ends_the_run() {
-    for warmup in [Duration::ZERO, Duration::from_secs(600)] {
+    for warmup in [Duration::ZERO, Duration::from_mins(10)] {
         let connector = commits(MS);
         let plan = LoadPlan {
             warmup,
-            measure: Measure::For(Duration::from_secs(600)),
+            measure: Measure::For(Duration::from_mins(10)),
             threads: 2,
             ..plan()
         };
@@ -516,7 +516,7 @@ fn the_stop_flag_ends_the_run() {
             "what is in flight is awaited"
         );
         assert!(
-            result.window_length < Duration::from_secs(60),
+            result.window_length < Duration::from_mins(1),
             "as long as it was"
         );
         assert_eq!(result.window_length.is_zero(), !warmup.is_zero());
@@ -598,10 +598,13 @@ fn the_seed_fixes_the_transfers_of_each_worker() {
     );
 }
 
+/// The pairs of accounts that each worker drew.
+type Drawn = BTreeMap<u32, Vec<(i64, i64)>>;
+
 /// Notes what each worker submits; answers at once.
 #[derive(Clone, Default)]
 struct Recording {
-    drawn: Arc<Mutex<BTreeMap<u32, Vec<(i64, i64)>>>>,
+    drawn: Arc<Mutex<Drawn>>,
 }
 
 struct RecordingSession {
@@ -718,7 +721,7 @@ fn a_dead_server_is_given_up() {
         };
         // Neither the window nor the count would ever end by itself.
         let measure = [
-            Measure::For(Duration::from_secs(600)),
+            Measure::For(Duration::from_mins(10)),
             Measure::Transfers(1_000_000),
         ];
         let plan = LoadPlan {

@@ -197,11 +197,11 @@ fn header(first_byte: u8, length: usize, masked: u8) -> Vec<u8> {
     match length {
         0..126 => bytes.push(masked | u8::try_from(length).expect("it fits")),
         126..0x1_0000 => {
-            bytes.push(masked | 126);
+            bytes.push(masked | 0x7E);
             bytes.extend(u16::try_from(length).expect("it fits").to_be_bytes());
         }
         _ => {
-            bytes.push(masked | 127);
+            bytes.push(masked | 0x7F);
             bytes.extend((length as u64).to_be_bytes());
         }
     }
@@ -326,75 +326,84 @@ fn transfer(amount: &str) -> String {
     format!("{{\"name\":\"transfer\",\"args\":{{\"from_id\":0,\"to_id\":1,\"amount\":{amount}}}}}")
 }
 
+/// Texts that are no request.
+const INVALID: &[&str] = &[
+    "",
+    " ",
+    "{",
+    "}",
+    "[]",
+    "[1,2]",
+    "null",
+    "true",
+    "1",
+    "\"transfer\"",
+    "{}",
+    "nonsense",
+    "{\"name\":1}",
+    "{\"name\":null}",
+    "{\"name\":[\"transfer\"]}",
+    "{\"name\":\"transfer\"}",
+    "{'name':'health'}",
+    "{\"name\":\"health\"",
+    "{\"name\":\"health\"}}",
+    "{\"name\":\"health\"} x",
+    "{\"name\":\"health\",}",
+    "{\"name\":\"health\",\"args\":7}",
+    "{\"name\":\"transfer\",\"args\":null}",
+    "{\"name\":\"transfer\",\"args\":{}}",
+    "{\"name\":\"transfer\",\"args\":[0,1,5]}",
+    "{\"name\":\"transfer\",\"args\":\"0,1,5\"}",
+    "{\"name\":\"health\",\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1,\"amount\":2}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"from\":3,\"to_id\":1,\"amount\":1}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1},\"args\":{}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"amount\":1}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":\"0\",\"to_id\":1,\"amount\":1}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0.0,\"to_id\":1,\"amount\":1}}",
+    "{\"name\":\"getAccount\"}",
+    "{\"name\":\"getAccount\",\"args\":{\"id\":\"1\"}}",
+    "{\"name\":\"getAccount\",\"args\":{\"id\":1.5}}",
+    "{\"name\":\"seed\"}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":10}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":1,\"initialBalance\":5}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":0,\"initialBalance\":5}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":-4,\"initialBalance\":5}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":10000001,\"initialBalance\":5}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":10,\"initialBalance\":-5}}",
+    "{\"name\":\"seed\",\"args\":{\"accounts\":10,\"initialBalance\":\"many\"}}",
+    "{\"name\":\"stats\",\"args\":{\"balances\":\"yes\"}}",
+];
+
+/// Amounts that are no integers of 64 bits.
+const NO_AMOUNTS: &[&str] = &[
+    "9223372036854775808",
+    "1e3",
+    "1.0",
+    "0.5",
+    "\"1\"",
+    "null",
+    "true",
+    "NaN",
+    "-",
+    "0x10",
+    "01",
+    "[1]",
+    "{}",
+    "99999999999999999999999999999999999999999999",
+];
+
 /// Requests that are JSON objects or nearly so, each with its error code.
 fn malformed() -> Vec<(String, &'static str)> {
-    let invalid = [
-        "",
-        " ",
-        "{",
-        "}",
-        "[]",
-        "[1,2]",
-        "null",
-        "true",
-        "1",
-        "\"transfer\"",
-        "{}",
-        "nonsense",
-        "{\"name\":1}",
-        "{\"name\":null}",
-        "{\"name\":[\"transfer\"]}",
-        "{\"name\":\"transfer\"}",
-        "{'name':'health'}",
-        "{\"name\":\"health\"",
-        "{\"name\":\"health\"}}",
-        "{\"name\":\"health\"} x",
-        "{\"name\":\"health\",}",
-        "{\"name\":\"health\",\"args\":7}",
-        "{\"name\":\"transfer\",\"args\":null}",
-        "{\"name\":\"transfer\",\"args\":{}}",
-        "{\"name\":\"transfer\",\"args\":[0,1,5]}",
-        "{\"name\":\"transfer\",\"args\":\"0,1,5\"}",
-        "{\"name\":\"health\",\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1,\"amount\":2}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"from\":3,\"to_id\":1,\"amount\":1}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1},\"args\":{}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"amount\":1}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":\"0\",\"to_id\":1,\"amount\":1}}",
-        "{\"name\":\"transfer\",\"args\":{\"from_id\":0.0,\"to_id\":1,\"amount\":1}}",
-        "{\"name\":\"getAccount\"}",
-        "{\"name\":\"getAccount\",\"args\":{\"id\":\"1\"}}",
-        "{\"name\":\"getAccount\",\"args\":{\"id\":1.5}}",
-        "{\"name\":\"seed\"}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":10}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":1,\"initialBalance\":5}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":0,\"initialBalance\":5}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":-4,\"initialBalance\":5}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":10000001,\"initialBalance\":5}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":10,\"initialBalance\":-5}}",
-        "{\"name\":\"seed\",\"args\":{\"accounts\":10,\"initialBalance\":\"many\"}}",
-        "{\"name\":\"stats\",\"args\":{\"balances\":\"yes\"}}",
-    ];
-    let amounts = [
-        "9223372036854775808",
-        "1e3",
-        "1.0",
-        "0.5",
-        "\"1\"",
-        "null",
-        "true",
-        "NaN",
-        "-",
-        "0x10",
-        "01",
-        "[1]",
-        "{}",
-        "99999999999999999999999999999999999999999999",
-    ];
-    let mut cases: Vec<_> = invalid
-        .map(|text| (text.to_owned(), "invalid_request"))
-        .into();
-    cases.extend(amounts.map(|amount| (transfer(amount), "invalid_request")));
+    let mut cases: Vec<_> = INVALID
+        .iter()
+        .map(|text| ((*text).to_owned(), "invalid_request"))
+        .collect();
+    cases.extend(
+        NO_AMOUNTS
+            .iter()
+            .map(|amount| (transfer(amount), "invalid_request")),
+    );
     cases.push((
         format!("{{\"name\":{}", "[".repeat(10_000)),
         "invalid_request",
@@ -943,8 +952,8 @@ fn broken_websocket() {
             frame(FIN | 0x40 | TEXT, good.as_bytes()),
             &[1002],
         ),
-        ("unknown opcode", frame(FIN | 3, good.as_bytes()), &[1002]),
-        ("unknown control opcode", frame(FIN | 11, b""), &[1002]),
+        ("unknown opcode", frame(FIN | 0x3, good.as_bytes()), &[1002]),
+        ("unknown control opcode", frame(FIN | 0xB, b""), &[1002]),
         ("long ping", frame(FIN | PING, &[0; 126]), &[1002]),
         ("fragmented ping", frame(PING, b"x"), &[1002]),
         (
