@@ -302,9 +302,6 @@ async fn run(
     if pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid) {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
-    if died.is_none() && was_restarted(info.as_ref(), &mut control).await {
-        died = Some("it was restarted, its counters began anew".to_owned());
-    }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
     let mut evidence = weigh(
         plan,
@@ -403,12 +400,6 @@ async fn open_books(
         samples,
         usage,
     })
-}
-
-/// Whether the server that answers now is another process than the one that was measured.
-async fn was_restarted(info: Option<&Info>, control: &mut ControlClient) -> bool {
-    let Some(before) = info else { return false };
-    matches!(control.info().await, Ok(Some(now)) if now.pid != before.pid)
 }
 
 /// A server that is not ours verifies itself; ours has told its balances already.

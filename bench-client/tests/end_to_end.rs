@@ -13,9 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use bench_client::control::ControlClient;
+use busload_frontend::Transport;
 use common::{
-    Ended, Running, Served, bench_client, directory, is_alive, record, records, row, rows, run,
-    server_of, until, verdicts,
+    Ended, InProcess, Running, Served, bench_client, directory, is_alive, record, records, row,
+    rows, run, server_of, settings, until, verdicts,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -514,6 +515,34 @@ fn a_server_at_a_url_is_wiped_only_when_asked() {
     }
 }
 
+/// The control plane's connection is idle for the whole window, and servers close such.
+#[test]
+fn a_connection_that_was_closed_while_idle_is_opened_again() {
+    let directory = directory();
+    let mut settings = settings(directory.path(), Transport::Http);
+    settings.limits.header_timeout = Duration::from_millis(250);
+    let server = InProcess::start(settings);
+    let mut command = bench_client(directory.path());
+    command.args([
+        "run",
+        "--json",
+        "--seconds=1",
+        "--warmup=0.5",
+        "--concurrency=2",
+    ]);
+    command.args(["--accounts=1000", "--connectors=sqlite_rpc"]);
+    command.arg(format!("--url=http://{}", server.target.authority));
+    let ended = run(&mut command);
+    let record = ended.expect_code(0).json();
+    let row = row(&record);
+    assert!(
+        !row["server"].is_null(),
+        "its counters were read at both ends: {row:#}"
+    );
+    assert_eq!(row["verify"]["ledger_ok"], true);
+    server.stop();
+}
+
 /// Waits until transfers are being committed: the write-ahead log grows.
 #[track_caller]
 fn transfers_are_running(directory: &Path, transport: &str) {
@@ -907,6 +936,57 @@ fn a_file_of_somebody_elses_is_left_alone() {
         let after = std::fs::read(here.join(file)).expect("it is still there");
         assert!(before == after, "{file} was changed");
     }
+}
+
+/// A file that a person named is that person's: wiped when told to, never removed.
+#[test]
+fn a_named_database_is_wiped_only_when_asked_and_never_removed() {
+    let directory = directory();
+    let file = directory.path().join("mine.sqlite");
+    let named = [("SQLITE_FILE", "mine.sqlite")];
+    let base = [
+        "run",
+        "--seconds=0.2",
+        "--warmup=0",
+        "--concurrency=2",
+        "--accounts=50",
+        "--seed=1",
+        "--initial-balance=1000",
+    ];
+    let client = |flags: &[&str]| {
+        run(bench_client(directory.path())
+            .envs(named)
+            .args(base)
+            .args(flags))
+    };
+    client(&[]).expect_code(0);
+    let first = balances(&file);
+    assert_eq!((first.len(), first.iter().sum::<i64>()), (50, 50_000));
+    let ended = client(&[]);
+    ended.expect_code(2);
+    one_clear_line(&ended);
+    assert!(ended.stderr.contains("--reseed"), "{}", ended.stderr);
+    assert_eq!(balances(&file), first, "and it is as it was");
+    client(&["--reseed", "--durability=wal-normal"]).expect_code(0);
+    let second = balances(&file);
+    assert_eq!((second.len(), second.iter().sum::<i64>()), (50, 50_000));
+
+    // Somebody else's file is not even wiped when asked.
+    let other = directory.path().join("other.sqlite");
+    let connection = rusqlite::Connection::open(&other).expect("made");
+    connection
+        .execute_batch("CREATE TABLE cats(name TEXT)")
+        .expect("sql");
+    drop(connection);
+    let before = std::fs::read(&other).expect("it can be read");
+    let mut command = bench_client(directory.path());
+    let ended = run(command
+        .env("SQLITE_FILE", "other.sqlite")
+        .args(base)
+        .arg("--reseed"));
+    ended.expect_code(2);
+    one_clear_line(&ended);
+    assert!(std::fs::read(&other).expect("it is still there") == before);
 }
 
 #[test]

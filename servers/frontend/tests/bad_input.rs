@@ -1286,6 +1286,30 @@ fn a_slow_reader_holds_up_nobody() {
     );
 }
 
+/// Past the cap a connection is not read from until something was answered.
+#[test]
+fn a_connection_has_only_so_much_in_flight() {
+    let flags = ["--max-inflight-per-connection=10", "--batch-timeout=15ms"];
+    let server = Server::start(WS, &flags);
+    let mut stream = socket(&server);
+    let mut bytes = Vec::new();
+    for id in 0..500 {
+        let request = transfer("1").replacen('{', &format!("{{\"id\":{id},"), 1);
+        bytes.extend(frame(FIN | TEXT, request.as_bytes()));
+    }
+    stream.write_all(&bytes).expect("it reads");
+    for _ in 0..500 {
+        assert_eq!(read_answer(&mut stream)["ok"], true);
+    }
+    let stats = ask(&mut stream, b"{\"id\":500,\"name\":\"stats\"}");
+    let (peak, batches) = (
+        &stats["result"]["queue"]["peak"],
+        &stats["result"]["batches"],
+    );
+    assert_eq!(peak, 10, "never more were taken in");
+    assert!(batches.as_u64().expect("a count") >= 50, "{batches}");
+}
+
 /// The same with requests that are answered without a batch.
 #[test]
 fn a_flood_of_small_talk_is_bounded() {
