@@ -17,9 +17,9 @@ use bench_client::target::ServerSpec;
 use bench_client::workload::Zipf;
 use busload_engine::Durability;
 use busload_frontend::cli::{
-    DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts,
-    parse_batch_size, parse_batch_timeout, parse_durability, parse_duration, parse_env_batch_size,
-    parse_inflight, parse_milliseconds, parse_queue, parse_switch, parse_within,
+    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode,
+    parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
+    parse_inflight, parse_queue, parse_within,
 };
 use clap::{Args, ValueEnum};
 
@@ -137,14 +137,8 @@ pub(crate) struct ServerKnobs {
     /// [default: 0ms, commit whatever waits; env: SQLITE_WS_RPC_BATCH_MS]
     #[arg(long, value_parser = parse_batch_timeout)]
     batch_timeout: Option<Duration>,
-    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_SIZE", value_parser = parse_env_batch_size)]
-    env_batch_size: Option<usize>,
-    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_MS", value_parser = parse_milliseconds)]
-    env_batch_ms: Option<Duration>,
-    #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCHING", value_parser = parse_switch)]
-    env_batching: Option<bool>,
-    #[arg(long, hide = true, env = "SQLITE_WS_RPC_GROUP_COMMIT", value_parser = parse_switch)]
-    env_group_commit: Option<bool>,
+    #[command(flatten)]
+    batch_environment: BatchEnvironment,
     /// Most transfers waiting for the writer [default: 1048576]
     #[arg(long, value_name = "TRANSFERS", value_parser = parse_queue)]
     queue: Option<usize>,
@@ -245,8 +239,7 @@ impl ServerKnobs {
         if !self.batch_size.is_empty() {
             return self.batch_size.clone();
         }
-        let off = self.env_batching == Some(false) || self.env_group_commit == Some(false);
-        let from_env = if off { Some(1) } else { self.env_batch_size };
+        let from_env = self.batch_environment.batch_size();
         vec![from_env.unwrap_or(DEFAULT_BATCH_SIZE)]
     }
 
@@ -302,7 +295,7 @@ impl LoadArgs {
                             batch_timeout: self
                                 .server
                                 .batch_timeout
-                                .or(self.server.env_batch_ms)
+                                .or(self.server.batch_environment.batch_timeout())
                                 .unwrap_or_default(),
                             max_inflight,
                         };

@@ -77,6 +77,30 @@ struct WsBatchArgs {
     /// [env: SQLITE_WS_RPC_BATCH_MS, in milliseconds]
     #[arg(long, value_parser = parse_batch_timeout)]
     batch_timeout: Option<Duration>,
+    #[command(flatten)]
+    environment: BatchEnvironment,
+}
+
+impl WsBatchArgs {
+    /// Flags go before the environment, the environment before the defaults.
+    fn resolve(&self) -> (usize, Duration) {
+        let from_env = &self.environment;
+        let size = self.batch_size.or(from_env.batch_size());
+        let timeout = self.batch_timeout.or(from_env.batch_timeout());
+        (
+            size.unwrap_or(DEFAULT_BATCH_SIZE),
+            timeout.unwrap_or_default(),
+        )
+    }
+}
+
+/// The batch knobs as the environment of the article's server has them.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "clap names an argument by its field, and batch_size is the flag's"
+)]
+pub struct BatchEnvironment {
     #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_SIZE", value_parser = parse_env_batch_size)]
     env_batch_size: Option<usize>,
     #[arg(long, hide = true, env = "SQLITE_WS_RPC_BATCH_MS", value_parser = parse_milliseconds)]
@@ -87,14 +111,18 @@ struct WsBatchArgs {
     env_group_commit: Option<bool>,
 }
 
-impl WsBatchArgs {
-    /// Flags go before the environment, the environment before the defaults.
-    fn resolve(&self) -> (usize, Duration) {
+impl BatchEnvironment {
+    /// The batch size, 1 when batching or group commit is switched off.
+    #[must_use]
+    pub fn batch_size(&self) -> Option<usize> {
         let off = self.env_batching == Some(false) || self.env_group_commit == Some(false);
-        let from_env = if off { Some(1) } else { self.env_batch_size };
-        let size = self.batch_size.or(from_env).unwrap_or(DEFAULT_BATCH_SIZE);
-        let timeout = self.batch_timeout.or(self.env_batch_ms).unwrap_or_default();
-        (size, timeout)
+        if off { Some(1) } else { self.env_batch_size }
+    }
+
+    /// The batch timeout.
+    #[must_use]
+    pub fn batch_timeout(&self) -> Option<Duration> {
+        self.env_batch_ms
     }
 }
 
@@ -216,7 +244,7 @@ pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// It is no number, negative, or more than a minute.
-pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
     let milliseconds: f64 = text.parse().map_err(|_| help())?;
     let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
@@ -252,7 +280,7 @@ pub fn parse_batch_size(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// It is out of range.
-pub fn parse_env_batch_size(text: &str) -> Result<usize, String> {
+fn parse_env_batch_size(text: &str) -> Result<usize, String> {
     parse_within(text, 0, MAX_BATCH_SIZE).map(|n| if n == 0 { MAX_BATCH_SIZE } else { n })
 }
 
@@ -260,7 +288,7 @@ pub fn parse_env_batch_size(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// It is neither `0`/`false` nor `1`/`true`.
-pub fn parse_switch(text: &str) -> Result<bool, String> {
+fn parse_switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "0" | "false" => Ok(false),
         "1" | "true" => Ok(true),
