@@ -4,19 +4,27 @@
 
 use std::path::{Path, PathBuf};
 
+use bench_client::report::article::Reproduction;
 use bench_client::report::record::{Record, SCHEMA_VERSION};
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-fn published() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/record.schema.json")
+fn docs(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(file)
 }
 
 /// The schema of what is written, so that what is always written is required.
 fn described() -> Value {
+    schema_of::<Record>("busload run record")
+}
+
+fn schema_of<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<Record>();
-    schema.insert("title".to_owned(), "busload run record".into());
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
     // A reader of one version must not take another for it.
     let version = schema
         .pointer_mut("/properties/schema_version")
@@ -27,11 +35,11 @@ fn described() -> Value {
     schema.to_value()
 }
 
-#[test]
-fn the_published_schema_is_that_of_the_record() {
-    let mut described = serde_json::to_string_pretty(&described()).expect("a schema is JSON");
+/// Holds a published schema against the types, or writes it anew when told to.
+fn hold(file: &str, described: &Value) {
+    let mut described = serde_json::to_string_pretty(described).expect("a schema is JSON");
     described.push('\n');
-    let path = published();
+    let path = docs(file);
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
         std::fs::write(&path, &described).expect("the schema can be written");
         return;
@@ -39,10 +47,21 @@ fn the_published_schema_is_that_of_the_record() {
     let published = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         published == described,
-        "docs/record.schema.json is not the schema of the record: if the change is meant, raise \
+        "docs/{file} is not the schema of the types: if the change is meant, raise \
          SCHEMA_VERSION where a reader of old records would stumble, and run\n\
          UPDATE_SCHEMA=1 cargo test --package bench-client --test schema"
     );
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_record() {
+    hold("record.schema.json", &described());
+}
+
+#[test]
+fn the_published_schema_is_that_of_a_reproduction() {
+    let described = schema_of::<Reproduction>("busload reproduction");
+    hold("reproduction.schema.json", &described);
 }
 
 #[test]
