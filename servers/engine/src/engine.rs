@@ -147,7 +147,14 @@ pub enum EngineError {
     Writer(String),
     /// SQLite said no.
     #[error("sqlite: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+}
+
+/// Not as a source: the message has its text, and would be printed twice.
+impl From<rusqlite::Error> for EngineError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 /// What the engine runs with, as read back.
