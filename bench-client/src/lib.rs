@@ -11,6 +11,7 @@ pub mod judge;
 pub mod load;
 pub mod report;
 pub mod row;
+pub mod statistics;
 pub mod target;
 pub mod workload;
 

@@ -12,11 +12,12 @@ use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::{Evidence, Sample, SyncEvidence};
-use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, sampled_accounts};
+use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
 use crate::report::environment::Environment;
 use crate::report::process::{CpuTimes, ProcessUsage, steal_time};
 use crate::report::record::{BeforeAndAfter, Row};
 use crate::report::rows::{Measured, Moment, to_row};
+use crate::report::series::Interval;
 use crate::target::{ServerProcess, ServerSpec, TargetError};
 use crate::workload::Zipf;
 
@@ -108,6 +109,8 @@ pub struct RowPlan {
     pub max_inflight: usize,
     /// Client threads.
     pub threads: usize,
+    /// How load is offered.
+    pub pace: Pace,
     /// The distribution of accounts.
     pub zipf: Arc<Zipf>,
     /// What each account starts with, if this program seeds.
@@ -155,6 +158,10 @@ pub trait Progress {
     fn stage(&self, what: &str);
     /// Load is on: the phase, time into it, and committed transfers per second.
     fn load(&self, phase: &str, elapsed: Duration, tps: f64);
+    /// An interval of the window has ended.
+    fn interval(&self, interval: &Interval) {
+        let _ = interval;
+    }
 }
 
 /// What a row needs from its surroundings.
@@ -365,6 +372,7 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         workers: plan.concurrency,
         max_inflight: plan.max_inflight,
         threads: plan.threads,
+        pace: plan.pace,
         zipf: Arc::clone(&plan.zipf),
         amount: plan.amount,
         seed: plan.seed,

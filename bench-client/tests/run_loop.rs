@@ -16,7 +16,7 @@ use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Load, LoadError, LoadPlan, LoadResult, Measure};
+use bench_client::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace};
 use bench_client::workload::Zipf;
 use busload_wire::{ErrorCode, RequestId, Transfer};
 use common::PATIENCE;
@@ -28,6 +28,7 @@ fn plan() -> LoadPlan {
         workers: 4,
         max_inflight: 3,
         threads: 1,
+        pace: Pace::Closed,
         zipf: Arc::new(Zipf::new(1000, 1.0).expect("a distribution")),
         amount: 1,
         seed: 1,

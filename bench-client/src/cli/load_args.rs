@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::connector::{Encoding, Target, parse_url};
-use bench_client::load::Measure;
+use bench_client::load::{Measure, Pace};
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::target::ServerSpec;
 use bench_client::workload::Zipf;
@@ -341,6 +341,7 @@ impl LoadArgs {
             concurrency: self.concurrency,
             max_inflight: knobs.max_inflight,
             threads: usize::from(self.threads),
+            pace: Pace::Closed,
             zipf,
             initial_balance: self.initial_balance,
             amount: self.amount,

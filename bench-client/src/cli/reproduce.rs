@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
-use bench_client::load::Measure;
+use bench_client::load::{Measure, Pace};
 use bench_client::report::article::{
     ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
 };
@@ -136,6 +136,7 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 concurrency: ARTICLE_WORKERS,
                 max_inflight: row.max_inflight,
                 threads: 1,
+                pace: Pace::Closed,
                 zipf: std::sync::Arc::clone(&zipf),
                 initial_balance: DEFAULT_INITIAL_BALANCE,
                 amount: 1,

@@ -5,12 +5,18 @@
 //! (`docs/methodology.md`): money not conserved, nothing changed, the ledger check, fake,
 //! no committed transfer, the server died.
 
+mod budget;
 mod fake;
+mod generator;
 mod ledger;
+pub mod model;
 mod verdict;
 
+pub use budget::{Budget, SecondBudget, Stage, StageTime};
 pub use fake::{SyncEvidence, fake_reasons};
+pub use generator::{Generator, LittlesLaw};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
+pub use model::{Bottleneck, Limit, Prediction};
 pub use verdict::{Verdict, VerdictCode};
 
 use schemars::JsonSchema;

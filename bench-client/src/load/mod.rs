@@ -9,7 +9,7 @@ mod phases;
 mod recorder;
 mod worker;
 
-pub use pacer::{ClosedLoop, Due, Pacer};
+pub use pacer::{Arrival, ClosedLoop, Due, Pace, Pacer};
 pub use phases::{Phase, Schedule};
 pub use recorder::{Counts, Tally, sampled_accounts};
 
@@ -52,6 +52,8 @@ pub struct LoadPlan {
     pub max_inflight: usize,
     /// Client threads.
     pub threads: usize,
+    /// How load is offered.
+    pub pace: Pace,
     /// The distribution of accounts.
     pub zipf: Arc<Zipf>,
     /// What each transfer moves.

@@ -5,6 +5,7 @@ pub mod environment;
 pub mod process;
 pub mod record;
 pub mod rows;
+pub mod series;
 pub mod table;
 
 pub use environment::Environment;

@@ -13,12 +13,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::{Environment, Sqlite};
+use super::series::Interval;
 use crate::disk::Baseline;
-use crate::judge::{Verdict, Verification};
-use crate::load::Tally;
+use crate::judge::{Budget, Generator, LittlesLaw, Prediction, Verdict, Verification};
+use crate::load::{Arrival, Tally};
+use crate::statistics::{Estimate, SteadyState};
 
-/// The version of the record's form.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The version of the record's form. Records of version 1 are read as well: what they lack
+/// is absent.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything that one invocation measured.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +32,9 @@ pub struct Record {
     pub environment: Environment,
     /// One row per combination of connector and knobs.
     pub rows: Vec<Row>,
+    /// Repetitions of the same row, taken together (`--runs`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<Summary>,
 }
 
 impl Record {
@@ -39,6 +45,7 @@ impl Record {
             schema_version: SCHEMA_VERSION,
             environment,
             rows: Vec::new(),
+            summaries: Vec::new(),
         }
     }
 
@@ -143,6 +150,25 @@ pub struct Row {
     pub latency_ms: Latency,
     /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
     pub latency_histogram: String,
+    /// From sending to the answer, under `--rate`.
+    #[serde(default)]
+    pub service_ms: Option<Latency>,
+    /// From the intended start to the answer, under `--rate`: the same as `latency_ms`.
+    #[serde(default)]
+    pub response_ms: Option<Latency>,
+    /// Service times as a histogram, like `latency_histogram`, under `--rate`.
+    #[serde(default)]
+    pub service_histogram: Option<String>,
+    /// Offered against achieved, under `--rate`; absent in a closed loop, whose latency does
+    /// not show what would have waited while the server stood still.
+    #[serde(default)]
+    pub open_loop: Option<OpenLoop>,
+    /// Which repetition of the same row this is (`--runs`).
+    #[serde(default)]
+    pub repetition: Option<Repetition>,
+    /// The window, interval by interval.
+    #[serde(default)]
+    pub intervals: Vec<Interval>,
     /// Share of the submitted transfers that named an account in flight.
     pub collision_rate: f64,
     /// `global` with one client thread, else `per client thread`: a lower bound.
@@ -163,10 +189,76 @@ pub struct Row {
     pub errors: Vec<String>,
     /// The measurement was stopped from outside.
     pub interrupted: bool,
+    /// Where the time went.
+    #[serde(default)]
+    pub budget: Option<Budget>,
+    /// What the group-commit model says this row should have done.
+    #[serde(default)]
+    pub prediction: Option<Prediction>,
+    /// How busy the load generator was.
+    #[serde(default)]
+    pub generator: Option<Generator>,
+    /// Throughput, latency and what was in flight, held against each other.
+    #[serde(default)]
+    pub littles_law: Option<LittlesLaw>,
+    /// Whether the warm-up had ended when the window opened.
+    #[serde(default)]
+    pub steady_state: Option<SteadyState>,
     /// What the numbers say about themselves.
     pub verdicts: Vec<Verdict>,
     /// Whether the row may be quoted.
     pub valid: bool,
+}
+
+/// The offered load of an open loop, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenLoop {
+    /// How intended starts are spaced.
+    pub arrival: Arrival,
+    /// Transfers per second that were asked for, over all workers.
+    pub offered_tps: f64,
+    /// Transfers whose intended start was inside the window.
+    pub offered: u64,
+    /// Of those, committed per second of the window, also when the answer came after it.
+    pub achieved_tps: f64,
+    /// A transfer answered later than this after its intended start is late, in milliseconds.
+    pub latency_limit_ms: Option<f64>,
+    /// Committed, but later than the limit allows.
+    pub late: u64,
+    /// Not sent, because the limit had passed before there was room to send it.
+    pub skipped: u64,
+    /// Due inside the window and never sent: no room until the window ended.
+    pub dropped: u64,
+    /// How late the generator was with transfers that there was room for, in microseconds.
+    pub schedule_lag_us: Option<Spread>,
+}
+
+/// One of several measurements of the same row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repetition {
+    /// From 1.
+    pub number: u32,
+    /// How many there are to be.
+    pub of: u32,
+}
+
+/// Repetitions of the same row, taken together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Places of the repetitions among the record's rows, from 0. Invalid and interrupted ones
+    /// are left out.
+    pub rows: Vec<usize>,
+    /// Committed transfers per second.
+    pub tps: Estimate,
+    /// Median latency in milliseconds.
+    pub p50_ms: Estimate,
+    /// 95th percentile in milliseconds.
+    pub p95_ms: Estimate,
+    /// 99th percentile in milliseconds.
+    pub p99_ms: Estimate,
+    /// Why nothing should be concluded from them, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Verdict>,
 }
 
 /// Quantiles of a latency, in milliseconds.

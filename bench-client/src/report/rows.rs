@@ -120,6 +120,12 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         unknown: window.unknown,
         latency_ms: Latency::of(&result.window),
         latency_histogram: encode(&result.window.latency_ns),
+        service_ms: None,
+        response_ms: None,
+        service_histogram: None,
+        open_loop: None,
+        repetition: None,
+        intervals: Vec::new(),
         collision_rate: share(result.collisions, result.submitted),
         collision_scope: if plan.threads == 1 {
             "global"
@@ -135,6 +141,11 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         late_answers: result.late_answers,
         errors: result.errors.clone(),
         interrupted,
+        budget: None,
+        prediction: None,
+        generator: None,
+        littles_law: None,
+        steady_state: None,
         verdicts,
         valid,
     }

@@ -1,0 +1,46 @@
+//! The time series of a row: one entry per interval of the window.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What happened in one interval of the measured window.
+///
+/// Latencies are of the transfers that were answered in it. What the server counted is read
+/// a moment after the interval's end: its rates are over the time between two readings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Its beginning, in seconds since the window opened.
+    pub start_s: f64,
+    /// Its length in seconds.
+    pub seconds: f64,
+    /// Transfers acknowledged in it.
+    pub committed: u64,
+    /// The same per second.
+    pub tps: f64,
+    /// Median latency of committed transfers, in milliseconds; 0 without any.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Longest.
+    pub max_ms: f64,
+    /// Mean number of transfers in flight.
+    pub in_flight: f64,
+    /// Transfers per committed batch.
+    pub mean_batch: Option<f64>,
+    /// Syncs at COMMIT per second.
+    pub syncs_per_second: Option<f64>,
+    /// Mean sync at COMMIT, in microseconds.
+    pub sync_us: Option<f64>,
+    /// Checkpoints of the write-ahead log.
+    pub checkpoints: Option<u64>,
+    /// Time in them, in milliseconds.
+    pub checkpoint_ms: Option<f64>,
+    /// Processor time of this process per second: cores in use.
+    pub client_cpu: Option<f64>,
+    /// Processor time of the server process per second: cores in use.
+    pub server_cpu: Option<f64>,
+    /// The latencies: HdrHistogram V2, deflated, base64, in nanoseconds.
+    pub latency_histogram: String,
+}
