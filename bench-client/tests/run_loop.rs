@@ -35,6 +35,7 @@ fn plan() -> LoadPlan {
         warmup: Duration::ZERO,
         measure: Measure::For(100 * MS),
         op_timeout: Duration::from_secs(10),
+        interval: None,
     }
 }
 
@@ -176,6 +177,7 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
     });
     let plan = LoadPlan {
         op_timeout: 120 * MS,
+        interval: None,
         measure: Measure::For(700 * MS),
         ..plan()
     };
@@ -209,6 +211,7 @@ fn an_answer_after_its_timeout_is_late_and_nothing_else() {
     });
     let plan = LoadPlan {
         op_timeout: 150 * MS,
+        interval: None,
         measure: Measure::For(900 * MS),
         ..plan()
     };
@@ -380,6 +383,7 @@ fn a_counted_window_counts_what_goes_wrong() {
     let plan = LoadPlan {
         measure: Measure::Transfers(203),
         op_timeout: 30 * MS,
+        interval: None,
         workers: 3,
         max_inflight: 2,
         ..plan()
@@ -394,6 +398,7 @@ fn a_counted_window_counts_what_goes_wrong() {
         connector.clone(),
         LoadPlan {
             op_timeout: PATIENCE,
+        interval: None,
             ..plan
         },
     );

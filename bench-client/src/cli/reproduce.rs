@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
-use bench_client::load::{Measure, Pace};
+use bench_client::load::{DEFAULT_INTERVAL, Measure, Pace};
 use bench_client::report::article::{
     ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
 };
@@ -144,6 +144,7 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 warmup: Duration::from_secs_f64(args.warmup),
                 measure: Measure::For(Duration::from_secs_f64(args.seconds)),
                 op_timeout: Duration::from_secs(15),
+                interval: Some(DEFAULT_INTERVAL),
                 verify: true,
             })
         })

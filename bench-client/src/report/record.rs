@@ -16,7 +16,7 @@ use super::environment::{Environment, Sqlite};
 use super::series::Interval;
 use crate::disk::Baseline;
 use crate::judge::{Budget, Generator, LittlesLaw, Prediction, Verdict, Verification};
-use crate::load::{Arrival, Tally};
+use crate::load::{Arrival, Times};
 use crate::statistics::{Estimate, SteadyState};
 
 /// The version of the record's form. Records of version 1 are read as well: what they lack
@@ -362,23 +362,17 @@ pub struct BeforeAndAfter {
     reason = "counts and nanoseconds far below 2^52"
 )]
 impl Latency {
-    /// The quantiles of what a phase recorded.
+    /// The quantiles of what was recorded.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let ms = |quantile| tally.latency_ns.value_at_quantile(quantile) as f64 / 1e6;
-        let count = tally.latency_ns.len();
-        let mean = if count == 0 {
-            0.0
-        } else {
-            tally.latency_sum_ns as f64 / count as f64 / 1e6
-        };
+    pub fn of(times: &Times) -> Self {
+        let ms = |quantile| times.ns.value_at_quantile(quantile) as f64 / 1e6;
         Self {
             p50: ms(0.5),
             p95: ms(0.95),
             p99: ms(0.99),
             p999: ms(0.999),
-            max: tally.latency_ns.max() as f64 / 1e6,
-            mean,
+            max: times.ns.max() as f64 / 1e6,
+            mean: times.mean_ns() / 1e6,
         }
     }
 }
@@ -388,6 +382,17 @@ impl Latency {
     reason = "counts and nanoseconds far below 2^52"
 )]
 impl Spread {
+    /// The spread of what was recorded; `unit` is what one of the record's units is in
+    /// nanoseconds.
+    #[must_use]
+    pub fn of_times(times: &Times, unit: f64) -> Option<Self> {
+        Self::of(
+            &times.ns,
+            u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
+            unit,
+        )
+    }
+
     /// The spread of a histogram whose exact sum is known; `unit` is what one of the
     /// record's units is in the histogram's.
     #[must_use]

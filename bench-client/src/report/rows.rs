@@ -10,9 +10,10 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 use super::process::{CpuTimes, ProcessUsage};
-use super::record::{BeforeAndAfter, Cpu, Latency, Row, ServerRow, Spread};
-use crate::judge::{Evidence, is_valid, judge};
-use crate::load::LoadResult;
+use super::record::{BeforeAndAfter, Cpu, Latency, OpenLoop, Row, ServerRow, Spread};
+use super::series::Interval;
+use crate::judge::{Evidence, LittlesLaw, is_valid, judge};
+use crate::load::{LoadResult, Pace};
 use crate::row::{RowPlan, ServerChoice};
 
 /// The clocks and counters at one end of the window.
@@ -37,6 +38,8 @@ pub struct Measured {
     pub result: LoadResult,
     /// The two ends of the window.
     pub moments: Option<(Moment, Moment)>,
+    /// The window, interval by interval.
+    pub intervals: Vec<Interval>,
     /// The server process before the load.
     pub opening_usage: ProcessUsage,
     /// The server process after the load.
@@ -68,6 +71,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         info,
         result,
         moments,
+        intervals,
         interrupted,
         sync_baseline,
         ..
@@ -75,6 +79,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let info = info.as_ref();
     let window = &result.window.counts;
     let seconds = result.window_length.as_secs_f64();
+    let offered = result.offered.as_deref();
+    let latency = offered.map_or(&result.window.latency, |offered| &offered.response);
     let share = |part: u64, whole: u64| {
         if whole == 0 {
             0.0
@@ -118,14 +124,14 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         failed: total(&window.failed()),
         failed_by_reason: window.failed(),
         unknown: window.unknown,
-        latency_ms: Latency::of(&result.window),
-        latency_histogram: encode(&result.window.latency_ns),
-        service_ms: None,
-        response_ms: None,
-        service_histogram: None,
-        open_loop: None,
+        latency_ms: Latency::of(latency),
+        latency_histogram: encode(&latency.ns),
+        service_ms: offered.map(|offered| Latency::of(&offered.service)),
+        response_ms: offered.map(|offered| Latency::of(&offered.response)),
+        service_histogram: offered.map(|offered| encode(&offered.service.ns)),
+        open_loop: open_loop(plan, &result, seconds),
         repetition: None,
-        intervals: Vec::new(),
+        intervals,
         collision_rate: share(result.collisions, result.submitted),
         collision_scope: if plan.threads == 1 {
             "global"
@@ -144,19 +150,56 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         budget: None,
         prediction: None,
         generator: None,
-        littles_law: None,
+        littles_law: littles_law(&result, seconds),
         steady_state: None,
         verdicts,
         valid,
     }
 }
 
-fn encode(histogram: &Histogram<u64>) -> String {
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
         Ok(_) => BASE64_STANDARD.encode(&bytes),
         Err(_) => String::new(),
     }
+}
+
+/// What was offered, and what became of it.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn open_loop(plan: &RowPlan, result: &LoadResult, seconds: f64) -> Option<OpenLoop> {
+    let offered = result.offered.as_deref()?;
+    let Pace::Open {
+        rate,
+        arrival,
+        latency_limit,
+    } = plan.pace
+    else {
+        return None;
+    };
+    Some(OpenLoop {
+        arrival,
+        offered_tps: rate,
+        offered: offered.due,
+        achieved_tps: if seconds > 0.0 {
+            offered.response.ns.len() as f64 / seconds
+        } else {
+            0.0
+        },
+        latency_limit_ms: latency_limit.map(|limit| limit.as_secs_f64() * 1e3),
+        late: offered.late,
+        skipped: offered.skipped,
+        dropped: offered.dropped,
+        schedule_lag_us: Spread::of_times(&offered.schedule_lag, US),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+fn littles_law(result: &LoadResult, seconds: f64) -> Option<LittlesLaw> {
+    (seconds > 0.0).then(|| LittlesLaw {
+        in_flight: result.mean_inflight,
+        throughput_times_latency: result.window.all_service_sum_ns as f64 / 1e9 / seconds,
+    })
 }
 
 fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {

@@ -1,9 +1,11 @@
 //! One row: a server, a load on it, and the judgement.
 
+mod drive;
+mod series;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 use tokio::sync::watch;
@@ -14,15 +16,12 @@ use crate::disk;
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
 use crate::report::environment::Environment;
-use crate::report::process::{CpuTimes, ProcessUsage, steal_time};
+use crate::report::process::ProcessUsage;
 use crate::report::record::{BeforeAndAfter, Row};
-use crate::report::rows::{Measured, Moment, to_row};
+use crate::report::rows::{Measured, to_row};
 use crate::report::series::Interval;
 use crate::target::{ServerProcess, ServerSpec, TargetError};
 use crate::workload::Zipf;
-
-/// How often the progress line is updated and the server looked after.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The connectors by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +57,17 @@ impl ConnectorKind {
         match self {
             Self::SqliteRpc => 1,
             Self::SqliteWsRpc => 16,
+        }
+    }
+
+    /// The same under an open loop, which should not be held up by its window: a second's
+    /// stall at 200,000 TPS still fits 50 windows. Over HTTP each transfer in flight has a
+    /// connection of its own.
+    #[must_use]
+    pub const fn default_inflight_at_a_rate(self) -> usize {
+        match self {
+            Self::SqliteRpc => 16,
+            Self::SqliteWsRpc => 4_096,
         }
     }
 
@@ -125,6 +135,8 @@ pub struct RowPlan {
     pub measure: Measure,
     /// After this long the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Length of an interval of the time series; `None` records none.
+    pub interval: Option<Duration>,
     /// Check the ledger.
     pub verify: bool,
 }
@@ -289,7 +301,13 @@ async fn run(
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let (result, moments, interrupted) = drive(around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(plan, around, load, &mut control, server, pid).await?;
+    let drive::Watched {
+        result,
+        moments,
+        intervals,
+        interrupted,
+    } = watched;
     around.progress.stage("verifying");
     // A process that is gone tells nothing any more.
     let mut died = server.as_mut().and_then(ServerProcess::ended);
@@ -298,7 +316,7 @@ async fn run(
         Err(error) => {
             if died.is_none() {
                 // The connection may break a moment before the process is seen to end.
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(drive::LOOK_EVERY).await;
                 died = server.as_mut().and_then(ServerProcess::ended);
             }
             died.get_or_insert(crate::with_causes(&error));
@@ -330,6 +348,7 @@ async fn run(
         info,
         result,
         moments,
+        intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
         interrupted,
@@ -379,6 +398,7 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         warmup: plan.warmup,
         measure: plan.measure,
         op_timeout: plan.op_timeout,
+        interval: plan.interval,
     };
     match plan.connector {
         ConnectorKind::SqliteRpc => Load::connect(HttpConnector::new(target), load).await,
@@ -425,106 +445,6 @@ async fn own_verification(
         Ok(OwnVerification::Skipped { .. }) => None,
         Err(error) => Some(Err(error.to_string())),
     }
-}
-
-/// The clocks and counters at the two ends of the window.
-async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
-    Moment {
-        // A server without stats, or gone: the row says so elsewhere.
-        stats: control.stats(false).await.ok().flatten(),
-        client: CpuTimes::of_this_process(),
-        server: pid.and_then(CpuTimes::of_process),
-        steal: steal_time(),
-    }
-}
-
-/// Puts the load on and watches it.
-async fn drive(
-    around: &Surroundings<'_>,
-    load: Load,
-    control: &mut ControlClient,
-    server: &mut Option<ServerProcess>,
-    pid: Option<u32>,
-) -> Result<(LoadResult, Option<(Moment, Moment)>, bool), RowError> {
-    let progress = load.progress();
-    let stopper = load.stopper();
-    let began = Instant::now();
-    let schedule = load.start();
-    let finish = load.finish();
-    tokio::pin!(finish);
-    let mut interrupted = false;
-    let mut opened: Option<Moment> = None;
-    let mut last = (began, 0);
-    if Instant::now() >= schedule.window_start {
-        // No warm-up: the window is open already.
-        opened = Some(moment(control, pid).await);
-    }
-    let (result, closed) = loop {
-        let now = Instant::now();
-        let next = match schedule.window_end {
-            _ if now < schedule.window_start => schedule.window_start,
-            Some(end) if now < end => end,
-            _ => now + LOOK_EVERY,
-        };
-        let until = next.min(now + LOOK_EVERY);
-        let mut stop = around.interrupted.clone();
-        tokio::select! {
-            biased;
-            result = &mut finish => {
-                // A counted window, or one that was stopped, ends with the load.
-                let closed = match opened { Some(_) => Some(moment(control, pid).await), None => None };
-                break (result?, closed);
-            }
-            _ = stop.wait_for(|stop| *stop), if !interrupted => {
-                interrupted = true;
-                stopper.store(true, Ordering::Relaxed);
-            }
-            () = tokio::time::sleep_until(until.into()) => {}
-        }
-        let now = Instant::now();
-        if opened.is_none() && now >= schedule.window_start && !interrupted {
-            opened = Some(moment(control, pid).await);
-        }
-        if server
-            .as_mut()
-            .is_some_and(|server| server.ended().is_some())
-        {
-            stopper.store(true, Ordering::Relaxed);
-        }
-        if schedule.window_end.is_some_and(|end| now >= end) {
-            let closed = moment(control, pid).await;
-            around.progress.stage("draining");
-            break (finish.await?, Some(closed));
-        }
-        report(around, &progress, &schedule, began, &mut last);
-    };
-    if opened.is_none() && interrupted {
-        return Err(RowError::Interrupted);
-    }
-    Ok((result, opened.zip(closed), interrupted))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a progress line")]
-fn report(
-    around: &Surroundings<'_>,
-    progress: &crate::load::Progress,
-    schedule: &crate::load::Schedule,
-    began: Instant,
-    last: &mut (Instant, u64),
-) {
-    let now = Instant::now();
-    let committed = progress.committed();
-    let seconds = now.duration_since(last.0).as_secs_f64();
-    if seconds > 0.0 {
-        let tps = (committed - last.1) as f64 / seconds;
-        let (phase, since) = if now < schedule.window_start {
-            ("warming up", began)
-        } else {
-            ("measuring", schedule.window_start)
-        };
-        around.progress.load(phase, now.duration_since(since), tps);
-    }
-    *last = (now, committed);
 }
 
 /// Gathers what the row is judged by.
