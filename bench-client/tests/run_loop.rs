@@ -398,7 +398,7 @@ fn a_counted_window_counts_what_goes_wrong() {
         connector.clone(),
         LoadPlan {
             op_timeout: PATIENCE,
-        interval: None,
+            interval: None,
             ..plan
         },
     );

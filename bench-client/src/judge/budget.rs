@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// In the client, from the intended start until it was submitted. Closed loop: nothing.
     ClientQueue,
-    /// There and back between client and engine, as it takes with the null server at the same
-    /// load: encoding, sockets, wake-ups, decoding.
+    /// There and back between client and server, as it takes with the null server at the same
+    /// load: encoding, sockets, wake-ups.
     Wire,
+    /// In the server, from the beginning of the turn that read it until it was queued.
+    Read,
     /// In the server's queue, until its batch began.
     Wait,
     /// Its batch being applied.
@@ -20,7 +22,7 @@ pub enum Stage {
     CommitWrite,
     /// The syncs of its batch's COMMIT: what the disk takes.
     Sync,
-    /// From the end of the COMMIT until the outcome was handed to the front end.
+    /// From the end of the COMMIT until the answer was given to the operating system.
     Answer,
     /// What is left: the mean latency less all of the above. Below zero when the null server
     /// was slower than the real one.

@@ -177,6 +177,9 @@ pub struct Row {
     pub server: Option<ServerRow>,
     /// Processor time over the window.
     pub cpu: Cpu,
+    /// What the block device wrote meanwhile; absent where there is none to ask.
+    #[serde(default)]
+    pub device: Option<Device>,
     /// Sync latency of the database's directory before and after.
     pub sync_baseline: BeforeAndAfter,
     /// What was checked, over warm-up, window and drain together.
@@ -335,6 +338,20 @@ pub struct ServerRow {
     pub sqlite_version: String,
     /// The pragmas as read back from the writing connection.
     pub pragmas: BTreeMap<String, String>,
+}
+
+/// What the block device that holds the database wrote over the whole run, for everybody: seen
+/// from outside of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Device {
+    /// Name, such as `nvme0n1p2`.
+    pub name: String,
+    /// Writes completed.
+    pub writes: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Flushes of its write cache, where the operating system tells.
+    pub flushes: Option<u64>,
 }
 
 /// Processor time over the window, in seconds.

@@ -9,8 +9,9 @@ use busload_wire::control::{Distribution, Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::device::DeviceCounters;
 use super::process::{CpuTimes, ProcessUsage};
-use super::record::{BeforeAndAfter, Cpu, Latency, OpenLoop, Row, ServerRow, Spread};
+use super::record::{BeforeAndAfter, Cpu, Device, Latency, OpenLoop, Row, ServerRow, Spread};
 use super::series::Interval;
 use crate::judge::{Evidence, LittlesLaw, is_valid, judge};
 use crate::load::{LoadResult, Pace};
@@ -44,6 +45,8 @@ pub struct Measured {
     pub opening_usage: ProcessUsage,
     /// The server process after the load.
     pub closing_usage: ProcessUsage,
+    /// What the block device did over the whole run.
+    pub device: Option<DeviceCounters>,
     /// Stopped from outside.
     pub interrupted: bool,
     /// The disk around the run.
@@ -72,6 +75,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         result,
         moments,
         intervals,
+        device,
         interrupted,
         sync_baseline,
         ..
@@ -141,6 +145,12 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         .to_owned(),
         server,
         cpu: cpu(moments.as_ref()),
+        device: device.map(|device| Device {
+            name: device.name,
+            writes: device.writes,
+            bytes_written: device.bytes_written,
+            flushes: device.flushes,
+        }),
         sync_baseline,
         verify,
         reconnects: result.reconnects,

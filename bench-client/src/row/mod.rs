@@ -15,6 +15,7 @@ use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
+use crate::report::device::DeviceCounters;
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
 use crate::report::record::{BeforeAndAfter, Row};
@@ -141,6 +142,16 @@ pub struct RowPlan {
     pub verify: bool,
 }
 
+impl RowPlan {
+    /// Where the database of a server of our own is.
+    fn directory(&self) -> Option<&Path> {
+        match &self.server {
+            ServerChoice::Own { database, .. } => database.parent(),
+            ServerChoice::Url { .. } => None,
+        }
+    }
+}
+
 /// Why there is no row.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
@@ -196,11 +207,8 @@ const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 /// There was nothing to measure: the server or the load did not start. A server that dies
 /// later is a row that says so.
 pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, RowError> {
-    let directory = match &plan.server {
-        ServerChoice::Own { database, .. } => database.parent().map(Path::to_owned),
-        ServerChoice::Url { .. } => None,
-    };
-    let baseline = || directory.as_deref().map(disk::measure_short).transpose();
+    let directory = plan.directory();
+    let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
@@ -278,6 +286,7 @@ struct Books {
     stats: Option<Stats>,
     samples: Vec<i64>,
     usage: ProcessUsage,
+    device: Option<DeviceCounters>,
 }
 
 async fn run(
@@ -343,6 +352,9 @@ async fn run(
         died.get_or_insert(reason);
     }
     evidence.server_died = died;
+    let device = closing
+        .as_ref()
+        .and_then(|closing| device(&opening, closing));
     let usage = closing.map_or_else(ProcessUsage::default, |books| books.usage);
     let measured = Measured {
         info,
@@ -351,6 +363,7 @@ async fn run(
         intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
+        device,
         interrupted,
         sync_baseline: BeforeAndAfter {
             before: None,
@@ -427,6 +440,7 @@ async fn open_books(
         stats,
         samples,
         usage,
+        device: plan.directory().and_then(DeviceCounters::of_path),
     })
 }
 
@@ -501,6 +515,12 @@ fn weigh(
     evidence
 }
 
+/// What the block device did over the whole run.
+fn device(opening: &Books, closing: &Books) -> Option<DeviceCounters> {
+    let (before, after) = opening.device.as_ref().zip(closing.device.as_ref())?;
+    Some(after.since(before))
+}
+
 fn sync_evidence(
     before: &Stats,
     after: &Stats,
@@ -525,6 +545,7 @@ fn sync_evidence(
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),
+        device_bytes: device(opening, closing).map(|device| device.bytes_written),
         page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
         sync_p50_us: None,
     }
