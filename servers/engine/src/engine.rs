@@ -11,7 +11,7 @@ use busload_wire::control::{Account, Stats, Verification};
 use crate::durability::{Durability, DurabilityError, Pragmas};
 use crate::lock_file::LockError;
 use crate::queue::{Control, Queue, ReplyPort, Work};
-use crate::stats::SharedStats;
+use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
 use crate::vfs::{IoMeter, VfsError};
 use crate::writer::Writer;
@@ -68,12 +68,15 @@ pub enum ControlCall {
     Stats {
         /// Also read all balances.
         balances: bool,
+        /// With the histograms of the timings.
+        histograms: bool,
     },
 }
 
-/// The answer to a [`ControlCall`].
+/// The answer to a [`ControlCall`]. `S` is the answer to `Stats`, which is packed only
+/// after it has left the writer thread.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ControlReply {
+pub enum ControlReply<S = Box<Snapshot>> {
     /// The account, `None` when there is no such account.
     Account(Option<Account>),
     /// The ledger was seeded.
@@ -81,7 +84,7 @@ pub enum ControlReply {
     /// The ledger adds up.
     Verified(Verification),
     /// Counters and timings.
-    Stats(Box<Stats>),
+    Stats(S),
 }
 
 /// Everything that can go wrong in the engine.
@@ -255,11 +258,18 @@ impl<A: Clone + Send + 'static> Engine<A> {
         self.queue.push_control(Control { to, id, call })
     }
 
-    /// Counters and timings, without waiting for the writer.
+    /// Counters and timings, without waiting in the queue.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
-            .snapshot(&self.meter.counts(), self.queue.counts())
+        let (io, queue) = (self.meter.counts(), self.queue.counts());
+        self.stats.snapshot(&io, queue, true).pack()
+    }
+
+    /// The same without histograms, so cheap that it may be asked for many times a second:
+    /// every distribution has its exact count and sum.
+    #[must_use]
+    pub fn totals(&self) -> Stats {
+        self.stats.totals(&self.meter.counts(), self.queue.counts())
     }
 
     /// What the engine runs with.

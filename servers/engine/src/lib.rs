@@ -24,7 +24,8 @@ mod writer;
 
 pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
-pub use histogram::decode as decode_histogram;
+pub use histogram::{Recorded, decode as decode_histogram};
 pub use ledger::{Failure, Outcome, Rejection};
 pub use queue::{Reply, ReplyPort, Work};
+pub use stats::Snapshot;
 pub use store::{MAX_ACCOUNTS, MIN_ACCOUNTS};

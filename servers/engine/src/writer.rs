@@ -299,11 +299,16 @@ fn answer<A: Clone>(
             Ok(ControlReply::Seeded)
         }
         ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),
-        ControlCall::Stats { balances } => {
-            let mut snapshot = stats.snapshot(&store.meter.counts(), queue.counts());
-            if balances {
-                snapshot.balances = Some(store.balances()?);
-            }
+        ControlCall::Stats {
+            balances,
+            histograms,
+        } => {
+            let snapshot = stats.snapshot(&store.meter.counts(), queue.counts(), histograms);
+            let snapshot = if balances {
+                snapshot.with_balances(store.balances()?)
+            } else {
+                snapshot
+            };
             Ok(ControlReply::Stats(Box::new(snapshot)))
         }
     }

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod mailbox;
 mod metrics;
 pub mod server;
+pub mod timings;
 mod ws;
 
 pub use cli::{HttpArgs, WsArgs};

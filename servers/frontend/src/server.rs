@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use busload_engine::{Config, Engine, EngineError, WriterThread};
-use busload_wire::control::Info;
+use busload_wire::control::{Info, Stats};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::http;
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Postman, post_office};
+use crate::timings::Timings;
 
 /// Pause after an accept that failed, for example for want of descriptors: long enough
 /// not to spin, short enough not to be felt.
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) info: Info,
     pub(crate) limits: Limits,
     pub(crate) transport: Transport,
+    pub(crate) timings: Arc<Timings>,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
     tasks: Mutex<Tasks>,
@@ -104,6 +106,13 @@ impl Shared {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.running.try_join_next().is_some() {}
         tasks.running.spawn(task);
+    }
+
+    /// The answer of `stats` without histograms, at once.
+    pub(crate) fn totals(&self) -> Stats {
+        let mut stats = self.engine.totals();
+        self.timings.add_totals(&mut stats);
+        stats
     }
 
     /// A mailbox that is woken when the server stops.
@@ -160,7 +169,8 @@ impl Server {
         listener.set_nonblocking(true).map_err(listen)?;
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (port, postman) = post_office();
+        let timings = Arc::new(Timings::new(true));
+        let (port, postman) = post_office(Arc::clone(&timings));
         let (engine, writer) = Engine::start(&settings.engine, port)?;
         let info = info(settings, &engine);
         let shared = Arc::new(Shared {
@@ -168,6 +178,7 @@ impl Server {
             info,
             limits: settings.limits.clone(),
             transport: settings.transport,
+            timings,
             stopping: AtomicBool::new(false),
             tasks: Mutex::default(),
         });

@@ -241,8 +241,11 @@ impl Bank {
 
     /// Counters after everything submitted so far.
     pub(crate) fn stats(&self) -> Stats {
-        match self.call(ControlCall::Stats { balances: true }) {
-            Ok(ControlReply::Stats(stats)) => *stats,
+        match self.call(ControlCall::Stats {
+            balances: true,
+            histograms: true,
+        }) {
+            Ok(ControlReply::Stats(snapshot)) => snapshot.pack(),
             other => panic!("{other:?}"),
         }
     }
