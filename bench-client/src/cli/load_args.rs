@@ -140,6 +140,10 @@ pub(crate) struct LoadArgs {
     /// Do not verify
     #[arg(long)]
     no_verify: bool,
+    /// Do not hold the row against the null server: saves some seconds, and leaves open whether
+    /// the generator was the limit and what the wire takes
+    #[arg(long)]
+    no_null_server: bool,
     /// Measure the server at this URL instead of starting one
     #[arg(long)]
     url: Option<String>,
@@ -431,6 +435,18 @@ impl LoadArgs {
             op_timeout: self.op_timeout,
             interval: (!self.no_intervals).then_some(self.interval),
             verify: !self.no_verify,
+            null_server: (!self.no_null_server)
+                .then(|| {
+                    null_server(&NullServer {
+                        connector,
+                        batch_size: knobs.batch_size,
+                        batch_timeout: knobs.batch_timeout,
+                        accounts: self.accounts,
+                        connections: connections(connector, self.concurrency, knobs.max_inflight),
+                        io_threads: self.server.io_threads,
+                    })
+                })
+                .transpose()?,
         })
     }
 
@@ -576,6 +592,38 @@ impl OwnServer<'_> {
             keep_db: self.keep_db,
         })
     }
+}
+
+/// A server without a database beside a reference server.
+pub(crate) struct NullServer {
+    pub(crate) connector: ConnectorKind,
+    pub(crate) batch_size: usize,
+    pub(crate) batch_timeout: Duration,
+    pub(crate) accounts: i64,
+    /// Connections that the load opens.
+    pub(crate) connections: usize,
+    pub(crate) io_threads: Option<u16>,
+}
+
+/// How this same program is told to answer without a database.
+pub(crate) fn null_server(like: &NullServer) -> anyhow::Result<ServerSpec> {
+    let mut args = vec![
+        "serve".to_owned(),
+        like.connector.transport().to_owned(),
+        "--null-server".to_owned(),
+        "--port=0".to_owned(),
+        format!("--batch-size={}", like.batch_size),
+        format!(
+            "--batch-timeout={}us",
+            like.batch_timeout.as_secs_f64() * 1e6
+        ),
+        format!("--seed-accounts={}", like.accounts),
+        format!("--max-connections={}", like.connections + 64),
+        "--until-stdin-ends".to_owned(),
+    ];
+    args.extend(like.io_threads.map(|n| format!("--io-threads={n}")));
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(ServerSpec { program, args })
 }
 
 /// Connections that a load opens: over HTTP each transfer in flight has one of its own.

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+pub(crate) mod ceiling;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Run(Box<run::RunArgs>),
     /// Measure the rows of the article's table on this machine
     Reproduce(reproduce::ReproduceArgs),
+    /// Measure what the generator and the wire can do: the load on a server without a database
+    Ceiling(Box<ceiling::CeilingArgs>),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
     /// Run a transfer server

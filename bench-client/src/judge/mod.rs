@@ -12,7 +12,7 @@ mod ledger;
 pub mod model;
 mod verdict;
 
-pub use budget::{Budget, SecondBudget, Stage, StageTime};
+pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
@@ -204,6 +204,9 @@ fn changed(evidence: &Evidence) -> Option<bool> {
     )
 }
 
+/// What the null server declares as its durability.
+const NULL_SERVER: &str = "null";
+
 /// Baselines that differ by more than this factor: the disk was not the same.
 const UNSTABLE_FACTOR: f64 = 1.5;
 /// A sync at COMMIT below this share of the fastest baseline is suspicious.
@@ -219,6 +222,11 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 }
 
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
+    if evidence.durability.as_deref() == Some(NULL_SERVER) {
+        verdicts.push(Verdict::null_server());
+        warn_of_the_load(evidence, verdicts);
+        return;
+    }
     if evidence.not_verified {
         verdicts.push(Verdict::not_verified());
     } else if verification.conserved.is_none() || verification.ledger_ok.is_none() {

@@ -40,6 +40,8 @@ pub enum VerdictCode {
     Unstable,
     /// Syncs were faster than this disk can be.
     SyncTooFast,
+    /// The null server answered: nothing was stored.
+    NullServer,
     /// The load generator, not the server, may have been the limit.
     GeneratorBound,
     /// Less was committed than was offered.
@@ -250,6 +252,16 @@ impl Verdict {
                 "the server's sync p50 is {sync_us:.0} us, the disk's fastest is {baseline_us:.0} us"
             ),
             "check that the database is on the disk that was measured",
+        )
+    }
+
+    pub(super) fn null_server() -> Self {
+        Self::warning(
+            VerdictCode::NullServer,
+            "the null server answered: nothing was stored, this is what the generator and the \
+             wire can do"
+                .to_owned(),
+            "hold it against a row of the same load; it is no server's TPS",
         )
     }
 

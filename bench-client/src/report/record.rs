@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
+use busload_engine::decode_histogram;
+use busload_wire::control::Distribution;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -427,4 +429,11 @@ impl Spread {
             max: histogram.max() as f64 / unit,
         })
     }
+}
+
+/// What lies between two distributions, in `unit`s.
+pub(crate) fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+    let mut histogram = decode_histogram(later)?;
+    histogram.subtract(&decode_histogram(earlier)?).ok()?;
+    Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }

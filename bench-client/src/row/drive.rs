@@ -120,6 +120,7 @@ async fn stopped(interrupted: &watch::Receiver<bool>) {
 /// The clocks and counters at one end of the window.
 async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
     Moment {
+        at: Instant::now(),
         // A server without stats, or gone: the row says so elsewhere.
         stats: control.stats(false).await.ok().flatten(),
         client: CpuTimes::of_this_process(),

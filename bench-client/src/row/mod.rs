@@ -1,6 +1,7 @@
 //! One row: a server, a load on it, and the judgement.
 
 mod drive;
+mod null;
 mod series;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::report::device::DeviceCounters;
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
 use crate::report::record::{BeforeAndAfter, Row};
-use crate::report::rows::{Measured, to_row};
+use crate::report::rows::{Measured, Moment, to_row};
 use crate::report::series::Interval;
 use crate::target::{ServerProcess, ServerSpec, TargetError};
 use crate::workload::Zipf;
@@ -94,6 +95,11 @@ pub enum ServerChoice {
         /// Leave the database there after the run.
         keep_db: bool,
     },
+    /// One without a database, that this program starts.
+    Null {
+        /// How to start it.
+        spec: ServerSpec,
+    },
     /// One that runs already.
     Url {
         /// Where.
@@ -140,6 +146,8 @@ pub struct RowPlan {
     pub interval: Option<Duration>,
     /// Check the ledger.
     pub verify: bool,
+    /// How to start the null server that the row is held against; `None` to do without.
+    pub null_server: Option<ServerSpec>,
 }
 
 impl RowPlan {
@@ -147,7 +155,7 @@ impl RowPlan {
     fn directory(&self) -> Option<&Path> {
         match &self.server {
             ServerChoice::Own { database, .. } => database.parent(),
-            ServerChoice::Url { .. } => None,
+            ServerChoice::Null { .. } | ServerChoice::Url { .. } => None,
         }
     }
 }
@@ -214,7 +222,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     }
     let before = baseline()?;
     let mut server = match &plan.server {
-        ServerChoice::Own { spec, .. } => {
+        ServerChoice::Own { spec, .. } | ServerChoice::Null { spec } => {
             around.progress.stage("starting the server and seeding");
             let start = ServerProcess::start(spec);
             Some(
@@ -249,7 +257,30 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         syncs.storage_bytes = None;
     }
     measured.sync_baseline = BeforeAndAfter { before, after };
+    if !measured.interrupted && evidence.server_died.is_none() {
+        measured.ceiling_tps = null::ceiling(plan, around).await;
+        if let Some(pauses) = pauses(measured.moments.as_ref()) {
+            measured.wire_us = null::wire_us(plan, around, pauses).await;
+        }
+    }
     Ok(to_row(plan, measured, &evidence))
+}
+
+/// What the server's writer took for a transfer and for a batch in the window.
+fn pauses(moments: Option<&(Moment, Moment)>) -> Option<null::Pauses> {
+    let (opened, closed) = moments?;
+    let (before, after) = opened.stats.as_ref().zip(closed.stats.as_ref())?;
+    let sum = |of: fn(&Stats) -> u64| of(after).saturating_sub(of(before));
+    let transfers = sum(|stats| stats.stages.batch_size.sum);
+    let batches = sum(|stats| stats.stages.batch_size.count);
+    let sync = sum(|stats| stats.stages.sync_ns.sum);
+    let commit_write = sum(|stats| stats.stages.commit_ns.sum).saturating_sub(sync);
+    let apply = sum(|stats| stats.stages.apply_ns.sum);
+    (transfers > 0 && batches > 0).then(|| null::Pauses {
+        // Writing pages keeps a processor busy like applying does.
+        apply: Duration::from_nanos((apply + commit_write) / transfers),
+        sync: Duration::from_nanos(sync / batches),
+    })
 }
 
 /// The future's value, or `None` when the person wants to stop first.
@@ -297,7 +328,9 @@ async fn run(
     let target = match (&plan.server, &*server) {
         (_, Some(server)) => server.target().clone(),
         (ServerChoice::Url { target, .. }, None) => target.clone(),
-        (ServerChoice::Own { .. }, None) => return Err(RowError::Interrupted),
+        (ServerChoice::Own { .. } | ServerChoice::Null { .. }, None) => {
+            return Err(RowError::Interrupted);
+        }
     };
     let pid = server.as_ref().map(ServerProcess::pid);
     let mut control = plan.connector.control(target.clone());
@@ -364,6 +397,8 @@ async fn run(
         opening_usage: opening.usage,
         closing_usage: usage,
         device,
+        ceiling_tps: None,
+        wire_us: None,
         interrupted,
         sync_baseline: BeforeAndAfter {
             before: None,
