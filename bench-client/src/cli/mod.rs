@@ -7,6 +7,7 @@ mod load_args;
 mod progress;
 pub(crate) mod reproduce;
 pub(crate) mod run;
+mod runs;
 pub(crate) mod serve;
 
 use std::io::Write as _;

@@ -13,6 +13,7 @@ use clap::Args;
 use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
 use super::progress::ProgressLine;
+use super::runs::{self, RunsArgs};
 use super::{INVALID, VALID, print};
 
 /// Where records go that nobody named.
@@ -22,6 +23,8 @@ pub(crate) const RUNS: &str = "results/runs";
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    runs: RunsArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -50,11 +53,13 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let environment = record.environment.clone();
-    let ended = runtime.block_on(measure_all(plans, &environment, |row| {
+    let repetitions = args.runs.repeat(plans);
+    let ended = runtime.block_on(measure_all(&repetitions.plans, &environment, |mut row| {
+        row.repetition = repetitions.number(record.rows.len());
         if !args.json {
             print(&format!("{}\n", table::describe(&row)));
         }
-        record.push(row);
+        runs::push(&mut record, row);
         write(&record, &path)
     }));
     // What was measured before an error is recorded and shown all the same.
@@ -66,6 +71,9 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     } else {
         if record.rows.len() > 1 {
             print(&table::summary(&record.rows));
+        }
+        if let Some(medians) = runs::described(&record) {
+            print(&format!("\n{medians}\n"));
         }
         print(&table::record_line(&path));
     }
@@ -83,7 +91,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Writes the record so far.
-fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
+pub(crate) fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
     record
         .write_to(path)
         .with_context(|| format!("cannot write the record {}", path.display()))

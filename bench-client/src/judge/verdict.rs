@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DeltaCheck, Evidence, LittlesLaw, Verification};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
 use crate::report::record::OpenLoop;
-use crate::statistics::SteadyState;
+use crate::statistics::{CONFIDENCE, Estimate, SteadyState, VARIATION_MAX};
 
 /// What a verdict is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,8 @@ pub enum VerdictCode {
     Overlay,
     /// Anything else about the machine that moves numbers.
     Environment,
+    /// Repetitions differ too much to conclude from.
+    WideSpread,
 }
 
 /// One verdict.
@@ -322,5 +324,38 @@ impl Verdict {
             _ => VerdictCode::Environment,
         };
         Self::warning(code, warning.message.clone(), &warning.remedy)
+    }
+
+    /// The named estimates are too wide.
+    pub(crate) fn wide_spread(wide: &[(&str, &Estimate)]) -> Self {
+        const QUIETER: &str = "stop what else runs on the machine, or measure longer windows \
+                               with --seconds";
+        let found: Vec<String> = wide
+            .iter()
+            .map(|(name, estimate)| match estimate.count {
+                1 => format!("{name} was measured once"),
+                _ => format!(
+                    "{name} is known to {:.1} % (at {:.0} %), and its runs vary by {:.1} %",
+                    estimate.half_width() * 100.0,
+                    CONFIDENCE * 100.0,
+                    estimate.variation * 100.0
+                ),
+            })
+            .collect();
+        let needed = wide.iter().map(|(_, estimate)| estimate.runs_needed());
+        let needed = needed.collect::<Option<Vec<_>>>();
+        let most = needed.into_iter().flatten().max();
+        let done = wide.iter().map(|(_, estimate)| estimate.count).max();
+        let varies = wide
+            .iter()
+            .any(|(_, estimate)| estimate.variation > VARIATION_MAX);
+        let remedy = match most {
+            Some(runs) if Some(runs) > done && varies => {
+                format!("{QUIETER}; at this variation it takes some --runs {runs}")
+            }
+            Some(runs) if Some(runs) > done => format!("use --runs {runs}, or {QUIETER}"),
+            _ => QUIETER.to_owned(),
+        };
+        Self::warning(VerdictCode::WideSpread, found.join("; "), &remedy)
     }
 }

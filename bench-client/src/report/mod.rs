@@ -3,10 +3,12 @@
 pub mod article;
 pub mod device;
 pub mod environment;
+pub mod knobs;
 pub mod process;
 pub mod record;
 pub mod rows;
 pub mod series;
+pub mod summary;
 pub mod table;
 
 pub use environment::Environment;

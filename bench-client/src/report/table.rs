@@ -243,12 +243,9 @@ pub fn interval_line(interval: &Interval) -> String {
     text
 }
 
-/// One row, line by line.
+/// The knobs of a row in one line.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "one line of output after another")]
-pub fn describe(row: &Row) -> String {
-    let mut lines = Vec::new();
-    let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));
+pub fn describe_knobs(row: &Row) -> String {
     let batch = row.batch_size.map_or_else(
         || "batch knobs not told".to_owned(),
         |size| {
@@ -261,22 +258,31 @@ pub fn describe(row: &Row) -> String {
             format!("batch up to {}, {wait}", grouped(size))
         },
     );
-    line(
-        "row",
-        format!(
-            "{}{} ({}), durability {}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
-            row.name
-                .as_ref()
-                .map_or_else(String::new, |name| format!("{name}: ")),
-            row.connector,
-            row.encoding,
-            row.durability,
-            row.concurrency,
-            row.max_inflight_per_worker,
-            row.alpha,
-            grouped(u64::from(row.accounts)),
-        ),
-    );
+    format!(
+        "{}{} ({}), durability {}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
+        row.name
+            .as_ref()
+            .map_or_else(String::new, |name| format!("{name}: ")),
+        row.connector,
+        row.encoding,
+        row.durability,
+        row.concurrency,
+        row.max_inflight_per_worker,
+        row.alpha,
+        grouped(u64::from(row.accounts)),
+    )
+}
+
+/// One row, line by line.
+#[must_use]
+#[expect(clippy::too_many_lines, reason = "one line of output after another")]
+pub fn describe(row: &Row) -> String {
+    let mut lines = Vec::new();
+    let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));
+    line("row", describe_knobs(row));
+    if let Some(repetition) = row.repetition {
+        line("run", format!("{} of {}", repetition.number, repetition.of));
+    }
     if let Some(text) = row.sync_baseline.before.as_ref().and_then(sync_line) {
         line("disk", text);
     }
