@@ -4,6 +4,7 @@ pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
 mod progress;
+pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
+    /// Show records as Markdown, a page with charts, CSV or `HdrHistogram` files
+    Report(report::ReportArgs),
     /// Run a transfer server
     Serve(serve::ServeArgs),
 }

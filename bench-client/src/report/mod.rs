@@ -1,7 +1,13 @@
 //! The run record and the forms in which it is shown.
 
 pub mod article;
+pub mod csv;
 pub mod environment;
+pub mod hgrm;
+pub mod hlog;
+pub mod html;
+pub mod load_record;
+pub mod markdown;
 pub mod process;
 pub mod record;
 pub mod rows;

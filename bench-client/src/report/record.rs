@@ -318,6 +318,9 @@ pub struct ServerRow {
     pub answer_us: Option<Spread>,
     /// Per sync at COMMIT.
     pub sync_us: Option<Spread>,
+    /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
+    #[serde(default)]
+    pub sync_histogram: Option<String>,
     /// Bytes written by SQLite.
     pub bytes_written: u64,
     /// Checkpoints of the write-ahead log.

@@ -182,10 +182,16 @@ fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
     }
 }
 
-/// What lies between two distributions, in `unit`s.
-fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+/// What was counted between two readings of a distribution.
+fn difference(later: &Distribution, earlier: &Distribution) -> Option<Histogram<u64>> {
     let mut histogram = decode_histogram(later)?;
     histogram.subtract(&decode_histogram(earlier)?).ok()?;
+    Some(histogram)
+}
+
+/// What lies between two distributions, in `unit`s.
+fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+    let histogram = difference(later, earlier)?;
     Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }
 
@@ -219,6 +225,9 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commit_us: between(&to.commit_ns, &from.commit_ns, US),
         answer_us: between(&to.answer_ns, &from.answer_ns, US),
         sync_us: between(&to.sync_ns, &from.sync_ns, US),
+        sync_histogram: difference(&to.sync_ns, &from.sync_ns)
+            .filter(|histogram| !histogram.is_empty())
+            .map(|histogram| encode(&histogram)),
         bytes_written: after
             .bytes_written
             .total()
