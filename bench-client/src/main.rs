@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Ceiling(args) => cli::ceiling::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),
+        Command::Report(args) => cli::report::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     result.unwrap_or_else(|error| cli::report_error(&error))

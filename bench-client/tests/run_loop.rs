@@ -111,17 +111,17 @@ fn warm_up_and_window_never_share_a_histogram() {
         },
     );
     let longest = |histogram: &hdrhistogram::Histogram<u64>| Duration::from_nanos(histogram.max());
-    assert!(longest(&result.warmup.latency_ns) >= 59 * MS);
+    assert!(longest(&result.warmup.latency.ns) >= 59 * MS);
     for tally in [&result.warmup, &result.window, &result.drain] {
         assert_eq!(
-            tally.latency_ns.len(),
+            tally.latency.ns.len(),
             tally.counts.committed,
             "each in its own"
         );
     }
     // What began in the warm-up may end in the window, and counts where it arrives; but the
     // slow ones arrived 40 ms before it opened.
-    let median = Duration::from_nanos(result.window.latency_ns.value_at_quantile(0.5));
+    let median = Duration::from_nanos(result.window.latency.ns.value_at_quantile(0.5));
     assert!(median < 59 * MS, "{median:?}");
 }
 
@@ -199,7 +199,7 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
         (0, 0, 0)
     );
     assert_eq!(
-        result.window.latency_ns.len(),
+        result.window.latency.ns.len(),
         result.window.counts.committed
     );
 }
@@ -279,7 +279,7 @@ fn outcomes_are_kept_apart() {
         named([("overloaded", 100), ("not_sent", 100)])
     );
     assert_eq!(
-        result.window.latency_ns.len(),
+        result.window.latency.ns.len(),
         100,
         "only what was committed has a latency"
     );

@@ -5,6 +5,7 @@ pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
 mod progress;
+pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
 mod runs;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Ceiling(Box<ceiling::CeilingArgs>),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
+    /// Show records as Markdown, a page with charts, CSV or `HdrHistogram` files
+    Report(report::ReportArgs),
     /// Run a transfer server
     Serve(serve::ServeArgs),
 }

@@ -34,6 +34,24 @@ pub enum Stage {
     Unexplained,
 }
 
+impl Stage {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::ClientQueue => "client queue",
+            Self::Wire => "wire",
+            Self::Read => "server reads",
+            Self::Wait => "wait for the batch",
+            Self::Apply => "apply",
+            Self::CommitWrite => "commit, writing",
+            Self::Sync => "sync",
+            Self::Answer => "answer",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
 /// One stage of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageTime {

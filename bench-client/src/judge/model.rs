@@ -20,6 +20,20 @@ pub enum Bottleneck {
     EmptyBusStop,
 }
 
+impl Bottleneck {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::DiskSync => "disk sync",
+            Self::WriterCpu => "writer CPU",
+            Self::TransportCpu => "transport CPU",
+            Self::Generator => "generator",
+            Self::EmptyBusStop => "empty bus stop",
+        }
+    }
+}
+
 /// One limit on TPS.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {

@@ -323,6 +323,9 @@ pub struct ServerRow {
     pub answer_us: Option<Spread>,
     /// Per sync at COMMIT.
     pub sync_us: Option<Spread>,
+    /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
+    #[serde(default)]
+    pub sync_histogram: Option<String>,
     /// Bytes written by SQLite.
     pub bytes_written: u64,
     /// Checkpoints of the write-ahead log.
@@ -431,9 +434,15 @@ impl Spread {
     }
 }
 
-/// What lies between two distributions, in `unit`s.
-pub(crate) fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+/// What was counted between two readings of a distribution.
+pub(crate) fn difference(later: &Distribution, earlier: &Distribution) -> Option<Histogram<u64>> {
     let mut histogram = decode_histogram(later)?;
     histogram.subtract(&decode_histogram(earlier)?).ok()?;
+    Some(histogram)
+}
+
+/// What lies between two distributions, in `unit`s.
+pub(crate) fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+    let histogram = difference(later, earlier)?;
     Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }

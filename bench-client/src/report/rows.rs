@@ -11,7 +11,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use super::device::DeviceCounters;
 use super::process::{CpuTimes, ProcessUsage};
 use super::record::{
-    BeforeAndAfter, Cpu, Device, Latency, OpenLoop, Row, ServerRow, Spread, between,
+    BeforeAndAfter, Cpu, Device, Latency, OpenLoop, Row, ServerRow, Spread, between, difference,
 };
 use super::series::Interval;
 use crate::judge::{
@@ -328,6 +328,9 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commit_us: between(&to.commit_ns, &from.commit_ns, US),
         answer_us: between(&to.answer_ns, &from.answer_ns, US),
         sync_us: between(&to.sync_ns, &from.sync_ns, US),
+        sync_histogram: difference(&to.sync_ns, &from.sync_ns)
+            .filter(|histogram| !histogram.is_empty())
+            .map(|histogram| encode(&histogram)),
         bytes_written: after
             .bytes_written
             .total()

@@ -9,7 +9,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use super::record::{OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
-use crate::judge::{Bottleneck, Budget, Generator, Prediction, Stage, VerdictCode, Verification};
+use crate::judge::{Budget, Generator, Prediction, VerdictCode, Verification};
 
 /// A number with separators between thousands.
 #[must_use]
@@ -156,25 +156,11 @@ fn described_generator(generator: &Generator) -> String {
     text
 }
 
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::ClientQueue => "client queue",
-        Stage::Wire => "wire",
-        Stage::Read => "server reads",
-        Stage::Wait => "wait for the batch",
-        Stage::Apply => "apply",
-        Stage::CommitWrite => "commit, writing",
-        Stage::Sync => "sync",
-        Stage::Answer => "answer",
-        Stage::Unexplained => "unexplained",
-    }
-}
-
 fn described_budget(budget: &Budget) -> Vec<String> {
     let stages: Vec<_> = budget
         .stages
         .iter()
-        .map(|time| format!("{} {:.0}", stage_name(time.stage), time.mean_us))
+        .map(|time| format!("{} {:.0}", time.stage.in_words(), time.mean_us))
         .collect();
     let second = &budget.second;
     vec![
@@ -200,20 +186,8 @@ fn described_prediction(prediction: &Prediction, row: &Row) -> String {
         off(row.tps, prediction.tps),
         ms(prediction.p50_ms),
         off(row.latency_ms.p50, prediction.p50_ms),
-        bottleneck_name(prediction.bottleneck)
+        prediction.bottleneck.in_words()
     )
-}
-
-/// A bottleneck in words.
-#[must_use]
-pub fn bottleneck_name(bottleneck: Bottleneck) -> &'static str {
-    match bottleneck {
-        Bottleneck::DiskSync => "disk sync",
-        Bottleneck::WriterCpu => "writer CPU",
-        Bottleneck::TransportCpu => "transport CPU",
-        Bottleneck::Generator => "generator",
-        Bottleneck::EmptyBusStop => "empty bus stop",
-    }
 }
 
 /// One interval of the time series in one line.
