@@ -95,6 +95,8 @@ pub(crate) struct BatchRecord {
     /// Row changes of the transaction; zero when it was rolled back.
     pub(crate) changes: Changes,
     pub(crate) committed: bool,
+    /// There was no transaction: its syncs were none, though they have durations.
+    pub(crate) imitated: bool,
     /// Duration of every sync in the COMMIT, in nanoseconds.
     pub(crate) syncs_ns: Vec<u64>,
 }
@@ -216,19 +218,26 @@ struct Inner {
 }
 
 /// Shared between the writer, which locks it once per batch, and whoever reads.
-pub(crate) struct SharedStats(Mutex<Inner>);
+pub(crate) struct SharedStats {
+    inner: Mutex<Inner>,
+    /// Whether the timings are recorded.
+    timed: bool,
+}
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl SharedStats {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::default())
+    pub(crate) fn new(timed: bool) -> Self {
+        Self {
+            inner: Mutex::default(),
+            timed,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn record(&self, batch: &BatchRecord) {
@@ -241,8 +250,12 @@ impl SharedStats {
             counters.batches += 1;
             counters.batches_that_wrote += u64::from(batch.changes.rows > 0);
         }
-        counters.commit_syncs += batch.syncs_ns.len() as u64;
-        inner.timings.record(batch);
+        if !batch.imitated {
+            counters.commit_syncs += batch.syncs_ns.len() as u64;
+        }
+        if self.timed {
+            inner.timings.record(batch);
+        }
     }
 
     /// Outcomes of work that never came to a batch.

@@ -157,3 +157,19 @@ fn balances_can_be_had_without_histograms() {
     assert_eq!(stats.stages.wait_ns.histogram, "");
     bank.stop_cleanly();
 }
+
+#[test]
+fn without_timings_the_counters_stay() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut config = config(directory.path(), Durability::WalFull);
+    config.stage_timings = false;
+    let bank = Bank::start(&config);
+    bank.apply(&[transfer(0, 1, 1); 9]);
+    let stats = bank.stats();
+    assert_eq!((stats.committed, stats.applied, stats.batches), (9, 9, 1));
+    assert!(stats.commit_syncs > 0);
+    for (name, distribution) in distributions(&stats) {
+        assert_eq!((distribution.count, distribution.sum), (0, 0), "{name}");
+    }
+    bank.stop_cleanly();
+}

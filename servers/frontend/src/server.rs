@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use busload_engine::{Config, Engine, EngineError, WriterThread};
+use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
 use busload_wire::control::{Info, Stats};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +25,9 @@ use crate::timings::Timings;
 /// Pause after an accept that failed, for example for want of descriptors: long enough
 /// not to spin, short enough not to be felt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What `info` calls the durability of a server that answers without a database.
+pub const NULL_DURABILITY: &str = "null";
 
 /// How requests travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The ledger behind it.
     pub engine: Config,
+    /// Answer without a ledger, at this pace.
+    pub null: Option<NullPace>,
     /// What clients may use.
     pub limits: Limits,
 }
@@ -169,9 +174,12 @@ impl Server {
         listener.set_nonblocking(true).map_err(listen)?;
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let timings = Arc::new(Timings::new(true));
+        let timings = Arc::new(Timings::new(settings.engine.stage_timings));
         let (port, postman) = post_office(Arc::clone(&timings));
-        let (engine, writer) = Engine::start(&settings.engine, port)?;
+        let (engine, writer) = match settings.null {
+            Some(pace) => Engine::start_null(&settings.engine, pace, port)?,
+            None => Engine::start(&settings.engine, port)?,
+        };
         let info = info(settings, &engine);
         let shared = Arc::new(Shared {
             engine,
@@ -306,6 +314,13 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         Transport::Http => &["json"],
         Transport::Ws => &["json", "binary"],
     };
+    let (durability, database) = if settings.null.is_some() {
+        (NULL_DURABILITY.to_owned(), "none".to_owned())
+    } else {
+        let mode = about.pragmas.durability();
+        let durability = mode.map_or("custom", Durability::as_str).to_owned();
+        (durability, shown_path(&config.database))
+    };
     Info {
         server: match settings.transport {
             Transport::Http => "sqlite-rpc-server".to_owned(),
@@ -317,10 +332,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .iter()
             .map(|encoding| (*encoding).to_owned())
             .collect(),
-        durability: about
-            .pragmas
-            .durability()
-            .map_or_else(|| "custom".to_owned(), |mode| mode.as_str().to_owned()),
+        durability,
         pragmas: about
             .pragmas
             .0
@@ -328,7 +340,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
         sqlite_version: about.sqlite_version.to_owned(),
-        database: shown_path(&config.database),
+        database,
         batch_size: config.batch_size as u64,
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
         queue_transfers: config.queue_transfers as u64,

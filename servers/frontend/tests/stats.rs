@@ -49,7 +49,9 @@ fn start(transport: Transport) -> Running {
             initial_balance: None,
             cache_kib: 1024,
             checkpoint_pages: 1000,
+            stage_timings: true,
         },
+        null: None,
         limits: Limits::standard(),
     };
     let (stop, stopped) = oneshot::channel();
