@@ -16,7 +16,7 @@ pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget,
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
-pub use model::{Bottleneck, Limit, Prediction};
+pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
 pub use verdict::{Verdict, VerdictCode};
 
 use schemars::JsonSchema;
