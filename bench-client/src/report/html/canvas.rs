@@ -10,6 +10,7 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::element::{Circle, PathElement, Rectangle, Text};
 use plotters::prelude::{ChartBuilder, Color as _, IntoDrawingArea as _, SVGBackend};
+use plotters::style::colors::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoFont as _, RGBColor, ShapeStyle, TextStyle};
 
@@ -26,7 +27,7 @@ pub struct DrawError {
 /// Width of every drawing, in half CSS pixels.
 pub(super) const WIDTH: u32 = 1_000;
 /// Size of all text, in the same.
-const FONT: f64 = 26.0;
+const FONT: f64 = 28.0;
 /// The library divides sizes by this when it writes SVG.
 const SVG_FONT_FACTOR: f64 = 1.24;
 /// About how wide a character is, against the size of the text.
@@ -135,7 +136,7 @@ impl Axis {
         let (least, most) = bounds(positive).unwrap_or((1.0, 10.0));
         let low = least.log10().floor();
         let high = most.log10().ceil().max(low + 1.0);
-        let every = ((high - low) / 5.0).ceil().max(1.0);
+        let every = ((high - low) / 6.0).ceil().max(1.0);
         let mut ticks = Vec::new();
         let mut decade = low;
         while decade <= high + 0.5 {
@@ -366,7 +367,9 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn std::error::
     };
     let widest = y.ticks.iter().map(|(_, text)| width_of(text)).max();
     let named = if y.label.is_empty() { 0 } else { 44 };
-    let left = widest.map_or(4, |widest| widest + 22 + named);
+    // Half of the first tick's text stands left of the axis.
+    let outside = x.ticks.first().map_or(4, |(_, text)| width_of(text) / 2);
+    let left = widest.map_or(outside, |widest| widest + 22 + named);
     let bottom = if x.label.is_empty() { 46 } else { 88 };
     // Half of the last tick's text stands right of the axis.
     let right = x
@@ -383,6 +386,7 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn std::error::
         .build_cartesian_2d(x.clone(), y.clone())?;
     let mut mesh = chart.configure_mesh();
     mesh.max_light_lines(0)
+        .light_line_style(TRANSPARENT)
         .bold_line_style(line(Ink::Grid, 2))
         .axis_style(line(Ink::Grid, 2))
         .x_labels(x.ticks.len().max(1))

@@ -163,8 +163,7 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
     if rungs.iter().any(|rung| rung.ink == Ink::Muted) {
         legend.push((Ink::Muted, "vendor's figure, not measured".to_owned()));
     }
-    let about = "Committed transfers per second of each row. Each tick is ten times the one \
-                 before it.";
+    let about = "Committed transfers per second of each row, on a logarithmic scale.";
     let header = ["row", "TPS", "article TPS", "ceiling TPS"];
     let columns = if compared { 4 } else { 2 };
     for line in &mut table {

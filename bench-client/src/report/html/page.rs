@@ -28,7 +28,7 @@ pub(super) fn page(report: &Report, rows: &[Shown<'_>], charts: &[Chart]) -> Mar
                 h2 { "Rows" }
                 (row_table(rows))
                 @if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
-                    p { (CLOSED_LOOP) }
+                    (closed_loop())
                 }
                 @if !charts.is_empty() {
                     h2 { "Charts" }
@@ -42,6 +42,12 @@ pub(super) fn page(report: &Report, rows: &[Shown<'_>], charts: &[Chart]) -> Mar
             }
         }
     }
+}
+
+/// The sentence, with its flag as a whole.
+fn closed_loop() -> Markup {
+    let (before, flag) = CLOSED_LOOP.rsplit_once(' ').unwrap_or((CLOSED_LOOP, ""));
+    html! { p { (before) " " span class="flag" { (flag) } } }
 }
 
 fn at_a_glance(report: &Report, rows: &[Shown<'_>]) -> Markup {
