@@ -160,15 +160,6 @@ impl ControlClient {
         foreign(self.call(call).await)
     }
 
-    /// Reads the server's counters without its histograms, as a poll does; `None` for a
-    /// server that is not ours.
-    ///
-    /// # Errors
-    /// No connection, or no answer of the protocol.
-    pub async fn counters(&mut self) -> Result<Option<Stats>, ControlError> {
-        self.stats(false).await
-    }
-
     /// Wipes and creates accounts.
     ///
     /// # Errors

@@ -50,6 +50,8 @@ impl Bottleneck {
             Self::TransportCpu => "transport CPU",
             Self::Generator => "generator",
             Self::EmptyBusStop => "empty bus stop",
+            Self::Cores => "all cores",
+            Self::OfferedRate => "offered rate",
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
+use crate::judge::model::{ModelInputs, predict};
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
 use crate::report::device::DeviceCounters;
@@ -263,7 +264,12 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
             measured.wire_us = null::wire_us(plan, around, pauses).await;
         }
     }
-    Ok(to_row(plan, measured, &evidence))
+    let mut row = to_row(plan, measured, &evidence);
+    if matches!(plan.server, ServerChoice::Own { .. }) {
+        let cores = around.environment.machine.usable_cores;
+        row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
+    }
+    Ok(row)
 }
 
 /// What the server's writer took for a transfer and for a batch in the window.

@@ -143,7 +143,7 @@ impl SeriesBuilder {
             return;
         }
         let counters = if self.has_stats {
-            let stats = control.counters().await.ok().flatten();
+            let stats = control.totals().await.ok().flatten();
             stats.as_ref().map(Counters::of)
         } else {
             None
