@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args),
         Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),
+        Command::Predict(args) => cli::predict::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     result.unwrap_or_else(|error| cli::report_error(&error))

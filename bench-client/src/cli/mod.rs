@@ -3,6 +3,7 @@
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
+pub(crate) mod predict;
 mod progress;
 pub(crate) mod reproduce;
 pub(crate) mod run;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
+    /// Say what to expect of a disk and of knobs, and which limit binds, without running
+    Predict(Box<predict::PredictArgs>),
     /// Run a transfer server
     Serve(serve::ServeArgs),
 }

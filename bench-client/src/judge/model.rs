@@ -12,7 +12,7 @@ mod shared_thread;
 mod tests;
 
 pub use pipelined::{PipelinedCosts, WireCosts};
-pub use shared_thread::SharedThreadCosts;
+pub use shared_thread::{ARTICLE_CPU_US, SharedThreadCosts};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,20 @@ pub enum Bottleneck {
     Cores,
     /// Less is offered (`--rate`) than could be done.
     OfferedRate,
+}
+
+impl std::fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DiskSync => "disk sync",
+            Self::WriterCpu => "writer CPU",
+            Self::TransportCpu => "transport CPU",
+            Self::Generator => "generator",
+            Self::EmptyBusStop => "empty bus stop",
+            Self::Cores => "cores",
+            Self::OfferedRate => "offered rate",
+        })
+    }
 }
 
 /// One limit on TPS.
