@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Ceiling(args) => cli::ceiling::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),
         Command::Report(args) => cli::report::run(&args),
+        Command::Predict(args) => cli::predict::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     result.unwrap_or_else(|error| cli::report_error(&error))

@@ -4,6 +4,7 @@ pub(crate) mod ceiling;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
+pub(crate) mod predict;
 mod progress;
 pub(crate) mod report;
 pub(crate) mod reproduce;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Fsync(fsync::FsyncArgs),
     /// Show records as Markdown, a page with charts, CSV or `HdrHistogram` files
     Report(report::ReportArgs),
+    /// Say what to expect of a disk and of knobs, and which limit binds, without running
+    Predict(Box<predict::PredictArgs>),
     /// Run a transfer server
     Serve(serve::ServeArgs),
 }

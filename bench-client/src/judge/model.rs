@@ -12,7 +12,7 @@ mod shared_thread;
 mod tests;
 
 pub use pipelined::{PipelinedCosts, WireCosts};
-pub use shared_thread::SharedThreadCosts;
+pub use shared_thread::{ARTICLE_CPU_US, SharedThreadCosts};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,12 @@ impl Bottleneck {
             Self::Cores => "all cores",
             Self::OfferedRate => "offered rate",
         }
+    }
+}
+
+impl std::fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.in_words())
     }
 }
 

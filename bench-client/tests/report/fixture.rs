@@ -183,6 +183,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             sqlite_version: "3.54.1".to_owned(),
             pragmas: BTreeMap::from([("synchronous".to_owned(), "2".to_owned())]),
         }),
+        device: None,
         cpu: Cpu {
             client_s: Some(5.0),
             server_s: Some(7.0),
