@@ -5,6 +5,8 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod swept;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -272,6 +274,12 @@ impl LoadArgs {
 
     /// One plan per combination of the lists, in the order in which they were written.
     pub(crate) fn plans(&self) -> anyhow::Result<Vec<RowPlan>> {
+        let plans = self.combinations()?;
+        self.check(&plans)?;
+        Ok(plans)
+    }
+
+    fn combinations(&self) -> anyhow::Result<Vec<RowPlan>> {
         let mut plans = Vec::new();
         for connector in self.connectors() {
             let inflight = if self.max_inflight_per_worker.is_empty() {
@@ -304,7 +312,6 @@ impl LoadArgs {
                 }
             }
         }
-        self.check(&plans)?;
         Ok(plans)
     }
 
