@@ -21,7 +21,7 @@ const TINY: [&str; 5] = [
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
-    "--seed=7",
+    "--op-timeout=15s",
 ];
 
 fn sweep(directory: &Path, flags: &[&str]) -> Ended {

@@ -103,6 +103,9 @@ fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
             "--{name} is fixed and swept: leave out one of --{name} and --over {name}"
         )));
     }
+    if let Some(flag) = args.knee.without_search() {
+        return Err(usage(&format!("{flag} goes with --find-knee")));
+    }
     if args.knee.is_asked_for() {
         if args.given.has("rate") {
             return Err(usage(

@@ -32,22 +32,35 @@ pub(super) struct KneeArgs {
     #[arg(long, conflicts_with = "over")]
     find_knee: bool,
     /// Lowest rate to try, in transfers per second [default: a fiftieth of the highest]
-    #[arg(long, value_name = "RATE", requires = "find_knee", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     from: Option<f64>,
     /// Highest rate to try [default: 1.25 times what a closed loop reaches]
-    #[arg(long, value_name = "RATE", requires = "find_knee", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     to: Option<f64>,
     /// Highest 99th percentile of the response time that is good enough [default: 10ms]
-    #[arg(long, value_name = "TIME", requires = "find_knee", value_parser = parse_limit)]
+    #[arg(long, value_name = "TIME", value_parser = parse_limit)]
     p99_limit: Option<Duration>,
     /// Most rates tried between the lowest and the highest [default: 8]
-    #[arg(long, value_name = "N", requires = "find_knee", value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     steps: Option<u32>,
 }
 
 impl KneeArgs {
     pub(super) fn is_asked_for(&self) -> bool {
         self.find_knee
+    }
+
+    /// A flag that makes no sense without a search. (clap's `requires` does not see it, since
+    /// `--over` excludes the search.)
+    pub(super) fn without_search(&self) -> Option<&'static str> {
+        [
+            (self.from.is_some(), "--from"),
+            (self.to.is_some(), "--to"),
+            (self.p99_limit.is_some(), "--p99-limit"),
+            (self.steps.is_some(), "--steps"),
+        ]
+        .into_iter()
+        .find_map(|(given, flag)| (given && !self.find_knee).then_some(flag))
     }
 }
 
