@@ -15,7 +15,10 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args),
         Command::Sweep(args) => cli::sweep::run(*args),
         Command::Reproduce(args) => cli::reproduce::run(&args),
+        Command::Ceiling(args) => cli::ceiling::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),
+        Command::Report(args) => cli::report::run(&args),
+        Command::Predict(args) => cli::predict::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     result.unwrap_or_else(|error| cli::report_error(&error))

@@ -35,6 +35,7 @@ fn plan() -> LoadPlan {
         warmup: Duration::ZERO,
         measure: Measure::For(100 * MS),
         op_timeout: Duration::from_secs(10),
+        interval: None,
     }
 }
 
@@ -110,17 +111,17 @@ fn warm_up_and_window_never_share_a_histogram() {
         },
     );
     let longest = |histogram: &hdrhistogram::Histogram<u64>| Duration::from_nanos(histogram.max());
-    assert!(longest(&result.warmup.latency_ns) >= 59 * MS);
+    assert!(longest(&result.warmup.latency.ns) >= 59 * MS);
     for tally in [&result.warmup, &result.window, &result.drain] {
         assert_eq!(
-            tally.latency_ns.len(),
+            tally.latency.ns.len(),
             tally.counts.committed,
             "each in its own"
         );
     }
     // What began in the warm-up may end in the window, and counts where it arrives; but the
     // slow ones arrived 40 ms before it opened.
-    let median = Duration::from_nanos(result.window.latency_ns.value_at_quantile(0.5));
+    let median = Duration::from_nanos(result.window.latency.ns.value_at_quantile(0.5));
     assert!(median < 59 * MS, "{median:?}");
 }
 
@@ -176,6 +177,7 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
     });
     let plan = LoadPlan {
         op_timeout: 120 * MS,
+        interval: None,
         measure: Measure::For(700 * MS),
         ..plan()
     };
@@ -197,7 +199,7 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
         (0, 0, 0)
     );
     assert_eq!(
-        result.window.latency_ns.len(),
+        result.window.latency.ns.len(),
         result.window.counts.committed
     );
 }
@@ -209,6 +211,7 @@ fn an_answer_after_its_timeout_is_late_and_nothing_else() {
     });
     let plan = LoadPlan {
         op_timeout: 150 * MS,
+        interval: None,
         measure: Measure::For(900 * MS),
         ..plan()
     };
@@ -276,7 +279,7 @@ fn outcomes_are_kept_apart() {
         named([("overloaded", 100), ("not_sent", 100)])
     );
     assert_eq!(
-        result.window.latency_ns.len(),
+        result.window.latency.ns.len(),
         100,
         "only what was committed has a latency"
     );
@@ -380,6 +383,7 @@ fn a_counted_window_counts_what_goes_wrong() {
     let plan = LoadPlan {
         measure: Measure::Transfers(203),
         op_timeout: 30 * MS,
+        interval: None,
         workers: 3,
         max_inflight: 2,
         ..plan()
@@ -394,6 +398,7 @@ fn a_counted_window_counts_what_goes_wrong() {
         connector.clone(),
         LoadPlan {
             op_timeout: PATIENCE,
+            interval: None,
             ..plan
         },
     );

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::connector::{Encoding, Target, parse_url};
-use bench_client::load::{Measure, Pace};
+use bench_client::load::{Arrival, Measure, Pace};
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::target::ServerSpec;
 use bench_client::workload::Zipf;
@@ -57,6 +57,23 @@ pub(crate) enum EncodingArg {
     Binary,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArrivalArg {
+    /// At equal distances
+    Constant,
+    /// At exponentially distributed distances, as independent users arrive
+    Poisson,
+}
+
+impl ArrivalArg {
+    fn arrival(self) -> Arrival {
+        match self {
+            Self::Constant => Arrival::Constant,
+            Self::Poisson => Arrival::Poisson,
+        }
+    }
+}
+
 /// The load.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
@@ -66,12 +83,23 @@ pub(crate) struct LoadArgs {
     /// Workers, each with a session of its own
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
-    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket;
-    /// env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
+    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket, under
+    /// --rate 16 and 4096; env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
     max_inflight_per_worker: Vec<usize>,
     #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
     env_max_inflight: Option<usize>,
+    /// Open loop: offer this many transfers per second over all workers, whatever the server
+    /// does; one row each. Latency then counts from the intended start
+    #[arg(long, value_delimiter = ',', value_name = "TPS", value_parser = parse_rate)]
+    rate: Vec<f64>,
+    /// How the intended starts of an open loop are spaced
+    #[arg(long, value_enum, default_value = "constant", requires = "rate")]
+    arrival: ArrivalArg,
+    /// A transfer answered later than this after its intended start is late; one that cannot
+    /// be sent by then is skipped. Such as 10ms
+    #[arg(long, requires = "rate", value_parser = parse_op_timeout)]
+    latency_limit: Option<Duration>,
     /// Exponent of the Zipf distribution of accounts; 0 is uniform
     #[arg(long, value_delimiter = ',', default_value = "1.5", value_parser = parse_alpha)]
     alpha: Vec<f64>,
@@ -102,12 +130,22 @@ pub(crate) struct LoadArgs {
     /// After this long without an answer the outcome of a transfer is unknown, such as 15s
     #[arg(long, default_value = "15s", value_parser = parse_op_timeout)]
     op_timeout: Duration,
+    /// Length of an interval of the time series [100ms … 1h]
+    #[arg(long, default_value = "1s", value_parser = parse_interval)]
+    interval: Duration,
+    /// Record no time series
+    #[arg(long, conflicts_with = "interval")]
+    no_intervals: bool,
     /// How transfers are written on the wire
     #[arg(long, value_enum, default_value = "json")]
     encoding: EncodingArg,
     /// Do not verify
     #[arg(long)]
     no_verify: bool,
+    /// Do not hold the row against the null server: saves some seconds, and leaves open whether
+    /// the generator was the limit and what the wire takes
+    #[arg(long)]
+    no_null_server: bool,
     /// Measure the server at this URL instead of starting one
     #[arg(long)]
     url: Option<String>,
@@ -200,9 +238,30 @@ fn parse_op_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A rate of transfers per second.
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=100e6).contains(&rate) => Ok(rate),
+        _ => Err(format!(
+            "'{text}' is no number of transfers per second from 0.1 to 100000000"
+        )),
+    }
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    let bounds = Duration::from_millis(100)..=Duration::from_hours(1);
+    if bounds.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("an interval lasts from 100ms to 1h".to_owned())
+    }
+}
+
 /// What differs from row to row.
 #[derive(Debug, Clone, Copy)]
 struct Knobs {
+    pace: Pace,
     durability: Durability,
     batch_size: usize,
     batch_timeout: Duration,
@@ -283,18 +342,26 @@ impl LoadArgs {
         let mut plans = Vec::new();
         for connector in self.connectors() {
             let inflight = if self.max_inflight_per_worker.is_empty() {
-                vec![
-                    self.env_max_inflight
-                        .unwrap_or(connector.default_inflight()),
-                ]
+                let default = if self.rate.is_empty() {
+                    connector.default_inflight()
+                } else {
+                    connector.default_inflight_at_a_rate()
+                };
+                vec![self.env_max_inflight.unwrap_or(default)]
             } else {
                 self.max_inflight_per_worker.clone()
             };
             for &alpha in &self.alpha {
                 let zipf = self.zipf(alpha)?;
                 for &max_inflight in &inflight {
-                    for batch_size in self.server.batch_sizes() {
+                    let paces = self.paces();
+                    let batch_sizes = self.server.batch_sizes();
+                    let pairs = batch_sizes
+                        .iter()
+                        .flat_map(|size| paces.iter().map(move |pace| (*size, *pace)));
+                    for (batch_size, pace) in pairs {
                         let knobs = Knobs {
+                            pace,
                             durability: self
                                 .server
                                 .mode()
@@ -313,6 +380,20 @@ impl LoadArgs {
             }
         }
         Ok(plans)
+    }
+
+    /// A closed loop, or one open loop per rate.
+    fn paces(&self) -> Vec<Pace> {
+        let open = |&rate: &f64| Pace::Open {
+            rate,
+            arrival: self.arrival.arrival(),
+            latency_limit: self.latency_limit,
+        };
+        if self.rate.is_empty() {
+            vec![Pace::Closed]
+        } else {
+            self.rate.iter().map(open).collect()
+        }
     }
 
     pub(crate) fn zipf(&self, alpha: f64) -> anyhow::Result<Arc<Zipf>> {
@@ -348,7 +429,7 @@ impl LoadArgs {
             concurrency: self.concurrency,
             max_inflight: knobs.max_inflight,
             threads: usize::from(self.threads),
-            pace: Pace::Closed,
+            pace: knobs.pace,
             zipf,
             initial_balance: self.initial_balance,
             amount: self.amount,
@@ -359,7 +440,20 @@ impl LoadArgs {
                 None => Measure::For(Duration::from_secs_f64(self.seconds)),
             },
             op_timeout: self.op_timeout,
+            interval: (!self.no_intervals).then_some(self.interval),
             verify: !self.no_verify,
+            null_server: (!self.no_null_server)
+                .then(|| {
+                    null_server(&NullServer {
+                        connector,
+                        batch_size: knobs.batch_size,
+                        batch_timeout: knobs.batch_timeout,
+                        accounts: self.accounts,
+                        connections: connections(connector, self.concurrency, knobs.max_inflight),
+                        io_threads: self.server.io_threads,
+                    })
+                })
+                .transpose()?,
         })
     }
 
@@ -505,6 +599,38 @@ impl OwnServer<'_> {
             keep_db: self.keep_db,
         })
     }
+}
+
+/// A server without a database beside a reference server.
+pub(crate) struct NullServer {
+    pub(crate) connector: ConnectorKind,
+    pub(crate) batch_size: usize,
+    pub(crate) batch_timeout: Duration,
+    pub(crate) accounts: i64,
+    /// Connections that the load opens.
+    pub(crate) connections: usize,
+    pub(crate) io_threads: Option<u16>,
+}
+
+/// How this same program is told to answer without a database.
+pub(crate) fn null_server(like: &NullServer) -> anyhow::Result<ServerSpec> {
+    let mut args = vec![
+        "serve".to_owned(),
+        like.connector.transport().to_owned(),
+        "--null-server".to_owned(),
+        "--port=0".to_owned(),
+        format!("--batch-size={}", like.batch_size),
+        format!(
+            "--batch-timeout={}us",
+            like.batch_timeout.as_secs_f64() * 1e6
+        ),
+        format!("--seed-accounts={}", like.accounts),
+        format!("--max-connections={}", like.connections + 64),
+        "--until-stdin-ends".to_owned(),
+    ];
+    args.extend(like.io_threads.map(|n| format!("--io-threads={n}")));
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(ServerSpec { program, args })
 }
 
 /// Connections that a load opens: over HTTP each transfer in flight has one of its own.

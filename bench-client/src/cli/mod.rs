@@ -1,9 +1,12 @@
 //! The command line: one file per verb.
 
+pub(crate) mod ceiling;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
+pub(crate) mod predict;
 mod progress;
+pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
 mod runs;
@@ -36,8 +39,14 @@ pub(crate) enum Command {
     Sweep(Box<sweep::SweepArgs>),
     /// Measure the rows of the article's table on this machine
     Reproduce(reproduce::ReproduceArgs),
+    /// Measure what the generator and the wire can do: the load on a server without a database
+    Ceiling(Box<ceiling::CeilingArgs>),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
+    /// Show records as Markdown, a page with charts, CSV or `HdrHistogram` files
+    Report(report::ReportArgs),
+    /// Say what to expect of a disk and of knobs, and which limit binds, without running
+    Predict(Box<predict::PredictArgs>),
     /// Run a transfer server
     Serve(serve::ServeArgs),
 }

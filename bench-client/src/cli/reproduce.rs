@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
-use bench_client::load::{Measure, Pace};
+use bench_client::load::{DEFAULT_INTERVAL, Measure, Pace};
 use bench_client::report::article::{
     ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
 };
@@ -23,7 +23,9 @@ use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
 use clap::Args;
 
-use super::load_args::{OwnServer, check_descriptors, parse_seconds, parse_warmup};
+use super::load_args::{
+    NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
+};
 use super::run::{RUNS, measure_all, record_path, runtime};
 use super::{INTERRUPTED, INVALID, VALID, print};
 
@@ -144,7 +146,16 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 warmup: Duration::from_secs_f64(args.warmup),
                 measure: Measure::For(Duration::from_secs_f64(args.seconds)),
                 op_timeout: Duration::from_secs(15),
+                interval: Some(DEFAULT_INTERVAL),
                 verify: true,
+                null_server: Some(null_server(&NullServer {
+                    connector: row.connector,
+                    batch_size: row.batch_size,
+                    batch_timeout: row.batch_timeout,
+                    accounts: i64::from(ACCOUNTS),
+                    connections: ARTICLE_WORKERS as usize * row.max_inflight,
+                    io_threads: None,
+                })?),
             })
         })
         .collect()

@@ -23,7 +23,7 @@ pub(crate) const RUNS: &str = "results/runs";
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    load: LoadArgs,
+    pub(crate) load: LoadArgs,
     #[command(flatten)]
     runs: RunsArgs,
     /// Print the record as JSON, and nothing else, on standard output
@@ -35,22 +35,26 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let plans = args.load.plans()?;
+    run_plans(args, &args.load.plans()?, "run")
+}
+
+/// Measures, prints and records.
+pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow::Result<ExitCode> {
     let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
     if plans
         .iter()
-        .all(|plan| matches!(plan.server, ServerChoice::Url { .. }))
+        .all(|plan| !matches!(plan.server, ServerChoice::Own { .. }))
     {
         environment.forget_storage();
     }
     let path = args
         .output
         .clone()
-        .unwrap_or_else(|| record_path(RUNS, "run", &environment));
+        .unwrap_or_else(|| record_path(RUNS, what, &environment));
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let environment = record.environment.clone();
-    let repetitions = args.runs.repeat(&plans);
+    let repetitions = args.runs.repeat(plans);
     let ended = runtime.block_on(measure_all(&repetitions.plans, &environment, |mut row| {
         row.repetition = repetitions.number(record.rows.len());
         if !args.json {

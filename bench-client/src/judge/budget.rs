@@ -1,7 +1,12 @@
 //! Where the time of a transfer goes, and where the time of a second goes.
 
+use std::time::Duration;
+
+use busload_wire::control::{Distribution, Stats};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::report::record::{Spread, between};
 
 /// A stage of a transfer, in the order in which it passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -9,9 +14,11 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// In the client, from the intended start until it was submitted. Closed loop: nothing.
     ClientQueue,
-    /// There and back between client and engine, as it takes with the null server at the same
-    /// load: encoding, sockets, wake-ups, decoding.
+    /// There and back between client and server, as it takes with the null server at the same
+    /// load: encoding, sockets, wake-ups.
     Wire,
+    /// In the server, from the beginning of the turn that read it until it was queued.
+    Read,
     /// In the server's queue, until its batch began.
     Wait,
     /// Its batch being applied.
@@ -20,11 +27,29 @@ pub enum Stage {
     CommitWrite,
     /// The syncs of its batch's COMMIT: what the disk takes.
     Sync,
-    /// From the end of the COMMIT until the outcome was handed to the front end.
+    /// From the end of the COMMIT until the answer was given to the operating system.
     Answer,
     /// What is left: the mean latency less all of the above. Below zero when the null server
     /// was slower than the real one.
     Unexplained,
+}
+
+impl Stage {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::ClientQueue => "client queue",
+            Self::Wire => "wire",
+            Self::Read => "server reads",
+            Self::Wait => "wait for the batch",
+            Self::Apply => "apply",
+            Self::CommitWrite => "commit, writing",
+            Self::Sync => "sync",
+            Self::Answer => "answer",
+            Self::Unexplained => "unexplained",
+        }
+    }
 }
 
 /// One stage of a transfer.
@@ -67,4 +92,226 @@ pub struct Budget {
     pub stages: Vec<StageTime>,
     /// A second of the writer thread.
     pub second: SecondBudget,
+}
+
+/// What the budget is made of.
+#[derive(Debug)]
+pub struct BudgetEvidence<'a> {
+    /// Mean latency of the transfers answered in the window, in microseconds.
+    pub mean_us: f64,
+    /// The part of it before they were sent, likewise.
+    pub queue_us: f64,
+    /// Mean time on the wire with the null server at the same load, in microseconds.
+    pub wire_us: Option<f64>,
+    /// The server's counters when the window opened.
+    pub before: &'a Stats,
+    /// The same when it closed.
+    pub after: &'a Stats,
+    /// Time between the two.
+    pub between: Duration,
+}
+
+/// Microseconds in which a stage is written down, in the nanoseconds in which it is counted.
+const US: f64 = 1e3;
+
+/// What transfers spent in a stage between two readings.
+struct Spent {
+    mean_us: f64,
+    spread: Option<Spread>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+fn spent(before: &Distribution, after: &Distribution) -> Option<Spent> {
+    let count = after.count.checked_sub(before.count).filter(|n| *n > 0)?;
+    let sum = after.sum.saturating_sub(before.sum);
+    Some(Spent {
+        mean_us: sum as f64 / count as f64 / US,
+        spread: between(after, before, US),
+    })
+}
+
+/// The server's own stages of a transfer, as far as it tells them.
+fn server_stages(before: &Stats, after: &Stats) -> Vec<(Stage, Spent)> {
+    let (from, to) = (&before.transfer_stages, &after.transfer_stages);
+    [
+        (Stage::Read, spent(&from.read_ns, &to.read_ns)),
+        (
+            Stage::Wait,
+            spent(&before.stages.wait_ns, &after.stages.wait_ns),
+        ),
+        (Stage::Apply, spent(&from.apply_ns, &to.apply_ns)),
+        (
+            Stage::CommitWrite,
+            spent(&from.commit_write_ns, &to.commit_write_ns),
+        ),
+        (Stage::Sync, spent(&from.sync_ns, &to.sync_ns)),
+        (Stage::Answer, spent(&from.reply_ns, &to.reply_ns)),
+    ]
+    .into_iter()
+    .filter_map(|(stage, spent)| Some((stage, spent?)))
+    .collect()
+}
+
+/// Mean time of a transfer outside of client queue and server, in microseconds: with the null
+/// server, the wire. `None` for a server that does not tell its stages.
+#[must_use]
+pub fn outside_us(mean_us: f64, queue_us: f64, before: &Stats, after: &Stats) -> Option<f64> {
+    let stages = server_stages(before, after);
+    let inside: f64 = stages.iter().map(|(_, spent)| spent.mean_us).sum();
+    (!stages.is_empty()).then_some(mean_us - queue_us - inside)
+}
+
+/// Makes up the budget; `None` when the server tells no stages or did nothing.
+#[must_use]
+pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
+    let BudgetEvidence {
+        mean_us,
+        queue_us,
+        wire_us,
+        before,
+        after,
+        between,
+    } = *evidence;
+    let outside = outside_us(mean_us, queue_us, before, after)?;
+    let only_mean = |stage, mean_us| StageTime {
+        stage,
+        mean_us,
+        p50_us: None,
+        p99_us: None,
+    };
+    let mut stages = vec![only_mean(Stage::ClientQueue, queue_us)];
+    stages.extend(wire_us.map(|wire| only_mean(Stage::Wire, wire)));
+    stages.extend(
+        server_stages(before, after)
+            .into_iter()
+            .map(|(stage, spent)| StageTime {
+                stage,
+                mean_us: spent.mean_us,
+                p50_us: spent.spread.map(|spread| spread.p50),
+                p99_us: spent.spread.map(|spread| spread.p99),
+            }),
+    );
+    stages.push(only_mean(
+        Stage::Unexplained,
+        outside - wire_us.unwrap_or(0.0),
+    ));
+    Some(Budget {
+        mean_us,
+        stages,
+        second: second(before, after, between)?,
+    })
+}
+
+/// What the writer did in a second.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+fn second(before: &Stats, after: &Stats, between: Duration) -> Option<SecondBudget> {
+    let seconds = between.as_secs_f64();
+    if seconds <= 0.0 {
+        return None;
+    }
+    let per_second = |ns: u64| ns as f64 / 1e6 / seconds;
+    let sum = |of: fn(&Stats) -> u64| of(after).saturating_sub(of(before));
+    let sync = sum(|stats| stats.stages.sync_ns.sum);
+    let sync_ms = per_second(sync);
+    let commit_write_ms = per_second(sum(|stats| stats.stages.commit_ns.sum).saturating_sub(sync));
+    let apply_ms = per_second(sum(|stats| stats.stages.apply_ns.sum));
+    let answer_ms = per_second(sum(|stats| stats.stages.answer_ns.sum));
+    let checkpoint_ms = per_second(sum(|stats| stats.checkpoints.duration_ns));
+    let busy = sync_ms + commit_write_ms + apply_ms + answer_ms + checkpoint_ms;
+    Some(SecondBudget {
+        sync_ms,
+        commit_write_ms,
+        apply_ms,
+        answer_ms,
+        checkpoint_ms,
+        idle_ms: 1_000.0 - busy,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts and sums only: means need no histogram.
+    fn distribution(count: u64, sum: u64) -> Distribution {
+        Distribution {
+            count,
+            sum,
+            histogram: String::new(),
+        }
+    }
+
+    fn stats(times: u64) -> Stats {
+        let mut stats = Stats::default();
+        // 100 transfers in 10 batches per unit of time.
+        stats.stages.wait_ns = distribution(100 * times, 100 * times * 40_000);
+        stats.stages.apply_ns = distribution(10 * times, 10 * times * 5_000);
+        stats.stages.commit_ns = distribution(10 * times, 10 * times * 90_000);
+        stats.stages.sync_ns = distribution(10 * times, 10 * times * 80_000);
+        stats.stages.answer_ns = distribution(10 * times, 10 * times * 1_000);
+        let per_transfer = |ns| distribution(100 * times, 100 * times * ns);
+        stats.transfer_stages.read_ns = per_transfer(3_000);
+        stats.transfer_stages.apply_ns = per_transfer(5_000);
+        stats.transfer_stages.commit_write_ns = per_transfer(10_000);
+        stats.transfer_stages.sync_ns = per_transfer(80_000);
+        stats.transfer_stages.reply_ns = per_transfer(7_000);
+        stats
+    }
+
+    fn evidence<'a>(
+        wire_us: Option<f64>,
+        before: &'a Stats,
+        after: &'a Stats,
+    ) -> BudgetEvidence<'a> {
+        BudgetEvidence {
+            mean_us: 200.0,
+            queue_us: 12.0,
+            wire_us,
+            before,
+            after,
+            between: Duration::from_millis(10),
+        }
+    }
+
+    #[test]
+    fn the_stages_add_up_to_the_mean_latency() {
+        let (before, after) = (stats(3), stats(8));
+        for wire_us in [None, Some(30.0), Some(500.0)] {
+            let budget = budget(&evidence(wire_us, &before, &after)).unwrap();
+            let sum: f64 = budget.stages.iter().map(|stage| stage.mean_us).sum();
+            assert!((sum - 200.0).abs() < 1e-9, "{budget:?}");
+            let of = |stage| {
+                let found = budget.stages.iter().find(|time| time.stage == stage);
+                found.map(|time| time.mean_us)
+            };
+            assert_eq!(of(Stage::Wait), Some(40.0));
+            assert_eq!(of(Stage::Sync), Some(80.0));
+            assert_eq!(of(Stage::Wire), wire_us);
+            // 200 - 12 - (3 + 40 + 5 + 10 + 80 + 7) = 43
+            let left = of(Stage::Unexplained).unwrap();
+            assert!((left - (43.0 - wire_us.unwrap_or(0.0))).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_second_of_the_writer_has_a_thousand_milliseconds() {
+        let (before, after) = (stats(3), stats(8));
+        let second = budget(&evidence(None, &before, &after)).unwrap().second;
+        // 50 batches of 80 us in 10 ms are 400 ms in a second.
+        assert!((second.sync_ms - 400.0).abs() < 1e-9, "{second:?}");
+        assert!((second.commit_write_ms - 50.0).abs() < 1e-9, "{second:?}");
+        let sum = second.sync_ms
+            + second.commit_write_ms
+            + second.apply_ms
+            + second.answer_ms
+            + second.checkpoint_ms
+            + second.idle_ms;
+        assert!((sum - 1_000.0).abs() < 1e-9, "{second:?}");
+    }
+
+    #[test]
+    fn a_server_that_tells_nothing_has_no_budget() {
+        let empty = Stats::default();
+        assert_eq!(budget(&evidence(Some(1.0), &empty, &empty)), None);
+    }
 }

@@ -15,6 +15,9 @@ pub struct SyncEvidence {
     /// Bytes that the process caused to be written to storage, from outside; `None` where
     /// the operating system does not tell or the file system has no storage below it.
     pub storage_bytes: Option<u64>,
+    /// Bytes that the block device below the database wrote meanwhile, for everybody; `None`
+    /// where there is no such device to ask.
+    pub device_bytes: Option<u64>,
     /// Size of a database page: the least that a batch that wrote must write.
     pub page_bytes: u64,
     /// Median sync at COMMIT, in microseconds.
@@ -54,6 +57,16 @@ pub fn fake_reasons(acknowledged: u64, applied: Option<u64>, syncs: &SyncEvidenc
     {
         reasons.push(format!(
             "the process wrote {storage} bytes to storage, its batches need at least {least}"
+        ));
+    }
+    // Others may write to the device as well, so that too little proves something and enough
+    // proves nothing.
+    if syncs.syncs_promised_per_batch > 0
+        && let Some(device) = syncs.device_bytes
+        && device < least
+    {
+        reasons.push(format!(
+            "the block device wrote {device} bytes in all, the batches need at least {least}"
         ));
     }
     reasons

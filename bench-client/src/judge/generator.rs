@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::report::record::Spread;
+use crate::report::record::{Latency, OpenLoop, Spread};
 
 /// How busy the load generator was, and what it can do at best.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,4 +25,188 @@ pub struct LittlesLaw {
     pub in_flight: f64,
     /// Answers per second times their mean service time in seconds.
     pub throughput_times_latency: f64,
+}
+
+/// Little's law holds exactly over a window that begins and ends with nothing in flight. Here
+/// transfers cross both ends, so it holds up to those.
+const LITTLES_TOLERANCE: f64 = 0.1;
+
+impl LittlesLaw {
+    /// Whether both sides agree.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let larger = self.in_flight.max(self.throughput_times_latency);
+        let difference = (self.in_flight - self.throughput_times_latency).abs();
+        difference <= LITTLES_TOLERANCE * larger
+    }
+}
+
+/// What the judgement needs to know of the generator.
+#[derive(Debug, Clone, Default)]
+pub struct GeneratorEvidence {
+    /// Share of the window that each client thread was on a processor.
+    pub thread_cpu: Vec<f64>,
+    /// How late the event loops were, in microseconds.
+    pub event_loop_lag_us: Option<Spread>,
+    /// TPS of the row.
+    pub tps: f64,
+    /// TPS of the same load on the null server.
+    pub ceiling_tps: Option<f64>,
+    /// Latency of the row.
+    pub latency_ms: Option<Latency>,
+    /// The offered load, if there was one.
+    pub open_loop: Option<OpenLoop>,
+}
+
+/// A client thread that is on a processor for more than this share of the window has nothing
+/// left: what it does not send, the server cannot answer.
+const BUSY_THREAD: f64 = 0.9;
+/// TPS above this share of what the null server allows says more about the generator and the
+/// wire than about the server.
+const NEAR_THE_CEILING: f64 = 0.8;
+/// An event loop that is late by more than this share of the mean latency makes that latency.
+const LAG_SHARE: f64 = 0.5;
+/// Schedule lag at p99 that nobody needs to be warned of, in microseconds: the least that a
+/// busy machine's scheduler makes of it.
+const LAG_OF_NO_CONCERN_US: f64 = 1_000.0;
+
+/// Every reason why the generator may have been the limit; empty is good.
+#[must_use]
+pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let busiest = generator.thread_cpu.iter().copied().fold(0.0, f64::max);
+    if busiest >= BUSY_THREAD {
+        reasons.push(format!(
+            "a client thread was busy for {:.0} % of the window",
+            busiest * 100.0
+        ));
+    }
+    if let Some(ceiling) = generator.ceiling_tps
+        && ceiling > 0.0
+        && generator.tps >= NEAR_THE_CEILING * ceiling
+    {
+        reasons.push(format!(
+            "{:.0} TPS is {:.0} % of the {ceiling:.0} that the same load reaches on a server \
+             without a database",
+            generator.tps,
+            generator.tps / ceiling * 100.0
+        ));
+    }
+    if let (Some(lag), Some(latency)) = (&generator.event_loop_lag_us, &generator.latency_ms)
+        && lag.mean > LAG_SHARE * latency.mean * 1e3
+        && latency.mean > 0.0
+    {
+        reasons.push(format!(
+            "the event loop was {:.0} us late in the mean, the mean latency is {:.0} us",
+            lag.mean,
+            latency.mean * 1e3
+        ));
+    }
+    if let Some(open) = &generator.open_loop
+        && let (Some(lag), Some(latency)) = (&open.schedule_lag_us, &generator.latency_ms)
+        && lag.p99 > LAG_OF_NO_CONCERN_US.max(LAG_SHARE * latency.p99 * 1e3)
+    {
+        reasons.push(format!(
+            "transfers were sent up to {:.0} us (p99) after they were due although there was room",
+            lag.p99
+        ));
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lag(mean: f64, p99: f64) -> Option<Spread> {
+        Some(Spread {
+            count: 100,
+            mean,
+            p50: mean,
+            p99,
+            max: p99,
+        })
+    }
+
+    fn latency(mean: f64, p99: f64) -> Option<Latency> {
+        Some(Latency {
+            p50: mean,
+            p95: p99,
+            p99,
+            p999: p99,
+            max: p99,
+            mean,
+        })
+    }
+
+    fn open(lag_p99: f64) -> OpenLoop {
+        OpenLoop {
+            arrival: crate::load::Arrival::Constant,
+            offered_tps: 100.0,
+            offered: 100,
+            achieved_tps: 100.0,
+            latency_limit_ms: None,
+            late: 0,
+            skipped: 0,
+            dropped: 0,
+            schedule_lag_us: lag(10.0, lag_p99),
+        }
+    }
+
+    fn idle() -> GeneratorEvidence {
+        GeneratorEvidence {
+            thread_cpu: vec![0.3, 0.4],
+            event_loop_lag_us: lag(20.0, 90.0),
+            tps: 100.0,
+            ceiling_tps: Some(1_000.0),
+            latency_ms: latency(1.0, 3.0),
+            open_loop: Some(open(90.0)),
+        }
+    }
+
+    #[test]
+    fn an_idle_generator_is_no_limit() {
+        assert_eq!(generator_bound_reasons(&idle()), Vec::<String>::new());
+        assert_eq!(
+            generator_bound_reasons(&GeneratorEvidence::default()),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn each_sign_alone_is_enough() {
+        let signs = [
+            GeneratorEvidence {
+                thread_cpu: vec![0.2, 0.95],
+                ..idle()
+            },
+            GeneratorEvidence {
+                tps: 810.0,
+                ..idle()
+            },
+            GeneratorEvidence {
+                event_loop_lag_us: lag(600.0, 900.0),
+                ..idle()
+            },
+            GeneratorEvidence {
+                open_loop: Some(open(1_600.0)),
+                ..idle()
+            },
+        ];
+        for sign in signs {
+            assert_eq!(generator_bound_reasons(&sign).len(), 1, "{sign:?}");
+        }
+    }
+
+    #[test]
+    fn littles_law_allows_for_the_ends_of_the_window_only() {
+        let law = |in_flight, throughput_times_latency| LittlesLaw {
+            in_flight,
+            throughput_times_latency,
+        };
+        assert!(law(100.0, 95.0).holds());
+        assert!(law(0.0, 0.0).holds());
+        assert!(!law(100.0, 80.0).holds());
+        assert!(!law(80.0, 100.0).holds());
+    }
 }

@@ -12,11 +12,11 @@ mod ledger;
 pub mod model;
 mod verdict;
 
-pub use budget::{Budget, SecondBudget, Stage, StageTime};
+pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
 pub use fake::{SyncEvidence, fake_reasons};
-pub use generator::{Generator, LittlesLaw};
+pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
-pub use model::{Bottleneck, Limit, Prediction};
+pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
 pub use verdict::{Verdict, VerdictCode};
 
 use schemars::JsonSchema;
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::Baseline;
 use crate::report::environment::EnvironmentWarning;
+use crate::statistics::SteadyState;
 
 /// What was checked of a row, over warm-up, window, drain and late answers together.
 /// `null` is "could not be checked".
@@ -90,6 +91,12 @@ pub struct Evidence {
     pub environment: Vec<EnvironmentWarning>,
     /// Sync baselines before and after.
     pub baselines: Option<(Baseline, Baseline)>,
+    /// How the load generator did.
+    pub generator: Option<GeneratorEvidence>,
+    /// Throughput, latency and what was in flight.
+    pub littles_law: Option<LittlesLaw>,
+    /// Whether the warm-up had ended when the window opened.
+    pub steady_state: Option<SteadyState>,
 }
 
 /// One account whose balance was read before and after the run.
@@ -197,6 +204,9 @@ fn changed(evidence: &Evidence) -> Option<bool> {
     )
 }
 
+/// What the null server declares as its durability.
+const NULL_SERVER: &str = "null";
+
 /// Baselines that differ by more than this factor: the disk was not the same.
 const UNSTABLE_FACTOR: f64 = 1.5;
 /// A sync at COMMIT below this share of the fastest baseline is suspicious.
@@ -212,6 +222,11 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 }
 
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
+    if evidence.durability.as_deref() == Some(NULL_SERVER) {
+        verdicts.push(Verdict::null_server());
+        warn_of_the_load(evidence, verdicts);
+        return;
+    }
     if evidence.not_verified {
         verdicts.push(Verdict::not_verified());
     } else if verification.conserved.is_none() || verification.ledger_ok.is_none() {
@@ -231,6 +246,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     if evidence.interrupted {
         verdicts.push(Verdict::interrupted());
     }
+    warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
         && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
     {
@@ -245,6 +261,35 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         }
     }
 }
+
+/// What the load itself says about the numbers.
+fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    if let Some(generator) = &evidence.generator {
+        let reasons = generator_bound_reasons(generator);
+        if !reasons.is_empty() {
+            verdicts.push(Verdict::generator_bound(&reasons));
+        }
+        if let Some(open) = &generator.open_loop {
+            if open.achieved_tps < ACHIEVED_SHARE * open.offered_tps {
+                verdicts.push(Verdict::offered_not_achieved(open));
+            }
+        }
+    }
+    if let Some(law) = evidence.littles_law
+        && !law.holds()
+    {
+        verdicts.push(Verdict::littles_law(&law));
+    }
+    if let Some(steady) = evidence.steady_state
+        && !steady.steady
+    {
+        verdicts.push(Verdict::not_steady(&steady));
+    }
+}
+
+/// Less than this share of the offered load committed: the server, or the generator, did not
+/// keep up.
+const ACHIEVED_SHARE: f64 = 0.99;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ fn honest() -> Evidence {
             commit_syncs: 10,
             bytes_written: 40_960,
             storage_bytes: Some(40_960),
+            device_bytes: None,
             page_bytes: 4096,
             sync_p50_us: Some(100.0),
         }),

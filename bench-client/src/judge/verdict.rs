@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeltaCheck, Evidence, Verification};
+use super::{DeltaCheck, Evidence, LittlesLaw, Verification};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::statistics::{CONFIDENCE, Estimate, VARIATION_MAX};
+use crate::report::record::OpenLoop;
+use crate::statistics::{CONFIDENCE, Estimate, SteadyState, VARIATION_MAX};
 
 /// What a verdict is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +40,16 @@ pub enum VerdictCode {
     Unstable,
     /// Syncs were faster than this disk can be.
     SyncTooFast,
+    /// The null server answered: nothing was stored.
+    NullServer,
+    /// The load generator, not the server, may have been the limit.
+    GeneratorBound,
+    /// Less was committed than was offered.
+    OfferedNotAchieved,
+    /// Throughput, latency and what was in flight do not agree.
+    LittlesLaw,
+    /// The warm-up had not ended when the window opened.
+    NotSteady,
     /// The database was in memory.
     Tmpfs,
     /// The database was on an overlay.
@@ -243,6 +254,66 @@ impl Verdict {
                 "the server's sync p50 is {sync_us:.0} us, the disk's fastest is {baseline_us:.0} us"
             ),
             "check that the database is on the disk that was measured",
+        )
+    }
+
+    pub(super) fn null_server() -> Self {
+        Self::warning(
+            VerdictCode::NullServer,
+            "the null server answered: nothing was stored, this is what the generator and the \
+             wire can do"
+                .to_owned(),
+            "hold it against a row of the same load; it is no server's TPS",
+        )
+    }
+
+    pub(super) fn generator_bound(reasons: &[String]) -> Self {
+        Self::warning(
+            VerdictCode::GeneratorBound,
+            format!(
+                "the generator may be the limit, the server may do more: {}",
+                reasons.join("; ")
+            ),
+            "do not quote this as the server's limit: raise --threads, use --encoding binary, \
+             or run the generator on another machine",
+        )
+    }
+
+    pub(super) fn offered_not_achieved(open: &OpenLoop) -> Self {
+        Self::warning(
+            VerdictCode::OfferedNotAchieved,
+            format!(
+                "{:.0} of {:.0} offered transfers per second were committed ({} late, {} skipped, \
+                 {} dropped)",
+                open.achieved_tps, open.offered_tps, open.late, open.skipped, open.dropped
+            ),
+            "the latency of an overloaded server grows with the length of the run: lower --rate, \
+             or find what it keeps up with by sweep --find-knee",
+        )
+    }
+
+    pub(super) fn littles_law(law: &LittlesLaw) -> Self {
+        Self::warning(
+            VerdictCode::LittlesLaw,
+            format!(
+                "{:.1} transfers were in flight, throughput times latency makes {:.1}",
+                law.in_flight, law.throughput_times_latency
+            ),
+            "the window is too short for what is in flight, or time is counted wrongly: measure \
+             longer with --seconds",
+        )
+    }
+
+    pub(super) fn not_steady(steady: &SteadyState) -> Self {
+        Self::warning(
+            VerdictCode::NotSteady,
+            format!(
+                "the first {:.1} s of the window ran at {:.0} % of the TPS of the rest: the \
+                 warm-up had not ended",
+                steady.transient_seconds,
+                steady.transient_ratio * 100.0
+            ),
+            "raise --warmup, or measure longer with --seconds",
         )
     }
 

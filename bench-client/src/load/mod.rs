@@ -4,28 +4,33 @@
 //! table of its own; its workers share those without a lock. Nothing shared between
 //! threads is written per operation.
 
+mod alarm;
 mod pacer;
 mod phases;
 mod recorder;
+mod series;
 mod worker;
 
-pub use pacer::{Arrival, ClosedLoop, Due, Pace, Pacer};
+pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
-pub use recorder::{Counts, Tally, sampled_accounts};
+pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
+pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
+use alarm::Alarm;
 use recorder::ThreadRecorder;
+use series::Series;
 use worker::{Worker, WorkerEnd};
 
 /// Sessions that one client thread opens at the same time.
@@ -33,6 +38,8 @@ const CONNECTS_AT_ONCE: usize = 64;
 /// Longest wait for a session: a server that has no place left for it accepts nothing and
 /// says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often each event loop is asked how late it is.
+const LAG_PROBE_EVERY: Duration = Duration::from_millis(10);
 
 /// When the measurement ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,6 +73,8 @@ pub struct LoadPlan {
     pub measure: Measure,
     /// After this long without an answer the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Length of an interval of the time series; `None` records none.
+    pub interval: Option<Duration>,
 }
 
 /// Why no load could be put on a server.
@@ -99,6 +108,17 @@ pub struct LoadResult {
     pub window: Tally,
     /// Answers after the window.
     pub drain: Tally,
+    /// What an open loop has besides.
+    pub offered: Option<Box<Offered>>,
+    /// Transfers in flight: mean over the window.
+    pub mean_inflight: f64,
+    /// Committed transfers of the window, tick by tick.
+    pub ticks: Ticks,
+    /// How late the event loops were inside the window.
+    pub loop_lag: Times,
+    /// Processor time of each client thread inside the window, where the operating system
+    /// tells.
+    pub thread_cpu: Vec<Duration>,
     /// The window as it was.
     pub window_length: Duration,
     /// Transfers submitted inside the window.
@@ -121,6 +141,33 @@ pub struct LoadResult {
 }
 
 impl LoadResult {
+    /// Committed transfers per second of the window.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
+    pub fn tps(&self) -> f64 {
+        let seconds = self.window_length.as_secs_f64();
+        if seconds > 0.0 {
+            self.window.counts.committed as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// Mean latency of what was committed in the window, and the part of it before it was
+    /// sent, in microseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+    pub fn mean_and_queue_us(&self) -> (f64, f64) {
+        let committed = self.window.counts.committed;
+        if committed == 0 {
+            return (0.0, 0.0);
+        }
+        let latency = self.window.latency.sum_ns;
+        let queue = latency.saturating_sub(self.window.service_sum_ns);
+        let mean = |sum: u128| sum as f64 / committed as f64 / 1e3;
+        (mean(latency), mean(queue))
+    }
+
     /// The counts of the whole run: warm-up, window and drain.
     #[must_use]
     pub fn whole_run(&self) -> Counts {
@@ -155,6 +202,7 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
     results: mpsc::Receiver<ThreadResult>,
+    intervals: Option<mpsc::Receiver<ThreadInterval>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -177,6 +225,9 @@ impl Load {
         let progress = Arc::new(Progress { per_thread });
         let (connected, mut all_connected) = mpsc::channel(threads);
         let (result, results) = mpsc::channel(threads);
+        let interval = series::interval_length(plan.interval, plan.measure);
+        let waiting = series::messages(interval, plan.measure) * threads;
+        let (ended, intervals) = mpsc::channel(waiting);
         let mut handles = Vec::with_capacity(threads);
         for index in 0..threads {
             let client = ClientThread {
@@ -187,6 +238,8 @@ impl Load {
                 started: started.clone(),
                 stop: Arc::clone(&stop),
                 progress: Arc::clone(&progress),
+                interval,
+                ended: ended.clone(),
             };
             let (connected, result) = (connected.clone(), result.clone());
             let handle = thread::Builder::new()
@@ -209,6 +262,7 @@ impl Load {
             stop,
             progress,
             results,
+            intervals: Some(intervals),
             threads: handles,
         })
     }
@@ -227,6 +281,17 @@ impl Load {
         Arc::clone(&self.progress)
     }
 
+    /// Client threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// What each client thread saw in each interval, as they end; `None` at the second call.
+    pub fn intervals(&mut self) -> Option<mpsc::Receiver<ThreadInterval>> {
+        self.intervals.take()
+    }
+
     /// Asks the workers to stop submitting; what is in flight is still awaited.
     #[must_use]
     pub fn stopper(&self) -> Arc<AtomicBool> {
@@ -240,11 +305,13 @@ impl Load {
     pub async fn finish(mut self) -> Result<LoadResult, LoadError> {
         let mut merged: Option<ThreadRecorder> = None;
         let mut ends = Vec::new();
+        let mut thread_cpu = Vec::new();
         for _ in 0..self.threads.len() {
             let Some(result) = self.results.recv().await else {
                 return Err(LoadError::Thread("panicked".to_owned()));
             };
             ends.extend(result.ends);
+            thread_cpu.extend(result.recorder.series.cpu());
             match &mut merged {
                 Some(merged) => merged.merge(&result.recorder),
                 None => merged = Some(result.recorder),
@@ -257,16 +324,18 @@ impl Load {
         }
         let schedule = *self.start.borrow();
         let recorder = merged.ok_or_else(|| LoadError::Thread("none ran".to_owned()))?;
-        Ok(summarise(recorder, &ends, schedule))
+        Ok(summarise(recorder, &ends, thread_cpu, schedule))
     }
 }
 
 /// Errors kept for the record; a dead server breaks every session for the same reason.
 const MAX_ERRORS: usize = 5;
 
+#[expect(clippy::cast_precision_loss, reason = "a mean needs no 53 bits")]
 fn summarise(
     recorder: ThreadRecorder,
     ends: &[WorkerEnd],
+    thread_cpu: Vec<Duration>,
     schedule: Option<Schedule>,
 ) -> LoadResult {
     let window_length = schedule.map_or(Duration::ZERO, |schedule| {
@@ -282,6 +351,15 @@ fn summarise(
         deltas: recorder.deltas(),
         submitted: recorder.submitted,
         collisions: recorder.collisions,
+        mean_inflight: if window_length.is_zero() {
+            0.0
+        } else {
+            recorder.series.inflight_ns() as f64 / window_length.as_nanos() as f64
+        },
+        ticks: recorder.series.ticks().clone(),
+        loop_lag: recorder.loop_lag,
+        thread_cpu,
+        offered: recorder.offered,
         window_length,
         reconnects: ends.iter().map(|end| end.reconnects).sum(),
         late_answers: ends.iter().map(|end| end.late_answers).sum(),
@@ -302,6 +380,8 @@ struct ClientThread<C> {
     started: watch::Receiver<Option<Schedule>>,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
+    interval: Option<Duration>,
+    ended: mpsc::Sender<ThreadInterval>,
 }
 
 impl<C: Connector> ClientThread<C> {
@@ -372,25 +452,39 @@ impl<C: Connector> ClientThread<C> {
         workers: Vec<(WorkerId, C::Session)>,
         schedule: Schedule,
     ) -> ThreadResult {
-        let recorder = ThreadRecorder::new(&self.plan, Arc::clone(&self.progress), self.index);
+        let series = Series::new(
+            schedule,
+            self.interval,
+            self.plan.measure,
+            self.ended.clone(),
+        );
+        let progress = Arc::clone(&self.progress);
+        let recorder = ThreadRecorder::new(&self.plan, schedule, progress, self.index, series);
         let recorder = Rc::new(RefCell::new(recorder));
         let tasks: Vec<_> = workers
             .into_iter()
-            .map(|(id, session)| {
-                let worker = Worker::new(
-                    id,
-                    Arc::clone(&self.connector),
-                    session,
-                    &self.plan,
-                    TransferSource::new(Arc::clone(&self.plan.zipf), self.plan.seed, id.0),
-                    ClosedLoop,
-                    schedule,
-                    Arc::clone(&self.stop),
-                    Rc::clone(&recorder),
-                );
-                tokio::task::spawn_local(worker.run())
+            .map(|(id, session)| match self.plan.pace {
+                Pace::Closed => self.spawn(id, session, ClosedLoop, schedule, &recorder),
+                Pace::Open {
+                    rate,
+                    arrival,
+                    latency_limit,
+                } => {
+                    let (workers, seed) = (self.plan.workers, self.plan.seed);
+                    let pacer = OpenLoop::new(
+                        rate,
+                        arrival,
+                        latency_limit,
+                        id,
+                        workers,
+                        seed,
+                        schedule.start,
+                    );
+                    self.spawn(id, session, pacer, schedule, &recorder)
+                }
             })
             .collect();
+        let probe = tokio::task::spawn_local(probe_lag(Rc::clone(&recorder), schedule));
         let mut ends = Vec::with_capacity(tasks.len());
         for task in tasks {
             match task.await {
@@ -399,7 +493,48 @@ impl<C: Connector> ClientThread<C> {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        let recorder = recorder.borrow().clone();
+        probe.abort();
+        let _ = probe.await;
+        let recorder = Rc::into_inner(recorder).expect("the tasks that shared it have ended");
+        let mut recorder = recorder.into_inner();
+        recorder.finish(Instant::now());
         ThreadResult { recorder, ends }
+    }
+
+    fn spawn<P: Pacer + 'static>(
+        &self,
+        id: WorkerId,
+        session: C::Session,
+        pacer: P,
+        schedule: Schedule,
+        recorder: &Rc<RefCell<ThreadRecorder>>,
+    ) -> tokio::task::JoinHandle<WorkerEnd> {
+        let worker = Worker::new(
+            id,
+            Arc::clone(&self.connector),
+            session,
+            &self.plan,
+            TransferSource::new(Arc::clone(&self.plan.zipf), self.plan.seed, id.0),
+            pacer,
+            schedule,
+            Arc::clone(&self.stop),
+            Rc::clone(recorder),
+        );
+        tokio::task::spawn_local(worker.run())
+    }
+}
+
+/// Asks the event loop again and again how late it is.
+async fn probe_lag(recorder: Rc<RefCell<ThreadRecorder>>, schedule: Schedule) {
+    // Without a timer there is no lag to tell.
+    let Ok(mut alarm) = Alarm::new() else { return };
+    loop {
+        let due = Instant::now() + LAG_PROBE_EVERY;
+        alarm.at(due).await;
+        let now = Instant::now();
+        let lag = now.saturating_duration_since(due);
+        recorder
+            .borrow_mut()
+            .note_loop_lag(lag, schedule.phase(now));
     }
 }

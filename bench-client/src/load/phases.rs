@@ -18,6 +18,8 @@ pub enum Phase {
 /// When the window opens and closes, the same for all workers.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
+    /// When the load begins.
+    pub start: Instant,
     /// Opening of the window.
     pub window_start: Instant,
     /// Its end; `None` when a number of transfers is measured and not a time.
@@ -28,12 +30,14 @@ impl Schedule {
     /// A schedule whose warm-up begins now.
     #[must_use]
     pub fn from_now(warmup: Duration, measure: Measure) -> Self {
-        let window_start = Instant::now() + warmup;
+        let start = Instant::now();
+        let window_start = start + warmup;
         let window_end = match measure {
             Measure::For(length) => Some(window_start + length),
             Measure::Transfers(_) => None,
         };
         Self {
+            start,
             window_start,
             window_end,
         }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use busload_wire::ErrorCode;
 use hdrhistogram::Histogram;
 
-use super::{LoadPlan, Phase, Progress};
+use super::series::Series;
+use super::{LoadPlan, Pace, Phase, Progress, Schedule};
 use crate::connector::Outcome;
 use crate::workload::AccountPair;
 
@@ -91,42 +92,152 @@ impl Counts {
     }
 }
 
+/// Times with an exact sum beside the histogram, whose mean is rounded.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// In nanoseconds.
+    pub ns: Histogram<u64>,
+    /// Their exact sum, in nanoseconds.
+    pub sum_ns: u128,
+}
+
+impl Times {
+    pub(super) fn new() -> Self {
+        let ns = Histogram::new_with_max(HIGHEST_NS, 3).expect("constant bounds are valid");
+        Self { ns, sum_ns: 0 }
+    }
+
+    pub(super) fn record(&mut self, time: Duration) {
+        let ns = nanos(time);
+        self.ns.saturating_record(ns);
+        self.sum_ns += u128::from(ns);
+    }
+
+    /// Adds what another thread or interval recorded.
+    ///
+    /// # Panics
+    /// Never: all of these have the same bounds.
+    pub fn merge(&mut self, other: &Self) {
+        self.ns.add(&other.ns).expect("the same bounds everywhere");
+        self.sum_ns += other.sum_ns;
+    }
+
+    /// The arithmetic mean in nanoseconds, 0 of nothing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+    pub fn mean_ns(&self) -> f64 {
+        match self.ns.len() {
+            0 => 0.0,
+            count => self.sum_ns as f64 / count as f64,
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// When a transfer was due, sent and answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) intended: Instant,
+    pub(super) sent: Instant,
+    pub(super) answered: Instant,
+}
+
+impl Timing {
+    fn response(&self) -> Duration {
+        self.answered.saturating_duration_since(self.intended)
+    }
+
+    fn service(&self) -> Duration {
+        self.answered.saturating_duration_since(self.sent)
+    }
+}
+
 /// What one phase saw.
 #[derive(Debug, Clone)]
 pub struct Tally {
     /// Outcomes.
     pub counts: Counts,
-    /// Latency of committed transfers, in nanoseconds.
-    pub latency_ns: Histogram<u64>,
-    /// Their exact sum, in nanoseconds: the histogram's mean is rounded.
-    pub latency_sum_ns: u128,
+    /// Latency of committed transfers: from the intended start to the answer.
+    pub latency: Times,
+    /// Time of committed transfers from being sent to the answer: summed up, in nanoseconds.
+    pub service_sum_ns: u128,
+    /// The same of all transfers, whatever became of them.
+    pub all_service_sum_ns: u128,
 }
 
 impl Tally {
-    fn new() -> Self {
-        let latency_ns = Histogram::new_with_max(HIGHEST_NS, 3).expect("constant bounds are valid");
+    pub(super) fn new() -> Self {
         Self {
             counts: Counts::default(),
-            latency_ns,
-            latency_sum_ns: 0,
+            latency: Times::new(),
+            service_sum_ns: 0,
+            all_service_sum_ns: 0,
         }
     }
 
-    fn record(&mut self, outcome: Outcome, latency: Duration) {
+    fn record(&mut self, outcome: Outcome, timing: &Timing) {
         self.counts.count(outcome);
+        let service = timing.service().as_nanos();
+        self.all_service_sum_ns += service;
         if outcome == Outcome::Committed {
-            let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-            self.latency_ns.saturating_record(ns);
-            self.latency_sum_ns += u128::from(ns);
+            self.latency.record(timing.response());
+            self.service_sum_ns += service;
+        }
+    }
+
+    /// Adds what another thread or interval recorded.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.latency.merge(&other.latency);
+        self.service_sum_ns += other.service_sum_ns;
+        self.all_service_sum_ns += other.all_service_sum_ns;
+    }
+}
+
+/// What an open loop has besides: of the transfers whose intended start was inside the window,
+/// whenever they were answered.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// Transfers that were due.
+    pub due: u64,
+    /// From the intended start to the answer, of committed ones.
+    pub response: Times,
+    /// From being sent to the answer, of committed ones.
+    pub service: Times,
+    /// How late those were sent for which there was room when they were due.
+    pub schedule_lag: Times,
+    /// Committed, and later than the limit.
+    pub late: u64,
+    /// Not sent, because the limit had passed before there was room.
+    pub skipped: u64,
+    /// Never sent: no room until the window ended.
+    pub dropped: u64,
+}
+
+impl Offered {
+    fn new() -> Self {
+        Self {
+            due: 0,
+            response: Times::new(),
+            service: Times::new(),
+            schedule_lag: Times::new(),
+            late: 0,
+            skipped: 0,
+            dropped: 0,
         }
     }
 
     fn merge(&mut self, other: &Self) {
-        self.counts.add(&other.counts);
-        self.latency_ns
-            .add(&other.latency_ns)
-            .expect("the same bounds on every thread");
-        self.latency_sum_ns += other.latency_sum_ns;
+        self.due += other.due;
+        self.response.merge(&other.response);
+        self.service.merge(&other.service);
+        self.schedule_lag.merge(&other.schedule_lag);
+        self.late += other.late;
+        self.skipped += other.skipped;
+        self.dropped += other.dropped;
     }
 }
 
@@ -150,16 +261,20 @@ struct AccountState {
 }
 
 /// What one client thread records.
-#[derive(Debug, Clone)]
 pub(crate) struct ThreadRecorder {
     pub(super) warmup: Tally,
     pub(super) window: Tally,
     pub(super) drain: Tally,
+    pub(super) offered: Option<Box<Offered>>,
+    pub(super) series: Series,
+    pub(super) loop_lag: Times,
     pub(super) submitted: u64,
     pub(super) collisions: u64,
     pub(super) unexpected_answers: u64,
     pub(super) last_window_answer: Option<Instant>,
     pub(super) stopped_at: Option<Instant>,
+    schedule: Schedule,
+    latency_limit: Option<Duration>,
     accounts: Vec<AccountState>,
     sample: Vec<(u32, i64)>,
     amount: i64,
@@ -169,7 +284,13 @@ pub(crate) struct ThreadRecorder {
 }
 
 impl ThreadRecorder {
-    pub(crate) fn new(plan: &LoadPlan, progress: Arc<Progress>, thread: usize) -> Self {
+    pub(crate) fn new(
+        plan: &LoadPlan,
+        schedule: Schedule,
+        progress: Arc<Progress>,
+        thread: usize,
+        series: Series,
+    ) -> Self {
         let account_count = plan.zipf.account_count();
         let mut accounts = vec![AccountState::default(); account_count as usize];
         let sample: Vec<_> = sampled_accounts(account_count)
@@ -179,15 +300,24 @@ impl ThreadRecorder {
         for (place, (account, _)) in (1..).zip(&sample) {
             accounts[*account as usize].sampled = place;
         }
+        let (offered, latency_limit) = match plan.pace {
+            Pace::Closed => (None, None),
+            Pace::Open { latency_limit, .. } => (Some(Box::new(Offered::new())), latency_limit),
+        };
         Self {
             warmup: Tally::new(),
             window: Tally::new(),
             drain: Tally::new(),
+            offered,
+            series,
+            loop_lag: Times::new(),
             submitted: 0,
             collisions: 0,
             unexpected_answers: 0,
             last_window_answer: None,
             stopped_at: None,
+            schedule,
+            latency_limit,
             accounts,
             sample,
             amount: plan.amount,
@@ -197,17 +327,40 @@ impl ThreadRecorder {
         }
     }
 
-    /// A transfer is about to be submitted.
-    pub(super) fn enter(&mut self, pair: AccountPair, phase: Phase) {
+    /// A transfer is about to be submitted. `had_room` says that there was a free slot when
+    /// it was due.
+    pub(super) fn enter(&mut self, pair: AccountPair, phase: Phase, lag: Option<Duration>) {
         let from = &mut self.accounts[pair.from as usize];
         let mut collides = from.inflight > 0;
         from.inflight += 1;
         let to = &mut self.accounts[pair.to as usize];
         collides |= to.inflight > 0;
         to.inflight += 1;
+        self.series.enter();
         if phase == Phase::Window {
             self.submitted += 1;
             self.collisions += u64::from(collides);
+        }
+        if let (Some(offered), Some(lag), Phase::Window) = (&mut self.offered, lag, phase) {
+            offered.schedule_lag.record(lag);
+        }
+    }
+
+    /// An open loop's transfer that was due at this time is accounted for.
+    pub(super) fn was_due(&mut self, intended: Instant, skipped: bool) {
+        if let Some(offered) = &mut self.offered
+            && self.schedule.phase(intended) == Phase::Window
+        {
+            offered.due += 1;
+            offered.skipped += u64::from(skipped);
+        }
+    }
+
+    /// An open loop's transfers that were due in the window and never sent.
+    pub(super) fn dropped(&mut self, count: u64) {
+        if let Some(offered) = &mut self.offered {
+            offered.due += count;
+            offered.dropped += count;
         }
     }
 
@@ -216,7 +369,7 @@ impl ThreadRecorder {
         &mut self,
         pair: AccountPair,
         outcome: Outcome,
-        latency: Duration,
+        timing: &Timing,
         phase: Phase,
     ) {
         for (account, delta) in [(pair.from, -self.amount), (pair.to, self.amount)] {
@@ -226,11 +379,34 @@ impl ThreadRecorder {
                 self.sample[state.sampled as usize - 1].1 += delta;
             }
         }
+        self.series.leave();
         self.committed += u64::from(outcome == Outcome::Committed);
         match phase {
-            Phase::Warmup => self.warmup.record(outcome, latency),
-            Phase::Window => self.window.record(outcome, latency),
-            Phase::Drain => self.drain.record(outcome, latency),
+            Phase::Warmup => self.warmup.record(outcome, timing),
+            Phase::Window => self.series.current.record(outcome, timing),
+            Phase::Drain => self.drain.record(outcome, timing),
+        }
+        if let Some(offered) = &mut self.offered
+            && outcome == Outcome::Committed
+            && self.schedule.phase(timing.intended) == Phase::Window
+        {
+            let response = timing.response();
+            offered.late += u64::from(self.latency_limit.is_some_and(|limit| response > limit));
+            offered.response.record(response);
+            offered.service.record(timing.service());
+        }
+    }
+
+    /// At the beginning of every turn, before anything is entered or left: closes what ended
+    /// before `now`.
+    pub(super) fn turn(&mut self, now: Instant) {
+        self.series.turn(now, &mut self.window);
+    }
+
+    /// The event loop was this late.
+    pub(super) fn note_loop_lag(&mut self, lag: Duration, phase: Phase) {
+        if phase == Phase::Window {
+            self.loop_lag.record(lag);
         }
     }
 
@@ -247,6 +423,16 @@ impl ThreadRecorder {
         self.stopped_at.get_or_insert(now);
     }
 
+    /// All workers have ended: closes what is still open.
+    pub(super) fn finish(&mut self, now: Instant) {
+        let end = self
+            .stopped_at
+            .or(self.schedule.window_end)
+            .or(self.last_window_answer)
+            .unwrap_or(now);
+        self.series.finish(end.min(now), &mut self.window);
+    }
+
     pub(super) fn deltas(&self) -> Vec<(u32, i64)> {
         self.sample.clone()
     }
@@ -255,6 +441,11 @@ impl ThreadRecorder {
         self.warmup.merge(&other.warmup);
         self.window.merge(&other.window);
         self.drain.merge(&other.drain);
+        if let (Some(sum), Some(offered)) = (&mut self.offered, &other.offered) {
+            sum.merge(offered);
+        }
+        self.series.merge(&other.series);
+        self.loop_lag.merge(&other.loop_lag);
         self.submitted += other.submitted;
         self.collisions += other.collisions;
         self.unexpected_answers += other.unexpected_answers;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use busload_wire::{RequestId, Transfer};
 
-use super::recorder::ThreadRecorder;
+use super::alarm::Alarm;
+use super::recorder::{ThreadRecorder, Timing};
 use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule};
 use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};
 use crate::workload::{AccountPair, TransferSource};
@@ -37,9 +38,21 @@ struct Slot {
     /// The request in flight, 0 when the slot is free.
     request: u64,
     generation: u64,
-    /// Latency counts from here.
+    /// Response time counts from here.
     intended: Instant,
+    /// Service time counts from here.
+    sent: Instant,
     pair: AccountPair,
+}
+
+impl Slot {
+    fn answered(&self, now: Instant) -> Timing {
+        Timing {
+            intended: self.intended,
+            sent: self.sent,
+            answered: now,
+        }
+    }
 }
 
 /// Transfers in flight. A request id is the slot's number below its generation, so that it
@@ -56,6 +69,7 @@ impl Slots {
             request: 0,
             generation: 0,
             intended: now,
+            sent: now,
             pair: AccountPair { from: 0, to: 0 },
         };
         let count = u32::try_from(max_inflight).unwrap_or(u32::MAX);
@@ -74,12 +88,13 @@ impl Slots {
         self.free.is_empty()
     }
 
-    fn take(&mut self, intended: Instant, pair: AccountPair) -> Option<RequestId> {
+    fn take(&mut self, intended: Instant, sent: Instant, pair: AccountPair) -> Option<RequestId> {
         let index = self.free.pop()?;
         let slot = &mut self.all[index as usize];
         slot.generation += 1;
         slot.request = (slot.generation << self.shift) | u64::from(index);
         slot.intended = intended;
+        slot.sent = sent;
         slot.pair = pair;
         RequestId::new(slot.request)
     }
@@ -97,11 +112,11 @@ impl Slots {
         Some(released)
     }
 
-    /// Requests in flight, all or only those that started before `deadline`.
-    fn started_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
+    /// Requests in flight, all or only those that were sent before `deadline`.
+    fn sent_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
         self.all
             .iter()
-            .filter(|slot| slot.request != 0 && deadline.is_none_or(|at| slot.intended <= at))
+            .filter(|slot| slot.request != 0 && deadline.is_none_or(|at| slot.sent <= at))
             .filter_map(|slot| RequestId::new(slot.request))
             .collect()
     }
@@ -117,11 +132,21 @@ pub(super) struct Worker<C: Connector, P> {
     stop: Arc<AtomicBool>,
     recorder: Rc<RefCell<ThreadRecorder>>,
     slots: Slots,
+    /// Since when there has been a free slot.
+    room_since: Instant,
     amount: i64,
     op_timeout: Duration,
     /// Transfers still to be answered inside the window, when they are counted.
     quota: Option<u64>,
     end: WorkerEnd,
+}
+
+/// Completes when the next transfer is due; never, when none is waited for.
+async fn ring(alarm: Option<&mut Alarm>, due: Option<Instant>) {
+    match (alarm, due) {
+        (Some(alarm), Some(due)) => alarm.at(due).await,
+        _ => std::future::pending().await,
+    }
 }
 
 /// What the worker may do next.
@@ -161,6 +186,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             stop,
             recorder,
             slots: Slots::new(plan.max_inflight, Instant::now()),
+            room_since: Instant::now(),
             amount: plan.amount,
             op_timeout: plan.op_timeout,
             quota,
@@ -174,19 +200,23 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             .min(LONGEST_TICK)
             .max(Duration::from_millis(1));
         let mut timer = Box::pin(tokio::time::sleep(tick));
+        // Without one, the ticks have to do.
+        let mut alarm = Alarm::new().ok();
         let mut replies = Vec::new();
         let mut last_scan = Instant::now();
         loop {
             let now = Instant::now();
+            self.recorder.borrow_mut().turn(now);
             let submitted = match self.next(now) {
                 Next::Submit => self.fill(now),
                 Next::Drain if self.slots.outstanding() == 0 => break,
-                Next::Drain => Ok(()),
+                Next::Drain => Ok(None),
             };
             let waited = match submitted {
-                Ok(()) => tokio::select! {
+                Ok(next_due) => tokio::select! {
                     biased;
                     waited = self.session.replies(&mut replies) => waited,
+                    () = ring(alarm.as_mut(), next_due) => Ok(()),
                     () = &mut timer => {
                         timer.as_mut().reset(tokio::time::Instant::now() + tick);
                         Ok(())
@@ -206,8 +236,29 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
                 break;
             }
         }
+        self.abandon();
         self.end.late_answers += self.session.late_answers();
         self.end
+    }
+
+    /// What was due and was never sent.
+    fn abandon(&mut self) {
+        let mut recorder = self.recorder.borrow_mut();
+        let Some(end) = self.schedule.window_end else {
+            return;
+        };
+        let end = recorder.stopped_at.map_or(end, |stopped| end.min(stopped));
+        let abandoned = self.pacer.abandon_before(end, self.schedule.window_start);
+        recorder.dropped(abandoned);
+    }
+
+    /// The phase of what happens now. After a stop nothing is measured any more.
+    fn phase(&self, now: Instant) -> Phase {
+        if self.stop.load(Ordering::Relaxed) {
+            Phase::Drain
+        } else {
+            self.schedule.phase(now)
+        }
     }
 
     fn next(&mut self, now: Instant) -> Next {
@@ -215,7 +266,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             self.recorder.borrow_mut().note_stop(now);
             return Next::Drain;
         }
-        if self.schedule.phase(now) == Phase::Drain {
+        if self.phase(now) == Phase::Drain {
             return Next::Drain;
         }
         // Of a counted run, no more is submitted than is still to be answered.
@@ -230,9 +281,11 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
     }
 
-    /// Fills the free slots with transfers that are due.
-    fn fill(&mut self, now: Instant) -> Result<(), TransportError> {
-        let phase = self.schedule.phase(now);
+    /// Fills the free slots with transfers that are due. Tells when the next one is, if there
+    /// is room for it.
+    fn fill(&mut self, now: Instant) -> Result<Option<Instant>, TransportError> {
+        let phase = self.phase(now);
+        let limit = self.pacer.latency_limit();
         let mut recorder = self.recorder.borrow_mut();
         while !self.slots.is_full() {
             if phase == Phase::Window
@@ -242,14 +295,23 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             {
                 break;
             }
-            let Due::Now(intended) = self.pacer.next(now) else {
-                break;
+            let intended = match self.pacer.next(now) {
+                Due::Now(intended) => intended,
+                Due::At(due) => return Ok(Some(due)),
             };
+            let waited = now.saturating_duration_since(intended);
+            let skipped = limit.is_some_and(|limit| waited > limit);
+            recorder.was_due(intended, skipped);
+            if skipped {
+                continue;
+            }
             let pair = self.source.next_pair();
-            let Some(id) = self.slots.take(intended, pair) else {
+            let Some(id) = self.slots.take(intended, now, pair) else {
                 break;
             };
-            recorder.enter(pair, phase);
+            // A transfer that waited for a slot says nothing about the generator.
+            let lag = (intended >= self.room_since).then_some(waited);
+            recorder.enter(pair, phase, lag);
             let transfer = Transfer {
                 from: i64::from(pair.from),
                 to: i64::from(pair.to),
@@ -258,30 +320,38 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             };
             if let Err(error) = self.session.submit(id, transfer) {
                 self.slots.release(id);
-                recorder.leave(pair, Outcome::Failed(None), Duration::ZERO, phase);
+                let timing = Timing {
+                    intended,
+                    sent: now,
+                    answered: now,
+                };
+                recorder.leave(pair, Outcome::Failed(None), &timing, phase);
                 drop(recorder);
                 self.settle(phase);
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn take_replies(&mut self, replies: &mut Vec<Reply>, now: Instant) {
         if replies.is_empty() {
             return;
         }
-        let phase = self.schedule.phase(now);
+        let phase = self.phase(now);
         let recorder = Rc::clone(&self.recorder);
         let mut recorder = recorder.borrow_mut();
+        recorder.turn(now);
+        if self.slots.is_full() {
+            self.room_since = now;
+        }
         for Reply { id, outcome } in replies.drain(..) {
             let Some(slot) = self.slots.release(id) else {
                 recorder.unexpected_answers += 1;
                 continue;
             };
-            let latency = now.saturating_duration_since(slot.intended);
             let phase = self.phase_for_quota(phase);
-            recorder.leave(slot.pair, outcome, latency, phase);
+            recorder.leave(slot.pair, outcome, &slot.answered(now), phase);
             self.settle(phase);
         }
         recorder.end_turn(now, phase);
@@ -309,7 +379,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         let Some(deadline) = now.checked_sub(self.op_timeout) else {
             return;
         };
-        for id in self.slots.started_before(Some(deadline)) {
+        for id in self.slots.sent_before(Some(deadline)) {
+            self.room_since = now;
             self.session.forget(id);
             self.lose(id, now);
         }
@@ -320,11 +391,10 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         let Some(slot) = self.slots.release(id) else {
             return;
         };
-        let phase = self.phase_for_quota(self.schedule.phase(now));
-        let latency = now.saturating_duration_since(slot.intended);
+        let phase = self.phase_for_quota(self.phase(now));
         self.recorder
             .borrow_mut()
-            .leave(slot.pair, Outcome::Unknown, latency, phase);
+            .leave(slot.pair, Outcome::Unknown, &slot.answered(now), phase);
         self.settle(phase);
     }
 
@@ -334,7 +404,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         let broke = Instant::now();
         self.end.error = Some(error.to_string());
         self.end.late_answers += self.session.late_answers();
-        for id in self.slots.started_before(None) {
+        for id in self.slots.sent_before(None) {
             self.lose(id, broke);
         }
         let mut pause = RECONNECT_PAUSE;
@@ -375,7 +445,7 @@ mod tests {
         let mut slots = Slots::new(3, now);
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {
-            let ids: Vec<_> = std::iter::from_fn(|| slots.take(now, pair)).collect();
+            let ids: Vec<_> = std::iter::from_fn(|| slots.take(now, now, pair)).collect();
             assert_eq!(ids.len(), 3);
             for id in ids {
                 assert!(seen.insert(id));

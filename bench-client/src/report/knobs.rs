@@ -99,6 +99,7 @@ impl Knobs {
             ServerChoice::Own {
                 spec, durability, ..
             } => (Some(durability.clone()), batch_flags(&spec.args)),
+            ServerChoice::Null { spec } => (None, batch_flags(&spec.args)),
             ServerChoice::Url { .. } => (None, None),
         };
         Self {

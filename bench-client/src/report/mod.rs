@@ -1,8 +1,15 @@
 //! The run record and the forms in which it is shown.
 
 pub mod article;
+pub mod csv;
+pub mod device;
 pub mod environment;
+pub mod hgrm;
+pub mod hlog;
+pub mod html;
 pub mod knobs;
+pub mod load_record;
+pub mod markdown;
 pub mod process;
 pub mod record;
 pub mod rows;

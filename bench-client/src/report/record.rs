@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
+use busload_engine::decode_histogram;
+use busload_wire::control::Distribution;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use super::environment::{Environment, Sqlite};
 use super::series::Interval;
 use crate::disk::Baseline;
 use crate::judge::{Budget, Generator, LittlesLaw, Prediction, Verdict, Verification};
-use crate::load::{Arrival, Tally};
+use crate::load::{Arrival, Times};
 use crate::statistics::{Estimate, SteadyState};
 use crate::sweep::{Knee, Sweep};
 
@@ -186,6 +188,9 @@ pub struct Row {
     pub server: Option<ServerRow>,
     /// Processor time over the window.
     pub cpu: Cpu,
+    /// What the block device wrote meanwhile; absent where there is none to ask.
+    #[serde(default)]
+    pub device: Option<Device>,
     /// Sync latency of the database's directory before and after.
     pub sync_baseline: BeforeAndAfter,
     /// What was checked, over warm-up, window and drain together.
@@ -327,6 +332,9 @@ pub struct ServerRow {
     pub answer_us: Option<Spread>,
     /// Per sync at COMMIT.
     pub sync_us: Option<Spread>,
+    /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
+    #[serde(default)]
+    pub sync_histogram: Option<String>,
     /// Bytes written by SQLite.
     pub bytes_written: u64,
     /// Checkpoints of the write-ahead log.
@@ -344,6 +352,20 @@ pub struct ServerRow {
     pub sqlite_version: String,
     /// The pragmas as read back from the writing connection.
     pub pragmas: BTreeMap<String, String>,
+}
+
+/// What the block device that holds the database wrote over the whole run, for everybody: seen
+/// from outside of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Device {
+    /// Name, such as `nvme0n1p2`.
+    pub name: String,
+    /// Writes completed.
+    pub writes: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Flushes of its write cache, where the operating system tells.
+    pub flushes: Option<u64>,
 }
 
 /// Processor time over the window, in seconds.
@@ -371,23 +393,17 @@ pub struct BeforeAndAfter {
     reason = "counts and nanoseconds far below 2^52"
 )]
 impl Latency {
-    /// The quantiles of what a phase recorded.
+    /// The quantiles of what was recorded.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let ms = |quantile| tally.latency_ns.value_at_quantile(quantile) as f64 / 1e6;
-        let count = tally.latency_ns.len();
-        let mean = if count == 0 {
-            0.0
-        } else {
-            tally.latency_sum_ns as f64 / count as f64 / 1e6
-        };
+    pub fn of(times: &Times) -> Self {
+        let ms = |quantile| times.ns.value_at_quantile(quantile) as f64 / 1e6;
         Self {
             p50: ms(0.5),
             p95: ms(0.95),
             p99: ms(0.99),
             p999: ms(0.999),
-            max: tally.latency_ns.max() as f64 / 1e6,
-            mean,
+            max: times.ns.max() as f64 / 1e6,
+            mean: times.mean_ns() / 1e6,
         }
     }
 }
@@ -397,6 +413,17 @@ impl Latency {
     reason = "counts and nanoseconds far below 2^52"
 )]
 impl Spread {
+    /// The spread of what was recorded; `unit` is what one of the record's units is in
+    /// nanoseconds.
+    #[must_use]
+    pub fn of_times(times: &Times, unit: f64) -> Option<Self> {
+        Self::of(
+            &times.ns,
+            u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
+            unit,
+        )
+    }
+
     /// The spread of a histogram whose exact sum is known; `unit` is what one of the
     /// record's units is in the histogram's.
     #[must_use]
@@ -414,4 +441,17 @@ impl Spread {
             max: histogram.max() as f64 / unit,
         })
     }
+}
+
+/// What was counted between two readings of a distribution.
+pub(crate) fn difference(later: &Distribution, earlier: &Distribution) -> Option<Histogram<u64>> {
+    let mut histogram = decode_histogram(later)?;
+    histogram.subtract(&decode_histogram(earlier)?).ok()?;
+    Some(histogram)
+}
+
+/// What lies between two distributions, in `unit`s.
+pub(crate) fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
+    let histogram = difference(later, earlier)?;
+    Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }

@@ -1,23 +1,32 @@
 //! From what was measured in memory to a row of the record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use busload_engine::decode_histogram;
-use busload_wire::control::{Distribution, Info, Stats};
+use busload_wire::control::{Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::device::DeviceCounters;
 use super::process::{CpuTimes, ProcessUsage};
-use super::record::{BeforeAndAfter, Cpu, Latency, Row, ServerRow, Spread};
-use crate::judge::{Evidence, is_valid, judge};
-use crate::load::LoadResult;
+use super::record::{
+    BeforeAndAfter, Cpu, Device, Latency, OpenLoop, Row, ServerRow, Spread, between, difference,
+};
+use super::series::Interval;
+use crate::judge::{
+    Budget, BudgetEvidence, Evidence, Generator, GeneratorEvidence, LittlesLaw, budget, is_valid,
+    judge,
+};
+use crate::load::{LoadResult, Pace, Ticks};
 use crate::row::{RowPlan, ServerChoice};
+use crate::statistics::SteadyState;
 
 /// The clocks and counters at one end of the window.
 #[derive(Debug)]
 pub struct Moment {
+    /// When it was read.
+    pub at: Instant,
     /// The server's counters, if it has them.
     pub stats: Option<Stats>,
     /// Processor time of this process.
@@ -37,10 +46,18 @@ pub struct Measured {
     pub result: LoadResult,
     /// The two ends of the window.
     pub moments: Option<(Moment, Moment)>,
+    /// The window, interval by interval.
+    pub intervals: Vec<Interval>,
     /// The server process before the load.
     pub opening_usage: ProcessUsage,
     /// The server process after the load.
     pub closing_usage: ProcessUsage,
+    /// What the block device did over the whole run.
+    pub device: Option<DeviceCounters>,
+    /// TPS of the same load on the null server.
+    pub ceiling_tps: Option<f64>,
+    /// Mean time of a transfer on the wire, in microseconds.
+    pub wire_us: Option<f64>,
     /// Stopped from outside.
     pub interrupted: bool,
     /// The disk around the run.
@@ -52,29 +69,49 @@ pub struct Measured {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
-    let mut evidence_syncs = evidence.syncs.clone();
-    if let Some(syncs) = &mut evidence_syncs {
+    let seconds = measured.result.window_length.as_secs_f64();
+    let generator = generator(&measured, seconds);
+    let littles_law = littles_law(&measured.result, seconds);
+    let steady_state = steady_state(&measured.result.ticks);
+    let budget = time_budget(&measured);
+    let open_loop = open_loop(plan, &measured.result, seconds);
+    let offered = measured.result.offered.as_deref();
+    let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
+    let latency_ms = Latency::of(latency);
+    let tps = measured.result.tps();
+    let mut evidence = evidence.clone();
+    if let Some(syncs) = &mut evidence.syncs {
         syncs.sync_p50_us = server
             .as_ref()
             .and_then(|server| server.sync_us)
             .map(|sync| sync.p50);
     }
-    let (verify, verdicts) = judge(&Evidence {
-        syncs: evidence_syncs,
-        ..evidence.clone()
+    evidence.generator = Some(GeneratorEvidence {
+        thread_cpu: generator.thread_cpu.clone(),
+        event_loop_lag_us: generator.event_loop_lag_us,
+        tps,
+        ceiling_tps: generator.ceiling_tps,
+        latency_ms: (!latency.ns.is_empty()).then_some(latency_ms),
+        open_loop: open_loop.clone(),
     });
+    evidence.littles_law = littles_law;
+    evidence.steady_state = steady_state;
+    let (verify, verdicts) = judge(&evidence);
     let valid = is_valid(&verdicts);
     let Measured {
         info,
         result,
         moments,
+        intervals,
+        device,
         interrupted,
         sync_baseline,
         ..
     } = measured;
     let info = info.as_ref();
     let window = &result.window.counts;
-    let seconds = result.window_length.as_secs_f64();
+    let offered = result.offered.as_deref();
+    let latency = offered.map_or(&result.window.latency, |offered| &offered.response);
     let share = |part: u64, whole: u64| {
         if whole == 0 {
             0.0
@@ -93,7 +130,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
             .to_owned(),
         durability_requested: match &plan.server {
             ServerChoice::Own { durability, .. } => Some(durability.clone()),
-            ServerChoice::Url { .. } => None,
+            ServerChoice::Null { .. } | ServerChoice::Url { .. } => None,
         },
         batch_size: info.map(|info| info.batch_size),
         batch_timeout_us: info.map(|info| info.batch_timeout_us),
@@ -107,25 +144,21 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         warmup_seconds: plan.warmup.as_secs_f64(),
         seconds,
         op_timeout_seconds: plan.op_timeout.as_secs_f64(),
-        tps: if seconds > 0.0 {
-            window.committed as f64 / seconds
-        } else {
-            0.0
-        },
+        tps,
         committed: window.committed,
         rejected: total(&window.rejected()),
         rejected_by_reason: window.rejected(),
         failed: total(&window.failed()),
         failed_by_reason: window.failed(),
         unknown: window.unknown,
-        latency_ms: Latency::of(&result.window),
-        latency_histogram: encode(&result.window.latency_ns),
-        service_ms: None,
-        response_ms: None,
-        service_histogram: None,
-        open_loop: None,
+        latency_ms,
+        latency_histogram: encode(&latency.ns),
+        service_ms: offered.map(|offered| Latency::of(&offered.service)),
+        response_ms: offered.map(|offered| Latency::of(&offered.response)),
+        service_histogram: offered.map(|offered| encode(&offered.service.ns)),
+        open_loop,
         repetition: None,
-        intervals: Vec::new(),
+        intervals,
         collision_rate: share(result.collisions, result.submitted),
         collision_scope: if plan.threads == 1 {
             "global"
@@ -135,28 +168,111 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         .to_owned(),
         server,
         cpu: cpu(moments.as_ref()),
+        device: device.map(|device| Device {
+            name: device.name,
+            writes: device.writes,
+            bytes_written: device.bytes_written,
+            flushes: device.flushes,
+        }),
         sync_baseline,
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
         errors: result.errors.clone(),
         interrupted,
-        budget: None,
+        budget,
         prediction: None,
-        generator: None,
-        littles_law: None,
-        steady_state: None,
+        generator: Some(generator),
+        littles_law,
+        steady_state,
         verdicts,
         valid,
     }
 }
 
-fn encode(histogram: &Histogram<u64>) -> String {
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
         Ok(_) => BASE64_STANDARD.encode(&bytes),
         Err(_) => String::new(),
     }
+}
+
+fn generator(measured: &Measured, seconds: f64) -> Generator {
+    let result = &measured.result;
+    let share = |cpu: &Duration| {
+        if seconds > 0.0 {
+            cpu.as_secs_f64() / seconds
+        } else {
+            0.0
+        }
+    };
+    Generator {
+        thread_cpu: result.thread_cpu.iter().map(share).collect(),
+        event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
+        ceiling_tps: measured.ceiling_tps,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn steady_state(ticks: &Ticks) -> Option<SteadyState> {
+    let seconds = ticks.length.as_secs_f64();
+    let series: Vec<f64> = ticks
+        .committed
+        .iter()
+        .map(|committed| *committed as f64 / seconds)
+        .collect();
+    SteadyState::of(&series, seconds)
+}
+
+fn time_budget(measured: &Measured) -> Option<Budget> {
+    let (opened, closed) = measured.moments.as_ref()?;
+    let (mean_us, queue_us) = measured.result.mean_and_queue_us();
+    budget(&BudgetEvidence {
+        mean_us,
+        queue_us,
+        wire_us: measured.wire_us,
+        before: opened.stats.as_ref()?,
+        after: closed.stats.as_ref()?,
+        between: closed.at.saturating_duration_since(opened.at),
+    })
+}
+
+/// What was offered, and what became of it.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn open_loop(plan: &RowPlan, result: &LoadResult, seconds: f64) -> Option<OpenLoop> {
+    let offered = result.offered.as_deref()?;
+    let Pace::Open {
+        rate,
+        arrival,
+        latency_limit,
+    } = plan.pace
+    else {
+        return None;
+    };
+    Some(OpenLoop {
+        arrival,
+        offered_tps: rate,
+        offered: offered.due,
+        achieved_tps: if seconds > 0.0 {
+            offered.response.ns.len() as f64 / seconds
+        } else {
+            0.0
+        },
+        latency_limit_ms: latency_limit.map(|limit| limit.as_secs_f64() * 1e3),
+        late: offered.late,
+        skipped: offered.skipped,
+        dropped: offered.dropped,
+        schedule_lag_us: Spread::of_times(&offered.schedule_lag, US),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+fn littles_law(result: &LoadResult, seconds: f64) -> Option<LittlesLaw> {
+    (seconds > 0.0).then(|| LittlesLaw {
+        in_flight: result.mean_inflight,
+        throughput_times_latency: result.window.all_service_sum_ns as f64 / 1e9 / seconds,
+    })
 }
 
 fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
@@ -180,13 +296,6 @@ fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
             .zip(opened.steal)
             .map(|(later, earlier)| later.saturating_sub(earlier).as_secs_f64()),
     }
-}
-
-/// What lies between two distributions, in `unit`s.
-fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
-    let mut histogram = decode_histogram(later)?;
-    histogram.subtract(&decode_histogram(earlier)?).ok()?;
-    Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }
 
 /// Nanoseconds in a microsecond, the record's unit.
@@ -219,6 +328,9 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commit_us: between(&to.commit_ns, &from.commit_ns, US),
         answer_us: between(&to.answer_ns, &from.answer_ns, US),
         sync_us: between(&to.sync_ns, &from.sync_ns, US),
+        sync_histogram: difference(&to.sync_ns, &from.sync_ns)
+            .filter(|histogram| !histogram.is_empty())
+            .map(|histogram| encode(&histogram)),
         bytes_written: after
             .bytes_written
             .total()

@@ -6,9 +6,10 @@ use std::path::Path;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::record::Row;
+use super::record::{OpenLoop, Row};
+use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
-use crate::judge::Verification;
+use crate::judge::{Budget, Generator, Prediction, VerdictCode, Verification};
 
 /// A number with separators between thousands.
 #[must_use]
@@ -86,6 +87,136 @@ fn verified(verify: &Verification) -> String {
     line
 }
 
+/// What a closed loop's latency does not show.
+pub const CLOSED_LOOP: &str = "closed loop: counted from sending; what would have waited while \
+the server stood still is not shown, --rate shows it";
+
+/// A row that is no server's limit must not look like one.
+fn bound(row: &Row) -> &'static str {
+    let says = |code| row.verdicts.iter().any(|verdict| verdict.code == code);
+    if says(VerdictCode::NullServer) {
+        " of the null server (nothing stored)"
+    } else if says(VerdictCode::GeneratorBound) {
+        " or more (GENERATOR-BOUND)"
+    } else {
+        ""
+    }
+}
+
+fn offered(open: &OpenLoop) -> String {
+    let mut text = format!(
+        "{} per second, {} arrivals; achieved {} ({:.1} %); dropped {}",
+        rate(open.offered_tps),
+        open.arrival.as_str(),
+        rate(open.achieved_tps),
+        open.achieved_tps / open.offered_tps * 100.0,
+        grouped(open.dropped),
+    );
+    if let Some(limit) = open.latency_limit_ms {
+        let _ = write!(
+            text,
+            ", over {} ms: late {}, skipped {}",
+            ms(limit),
+            grouped(open.late),
+            grouped(open.skipped)
+        );
+    }
+    if let Some(lag) = &open.schedule_lag_us {
+        let _ = write!(
+            text,
+            "; schedule lag {:.0} us p50, {:.0} us p99",
+            lag.p50, lag.p99
+        );
+    }
+    text
+}
+
+fn described_generator(generator: &Generator) -> String {
+    let busy = generator.thread_cpu.iter().copied().fold(0.0, f64::max);
+    let mut text = format!(
+        "{} client thread{}, the busiest {:.0} % busy",
+        generator.thread_cpu.len(),
+        if generator.thread_cpu.len() == 1 {
+            ""
+        } else {
+            "s"
+        },
+        busy * 100.0
+    );
+    if let Some(lag) = &generator.event_loop_lag_us {
+        let _ = write!(
+            text,
+            "; event loop late by {:.0} us p50, {:.0} us p99",
+            lag.p50, lag.p99
+        );
+    }
+    if let Some(ceiling) = generator.ceiling_tps {
+        let _ = write!(text, "; ceiling without a database {} TPS", rate(ceiling));
+    }
+    text
+}
+
+fn described_budget(budget: &Budget) -> Vec<String> {
+    let stages: Vec<_> = budget
+        .stages
+        .iter()
+        .map(|time| format!("{} {:.0}", time.stage.in_words(), time.mean_us))
+        .collect();
+    let second = &budget.second;
+    vec![
+        format!("of {:.0} us mean: {}", budget.mean_us, stages.join(" + ")),
+        format!(
+            "of each second of the writer: {:.0} ms asleep in the sync, {:.0} ms applying, {:.0} ms \
+             committing, {:.0} ms answering, {:.0} ms in checkpoints, {:.0} ms idle",
+            second.sync_ms,
+            second.apply_ms,
+            second.commit_write_ms,
+            second.answer_ms,
+            second.checkpoint_ms,
+            second.idle_ms
+        ),
+    ]
+}
+
+fn described_prediction(prediction: &Prediction, row: &Row) -> String {
+    let off = |measured: f64, predicted: f64| (measured / predicted - 1.0) * 100.0;
+    format!(
+        "predicted {} TPS (measured {:+.0} %), p50 {} ms (measured {:+.0} %); limit: {}",
+        rate(prediction.tps),
+        off(row.tps, prediction.tps),
+        ms(prediction.p50_ms),
+        off(row.latency_ms.p50, prediction.p50_ms),
+        prediction.bottleneck.in_words()
+    )
+}
+
+/// One interval of the time series in one line.
+#[must_use]
+pub fn interval_line(interval: &Interval) -> String {
+    let mut text = format!(
+        "{:>7.1} s {:>10} TPS  p50 {} ms  p95 {} ms  p99 {} ms  in flight {:.0}",
+        interval.start_s + interval.seconds,
+        rate(interval.tps),
+        ms(interval.p50_ms),
+        ms(interval.p95_ms),
+        ms(interval.p99_ms),
+        interval.in_flight
+    );
+    if let Some(batch) = interval.mean_batch {
+        let _ = write!(text, "  batch {batch:.1}");
+    }
+    if let (Some(syncs), Some(us)) = (interval.syncs_per_second, interval.sync_us) {
+        let _ = write!(text, "  {} syncs/s of {us:.0} us", rate(syncs));
+    }
+    if let (Some(count), Some(time)) = (interval.checkpoints, interval.checkpoint_ms) {
+        let _ = write!(text, "  checkpoints {count} ({time:.1} ms)");
+    }
+    if let (Some(client), Some(server)) = (interval.client_cpu, interval.server_cpu) {
+        let _ = write!(text, "  cpu client {client:.2} server {server:.2}");
+    }
+    text
+}
+
 /// The knobs of a row in one line.
 #[must_use]
 pub fn describe_knobs(row: &Row) -> String {
@@ -130,8 +261,16 @@ pub fn describe(row: &Row) -> String {
     }
     line(
         "TPS",
-        format!("{}   over {:.2} s", rate(row.tps), row.seconds),
+        format!(
+            "{}{}   over {:.2} s",
+            rate(row.tps),
+            bound(row),
+            row.seconds
+        ),
     );
+    if let Some(open) = &row.open_loop {
+        line("offered", offered(open));
+    }
     let latency = &row.latency_ms;
     line(
         "latency",
@@ -143,6 +282,18 @@ pub fn describe(row: &Row) -> String {
             ms(latency.max)
         ),
     );
+    match &row.service_ms {
+        Some(service) => line(
+            "",
+            format!(
+                "from the intended start; from sending: p50 {} ms   p95 {} ms   p99 {} ms",
+                ms(service.p50),
+                ms(service.p95),
+                ms(service.p99)
+            ),
+        ),
+        None => line("", CLOSED_LOOP.to_owned()),
+    }
     if let Some(server) = &row.server {
         let mut text = format!(
             "{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
@@ -170,6 +321,18 @@ pub fn describe(row: &Row) -> String {
             "cpu",
             format!("client {}, server {}{stolen}", cores(client), cores(server)),
         );
+    }
+    if let Some(generator) = &row.generator {
+        line("generator", described_generator(generator));
+    }
+    if let Some(budget) = &row.budget {
+        for (place, text) in described_budget(budget).into_iter().enumerate() {
+            line(if place == 0 { "budget" } else { "" }, text);
+        }
+    }
+    if let Some(prediction) = &row.prediction {
+        line("model", described_prediction(prediction, row));
+        line("", prediction.remedy.clone());
     }
     let not_committed = row.rejected + row.failed + row.unknown;
     if not_committed > 0 {

@@ -380,7 +380,9 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             initial_balance: None,
             cache_kib: 8192,
             checkpoint_pages: 4000,
+            stage_timings: true,
         },
+        null: None,
         limits: Limits::standard(),
     }
 }

@@ -57,6 +57,7 @@ impl Bank {
             initial_balance: None,
             cache_kib: 64 * 1024,
             checkpoint_pages: 4000,
+            stage_timings: true,
         };
         let (answer, answers) = sync_channel(16);
         let (engine, writer) =

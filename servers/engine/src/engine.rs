@@ -1,5 +1,6 @@
 //! The handle that front ends hold: configuration, submission, control calls, shutdown.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -10,10 +11,11 @@ use busload_wire::control::{Account, Stats, Verification};
 
 use crate::durability::{Durability, DurabilityError, Pragmas};
 use crate::lock_file::LockError;
+use crate::null::{NullPace, NullWriter};
 use crate::queue::{Control, Queue, ReplyPort, Work};
-use crate::stats::SharedStats;
+use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
-use crate::vfs::{IoMeter, VfsError};
+use crate::vfs::{IoCounts, IoMeter, VfsError};
 use crate::writer::Writer;
 
 /// Everything that the engine can be told. No `Default`: the defaults a person reads are
@@ -45,6 +47,8 @@ pub struct Config {
     pub cache_kib: u32,
     /// The engine checkpoints when the write-ahead log has grown by this many pages.
     pub checkpoint_pages: u32,
+    /// Whether the stages are timed; without, their distributions stay empty.
+    pub stage_timings: bool,
 }
 
 /// A call that is not a transfer. Answered in order with the transfers around it.
@@ -68,12 +72,15 @@ pub enum ControlCall {
     Stats {
         /// Also read all balances.
         balances: bool,
+        /// With the histograms of the timings.
+        histograms: bool,
     },
 }
 
-/// The answer to a [`ControlCall`].
+/// The answer to a [`ControlCall`]. `S` is the answer to `Stats`, which is packed only
+/// after it has left the writer thread.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ControlReply {
+pub enum ControlReply<S = Box<Snapshot>> {
     /// The account, `None` when there is no such account.
     Account(Option<Account>),
     /// The ledger was seeded.
@@ -81,7 +88,7 @@ pub enum ControlReply {
     /// The ledger adds up.
     Verified(Verification),
     /// Counters and timings.
-    Stats(Box<Stats>),
+    Stats(S),
 }
 
 /// Everything that can go wrong in the engine.
@@ -171,7 +178,8 @@ pub struct About {
 pub struct Engine<A> {
     queue: Arc<Queue<A>>,
     stats: Arc<SharedStats>,
-    meter: IoMeter,
+    /// None when there is no database.
+    meter: Option<IoMeter>,
     about: About,
 }
 
@@ -209,30 +217,52 @@ impl<A: Clone + Send + 'static> Engine<A> {
         P: ReplyPort<Address = A>,
     {
         let store = Store::open(config)?;
-        let queue = Arc::new(Queue::new(
-            config.queue_transfers.max(1),
-            config.batch_size.max(1),
-        ));
-        let stats = Arc::new(SharedStats::new());
-        let meter = store.meter.clone();
+        let (queue, stats) = shared(config);
+        let meter = Some(store.meter.clone());
         let about = About {
             pragmas: store.pragmas.clone(),
             sqlite_version: rusqlite::version(),
         };
         let writer = Writer::new(store, config, Arc::clone(&queue), Arc::clone(&stats), port);
-        let thread = thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| EngineError::Writer(error.to_string()))?;
-        Ok((
-            Self {
-                queue,
-                stats,
-                meter,
-                about,
-            },
-            WriterThread(thread),
-        ))
+        let thread = start_thread(move || writer.run())?;
+        let engine = Self {
+            queue,
+            stats,
+            meter,
+            about,
+        };
+        Ok((engine, thread))
+    }
+
+    /// Starts a writer thread that answers without a database, for measuring what is around
+    /// the engine. What `config` says about the database is not looked at; accounts and
+    /// balance are what it pretends to have.
+    ///
+    /// # Errors
+    /// Accounts or balance are out of range, or the thread cannot be started.
+    pub fn start_null<P>(
+        config: &Config,
+        pace: NullPace,
+        port: P,
+    ) -> Result<(Self, WriterThread), EngineError>
+    where
+        P: ReplyPort<Address = A>,
+    {
+        let (queue, stats) = shared(config);
+        let about = About {
+            pragmas: Pragmas(BTreeMap::new()),
+            sqlite_version: rusqlite::version(),
+        };
+        let (waiting, counted) = (Arc::clone(&queue), Arc::clone(&stats));
+        let writer = NullWriter::new(config, pace, waiting, counted, port)?;
+        let thread = start_thread(move || writer.run())?;
+        let engine = Self {
+            queue,
+            stats,
+            meter: None,
+            about,
+        };
+        Ok((engine, thread))
     }
 
     /// Queues a vector of transfers. What could not be queued comes back with its
@@ -255,11 +285,24 @@ impl<A: Clone + Send + 'static> Engine<A> {
         self.queue.push_control(Control { to, id, call })
     }
 
-    /// Counters and timings, without waiting for the writer.
+    /// Counters and timings, without waiting in the queue.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
-            .snapshot(&self.meter.counts(), self.queue.counts())
+        let snapshot = self.stats.snapshot(&self.io(), self.queue.counts(), true);
+        snapshot.pack()
+    }
+
+    /// The same without histograms, so cheap that it may be asked for many times a second:
+    /// every distribution has its exact count and sum.
+    #[must_use]
+    pub fn totals(&self) -> Stats {
+        self.stats.totals(&self.io(), self.queue.counts())
+    }
+
+    fn io(&self) -> IoCounts {
+        self.meter
+            .as_ref()
+            .map_or_else(IoCounts::default, IoMeter::counts)
     }
 
     /// What the engine runs with.
@@ -267,6 +310,23 @@ impl<A: Clone + Send + 'static> Engine<A> {
     pub fn about(&self) -> &About {
         &self.about
     }
+}
+
+/// What the writer and the handle share.
+fn shared<A>(config: &Config) -> (Arc<Queue<A>>, Arc<SharedStats>) {
+    let queue = Queue::new(config.queue_transfers.max(1), config.batch_size.max(1));
+    let stats = SharedStats::new(config.stage_timings);
+    (Arc::new(queue), Arc::new(stats))
+}
+
+fn start_thread(
+    run: impl FnOnce() -> Result<(), EngineError> + Send + 'static,
+) -> Result<WriterThread, EngineError> {
+    let thread = thread::Builder::new().name("writer".to_owned());
+    let started = thread.spawn(run);
+    started
+        .map(WriterThread)
+        .map_err(|error| EngineError::Writer(error.to_string()))
 }
 
 impl<A> Engine<A> {

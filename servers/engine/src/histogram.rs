@@ -10,42 +10,69 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 const HIGHEST: u64 = 60_000_000_000;
 
 /// A distribution with an exact sum beside the histogram: means must add up.
-#[derive(Clone)]
-pub(crate) struct Recorded {
+///
+/// Takes a few hundred KiB whatever is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
     histogram: Histogram<u64>,
     sum: u64,
 }
 
+impl Default for Recorded {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Recorded {
-    pub(crate) fn new() -> Self {
+    /// An empty distribution of values up to 60 s in nanoseconds; larger ones are counted
+    /// as that by the histogram, and as they are by the sum.
+    ///
+    /// # Panics
+    /// Never: the bounds are constants that the histogram takes.
+    #[must_use]
+    pub fn new() -> Self {
         let histogram = Histogram::new_with_max(HIGHEST, 3).expect("constant bounds are valid");
         Self { histogram, sum: 0 }
     }
 
-    pub(crate) fn record(&mut self, value: u64) {
+    /// Counts one value.
+    pub fn record(&mut self, value: u64) {
         self.record_n(value, 1);
     }
 
-    pub(crate) fn record_n(&mut self, value: u64, count: u64) {
+    /// Counts a value as if it had come `count` times.
+    pub fn record_n(&mut self, value: u64, count: u64) {
         self.histogram.saturating_record_n(value, count);
         self.sum = self.sum.saturating_add(value.saturating_mul(count));
     }
 
-    pub(crate) fn to_wire(&self) -> Distribution {
+    /// Count and sum, without the histogram: two numbers copied.
+    #[must_use]
+    pub fn totals(&self) -> Distribution {
+        Distribution {
+            count: self.histogram.len(),
+            sum: self.sum,
+            histogram: String::new(),
+        }
+    }
+
+    /// With the histogram as it travels. Takes a good part of a millisecond.
+    #[must_use]
+    pub fn to_wire(&self) -> Distribution {
         let mut bytes = Vec::new();
         let histogram = match V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes) {
             Ok(_) => BASE64_STANDARD.encode(&bytes),
             Err(_) => String::new(),
         };
         Distribution {
-            count: self.histogram.len(),
-            sum: self.sum,
             histogram,
+            ..self.totals()
         }
     }
 }
 
-/// Reads the histogram of a [`Distribution`]; `None` if it is not one.
+/// Reads the histogram of a [`Distribution`]; `None` if it is not one, or has none.
 #[must_use]
 pub fn decode(distribution: &Distribution) -> Option<Histogram<u64>> {
     let bytes = BASE64_STANDARD.decode(&distribution.histogram).ok()?;
@@ -65,6 +92,9 @@ mod tests {
         let read = decode(&wire).unwrap();
         assert_eq!((wire.count, read.len()), (4, 4));
         assert_eq!(wire.sum, 3 * 250_000 + HIGHEST * 2);
+        let totals = recorded.totals();
+        assert_eq!((totals.count, totals.sum), (wire.count, wire.sum));
+        assert_eq!(decode(&totals), None);
         assert!(read.value_at_quantile(0.5).abs_diff(250_000) < 500);
         assert_eq!(decode(&Distribution::default()), None);
     }

@@ -6,7 +6,8 @@
 //!
 //! **Architecture invariants**
 //! - One OS thread owns the connection that writes.
-//! - No outcome leaves before its COMMIT has returned.
+//! - No outcome leaves before its COMMIT has returned. (The null writer, which is for
+//!   measuring the load generator, has no COMMIT and says so.)
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
 //! - Nothing here names a transport.
 
@@ -15,6 +16,7 @@ mod engine;
 mod histogram;
 mod ledger;
 mod lock_file;
+mod null;
 pub mod probe;
 mod queue;
 mod stats;
@@ -24,7 +26,9 @@ mod writer;
 
 pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
-pub use histogram::decode as decode_histogram;
+pub use histogram::{Recorded, decode as decode_histogram};
 pub use ledger::{Failure, Outcome, Rejection};
+pub use null::NullPace;
 pub use queue::{Reply, ReplyPort, Work};
+pub use stats::Snapshot;
 pub use store::{MAX_ACCOUNTS, MIN_ACCOUNTS};

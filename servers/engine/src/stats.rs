@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use busload_wire::control::{BytesByFile, Checkpoints, QueueStats, Stages, Stats, SyncsByFile};
+use busload_wire::control::{
+    Balances, BytesByFile, Checkpoints, Distribution, QueueStats, Stages, Stats, SyncsByFile,
+    TransferStages,
+};
 
 use crate::histogram::Recorded;
 use crate::ledger::{Changes, Failure, Outcome, Rejection};
@@ -92,133 +95,248 @@ pub(crate) struct BatchRecord {
     /// Row changes of the transaction; zero when it was rolled back.
     pub(crate) changes: Changes,
     pub(crate) committed: bool,
+    /// There was no transaction: its syncs were none, though they have durations.
+    pub(crate) imitated: bool,
     /// Duration of every sync in the COMMIT, in nanoseconds.
     pub(crate) syncs_ns: Vec<u64>,
 }
 
-#[derive(Clone)]
-struct Inner {
+/// Everything that is counted and not timed.
+#[derive(Clone, Copy, Default)]
+struct Counters {
     outcomes: OutcomeCounts,
     changes: Changes,
     batches: u64,
     batches_that_wrote: u64,
     commit_syncs: u64,
     checkpoints: Checkpoints,
+}
+
+/// [`Stages`], then [`TransferStages`].
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Timings {
     wait: Recorded,
     apply: Recorded,
     commit: Recorded,
     answer: Recorded,
     sync: Recorded,
     batch_size: Recorded,
+    transfer_apply: Recorded,
+    transfer_commit_write: Recorded,
+    transfer_sync: Recorded,
+    transfer_answer: Recorded,
+}
+
+impl Timings {
+    fn record(&mut self, batch: &BatchRecord) {
+        for (wait, transfers) in &batch.waits {
+            self.wait.record_n(nanos(*wait), *transfers);
+        }
+        let (apply, commit) = (nanos(batch.apply), nanos(batch.commit));
+        let answer = nanos(batch.answer);
+        self.apply.record(apply);
+        self.commit.record(commit);
+        self.answer.record(answer);
+        let mut syncs = 0_u64;
+        for sync in &batch.syncs_ns {
+            self.sync.record(*sync);
+            syncs = syncs.saturating_add(*sync);
+        }
+        self.batch_size.record(batch.transfers);
+        let n = batch.transfers;
+        self.transfer_apply.record_n(apply, n);
+        self.transfer_commit_write
+            .record_n(commit.saturating_sub(syncs), n);
+        self.transfer_sync.record_n(syncs, n);
+        self.transfer_answer.record_n(answer, n);
+    }
+
+    /// Each distribution as `how` shows it.
+    fn show(&self, how: fn(&Recorded) -> Distribution) -> (Stages, TransferStages) {
+        let stages = Stages {
+            wait_ns: how(&self.wait),
+            apply_ns: how(&self.apply),
+            commit_ns: how(&self.commit),
+            answer_ns: how(&self.answer),
+            sync_ns: how(&self.sync),
+            batch_size: how(&self.batch_size),
+        };
+        let transfer_stages = TransferStages {
+            apply_ns: how(&self.transfer_apply),
+            commit_write_ns: how(&self.transfer_commit_write),
+            sync_ns: how(&self.transfer_sync),
+            answer_ns: how(&self.transfer_answer),
+            // The front end's.
+            read_ns: Distribution::default(),
+            reply_ns: Distribution::default(),
+        };
+        (stages, transfer_stages)
+    }
+}
+
+/// Counters and timings at one moment, the histograms still to be packed: that takes
+/// milliseconds, which the writer thread does not have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Without histograms.
+    stats: Stats,
+    /// Only when the histograms are wanted.
+    timings: Option<Timings>,
+}
+
+impl Snapshot {
+    /// The answer of `stats`.
+    #[must_use]
+    pub fn pack(self) -> Stats {
+        let Some(timings) = self.timings else {
+            return self.stats;
+        };
+        let (stages, transfer_stages) = timings.show(Recorded::to_wire);
+        Stats {
+            stages,
+            transfer_stages,
+            ..self.stats
+        }
+    }
+
+    /// Whether there is something to pack.
+    #[must_use]
+    pub fn has_histograms(&self) -> bool {
+        self.timings.is_some()
+    }
+
+    pub(crate) fn with_balances(mut self, balances: Balances) -> Self {
+        self.stats.balances = Some(balances);
+        self
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    counters: Counters,
+    timings: Timings,
 }
 
 /// Shared between the writer, which locks it once per batch, and whoever reads.
-pub(crate) struct SharedStats(Mutex<Inner>);
+pub(crate) struct SharedStats {
+    inner: Mutex<Inner>,
+    /// Whether the timings are recorded.
+    timed: bool,
+}
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl SharedStats {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Inner {
-            outcomes: OutcomeCounts::default(),
-            changes: Changes::default(),
-            batches: 0,
-            batches_that_wrote: 0,
-            commit_syncs: 0,
-            checkpoints: Checkpoints::default(),
-            wait: Recorded::new(),
-            apply: Recorded::new(),
-            commit: Recorded::new(),
-            answer: Recorded::new(),
-            sync: Recorded::new(),
-            batch_size: Recorded::new(),
-        }))
+    pub(crate) fn new(timed: bool) -> Self {
+        Self {
+            inner: Mutex::default(),
+            timed,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn record(&self, batch: &BatchRecord) {
         let mut inner = self.lock();
-        inner.outcomes.add(&batch.outcomes);
+        let counters = &mut inner.counters;
+        counters.outcomes.add(&batch.outcomes);
         if batch.committed {
-            inner.changes.rows += batch.changes.rows;
-            inner.changes.refunds += batch.changes.refunds;
-            inner.batches += 1;
-            inner.batches_that_wrote += u64::from(batch.changes.rows > 0);
+            counters.changes.rows += batch.changes.rows;
+            counters.changes.refunds += batch.changes.refunds;
+            counters.batches += 1;
+            counters.batches_that_wrote += u64::from(batch.changes.rows > 0);
         }
-        inner.commit_syncs += batch.syncs_ns.len() as u64;
-        for (wait, transfers) in &batch.waits {
-            inner.wait.record_n(nanos(*wait), *transfers);
+        if !batch.imitated {
+            counters.commit_syncs += batch.syncs_ns.len() as u64;
         }
-        inner.apply.record(nanos(batch.apply));
-        inner.commit.record(nanos(batch.commit));
-        inner.answer.record(nanos(batch.answer));
-        for sync in &batch.syncs_ns {
-            inner.sync.record(*sync);
+        if self.timed {
+            inner.timings.record(batch);
         }
-        inner.batch_size.record(batch.transfers);
     }
 
     /// Outcomes of work that never came to a batch.
     pub(crate) fn record_refused(&self, batch: &BatchRecord) {
-        self.lock().outcomes.add(&batch.outcomes);
+        self.lock().counters.outcomes.add(&batch.outcomes);
     }
 
     pub(crate) fn record_checkpoint(&self, duration: Duration, syncs: u64, ok: bool) {
-        let checkpoints = &mut self.lock().checkpoints;
+        let checkpoints = &mut self.lock().counters.checkpoints;
         checkpoints.count += 1;
         checkpoints.errors += u64::from(!ok);
         checkpoints.duration_ns += nanos(duration);
         checkpoints.syncs += syncs;
     }
 
-    pub(crate) fn snapshot(&self, io: &IoCounts, queue: QueueCounts) -> Stats {
-        // A copy, because packing the histograms takes milliseconds, for which the writer
-        // would wait.
-        let inner = self.lock().clone();
+    /// Everything but histograms: copies a few hundred bytes under the lock.
+    pub(crate) fn totals(&self, io: &IoCounts, queue: QueueCounts) -> Stats {
+        let inner = self.lock();
+        let (stages, transfer_stages) = inner.timings.show(Recorded::totals);
+        let counters = inner.counters;
+        drop(inner);
         Stats {
-            committed: inner.outcomes.committed,
-            rejected: inner.outcomes.rejected(),
-            failed: inner.outcomes.failed(queue.overloaded),
-            unknown: inner.outcomes.unknown,
-            applied: inner.changes.applied(),
-            row_changes: inner.changes.rows,
-            refunds: inner.changes.refunds,
-            batches: inner.batches,
-            batches_that_wrote: inner.batches_that_wrote,
-            commit_syncs: inner.commit_syncs,
-            syncs: SyncsByFile {
-                database: io.database_syncs,
-                wal: io.wal_syncs,
-                journal: io.journal_syncs,
-                directory: io.directory_syncs,
-                other: io.other_syncs,
-            },
-            bytes_written: BytesByFile {
-                database: io.database_written_bytes,
-                wal: io.wal_written_bytes,
-                journal: io.journal_written_bytes,
-                other: io.other_written_bytes,
-            },
-            checkpoints: inner.checkpoints,
-            queue: QueueStats {
-                depth: queue.depth as u64,
-                peak: queue.peak as u64,
-                overloaded: queue.overloaded,
-            },
-            stages: Stages {
-                wait_ns: inner.wait.to_wire(),
-                apply_ns: inner.apply.to_wire(),
-                commit_ns: inner.commit.to_wire(),
-                answer_ns: inner.answer.to_wire(),
-                sync_ns: inner.sync.to_wire(),
-                batch_size: inner.batch_size.to_wire(),
-            },
-            balances: None,
+            stages,
+            transfer_stages,
+            ..stats(&counters, io, queue)
         }
+    }
+
+    /// With `histograms`, copies some MiB under the lock, so that whoever packs them does
+    /// not keep the writer waiting.
+    pub(crate) fn snapshot(&self, io: &IoCounts, queue: QueueCounts, histograms: bool) -> Snapshot {
+        if !histograms {
+            return Snapshot {
+                stats: self.totals(io, queue),
+                timings: None,
+            };
+        }
+        let inner = self.lock();
+        let timings = Some(inner.timings.clone());
+        let counters = inner.counters;
+        drop(inner);
+        Snapshot {
+            stats: stats(&counters, io, queue),
+            timings,
+        }
+    }
+}
+
+fn stats(counters: &Counters, io: &IoCounts, queue: QueueCounts) -> Stats {
+    Stats {
+        committed: counters.outcomes.committed,
+        rejected: counters.outcomes.rejected(),
+        failed: counters.outcomes.failed(queue.overloaded),
+        unknown: counters.outcomes.unknown,
+        applied: counters.changes.applied(),
+        row_changes: counters.changes.rows,
+        refunds: counters.changes.refunds,
+        batches: counters.batches,
+        batches_that_wrote: counters.batches_that_wrote,
+        commit_syncs: counters.commit_syncs,
+        syncs: SyncsByFile {
+            database: io.database_syncs,
+            wal: io.wal_syncs,
+            journal: io.journal_syncs,
+            directory: io.directory_syncs,
+            other: io.other_syncs,
+        },
+        bytes_written: BytesByFile {
+            database: io.database_written_bytes,
+            wal: io.wal_written_bytes,
+            journal: io.journal_written_bytes,
+            other: io.other_written_bytes,
+        },
+        checkpoints: counters.checkpoints,
+        queue: QueueStats {
+            depth: queue.depth as u64,
+            peak: queue.peak as u64,
+            overloaded: queue.overloaded,
+        },
+        stages: Stages::default(),
+        transfer_stages: TransferStages::default(),
+        balances: None,
     }
 }

@@ -205,7 +205,7 @@ impl Store {
 
 /// Mixes one (id, balance) so that the sum over all accounts tells ledgers apart whatever
 /// the order: the finaliser of `SplitMix64` (Steele, Lea, Flood 2014).
-fn mix(id: i64, balance: i64) -> u64 {
+pub(crate) fn mix(id: i64, balance: i64) -> u64 {
     let mut z = id.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ balance.cast_unsigned();
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -306,7 +306,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError>
     Ok(())
 }
 
-fn check_seeding(accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
+pub(crate) fn check_seeding(accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
     if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
         return Err(EngineError::SeedOutOfRange {
             accounts,

@@ -60,14 +60,10 @@ impl<P: ReplyPort> Writer<P> {
 
     /// Works until the queue is closed and empty, or an outcome is unknown.
     pub(crate) fn run(mut self) -> Result<(), EngineError> {
-        let result = catch_unwind(AssertUnwindSafe(|| self.serve()));
-        // Nobody may go on queueing for a dead writer, whatever it died of.
-        self.queue.close();
-        if !matches!(result, Ok(Ok(()))) {
-            self.refuse_the_rest();
-        }
-        self.port.stopped();
-        result.unwrap_or_else(|panic| resume_unwind(panic))
+        let (queue, stats) = (Arc::clone(&self.queue), Arc::clone(&self.stats));
+        guard(&queue, &stats, &mut self, Self::serve, |writer| {
+            &mut writer.port
+        })
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
@@ -143,27 +139,46 @@ impl<P: ReplyPort> Writer<P> {
         }
         Ok(())
     }
+}
 
-    /// What was queued and not started when the writer stopped was not applied.
-    fn refuse_the_rest(&mut self) {
-        while let Some(Taken { work, control }) = self.queue.take(Duration::ZERO) {
-            let mut record = BatchRecord::default();
-            let mut replies = Vec::with_capacity(work.len());
-            for mut job in work {
-                for one in &mut job.work {
-                    one.outcome = Outcome::Failed(Failure::ShuttingDown);
-                    record.outcomes.count(one.outcome);
-                }
-                replies.push(Reply {
-                    to: job.to,
-                    work: job.work,
-                });
+/// Lets a writer serve, and sees to it that everybody is answered whatever ends it.
+pub(crate) fn guard<W, P: ReplyPort>(
+    queue: &Queue<P::Address>,
+    stats: &SharedStats,
+    writer: &mut W,
+    serve: impl FnOnce(&mut W) -> Result<(), EngineError>,
+    port: impl FnOnce(&mut W) -> &mut P,
+) -> Result<(), EngineError> {
+    let result = catch_unwind(AssertUnwindSafe(|| serve(writer)));
+    // Nobody may go on queueing for a dead writer, whatever it died of.
+    queue.close();
+    let port = port(writer);
+    if !matches!(result, Ok(Ok(()))) {
+        refuse_the_rest(queue, stats, port);
+    }
+    port.stopped();
+    result.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// What was queued and not started when the writer stopped was not applied.
+fn refuse_the_rest<P: ReplyPort>(queue: &Queue<P::Address>, stats: &SharedStats, port: &mut P) {
+    while let Some(Taken { work, control }) = queue.take(Duration::ZERO) {
+        let mut record = BatchRecord::default();
+        let mut replies = Vec::with_capacity(work.len());
+        for mut job in work {
+            for one in &mut job.work {
+                one.outcome = Outcome::Failed(Failure::ShuttingDown);
+                record.outcomes.count(one.outcome);
             }
-            self.stats.record_refused(&record);
-            self.port.transfers(&mut replies);
-            if let Some(Control { to, id, .. }) = control {
-                self.port.control(to, id, Err(EngineError::ShuttingDown));
-            }
+            replies.push(Reply {
+                to: job.to,
+                work: job.work,
+            });
+        }
+        stats.record_refused(&record);
+        port.transfers(&mut replies);
+        if let Some(Control { to, id, .. }) = control {
+            port.control(to, id, Err(EngineError::ShuttingDown));
         }
     }
 }
@@ -212,15 +227,14 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// One transaction for all of `jobs`; fills `replies` and `record`.
-fn commit_batch<A>(
+/// Turns the jobs of a batch into the replies to them, outcomes still open, and notes how
+/// long they waited.
+pub(crate) fn begin_batch<A>(
     jobs: Vec<Job<A>>,
-    transaction: &mut Transaction<'_>,
-    ledger: &mut Ledger<'_>,
+    began: Instant,
     record: &mut BatchRecord,
     replies: &mut Vec<Reply<A>>,
-) -> Ended {
-    let began = Instant::now();
+) {
     for Job {
         to,
         work,
@@ -234,6 +248,18 @@ fn commit_batch<A>(
         record.transfers += transfers;
         replies.push(Reply { to, work });
     }
+}
+
+/// One transaction for all of `jobs`; fills `replies` and `record`.
+fn commit_batch<A>(
+    jobs: Vec<Job<A>>,
+    transaction: &mut Transaction<'_>,
+    ledger: &mut Ledger<'_>,
+    record: &mut BatchRecord,
+    replies: &mut Vec<Reply<A>>,
+) -> Ended {
+    let began = Instant::now();
+    begin_batch(jobs, began, record, replies);
     let applied = transaction.begin.raw_execute().and_then(|_| {
         for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
             one.outcome = ledger.apply(&one.transfer)?;
@@ -299,11 +325,16 @@ fn answer<A: Clone>(
             Ok(ControlReply::Seeded)
         }
         ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),
-        ControlCall::Stats { balances } => {
-            let mut snapshot = stats.snapshot(&store.meter.counts(), queue.counts());
-            if balances {
-                snapshot.balances = Some(store.balances()?);
-            }
+        ControlCall::Stats {
+            balances,
+            histograms,
+        } => {
+            let snapshot = stats.snapshot(&store.meter.counts(), queue.counts(), histograms);
+            let snapshot = if balances {
+                snapshot.with_balances(store.balances()?)
+            } else {
+                snapshot
+            };
             Ok(ControlReply::Stats(Box::new(snapshot)))
         }
     }

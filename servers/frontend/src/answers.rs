@@ -1,7 +1,7 @@
 //! The one map from engine outcomes and errors to what is said on the wire.
 
 use busload_engine::{ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection};
-use busload_wire::control::{Health, Info};
+use busload_wire::control::{Health, Info, Stats};
 use busload_wire::json::{AnswerId, encode_outcome, encode_result};
 use busload_wire::{Call, ErrorCode, Transfer};
 use bytes::BytesMut;
@@ -48,6 +48,8 @@ pub enum Route {
     Health,
     /// Answered by the front end.
     Info,
+    /// Counters without histograms: answered by the front end, out of turn.
+    Totals,
 }
 
 /// Where a call goes.
@@ -68,7 +70,17 @@ pub fn route(call: Call) -> Route {
             initial_balance,
         }),
         Call::Verify => Route::Control(ControlCall::Verify),
-        Call::Stats { balances } => Route::Control(ControlCall::Stats { balances }),
+        Call::Stats {
+            balances: false,
+            histograms: false,
+        } => Route::Totals,
+        Call::Stats {
+            balances,
+            histograms,
+        } => Route::Control(ControlCall::Stats {
+            balances,
+            histograms,
+        }),
         Call::Health => Route::Health,
         Call::Info => Route::Info,
     }
@@ -90,18 +102,23 @@ pub fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
     encode_result(out, id, info);
 }
 
+/// Appends the answer of `stats`.
+pub fn encode_stats(out: &mut BytesMut, id: AnswerId, stats: &Stats) {
+    encode_result(out, id, stats);
+}
+
 /// Appends the answer to a control call and says which code it was, if an error.
 pub fn encode_control(
     out: &mut BytesMut,
     id: AnswerId,
-    reply: &Result<ControlReply, EngineError>,
+    reply: &Result<ControlReply<Box<Stats>>, EngineError>,
 ) -> Option<ErrorCode> {
     match reply {
         Ok(ControlReply::Account(Some(account))) => encode_result(out, id, account),
         Ok(ControlReply::Account(None)) => encode_result(out, id, &()),
         Ok(ControlReply::Seeded) => encode_outcome(out, id, Ok(())),
         Ok(ControlReply::Verified(verification)) => encode_result(out, id, verification),
-        Ok(ControlReply::Stats(stats)) => encode_result(out, id, stats),
+        Ok(ControlReply::Stats(stats)) => encode_stats(out, id, stats),
         Err(error) => {
             let code = of_error(error);
             encode_outcome(out, id, Err(code));

@@ -19,7 +19,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, Parser};
 
 use crate::limits::Limits;
-use crate::server::{ServeError, Server, Settings, Transport};
+use crate::null_args::NullArgs;
+use crate::server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
 
 /// Accounts of a new ledger.
 pub const DEFAULT_ACCOUNTS: i64 = 100_000;
@@ -172,6 +173,11 @@ struct CommonArgs {
     /// How long a stop may take to answer what is queued, such as 10s
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     shutdown_timeout: Duration,
+    #[command(flatten)]
+    null: NullArgs,
+    /// Leaves the stages in the answer of stats empty: for measuring what the timings cost
+    #[arg(long)]
+    no_stage_timings: bool,
     /// Stop when standard input ends: how a server dies with the program that started it
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -356,6 +362,8 @@ impl CommonArgs {
     ) -> anyhow::Result<Settings> {
         let database = if let Some(file) = &self.database {
             file.clone()
+        } else if self.null.pace().is_some() {
+            PathBuf::new()
         } else {
             std::fs::create_dir_all(&self.data_dir).with_context(|| {
                 format!(
@@ -381,7 +389,9 @@ impl CommonArgs {
                 initial_balance: self.initial_balance,
                 cache_kib: self.cache_kib,
                 checkpoint_pages: self.checkpoint_pages,
+                stage_timings: !self.no_stage_timings,
             },
+            null: self.null.pace(),
             limits: Limits {
                 inflight_per_connection: self.max_inflight_per_connection,
                 connections: self.max_connections as usize,
@@ -397,7 +407,8 @@ impl CommonArgs {
         port: u16,
         batch: (usize, Duration),
     ) -> anyhow::Result<()> {
-        if let Some(warning) = self.durability.warning {
+        let has_database = self.null.pace().is_none();
+        if let Some(warning) = self.durability.warning.filter(|_| has_database) {
             eprintln!("warning: {warning}");
         }
         if !self.listen.is_loopback() {
@@ -507,13 +518,20 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 /// URL: programs that start a server read it.
 fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
     let pragma = |name: &str| info.pragmas.get(name).map_or("?", String::as_str);
+    let why = if info.durability == NULL_DURABILITY {
+        "answers without a database".to_owned()
+    } else {
+        format!(
+            "read back: journal_mode={}, synchronous={}",
+            pragma("journal_mode"),
+            pragma("synchronous")
+        )
+    };
     let line = format!(
-        "{} listening on {url} | durability {} (read back: journal_mode={}, synchronous={}) | \
+        "{} listening on {url} | durability {} ({why}) | \
          batch size {}, timeout {} ms | queue {} | sqlite {}\n",
         info.server,
         info.durability,
-        pragma("journal_mode"),
-        pragma("synchronous"),
         info.batch_size,
         info.batch_timeout_us / 1e3,
         info.queue_transfers,

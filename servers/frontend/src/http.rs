@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use busload_engine::{Outcome, Work};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
@@ -109,6 +110,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
+    let began = shared.timings.now();
     if !is_json(request.headers()) {
         return refusal(ErrorCode::InvalidRequest);
     }
@@ -117,12 +119,18 @@ async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>
         Err(code) => return refusal(code),
     };
     match decode_request(&body) {
-        Ok(request) => call(request.call, shared, mailbox).await,
+        Ok(request) => call(request.call, began, shared, mailbox).await,
         Err(error) => refusal(error.code),
     }
 }
 
-async fn call(call: Call, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
+/// `began` is when the request began to be read, if stages are timed.
+async fn call(
+    call: Call,
+    began: Option<Instant>,
+    shared: &Shared,
+    mailbox: &Arc<Mailbox>,
+) -> Answer {
     let mut body = BytesMut::new();
     match answers::route(call) {
         Route::Transfer(transfer) if transfer.transfer_id.is_some() => {
@@ -130,12 +138,19 @@ async fn call(call: Call, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
         }
         Route::Transfer(transfer) => {
             let work = vec![Work::new(None, transfer)];
+            let took = began.map(|began| began.elapsed());
             let refused = shared.engine.submit(Arc::clone(mailbox), work);
-            let done = match refused.first() {
-                Some(work) => work.outcome,
-                None => transferred(mailbox).await,
+            let (posted, done) = if let Some(work) = refused.first() {
+                (None, work.outcome)
+            } else {
+                shared.timings.read(took, 1);
+                transferred(mailbox).await
             };
-            return outcome(answers::of_outcome(done));
+            let answer = outcome(answers::of_outcome(done));
+            if let Some(posted) = posted {
+                shared.timings.replied(&[(posted, 1)]);
+            }
+            return answer;
         }
         Route::Control(call) => {
             let reply = match shared.engine.control(Arc::clone(mailbox), None, call) {
@@ -148,18 +163,21 @@ async fn call(call: Call, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
         }
         Route::Health => answers::encode_health(&mut body, AnswerId::Absent),
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
+        Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
     }
     answer(StatusCode::OK, JSON, body.freeze())
 }
 
-/// The outcome of the one transfer that this connection has in flight.
-async fn transferred(mailbox: &Mailbox) -> Outcome {
+/// The outcome of the one transfer that this connection has in flight, and when it was
+/// posted, if that is timed.
+async fn transferred(mailbox: &Mailbox) -> (Option<Instant>, Outcome) {
     let (mut transfers, mut controls) = (Vec::new(), Vec::new());
     poll_fn(|cx| {
         mailbox.register(cx.waker());
         mailbox.empty_into(&mut transfers, &mut controls);
-        match transfers.first().and_then(|work| work.first()) {
-            Some(work) => Poll::Ready(work.outcome),
+        let delivery = transfers.first();
+        match delivery.and_then(|it| Some((it.posted, it.work.first()?.outcome))) {
+            Some(done) => Poll::Ready(done),
             None => Poll::Pending,
         }
     })

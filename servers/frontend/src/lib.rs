@@ -16,9 +16,11 @@ mod http;
 pub mod limits;
 pub mod mailbox;
 mod metrics;
+mod null_args;
 pub mod server;
+pub mod timings;
 mod ws;
 
 pub use cli::{HttpArgs, WsArgs};
 pub use limits::Limits;
-pub use server::{ServeError, Server, Settings, Transport};
+pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};

@@ -3,21 +3,44 @@
 //! The writer puts each connection's outcomes into that connection's mailbox, then wakes
 //! the runtime **once**; the [`Postman`] task wakes the connections from inside the
 //! runtime, where a wake-up is a push to a local queue and no system call.
+//!
+//! Packing histograms takes milliseconds, in which neither the writer nor the runtime may
+//! be held up: a thread of its own does it.
 
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::thread;
+use std::time::Instant;
 
-use busload_engine::{ControlReply, EngineError, Reply, ReplyPort, Work};
+use busload_engine::{ControlReply, EngineError, Reply, ReplyPort, Snapshot, Work};
 use busload_wire::RequestId;
+use busload_wire::control::Stats;
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use crate::timings::Timings;
+
+/// Histograms that may wait to be packed, a few MiB each. The writer packs what is above.
+const SNAPSHOTS_WAITING: usize = 4;
+
 /// The answer to a control call, on its way to the connection.
-pub type ControlAnswer = (Option<RequestId>, Result<ControlReply, EngineError>);
+pub type ControlAnswer = (
+    Option<RequestId>,
+    Result<ControlReply<Box<Stats>>, EngineError>,
+);
+
+/// Outcomes on their way to the connection.
+pub struct Delivery {
+    /// When the writer began to hand out their batch, if stages are timed.
+    pub posted: Option<Instant>,
+    /// A vector that the connection submitted, or a part of one.
+    pub work: Vec<Work>,
+}
 
 #[derive(Default)]
 struct Contents {
-    transfers: Vec<Vec<Work>>,
+    transfers: Vec<Delivery>,
     controls: Vec<ControlAnswer>,
 }
 
@@ -45,7 +68,7 @@ impl Mailbox {
     }
 
     /// Moves everything that has arrived to the ends of the two vectors.
-    pub fn empty_into(&self, transfers: &mut Vec<Vec<Work>>, controls: &mut Vec<ControlAnswer>) {
+    pub fn empty_into(&self, transfers: &mut Vec<Delivery>, controls: &mut Vec<ControlAnswer>) {
         let mut contents = lock(&self.contents);
         transfers.append(&mut contents.transfers);
         controls.append(&mut contents.controls);
@@ -57,25 +80,77 @@ impl Mailbox {
     }
 }
 
-#[derive(Default)]
 struct Round {
+    timings: Arc<Timings>,
     /// Who has mail; a connection may be in it twice.
     to_wake: Mutex<Vec<Arc<Mailbox>>>,
     mail: Notify,
     stopped: Notify,
 }
 
+impl Round {
+    fn post_control(&self, to: Arc<Mailbox>, answer: ControlAnswer) {
+        lock(&to.contents).controls.push(answer);
+        lock(&self.to_wake).push(to);
+        self.mail.notify_one();
+    }
+
+    /// Packs, and adds what the front end knows.
+    fn post_snapshot(&self, Parcel { to, id, snapshot }: Parcel) {
+        let with_histograms = snapshot.has_histograms();
+        let mut stats = snapshot.pack();
+        if with_histograms {
+            self.timings.add_histograms(&mut stats);
+        } else {
+            self.timings.add_totals(&mut stats);
+        }
+        self.post_control(to, (id, Ok(ControlReply::Stats(Box::new(stats)))));
+    }
+}
+
+/// Stats that are still to be packed.
+struct Parcel {
+    to: Arc<Mailbox>,
+    id: Option<RequestId>,
+    snapshot: Box<Snapshot>,
+}
+
 /// The engine's side: the [`ReplyPort`] of the front end.
-pub struct Port(Arc<Round>);
+pub struct Port {
+    round: Arc<Round>,
+    /// The thread that packs, if it could be started. It ends with the port.
+    packer: Option<SyncSender<Parcel>>,
+}
 
 /// The runtime's side.
 pub struct Postman(Arc<Round>);
 
-/// The two ends of the way from the writer to the connections.
+/// The two ends of the way from the writer to the connections. `timings` are what the
+/// connections measure.
 #[must_use]
-pub fn post_office() -> (Port, Postman) {
-    let round = Arc::new(Round::default());
-    (Port(Arc::clone(&round)), Postman(round))
+pub fn post_office(timings: Arc<Timings>) -> (Port, Postman) {
+    let round = Arc::new(Round {
+        timings,
+        to_wake: Mutex::default(),
+        mail: Notify::new(),
+        stopped: Notify::new(),
+    });
+    let port = Port {
+        round: Arc::clone(&round),
+        packer: start_packer(Arc::clone(&round)),
+    };
+    (port, Postman(round))
+}
+
+fn start_packer(round: Arc<Round>) -> Option<SyncSender<Parcel>> {
+    let (sender, parcels): (_, Receiver<Parcel>) = sync_channel(SNAPSHOTS_WAITING);
+    let thread = thread::Builder::new().name("packer".to_owned());
+    let started = thread.spawn(move || {
+        for parcel in parcels {
+            round.post_snapshot(parcel);
+        }
+    });
+    started.is_ok().then_some(sender)
 }
 
 impl Postman {
@@ -101,13 +176,15 @@ impl ReplyPort for Port {
     type Address = Arc<Mailbox>;
 
     fn transfers(&mut self, batch: &mut Vec<Reply<Arc<Mailbox>>>) {
-        let mut to_wake = lock(&self.0.to_wake);
+        let posted = self.round.timings.now();
+        let mut to_wake = lock(&self.round.to_wake);
         for Reply { to, work } in batch.drain(..) {
-            lock(&to.contents).transfers.push(work);
+            let delivery = Delivery { posted, work };
+            lock(&to.contents).transfers.push(delivery);
             to_wake.push(to);
         }
         drop(to_wake);
-        self.0.mail.notify_one();
+        self.round.mail.notify_one();
     }
 
     fn control(
@@ -116,13 +193,37 @@ impl ReplyPort for Port {
         id: Option<RequestId>,
         reply: Result<ControlReply, EngineError>,
     ) {
-        lock(&to.contents).controls.push((id, reply));
-        lock(&self.0.to_wake).push(to);
-        self.0.mail.notify_one();
+        let reply = match reply {
+            Ok(ControlReply::Stats(snapshot)) => {
+                return self.stats(Parcel { to, id, snapshot });
+            }
+            Ok(ControlReply::Account(account)) => Ok(ControlReply::Account(account)),
+            Ok(ControlReply::Seeded) => Ok(ControlReply::Seeded),
+            Ok(ControlReply::Verified(verification)) => Ok(ControlReply::Verified(verification)),
+            Err(error) => Err(error),
+        };
+        self.round.post_control(to, (id, reply));
     }
 
     fn stopped(&mut self) {
-        self.0.stopped.notify_one();
-        self.0.mail.notify_one();
+        self.round.stopped.notify_one();
+        self.round.mail.notify_one();
+    }
+}
+
+impl Port {
+    fn stats(&self, parcel: Parcel) {
+        let packer = self
+            .packer
+            .as_ref()
+            .filter(|_| parcel.snapshot.has_histograms());
+        let left = match packer {
+            Some(packer) => match packer.try_send(parcel) {
+                Ok(()) => return,
+                Err(TrySendError::Full(parcel) | TrySendError::Disconnected(parcel)) => parcel,
+            },
+            None => parcel,
+        };
+        self.round.post_snapshot(left);
     }
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use busload_engine::{Config, Engine, EngineError, WriterThread};
-use busload_wire::control::Info;
+use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
+use busload_wire::control::{Info, Stats};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,10 +20,14 @@ use tokio::task::JoinSet;
 use crate::http;
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Postman, post_office};
+use crate::timings::Timings;
 
 /// Pause after an accept that failed, for example for want of descriptors: long enough
 /// not to spin, short enough not to be felt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What `info` calls the durability of a server that answers without a database.
+pub const NULL_DURABILITY: &str = "null";
 
 /// How requests travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The ledger behind it.
     pub engine: Config,
+    /// Answer without a ledger, at this pace.
+    pub null: Option<NullPace>,
     /// What clients may use.
     pub limits: Limits,
 }
@@ -80,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) info: Info,
     pub(crate) limits: Limits,
     pub(crate) transport: Transport,
+    pub(crate) timings: Arc<Timings>,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
     tasks: Mutex<Tasks>,
@@ -104,6 +111,13 @@ impl Shared {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.running.try_join_next().is_some() {}
         tasks.running.spawn(task);
+    }
+
+    /// The answer of `stats` without histograms, at once.
+    pub(crate) fn totals(&self) -> Stats {
+        let mut stats = self.engine.totals();
+        self.timings.add_totals(&mut stats);
+        stats
     }
 
     /// A mailbox that is woken when the server stops.
@@ -160,14 +174,19 @@ impl Server {
         listener.set_nonblocking(true).map_err(listen)?;
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (port, postman) = post_office();
-        let (engine, writer) = Engine::start(&settings.engine, port)?;
+        let timings = Arc::new(Timings::new(settings.engine.stage_timings));
+        let (port, postman) = post_office(Arc::clone(&timings));
+        let (engine, writer) = match settings.null {
+            Some(pace) => Engine::start_null(&settings.engine, pace, port)?,
+            None => Engine::start(&settings.engine, port)?,
+        };
         let info = info(settings, &engine);
         let shared = Arc::new(Shared {
             engine,
             info,
             limits: settings.limits.clone(),
             transport: settings.transport,
+            timings,
             stopping: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
@@ -295,6 +314,13 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         Transport::Http => &["json"],
         Transport::Ws => &["json", "binary"],
     };
+    let (durability, database) = if settings.null.is_some() {
+        (NULL_DURABILITY.to_owned(), "none".to_owned())
+    } else {
+        let mode = about.pragmas.durability();
+        let durability = mode.map_or("custom", Durability::as_str).to_owned();
+        (durability, shown_path(&config.database))
+    };
     Info {
         server: match settings.transport {
             Transport::Http => "sqlite-rpc-server".to_owned(),
@@ -306,10 +332,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .iter()
             .map(|encoding| (*encoding).to_owned())
             .collect(),
-        durability: about
-            .pragmas
-            .durability()
-            .map_or_else(|| "custom".to_owned(), |mode| mode.as_str().to_owned()),
+        durability,
         pragmas: about
             .pragmas
             .0
@@ -317,7 +340,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
         sqlite_version: about.sqlite_version.to_owned(),
-        database: shown_path(&config.database),
+        database,
         batch_size: config.batch_size as u64,
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
         queue_transfers: config.queue_transfers as u64,

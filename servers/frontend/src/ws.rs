@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use busload_engine::Work;
 use busload_wire::binary::{self, MessageBuilder};
@@ -25,7 +25,7 @@ use crate::answers::{self, Route};
 use crate::limits::{
     Limits, OUTCOMES_PER_MESSAGE, READ_BUFFER_BYTES, REQUESTS_PER_TURN, WRITE_BUFFER_BYTES,
 };
-use crate::mailbox::{ControlAnswer, Mailbox};
+use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
 use crate::server::{Client, Shared};
 
 /// How long a close frame may take to be written before the socket is dropped.
@@ -69,6 +69,8 @@ pub(crate) async fn serve(
         decoded: Vec::new(),
         arrived: VecDeque::new(),
         mail: Vec::new(),
+        read_since: None,
+        answered: Vec::new(),
         controls: Vec::new(),
         scratch: BytesMut::new(),
         builder: MessageBuilder::new(),
@@ -113,6 +115,23 @@ enum Read {
     PeerLeft,
 }
 
+/// Outcomes of one vector, to be given to the socket.
+struct Arrived {
+    posted: Option<Instant>,
+    transfers: usize,
+    left: std::vec::IntoIter<Work>,
+}
+
+impl From<Delivery> for Arrived {
+    fn from(Delivery { posted, work }: Delivery) -> Self {
+        Self {
+            posted,
+            transfers: work.len(),
+            left: work.into_iter(),
+        }
+    }
+}
+
 struct Connection {
     socket: WebSocketStream<TcpStream>,
     shared: Arc<Shared>,
@@ -125,9 +144,13 @@ struct Connection {
     incoming: Vec<Work>,
     decoded: Vec<(RequestId, busload_wire::Transfer)>,
     /// Outcomes that have arrived, not given to the socket yet.
-    arrived: VecDeque<std::vec::IntoIter<Work>>,
+    arrived: VecDeque<Arrived>,
     /// Only to keep its memory between turns.
-    mail: Vec<Vec<Work>>,
+    mail: Vec<Delivery>,
+    /// When this turn began to read, if stages are timed.
+    read_since: Option<Instant>,
+    /// Given to the socket and not flushed yet: when posted, and how many.
+    answered: Vec<(Instant, usize)>,
     controls: Vec<ControlAnswer>,
     scratch: BytesMut,
     builder: MessageBuilder,
@@ -152,7 +175,7 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<End>, WsError> {
         let mut mail = std::mem::take(&mut self.mail);
         self.mailbox.empty_into(&mut mail, &mut self.controls);
-        self.arrived.extend(mail.drain(..).map(Vec::into_iter));
+        self.arrived.extend(mail.drain(..).map(Arrived::from));
         self.mail = mail;
         self.write_answers(cx)?;
         let read = match self.input {
@@ -166,6 +189,8 @@ impl Connection {
         self.write_answers(cx)?;
         if self.dirty && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
             self.dirty = false;
+            self.shared.timings.replied(&self.answered);
+            self.answered.clear();
         }
         if self.input == Input::Closed && self.inflight == 0 && !self.dirty {
             return Ok(Poll::Ready(End::Stopping));
@@ -185,6 +210,7 @@ impl Connection {
     /// its turn is over; then submits all transfers read at once.
     fn read_requests(&mut self, cx: &mut Context<'_>) -> Result<Read, WsError> {
         let mut read = Read::MoreMayBeBuffered;
+        self.read_since = self.shared.timings.now();
         for _ in 0..REQUESTS_PER_TURN {
             if !self.has_room() {
                 break;
@@ -250,6 +276,13 @@ impl Connection {
                     answers::encode_info(&mut self.scratch, AnswerId::Echo(id), &shared.info);
                     self.send_scratch()
                 }
+                Route::Totals => {
+                    // What was read before it is queued when it looks.
+                    self.submit();
+                    let totals = self.shared.totals();
+                    answers::encode_stats(&mut self.scratch, AnswerId::Echo(id), &totals);
+                    self.send_scratch()
+                }
             },
             Err(error) => self.answer_now(error.id, Err(error.code)),
         }
@@ -281,9 +314,14 @@ impl Connection {
             return;
         }
         let work = std::mem::take(&mut self.incoming);
+        let (took, transfers) = (self.read_since.map(|began| began.elapsed()), work.len());
         let refused = self.shared.engine.submit(Arc::clone(&self.mailbox), work);
+        self.shared.timings.read(took, transfers - refused.len());
         if !refused.is_empty() {
-            self.arrived.push_back(refused.into_iter());
+            self.arrived.push_back(Arrived::from(Delivery {
+                posted: None,
+                work: refused,
+            }));
         }
     }
 
@@ -298,23 +336,26 @@ impl Connection {
             self.inflight -= 1;
             self.send_scratch()?;
         }
-        while let Some(mut work) = self.arrived.pop_front() {
-            while work.len() > 0 {
+        while let Some(mut arrived) = self.arrived.pop_front() {
+            while arrived.left.len() > 0 {
                 if Pin::new(&mut self.socket).poll_ready(cx)?.is_pending() {
-                    self.arrived.push_front(work);
+                    self.arrived.push_front(arrived);
                     return Ok(());
                 }
                 if self.binary {
-                    for one in work.by_ref().take(OUTCOMES_PER_MESSAGE) {
+                    for one in arrived.left.by_ref().take(OUTCOMES_PER_MESSAGE) {
                         self.builder
                             .push_outcome(one.id, answers::of_outcome(one.outcome));
                         self.inflight -= 1;
                     }
                     self.send_binary()?;
-                } else if let Some(Work { id, outcome, .. }) = work.next() {
+                } else if let Some(Work { id, outcome, .. }) = arrived.left.next() {
                     self.inflight -= 1;
                     self.answer_now(id, answers::of_outcome(outcome))?;
                 }
+            }
+            if let Some(posted) = arrived.posted {
+                self.answered.push((posted, arrived.transfers));
             }
         }
         Ok(())

@@ -76,14 +76,16 @@ pub struct Info {
 /// The distribution of one quantity since the server started.
 ///
 /// The histogram allows a reader to subtract an earlier answer from a later one and so
-/// get exact counts for the time between.
+/// get exact counts for the time between. Of answers without histograms, `count` and `sum`
+/// can be subtracted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// How many values.
     pub count: u64,
     /// Their exact sum, in the unit of the quantity.
     pub sum: u64,
-    /// `HdrHistogram` V2, deflated, base64; three significant digits.
+    /// `HdrHistogram` V2, deflated, base64; three significant digits. Empty when `stats`
+    /// was asked for without histograms.
     pub histogram: String,
 }
 
@@ -172,6 +174,31 @@ pub struct Stages {
     pub batch_size: Distribution,
 }
 
+/// The stages of a transfer as the transfers see them: every value counts once per transfer
+/// that went through it, so that means add up to a transfer's time in the server. All in
+/// nanoseconds.
+///
+/// In the order of a transfer's way: `read_ns`, then `wait_ns` of [`Stages`], then
+/// `apply_ns`, `commit_write_ns`, `sync_ns`, and `reply_ns`, which has `answer_ns` in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TransferStages {
+    /// From the beginning of the turn in which the server read it from its connection until
+    /// all transfers of that turn were queued.
+    pub read_ns: Distribution,
+    /// Its whole batch's time from BEGIN until the last transfer was applied.
+    pub apply_ns: Distribution,
+    /// The COMMIT of its batch less the syncs in it.
+    pub commit_write_ns: Distribution,
+    /// All syncs of its batch's COMMIT together; 0 when there was none.
+    pub sync_ns: Distribution,
+    /// Handing the outcomes of its whole batch to the front end.
+    pub answer_ns: Distribution,
+    /// From the beginning of that handing out until its answer was given to the operating
+    /// system (WebSocket: flushed; HTTP: the response was handed to the HTTP library).
+    pub reply_ns: Distribution,
+}
+
 /// All balances together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balances {
@@ -219,6 +246,9 @@ pub struct Stats {
     pub queue: QueueStats,
     /// Where the time goes.
     pub stages: Stages,
+    /// Where a transfer's time goes; empty from a server that does not know it.
+    #[serde(default)]
+    pub transfer_stages: TransferStages,
     /// All balances, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,

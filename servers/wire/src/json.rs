@@ -60,6 +60,7 @@ pub fn decode_request(text: &[u8]) -> Result<Request, RequestError> {
         Name::Info => Some(Call::Info),
         Name::Stats => Some(Call::Stats {
             balances: args.balances.unwrap_or(false),
+            histograms: args.histograms.unwrap_or(true),
         }),
         Name::Unknown => {
             return Err(RequestError {
@@ -192,6 +193,7 @@ struct Args {
     #[serde(rename = "initialBalance", alias = "initial_balance")]
     initial_balance: Option<Balance>,
     balances: Option<bool>,
+    histograms: Option<bool>,
 }
 
 impl Args {
@@ -456,6 +458,9 @@ struct SeedArgs {
 #[derive(Serialize)]
 struct StatsArgs {
     balances: bool,
+    /// Absent when true, which is the default and all that older servers know.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    histograms: bool,
 }
 
 fn put_request<A: Serialize>(
@@ -510,13 +515,17 @@ pub fn encode_request(out: &mut BytesMut, request: &Request) {
         }
         Call::Verify => put_request::<()>(out, id, "verify", None),
         Call::Info => put_request::<()>(out, id, "info", None),
-        Call::Stats { balances } => {
+        Call::Stats {
+            balances,
+            histograms,
+        } => {
             put_request(
                 out,
                 id,
                 "stats",
                 Some(StatsArgs {
                     balances: *balances,
+                    histograms: *histograms,
                 }),
             );
         }

@@ -89,6 +89,10 @@ pub enum Call {
     Stats {
         /// Also read all balances: count, total and digest.
         balances: bool,
+        /// Send the distributions with their histograms, not only count and sum. Without
+        /// histograms and balances the server answers at once, not after the transfers
+        /// queued before the call.
+        histograms: bool,
     },
 }
 

@@ -76,8 +76,18 @@ fn json_requests() {
         (Call::Verify, r#"{"id":7,"name":"verify"}"#),
         (Call::Info, r#"{"id":7,"name":"info"}"#),
         (
-            Call::Stats { balances: true },
+            Call::Stats {
+                balances: true,
+                histograms: true,
+            },
             r#"{"id":7,"name":"stats","args":{"balances":true}}"#,
+        ),
+        (
+            Call::Stats {
+                balances: false,
+                histograms: false,
+            },
+            r#"{"id":7,"name":"stats","args":{"balances":false,"histograms":false}}"#,
         ),
     ] {
         assert_eq!(request(id, call.clone()), text);

@@ -272,6 +272,7 @@ fn nesting_without_end_is_refused_without_a_stack_overflow() {
                 "amount",
                 "transfer_id",
                 "balances",
+                "histograms",
                 "initialBalance",
             ] {
                 let args = format!(r#"{{"from":1,"to":2,"{key}":{value}}}"#);
@@ -467,7 +468,13 @@ fn args_may_be_absent_where_nothing_is_needed() {
         ("health", Call::Health),
         ("verify", Call::Verify),
         ("info", Call::Info),
-        ("stats", Call::Stats { balances: false }),
+        (
+            "stats",
+            Call::Stats {
+                balances: false,
+                histograms: true,
+            },
+        ),
     ] {
         for args in [
             "",
@@ -657,10 +664,11 @@ fn answers_of_the_control_plane_survive() {
     let verification: Verification = serde_json::from_str(read.result.unwrap().get()).unwrap();
     assert_eq!(verification, Verification::Skipped { skipped: true });
 
-    let stats = Stats {
+    let mut stats = Stats {
         committed: u64::MAX,
         ..Stats::default()
     };
+    stats.transfer_stages.sync_ns.sum = 7;
     text.clear();
     encode_result(&mut text, AnswerId::Absent, &stats);
     let read = decode_control(&text).unwrap();
@@ -668,4 +676,39 @@ fn answers_of_the_control_plane_survive() {
         serde_json::from_str::<Stats>(read.result.unwrap().get()).unwrap(),
         stats
     );
+}
+
+#[test]
+fn stats_of_a_server_without_transfer_stages_are_read() {
+    let mut stats = serde_json::to_value(Stats::default()).unwrap();
+    stats
+        .as_object_mut()
+        .and_then(|fields| fields.remove("transfer_stages"))
+        .expect("it is written");
+    assert_eq!(
+        serde_json::from_value::<Stats>(stats).unwrap(),
+        Stats::default()
+    );
+}
+
+#[test]
+fn histograms_are_sent_unless_they_are_declined() {
+    for (args, balances, histograms) in [
+        (r#"{"histograms":false}"#, false, false),
+        (r#"{"histograms":null}"#, false, true),
+        (r#"{"histograms":true,"balances":true}"#, true, true),
+        (r#"{"balances":true,"histograms":false}"#, true, false),
+    ] {
+        let text = format!(r#"{{"id":7,"name":"stats","args":{args}}}"#);
+        let call = decode_request(text.as_bytes()).unwrap().call;
+        let wanted = Call::Stats {
+            balances,
+            histograms,
+        };
+        assert_eq!(call, wanted, "{text}");
+    }
+    for value in ["0", r#""no""#, "[]"] {
+        let text = format!(r#"{{"id":7,"name":"stats","args":{{"histograms":{value}}}}}"#);
+        assert_eq!(refused(&text), ErrorCode::InvalidRequest, "{text}");
+    }
 }

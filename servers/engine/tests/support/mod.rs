@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use busload_engine::{
-    Config, ControlCall, ControlReply, Durability, Engine, EngineError, Outcome, Reply, ReplyPort,
-    Work, WriterThread,
+    Config, ControlCall, ControlReply, Durability, Engine, EngineError, NullPace, Outcome, Reply,
+    ReplyPort, Work, WriterThread,
 };
 use busload_wire::control::{Stats, Verification};
 use busload_wire::{RequestId, Transfer};
@@ -106,6 +106,7 @@ pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
         initial_balance: None,
         cache_kib: 1024,
         checkpoint_pages: 1000,
+        stage_timings: true,
     }
 }
 
@@ -153,13 +154,23 @@ fn create_ledger(path: &Path, options: &str, balances: &[i64]) {
 
 impl Bank {
     pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
+        Self::with(|port| Engine::start(config, port))
+    }
+
+    pub(crate) fn start_null(config: &Config, pace: NullPace) -> Self {
+        Self::with(|port| Engine::start_null(config, pace, port)).expect("the engine starts")
+    }
+
+    fn with(
+        start: impl FnOnce(Port) -> Result<(Engine<u32>, WriterThread), EngineError>,
+    ) -> Result<Self, EngineError> {
         let (mail, received) = sync_channel(100_000);
         let (let_go, let_go_received) = sync_channel(1);
         let port = Port {
             mail,
             let_go: let_go_received,
         };
-        let (engine, writer) = Engine::start(config, port)?;
+        let (engine, writer) = start(port)?;
         Ok(Self {
             engine,
             writer,
@@ -241,8 +252,11 @@ impl Bank {
 
     /// Counters after everything submitted so far.
     pub(crate) fn stats(&self) -> Stats {
-        match self.call(ControlCall::Stats { balances: true }) {
-            Ok(ControlReply::Stats(stats)) => *stats,
+        match self.call(ControlCall::Stats {
+            balances: true,
+            histograms: true,
+        }) {
+            Ok(ControlReply::Stats(snapshot)) => snapshot.pack(),
             other => panic!("{other:?}"),
         }
     }

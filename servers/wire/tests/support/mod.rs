@@ -56,7 +56,10 @@ pub(crate) fn calls() -> impl Strategy<Value = Call> {
         Just(Call::Health),
         Just(Call::Verify),
         Just(Call::Info),
-        any::<bool>().prop_map(|balances| Call::Stats { balances }),
+        any::<(bool, bool)>().prop_map(|(balances, histograms)| Call::Stats {
+            balances,
+            histograms
+        }),
         numbers().prop_map(|id| Call::GetAccount { id }),
         (numbers(), numbers()).prop_map(|(accounts, initial_balance)| Call::Seed {
             accounts,

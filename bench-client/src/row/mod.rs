@@ -1,9 +1,12 @@
 //! One row: a server, a load on it, and the judgement.
 
+mod drive;
+mod null;
+mod series;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 use tokio::sync::watch;
@@ -11,18 +14,17 @@ use tokio::sync::watch;
 use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
+use crate::judge::model::{ModelInputs, predict};
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
+use crate::report::device::DeviceCounters;
 use crate::report::environment::Environment;
-use crate::report::process::{CpuTimes, ProcessUsage, steal_time};
+use crate::report::process::ProcessUsage;
 use crate::report::record::{BeforeAndAfter, Row};
 use crate::report::rows::{Measured, Moment, to_row};
 use crate::report::series::Interval;
 use crate::target::{ServerProcess, ServerSpec, TargetError};
 use crate::workload::Zipf;
-
-/// How often the progress line is updated and the server looked after.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The connectors by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,17 @@ impl ConnectorKind {
         }
     }
 
+    /// The same under an open loop, which should not be held up by its window: a second's
+    /// stall at 200,000 TPS still fits 50 windows. Over HTTP each transfer in flight has a
+    /// connection of its own.
+    #[must_use]
+    pub const fn default_inflight_at_a_rate(self) -> usize {
+        match self {
+            Self::SqliteRpc => 16,
+            Self::SqliteWsRpc => 4_096,
+        }
+    }
+
     fn control(self, target: Target) -> ControlClient {
         match self {
             Self::SqliteRpc => ControlClient::http(target),
@@ -82,6 +95,11 @@ pub enum ServerChoice {
         durability: String,
         /// Leave the database there after the run.
         keep_db: bool,
+    },
+    /// One without a database, that this program starts.
+    Null {
+        /// How to start it.
+        spec: ServerSpec,
     },
     /// One that runs already.
     Url {
@@ -125,8 +143,22 @@ pub struct RowPlan {
     pub measure: Measure,
     /// After this long the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Length of an interval of the time series; `None` records none.
+    pub interval: Option<Duration>,
     /// Check the ledger.
     pub verify: bool,
+    /// How to start the null server that the row is held against; `None` to do without.
+    pub null_server: Option<ServerSpec>,
+}
+
+impl RowPlan {
+    /// Where the database of a server of our own is.
+    fn directory(&self) -> Option<&Path> {
+        match &self.server {
+            ServerChoice::Own { database, .. } => database.parent(),
+            ServerChoice::Null { .. } | ServerChoice::Url { .. } => None,
+        }
+    }
 }
 
 /// Why there is no row.
@@ -184,17 +216,14 @@ const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 /// There was nothing to measure: the server or the load did not start. A server that dies
 /// later is a row that says so.
 pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, RowError> {
-    let directory = match &plan.server {
-        ServerChoice::Own { database, .. } => database.parent().map(Path::to_owned),
-        ServerChoice::Url { .. } => None,
-    };
-    let baseline = || directory.as_deref().map(disk::measure_short).transpose();
+    let directory = plan.directory();
+    let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
     let before = baseline()?;
     let mut server = match &plan.server {
-        ServerChoice::Own { spec, .. } => {
+        ServerChoice::Own { spec, .. } | ServerChoice::Null { spec } => {
             around.progress.stage("starting the server and seeding");
             let start = ServerProcess::start(spec);
             Some(
@@ -229,7 +258,35 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         syncs.storage_bytes = None;
     }
     measured.sync_baseline = BeforeAndAfter { before, after };
-    Ok(to_row(plan, measured, &evidence))
+    if !measured.interrupted && evidence.server_died.is_none() {
+        measured.ceiling_tps = null::ceiling(plan, around).await;
+        if let Some(pauses) = pauses(measured.moments.as_ref()) {
+            measured.wire_us = null::wire_us(plan, around, pauses).await;
+        }
+    }
+    let mut row = to_row(plan, measured, &evidence);
+    if matches!(plan.server, ServerChoice::Own { .. }) {
+        let cores = around.environment.machine.usable_cores;
+        row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
+    }
+    Ok(row)
+}
+
+/// What the server's writer took for a transfer and for a batch in the window.
+fn pauses(moments: Option<&(Moment, Moment)>) -> Option<null::Pauses> {
+    let (opened, closed) = moments?;
+    let (before, after) = opened.stats.as_ref().zip(closed.stats.as_ref())?;
+    let sum = |of: fn(&Stats) -> u64| of(after).saturating_sub(of(before));
+    let transfers = sum(|stats| stats.stages.batch_size.sum);
+    let batches = sum(|stats| stats.stages.batch_size.count);
+    let sync = sum(|stats| stats.stages.sync_ns.sum);
+    let commit_write = sum(|stats| stats.stages.commit_ns.sum).saturating_sub(sync);
+    let apply = sum(|stats| stats.stages.apply_ns.sum);
+    (transfers > 0 && batches > 0).then(|| null::Pauses {
+        // Writing pages keeps a processor busy like applying does.
+        apply: Duration::from_nanos((apply + commit_write) / transfers),
+        sync: Duration::from_nanos(sync / batches),
+    })
 }
 
 /// The future's value, or `None` when the person wants to stop first.
@@ -266,6 +323,7 @@ struct Books {
     stats: Option<Stats>,
     samples: Vec<i64>,
     usage: ProcessUsage,
+    device: Option<DeviceCounters>,
 }
 
 async fn run(
@@ -276,7 +334,9 @@ async fn run(
     let target = match (&plan.server, &*server) {
         (_, Some(server)) => server.target().clone(),
         (ServerChoice::Url { target, .. }, None) => target.clone(),
-        (ServerChoice::Own { .. }, None) => return Err(RowError::Interrupted),
+        (ServerChoice::Own { .. } | ServerChoice::Null { .. }, None) => {
+            return Err(RowError::Interrupted);
+        }
     };
     let pid = server.as_ref().map(ServerProcess::pid);
     let mut control = plan.connector.control(target.clone());
@@ -289,7 +349,13 @@ async fn run(
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let (result, moments, interrupted) = drive(around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(plan, around, load, &mut control, server, pid).await?;
+    let drive::Watched {
+        result,
+        moments,
+        intervals,
+        interrupted,
+    } = watched;
     around.progress.stage("verifying");
     // A process that is gone tells nothing any more.
     let mut died = server.as_mut().and_then(ServerProcess::ended);
@@ -298,7 +364,7 @@ async fn run(
         Err(error) => {
             if died.is_none() {
                 // The connection may break a moment before the process is seen to end.
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(drive::LOOK_EVERY).await;
                 died = server.as_mut().and_then(ServerProcess::ended);
             }
             died.get_or_insert(crate::with_causes(&error));
@@ -325,13 +391,20 @@ async fn run(
         died.get_or_insert(reason);
     }
     evidence.server_died = died;
+    let device = closing
+        .as_ref()
+        .and_then(|closing| device(&opening, closing));
     let usage = closing.map_or_else(ProcessUsage::default, |books| books.usage);
     let measured = Measured {
         info,
         result,
         moments,
+        intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
+        device,
+        ceiling_tps: None,
+        wire_us: None,
         interrupted,
         sync_baseline: BeforeAndAfter {
             before: None,
@@ -379,6 +452,7 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         warmup: plan.warmup,
         measure: plan.measure,
         op_timeout: plan.op_timeout,
+        interval: plan.interval,
     };
     match plan.connector {
         ConnectorKind::SqliteRpc => Load::connect(HttpConnector::new(target), load).await,
@@ -407,6 +481,7 @@ async fn open_books(
         stats,
         samples,
         usage,
+        device: plan.directory().and_then(DeviceCounters::of_path),
     })
 }
 
@@ -425,106 +500,6 @@ async fn own_verification(
         Ok(OwnVerification::Skipped { .. }) => None,
         Err(error) => Some(Err(error.to_string())),
     }
-}
-
-/// The clocks and counters at the two ends of the window.
-async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
-    Moment {
-        // A server without stats, or gone: the row says so elsewhere.
-        stats: control.stats(false).await.ok().flatten(),
-        client: CpuTimes::of_this_process(),
-        server: pid.and_then(CpuTimes::of_process),
-        steal: steal_time(),
-    }
-}
-
-/// Puts the load on and watches it.
-async fn drive(
-    around: &Surroundings<'_>,
-    load: Load,
-    control: &mut ControlClient,
-    server: &mut Option<ServerProcess>,
-    pid: Option<u32>,
-) -> Result<(LoadResult, Option<(Moment, Moment)>, bool), RowError> {
-    let progress = load.progress();
-    let stopper = load.stopper();
-    let began = Instant::now();
-    let schedule = load.start();
-    let finish = load.finish();
-    tokio::pin!(finish);
-    let mut interrupted = false;
-    let mut opened: Option<Moment> = None;
-    let mut last = (began, 0);
-    if Instant::now() >= schedule.window_start {
-        // No warm-up: the window is open already.
-        opened = Some(moment(control, pid).await);
-    }
-    let (result, closed) = loop {
-        let now = Instant::now();
-        let next = match schedule.window_end {
-            _ if now < schedule.window_start => schedule.window_start,
-            Some(end) if now < end => end,
-            _ => now + LOOK_EVERY,
-        };
-        let until = next.min(now + LOOK_EVERY);
-        let mut stop = around.interrupted.clone();
-        tokio::select! {
-            biased;
-            result = &mut finish => {
-                // A counted window, or one that was stopped, ends with the load.
-                let closed = match opened { Some(_) => Some(moment(control, pid).await), None => None };
-                break (result?, closed);
-            }
-            _ = stop.wait_for(|stop| *stop), if !interrupted => {
-                interrupted = true;
-                stopper.store(true, Ordering::Relaxed);
-            }
-            () = tokio::time::sleep_until(until.into()) => {}
-        }
-        let now = Instant::now();
-        if opened.is_none() && now >= schedule.window_start && !interrupted {
-            opened = Some(moment(control, pid).await);
-        }
-        if server
-            .as_mut()
-            .is_some_and(|server| server.ended().is_some())
-        {
-            stopper.store(true, Ordering::Relaxed);
-        }
-        if schedule.window_end.is_some_and(|end| now >= end) {
-            let closed = moment(control, pid).await;
-            around.progress.stage("draining");
-            break (finish.await?, Some(closed));
-        }
-        report(around, &progress, &schedule, began, &mut last);
-    };
-    if opened.is_none() && interrupted {
-        return Err(RowError::Interrupted);
-    }
-    Ok((result, opened.zip(closed), interrupted))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a progress line")]
-fn report(
-    around: &Surroundings<'_>,
-    progress: &crate::load::Progress,
-    schedule: &crate::load::Schedule,
-    began: Instant,
-    last: &mut (Instant, u64),
-) {
-    let now = Instant::now();
-    let committed = progress.committed();
-    let seconds = now.duration_since(last.0).as_secs_f64();
-    if seconds > 0.0 {
-        let tps = (committed - last.1) as f64 / seconds;
-        let (phase, since) = if now < schedule.window_start {
-            ("warming up", began)
-        } else {
-            ("measuring", schedule.window_start)
-        };
-        around.progress.load(phase, now.duration_since(since), tps);
-    }
-    *last = (now, committed);
 }
 
 /// Gathers what the row is judged by.
@@ -581,6 +556,12 @@ fn weigh(
     evidence
 }
 
+/// What the block device did over the whole run.
+fn device(opening: &Books, closing: &Books) -> Option<DeviceCounters> {
+    let (before, after) = opening.device.as_ref().zip(closing.device.as_ref())?;
+    Some(after.since(before))
+}
+
 fn sync_evidence(
     before: &Stats,
     after: &Stats,
@@ -605,6 +586,7 @@ fn sync_evidence(
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),
+        device_bytes: device(opening, closing).map(|device| device.bytes_written),
         page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
         sync_p50_us: None,
     }

@@ -1,0 +1,38 @@
+//! `bench-client ceiling`: the load on a server without a database.
+
+use std::process::ExitCode;
+
+use bench_client::row::{RowPlan, ServerChoice};
+use clap::Args;
+
+use super::UsageError;
+use super::run::{RunArgs, run_plans};
+
+#[derive(Debug, Args)]
+pub(crate) struct CeilingArgs {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(crate) fn run(args: &CeilingArgs) -> anyhow::Result<ExitCode> {
+    let plans = args.run.load.plans()?;
+    let plans: Result<Vec<_>, _> = plans.into_iter().map(on_null_server).collect();
+    run_plans(&args.run, &plans?, "ceiling")
+}
+
+fn on_null_server(plan: RowPlan) -> Result<RowPlan, UsageError> {
+    let refuse = |why: &str| Err(UsageError(why.to_owned()));
+    if matches!(plan.server, ServerChoice::Url { .. }) {
+        return refuse("ceiling starts a null server of its own: leave out --url");
+    }
+    let Some(spec) = plan.null_server else {
+        return refuse("ceiling is about the null server: leave out --no-null-server");
+    };
+    Ok(RowPlan {
+        server: ServerChoice::Null { spec },
+        // There is no ledger to verify, and it is its own ceiling.
+        verify: false,
+        null_server: None,
+        ..plan
+    })
+}

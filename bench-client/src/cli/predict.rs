@@ -1,0 +1,515 @@
+//! `bench-client predict`: what the group-commit model expects, without running anything.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::fmt::Write as _;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench_client::disk::{self, Ceilings};
+use bench_client::judge::model::{
+    ARTICLE_CPU_US, Bottleneck, Costs, Limit, ModelInputs, PipelinedCosts, Prediction,
+    SharedThreadCosts, predict,
+};
+use bench_client::report::table::{ms, rate};
+use bench_client::row::ConnectorKind;
+use busload_engine::Durability;
+use busload_frontend::cli::{
+    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, parse_batch_size,
+    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_within,
+};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::load_args::ConnectorArg;
+use super::{UsageError, VALID, print};
+
+/// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
+const LONGEST: Duration = Duration::from_mins(1);
+/// Most combinations of one command: what a person can read.
+const MAX_COMBINATIONS: usize = 10_000;
+
+/// Say what TPS and p50 to expect of a disk and of knobs, and which limit binds
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// How long one sync takes, such as 76us or 3.86ms [default: measured in --data-dir]
+    #[arg(long, value_delimiter = ',', value_name = "DURATION", value_parser = parse_cost)]
+    sync_latency: Vec<Duration>,
+    /// CPU per transfer, such as 6.1us: of the writer thread, or of the one thread with
+    /// --shared-thread [default: 610ns, this project's server as recorded in
+    /// results/2026-11-21-vm-2core; with --shared-thread 6.1us, the article's]
+    #[arg(long, value_name = "DURATION", value_parser = parse_cost)]
+    cpu_per_transfer: Option<Duration>,
+    /// CPU per transfer of the server's reading and answering [default: as recorded there, by
+    /// transport and transfers in flight per worker; none with --shared-thread]
+    #[arg(long, value_name = "DURATION", value_parser = parse_cost)]
+    transport_cpu_per_transfer: Option<Duration>,
+    /// CPU per transfer of the load generator [default: as recorded there]
+    #[arg(long, value_name = "DURATION", value_parser = parse_cost, conflicts_with = "shared_thread")]
+    client_cpu_per_transfer: Option<Duration>,
+    /// The sync blocks all other work of the server, as in Node
+    #[arg(long)]
+    shared_thread: bool,
+    /// The transport: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket)
+    #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
+    connectors: Vec<ConnectorArg>,
+    /// Workers, each with a session of its own
+    #[arg(long, value_delimiter = ',', default_value = "50", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: Vec<u32>,
+    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket;
+    /// env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
+    max_inflight_per_worker: Vec<usize>,
+    #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
+    env_max_inflight: Option<usize>,
+    /// Transfers per second offered over all workers [default: a closed loop]
+    #[arg(long, value_delimiter = ',', value_name = "PER_SECOND", value_parser = parse_rate)]
+    rate: Vec<f64>,
+    /// Client threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Cores that client and server share [default: those of this machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096), conflicts_with = "shared_thread")]
+    cores: Option<u32>,
+    /// Print JSON on standard output, and nothing else there: an object, or an array with one
+    /// for each combination
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerKnobs,
+}
+
+/// The server's knobs, as `run` has them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+struct ServerKnobs {
+    /// What survives what: delete-full, wal-full, wal-normal, memory, discard-writes
+    /// [default: wal-full; env: SQLITE_MODE]
+    #[arg(long, value_parser = parse_durability)]
+    durability: Option<Mode>,
+    #[arg(long, hide = true, env = "SQLITE_MODE", value_parser = parse_durability)]
+    env_mode: Option<Mode>,
+    /// Most transfers in one transaction [default: 4096; env: SQLITE_WS_RPC_BATCH_SIZE]
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_batch_size)]
+    batch_size: Vec<usize>,
+    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms
+    /// [default: 0ms, commit whatever waits; env: SQLITE_WS_RPC_BATCH_MS]
+    #[arg(long, value_delimiter = ',', value_name = "DURATION", value_parser = parse_batch_timeout)]
+    batch_timeout: Vec<Duration>,
+    #[command(flatten)]
+    batch_environment: BatchEnvironment,
+    /// Threads of the server that read requests and write answers [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with = "shared_thread")]
+    io_threads: Option<u16>,
+    /// Directory in which the sync is measured when --sync-latency is not given
+    /// [default: .data, created if missing]
+    #[arg(long, value_name = "DIR", conflicts_with = "sync_latency")]
+    data_dir: Option<PathBuf>,
+}
+
+fn parse_cost(text: &str) -> Result<Duration, String> {
+    let cost = parse_duration(text)?;
+    if cost > LONGEST {
+        return Err("at most 60s".to_owned());
+    }
+    Ok(cost)
+}
+
+fn parse_env_inflight(text: &str) -> Result<usize, String> {
+    parse_within(text, 0, 16_384).map(|n| if n == 0 { 16_384 } else { n })
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err(format!("'{text}' is no rate above 0, up to 1000000000")),
+    }
+}
+
+/// Where the sync time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum SyncSource {
+    Given,
+    /// Mean of write + fdatasync, measured just now.
+    Measured,
+    /// The durability makes no syncs at a commit.
+    None,
+}
+
+/// All syncs of one commit.
+#[derive(Debug, Clone, Copy)]
+struct SyncTime {
+    us: f64,
+    source: SyncSource,
+}
+
+/// One choice from each list.
+#[derive(Debug, Clone, Copy)]
+struct Combination {
+    sync: SyncTime,
+    connector: ConnectorKind,
+    concurrency: u32,
+    inflight: usize,
+    batch_size: usize,
+    batch_timeout: Duration,
+    offered_tps: Option<f64>,
+}
+
+/// Each of `all` with each of its `values`.
+fn vary<T>(
+    all: &[Combination],
+    values: impl Fn(&Combination) -> Vec<T>,
+    set: impl Fn(&mut Combination, T),
+) -> Vec<Combination> {
+    let mut varied = Vec::new();
+    for one in all {
+        for value in values(one) {
+            let mut other = *one;
+            set(&mut other, value);
+            varied.push(other);
+        }
+    }
+    varied
+}
+
+/// One combination, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    prediction: Prediction,
+    /// Lowest and highest of predicted ÷ measured p50 − 1, on the rows of docs/model.md.
+    p50_error: (f64, f64),
+    sync_source: SyncSource,
+    inputs: ModelInputs,
+}
+
+pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    if let Some(warning) = args.mode().and_then(|mode| mode.warning) {
+        eprintln!("warning: {warning}");
+    }
+    let answers = args.answers()?;
+    if args.json {
+        let text = match answers.as_slice() {
+            [one] => serde_json::to_string_pretty(one)?,
+            many => serde_json::to_string_pretty(many)?,
+        };
+        print(&text);
+    } else {
+        print(&for_people(&answers));
+    }
+    Ok(ExitCode::from(VALID))
+}
+
+impl PredictArgs {
+    fn mode(&self) -> Option<Mode> {
+        self.server.durability.or(self.server.env_mode)
+    }
+
+    fn durability(&self) -> Durability {
+        self.mode().map_or(Durability::WalFull, |m| m.durability)
+    }
+
+    fn batch_sizes(&self) -> Vec<usize> {
+        if !self.server.batch_size.is_empty() {
+            return self.server.batch_size.clone();
+        }
+        let from_env = self.server.batch_environment.batch_size();
+        vec![from_env.unwrap_or(DEFAULT_BATCH_SIZE)]
+    }
+
+    fn batch_timeouts(&self) -> Vec<Duration> {
+        if !self.server.batch_timeout.is_empty() {
+            return self.server.batch_timeout.clone();
+        }
+        let from_env = self.server.batch_environment.batch_timeout();
+        vec![from_env.unwrap_or_default()]
+    }
+
+    fn inflights(&self, connector: ConnectorKind) -> Vec<usize> {
+        if !self.max_inflight_per_worker.is_empty() {
+            return self.max_inflight_per_worker.clone();
+        }
+        vec![
+            self.env_max_inflight
+                .unwrap_or(connector.default_inflight()),
+        ]
+    }
+
+    fn sync_times(&self) -> anyhow::Result<Vec<SyncTime>> {
+        let syncs = PipelinedCosts::syncs_per_commit(&self.durability().to_string());
+        if syncs == 0.0 {
+            return Ok(vec![SyncTime {
+                us: 0.0,
+                source: SyncSource::None,
+            }]);
+        }
+        if self.sync_latency.is_empty() {
+            let us = measured_sync(self.server.data_dir.as_deref(), syncs)?;
+            return Ok(vec![SyncTime {
+                us,
+                source: SyncSource::Measured,
+            }]);
+        }
+        let given = self.sync_latency.iter();
+        Ok(given
+            .map(|latency| SyncTime {
+                us: syncs * micros(*latency),
+                source: SyncSource::Given,
+            })
+            .collect())
+    }
+
+    /// One combination per choice from each list, the last list varying fastest.
+    fn combinations(&self) -> anyhow::Result<Vec<Combination>> {
+        let connectors: Vec<_> = self.connectors.iter().map(|one| one.kind()).collect();
+        let rates: Vec<Option<f64>> = if self.rate.is_empty() {
+            vec![None]
+        } else {
+            self.rate.iter().copied().map(Some).collect()
+        };
+        let (sizes, timeouts) = (self.batch_sizes(), self.batch_timeouts());
+        let counts = [
+            self.sync_latency.len().max(1),
+            connectors.len(),
+            self.concurrency.len(),
+            self.max_inflight_per_worker.len().max(1),
+            sizes.len(),
+            timeouts.len(),
+            rates.len(),
+        ];
+        let product = |product: usize, count: &usize| product.checked_mul(*count);
+        let count = counts.iter().try_fold(1, product);
+        if count.is_none_or(|count| count > MAX_COMBINATIONS) {
+            return Err(UsageError(format!(
+                "these lists make more than {MAX_COMBINATIONS} combinations: shorten some"
+            ))
+            .into());
+        }
+        let syncs = self.sync_times()?;
+        let first = Combination {
+            sync: syncs[0],
+            connector: connectors[0],
+            concurrency: self.concurrency[0],
+            inflight: 0,
+            batch_size: sizes[0],
+            batch_timeout: timeouts[0],
+            offered_tps: None,
+        };
+        let all = vary(&[first], |_| syncs.clone(), |one, sync| one.sync = sync);
+        let all = vary(
+            &all,
+            |_| connectors.clone(),
+            |one, kind| one.connector = kind,
+        );
+        let all = vary(
+            &all,
+            |_| self.concurrency.clone(),
+            |one, workers| one.concurrency = workers,
+        );
+        let all = vary(
+            &all,
+            |one| self.inflights(one.connector),
+            |one, inflight| one.inflight = inflight,
+        );
+        let all = vary(&all, |_| sizes.clone(), |one, size| one.batch_size = size);
+        let all = vary(
+            &all,
+            |_| timeouts.clone(),
+            |one, timeout| one.batch_timeout = timeout,
+        );
+        Ok(vary(
+            &all,
+            |_| rates.clone(),
+            |one, rate| one.offered_tps = rate,
+        ))
+    }
+
+    fn answers(&self) -> anyhow::Result<Vec<Answer>> {
+        let all = self.combinations()?;
+        Ok(all.iter().map(|one| self.answer(one)).collect())
+    }
+
+    fn answer(&self, one: &Combination) -> Answer {
+        let inputs = ModelInputs {
+            concurrency: one.concurrency,
+            max_inflight_per_worker: one.inflight,
+            batch_size: one.batch_size as u64,
+            batch_timeout_us: micros(one.batch_timeout),
+            offered_tps: one.offered_tps,
+            costs: self.costs(one),
+        };
+        Answer {
+            prediction: predict(&inputs),
+            p50_error: inputs.p50_error(),
+            sync_source: one.sync.source,
+            inputs,
+        }
+    }
+
+    fn costs(&self, one: &Combination) -> Costs {
+        if self.shared_thread {
+            return Costs::SharedThread(SharedThreadCosts {
+                sync_us: one.sync.us,
+                cpu_us: self.cpu_per_transfer.map_or(ARTICLE_CPU_US, micros),
+                transport_us: self.transport_cpu_per_transfer.map_or(0.0, micros),
+            });
+        }
+        let per_message = u32::try_from(one.inflight.min(one.batch_size)).unwrap_or(u32::MAX);
+        let mut costs = PipelinedCosts::reference(
+            one.connector.transport(),
+            &self.durability().to_string(),
+            one.sync.us,
+            f64::from(per_message),
+        );
+        if let Some(given) = self.cpu_per_transfer {
+            costs.writer_us_per_transfer = micros(given);
+        }
+        if let Some(given) = self.transport_cpu_per_transfer {
+            costs.transport.per_transfer_us = micros(given);
+        }
+        if let Some(given) = self.client_cpu_per_transfer {
+            costs.client.per_transfer_us = micros(given);
+        }
+        costs.transport.threads = self.server.io_threads.unwrap_or(1).into();
+        costs.client.threads = self.threads.into();
+        let here = std::thread::available_parallelism().map(NonZero::get);
+        costs.cores = self
+            .cores
+            .or(here.ok().and_then(|cores| u32::try_from(cores).ok()));
+        Costs::Pipelined(costs)
+    }
+}
+
+/// What the syncs of one commit take here: a new journal is an append, all else overwrites.
+fn measured_sync(named: Option<&Path>, syncs: f64) -> anyhow::Result<f64> {
+    let dir = named.unwrap_or(Path::new(DEFAULT_DATA_DIR));
+    if named.is_none() {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot create the directory {}", dir.display()))?;
+    }
+    let baseline = disk::measure_short(dir)?;
+    let ceilings =
+        Ceilings::new(&baseline).context("the method by which SQLite syncs was not measured")?;
+    Ok(if syncs > 1.0 {
+        ceilings.append_us + (syncs - 1.0) * ceilings.overwrite_us
+    } else {
+        ceilings.overwrite_us
+    })
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// A table, then what binds each of its rows and what to do about it.
+fn for_people(answers: &[Answer]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header([
+        "",
+        "sync us",
+        "in flight",
+        "batch",
+        "timeout",
+        "offered",
+        "TPS",
+        "p50 ms",
+        "mean batch",
+        "bottleneck",
+    ]);
+    let mut reasons = String::new();
+    for (number, answer) in answers.iter().enumerate() {
+        let Answer {
+            prediction, inputs, ..
+        } = answer;
+        let number = number + 1;
+        table.add_row([
+            number.to_string(),
+            format!("{:.0}", sync_us(&inputs.costs)),
+            format!("{}x{}", inputs.concurrency, inputs.max_inflight_per_worker),
+            inputs.batch_size.to_string(),
+            format!("{} ms", inputs.batch_timeout_us / 1e3),
+            inputs.offered_tps.map_or_else(|| "–".to_owned(), rate),
+            rate(prediction.tps),
+            ms(prediction.p50_ms),
+            format!("{:.1}", prediction.mean_batch),
+            prediction.bottleneck.to_string(),
+        ]);
+        let _ = writeln!(reasons, "{number:>3}  {}", prediction.remedy);
+        let _ = writeln!(reasons, "     limits: {}", limits(&prediction.limits));
+    }
+    for column in table.column_iter_mut().take(9) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut out = format!("{table}\n\n{reasons}");
+    if let Some(first) = answers.first() {
+        out.push('\n');
+        out.push_str(&assumptions(first));
+    }
+    out
+}
+
+fn limits(limits: &[Limit]) -> String {
+    let each = limits
+        .iter()
+        .map(|limit| format!("{} {}", limit.bottleneck, rate(limit.tps)));
+    let mut line = each.collect::<Vec<_>>().join(", ");
+    let of = |what| limits.iter().find(|limit| limit.bottleneck == what);
+    if let (Some(sync), Some(cpu)) = (of(Bottleneck::DiskSync), of(Bottleneck::WriterCpu)) {
+        let both = 1.0 / (1.0 / sync.tps + 1.0 / cpu.tps);
+        let _ = write!(
+            line,
+            " (disk sync and writer CPU are one thread: together {})",
+            rate(both)
+        );
+    }
+    line
+}
+
+fn sync_us(costs: &Costs) -> f64 {
+    match costs {
+        Costs::SharedThread(costs) => costs.sync_us,
+        Costs::Pipelined(costs) => costs.sync_us,
+    }
+}
+
+/// What the figures rest on, and how far off they were where they could be checked.
+fn assumptions(answer: &Answer) -> String {
+    let sync = match answer.sync_source {
+        SyncSource::Given => "given",
+        SyncSource::Measured => "mean of write+fdatasync, measured now",
+        SyncSource::None => "none at a commit",
+    };
+    let costs = match &answer.inputs.costs {
+        Costs::SharedThread(costs) => format!(
+            "{} us CPU per transfer and {} us for its transport on one thread",
+            costs.cpu_us, costs.transport_us
+        ),
+        Costs::Pipelined(costs) => format!(
+            "per transfer writer {:.2} us, transport {:.2} us, client {:.2} us; per batch writer \
+             {:.1} us, {}",
+            costs.writer_us_per_transfer,
+            costs.transport.per_transfer_us,
+            costs.client.per_transfer_us,
+            costs.writer_us_per_batch,
+            costs
+                .cores
+                .map_or_else(|| "cores not limited".to_owned(), |n| format!("{n} cores")),
+        ),
+    };
+    let (low, high) = answer.p50_error;
+    format!(
+        "Of row 1: sync {sync}; {costs}.\n\
+         Expect TPS within 20 % on nine rows of ten given the costs of the machine itself; p50 \
+         was {:+.0} % to {:+.0} % off (docs/model.md).",
+        low * 100.0,
+        high * 100.0
+    )
+}

@@ -1,0 +1,273 @@
+//! Distributions: the latency percentile spectrum, and how long syncs took.
+
+use hdrhistogram::Histogram;
+use plotters::style::text_anchor::HPos;
+
+use super::super::load_record::{Report, Shown};
+use super::super::table::ms;
+use super::HtmlError;
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut, short};
+use super::chart::{Chart, ink, name};
+
+/// Rows in one chart: more cannot be told apart.
+const ROWS: usize = 6;
+/// Steps in each half of the distance to 100 %.
+const STEPS: u32 = 10;
+/// Nanoseconds in a millisecond and in a microsecond.
+const NS_PER_MS: f64 = 1e6;
+const NS_PER_US: f64 = 1e3;
+
+/// A distribution as a curve: 1/(1-percentile) against milliseconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^53"
+)]
+fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let most = histogram.len() as f64;
+    let steps = histogram.iter_quantiles(STEPS).map(|step| {
+        // Of so many values none lies beyond this percentile.
+        let inverse = (1.0 / (1.0 - step.quantile_iterated_to())).min(most);
+        let value = step.value_iterated_to().min(histogram.max());
+        (inverse.max(1.0), value as f64 / NS_PER_MS)
+    });
+    let mut points: Vec<(f64, f64)> = steps.filter(|(_, value)| *value > 0.0).collect();
+    points.dedup_by(|a, b| a.0.total_cmp(&b.0).is_eq());
+    points
+}
+
+/// 90 %, 99 %, 99.9 % … as far as there are values.
+fn percentile_axis(most: f64) -> Axis {
+    let decades = most.log10().ceil().clamp(1.0, 7.0);
+    let mut ticks = vec![(0.0, "0 %".to_owned())];
+    let mut decade = 1.0;
+    while decade <= decades {
+        let digits = (decade - 2.0_f64).max(0.0);
+        let percent = 100.0 - 10_f64.powf(2.0 - decade);
+        let text = match digits {
+            digits if digits < 0.5 => format!("{percent:.0} %"),
+            digits if digits < 1.5 => format!("{percent:.1} %"),
+            digits if digits < 2.5 => format!("{percent:.2} %"),
+            _ => format!("{:.0} nines", decade),
+        };
+        ticks.push((decade, text));
+        decade += 1.0;
+    }
+    Axis::with_ticks("percentile", (0.0, decades), ticks)
+}
+
+/// One chart for every few rows.
+pub(super) fn spectra(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, HtmlError> {
+    let with: Vec<_> = rows
+        .iter()
+        .filter(|shown| !shown.row.latency_histogram.is_empty() && shown.row.committed > 0)
+        .collect();
+    let parts = with.len().div_ceil(ROWS);
+    let mut charts = Vec::new();
+    for (place, part) in with.chunks(ROWS).enumerate() {
+        let mut curves = Vec::new();
+        let mut legend = Vec::new();
+        let mut table = Vec::new();
+        for (series, shown) in part.iter().enumerate() {
+            let row = shown.row;
+            let histogram = report.histogram(shown, &row.latency_histogram)?;
+            let ink = ink(shown, Ink::series(series));
+            legend.push((ink, name(shown)));
+            curves.push((ink, curve(&histogram)));
+            table.push(quantiles(name(shown), &histogram));
+            if let Some(text) = &row.service_histogram {
+                let histogram = report.histogram(shown, text)?;
+                legend.push((Ink::Muted, format!("{}: service time", shown.label)));
+                curves.push((Ink::Muted, curve(&histogram)));
+                table.push(quantiles(
+                    format!("{}: service time", shown.label),
+                    &histogram,
+                ));
+            }
+        }
+        curves.retain(|(_, points)| points.len() > 1);
+        if curves.is_empty() {
+            continue;
+        }
+        legend.dedup();
+        let all = || curves.iter().flat_map(|(_, points)| points.iter());
+        let x = percentile_axis(all().map(|(inverse, _)| *inverse).fold(10.0, f64::max));
+        let y = Axis::log("latency in ms", all().map(|(_, value)| *value));
+        let marks = curves
+            .iter()
+            .map(|(ink, points)| {
+                let points = points
+                    .iter()
+                    .map(|(inverse, value)| (inverse.log10().min(x.high()), y.at(*value)));
+                Mark::Line(points.collect(), *ink, 4)
+            })
+            .collect();
+        let part = if parts > 1 {
+            format!(", part {} of {parts}", place + 1)
+        } else {
+            String::new()
+        };
+        let header = [
+            "row",
+            "p50 ms",
+            "p90 ms",
+            "p95 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "p99.99 ms",
+            "max ms",
+        ];
+        let panel = Panel {
+            x,
+            y,
+            marks,
+            height: 620,
+        };
+        charts.push(
+            Chart::new(
+                format!("Latency percentile spectrum{part}"),
+                "How long the given share of committed transfers took at most. Each step to the \
+                 right is ten times rarer.",
+                &[panel],
+                &header,
+                table,
+            )?
+            .with_legend(legend),
+        );
+    }
+    Ok(charts)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^53")]
+fn quantiles(name: String, histogram: &Histogram<u64>) -> Vec<String> {
+    let at = |quantile| ms(histogram.value_at_quantile(quantile) as f64 / NS_PER_MS);
+    let mut cells = vec![name];
+    cells.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.9999].map(at));
+    cells.push(ms(histogram.max() as f64 / NS_PER_MS));
+    cells
+}
+
+/// Panels in one chart of sync latencies.
+const SYNC_PANELS: usize = 4;
+/// Bars in each factor of ten.
+const BARS_PER_DECADE: f64 = 12.0;
+
+/// How long the syncs at COMMIT took, row by row.
+pub(super) fn syncs(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, HtmlError> {
+    let mut with = Vec::new();
+    for shown in rows {
+        let text = shown
+            .row
+            .server
+            .as_ref()
+            .and_then(|server| server.sync_histogram.as_ref());
+        if let Some(text) = text {
+            let histogram = report.histogram(shown, text)?;
+            if !histogram.is_empty() {
+                with.push((*shown, histogram));
+            }
+        }
+    }
+    let parts = with.len().div_ceil(SYNC_PANELS);
+    let mut charts = Vec::new();
+    for (place, part) in with.chunks(SYNC_PANELS).enumerate() {
+        let part_name = if parts > 1 {
+            format!(", part {} of {parts}", place + 1)
+        } else {
+            String::new()
+        };
+        charts.push(sync_chart(part, &part_name)?);
+    }
+    Ok(charts)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^53"
+)]
+fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Chart, DrawError> {
+    let us = |ns: u64| (ns as f64 / NS_PER_US).max(0.1);
+    let mut panels = Vec::new();
+    let mut table = Vec::new();
+    let reach = || {
+        part.iter()
+            .flat_map(|(_, histogram)| [us(histogram.min_nz()), us(histogram.max())])
+    };
+    for (place, (shown, histogram)) in part.iter().enumerate() {
+        let last = place + 1 == part.len();
+        let x = Axis::log(if last { "sync in µs (log scale)" } else { "" }, reach());
+        let bars = bars(histogram);
+        let shares = bars.iter().map(|(_, share)| *share);
+        let mut y = Axis::linear("% of syncs", shares);
+        y = headroom(y);
+        let mut marks: Vec<Mark> = bars
+            .iter()
+            .map(|(from, share)| {
+                let to = from + 0.85 / BARS_PER_DECADE;
+                let ink = ink(shown, Ink::Series(4));
+                Mark::Bar((*from, 0.0), (to, *share), ink, 0.85)
+            })
+            .collect();
+        marks.push(Mark::Words(
+            (x.high(), y.high() * 0.92),
+            cut(&name(shown), 44),
+            Ink::Text,
+            HPos::Right,
+        ));
+        let at = |quantile| us(histogram.value_at_quantile(quantile));
+        table.push(vec![
+            name(shown),
+            histogram.len().to_string(),
+            short(us(histogram.min())),
+            short(at(0.5)),
+            short(at(0.99)),
+            short(at(0.999)),
+            short(us(histogram.max())),
+        ]);
+        panels.push(Panel {
+            x,
+            y,
+            marks,
+            height: if last { 380 } else { 330 },
+        });
+    }
+    Chart::new(
+        format!("Sync latency{suffix}"),
+        "How long each sync at COMMIT took, as the server counted it.",
+        &panels,
+        &[
+            "row",
+            "syncs",
+            "min µs",
+            "p50 µs",
+            "p99 µs",
+            "p99.9 µs",
+            "max µs",
+        ],
+        table,
+    )
+}
+
+/// Room above the bars for the name.
+fn headroom(axis: Axis) -> Axis {
+    Axis::linear("% of syncs", [axis.high() * 1.15])
+}
+
+/// Where each bar begins, as a power of ten of microseconds, and its share in percent.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^53"
+)]
+fn bars(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let mut bars: Vec<(f64, f64)> = Vec::new();
+    let all = histogram.len() as f64;
+    for step in histogram.iter_recorded() {
+        let us = (step.value_iterated_to() as f64 / NS_PER_US).max(0.1);
+        let from = (us.log10() * BARS_PER_DECADE).floor() / BARS_PER_DECADE;
+        let share = step.count_at_value() as f64 / all * 100.0;
+        match bars.last_mut() {
+            Some((known, total)) if known.total_cmp(&from).is_eq() => *total += share,
+            _ => bars.push((from, share)),
+        }
+    }
+    bars
+}

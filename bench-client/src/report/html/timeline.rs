@@ -1,0 +1,128 @@
+//! The window of a row, interval by interval, with the checkpoints marked.
+
+use super::super::load_record::Shown;
+use super::super::series::Interval;
+use super::super::table::{ms, rate};
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
+use super::chart::{Chart, ink, name};
+
+const TPS: Ink = Ink::Series(0);
+const P99: Ink = Ink::Series(1);
+const P50: Ink = Ink::Series(2);
+
+/// A chart for each row with a series.
+pub(super) fn timelines(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
+    rows.iter()
+        .filter(|shown| shown.row.intervals.len() > 1)
+        .map(timeline)
+        .collect()
+}
+
+fn checkpoints(interval: &Interval) -> u64 {
+    interval.checkpoints.unwrap_or(0)
+}
+
+fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
+    let intervals = &shown.row.intervals;
+    let end = intervals
+        .iter()
+        .map(|one| one.start_s + one.seconds)
+        .fold(0.0, f64::max);
+    let stalls: Vec<&Interval> = intervals
+        .iter()
+        .filter(|one| checkpoints(one) > 0)
+        .collect();
+    let panel = |title: &str, last: bool, lines: &[(Ink, fn(&Interval) -> f64)]| {
+        let x = Axis::linear(if last { "seconds of the window" } else { "" }, [end]);
+        let y = Axis::linear(
+            title,
+            intervals
+                .iter()
+                .flat_map(|one| lines.iter().map(|(_, value)| value(one))),
+        );
+        let mut marks = Vec::new();
+        for stall in &stalls {
+            let (from, to) = (stall.start_s, stall.start_s + stall.seconds);
+            marks.push(Mark::Bar((from, y.low()), (to, y.high()), Ink::Stall, 0.3));
+        }
+        for (ink, value) in lines {
+            let points: Vec<(f64, f64)> = intervals
+                .iter()
+                .map(|one| (one.start_s + one.seconds / 2.0, value(one)))
+                .collect();
+            marks.extend(points.iter().map(|at| Mark::Dot(*at, *ink)));
+            marks.push(Mark::Line(points, *ink, 4));
+        }
+        Panel {
+            x,
+            y,
+            marks,
+            height: if last { 400 } else { 330 },
+        }
+    };
+    let tps = ink(shown, TPS);
+    let panels = [
+        panel("TPS", false, &[(tps, |one| one.tps)]),
+        panel(
+            "latency in ms",
+            true,
+            &[(P50, |one| one.p50_ms), (P99, |one| one.p99_ms)],
+        ),
+    ];
+    let maybe = |value: Option<f64>| value.map_or_else(String::new, short);
+    let table = intervals
+        .iter()
+        .map(|one| {
+            vec![
+                format!("{:.1}", one.start_s),
+                rate(one.tps),
+                ms(one.p50_ms),
+                ms(one.p95_ms),
+                ms(one.p99_ms),
+                ms(one.max_ms),
+                short(one.in_flight),
+                maybe(one.mean_batch),
+                one.syncs_per_second.map_or_else(String::new, rate),
+                maybe(one.sync_us),
+                one.checkpoints.map_or_else(String::new, |n| n.to_string()),
+                maybe(one.checkpoint_ms),
+                maybe(one.client_cpu),
+                maybe(one.server_cpu),
+            ]
+        })
+        .collect();
+    let mut legend = vec![
+        (tps, "TPS".to_owned()),
+        (P50, "p50".to_owned()),
+        (P99, "p99".to_owned()),
+    ];
+    let count: u64 = intervals.iter().map(checkpoints).sum();
+    let about = if stalls.is_empty() {
+        "No checkpoint fell into the window.".to_owned()
+    } else {
+        legend.push((Ink::Stall, "interval with a checkpoint".to_owned()));
+        format!(
+            "{count} checkpoints, in {} of {} intervals: those are shaded.",
+            stalls.len(),
+            intervals.len()
+        )
+    };
+    let header = [
+        "second",
+        "TPS",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "max ms",
+        "in flight",
+        "mean batch",
+        "syncs/s",
+        "sync µs",
+        "checkpoints",
+        "in them ms",
+        "client cores",
+        "server cores",
+    ];
+    let title = format!("Time series: {}", name(shown));
+    Ok(Chart::new(title, about, &panels, &header, table)?.with_legend(legend))
+}

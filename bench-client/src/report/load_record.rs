@@ -1,0 +1,311 @@
+//! Records read back from their files, and what their rows are called beside each other.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use serde::Deserialize;
+
+use super::article::{Comparison, VendorFigure};
+use super::record::{Record, Row, SCHEMA_VERSION};
+use super::table::grouped;
+use crate::judge::VerdictCode;
+
+/// Why a file is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not there, or not readable.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It ends in the middle.
+    #[error("{file} is cut off ({source}): copy it again, or measure again")]
+    CutOff {
+        /// The file.
+        file: String,
+        /// Where it ends.
+        source: serde_json::Error,
+    },
+    /// It is no JSON, or JSON of another kind.
+    #[error(
+        "{file} is no record ({source}): give a file that `bench-client run`, `sweep` or \
+         `reproduce` wrote"
+    )]
+    NotARecord {
+        /// The file.
+        file: String,
+        /// What is missing.
+        source: serde_json::Error,
+    },
+    /// It was written by a later version of this program.
+    #[error(
+        "{file} has schema_version {found}, and this program reads versions 1 to \
+         {SCHEMA_VERSION}: use the program that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u64,
+    },
+    /// A histogram inside it cannot be decoded.
+    #[error("row {row} of {file} holds a histogram that cannot be decoded: measure it again")]
+    Histogram {
+        /// The file.
+        file: String,
+        /// The row, from 1.
+        row: usize,
+    },
+}
+
+/// A record of `run` or `sweep`, or a reproduction.
+#[derive(Debug, Clone)]
+pub struct AnyRecord {
+    /// The name of the file, without its directories.
+    pub file: String,
+    /// What was measured.
+    pub record: Record,
+    /// The article's figures, one for each row; empty for anything but a reproduction.
+    pub article: Vec<Comparison>,
+    /// Figures that are quoted beside a reproduction.
+    pub vendor: Vec<VendorFigure>,
+}
+
+/// What only a reproduction has.
+#[derive(Debug, Default, Deserialize)]
+struct ArticlePart {
+    #[serde(default)]
+    article: Vec<Comparison>,
+    #[serde(default)]
+    vendor: Vec<VendorFigure>,
+}
+
+impl AnyRecord {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, is cut off, is no record, or is of a newer version.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ReadError::Io {
+            file: path.display().to_string(),
+            source,
+        })?;
+        let file = path.file_name().map_or_else(
+            || path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        Self::parse(file, &text)
+    }
+
+    /// Reads the text of a file called `file`.
+    ///
+    /// # Errors
+    /// As [`AnyRecord::read`].
+    pub fn parse(file: String, text: &str) -> Result<Self, ReadError> {
+        let failed = |source: serde_json::Error| {
+            let file = file.clone();
+            if source.is_eof() {
+                ReadError::CutOff { file, source }
+            } else {
+                ReadError::NotARecord { file, source }
+            }
+        };
+        let value: serde_json::Value = serde_json::from_str(text).map_err(failed)?;
+        // Before anything else: a newer form may lack what this one has.
+        if let Some(found) = value
+            .get("schema_version")
+            .and_then(serde_json::Value::as_u64)
+            && found > u64::from(SCHEMA_VERSION)
+        {
+            return Err(ReadError::Newer { file, found });
+        }
+        let extra = ArticlePart::deserialize(&value).map_err(failed)?;
+        let record = Record::deserialize(value).map_err(failed)?;
+        Ok(Self {
+            file,
+            record,
+            article: extra.article,
+            vendor: extra.vendor,
+        })
+    }
+}
+
+/// A row as reports show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// Which record it is of, from 0.
+    pub record: usize,
+    /// Its place in all records together, from 1.
+    pub number: usize,
+    /// What it is called: no two rows of a report are called the same.
+    pub label: &'a str,
+    /// What was measured.
+    pub row: &'a Row,
+    /// The article's figures for it.
+    pub article: Option<&'a Comparison>,
+}
+
+impl Shown<'_> {
+    /// Whether its TPS is that of the generator and not the server's limit: to be read as
+    /// "at least".
+    #[must_use]
+    pub fn is_lower_bound(&self) -> bool {
+        self.row
+            .verdicts
+            .iter()
+            .any(|verdict| is_generator_bound(verdict.code))
+    }
+
+    /// `valid`, `INVALID: fake`, `INVALID` or `valid, generator-bound`.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match (
+            self.row.valid,
+            self.row.verify.fake,
+            self.is_lower_bound(),
+            self.row.interrupted,
+        ) {
+            (false, true, _, _) => "INVALID: fake",
+            (false, false, _, _) => "INVALID",
+            (true, _, true, _) => "valid, generator-bound",
+            (true, _, false, true) => "valid, interrupted",
+            (true, _, false, false) => "valid",
+        }
+    }
+}
+
+/// By its name in the record: the code belongs to the judge.
+fn is_generator_bound(code: VerdictCode) -> bool {
+    serde_json::to_value(code).is_ok_and(|name| name == "generator_bound")
+}
+
+/// Everything that one report shows.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The records, in the order in which they were named.
+    pub records: Vec<AnyRecord>,
+    labels: Vec<String>,
+}
+
+impl Report {
+    /// Puts records together.
+    #[must_use]
+    pub fn new(records: Vec<AnyRecord>) -> Self {
+        let rows: Vec<&Row> = records.iter().flat_map(|one| &one.record.rows).collect();
+        let labels = labels(&rows);
+        Self { records, labels }
+    }
+
+    /// The rows of all records.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Shown<'_>> {
+        let rows = self.records.iter().enumerate().flat_map(|(record, one)| {
+            one.record
+                .rows
+                .iter()
+                .enumerate()
+                .map(move |(place, row)| (record, row, one.article.get(place)))
+        });
+        rows.zip(&self.labels)
+            .enumerate()
+            .map(|(place, ((record, row, article), label))| Shown {
+                record,
+                number: place + 1,
+                label,
+                row,
+                article,
+            })
+            .collect()
+    }
+
+    /// Decodes a histogram of a row.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn histogram(&self, shown: &Shown<'_>, text: &str) -> Result<Histogram<u64>, ReadError> {
+        decode(text).ok_or_else(|| ReadError::Histogram {
+            file: self.records[shown.record].file.clone(),
+            row: shown.number,
+        })
+    }
+}
+
+/// A histogram from the record's form: HdrHistogram V2, deflated, base64.
+#[must_use]
+pub fn decode(text: &str) -> Option<Histogram<u64>> {
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
+/// What rows are called: by their names, and by the knobs in which they differ.
+fn labels(rows: &[&Row]) -> Vec<String> {
+    type Knob = fn(&Row) -> String;
+    let knobs: [Knob; 9] = [
+        |row| row.encoding.clone(),
+        |row| row.durability.clone(),
+        |row| {
+            row.batch_size
+                .map_or_else(String::new, |size| format!("batch {}", grouped(size)))
+        },
+        |row| match row.batch_timeout_us {
+            Some(wait) if wait > 0.0 => format!("{} ms", wait / 1e3),
+            _ => String::new(),
+        },
+        |row| format!("{}×{}", row.concurrency, row.max_inflight_per_worker),
+        |row| format!("alpha {}", row.alpha),
+        |row| format!("{} accounts", grouped(u64::from(row.accounts))),
+        |row| {
+            row.open_loop.as_ref().map_or_else(String::new, |open| {
+                format!("{}/s", super::table::rate(open.offered_tps))
+            })
+        },
+        |row| format!("seed {}", row.seed),
+    ];
+    let bare = |row: &Row| row.name.clone().unwrap_or_else(|| row.connector.clone());
+    let repetition = |row: &Row| {
+        row.repetition
+            .filter(|one| one.of > 1)
+            .map_or_else(String::new, |one| format!("run {}", one.number))
+    };
+    let differing: Vec<&Knob> = knobs
+        .iter()
+        .filter(|knob| {
+            let values: BTreeSet<String> = rows
+                .iter()
+                .filter(|row| row.name.is_none())
+                .map(|row| knob(row))
+                .collect();
+            values.len() > 1
+        })
+        .collect();
+    let mut labels: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let mut parts = vec![bare(row)];
+            if row.name.is_none() {
+                parts.extend(differing.iter().map(|knob| knob(row)));
+            }
+            parts.push(repetition(row));
+            parts.retain(|part| !part.is_empty());
+            parts.join(", ")
+        })
+        .collect();
+    let mut taken = BTreeSet::new();
+    for label in &mut labels {
+        let mut candidate = label.clone();
+        let mut copy = 2;
+        while !taken.insert(candidate.clone()) {
+            candidate = format!("{label} #{copy}");
+            copy += 1;
+        }
+        *label = candidate;
+    }
+    labels
+}

@@ -1,0 +1,339 @@
+//! A report in Markdown that can be pasted into a comment.
+
+use std::fmt::Write as _;
+
+use super::load_record::{AnyRecord, Report, Shown};
+use super::record::Row;
+use super::table::{ms, rate};
+use crate::judge::Stage;
+
+/// What a closed loop's latency does not show.
+pub const CLOSED_LOOP: &str = "closed loop: latency counts from when a transfer was sent; what \
+                               would have waited while the server stood still is not shown; use \
+                               --rate";
+
+/// A cell that has nothing to say.
+const NOTHING: &str = "–";
+
+/// The report.
+#[must_use]
+pub fn to_markdown(report: &Report) -> String {
+    let rows = report.rows();
+    let mut out = String::from("# Durable transfers per second\n\n");
+    for record in &report.records {
+        let _ = writeln!(out, "{}\n", environment(record));
+    }
+    out.push_str(&row_table(&rows));
+    if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
+        let _ = writeln!(out, "\n{CLOSED_LOOP}");
+    }
+    for part in [
+        open_loop_table(&rows),
+        summaries(report),
+        verdicts(&rows),
+        budgets(&rows),
+    ] {
+        if !part.is_empty() {
+            out.push('\n');
+            out.push_str(&part);
+        }
+    }
+    out
+}
+
+/// Machine, storage, program and command of a record, in one paragraph.
+fn environment(record: &AnyRecord) -> String {
+    let environment = &record.record.environment;
+    let machine = &environment.machine;
+    let storage = &environment.storage;
+    let known = |value: &Option<String>, otherwise: &str| {
+        text(value.as_deref().unwrap_or(otherwise).trim())
+    };
+    let mut out = format!(
+        "**{}**: {}, {} cores, {}, {} on {}. Program {} ({}), {}. Command: {}",
+        text(&record.file),
+        known(&machine.cpu_model, "unknown processor"),
+        machine
+            .logical_cores
+            .map_or_else(|| "?".to_owned(), |n| n.to_string()),
+        known(&machine.kernel, "unknown kernel"),
+        known(&storage.file_system, "unknown file system"),
+        known(&storage.mount_source, "unknown device"),
+        text(&environment.program.version),
+        text(&environment.program.git_revision),
+        text(&environment.started_at),
+        code(&environment.command_line.join(" ")),
+    );
+    for warning in &environment.warnings {
+        let _ = write!(
+            out,
+            "\n\nWarning: {}: {}.",
+            text(&warning.message),
+            text(&warning.remedy)
+        );
+    }
+    out
+}
+
+/// Text that Markdown leaves as it is, also inside a table.
+fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for character in raw.chars() {
+        match character {
+            '\n' | '\r' => out.push(' '),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' => {
+                out.push('\\');
+                out.push(character);
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Text as code, whatever backticks it holds.
+fn code(raw: &str) -> String {
+    let raw = raw.replace(['\n', '\r'], " ");
+    let longest = raw
+        .split(|character| character != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    if longest == 0 {
+        format!("{fence}{raw}{fence}")
+    } else {
+        format!("{fence} {raw} {fence}")
+    }
+}
+
+/// TPS, never to be mistaken for what it is not.
+#[must_use]
+pub fn tps_cell(shown: &Shown<'_>) -> String {
+    let figure = rate(shown.row.tps);
+    match (shown.row.valid, shown.is_lower_bound()) {
+        (false, _) => format!("INVALID ({figure})"),
+        (true, true) => format!("at least {figure}"),
+        (true, false) => figure,
+    }
+}
+
+/// The batch knobs.
+#[must_use]
+pub fn batch_knobs(row: &Row) -> String {
+    match (row.batch_size, row.batch_timeout_us) {
+        (Some(size), Some(wait)) if wait > 0.0 => format!("{size} / {} ms", wait / 1e3),
+        (Some(size), _) => size.to_string(),
+        (None, _) => NOTHING.to_owned(),
+    }
+}
+
+fn or_nothing(value: Option<String>) -> String {
+    value.unwrap_or_else(|| NOTHING.to_owned())
+}
+
+fn row_table(rows: &[Shown<'_>]) -> String {
+    let mut out = String::from(
+        "| row | transport | durability | batch | in flight | alpha | TPS | predicted TPS \
+         | p50 ms | p95 ms | p99 ms | mean batch | bottleneck | verdict |\n\
+         | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n",
+    );
+    for shown in rows {
+        let row = shown.row;
+        let prediction = row.prediction.as_ref();
+        let tps = tps_cell(shown);
+        let _ = writeln!(
+            out,
+            "| {} | {} {} | {} | {} | {}×{} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            text(shown.label),
+            text(&row.transport),
+            text(&row.encoding),
+            text(&row.durability),
+            batch_knobs(row),
+            row.concurrency,
+            row.max_inflight_per_worker,
+            row.alpha,
+            if row.valid { format!("**{tps}**") } else { tps },
+            or_nothing(prediction.map(|model| rate(model.tps))),
+            ms(row.latency_ms.p50),
+            ms(row.latency_ms.p95),
+            ms(row.latency_ms.p99),
+            or_nothing(
+                row.server
+                    .as_ref()
+                    .map(|server| format!("{:.1}", server.mean_batch))
+            ),
+            prediction.map_or(NOTHING, |model| model.bottleneck.in_words()),
+            shown.verdict(),
+        );
+    }
+    out
+}
+
+fn open_loop_table(rows: &[Shown<'_>]) -> String {
+    let mut out = String::new();
+    for shown in rows {
+        let Some(open) = &shown.row.open_loop else {
+            continue;
+        };
+        if out.is_empty() {
+            out.push_str(
+                "## Open loop\n\nLatency counts from the intended start. Service time counts from \
+                 sending.\n\n\
+                 | row | offered TPS | achieved TPS | late | skipped | dropped | response p99 ms \
+                 | service p99 ms | schedule lag p99 us |\n\
+                 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+            );
+        }
+        let p99 = |latency: Option<super::record::Latency>| {
+            or_nothing(latency.map(|latency| ms(latency.p99)))
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            text(shown.label),
+            rate(open.offered_tps),
+            rate(open.achieved_tps),
+            open.late,
+            open.skipped,
+            open.dropped,
+            p99(shown.row.response_ms),
+            p99(shown.row.service_ms),
+            or_nothing(open.schedule_lag_us.map(|lag| format!("{:.0}", lag.p99))),
+        );
+    }
+    out
+}
+
+fn summaries(report: &Report) -> String {
+    let rows = report.rows();
+    let mut out = String::new();
+    let mut first = 0;
+    for record in &report.records {
+        for summary in &record.record.summaries {
+            if out.is_empty() {
+                out.push_str(
+                    "## Repetitions\n\n\
+                     | row | runs | median TPS | interval | variation | median p99 ms | conclusion |\n\
+                     | --- | ---: | ---: | --- | ---: | ---: | --- |\n",
+                );
+            }
+            let label = summary
+                .rows
+                .first()
+                .and_then(|place| rows.get(first + place))
+                .map_or(NOTHING, |shown| shown.label);
+            let tps = &summary.tps;
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {:.0} %: {} to {} | {:.1} % | {} | {} |",
+                text(label),
+                tps.count,
+                rate(tps.median),
+                tps.confidence * 100.0,
+                rate(tps.low),
+                rate(tps.high),
+                tps.variation * 100.0,
+                ms(summary.p99_ms.median),
+                summary.warning.as_ref().map_or_else(
+                    || "none withheld".to_owned(),
+                    |warning| format!("{}: {}", text(&warning.message), text(&warning.remedy))
+                ),
+            );
+        }
+        first += record.record.rows.len();
+    }
+    out
+}
+
+fn verdicts(rows: &[Shown<'_>]) -> String {
+    let mut out = String::new();
+    for shown in rows {
+        for verdict in &shown.row.verdicts {
+            if out.is_empty() {
+                out.push_str("## Verdicts\n\n");
+            }
+            let kind = if verdict.invalidates {
+                "INVALID"
+            } else {
+                "warning"
+            };
+            let _ = writeln!(
+                out,
+                "- **{kind}**, {}: {}. Remedy: {}.",
+                text(shown.label),
+                text(&verdict.message),
+                text(&verdict.remedy)
+            );
+        }
+        if let Some(prediction) = &shown.row.prediction {
+            if out.is_empty() {
+                out.push_str("## Verdicts\n\n");
+            }
+            let _ = writeln!(
+                out,
+                "- next knob, {}: {}.",
+                text(shown.label),
+                text(&prediction.remedy)
+            );
+        }
+    }
+    out
+}
+
+fn budgets(rows: &[Shown<'_>]) -> String {
+    let with: Vec<_> = rows
+        .iter()
+        .filter_map(|shown| Some((shown, shown.row.budget.as_ref()?)))
+        .collect();
+    if with.is_empty() {
+        return String::new();
+    }
+    let mut stages: Vec<Stage> = Vec::new();
+    for (_, budget) in &with {
+        for time in &budget.stages {
+            if !stages.contains(&time.stage) {
+                stages.push(time.stage);
+            }
+        }
+    }
+    let mut out = String::from(
+        "## Time budget\n\nMeans per transfer in microseconds: the stages add up to the mean \
+         latency.\n\n| row | mean |",
+    );
+    for one in &stages {
+        let _ = write!(out, " {} |", one.in_words());
+    }
+    let _ = writeln!(out, "\n| --- | ---: |{}", " ---: |".repeat(stages.len()));
+    for (shown, budget) in &with {
+        let _ = write!(out, "| {} | {:.1} |", text(shown.label), budget.mean_us);
+        for one in &stages {
+            let time = budget.stages.iter().find(|time| time.stage == *one);
+            let cell = or_nothing(time.map(|time| format!("{:.1}", time.mean_us)));
+            let _ = write!(out, " {cell} |");
+        }
+        out.push('\n');
+    }
+    out.push_str(
+        "\nA second of the writer in milliseconds.\n\n\
+         | row | in the sync | commit write | apply | answer | checkpoint | idle |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    for (shown, budget) in &with {
+        let second = &budget.second;
+        let _ = writeln!(
+            out,
+            "| {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            text(shown.label),
+            second.sync_ms,
+            second.commit_write_ms,
+            second.apply_ms,
+            second.answer_ms,
+            second.checkpoint_ms,
+            second.idle_ms
+        );
+    }
+    out
+}

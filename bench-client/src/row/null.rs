@@ -1,0 +1,128 @@
+//! Loads on the null server, which answers without a database: what the generator and the wire
+//! can do at best, and what the wire takes of a transfer.
+
+use std::time::Duration;
+
+use super::drive::{self, Watched};
+use super::{Progress, RowError, RowPlan, Surroundings, connect, or_interrupt};
+use crate::judge::outside_us;
+use crate::load::{Measure, Pace};
+use crate::target::{ServerProcess, ServerSpec};
+
+/// Load before a measurement on the null server, which has nothing to warm up but sockets.
+const WARMUP: Duration = Duration::from_millis(300);
+/// Longest measurement on the null server.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Shortest, for rows that are short themselves.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// Transfers in flight per worker that are enough to find the ceiling of an open loop.
+const CEILING_INFLIGHT: usize = 128;
+
+/// What the writer of the real server did, for the null server to imitate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pauses {
+    /// Processor time per transfer.
+    pub(super) apply: Duration,
+    /// Sleep per batch.
+    pub(super) sync: Duration,
+}
+
+/// Nothing of a load on the null server is worth a line.
+struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &str) {}
+    fn load(&self, _: &str, _: Duration, _: f64) {}
+}
+
+/// TPS of this load, as a closed loop, on a server without a database. `None` when it could
+/// not be measured.
+pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option<f64> {
+    around
+        .progress
+        .stage("finding the ceiling of the generator");
+    let mut closed = short(plan);
+    closed.pace = Pace::Closed;
+    closed.max_inflight = plan.max_inflight.min(match plan.pace {
+        Pace::Closed => usize::MAX,
+        Pace::Open { .. } => CEILING_INFLIGHT,
+    });
+    let none = Pauses {
+        apply: Duration::ZERO,
+        sync: Duration::ZERO,
+    };
+    let watched = on_null_server(&closed, around, none).await.ok()??;
+    Some(watched.result.tps()).filter(|tps| *tps > 0.0)
+}
+
+/// Mean time of a transfer on the wire, in microseconds: the same load on a null server that
+/// takes as long as the real one did, less what that server accounts for.
+pub(super) async fn wire_us(
+    plan: &RowPlan,
+    around: &Surroundings<'_>,
+    pauses: Pauses,
+) -> Option<f64> {
+    around.progress.stage("finding what the wire takes");
+    let watched = on_null_server(&short(plan), around, pauses).await.ok()??;
+    let (before, after) = watched.moments?;
+    let (mean_us, queue_us) = watched.result.mean_and_queue_us();
+    outside_us(mean_us, queue_us, &before.stats?, &after.stats?)
+}
+
+/// The same load for a shorter time, without a time series.
+fn short(plan: &RowPlan) -> RowPlan {
+    let length = match plan.measure {
+        Measure::For(window) => (window / 5).clamp(SHORTEST, LONGEST),
+        Measure::Transfers(_) => LONGEST,
+    };
+    RowPlan {
+        warmup: plan.warmup.min(WARMUP),
+        measure: Measure::For(length),
+        interval: None,
+        verify: false,
+        ..plan.clone()
+    }
+}
+
+async fn on_null_server(
+    plan: &RowPlan,
+    around: &Surroundings<'_>,
+    pauses: Pauses,
+) -> Result<Option<Watched>, RowError> {
+    let Some(spec) = &plan.null_server else {
+        return Ok(None);
+    };
+    let nanos = |flag: &str, pause: Duration| format!("--{flag}={}ns", pause.as_nanos());
+    let mut args = spec.args.clone();
+    args.push(nanos("null-apply", pauses.apply));
+    args.push(nanos("null-sync", pauses.sync));
+    let spec = ServerSpec {
+        program: spec.program.clone(),
+        args,
+    };
+    let starting = ServerProcess::start(&spec);
+    let server = or_interrupt(&around.interrupted, starting)
+        .await
+        .ok_or(RowError::Interrupted)??;
+    let target = server.target().clone();
+    let pid = Some(server.pid());
+    let mut server = Some(server);
+    let watched = async {
+        let load = or_interrupt(&around.interrupted, connect(plan, target.clone()))
+            .await
+            .ok_or(RowError::Interrupted)??;
+        let silent = Surroundings {
+            interrupted: around.interrupted.clone(),
+            progress: &Silent,
+            environment: around.environment,
+        };
+        let mut control = plan.connector.control(target);
+        drive::drive(plan, &silent, load, &mut control, &mut server, pid).await
+    }
+    .await;
+    if let Some(server) = server {
+        // Nothing of it is worth keeping, whatever it ended with.
+        let _ = server.stop().await;
+    }
+    watched.map(Some)
+}

@@ -1,0 +1,555 @@
+//! `bench-client report`: every form of a report, read back by somebody else's reader.
+//!
+//! The readers of `HdrHistogram` files are those of the npm package `hdr-histogram-js`, in
+//! `tests/browser`; pages are loaded in headless Chromium. Without them a test is skipped by
+//! name, with the reason; with `BUSLOAD_REQUIRE_INTEROP=1` that is a failure.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up figures are small"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bench_client::report::load_record::decode;
+use bench_client::report::record::Record;
+use common::{Ended, bench_client, directory, run};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What `reproduce` wrote in version 1 of the record.
+fn reproduction() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/2026-11-21-vm-2core/reproduce.json")
+}
+
+/// The record of [`fixture::record`] in a file of its own.
+fn everything(directory: &Path) -> (PathBuf, Record) {
+    let text = std::fs::read_to_string(reproduction()).expect("the reproduction is there");
+    let reproduction: Value = serde_json::from_str(&text).expect("it is JSON");
+    let record = fixture::record(&reproduction["environment"].to_string());
+    let path = directory.join("everything.json");
+    record.write_to(&path).expect("the record can be written");
+    (path, record)
+}
+
+fn report(directory: &Path, records: &[&Path], flags: &[&str]) -> Ended {
+    run(bench_client(directory)
+        .arg("report")
+        .args(records)
+        .args(flags))
+}
+
+/// A report that must succeed, on standard output.
+#[track_caller]
+fn shown(directory: &Path, records: &[&Path], flags: &[&str]) -> String {
+    let ended = report(directory, records, flags);
+    ended.expect_code(0);
+    ended.stdout
+}
+
+fn with_everything() -> (TempDir, PathBuf, Record) {
+    let directory = directory();
+    let (path, record) = everything(directory.path());
+    (directory, path, record)
+}
+
+#[test]
+fn what_is_no_record_is_refused_with_the_reason() {
+    let directory = directory();
+    let whole = std::fs::read_to_string(reproduction()).expect("the reproduction is there");
+    let cases = [
+        ("cut.json", &whole[..whole.len() / 2], "is cut off"),
+        ("empty.json", "", "is cut off"),
+        ("other.json", "{\"rows\": []}", "is no record"),
+        ("text.json", "not JSON", "is no record"),
+        (
+            "newer.json",
+            &whole.replacen("\"schema_version\": 1", "\"schema_version\": 99", 1),
+            "schema_version 99",
+        ),
+        (
+            "histogram.json",
+            &whole.replacen(
+                "\"latency_histogram\": \"HIST",
+                "\"latency_histogram\": \"ABCD",
+                1,
+            ),
+            "cannot be decoded",
+        ),
+    ];
+    for (name, text, expected) in cases {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("the file can be written");
+        let ended = report(directory.path(), &[&path], &["--format=hlog"]);
+        ended.expect_code(2);
+        assert!(ended.stderr.contains(expected), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+    let ended = report(
+        directory.path(),
+        &[Path::new("missing.json")],
+        &["--format=md"],
+    );
+    ended.expect_code(2);
+    assert!(
+        ended.stderr.contains("cannot read missing.json"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let (directory, path, _) = with_everything();
+    for (flags, expected) in [
+        (
+            &["--format=pdf"][..],
+            "possible values: md, html, csv, hlog, hgrm",
+        ),
+        (&[], "--format"),
+        (
+            &["--format=md", "--series"],
+            "--series goes with --format csv",
+        ),
+        (
+            &["--format=csv", "--row=1"],
+            "--row goes with --format hgrm",
+        ),
+        (&["--format=hgrm"], "choose it with --row"),
+        (&["--format=hgrm", "--row=0"], "there is no row 0"),
+        (&["--format=hgrm", "--row=999"], "there is no row 999"),
+    ] {
+        let ended = report(directory.path(), &[&path], flags);
+        ended.expect_code(2);
+        assert!(
+            ended.stderr.contains(expected),
+            "{flags:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn a_file_is_written_as_a_whole_and_is_what_is_printed() {
+    let (directory, path, _) = with_everything();
+    for format in ["md", "html", "csv", "hlog"] {
+        let flag = format!("--format={format}");
+        let printed = shown(directory.path(), &[&path], &[&flag]);
+        let output = format!("--output=made/{format}.out");
+        assert_eq!(shown(directory.path(), &[&path], &[&flag, &output]), "");
+        let written = directory.path().join(format!("made/{format}.out"));
+        let written = std::fs::read_to_string(written).expect("it was written");
+        assert_eq!(written.trim_end(), printed.trim_end(), "{format}");
+        assert!(!written.is_empty());
+    }
+    let ended = report(
+        directory.path(),
+        &[&path],
+        &["--format=md", "--output=/proc/none/a"],
+    );
+    ended.expect_code(2);
+    assert!(
+        ended.stderr.contains("cannot write /proc/none/a"),
+        "{}",
+        ended.stderr
+    );
+    let left = std::fs::read_dir(directory.path().join("made")).expect("it is there");
+    assert_eq!(left.count(), 4, "no temporary file is left");
+}
+
+#[test]
+fn markdown_says_what_a_comment_needs() {
+    let (directory, path, _) = with_everything();
+    let text = shown(
+        directory.path(),
+        &[&reproduction(), &path],
+        &["--format=md"],
+    );
+    for expected in [
+        "**reproduce.json**: AMD EPYC, 2 cores",
+        "Command: `bench-client reproduce --output reproduce.json`",
+        "| true default | http json | delete-full | 1 | 50×1 | 1.5 | **1,417** |",
+        "| fake (updates never run) |",
+        "INVALID (42,053)",
+        "closed loop: latency counts from when a transfer was sent",
+        "use --rate",
+        "## Open loop",
+        "## Repetitions",
+        "the interval is wide",
+        "## Verdicts",
+        "- **INVALID**, fake (updates never run): ",
+        "Remedy: check that the server executes its UPDATEs.",
+        "## Time budget",
+        "wait for the batch",
+        "A second of the writer",
+        "writer CPU",
+        "&lt;script&gt;",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert!(!text.contains("<script"));
+    // A name with a bar in it does not make another column.
+    let unescaped = |line: &str| line.replace("\\|", "").matches('|').count();
+    let table = text.lines().skip_while(|line| !line.starts_with("| row |"));
+    let table: Vec<_> = table.take_while(|line| line.starts_with('|')).collect();
+    assert!(table.len() > 30, "{table:?}");
+    assert!(table.iter().all(|line| unescaped(line) == 15), "{table:#?}");
+}
+
+#[test]
+fn an_open_loop_alone_is_not_called_closed() {
+    let (directory, _, record) = with_everything();
+    let mut record = record;
+    record.summaries.clear();
+    record.rows.retain(|row| row.open_loop.is_some());
+    let path = directory.path().join("open.json");
+    record.write_to(&path).expect("it can be written");
+    for format in ["md", "html"] {
+        let flag = format!("--format={format}");
+        let text = shown(directory.path(), &[&path], &[&flag]);
+        assert!(!text.contains("closed loop:"), "{text}");
+    }
+}
+
+fn table(text: &str) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header: Vec<String> = reader
+        .headers()
+        .expect("there is a header")
+        .iter()
+        .map(str::to_owned)
+        .collect();
+    let lines = reader.deserialize().map(|line| line.expect("a line"));
+    (header, lines.collect())
+}
+
+#[test]
+fn csv_has_a_line_for_each_row_and_the_same_columns_always() {
+    let (directory, path, record) = with_everything();
+    let (header, lines) = table(&shown(directory.path(), &[&path], &["--format=csv"]));
+    assert_eq!(lines.len(), record.rows.len());
+    for (line, row) in lines.iter().zip(&record.rows) {
+        assert_eq!(line["tps"], row.tps.to_string());
+        assert_eq!(line["latency_p99_ms"], row.latency_ms.p99.to_string());
+        assert_eq!(line["valid"], row.valid.to_string());
+        let offered = row
+            .open_loop
+            .as_ref()
+            .map(|open| open.offered_tps.to_string());
+        assert_eq!(line["offered_tps"], offered.unwrap_or_default());
+    }
+    assert_eq!(lines[3]["row"], fixture::HOSTILE);
+    assert_eq!(lines[3]["verdicts"], "fake");
+    assert_eq!(lines[0]["second_sync_ms"], "300");
+    assert_eq!(lines[0]["article_tps"], "");
+    let (old_header, old) = table(&shown(
+        directory.path(),
+        &[&reproduction()],
+        &["--format=csv"],
+    ));
+    assert_eq!(old_header, header);
+    assert_eq!(old[1]["row"], "true default");
+    assert_eq!(old[1]["article_tps"], "360");
+    assert_ne!(old[1]["disk_ceiling_tps"], "");
+    let labels: std::collections::BTreeSet<_> = lines.iter().map(|line| &line["row"]).collect();
+    assert_eq!(labels.len(), lines.len(), "no two rows are called the same");
+}
+
+#[test]
+fn csv_of_the_series_has_a_line_for_each_interval() {
+    let (directory, path, record) = with_everything();
+    let flags = ["--format=csv", "--series"];
+    let (header, lines) = table(&shown(directory.path(), &[&path], &flags));
+    let intervals: Vec<_> = record.rows.iter().flat_map(|row| &row.intervals).collect();
+    assert!(intervals.len() > 8);
+    assert_eq!(lines.len(), intervals.len());
+    for (line, interval) in lines.iter().zip(intervals) {
+        assert_eq!(line["p99_ms"], interval.p99_ms.to_string());
+        assert_eq!(
+            line["checkpoints"],
+            interval.checkpoints.unwrap_or(0).to_string()
+        );
+    }
+    // Without intervals there is a header all the same.
+    let (empty_header, none) = table(&shown(directory.path(), &[&reproduction()], &flags));
+    assert_eq!((empty_header, none.len()), (header, 0));
+}
+
+fn readers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
+}
+
+/// Whether the test named `name` can run, which needs `node` and what `missing` finds.
+fn can_run(name: &str, missing: impl Fn() -> Option<String>) -> bool {
+    let node = Command::new("node").arg("--version").output();
+    let why = if node.is_ok_and(|node| node.status.success()) {
+        missing()
+    } else {
+        Some("node is not installed".to_owned())
+    };
+    let Some(why) = why else { return true };
+    let required = std::env::var_os("BUSLOAD_REQUIRE_INTEROP").is_some_and(|value| value == "1");
+    assert!(!required, "{name} cannot run: {why}");
+    // Not eprintln: the harness hides what a test that passes has printed.
+    let skipped = format!("skipped report::{name}: {why}\n");
+    let _ = std::io::stderr().write_all(skipped.as_bytes());
+    false
+}
+
+fn no_hdr_reader() -> Option<String> {
+    let there = readers().join("node_modules/hdr-histogram-js").is_dir();
+    (!there).then(|| {
+        format!(
+            "hdr-histogram-js is missing: npm ci in {}",
+            readers().display()
+        )
+    })
+}
+
+/// What another reader of a file says about it.
+#[track_caller]
+fn read_by(script: &str, arguments: &[&str]) -> Value {
+    let ended = run(Command::new("node")
+        .arg(readers().join(script))
+        .args(arguments)
+        .stdin(Stdio::null()));
+    ended.expect_code(0);
+    ended.json()
+}
+
+#[test]
+fn another_reader_reads_the_interval_log() {
+    if !can_run("another_reader_reads_the_interval_log", no_hdr_reader) {
+        return;
+    }
+    let (directory, path, record) = with_everything();
+    let text = shown(
+        directory.path(),
+        &[&path],
+        &["--format=hlog", "--output=a.hlog"],
+    );
+    assert_eq!(text, "");
+    let file = directory.path().join("a.hlog");
+    let log = std::fs::read_to_string(&file).expect("it was written");
+    assert!(
+        log.starts_with("#[Histogram log format version 1.3]\n"),
+        "{log}"
+    );
+    for header in ["#[StartTime: ", "#[BaseTime: "] {
+        let line = log.lines().find(|line| line.starts_with(header));
+        assert!(
+            line.is_some_and(|line| line.ends_with(" (seconds since epoch)]")),
+            "{header}"
+        );
+    }
+    let read = read_by("hdr.mjs", &["hlog", file.to_str().expect("a path")]);
+    let read = read.as_array().expect("a list");
+    // A row without intervals has a line for its whole window.
+    let expected: Vec<_> = record
+        .rows
+        .iter()
+        .flat_map(|row| {
+            let whole = (row.seconds, &row.latency_histogram);
+            let intervals = row
+                .intervals
+                .iter()
+                .map(|one| (one.seconds, &one.latency_histogram));
+            let intervals: Vec<_> = intervals.collect();
+            if intervals.is_empty() {
+                vec![whole]
+            } else {
+                intervals
+            }
+        })
+        .collect();
+    assert_eq!(read.len(), expected.len());
+    for (read, (seconds, histogram)) in read.iter().zip(expected) {
+        let histogram = decode(histogram).expect("a histogram");
+        assert_eq!(read["count"], histogram.len());
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
+            assert_eq!(read[name], histogram.value_at_quantile(quantile), "{read}");
+        }
+        assert_eq!(read["max"], histogram.max());
+        let length =
+            read["end_ms"].as_f64().expect("a time") - read["start_ms"].as_f64().expect("a time");
+        assert!((length - seconds * 1e3).abs() < 2.0, "{read}");
+    }
+    let tags: std::collections::BTreeSet<_> = read.iter().map(|one| one["tag"].as_str()).collect();
+    assert_eq!(
+        tags.len(),
+        record.rows.len(),
+        "a tag for each row: {tags:?}"
+    );
+    let start = read[0]["start_ms"].as_f64().expect("a time");
+    // The record was started on 2026-11-21, and its first row warmed up for two seconds.
+    assert!((start - 1_795_236_554_224.0).abs() < 2.0, "{start}");
+}
+
+#[test]
+fn another_reader_prints_the_same_distribution() {
+    if !can_run("another_reader_prints_the_same_distribution", no_hdr_reader) {
+        return;
+    }
+    let (directory, path, record) = with_everything();
+    for row in ["1", "4", "10"] {
+        let flags = ["--format=hgrm", "--row", row];
+        let ours = shown(directory.path(), &[&path], &flags);
+        let place: usize = row.parse().expect("a number");
+        let theirs = read_by(
+            "hdr.mjs",
+            &["hgrm", &record.rows[place - 1].latency_histogram],
+        );
+        let theirs = theirs.as_str().expect("a text");
+        let rows = |text: &str| -> Vec<Vec<String>> {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let tokens = lines.map(|line| line.split_whitespace().map(str::to_owned).collect());
+            tokens
+                .filter(|tokens: &Vec<String>| !tokens.is_empty())
+                .collect()
+        };
+        let (ours_rows, theirs_rows) = (rows(&ours), rows(theirs));
+        assert!(ours_rows.len() > 20);
+        assert!(ours_rows.iter().all(|tokens| tokens.len() == 4), "{ours}");
+        assert_eq!(
+            ours_rows[0].join(" "),
+            "Value Percentile TotalCount 1/(1-Percentile)"
+        );
+        // Theirs ends in three columns, which the plotter drops.
+        let last = ours_rows.last().expect("there are rows");
+        assert_eq!(last[..3], theirs_rows.last().expect("there are rows")[..3]);
+        assert_eq!(last[3], "inf");
+        let but_last = |rows: &[Vec<String>]| rows[..rows.len() - 1].to_vec();
+        assert_eq!(but_last(&ours_rows), but_last(&theirs_rows));
+        let footer = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with('#'));
+            lines.map(|line| line.replace(' ', "")).collect()
+        };
+        assert_eq!(footer(&ours), footer(theirs));
+    }
+}
+
+fn no_chromium() -> Option<String> {
+    let version = Command::new("chromium").arg("--version").output();
+    let works = version.is_ok_and(|version| version.status.success());
+    (!works).then(|| "chromium is not installed: apt-get install chromium".to_owned())
+}
+
+/// Titles of the charts that a record with everything has.
+const CHARTS: [&str; 10] = [
+    "TPS ladder",
+    "Predicted and measured TPS",
+    "Latency percentile spectrum",
+    "Offered rate and latency",
+    "Contention sweep",
+    "Batch size and transfers in flight",
+    "Time budget of a transfer",
+    "A second of the writer",
+    "Time series: ",
+    "Sync latency",
+];
+
+#[test]
+fn the_page_is_whole_in_a_browser() {
+    let name = "the_page_is_whole_in_a_browser";
+    if !can_run(name, no_chromium) {
+        return;
+    }
+    let (directory, path, _) = with_everything();
+    let reproduction = reproduction();
+    for (file, records) in [
+        ("all.html", &[path.as_path(), &reproduction][..]),
+        ("old.html", &[reproduction.as_path()]),
+    ] {
+        let output = format!("--output={file}");
+        shown(directory.path(), records, &["--format=html", &output]);
+        let page = directory.path().join(file);
+        let seen = read_by("page.mjs", &[page.to_str().expect("a path"), "390", "1200"]);
+        let seen = seen.as_array().expect("a list");
+        // Two widths, in light and in dark.
+        assert_eq!(seen.len(), 4);
+        for view in seen {
+            assert_eq!(view["problems"], serde_json::json!([]), "{view:#}");
+            assert_eq!(view["requests"], serde_json::json!([]), "{view:#}");
+            assert_eq!(
+                view["overflow"], 0,
+                "the page does not scroll sideways: {view:#}"
+            );
+            let charts = view["charts"].as_array().expect("a list");
+            let titles: Vec<_> = charts
+                .iter()
+                .filter_map(|one| one["title"].as_str())
+                .collect();
+            if file == "all.html" {
+                for title in CHARTS {
+                    assert!(
+                        titles.iter().any(|one| one.starts_with(title)),
+                        "{title}: {titles:?}"
+                    );
+                }
+            } else {
+                // What was not measured has no chart.
+                assert_eq!(charts.len(), 3, "{titles:?}");
+            }
+            for chart in charts {
+                assert!(chart["marks"].as_u64() > Some(0), "{chart:#}");
+                assert!(
+                    chart["cells"].as_u64() > Some(0),
+                    "it has a table: {chart:#}"
+                );
+                assert!(chart["width"].as_f64() > Some(200.0), "{chart:#}");
+                assert!(
+                    chart["label"]
+                        .as_str()
+                        .is_some_and(|label| label.len() > 20),
+                    "{chart:#}"
+                );
+                assert_eq!(chart["clipped"], serde_json::json!([]), "{chart:#}");
+                assert_eq!(chart["unpainted"], 0, "{chart:#}");
+            }
+        }
+        let backgrounds: std::collections::BTreeSet<_> = seen
+            .iter()
+            .map(|view| view["background"].as_str())
+            .collect();
+        assert_eq!(
+            backgrounds.len(),
+            2,
+            "light and dark differ: {backgrounds:?}"
+        );
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_else_and_escapes_what_it_shows() {
+    let (directory, path, _) = with_everything();
+    let page = shown(directory.path(), &[&path], &["--format=html"]);
+    assert!(
+        !page.contains("<script"),
+        "no script, and no name that becomes one"
+    );
+    assert!(page.contains("&lt;script&gt;alert("));
+    assert!(page.contains("what to do &lt;about&gt; it &amp; why"));
+    let addresses = page.replace("http://www.w3.org/2000/svg", "");
+    for outside in ["http:", "https:", "@import", "url(", "src="] {
+        assert!(!addresses.contains(outside), "{outside}");
+    }
+    assert!(page.contains("INVALID: fake"));
+    assert!(page.contains("1 INVALID"));
+    // Every colour of a drawing is the style sheet's.
+    assert!(!page.contains("=\"#"), "a fixed colour is left");
+    assert_eq!(
+        page.matches("<svg ").count(),
+        page.matches("<details><summary>Data: ").count()
+    );
+}
