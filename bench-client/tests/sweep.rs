@@ -16,12 +16,13 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// Rows that take a moment.
-const TINY: [&str; 5] = [
+const TINY: [&str; 6] = [
     "--seconds=0.2",
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
     "--op-timeout=15s",
+    "--no-null-server",
 ];
 
 fn sweep(directory: &Path, flags: &[&str]) -> Ended {
@@ -198,6 +199,7 @@ fn the_other_knobs_can_be_swept_too() {
         "--seconds=0.1",
         "--warmup=0",
         "--accounts=500",
+        "--no-null-server",
         "--json",
     ];
     let flags = ["--over=concurrency=1,3", "--over=inflight=2..4/2"];
@@ -211,6 +213,117 @@ fn the_other_knobs_can_be_swept_too() {
         column(&record, "max_inflight_per_worker"),
         [2, 4, 2, 4].map(|n| json!(n))
     );
+}
+
+#[test]
+fn rates_are_swept_in_an_open_loop() {
+    let directory = directory();
+    let flags = [
+        "--over=rate=geometric:100:400:3",
+        "--arrival=poisson",
+        "--latency-limit=5s",
+        "--json",
+    ];
+    let record = sweep(directory.path(), &flags).expect_code(0).json();
+    let open: Vec<_> = column(&record, "open_loop");
+    let rates: Vec<_> = open
+        .iter()
+        .map(|open| open["offered_tps"].clone())
+        .collect();
+    assert_eq!(rates, [json!(100.0), json!(200.0), json!(400.0)]);
+    for open in open {
+        assert_eq!(
+            (&open["arrival"], &open["latency_limit_ms"]),
+            (&json!("poisson"), &json!(5000.0))
+        );
+    }
+}
+
+/// No machine that runs this is too slow for 200 per second, and none commits 100 million.
+#[test]
+fn a_knee_is_found_between_what_holds_and_what_cannot() {
+    let directory = directory();
+    let path = directory.path();
+    let flags = [
+        "--find-knee",
+        "--from=50",
+        "--to=3000000",
+        "--steps=2",
+        "--p99-limit=5s",
+        "--output=a.json",
+    ];
+    let ended = sweep(path, &flags);
+    assert!([Some(0), Some(4)].contains(&ended.code()), "{ended:?}");
+    assert!(ended.stdout.contains("knee: "), "{}", ended.stdout);
+    let record = read(path, "a.json");
+    let knee = &record["knee"];
+    assert_eq!(knee["outcome"], "found");
+    let (passes, fails) = (&knee["passes"], &knee["fails"]);
+    assert!(passes["rate"].as_f64() < fails["rate"].as_f64(), "{knee:#}");
+    assert!(
+        !fails["why"].is_null() && passes["why"].is_null(),
+        "{knee:#}"
+    );
+    for (point, least) in [(passes, 1), (fails, 2)] {
+        let places = point["rows"].as_array().expect("its rows");
+        assert!(places.len() >= least, "{knee:#}");
+        for place in places {
+            let place = usize::try_from(place.as_u64().expect("a place")).expect("it fits");
+            assert_eq!(
+                rows(&record)[place]["open_loop"]["offered_tps"],
+                point["rate"]
+            );
+        }
+    }
+    // All of it is there: the same knee from the same rows.
+    let again = sweep(path, &flags);
+    if rows(&record).iter().all(|row| row["valid"] == true) {
+        assert_eq!(read(path, "a.json")["knee"], *knee);
+        assert_eq!(
+            rows(&read(path, "a.json")).len(),
+            rows(&record).len(),
+            "{again:?}"
+        );
+    }
+}
+
+#[test]
+fn no_knee_is_made_up() {
+    let directory = directory();
+    let flags = [
+        "--find-knee",
+        "--from=20",
+        "--to=100",
+        "--p99-limit=10s",
+        "--json",
+    ];
+    let record = sweep(directory.path(), &flags).expect_code(0).json();
+    assert_eq!(record["knee"]["outcome"], "all_pass");
+    assert_eq!(rows(&record).len(), 2);
+    // Nobody commits within a microsecond.
+    let flags = ["--find-knee", "--from=20", "--to=100", "--p99-limit=1us"];
+    let ended = sweep(directory.path(), &flags);
+    ended.expect_code(0);
+    assert!(
+        ended
+            .stdout
+            .contains("no knee found between 20 and 100: the lowest fails already"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn without_ends_the_search_goes_by_a_closed_loop() {
+    let directory = directory();
+    let flags = ["--find-knee", "--p99-limit=1us", "--json"];
+    let record = sweep(directory.path(), &flags).expect_code(0).json();
+    let open = column(&record, "open_loop");
+    assert!(open[0].is_null() && !open[1].is_null());
+    let tps = rows(&record)[0]["tps"].as_f64().expect("TPS");
+    assert_eq!(record["knee"]["to_tps"].as_f64(), Some((tps * 1.25).ceil()));
+    let inflight = column(&record, "max_inflight_per_worker");
+    assert_eq!(inflight[..2], [json!(16), json!(4096)], "as run has them");
 }
 
 #[test]
@@ -489,6 +602,11 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["sweep", "--over=alpha=0", "--from=1"], "--find-knee"),
     (&["sweep", "--over=alpha=0", "--resume-anyway"], "--output"),
     (&["sweep", "--over=alpha=0", "--find-knee"], "--find-knee"),
+    (&["sweep", "--over=rate=1", "--rate=1"], "--rate is fixed"),
+    (&["sweep", "--over=rate=0"], "0.1"),
+    (&["sweep", "--find-knee", "--rate=5"], "--from and --to"),
+    (&["sweep", "--over=alpha=0", "--arrival=poisson"], "--rate"),
+    (&["run", "--latency-limit=5ms"], "--rate"),
     (&["sweep", "--find-knee", "--from=0"], "--from"),
     (
         &["sweep", "--find-knee", "--from=5", "--to=5"],

@@ -56,10 +56,14 @@ pub(crate) struct SweepArgs {
 
 pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     check_knobs(&args)?;
-    let plans = args.load.swept(&args.over)?;
+    let plans = if args.knee.is_asked_for() {
+        args.load.searched(args.knee.first_rate())?.to_vec()
+    } else {
+        args.load.swept(&args.over)?
+    };
     let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
-    let at_url = |plan: &RowPlan| matches!(plan.server, ServerChoice::Url { .. });
-    if plans.iter().all(at_url) {
+    let own = |plan: &RowPlan| matches!(plan.server, ServerChoice::Own { .. });
+    if !plans.iter().any(own) {
         environment.forget_storage();
     }
     let path = args.output.clone();
@@ -78,7 +82,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
         json: args.json,
     };
     if args.knee.is_asked_for() {
-        return knee::run(&args.knee, &args.load, &plans, sweeping);
+        return knee::run(&args.knee, &mut args.load, sweeping);
     }
     sweeping.rows(&args.runs, &plans)
 }

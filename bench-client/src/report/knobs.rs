@@ -213,7 +213,9 @@ pub(crate) mod tests {
             warmup: Duration::from_secs_f64(row.warmup_seconds),
             measure: Measure::For(Duration::from_secs_f64(row.seconds)),
             op_timeout: Duration::from_secs_f64(row.op_timeout_seconds),
+            interval: None,
             verify: true,
+            null_server: None,
         }
     }
 

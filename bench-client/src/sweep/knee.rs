@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::judge::{Verdict, VerdictCode};
 use crate::report::record::Row;
 use crate::report::table;
 
@@ -66,6 +67,12 @@ impl Trial {
                 table::rate(due)
             ))
         };
+        let generator_bound = |verdict: &Verdict| verdict.code == VerdictCode::GeneratorBound;
+        if let Some(why) = &mut trial.fails
+            && row.verdicts.iter().any(generator_bound)
+        {
+            why.push_str("; the load generator may have been the limit");
+        }
         trial
     }
 }

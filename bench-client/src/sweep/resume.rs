@@ -135,9 +135,16 @@ pub fn open(
 /// What every row of a sweep has and no row names.
 #[must_use]
 pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::from([("verify".to_owned(), plan.verify.to_string())]);
+    let interval = plan.interval.map_or_else(
+        || "none".to_owned(),
+        |interval| format!("{}ms", interval.as_secs_f64() * 1e3),
+    );
+    let mut settings = BTreeMap::from([
+        ("verify".to_owned(), plan.verify.to_string()),
+        ("interval".to_owned(), interval),
+    ]);
     match &plan.server {
-        ServerChoice::Own { spec, .. } => {
+        ServerChoice::Own { spec, .. } | ServerChoice::Null { spec } => {
             let flags = spec.args.iter().filter_map(|arg| arg.strip_prefix("--"));
             let flags = flags.filter_map(|flag| flag.split_once('='));
             settings.extend(
@@ -258,7 +265,7 @@ mod tests {
     fn what_no_row_names_is_a_setting() {
         let settings = settings(&plan());
         let names: Vec<&str> = settings.keys().map(String::as_str).collect();
-        assert_eq!(names, ["queue", "verify"]);
+        assert_eq!(names, ["interval", "queue", "verify"]);
     }
 
     #[test]

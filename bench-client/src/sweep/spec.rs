@@ -214,10 +214,7 @@ impl Knob {
             Self::MaxInflightPerWorker => (1.0..=16_384.0, "a whole number from 1 to 16384"),
             Self::BatchSize => (1.0..=1_048_576.0, "a whole number from 1 to 1048576"),
             Self::BatchTimeout => (0.0..=6e7, "a duration from 0ms to 60s"),
-            Self::Rate => (
-                f64::MIN_POSITIVE..=1e9,
-                "a number above 0, up to 1000000000",
-            ),
+            Self::Rate => (0.1..=1e8, "a number from 0.1 to 100000000"),
         };
         let fits = bounds.contains(&value) && !(self.counts() && value.fract() != 0.0);
         if fits { Ok(()) } else { Err(text.to_owned()) }
@@ -286,7 +283,8 @@ mod tests {
             ("alpha=linear:0:1:x", "COUNT"),
             ("alpha=linear:1:1:3", "lower to a higher"),
             ("alpha=cubic:0:1:3", "geometric:FROM:TO:COUNT"),
-            ("rate=geometric:0:1:3", "above 0"),
+            ("rate=0", "0.1"),
+            ("batch-timeout=geometric:0ms:2ms:3", "above 0"),
             ("alpha=geometric:0:1:3", "above 0"),
             ("concurrency=0", "from 1"),
             ("concurrency=1.5", "whole"),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_client::load::{Arrival, Pace};
 use bench_client::row::RowPlan;
 use bench_client::sweep::{Axis, Knob};
 
@@ -29,15 +28,11 @@ impl LoadArgs {
         // A table of accounts is large: one per alpha.
         let mut tables = HashMap::new();
         for point in points {
-            let mut pace = None;
             for (knob, value) in point {
-                match knob {
-                    Knob::Rate => pace = Some(self.open_loop(value)),
-                    _ => self.set(knob, value),
-                }
+                self.set(knob, value);
             }
+            self.check_open_loop()?;
             for mut plan in self.combinations()? {
-                plan.pace = pace.unwrap_or(plan.pace);
                 let table = tables.entry(plan.zipf.alpha().to_bits());
                 plan.zipf = Arc::clone(table.or_insert(plan.zipf));
                 plans.push(plan);
@@ -47,16 +42,23 @@ impl LoadArgs {
         Ok(plans)
     }
 
-    /// An open loop at this rate.
-    #[expect(
-        clippy::unused_self,
-        reason = "the other flags of the open loop belong here"
-    )]
-    pub(crate) fn open_loop(&self, rate: f64) -> Pace {
-        Pace::Open {
-            rate,
-            arrival: Arrival::Constant,
-            latency_limit: None,
+    /// The plans of a search by rate: in a closed loop, and at its first rate.
+    pub(crate) fn searched(&mut self, rate: f64) -> anyhow::Result<[RowPlan; 2]> {
+        self.refuse_lists()?;
+        let plans = [self.at_rate(None)?, self.at_rate(Some(rate))?];
+        self.check(&plans)?;
+        Ok(plans)
+    }
+
+    /// The one plan at this rate; in a closed loop without one.
+    pub(crate) fn at_rate(&mut self, rate: Option<f64>) -> anyhow::Result<RowPlan> {
+        self.rate = rate.into_iter().collect();
+        let mut plans = self.combinations()?.into_iter();
+        match (plans.next(), plans.next()) {
+            (Some(plan), None) => Ok(plan),
+            _ => Err(usage(
+                "--find-knee searches for one connector: name it with --connectors",
+            )),
         }
     }
 
@@ -74,13 +76,14 @@ impl LoadArgs {
             Knob::BatchTimeout => {
                 self.server.batch_timeout = Some(Duration::from_secs_f64(value / 1e6));
             }
-            Knob::Rate => {}
+            Knob::Rate => self.rate = vec![value],
         }
     }
 
     fn refuse_lists(&self) -> anyhow::Result<()> {
         let lists = [
             (self.alpha.len(), "alpha"),
+            (self.rate.len(), "rate"),
             (
                 self.max_inflight_per_worker.len(),
                 "max-inflight-per-worker",

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_client::load::Pace;
-use bench_client::row::{RowError, RowPlan};
+use bench_client::report::table;
+use bench_client::row::RowError;
 use bench_client::sweep::{Knee, KneeSearch, Next, Recorded, Trial};
 use busload_frontend::cli::parse_duration;
 use clap::Args;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{Sweeping, usage};
 use crate::cli::interrupt::watch_signals;
-use crate::cli::load_args::LoadArgs;
+use crate::cli::load_args::{LoadArgs, parse_rate};
 use crate::cli::run::{measure_one, runtime};
 use crate::cli::{VALID, print};
 
@@ -50,6 +50,11 @@ impl KneeArgs {
         self.find_knee
     }
 
+    /// A rate that will be tried, or one like it.
+    pub(super) fn first_rate(&self) -> f64 {
+        self.from.or(self.to).unwrap_or(1.0)
+    }
+
     /// A flag that makes no sense without a search. (clap's `requires` does not see it, since
     /// `--over` excludes the search.)
     pub(super) fn without_search(&self) -> Option<&'static str> {
@@ -61,13 +66,6 @@ impl KneeArgs {
         ]
         .into_iter()
         .find_map(|(given, flag)| (given && !self.find_knee).then_some(flag))
-    }
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err(format!("'{text}' is no number above 0, up to 1000000000")),
     }
 }
 
@@ -83,15 +81,9 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(
     args: &KneeArgs,
-    load: &LoadArgs,
-    plans: &[RowPlan],
+    load: &mut LoadArgs,
     mut sweeping: Sweeping,
 ) -> anyhow::Result<ExitCode> {
-    let [plan] = plans else {
-        return Err(usage(
-            "--find-knee searches for one connector: name it with --connectors",
-        ));
-    };
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from >= to
     {
@@ -102,7 +94,6 @@ pub(super) fn run(
     let mut search = Search {
         args,
         load,
-        plan,
         recorded: Recorded::default(),
         skipped: 0,
     };
@@ -131,8 +122,7 @@ pub(super) fn run(
 
 struct Search<'a> {
     args: &'a KneeArgs,
-    load: &'a LoadArgs,
-    plan: &'a RowPlan,
+    load: &'a mut LoadArgs,
     recorded: Recorded,
     /// Measurements that were recorded already.
     skipped: usize,
@@ -145,7 +135,7 @@ impl Search<'_> {
         let to = if let Some(to) = self.args.to {
             to
         } else {
-            let closed = self.measure(Pace::Closed, sweeping, &interrupted);
+            let closed = self.measure(None, sweeping, &interrupted);
             let Some(measured) = closed.await? else {
                 return Ok(None);
             };
@@ -175,7 +165,7 @@ impl Search<'_> {
                 Next::Done(knee) => return Ok(Some(knee)),
                 Next::Measure(rate) => rate,
             };
-            let measured = self.measure(self.load.open_loop(rate), sweeping, &interrupted);
+            let measured = self.measure(Some(rate), sweeping, &interrupted);
             let Some(measured) = measured.await? else {
                 return Ok(None);
             };
@@ -190,16 +180,15 @@ impl Search<'_> {
         }
     }
 
-    /// The place of a row at this pace: recorded already, or measured now; `None` when
-    /// interrupted.
+    /// The place of a row at this rate, or in a closed loop: recorded already, or measured now;
+    /// `None` when interrupted.
     async fn measure(
         &mut self,
-        pace: Pace,
+        rate: Option<f64>,
         sweeping: &mut Sweeping,
         interrupted: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<usize>> {
-        let mut plan = self.plan.clone();
-        plan.pace = pace;
+        let plan = self.load.at_rate(rate)?;
         let rows = &sweeping.record.rows;
         if let Some(row) = self.recorded.take(rows, &plan, None) {
             self.skipped += 1;
@@ -208,10 +197,10 @@ impl Search<'_> {
             }
             return Ok(Some(row));
         }
-        let title = match pace {
-            Pace::Closed => "closed loop".to_owned(),
-            Pace::Open { rate, .. } => format!("searching the knee, {rate:.0}/s"),
-        };
+        let title = rate.map_or_else(
+            || "closed loop".to_owned(),
+            |rate| format!("searching the knee, {}/s", table::rate(rate)),
+        );
         let environment = sweeping.environment.clone();
         let row = match measure_one(&plan, title, interrupted, &environment).await {
             Ok(row) => row,
