@@ -12,6 +12,7 @@ pub mod load;
 pub mod report;
 pub mod row;
 pub mod statistics;
+pub mod sweep;
 pub mod target;
 pub mod workload;
 

@@ -5,6 +5,8 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod swept;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,12 +93,12 @@ pub(crate) struct LoadArgs {
     /// does; one row each. Latency then counts from the intended start
     #[arg(long, value_delimiter = ',', value_name = "TPS", value_parser = parse_rate)]
     rate: Vec<f64>,
-    /// How the intended starts of an open loop are spaced
-    #[arg(long, value_enum, default_value = "constant", requires = "rate")]
-    arrival: ArrivalArg,
+    /// How the intended starts of an open loop are spaced [default: constant]
+    #[arg(long, value_enum)]
+    arrival: Option<ArrivalArg>,
     /// A transfer answered later than this after its intended start is late; one that cannot
     /// be sent by then is skipped. Such as 10ms
-    #[arg(long, requires = "rate", value_parser = parse_op_timeout)]
+    #[arg(long, value_parser = parse_op_timeout)]
     latency_limit: Option<Duration>,
     /// Exponent of the Zipf distribution of accounts; 0 is uniform
     #[arg(long, value_delimiter = ',', default_value = "1.5", value_parser = parse_alpha)]
@@ -331,6 +333,13 @@ impl LoadArgs {
 
     /// One plan per combination of the lists, in the order in which they were written.
     pub(crate) fn plans(&self) -> anyhow::Result<Vec<RowPlan>> {
+        self.check_open_loop()?;
+        let plans = self.combinations()?;
+        self.check(&plans)?;
+        Ok(plans)
+    }
+
+    fn combinations(&self) -> anyhow::Result<Vec<RowPlan>> {
         let mut plans = Vec::new();
         for connector in self.connectors() {
             let inflight = if self.max_inflight_per_worker.is_empty() {
@@ -371,7 +380,6 @@ impl LoadArgs {
                 }
             }
         }
-        self.check(&plans)?;
         Ok(plans)
     }
 
@@ -379,7 +387,7 @@ impl LoadArgs {
     fn paces(&self) -> Vec<Pace> {
         let open = |&rate: &f64| Pace::Open {
             rate,
-            arrival: self.arrival.arrival(),
+            arrival: self.arrival.map_or(Arrival::Constant, ArrivalArg::arrival),
             latency_limit: self.latency_limit,
         };
         if self.rate.is_empty() {
@@ -502,6 +510,20 @@ impl LoadArgs {
                 .collect(),
         }
         .choice()
+    }
+
+    /// A rate may be given by a sweep as well, which is why clap does not check this.
+    fn check_open_loop(&self) -> anyhow::Result<()> {
+        let flags = [
+            (self.arrival.is_some(), "--arrival"),
+            (self.latency_limit.is_some(), "--latency-limit"),
+        ];
+        match flags.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) if self.rate.is_empty() => {
+                Err(usage(&format!("{flag} is for an open loop: give a --rate")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(&self, plans: &[RowPlan]) -> anyhow::Result<()> {

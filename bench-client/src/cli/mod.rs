@@ -11,6 +11,7 @@ pub(crate) mod reproduce;
 pub(crate) mod run;
 mod runs;
 pub(crate) mod serve;
+pub(crate) mod sweep;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3
 pub(crate) enum Command {
     /// Measure transfers per second, verify them, and record the result
     Run(Box<run::RunArgs>),
+    /// Measure over the values of one or two knobs, or search the highest rate that holds
+    Sweep(Box<sweep::SweepArgs>),
     /// Measure the rows of the article's table on this machine
     Reproduce(reproduce::ReproduceArgs),
     /// Measure what the generator and the wire can do: the load on a server without a database

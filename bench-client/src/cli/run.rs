@@ -9,6 +9,7 @@ use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use bench_client::row::{self, RowError, RowPlan, ServerChoice, Surroundings};
 use clap::Args;
+use tokio::sync::watch;
 
 use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
@@ -124,23 +125,32 @@ pub(crate) async fn measure_all(
         } else {
             name.to_owned()
         };
-        let progress = ProgressLine::new(title);
-        let around = Surroundings {
-            interrupted: interrupted.clone(),
-            progress: &progress,
-            environment,
-        };
-        let row = match Box::pin(row::measure(plan, &around)).await {
+        let row = match measure_one(plan, title, &interrupted, environment).await {
             Ok(row) => row,
             // The rows before it are worth their record.
             Err(RowError::Interrupted) if number > 1 => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        drop(progress);
         ended(row)?;
         if *interrupted.borrow() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Measures one row; `title` is what the progress line calls it.
+pub(crate) async fn measure_one(
+    plan: &RowPlan,
+    title: String,
+    interrupted: &watch::Receiver<bool>,
+    environment: &Environment,
+) -> Result<Row, RowError> {
+    let progress = ProgressLine::new(title);
+    let around = Surroundings {
+        interrupted: interrupted.clone(),
+        progress: &progress,
+        environment,
+    };
+    Box::pin(row::measure(plan, &around)).await
 }

@@ -335,7 +335,7 @@ impl Verdict {
             .map(|(name, estimate)| match estimate.count {
                 1 => format!("{name} was measured once"),
                 _ => format!(
-                    "{name} is known to {:.1} % (at {:.0} %), and its runs vary by {:.1} %",
+                    "{name} ± {:.1} % at {:.0} % confidence, coefficient of variation {:.1} %",
                     estimate.half_width() * 100.0,
                     CONFIDENCE * 100.0,
                     estimate.variation * 100.0

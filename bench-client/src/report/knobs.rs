@@ -155,3 +155,160 @@ pub fn measured_as_long(row: &Row, measure: Measure) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::{Encoding, Target};
+    use crate::row::ConnectorKind;
+    use crate::target::ServerSpec;
+    use crate::workload::Zipf;
+
+    /// A row as a record has it.
+    pub(crate) fn row() -> Row {
+        let text = include_str!("../../../results/2026-11-21-vm-2core/reproduce.json");
+        let record: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut rows = record["rows"].as_array().unwrap().iter();
+        let valid = rows.find(|row| row["valid"] == true && row["connector"] == "sqlite_ws_rpc");
+        let mut row: Row = serde_json::from_value(valid.unwrap().clone()).unwrap();
+        row.name = None;
+        row
+    }
+
+    /// The plan that [`row`] could have been measured by.
+    pub(crate) fn plan() -> RowPlan {
+        let row = row();
+        let args = vec![
+            "serve".to_owned(),
+            format!("--batch-size={}", row.batch_size.unwrap()),
+            format!("--batch-timeout={}us", row.batch_timeout_us.unwrap()),
+            "--queue=1000".to_owned(),
+        ];
+        RowPlan {
+            name: None,
+            connector: match row.connector.as_str() {
+                "sqlite_rpc" => ConnectorKind::SqliteRpc,
+                _ => ConnectorKind::SqliteWsRpc,
+            },
+            encoding: Encoding::Json,
+            server: ServerChoice::Own {
+                spec: ServerSpec {
+                    program: "bench-client".into(),
+                    args,
+                },
+                database: "a.sqlite".into(),
+                durability: row.durability_requested.unwrap(),
+                keep_db: false,
+            },
+            concurrency: row.concurrency,
+            max_inflight: row.max_inflight_per_worker,
+            threads: row.threads,
+            pace: Pace::Closed,
+            zipf: Arc::new(Zipf::new(row.accounts, row.alpha).unwrap()),
+            initial_balance: 1000,
+            amount: row.amount,
+            seed: row.seed,
+            warmup: Duration::from_secs_f64(row.warmup_seconds),
+            measure: Measure::For(Duration::from_secs_f64(row.seconds)),
+            op_timeout: Duration::from_secs_f64(row.op_timeout_seconds),
+            interval: None,
+            verify: true,
+            null_server: None,
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_knobs_of_its_plan() {
+        assert_eq!(Knobs::of_row(&row()), Knobs::of_plan(&plan()));
+        assert!(measured_as_long(&row(), plan().measure));
+    }
+
+    #[test]
+    fn each_knob_tells_rows_apart() {
+        let changes: [fn(&mut Row); 15] = [
+            |row| row.connector.push('x'),
+            |row| row.encoding.push('x'),
+            |row| row.durability_requested = Some("memory".to_owned()),
+            |row| row.batch_size = Some(7),
+            |row| row.batch_timeout_us = Some(7.0),
+            |row| row.concurrency += 1,
+            |row| row.max_inflight_per_worker += 1,
+            |row| row.threads += 1,
+            |row| row.alpha += 0.01,
+            |row| row.accounts += 1,
+            |row| row.amount += 1,
+            |row| row.seed += 1,
+            |row| row.warmup_seconds += 0.1,
+            |row| row.op_timeout_seconds += 1.0,
+            |row| row.open_loop = Some(open(5.0)),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut row = row();
+            change(&mut row);
+            assert_ne!(
+                Knobs::of_row(&row),
+                Knobs::of_plan(&plan()),
+                "change {number}"
+            );
+        }
+        let mut longer = row();
+        longer.seconds *= 1.5;
+        assert!(!measured_as_long(&longer, plan().measure));
+        let counted = row().committed;
+        assert!(measured_as_long(&row(), Measure::Transfers(counted)));
+        assert!(!measured_as_long(&row(), Measure::Transfers(counted + 1)));
+    }
+
+    /// An open loop at this rate that kept up.
+    pub(crate) fn open(rate: f64) -> crate::report::record::OpenLoop {
+        crate::report::record::OpenLoop {
+            arrival: Arrival::Poisson,
+            offered_tps: rate,
+            offered: 0,
+            achieved_tps: rate,
+            latency_limit_ms: Some(10.0),
+            late: 0,
+            skipped: 0,
+            dropped: 0,
+            schedule_lag_us: None,
+        }
+    }
+
+    #[test]
+    fn an_open_loop_is_known_by_rate_arrival_and_limit() {
+        let mut row = row();
+        row.open_loop = Some(open(1e4));
+        let planned = |rate, arrival, limit| {
+            let mut plan = plan();
+            plan.pace = Pace::Open {
+                rate,
+                arrival,
+                latency_limit: limit,
+            };
+            Knobs::of_plan(&plan)
+        };
+        let limit = Some(Duration::from_millis(10));
+        let knobs = Knobs::of_row(&row);
+        assert_eq!(knobs, planned(1e4, Arrival::Poisson, limit));
+        assert_ne!(knobs, planned(1.01e4, Arrival::Poisson, limit));
+        assert_ne!(knobs, planned(1e4, Arrival::Constant, limit));
+        assert_ne!(knobs, planned(1e4, Arrival::Poisson, None));
+    }
+
+    #[test]
+    fn a_server_at_a_url_sets_its_batches_itself() {
+        let mut plan = plan();
+        plan.server = ServerChoice::Url {
+            target: Target {
+                authority: "127.0.0.1:1".to_owned(),
+            },
+            reseed: false,
+        };
+        let mut row = row();
+        assert_ne!(Knobs::of_row(&row), Knobs::of_plan(&plan));
+        row.durability_requested = None;
+        assert_eq!(Knobs::of_row(&row), Knobs::of_plan(&plan));
+    }
+}

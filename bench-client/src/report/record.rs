@@ -20,6 +20,7 @@ use crate::disk::Baseline;
 use crate::judge::{Budget, Generator, LittlesLaw, Prediction, Verdict, Verification};
 use crate::load::{Arrival, Times};
 use crate::statistics::{Estimate, SteadyState};
+use crate::sweep::{Knee, Sweep};
 
 /// The version of the record's form. Records of version 1 are read as well: what they lack
 /// is absent.
@@ -37,6 +38,12 @@ pub struct Record {
     /// Repetitions of the same row, taken together (`--runs`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summaries: Vec<Summary>,
+    /// What was swept (`sweep`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+    /// The highest rate that the server keeps up with (`sweep --find-knee`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
 }
 
 impl Record {
@@ -48,6 +55,8 @@ impl Record {
             environment,
             rows: Vec::new(),
             summaries: Vec::new(),
+            sweep: None,
+            knee: None,
         }
     }
 

@@ -66,6 +66,24 @@ pub fn describe(summaries: &[Summary], rows: &[Row]) -> String {
     blocks.join("\n\n")
 }
 
+/// How many of many summaries spread too wide, and what to do about the widest; `None` when
+/// none does.
+#[must_use]
+pub fn widest(summaries: &[Summary]) -> Option<String> {
+    let warned: Vec<_> = summaries
+        .iter()
+        .filter_map(|summary| Some((summary.tps.half_width(), summary.warning.as_ref()?)))
+        .collect();
+    let (_, warning) = warned.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!(
+        "warning: {} of {} medians spread too wide to conclude from, the widest: {}\n         {}",
+        warned.len(),
+        summaries.len(),
+        warning.message,
+        warning.remedy
+    ))
+}
+
 fn describe_one(summary: &Summary, first: &Row) -> String {
     let mut text = format!("{:<10} {}", "median of", describe_knobs(first));
     let count = summary.tps.count;
@@ -80,7 +98,7 @@ fn describe_one(summary: &Summary, first: &Row) -> String {
     let mut line = |label: &str, estimate: &Estimate, unit: &str, write: fn(f64) -> String| {
         let _ = write!(
             text,
-            "\n{label:<10} {}{unit}   {:.0} % interval {} to {}{unit}   variation {:.1} %",
+            "\n{label:<10} {}{unit}   {:.0} % interval {} to {}{unit}   CV {:.1} %",
             write(estimate.median),
             // Rounded down: 93.75 % is not 94 %.
             (estimate.confidence * 100.0).floor(),
@@ -98,4 +116,96 @@ fn describe_one(summary: &Summary, first: &Row) -> String {
         let _ = write!(text, "\n{:<10}          {}", "", warning.remedy);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::VerdictCode;
+    use crate::report::knobs::tests::row;
+    use crate::report::record::Repetition;
+
+    /// Repetitions of a row at these TPS; its latencies go the other way.
+    fn repeated(tps: &[f64]) -> Vec<Row> {
+        let of = u32::try_from(tps.len()).unwrap();
+        let rows = (1..).zip(tps).map(|(number, &tps)| {
+            let mut row = row();
+            row.tps = tps;
+            row.latency_ms.p50 = 1e5 / tps;
+            row.repetition = Some(Repetition { number, of });
+            row
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn each_row_that_was_repeated_has_its_median() {
+        let slow = repeated(&[1000.0, 1010.0, 990.0, 1005.0, 995.0, 1002.0]);
+        let mut fast = repeated(&[9000.0, 9010.0, 8990.0, 9005.0, 8995.0, 9002.0]);
+        for row in &mut fast {
+            row.alpha += 1.0;
+        }
+        // Round robin, as they are measured.
+        let rows: Vec<Row> = slow
+            .into_iter()
+            .zip(fast)
+            .flat_map(|(a, b)| [a, b])
+            .collect();
+        let summaries = summarise(&rows);
+        assert_eq!(summaries.len(), 2);
+        assert_eq!(summaries[0].rows, [0, 2, 4, 6, 8, 10]);
+        assert_eq!(summaries[1].rows, [1, 3, 5, 7, 9, 11]);
+        assert!((summaries[0].tps.median - 1001.0).abs() < 1e-9);
+        assert!((summaries[1].tps.median - 9001.0).abs() < 1e-9);
+        assert!(summaries.iter().all(|summary| summary.warning.is_none()));
+        let text = describe(&summaries, &rows);
+        assert!(
+            text.contains("1,001   95 % interval 990 to 1,010   CV 0.7 %"),
+            "{text}"
+        );
+        assert!(!text.contains("warning"), "{text}");
+        assert_eq!(widest(&summaries), None);
+    }
+
+    #[test]
+    fn invalid_and_interrupted_repetitions_are_left_out() {
+        let mut rows = repeated(&[1000.0, 5.0, 7.0, 1002.0]);
+        rows[1].valid = false;
+        rows[2].interrupted = true;
+        let summaries = summarise(&rows);
+        assert_eq!(summaries[0].rows, [0, 3]);
+        assert!(describe(&summaries, &rows).contains("2 runs; 2 invalid"));
+        rows[0].valid = false;
+        rows[3].valid = false;
+        assert_eq!(summarise(&rows), []);
+    }
+
+    #[test]
+    fn rows_that_were_not_repeated_have_no_summary() {
+        assert_eq!(summarise(&[row(), row()]), []);
+    }
+
+    #[test]
+    fn a_wide_spread_is_warned_of_with_a_remedy() {
+        let rows = repeated(&[1000.0, 1150.0, 1080.0, 1010.0, 1160.0, 1090.0, 1100.0]);
+        let summaries = summarise(&rows);
+        let warning = summaries[0].warning.as_ref().unwrap();
+        assert_eq!(
+            (warning.code, warning.invalidates),
+            (VerdictCode::WideSpread, false)
+        );
+        assert!(warning.message.contains("TPS ± "), "{warning:?}");
+        assert!(warning.remedy.starts_with("use --runs "), "{warning:?}");
+        // Whatever the number of runs, their differences stay.
+        let rows = repeated(&[1000.0, 2000.0, 500.0, 3000.0, 800.0, 2500.0, 4000.0]);
+        let warning = summarise(&rows)[0].warning.clone().unwrap();
+        assert!(
+            warning.remedy.starts_with("stop what else runs"),
+            "{warning:?}"
+        );
+        let rows = repeated(&[1000.0]);
+        let warning = summarise(&rows)[0].warning.clone().unwrap();
+        assert!(warning.remedy.contains("--runs 6"), "{warning:?}");
+        assert!(widest(&summarise(&rows)).unwrap().contains("1 of 1"));
+    }
 }

@@ -1,0 +1,287 @@
+//! `bench-client sweep`: rows over the values of one or two knobs, or the search for the knee.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+mod given;
+mod knee;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bench_client::report::environment::Environment;
+use bench_client::report::knobs::Knobs;
+use bench_client::report::record::{Record, Repetition, Row};
+use bench_client::report::{summary, table};
+use bench_client::row::{RowPlan, ServerChoice};
+use bench_client::sweep::{self, Axis, Recorded, Sweep};
+use clap::Args;
+
+use super::load_args::LoadArgs;
+use super::run::{RUNS, measure_all, record_path, runtime, write};
+use super::runs::{self, RunsArgs};
+use super::{INVALID, UsageError, VALID, print};
+use given::Given;
+use knee::KneeArgs;
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    // First: it looks at what the others then take.
+    #[command(flatten)]
+    given: Given,
+    /// A knob and its values, once or twice. KNOB: alpha, concurrency, max-inflight-per-worker
+    /// (or inflight), batch-size, batch-timeout, rate. SPEC: a list 1,2,4; a range FROM..TO/STEP;
+    /// linear:FROM:TO:COUNT; geometric:FROM:TO:COUNT. Batch timeouts carry a unit: 0ms,500us,2ms
+    #[arg(long, value_name = "KNOB=SPEC", required_unless_present = "find_knee")]
+    over: Vec<Axis>,
+    #[command(flatten)]
+    knee: KneeArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    runs: RunsArgs,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record; if it is there, the sweep goes on and the rows in it are skipped
+    /// [default: a new one in results/runs]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go on although machine, storage, program or settings are not those of the record
+    #[arg(long, requires = "output")]
+    resume_anyway: bool,
+}
+
+pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
+    check_knobs(&args)?;
+    let plans = if args.knee.is_asked_for() {
+        args.load.searched(args.knee.first_rate())?.to_vec()
+    } else {
+        args.load.swept(&args.over)?
+    };
+    let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
+    let own = |plan: &RowPlan| matches!(plan.server, ServerChoice::Own { .. });
+    if !plans.iter().any(own) {
+        environment.forget_storage();
+    }
+    let path = args.output.clone();
+    let path = path.unwrap_or_else(|| record_path(RUNS, "sweep", &environment));
+    let described = Sweep {
+        over: args.over.clone(),
+        settings: plans.first().map(sweep::settings).unwrap_or_default(),
+        resumed_despite: Vec::new(),
+    };
+    let record = sweep::open(&path, &environment, described, args.resume_anyway)
+        .map_err(|error| usage(&error.to_string()))?;
+    let mut sweeping = Sweeping {
+        record,
+        environment,
+        path,
+        json: args.json,
+    };
+    if args.knee.is_asked_for() {
+        return knee::run(&args.knee, &mut args.load, sweeping);
+    }
+    sweeping.rows(&args.runs, &plans)
+}
+
+fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
+    if args.over.len() > 2 {
+        return Err(usage(
+            "a sweep is over one knob or two: give --over once or twice",
+        ));
+    }
+    if let [one, other] = args.over.as_slice()
+        && one.knob == other.knob
+    {
+        let name = one.knob.name();
+        return Err(usage(&format!(
+            "--over {name} is given twice: put its values into one"
+        )));
+    }
+    let mut fixed = args.over.iter().map(|axis| axis.knob.name());
+    if let Some(name) = fixed.find(|name| args.given.has(name)) {
+        return Err(usage(&format!(
+            "--{name} is fixed and swept: leave out one of --{name} and --over {name}"
+        )));
+    }
+    if let Some(flag) = args.knee.without_search() {
+        return Err(usage(&format!("{flag} goes with --find-knee")));
+    }
+    if args.knee.is_asked_for() {
+        if args.given.has("rate") {
+            return Err(usage(
+                "--rate is what --find-knee searches: use --from and --to",
+            ));
+        }
+        if args.given.has("runs") {
+            return Err(usage(
+                "--find-knee repeats what it must itself: leave out --runs",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A record that grows.
+struct Sweeping {
+    record: Record,
+    /// Of now; the record's is that of its first row.
+    environment: Environment,
+    path: PathBuf,
+    json: bool,
+}
+
+impl Sweeping {
+    fn rows(&mut self, runs: &RunsArgs, plans: &[RowPlan]) -> anyhow::Result<ExitCode> {
+        let repetitions = runs.repeat(plans);
+        let (mut missing, mut numbers) = (Vec::new(), Vec::new());
+        let mut recorded = Recorded::default();
+        for (place, plan) in repetitions.plans.iter().enumerate() {
+            let repetition = repetitions.number(place);
+            let number = repetition.map_or(1, |repetition| repetition.number);
+            match recorded.take(&self.record.rows, plan, Some(number)) {
+                // More runs may be asked for than when it was measured.
+                Some(row) if repetition.is_some() => self.record.rows[row].repetition = repetition,
+                Some(_) => {}
+                None => {
+                    missing.push(plan.clone());
+                    numbers.push(repetition);
+                }
+            }
+        }
+        self.say_skipped(
+            repetitions.plans.len() - missing.len(),
+            repetitions.plans.len(),
+        );
+        let environment = self.environment.clone();
+        let mut numbers = numbers.into_iter();
+        let ended = runtime()?.block_on(measure_all(&missing, &environment, |row| {
+            self.push(row, numbers.next().flatten())
+        }));
+        if self.record.rows.is_empty() {
+            return ended.map(|()| ExitCode::from(VALID));
+        }
+        self.record.summaries = summary::summarise(&self.record.rows);
+        write(&self.record, &self.path)?;
+        self.show(None)?;
+        ended?;
+        let left = numbers.len();
+        if left > 0 {
+            eprintln!(
+                "interrupted: {left} rows are left; go on with --output {}",
+                self.path.display()
+            );
+        }
+        Ok(self.exit_code())
+    }
+
+    fn say_skipped(&self, skipped: usize, all: usize) {
+        if skipped > 0 {
+            eprintln!(
+                "skipped {skipped} of {all} rows: they are in {} already",
+                self.path.display()
+            );
+        }
+    }
+
+    fn push(&mut self, mut row: Row, repetition: Option<Repetition>) -> anyhow::Result<()> {
+        row.repetition = repetition;
+        if !self.json {
+            print(&self.line(&row));
+        }
+        runs::push(&mut self.record, row);
+        write(&self.record, &self.path)
+    }
+
+    /// One row in one line, with why it is invalid if it is.
+    fn line(&self, row: &Row) -> String {
+        let over = self.record.sweep.iter().flat_map(|sweep| &sweep.over);
+        let mut knobs: Vec<String> = over
+            .filter_map(|axis| {
+                let value = axis.knob.of_row(row)?;
+                Some(format!("{} {}", axis.knob.name(), axis.knob.show(value)))
+            })
+            .collect();
+        if knobs.is_empty() {
+            knobs.push(match &row.open_loop {
+                Some(open) => format!("rate {}", table::rate(open.offered_tps)),
+                None => "closed loop".to_owned(),
+            });
+        }
+        if let Some(repetition) = row.repetition {
+            knobs.push(format!("run {} of {}", repetition.number, repetition.of));
+        }
+        knobs.insert(0, row.connector.clone());
+        let mut line = format!(
+            "{}: {} TPS, p50 {} ms, p99 {} ms",
+            knobs.join(", "),
+            table::rate(row.tps),
+            table::ms(row.latency_ms.p50),
+            table::ms(row.latency_ms.p99)
+        );
+        for verdict in row.verdicts.iter().filter(|verdict| verdict.invalidates) {
+            line.push_str("\n  INVALID: ");
+            line.push_str(&verdict.message);
+        }
+        line
+    }
+
+    fn show(&self, last: Option<String>) -> anyhow::Result<()> {
+        if self.json {
+            print(&serde_json::to_string_pretty(&self.record)?);
+            return Ok(());
+        }
+        let over = self
+            .record
+            .sweep
+            .as_ref()
+            .map(|sweep| sweep.over.as_slice());
+        let over = over.unwrap_or_default();
+        print(&format!("\n{}", sweep::table(&self.record.rows, over)));
+        if let Some(matrix) = sweep::matrix(&self.record.rows, over) {
+            print(&format!("\n{matrix}"));
+        }
+        if let Some(warning) = summary::widest(&self.record.summaries) {
+            print(&format!("\n{warning}"));
+        }
+        for difference in self
+            .record
+            .sweep
+            .iter()
+            .flat_map(|sweep| &sweep.resumed_despite)
+        {
+            print(&format!(
+                "warning: rows of different conditions: {difference}"
+            ));
+        }
+        if let Some(last) = last {
+            print(&format!("\n{last}"));
+        }
+        print(&table::record_line(&self.path));
+        Ok(())
+    }
+
+    /// A row that was measured again counts as it was then.
+    fn exit_code(&self) -> ExitCode {
+        let mut latest: Vec<(Knobs, Option<Repetition>, bool)> = Vec::new();
+        for row in &self.record.rows {
+            let knobs = Knobs::of_row(row);
+            let same = latest
+                .iter_mut()
+                .find(|(others, repetition, _)| *others == knobs && *repetition == row.repetition);
+            match same {
+                Some((_, _, valid)) => *valid = row.valid,
+                None => latest.push((knobs, row.repetition, row.valid)),
+            }
+        }
+        let valid = latest.iter().all(|(_, _, valid)| *valid);
+        ExitCode::from(if valid { VALID } else { INVALID })
+    }
+}
+
+fn usage(what: &str) -> anyhow::Error {
+    UsageError(what.to_owned()).into()
+}

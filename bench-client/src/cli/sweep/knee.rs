@@ -1,0 +1,218 @@
+//! `--find-knee`: the highest offered rate that the server keeps up with.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench_client::report::table;
+use bench_client::row::RowError;
+use bench_client::sweep::{Knee, KneeSearch, Next, Recorded, Trial};
+use busload_frontend::cli::parse_duration;
+use clap::Args;
+use tokio::sync::watch;
+
+use super::{Sweeping, usage};
+use crate::cli::interrupt::watch_signals;
+use crate::cli::load_args::{LoadArgs, parse_rate};
+use crate::cli::run::{measure_one, runtime};
+use crate::cli::{VALID, print};
+
+/// Rates tried between the ends of the range when nothing else is said: two ends a factor of 60
+/// apart come to within 2 % of each other.
+const STEPS: u32 = 8;
+/// How far above the TPS of a closed loop the search begins. What saturates a closed loop is
+/// behind at a quarter more.
+const ABOVE_CLOSED_LOOP: f64 = 1.25;
+/// How far below its upper end the search begins. The sync alone then decides the latency.
+const BELOW_UPPER_END: f64 = 50.0;
+
+#[derive(Debug, Args)]
+pub(super) struct KneeArgs {
+    /// Search the highest rate that keeps p99 under --p99-limit with 99 % of the offered
+    /// transfers committed, instead of sweeping
+    #[arg(long, conflicts_with = "over")]
+    find_knee: bool,
+    /// Lowest rate to try, in transfers per second [default: a fiftieth of the highest]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    from: Option<f64>,
+    /// Highest rate to try [default: 1.25 times what a closed loop reaches]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    to: Option<f64>,
+    /// Highest 99th percentile of the response time that is good enough [default: 10ms]
+    #[arg(long, value_name = "TIME", value_parser = parse_limit)]
+    p99_limit: Option<Duration>,
+    /// Most rates tried between the lowest and the highest [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    steps: Option<u32>,
+}
+
+impl KneeArgs {
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.find_knee
+    }
+
+    /// A rate that will be tried, or one like it.
+    pub(super) fn first_rate(&self) -> f64 {
+        self.from.or(self.to).unwrap_or(1.0)
+    }
+
+    /// A flag that makes no sense without a search. (clap's `requires` does not see it, since
+    /// `--over` excludes the search.)
+    pub(super) fn without_search(&self) -> Option<&'static str> {
+        [
+            (self.from.is_some(), "--from"),
+            (self.to.is_some(), "--to"),
+            (self.p99_limit.is_some(), "--p99-limit"),
+            (self.steps.is_some(), "--steps"),
+        ]
+        .into_iter()
+        .find_map(|(given, flag)| (given && !self.find_knee).then_some(flag))
+    }
+}
+
+fn parse_limit(text: &str) -> Result<Duration, String> {
+    let limit = parse_duration(text)?;
+    let bounds = Duration::from_micros(1)..=Duration::from_mins(1);
+    if bounds.contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("from 1us to 60s".to_owned())
+    }
+}
+
+pub(super) fn run(
+    args: &KneeArgs,
+    load: &mut LoadArgs,
+    mut sweeping: Sweeping,
+) -> anyhow::Result<ExitCode> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        return Err(usage("--from must be below --to"));
+    }
+    // One that was found before is found again from its rows.
+    sweeping.record.knee = None;
+    let mut search = Search {
+        args,
+        load,
+        recorded: Recorded::default(),
+        skipped: 0,
+    };
+    let ended = runtime()?.block_on(search.run(&mut sweeping));
+    sweeping.say_skipped(search.skipped, sweeping.record.rows.len());
+    if sweeping.record.rows.is_empty() {
+        return ended.map(|_| ExitCode::from(VALID));
+    }
+    let last = match &ended {
+        Ok(Some(knee)) => {
+            sweeping.record.knee = Some(knee.clone());
+            Some(knee.to_string())
+        }
+        _ => None,
+    };
+    super::write(&sweeping.record, &sweeping.path)?;
+    sweeping.show(last)?;
+    if ended?.is_none() {
+        eprintln!(
+            "interrupted: the search is not at its end; go on with --output {}",
+            sweeping.path.display()
+        );
+    }
+    Ok(sweeping.exit_code())
+}
+
+struct Search<'a> {
+    args: &'a KneeArgs,
+    load: &'a mut LoadArgs,
+    recorded: Recorded,
+    /// Measurements that were recorded already.
+    skipped: usize,
+}
+
+impl Search<'_> {
+    /// `None` when it was interrupted.
+    async fn run(&mut self, sweeping: &mut Sweeping) -> anyhow::Result<Option<Knee>> {
+        let interrupted = watch_signals()?;
+        let to = if let Some(to) = self.args.to {
+            to
+        } else {
+            let closed = self.measure(None, sweeping, &interrupted);
+            let Some(measured) = closed.await? else {
+                return Ok(None);
+            };
+            let row = &sweeping.record.rows[measured];
+            if !row.valid {
+                return Err(usage(
+                    "the row of the closed loop is invalid, so where to search is not known: \
+                     name the highest rate with --to",
+                ));
+            }
+            // Whole rates: they stand in commands and records.
+            (row.tps * ABOVE_CLOSED_LOOP).ceil()
+        };
+        let from = self.args.from.unwrap_or(to / BELOW_UPPER_END);
+        if from >= to {
+            return Err(usage(&format!(
+                "the search would end at {to} transfers per second: lower --from, or raise its \
+                 end with --to"
+            )));
+        }
+        let limit = self.args.p99_limit.unwrap_or(Duration::from_millis(10));
+        let limit_ms = limit.as_secs_f64() * 1e3;
+        let steps = self.args.steps.unwrap_or(STEPS);
+        let mut search = KneeSearch::new(from, to, limit_ms, steps);
+        loop {
+            let rate = match search.next() {
+                Next::Done(knee) => return Ok(Some(knee)),
+                Next::Measure(rate) => rate,
+            };
+            let measured = self.measure(Some(rate), sweeping, &interrupted);
+            let Some(measured) = measured.await? else {
+                return Ok(None);
+            };
+            let trial = Trial::of_row(&sweeping.record.rows[measured], measured, limit_ms);
+            if !sweeping.json {
+                print(&match &trial.fails {
+                    Some(why) => format!("  fails: {why}"),
+                    None => "  passes".to_owned(),
+                });
+            }
+            search.tell(rate, trial);
+        }
+    }
+
+    /// The place of a row at this rate, or in a closed loop: recorded already, or measured now;
+    /// `None` when interrupted.
+    async fn measure(
+        &mut self,
+        rate: Option<f64>,
+        sweeping: &mut Sweeping,
+        interrupted: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<usize>> {
+        let plan = self.load.at_rate(rate)?;
+        let rows = &sweeping.record.rows;
+        if let Some(row) = self.recorded.take(rows, &plan, None) {
+            self.skipped += 1;
+            if !sweeping.json {
+                print(&sweeping.line(&rows[row]));
+            }
+            return Ok(Some(row));
+        }
+        let title = rate.map_or_else(
+            || "closed loop".to_owned(),
+            |rate| format!("searching the knee, {}/s", table::rate(rate)),
+        );
+        let environment = sweeping.environment.clone();
+        let row = match measure_one(&plan, title, interrupted, &environment).await {
+            Ok(row) => row,
+            // The rows before it are worth their record.
+            Err(RowError::Interrupted) if !rows.is_empty() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stopped = row.interrupted || *interrupted.borrow();
+        sweeping.push(row, None)?;
+        let added = sweeping.record.rows.len() - 1;
+        // Or it would be taken for one that was there before.
+        self.recorded.measured(added);
+        Ok((!stopped).then_some(added))
+    }
+}
