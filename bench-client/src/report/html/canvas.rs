@@ -468,3 +468,70 @@ fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn s
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.001, "0.001"),
+            (0.25, "0.25"),
+            (999.0, "999"),
+            (1_500.0, "1.5k"),
+            (163_070.0, "163.07k"),
+            (1e6, "1M"),
+            (-50.0, "-50"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    fn texts(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn axes_reach_over_all_values() {
+        let linear = Axis::linear("", [3.0, 970.0]);
+        assert_eq!(texts(&linear), ["0", "500", "1k"]);
+        assert_eq!((linear.low, linear.high), (0.0, 1_000.0));
+        let log = Axis::log("", [0.0, 360.0, 163_075.0]);
+        assert_eq!(texts(&log), ["100", "1k", "10k", "100k", "1M"]);
+        assert_eq!((log.at(1_000.0), log.at(0.0)), (3.0, 2.0));
+        let tight = Axis::tight("", [-12.0, 112.0], 25.0);
+        assert_eq!(texts(&tight), ["0", "25", "50", "75", "100"]);
+        assert_eq!((tight.low, tight.high), (-12.0, 112.0));
+        // Nothing to show is no reason to fail.
+        assert_eq!(texts(&Axis::linear("", [0.0])), ["0", "0.5"]);
+        assert_eq!(texts(&Axis::log("", [])), ["1", "10"]);
+    }
+
+    #[test]
+    fn a_drawing_has_the_style_sheets_colours_and_no_other() {
+        let panel = Panel {
+            x: Axis::linear("x", [1.0]),
+            y: Axis::linear("y", [1.0]),
+            marks: vec![
+                Mark::Dot((0.5, 0.5), Ink::Series(7)),
+                Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Bad, 2),
+                Mark::Words((0.5, 0.5), "a < b".to_owned(), Ink::Text, HPos::Left),
+            ],
+            height: 300,
+        };
+        let svg = draw("T & T", "\"about\"", &[panel]).unwrap();
+        for expected in [
+            "var(--s7)",
+            "var(--bad)",
+            "var(--text)",
+            "a &lt; b",
+            "T &amp; T. &quot;",
+        ] {
+            assert!(svg.contains(expected), "{expected}: {svg}");
+        }
+        assert!(!svg.contains('#'), "{svg}");
+        assert!(svg.starts_with("<svg viewBox=") && svg.trim_end().ends_with("</svg>"));
+    }
+}

@@ -154,6 +154,12 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
     if rows.iter().any(|shown| !shown.row.valid) {
         legend.push((Ink::Bad, "INVALID: not to be quoted".to_owned()));
     }
+    if rows.iter().any(|one| one.standing() == Standing::AtLeast) {
+        legend.push((
+            MEASURED,
+            "▶ at least: the generator may be the limit".to_owned(),
+        ));
+    }
     if compared {
         legend.push((ARTICLE, "the article (diamond)".to_owned()));
         legend.push((CEILING, "this disk's ceiling (line)".to_owned()));
@@ -187,7 +193,8 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         };
         let off = (model.tps / shown.row.tps - 1.0) * 100.0;
         let off = if off.is_finite() {
-            format!("{off:+.0} %")
+            // Not minus zero.
+            format!("{:+.0} %", off.round() + 0.0)
         } else {
             String::new()
         };

@@ -110,7 +110,7 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
     } else {
         legend.push((Ink::Stall, "interval with a checkpoint".to_owned()));
         format!(
-            "{count} checkpoints, in {stalls} of {} intervals: those are shaded.",
+            "Checkpoints in {stalls} of {} intervals ({count} in all): those are shaded.",
             intervals.len()
         )
     };
