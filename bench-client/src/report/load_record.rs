@@ -247,7 +247,8 @@ pub fn decode(text: &str) -> Option<Histogram<u64>> {
 /// What rows are called: by their names, and by the knobs in which they differ.
 fn labels(rows: &[&Row]) -> Vec<String> {
     type Knob = fn(&Row) -> String;
-    let knobs: [Knob; 9] = [
+    let knobs: [Knob; 10] = [
+        |row| row.connector.clone(),
         |row| row.encoding.clone(),
         |row| row.durability.clone(),
         |row| {
@@ -268,7 +269,6 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         },
         |row| format!("seed {}", row.seed),
     ];
-    let bare = |row: &Row| row.name.clone().unwrap_or_else(|| row.connector.clone());
     let repetition = |row: &Row| {
         row.repetition
             .filter(|one| one.of > 1)
@@ -288,10 +288,11 @@ fn labels(rows: &[&Row]) -> Vec<String> {
     let mut labels: Vec<String> = rows
         .iter()
         .map(|row| {
-            let mut parts = vec![bare(row)];
-            if row.name.is_none() {
-                parts.extend(differing.iter().map(|knob| knob(row)));
-            }
+            let mut parts = match &row.name {
+                Some(name) => vec![name.clone()],
+                None if differing.is_empty() => vec![row.connector.clone()],
+                None => differing.iter().map(|knob| knob(row)).collect(),
+            };
             parts.push(repetition(row));
             parts.retain(|part| !part.is_empty());
             parts.join(", ")

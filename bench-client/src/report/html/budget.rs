@@ -3,13 +3,13 @@
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut, short};
+use super::super::table::ms;
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
 use super::chart::{Chart, name};
 use crate::judge::{Budget, Stage};
 
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
-const NAME: usize = 38;
 
 const STAGES: [Stage; 9] = [
     Stage::ClientQueue,
@@ -39,11 +39,7 @@ fn panel(label: &str, stacks: &[Stack], whole: f64) -> Panel {
     let ends = stacks
         .iter()
         .flat_map(|stack| [sum(stack, 1.0), sum(stack, -1.0), whole]);
-    // A hair above the whole is rounding, and no reason for another tick.
-    let x = Axis::linear(
-        label,
-        ends.map(|end| if end > 0.0 { end * 0.999 } else { end }),
-    );
+    let x = Axis::tight(label, ends, whole / 4.0);
     let mut marks = Vec::new();
     let mut top = 0.0;
     for stack in stacks {
@@ -58,7 +54,7 @@ fn panel(label: &str, stacks: &[Stack], whole: f64) -> Panel {
                 marks.push(Mark::Bar((low, from), (high, to), ink, 0.85));
             }
         }
-        let name = cut(&stack.name, NAME);
+        let name = beside(&stack.name, &stack.figure);
         marks.push(Mark::Words((x.low(), words), name, Ink::Text, HPos::Left));
         let figure = stack.figure.clone();
         marks.push(Mark::Words(
@@ -112,7 +108,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
         .iter()
         .map(|(shown, budget)| Stack {
             name: name(shown),
-            figure: format!("mean {} µs", short(budget.mean_us)),
+            figure: format!("mean {} ms", ms(budget.mean_us / 1e3)),
             parts: inks
                 .iter()
                 .map(|(stage, ink)| (*ink, time_of(budget, *stage) / budget.mean_us * 100.0))

@@ -6,15 +6,12 @@ use plotters::style::text_anchor::HPos;
 use super::super::load_record::{Report, Shown};
 use super::super::markdown::tps_cell;
 use super::super::table::rate;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut};
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 
 /// Height of a row with its text, and of what is around all of them.
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
-/// Room for a row's name.
-const NAME: usize = 38;
-
 const MEASURED: Ink = Ink::Series(0);
 const ARTICLE: Ink = Ink::Series(1);
 const CEILING: Ink = Ink::Series(2);
@@ -57,7 +54,9 @@ fn panel(rungs: &[Rung]) -> Panel {
             rung.line.map(|(at, _)| at),
         ]
     });
-    let x = Axis::log("TPS (log scale)", values.flatten());
+    // The least bar is to be seen too.
+    let values = values.flatten().flat_map(|value| [value, value * 0.7]);
+    let x = Axis::log("TPS (log scale)", values);
     let mut marks = Vec::new();
     let mut top = 0.0;
     for rung in rungs {
@@ -86,7 +85,7 @@ fn panel(rungs: &[Rung]) -> Panel {
         if let Some((at, ink)) = rung.diamond.filter(|(at, _)| *at > 0.0) {
             marks.push(Mark::Diamond((x.at(at), f64::midpoint(from, to)), ink));
         }
-        let name = cut(&rung.name, NAME);
+        let name = beside(&rung.name, &rung.figure);
         marks.push(Mark::Words((x.low(), words), name, Ink::Text, HPos::Left));
         let ink = if rung.ink == Ink::Bad {
             Ink::Bad

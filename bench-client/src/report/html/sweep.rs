@@ -304,7 +304,7 @@ pub(super) fn heat_maps(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             .collect();
         charts.push(Chart::new(
             "Batch size and transfers in flight",
-            format!("{what}. Median TPS of the valid rows; the darker, the more."),
+            format!("{what}. Median TPS of the valid rows; the stronger the colour, the more."),
             &[panel],
             &["batch size", "in flight", "TPS"],
             table,
