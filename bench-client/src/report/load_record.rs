@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::article::{Comparison, VendorFigure};
 use super::record::{Record, Row, SCHEMA_VERSION};
-use super::table::grouped;
+use super::table::{grouped, rate};
 use crate::judge::VerdictCode;
 
 /// Why a file is not shown.
@@ -152,38 +152,70 @@ pub struct Shown<'a> {
     pub article: Option<&'a Comparison>,
 }
 
-impl Shown<'_> {
-    /// Whether its TPS is that of the generator and not the server's limit: to be read as
-    /// "at least".
-    #[must_use]
-    pub fn is_lower_bound(&self) -> bool {
-        self.row
-            .verdicts
-            .iter()
-            .any(|verdict| is_generator_bound(verdict.code))
-    }
-
-    /// `valid`, `INVALID: fake`, `INVALID` or `valid, generator-bound`.
-    #[must_use]
-    pub fn verdict(&self) -> &'static str {
-        match (
-            self.row.valid,
-            self.row.verify.fake,
-            self.is_lower_bound(),
-            self.row.interrupted,
-        ) {
-            (false, true, _, _) => "INVALID: fake",
-            (false, false, _, _) => "INVALID",
-            (true, _, true, _) => "valid, generator-bound",
-            (true, _, false, true) => "valid, interrupted",
-            (true, _, false, false) => "valid",
-        }
-    }
+/// What a row's TPS is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the row is invalid.
+    Invalid,
+    /// The null server answered: a ceiling of the generator, and nothing was stored.
+    NullServer,
+    /// The generator may have been the limit: the server can do at least that.
+    AtLeast,
+    /// What was measured is the server's.
+    Plain,
 }
 
-/// By its name in the record: the code belongs to the judge.
-fn is_generator_bound(code: VerdictCode) -> bool {
-    serde_json::to_value(code).is_ok_and(|name| name == "generator_bound")
+impl Shown<'_> {
+    /// What its TPS is good for.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let says = |code| self.row.verdicts.iter().any(|verdict| verdict.code == code);
+        if !self.row.valid {
+            Standing::Invalid
+        } else if says(VerdictCode::NullServer) {
+            Standing::NullServer
+        } else if says(VerdictCode::GeneratorBound) {
+            Standing::AtLeast
+        } else {
+            Standing::Plain
+        }
+    }
+
+    /// `valid`, `INVALID` and why, or why a valid row is not to be read as it stands.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match self.standing() {
+            Standing::Invalid if self.row.verify.fake => "INVALID: fake",
+            Standing::Invalid => "INVALID",
+            Standing::NullServer => "null server: nothing stored",
+            Standing::AtLeast => "valid, generator-bound",
+            Standing::Plain if self.row.interrupted => "valid, interrupted",
+            Standing::Plain => "valid",
+        }
+    }
+
+    /// Its TPS, never to be mistaken for what it is not.
+    #[must_use]
+    pub fn tps(&self) -> String {
+        let figure = rate(self.row.tps);
+        match self.standing() {
+            Standing::Invalid => format!("INVALID ({figure})"),
+            Standing::NullServer => format!("null server ({figure})"),
+            Standing::AtLeast => format!("at least {figure}"),
+            Standing::Plain => figure,
+        }
+    }
+
+    /// Its label, never without what makes its figures less than plain numbers.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.standing() {
+            Standing::Invalid => format!("{} (INVALID)", self.label),
+            Standing::NullServer => format!("{} (null server)", self.label),
+            Standing::AtLeast => format!("{} (at least: generator-bound)", self.label),
+            Standing::Plain => self.label.to_owned(),
+        }
+    }
 }
 
 /// Everything that one report shows.
@@ -263,9 +295,9 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         |row| format!("alpha {}", row.alpha),
         |row| format!("{} accounts", grouped(u64::from(row.accounts))),
         |row| {
-            row.open_loop.as_ref().map_or_else(String::new, |open| {
-                format!("{}/s", super::table::rate(open.offered_tps))
-            })
+            row.open_loop
+                .as_ref()
+                .map_or_else(String::new, |open| format!("{}/s", rate(open.offered_tps)))
         },
         |row| format!("seed {}", row.seed),
     ];

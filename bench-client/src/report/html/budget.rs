@@ -5,7 +5,7 @@ use plotters::style::text_anchor::HPos;
 use super::super::load_record::Shown;
 use super::super::table::ms;
 use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
-use super::chart::{Chart, name};
+use super::chart::Chart;
 use crate::judge::{Budget, Stage};
 
 const ROW: u32 = 78;
@@ -107,7 +107,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
     let stacks: Vec<Stack> = with
         .iter()
         .map(|(shown, budget)| Stack {
-            name: name(shown),
+            name: shown.name(),
             figure: format!("mean {} ms", ms(budget.mean_us / 1e3)),
             parts: inks
                 .iter()
@@ -120,7 +120,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
         for time in &budget.stages {
             let maybe = |value: Option<f64>| value.map_or_else(String::new, short);
             table.push(vec![
-                name(shown),
+                shown.name(),
                 time.stage.in_words().to_owned(),
                 format!("{:.1}", time.mean_us),
                 format!("{:.1} %", time.mean_us / budget.mean_us * 100.0),
@@ -165,7 +165,7 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let stacks: Vec<Stack> = with
         .iter()
         .map(|(shown, budget)| Stack {
-            name: name(shown),
+            name: shown.name(),
             figure: format!("{:.0} ms in the sync", budget.second.sync_ms),
             parts: parts(budget).map(|(ink, _, part)| (ink, part)).to_vec(),
         })
@@ -173,7 +173,7 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let table = with
         .iter()
         .map(|(shown, budget)| {
-            let mut line = vec![name(shown)];
+            let mut line = vec![shown.name()];
             line.extend(parts(budget).map(|(_, _, part)| format!("{part:.1}")));
             line
         })

@@ -3,8 +3,7 @@
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::{Report, Shown};
-use super::super::markdown::tps_cell;
+use super::super::load_record::{Report, Shown, Standing};
 use super::super::table::rate;
 use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
@@ -36,11 +35,11 @@ struct Rung {
 fn rung(shown: &Shown<'_>) -> Rung {
     Rung {
         name: shown.label.to_owned(),
-        figure: tps_cell(shown),
+        figure: shown.tps(),
         ink: ink(shown, MEASURED),
         value: shown.row.tps,
-        hollow: !shown.row.valid,
-        open_end: shown.row.valid && shown.is_lower_bound(),
+        hollow: matches!(shown.standing(), Standing::Invalid | Standing::NullServer),
+        open_end: shown.standing() == Standing::AtLeast,
         diamond: None,
         line: None,
     }
@@ -126,7 +125,7 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
         });
         table.push(vec![
             shown.label.to_owned(),
-            tps_cell(shown),
+            shown.tps(),
             article.map_or_else(String::new, |article| rate(article.article_tps)),
             ceiling.map_or_else(String::new, rate),
         ]);
@@ -194,13 +193,13 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         };
         rungs.push(Rung {
             diamond: Some((model.tps, PREDICTED)),
-            figure: format!("{} ({off})", tps_cell(shown)),
+            figure: format!("{} ({off})", shown.tps()),
             ..rung(shown)
         });
         table.push(vec![
             shown.label.to_owned(),
             model.bottleneck.in_words().to_owned(),
-            tps_cell(shown),
+            shown.tps(),
             rate(model.tps),
             off,
             format!("{:.2}", shown.row.latency_ms.p50),

@@ -7,7 +7,7 @@ use super::super::load_record::{Report, Shown};
 use super::super::table::ms;
 use super::HtmlError;
 use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
-use super::chart::{Chart, ink, name};
+use super::chart::{Chart, ink};
 
 /// Curves in one chart: more cannot be told apart.
 const CURVES: usize = 6;
@@ -47,7 +47,7 @@ fn percentile_axis(most: f64) -> Axis {
             digits if digits < 0.5 => format!("{percent:.0} %"),
             digits if digits < 1.5 => format!("{percent:.1} %"),
             digits if digits < 2.5 => format!("{percent:.2} %"),
-            _ => format!("{:.0} nines", decade),
+            _ => format!("{decade:.0} nines"),
         };
         ticks.push((decade, text));
         decade += 1.0;
@@ -80,7 +80,7 @@ fn distributions(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Distribution
             let histogram = report.histogram(shown, text)?;
             if !histogram.is_empty() {
                 out.push(Distribution {
-                    name: format!("{}{suffix}", name(shown)),
+                    name: format!("{}{suffix}", shown.name()),
                     valid: row.valid,
                     histogram,
                 });
@@ -221,8 +221,7 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
         let x = Axis::log(if last { "sync in µs (log scale)" } else { "" }, reach());
         let bars = bars(histogram);
         let shares = bars.iter().map(|(_, share)| *share);
-        let mut y = Axis::linear("% of syncs", shares);
-        y = headroom(y);
+        let y = headroom(&Axis::linear("% of syncs", shares));
         let mut marks: Vec<Mark> = bars
             .iter()
             .map(|(from, share)| {
@@ -233,13 +232,13 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
             .collect();
         marks.push(Mark::Words(
             (x.high(), y.high() * 0.92),
-            beside(&name(shown), ""),
+            beside(&shown.name(), ""),
             Ink::Text,
             HPos::Right,
         ));
         let at = |quantile| us(histogram.value_at_quantile(quantile));
         table.push(vec![
-            name(shown),
+            shown.name(),
             histogram.len().to_string(),
             short(us(histogram.min())),
             short(at(0.5)),
@@ -272,7 +271,7 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
 }
 
 /// Room above the bars for the name.
-fn headroom(axis: Axis) -> Axis {
+fn headroom(axis: &Axis) -> Axis {
     Axis::linear("% of syncs", [axis.high() * 1.15])
 }
 
