@@ -212,7 +212,7 @@ impl Shown<'_> {
         match self.standing() {
             Standing::Invalid => format!("{} (INVALID)", self.label),
             Standing::NullServer => format!("{} (null server)", self.label),
-            Standing::AtLeast => format!("{} (at least: generator-bound)", self.label),
+            Standing::AtLeast => format!("{} (at least)", self.label),
             Standing::Plain => self.label.to_owned(),
         }
     }
@@ -341,4 +341,59 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         *label = candidate;
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 1 of the record, as published.
+    const REPRODUCTION: &str = include_str!("../../../results/2026-11-21-vm-2core/reproduce.json");
+
+    fn reproduction() -> AnyRecord {
+        AnyRecord::parse("reproduce.json".to_owned(), REPRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn a_reproduction_of_version_1_is_read_with_the_articles_figures() {
+        let report = Report::new(vec![reproduction()]);
+        let rows = report.rows();
+        assert_eq!(rows.len(), 11);
+        for shown in &rows {
+            let article = shown.article.unwrap();
+            assert_eq!(Some(&article.name), shown.row.name.as_ref());
+        }
+        assert_eq!(rows[0].standing(), Standing::Invalid);
+        assert_eq!(rows[0].tps(), "INVALID (42,053)");
+        assert_eq!(rows[1].standing(), Standing::Plain);
+        assert_eq!(rows[1].tps(), "1,417");
+    }
+
+    #[test]
+    fn rows_are_called_by_what_they_differ_in_and_never_alike() {
+        let mut rows: Vec<Row> = reproduction().record.rows[6..9].to_vec();
+        for row in &mut rows {
+            row.name = None;
+            row.batch_size = Some(1_000);
+            row.max_inflight_per_worker = 16;
+        }
+        rows[1].alpha = 0.5;
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["alpha 1.5", "alpha 0.5", "alpha 1.5 #2"]);
+        rows.truncate(1);
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["sqlite_ws_rpc"]);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_told_from_one_that_is_no_record() {
+        let parse = |text: &str| AnyRecord::parse("a.json".to_owned(), text).unwrap_err();
+        let half = &REPRODUCTION[..REPRODUCTION.len() / 2];
+        assert!(matches!(parse(half), ReadError::CutOff { .. }));
+        assert!(matches!(parse("[]"), ReadError::NotARecord { .. }));
+        assert!(matches!(
+            parse("{\"schema_version\": 1000}"),
+            ReadError::Newer { found: 1_000, .. }
+        ));
+    }
 }

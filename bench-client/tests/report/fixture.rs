@@ -119,6 +119,7 @@ fn budget(mean_us: f64, unexplained: f64) -> Budget {
 }
 
 /// A row of which everything is known.
+#[expect(clippy::too_many_lines, reason = "one field after another")]
 pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
     // A prime, so that no percentile falls between two counts.
     let latencies = histogram(median_ns, 4_999);

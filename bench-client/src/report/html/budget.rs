@@ -4,24 +4,30 @@ use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
 use super::super::table::ms;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::Chart;
 use crate::judge::{Budget, Stage};
 
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
 
-const STAGES: [Stage; 9] = [
-    Stage::ClientQueue,
-    Stage::Wire,
-    Stage::Read,
-    Stage::Wait,
-    Stage::Apply,
-    Stage::CommitWrite,
-    Stage::Sync,
-    Stage::Answer,
-    Stage::Unexplained,
+/// The stages in order, with the colour that each has in both charts.
+const STAGES: [(Stage, Ink); 9] = [
+    (Stage::ClientQueue, Ink::Series(0)),
+    (Stage::Wire, Ink::Series(1)),
+    (Stage::Read, Ink::Series(4)),
+    (Stage::Wait, Ink::Series(3)),
+    (Stage::Apply, APPLY),
+    (Stage::CommitWrite, COMMIT_WRITE),
+    (Stage::Sync, SYNC),
+    (Stage::Answer, ANSWER),
+    (Stage::Unexplained, Ink::Muted),
 ];
+const APPLY: Ink = Ink::Series(2);
+const COMMIT_WRITE: Ink = Ink::Series(6);
+const SYNC: Ink = Ink::Series(5);
+const ANSWER: Ink = Ink::Series(7);
 
 /// A bar: its name, the figure beside it, and its parts.
 struct Stack {
@@ -92,24 +98,12 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
     if with.is_empty() {
         return Ok(None);
     }
-    let inks: Vec<(Stage, Ink)> = STAGES
-        .iter()
-        .enumerate()
-        .map(|(place, stage)| {
-            let ink = if *stage == Stage::Unexplained {
-                Ink::Muted
-            } else {
-                Ink::series(place)
-            };
-            (*stage, ink)
-        })
-        .collect();
     let stacks: Vec<Stack> = with
         .iter()
         .map(|(shown, budget)| Stack {
             name: shown.name(),
             figure: format!("mean {} ms", ms(budget.mean_us / 1e3)),
-            parts: inks
+            parts: STAGES
                 .iter()
                 .map(|(stage, ink)| (*ink, time_of(budget, *stage) / budget.mean_us * 100.0))
                 .collect(),
@@ -129,7 +123,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
             ]);
         }
     }
-    let legend = inks
+    let legend = STAGES
         .iter()
         .filter(|(one, _)| with.iter().any(|(_, budget)| time_of(budget, *one) != 0.0))
         .map(|(one, ink)| (*ink, one.in_words().to_owned()))

@@ -5,7 +5,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::{Report, Shown, Standing};
 use super::super::table::rate;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside};
+use super::axis::Axis;
+use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 
 /// Height of a row with its text, and of what is around all of them.
@@ -154,6 +155,12 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
     if rows.iter().any(|shown| !shown.row.valid) {
         legend.push((Ink::Bad, "INVALID: not to be quoted".to_owned()));
     }
+    if rows.iter().any(|one| one.standing() == Standing::AtLeast) {
+        legend.push((
+            MEASURED,
+            "▶ at least: the generator may be the limit".to_owned(),
+        ));
+    }
     if compared {
         legend.push((ARTICLE, "the article (diamond)".to_owned()));
         legend.push((CEILING, "this disk's ceiling (line)".to_owned()));
@@ -187,7 +194,8 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         };
         let off = (model.tps / shown.row.tps - 1.0) * 100.0;
         let off = if off.is_finite() {
-            format!("{off:+.0} %")
+            // Not minus zero.
+            format!("{:+.0} %", off.round() + 0.0)
         } else {
             String::new()
         };

@@ -3,7 +3,8 @@
 use super::super::load_record::Shown;
 use super::super::series::Interval;
 use super::super::table::{ms, rate};
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, ink};
 
 const TPS: Ink = Ink::Series(0);
@@ -110,7 +111,7 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
     } else {
         legend.push((Ink::Stall, "interval with a checkpoint".to_owned()));
         format!(
-            "{count} checkpoints, in {stalls} of {} intervals: those are shaded.",
+            "Checkpoints in {stalls} of {} intervals ({count} in all): those are shaded.",
             intervals.len()
         )
     };
