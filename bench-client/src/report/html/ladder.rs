@@ -80,7 +80,7 @@ fn panel(rungs: &[Rung]) -> Panel {
         }
         if let Some((at, ink)) = rung.line.filter(|(at, _)| *at > 0.0) {
             let at = x.at(at);
-            marks.push(Mark::Line(vec![(at, from - 0.05), (at, to + 0.05)], ink, 6));
+            marks.push(Mark::Line(vec![(at, from), (at, to)], ink, 6));
         }
         if let Some((at, ink)) = rung.diamond.filter(|(at, _)| *at > 0.0) {
             marks.push(Mark::Diamond((x.at(at), f64::midpoint(from, to)), ink));
