@@ -4,7 +4,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
 use super::super::table::ms;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::Chart;
 use crate::judge::{Budget, Stage};
 
@@ -147,10 +148,10 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let parts = |budget: &Budget| {
         let second = &budget.second;
         [
-            (Ink::Series(6), "asleep in the sync", second.sync_ms),
-            (Ink::Series(5), "commit write", second.commit_write_ms),
-            (Ink::Series(4), "applying", second.apply_ms),
-            (Ink::Series(7), "answering", second.answer_ms),
+            (SYNC, "asleep in the sync", second.sync_ms),
+            (COMMIT_WRITE, "commit write", second.commit_write_ms),
+            (APPLY, "applying", second.apply_ms),
+            (ANSWER, "answering", second.answer_ms),
             (Ink::Stall, "checkpoint", second.checkpoint_ms),
             (Ink::Grid, "idle", second.idle_ms),
         ]

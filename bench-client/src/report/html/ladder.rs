@@ -5,7 +5,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::{Report, Shown, Standing};
 use super::super::table::rate;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside};
+use super::axis::Axis;
+use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 
 /// Height of a row with its text, and of what is around all of them.
@@ -79,7 +80,7 @@ fn panel(rungs: &[Rung]) -> Panel {
         }
         if let Some((at, ink)) = rung.line.filter(|(at, _)| *at > 0.0) {
             let at = x.at(at);
-            marks.push(Mark::Line(vec![(at, from - 0.05), (at, to + 0.05)], ink, 6));
+            marks.push(Mark::Line(vec![(at, from), (at, to)], ink, 6));
         }
         if let Some((at, ink)) = rung.diamond.filter(|(at, _)| *at > 0.0) {
             marks.push(Mark::Diamond((x.at(at), f64::midpoint(from, to)), ink));

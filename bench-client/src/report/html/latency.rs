@@ -6,7 +6,8 @@ use plotters::style::text_anchor::HPos;
 use super::super::load_record::{Report, Shown};
 use super::super::table::ms;
 use super::HtmlError;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 
 /// Curves in one chart: more cannot be told apart.

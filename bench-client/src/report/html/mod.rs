@@ -1,6 +1,7 @@
 //! One page that needs nothing else: no script, no network, charts as inline `<svg>`, each
 //! with the table of its data.
 
+mod axis;
 mod budget;
 mod canvas;
 mod chart;

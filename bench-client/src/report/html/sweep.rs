@@ -5,7 +5,8 @@ use plotters::style::text_anchor::HPos;
 use super::super::load_record::{Shown, Standing};
 use super::super::record::Row;
 use super::super::table::{grouped, ms, rate};
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, Knob, distinct, groups, ink, median};
 
 const TPS: Ink = Ink::Series(0);

@@ -3,7 +3,8 @@
 use super::super::load_record::Shown;
 use super::super::series::Interval;
 use super::super::table::{ms, rate};
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
+use super::axis::{Axis, short};
+use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, ink};
 
 const TPS: Ink = Ink::Series(0);

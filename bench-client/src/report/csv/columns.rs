@@ -1,26 +1,23 @@
-//! Rows, or their intervals, as CSV with a header row. A cell without a value is empty.
-//!
-//! The columns do not depend on what was measured, so that files of several runs can be put
-//! together.
+//! The columns: one line for each, with its name and how a cell is filled.
 
 use std::fmt::Display;
 
-use super::load_record::{Report, Shown};
-use super::record::{Device, OpenLoop, Row, ServerRow};
-use super::series::Interval;
+use super::super::load_record::Shown;
+use super::super::record::{Device, OpenLoop, Row, ServerRow};
+use super::super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::judge::Stage;
 use crate::load::Arrival;
 
 /// A row and where it is from.
-struct Line<'a> {
-    file: &'a str,
-    started_at: &'a str,
-    shown: Shown<'a>,
+pub(super) struct Line<'a> {
+    pub(super) file: &'a str,
+    pub(super) started_at: &'a str,
+    pub(super) shown: Shown<'a>,
 }
 
 impl<'a> Line<'a> {
-    fn row(&self) -> &'a Row {
+    pub(super) fn row(&self) -> &'a Row {
         self.shown.row
     }
 
@@ -76,9 +73,10 @@ fn arrival(arrival: Arrival) -> &'static str {
 }
 
 /// A column of the rows: its name, and the cell of a row.
-type RowColumn = (&'static str, fn(&Line<'_>) -> String);
+pub(super) type RowColumn = (&'static str, fn(&Line<'_>) -> String);
 
-const ROW_COLUMNS: &[RowColumn] = &[
+/// Of a row.
+pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("record", |one| one.file.to_owned()),
     ("number", |one| text(one.shown.number)),
     ("row", |one| one.shown.label.to_owned()),
@@ -602,9 +600,10 @@ const ROW_COLUMNS: &[RowColumn] = &[
 ];
 
 /// A column of the intervals.
-type IntervalColumn = (&'static str, fn(&Line<'_>, &Interval) -> String);
+pub(super) type IntervalColumn = (&'static str, fn(&Line<'_>, &Interval) -> String);
 
-const INTERVAL_COLUMNS: &[IntervalColumn] = &[
+/// Of an interval.
+pub(super) const INTERVAL_COLUMNS: &[IntervalColumn] = &[
     ("record", |one, _| one.file.to_owned()),
     ("number", |one, _| text(one.shown.number)),
     ("row", |one, _| one.shown.label.to_owned()),
@@ -625,60 +624,3 @@ const INTERVAL_COLUMNS: &[IntervalColumn] = &[
     ("client_cpu", |_, at| maybe(at.client_cpu)),
     ("server_cpu", |_, at| maybe(at.server_cpu)),
 ];
-
-fn lines(report: &Report) -> Vec<Line<'_>> {
-    let rows = report.rows().into_iter();
-    rows.map(|shown| {
-        let record = &report.records[shown.record];
-        Line {
-            file: &record.file,
-            started_at: &record.record.environment.started_at,
-            shown,
-        }
-    })
-    .collect()
-}
-
-/// One line for each row, with every single figure of it.
-///
-/// # Errors
-/// A line cannot be put together.
-pub fn to_csv(report: &Report) -> Result<String, csv::Error> {
-    let lines = lines(report);
-    let cells = lines
-        .iter()
-        .map(|line| ROW_COLUMNS.iter().map(|(_, cell)| cell(line)).collect());
-    write(ROW_COLUMNS.iter().map(|(name, _)| *name), cells)
-}
-
-/// One line for each interval of each row.
-///
-/// # Errors
-/// A line cannot be put together.
-pub fn series_to_csv(report: &Report) -> Result<String, csv::Error> {
-    let lines = lines(report);
-    let cells = lines.iter().flat_map(|line| {
-        line.row().intervals.iter().map(move |interval| {
-            INTERVAL_COLUMNS
-                .iter()
-                .map(|(_, cell)| cell(line, interval))
-                .collect()
-        })
-    });
-    write(INTERVAL_COLUMNS.iter().map(|(name, _)| *name), cells)
-}
-
-fn write(
-    header: impl Iterator<Item = &'static str>,
-    lines: impl Iterator<Item = Vec<String>>,
-) -> Result<String, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(header)?;
-    for line in lines {
-        writer.write_record(line)?;
-    }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
