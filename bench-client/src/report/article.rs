@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Record, Row};
 use super::table::{ms, rate};
 use crate::disk::Ceiling;
+use crate::judge::Prediction;
 use crate::row::ConnectorKind;
 
 /// How long one sync took on the article's disk.
@@ -243,13 +244,16 @@ impl Reproduction {
             "The article's disk took {} us per sync. \"Ceiling\" is what **this** disk allows a \
              row: transfers per commit (the batch size, or all that is in flight if that is \
              less) divided by what the syncs of one commit take here, at the faster of two baselines \
-             measured just before and after the row.\n",
+             measured just before and after the row. \"Predicted\" is what the group-commit model \
+             (docs/model.md) makes of the row's own costs.\n",
             ARTICLE_SYNC.as_micros()
         );
         out.push_str(
             "| row | durability | transport | batch / ms | in flight | article TPS | article p50 ms \
-             | TPS here | p50 ms here | sync us here | ceiling here | of ceiling | verdict |\n\
-             | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+             | TPS here | predicted | p50 ms here | predicted | limit | sync us here | ceiling here \
+             | of ceiling | verdict |\n\
+             | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: \
+             | ---: | ---: | --- |\n",
         );
         for ((row, compared), article) in self.record.rows.iter().zip(&self.article).zip(&ROWS) {
             out.push_str(&markdown_row(row, compared, article));
@@ -257,7 +261,7 @@ impl Reproduction {
         for figure in &self.vendor {
             let _ = writeln!(
                 out,
-                "| {} (vendor's figure, not measured) | not told | WS | – | {} | {} | – | | | | | | |",
+                "| {} (vendor's figure, not measured) | not told | WS | – | {} | {} | – | | | | | | | | | |",
                 figure.name,
                 figure.max_inflight_per_worker,
                 rate(figure.tps)
@@ -356,13 +360,19 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         .and_then(|server| server.sync_us)
         .map_or_else(|| "none made".to_owned(), |sync| format!("{:.0}", sync.p50));
     let allowed = compared.ceiling.as_ref().and_then(|ceiling| ceiling.tps);
+    let predicted = |of: &dyn Fn(&Prediction) -> String| {
+        row.prediction
+            .as_ref()
+            .map_or_else(|| "–".to_owned(), |prediction| of(prediction))
+    };
     let verdict = match (row.valid, row.verify.fake) {
         (true, _) => "valid",
         (false, true) => "INVALID: fake",
         (false, false) => "INVALID",
     };
     format!(
-        "| {} | {} | {} | {batch} | {} | {} | {} | **{}** | {} | {sync} | {} | {} | {verdict} |\n",
+        "| {} | {} | {} | {batch} | {} | {} | {} | **{}** | {} | {} | {} | {} | {sync} | {} | {} \
+         | {verdict} |\n",
         article.name,
         row.durability,
         row.transport.to_uppercase(),
@@ -370,7 +380,10 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         rate(article.tps),
         article.p50_ms,
         rate(row.tps),
+        predicted(&|prediction| rate(prediction.tps)),
         ms(row.latency_ms.p50),
+        predicted(&|prediction| ms(prediction.p50_ms)),
+        predicted(&|prediction| prediction.bottleneck.to_string()),
         allowed.map_or_else(|| "–".to_owned(), rate),
         compared.share_of_ceiling.map_or_else(
             || "–".to_owned(),

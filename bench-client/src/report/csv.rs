@@ -3,8 +3,10 @@
 //! The columns do not depend on what was measured, so that files of several runs can be put
 //! together.
 
+use std::fmt::Display;
+
 use super::load_record::{Report, Shown};
-use super::record::{OpenLoop, Row, ServerRow};
+use super::record::{Device, OpenLoop, Row, ServerRow};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::judge::Stage;
@@ -30,6 +32,10 @@ impl<'a> Line<'a> {
         self.row().server.as_ref()
     }
 
+    fn device(&self) -> Option<&'a Device> {
+        self.row().device.as_ref()
+    }
+
     fn stage(&self, stage: Stage) -> Option<f64> {
         let stages = &self.row().budget.as_ref()?.stages;
         let time = stages.iter().find(|time| time.stage == stage)?;
@@ -48,12 +54,12 @@ impl<'a> Line<'a> {
     }
 }
 
-fn text(value: impl ToString) -> String {
-    value.to_string()
+fn text(value: impl Display) -> String {
+    format!("{value}")
 }
 
-fn maybe(value: Option<impl ToString>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
+fn maybe(value: Option<impl Display>) -> String {
+    value.map_or_else(String::new, text)
 }
 
 /// The median of a sync as SQLite makes it.
@@ -387,6 +393,19 @@ const ROW_COLUMNS: &[RowColumn] = &[
     }),
     ("storage_bytes_written", |one| {
         maybe(one.server().and_then(|server| server.storage_bytes_written))
+    }),
+    ("device", |one| {
+        one.device()
+            .map_or_else(String::new, |device| device.name.clone())
+    }),
+    ("device_writes", |one| {
+        maybe(one.device().map(|device| device.writes))
+    }),
+    ("device_bytes_written", |one| {
+        maybe(one.device().map(|device| device.bytes_written))
+    }),
+    ("device_flushes", |one| {
+        maybe(one.device().and_then(|device| device.flushes))
     }),
     ("sqlite_version", |one| {
         one.server()

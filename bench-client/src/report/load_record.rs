@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::article::{Comparison, VendorFigure};
 use super::record::{Record, Row, SCHEMA_VERSION};
-use super::table::grouped;
+use super::table::{grouped, rate};
 use crate::judge::VerdictCode;
 
 /// Why a file is not shown.
@@ -152,38 +152,70 @@ pub struct Shown<'a> {
     pub article: Option<&'a Comparison>,
 }
 
-impl Shown<'_> {
-    /// Whether its TPS is that of the generator and not the server's limit: to be read as
-    /// "at least".
-    #[must_use]
-    pub fn is_lower_bound(&self) -> bool {
-        self.row
-            .verdicts
-            .iter()
-            .any(|verdict| is_generator_bound(verdict.code))
-    }
-
-    /// `valid`, `INVALID: fake`, `INVALID` or `valid, generator-bound`.
-    #[must_use]
-    pub fn verdict(&self) -> &'static str {
-        match (
-            self.row.valid,
-            self.row.verify.fake,
-            self.is_lower_bound(),
-            self.row.interrupted,
-        ) {
-            (false, true, _, _) => "INVALID: fake",
-            (false, false, _, _) => "INVALID",
-            (true, _, true, _) => "valid, generator-bound",
-            (true, _, false, true) => "valid, interrupted",
-            (true, _, false, false) => "valid",
-        }
-    }
+/// What a row's TPS is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the row is invalid.
+    Invalid,
+    /// The null server answered: a ceiling of the generator, and nothing was stored.
+    NullServer,
+    /// The generator may have been the limit: the server can do at least that.
+    AtLeast,
+    /// What was measured is the server's.
+    Plain,
 }
 
-/// By its name in the record: the code belongs to the judge.
-fn is_generator_bound(code: VerdictCode) -> bool {
-    serde_json::to_value(code).is_ok_and(|name| name == "generator_bound")
+impl Shown<'_> {
+    /// What its TPS is good for.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let says = |code| self.row.verdicts.iter().any(|verdict| verdict.code == code);
+        if !self.row.valid {
+            Standing::Invalid
+        } else if says(VerdictCode::NullServer) {
+            Standing::NullServer
+        } else if says(VerdictCode::GeneratorBound) {
+            Standing::AtLeast
+        } else {
+            Standing::Plain
+        }
+    }
+
+    /// `valid`, `INVALID` and why, or why a valid row is not to be read as it stands.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match self.standing() {
+            Standing::Invalid if self.row.verify.fake => "INVALID: fake",
+            Standing::Invalid => "INVALID",
+            Standing::NullServer => "null server: nothing stored",
+            Standing::AtLeast => "valid, generator-bound",
+            Standing::Plain if self.row.interrupted => "valid, interrupted",
+            Standing::Plain => "valid",
+        }
+    }
+
+    /// Its TPS, never to be mistaken for what it is not.
+    #[must_use]
+    pub fn tps(&self) -> String {
+        let figure = rate(self.row.tps);
+        match self.standing() {
+            Standing::Invalid => format!("INVALID ({figure})"),
+            Standing::NullServer => format!("null server ({figure})"),
+            Standing::AtLeast => format!("at least {figure}"),
+            Standing::Plain => figure,
+        }
+    }
+
+    /// Its label, never without what makes its figures less than plain numbers.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.standing() {
+            Standing::Invalid => format!("{} (INVALID)", self.label),
+            Standing::NullServer => format!("{} (null server)", self.label),
+            Standing::AtLeast => format!("{} (at least)", self.label),
+            Standing::Plain => self.label.to_owned(),
+        }
+    }
 }
 
 /// Everything that one report shows.
@@ -247,7 +279,8 @@ pub fn decode(text: &str) -> Option<Histogram<u64>> {
 /// What rows are called: by their names, and by the knobs in which they differ.
 fn labels(rows: &[&Row]) -> Vec<String> {
     type Knob = fn(&Row) -> String;
-    let knobs: [Knob; 9] = [
+    let knobs: [Knob; 10] = [
+        |row| row.connector.clone(),
         |row| row.encoding.clone(),
         |row| row.durability.clone(),
         |row| {
@@ -262,13 +295,12 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         |row| format!("alpha {}", row.alpha),
         |row| format!("{} accounts", grouped(u64::from(row.accounts))),
         |row| {
-            row.open_loop.as_ref().map_or_else(String::new, |open| {
-                format!("{}/s", super::table::rate(open.offered_tps))
-            })
+            row.open_loop
+                .as_ref()
+                .map_or_else(String::new, |open| format!("{}/s", rate(open.offered_tps)))
         },
         |row| format!("seed {}", row.seed),
     ];
-    let bare = |row: &Row| row.name.clone().unwrap_or_else(|| row.connector.clone());
     let repetition = |row: &Row| {
         row.repetition
             .filter(|one| one.of > 1)
@@ -288,10 +320,11 @@ fn labels(rows: &[&Row]) -> Vec<String> {
     let mut labels: Vec<String> = rows
         .iter()
         .map(|row| {
-            let mut parts = vec![bare(row)];
-            if row.name.is_none() {
-                parts.extend(differing.iter().map(|knob| knob(row)));
-            }
+            let mut parts = match &row.name {
+                Some(name) => vec![name.clone()],
+                None if differing.is_empty() => vec![row.connector.clone()],
+                None => differing.iter().map(|knob| knob(row)).collect(),
+            };
             parts.push(repetition(row));
             parts.retain(|part| !part.is_empty());
             parts.join(", ")
@@ -308,4 +341,59 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         *label = candidate;
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 1 of the record, as published.
+    const REPRODUCTION: &str = include_str!("../../../results/2026-11-21-vm-2core/reproduce.json");
+
+    fn reproduction() -> AnyRecord {
+        AnyRecord::parse("reproduce.json".to_owned(), REPRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn a_reproduction_of_version_1_is_read_with_the_articles_figures() {
+        let report = Report::new(vec![reproduction()]);
+        let rows = report.rows();
+        assert_eq!(rows.len(), 11);
+        for shown in &rows {
+            let article = shown.article.unwrap();
+            assert_eq!(Some(&article.name), shown.row.name.as_ref());
+        }
+        assert_eq!(rows[0].standing(), Standing::Invalid);
+        assert_eq!(rows[0].tps(), "INVALID (42,053)");
+        assert_eq!(rows[1].standing(), Standing::Plain);
+        assert_eq!(rows[1].tps(), "1,417");
+    }
+
+    #[test]
+    fn rows_are_called_by_what_they_differ_in_and_never_alike() {
+        let mut rows: Vec<Row> = reproduction().record.rows[6..9].to_vec();
+        for row in &mut rows {
+            row.name = None;
+            row.batch_size = Some(1_000);
+            row.max_inflight_per_worker = 16;
+        }
+        rows[1].alpha = 0.5;
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["alpha 1.5", "alpha 0.5", "alpha 1.5 #2"]);
+        rows.truncate(1);
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["sqlite_ws_rpc"]);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_told_from_one_that_is_no_record() {
+        let parse = |text: &str| AnyRecord::parse("a.json".to_owned(), text).unwrap_err();
+        let half = &REPRODUCTION[..REPRODUCTION.len() / 2];
+        assert!(matches!(parse(half), ReadError::CutOff { .. }));
+        assert!(matches!(parse("[]"), ReadError::NotARecord { .. }));
+        assert!(matches!(
+            parse("{\"schema_version\": 1000}"),
+            ReadError::Newer { found: 1_000, .. }
+        ));
+    }
 }

@@ -2,15 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::load_record::{AnyRecord, Report, Shown};
+use super::load_record::{AnyRecord, Report, Shown, Standing};
 use super::record::Row;
-use super::table::{ms, rate};
+use super::table::{CLOSED_LOOP, ms, rate};
 use crate::judge::Stage;
-
-/// What a closed loop's latency does not show.
-pub const CLOSED_LOOP: &str = "closed loop: latency counts from when a transfer was sent; what \
-                               would have waited while the server stood still is not shown; use \
-                               --rate";
 
 /// A cell that has nothing to say.
 const NOTHING: &str = "–";
@@ -109,17 +104,6 @@ fn code(raw: &str) -> String {
     }
 }
 
-/// TPS, never to be mistaken for what it is not.
-#[must_use]
-pub fn tps_cell(shown: &Shown<'_>) -> String {
-    let figure = rate(shown.row.tps);
-    match (shown.row.valid, shown.is_lower_bound()) {
-        (false, _) => format!("INVALID ({figure})"),
-        (true, true) => format!("at least {figure}"),
-        (true, false) => figure,
-    }
-}
-
 /// The batch knobs.
 #[must_use]
 pub fn batch_knobs(row: &Row) -> String {
@@ -143,7 +127,7 @@ fn row_table(rows: &[Shown<'_>]) -> String {
     for shown in rows {
         let row = shown.row;
         let prediction = row.prediction.as_ref();
-        let tps = tps_cell(shown);
+        let tps = shown.tps();
         let _ = writeln!(
             out,
             "| {} | {} {} | {} | {} | {}×{} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -155,7 +139,11 @@ fn row_table(rows: &[Shown<'_>]) -> String {
             row.concurrency,
             row.max_inflight_per_worker,
             row.alpha,
-            if row.valid { format!("**{tps}**") } else { tps },
+            if matches!(shown.standing(), Standing::AtLeast | Standing::Plain) {
+                format!("**{tps}**")
+            } else {
+                tps
+            },
             or_nothing(prediction.map(|model| rate(model.tps))),
             ms(row.latency_ms.p50),
             ms(row.latency_ms.p95),

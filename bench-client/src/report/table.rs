@@ -377,9 +377,11 @@ pub fn summary(rows: &[Row]) -> String {
         "in flight",
         "alpha",
         "TPS",
+        "predicted",
         "p50 ms",
         "p99 ms",
         "mean batch",
+        "limit",
         "verdict",
     ]);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
@@ -388,6 +390,18 @@ pub fn summary(rows: &[Row]) -> String {
             .server
             .as_ref()
             .map_or_else(String::new, |s| format!("{:.1}", s.mean_batch));
+        let predicted = |of: &dyn Fn(&Prediction) -> String| {
+            row.prediction.as_ref().map_or_else(String::new, of)
+        };
+        let bound = row
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.code == VerdictCode::GeneratorBound);
+        let verdict = match (row.valid, bound) {
+            (false, _) => "INVALID",
+            (true, true) => "valid, at least (generator-bound)",
+            (true, false) => "valid",
+        };
         table.add_row([
             Cell::new(format!("{} {}", row.connector, row.encoding)),
             Cell::new(&row.durability),
@@ -398,10 +412,12 @@ pub fn summary(rows: &[Row]) -> String {
             )),
             right(row.alpha.to_string()),
             right(rate(row.tps)),
+            right(predicted(&|prediction| rate(prediction.tps))),
             right(ms(row.latency_ms.p50)),
             right(ms(row.latency_ms.p99)),
             right(mean_batch),
-            Cell::new(if row.valid { "valid" } else { "INVALID" }),
+            Cell::new(predicted(&|prediction| prediction.bottleneck.to_string())),
+            Cell::new(verdict),
         ]);
     }
     table.to_string()

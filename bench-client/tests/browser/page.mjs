@@ -1,6 +1,6 @@
 // Loads a page in headless Chromium and says what is there to see, as JSON: one entry for each
 // width, in light and in dark.
-//   page.mjs FILE WIDTH…
+//   page.mjs CHROMIUM FILE WIDTH…
 // Chromium is spoken to through two pipes, so no port is open and no package is needed.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const PATIENCE_MS = 45_000;
-const [file, ...widths] = process.argv.slice(2);
+const [program, file, ...widths] = process.argv.slice(2);
 const address = pathToFileURL(resolve(file)).href;
 const profile = mkdtempSync(join(tmpdir(), 'busload-chromium-'));
 const flags = [
@@ -17,7 +17,7 @@ const flags = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
   '--disable-dev-shm-usage', '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank',
 ];
-const browser = spawn('chromium', flags, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+const browser = spawn(program, flags, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
 const ended = new Promise((done) => browser.once('exit', done));
 const [, , , toBrowser, fromBrowser] = browser.stdio;
 toBrowser.on('error', () => {});

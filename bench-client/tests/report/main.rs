@@ -182,8 +182,12 @@ fn markdown_says_what_a_comment_needs() {
         "| true default | http json | delete-full | 1 | 50×1 | 1.5 | **1,417** |",
         "| fake (updates never run) |",
         "INVALID (42,053)",
-        "closed loop: latency counts from when a transfer was sent",
-        "use --rate",
+        "closed loop: ",
+        "--rate",
+        "| **at least 1,200,000** |",
+        "| null server (1,200,000) |",
+        "| valid, generator-bound |",
+        "| null server: nothing stored |",
         "## Open loop",
         "## Repetitions",
         "the interval is wide",
@@ -439,10 +443,18 @@ fn another_reader_prints_the_same_distribution() {
     }
 }
 
+/// The name by which this machine has Chromium.
+fn chromium() -> Option<&'static str> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    names.into_iter().find(|name| {
+        let version = Command::new(name).arg("--version").output();
+        version.is_ok_and(|version| version.status.success())
+    })
+}
+
 fn no_chromium() -> Option<String> {
-    let version = Command::new("chromium").arg("--version").output();
-    let works = version.is_ok_and(|version| version.status.success());
-    (!works).then(|| "chromium is not installed: apt-get install chromium".to_owned())
+    let why = "chromium is not installed: apt-get install chromium";
+    chromium().is_none().then(|| why.to_owned())
 }
 
 /// Titles of the charts that a record with everything has.
@@ -474,7 +486,9 @@ fn the_page_is_whole_in_a_browser() {
         let output = format!("--output={file}");
         shown(directory.path(), records, &["--format=html", &output]);
         let page = directory.path().join(file);
-        let seen = read_by("page.mjs", &[page.to_str().expect("a path"), "390", "1200"]);
+        let page = page.to_str().expect("a path");
+        let browser = chromium().expect("it was there");
+        let seen = read_by("page.mjs", &[browser, page, "390", "1200"]);
         let seen = seen.as_array().expect("a list");
         // Two widths, in light and in dark.
         assert_eq!(seen.len(), 4);
@@ -546,6 +560,11 @@ fn the_page_needs_nothing_else_and_escapes_what_it_shows() {
     }
     assert!(page.contains("INVALID: fake"));
     assert!(page.contains("1 INVALID"));
+    assert!(page.contains("<span class=\"mark warn\">at least</span> 1,200,000"));
+    assert!(
+        page.contains(">\nat least 1,200,000\n</text>"),
+        "in the ladder too"
+    );
     // Every colour of a drawing is the style sheet's.
     assert!(!page.contains("=\"#"), "a fixed colour is left");
     assert_eq!(

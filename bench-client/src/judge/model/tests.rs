@@ -361,7 +361,7 @@ proptest! {
         prop_assert!(slow.tps <= fast.tps * (1.0 + 1e-6), "{fast:?} {slow:?}");
     }
 
-    /// While the disk is what limits, give or take a percent: where it is not, fuller buses come
+    /// While the disk is what limits, give or take a few percent: where it is not, fuller buses come
     /// in larger crowds.
     #[test]
     fn more_seats_never_hurt_a_busy_writer(inputs in any_inputs(), more in 1_u64..5_000) {
@@ -388,6 +388,6 @@ proptest! {
         prop_assume!(busy > 0.999 && few.bottleneck == Bottleneck::DiskSync);
         inputs.batch_size += more;
         let many = predict(&inputs);
-        prop_assert!(many.tps >= few.tps * 0.99, "{few:?} {many:?}");
+        prop_assert!(many.tps >= few.tps * 0.95, "{few:?} {many:?}");
     }
 }

@@ -3,25 +3,30 @@
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut, short};
-use super::chart::{Chart, name};
+use super::super::table::ms;
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
+use super::chart::Chart;
 use crate::judge::{Budget, Stage};
 
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
-const NAME: usize = 38;
 
-const STAGES: [Stage; 9] = [
-    Stage::ClientQueue,
-    Stage::Wire,
-    Stage::Read,
-    Stage::Wait,
-    Stage::Apply,
-    Stage::CommitWrite,
-    Stage::Sync,
-    Stage::Answer,
-    Stage::Unexplained,
+/// The stages in order, with the colour that each has in both charts.
+const STAGES: [(Stage, Ink); 9] = [
+    (Stage::ClientQueue, Ink::Series(0)),
+    (Stage::Wire, Ink::Series(1)),
+    (Stage::Read, Ink::Series(4)),
+    (Stage::Wait, Ink::Series(3)),
+    (Stage::Apply, APPLY),
+    (Stage::CommitWrite, COMMIT_WRITE),
+    (Stage::Sync, SYNC),
+    (Stage::Answer, ANSWER),
+    (Stage::Unexplained, Ink::Muted),
 ];
+const APPLY: Ink = Ink::Series(2);
+const COMMIT_WRITE: Ink = Ink::Series(6);
+const SYNC: Ink = Ink::Series(5);
+const ANSWER: Ink = Ink::Series(7);
 
 /// A bar: its name, the figure beside it, and its parts.
 struct Stack {
@@ -39,11 +44,7 @@ fn panel(label: &str, stacks: &[Stack], whole: f64) -> Panel {
     let ends = stacks
         .iter()
         .flat_map(|stack| [sum(stack, 1.0), sum(stack, -1.0), whole]);
-    // A hair above the whole is rounding, and no reason for another tick.
-    let x = Axis::linear(
-        label,
-        ends.map(|end| if end > 0.0 { end * 0.999 } else { end }),
-    );
+    let x = Axis::tight(label, ends, whole / 4.0);
     let mut marks = Vec::new();
     let mut top = 0.0;
     for stack in stacks {
@@ -58,7 +59,7 @@ fn panel(label: &str, stacks: &[Stack], whole: f64) -> Panel {
                 marks.push(Mark::Bar((low, from), (high, to), ink, 0.85));
             }
         }
-        let name = cut(&stack.name, NAME);
+        let name = beside(&stack.name, &stack.figure);
         marks.push(Mark::Words((x.low(), words), name, Ink::Text, HPos::Left));
         let figure = stack.figure.clone();
         marks.push(Mark::Words(
@@ -96,24 +97,12 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
     if with.is_empty() {
         return Ok(None);
     }
-    let inks: Vec<(Stage, Ink)> = STAGES
-        .iter()
-        .enumerate()
-        .map(|(place, stage)| {
-            let ink = if *stage == Stage::Unexplained {
-                Ink::Muted
-            } else {
-                Ink::series(place)
-            };
-            (*stage, ink)
-        })
-        .collect();
     let stacks: Vec<Stack> = with
         .iter()
         .map(|(shown, budget)| Stack {
-            name: name(shown),
-            figure: format!("mean {} µs", short(budget.mean_us)),
-            parts: inks
+            name: shown.name(),
+            figure: format!("mean {} ms", ms(budget.mean_us / 1e3)),
+            parts: STAGES
                 .iter()
                 .map(|(stage, ink)| (*ink, time_of(budget, *stage) / budget.mean_us * 100.0))
                 .collect(),
@@ -124,7 +113,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
         for time in &budget.stages {
             let maybe = |value: Option<f64>| value.map_or_else(String::new, short);
             table.push(vec![
-                name(shown),
+                shown.name(),
                 time.stage.in_words().to_owned(),
                 format!("{:.1}", time.mean_us),
                 format!("{:.1} %", time.mean_us / budget.mean_us * 100.0),
@@ -133,7 +122,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
             ]);
         }
     }
-    let legend = inks
+    let legend = STAGES
         .iter()
         .filter(|(one, _)| with.iter().any(|(_, budget)| time_of(budget, *one) != 0.0))
         .map(|(one, ink)| (*ink, one.in_words().to_owned()))
@@ -169,7 +158,7 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let stacks: Vec<Stack> = with
         .iter()
         .map(|(shown, budget)| Stack {
-            name: name(shown),
+            name: shown.name(),
             figure: format!("{:.0} ms in the sync", budget.second.sync_ms),
             parts: parts(budget).map(|(ink, _, part)| (ink, part)).to_vec(),
         })
@@ -177,7 +166,7 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let table = with
         .iter()
         .map(|(shown, budget)| {
-            let mut line = vec![name(shown)];
+            let mut line = vec![shown.name()];
             line.extend(parts(budget).map(|(_, _, part)| format!("{part:.1}")));
             line
         })

@@ -130,6 +130,27 @@ impl Axis {
         }
     }
 
+    /// From 0 or the least value to the largest, with a tick at every multiple of `step`.
+    pub(super) fn tight(label: &str, values: impl IntoIterator<Item = f64>, step: f64) -> Self {
+        let (least, most) = bounds(values).unwrap_or((0.0, step));
+        let (low, high) = (least.min(0.0), most.max(step));
+        let mut ticks = Vec::new();
+        let mut at = (low / step).ceil() * step;
+        // Rounding must not cost the last one.
+        while at <= high * 1.001 {
+            // Not minus zero.
+            ticks.push((at, short(at + 0.0)));
+            at += step;
+        }
+        Self {
+            label: label.to_owned(),
+            low,
+            high,
+            ticks,
+            log: false,
+        }
+    }
+
     /// Over whole decades; values that are not above 0 do not count.
     pub(super) fn log(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let positive = values.into_iter().filter(|value| *value > 0.0);
@@ -311,12 +332,19 @@ fn width_of(text: &str) -> u32 {
     (text.chars().count() as f64 * FONT * CHARACTER).ceil() as u32
 }
 
-/// As much of a text as fits into so many characters.
-pub(super) fn cut(text: &str, characters: usize) -> String {
-    if text.chars().count() <= characters {
-        return text.to_owned();
+/// As much of a name as fits above a bar, beside its figure.
+pub(super) fn beside(name: &str, figure: &str) -> String {
+    let room = (WIDTH - 80).saturating_sub(width_of(figure));
+    if width_of(name) <= room {
+        return name.to_owned();
     }
-    let mut out: String = text.chars().take(characters.saturating_sub(1)).collect();
+    let mut out = String::new();
+    for character in name.chars() {
+        out.push(character);
+        if width_of(&out) + width_of("…") > room {
+            break;
+        }
+    }
     out.push('…');
     out
 }
@@ -324,6 +352,8 @@ pub(super) fn cut(text: &str, characters: usize) -> String {
 /// Draws panels below each other.
 pub(super) fn draw(title: &str, about: &str, panels: &[Panel]) -> Result<String, DrawError> {
     let height = panels.iter().map(|panel| panel.height).sum();
+    // Panels below each other share their axis.
+    let left = panels.iter().map(room_left).max().unwrap_or(0);
     let mut svg = String::new();
     let failed = |reason: &dyn std::fmt::Display| DrawError {
         title: title.to_owned(),
@@ -334,7 +364,7 @@ pub(super) fn draw(title: &str, about: &str, panels: &[Panel]) -> Result<String,
         for panel in panels {
             let (area, below) = rest.split_vertically(panel.height);
             rest = below;
-            draw_panel(panel, &area).map_err(|error| failed(&error))?;
+            draw_panel(panel, left, &area).map_err(|error| failed(&error))?;
         }
         rest.present().map_err(|error| failed(&error))?;
     }
@@ -358,18 +388,23 @@ fn escape(text: &str) -> String {
 
 type Area<'a> = plotters::drawing::DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+/// Room left of a panel, for what is written there.
+fn room_left(panel: &Panel) -> u32 {
+    let Panel { x, y, .. } = panel;
+    let widest = y.ticks.iter().map(|(_, text)| width_of(text)).max();
+    let named = if y.label.is_empty() { 0 } else { 44 };
+    // Half of the first tick's text stands left of the axis.
+    let outside = x.ticks.first().map_or(4, |(_, text)| width_of(text) / 2);
+    widest.map_or(outside, |widest| widest + 22 + named)
+}
+
+fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
     let Panel { x, y, marks, .. } = panel;
     let line = |ink: Ink, width: u32| ShapeStyle {
         color: ink.placeholder().to_rgba(),
         filled: false,
         stroke_width: width,
     };
-    let widest = y.ticks.iter().map(|(_, text)| width_of(text)).max();
-    let named = if y.label.is_empty() { 0 } else { 44 };
-    // Half of the first tick's text stands left of the axis.
-    let outside = x.ticks.first().map_or(4, |(_, text)| width_of(text) / 2);
-    let left = widest.map_or(outside, |widest| widest + 22 + named);
     let bottom = if x.label.is_empty() { 46 } else { 88 };
     // Half of the last tick's text stands right of the axis.
     let right = x
@@ -432,4 +467,71 @@ fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn std::error::
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.001, "0.001"),
+            (0.25, "0.25"),
+            (999.0, "999"),
+            (1_500.0, "1.5k"),
+            (163_070.0, "163.07k"),
+            (1e6, "1M"),
+            (-50.0, "-50"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    fn texts(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn axes_reach_over_all_values() {
+        let linear = Axis::linear("", [3.0, 970.0]);
+        assert_eq!(texts(&linear), ["0", "500", "1k"]);
+        assert_eq!((linear.low, linear.high), (0.0, 1_000.0));
+        let log = Axis::log("", [0.0, 360.0, 163_075.0]);
+        assert_eq!(texts(&log), ["100", "1k", "10k", "100k", "1M"]);
+        assert_eq!((log.at(1_000.0), log.at(0.0)), (3.0, 2.0));
+        let tight = Axis::tight("", [-12.0, 112.0], 25.0);
+        assert_eq!(texts(&tight), ["0", "25", "50", "75", "100"]);
+        assert_eq!((tight.low, tight.high), (-12.0, 112.0));
+        // Nothing to show is no reason to fail.
+        assert_eq!(texts(&Axis::linear("", [0.0])), ["0", "0.5"]);
+        assert_eq!(texts(&Axis::log("", [])), ["1", "10"]);
+    }
+
+    #[test]
+    fn a_drawing_has_the_style_sheets_colours_and_no_other() {
+        let panel = Panel {
+            x: Axis::linear("x", [1.0]),
+            y: Axis::linear("y", [1.0]),
+            marks: vec![
+                Mark::Dot((0.5, 0.5), Ink::Series(7)),
+                Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Bad, 2),
+                Mark::Words((0.5, 0.5), "a < b".to_owned(), Ink::Text, HPos::Left),
+            ],
+            height: 300,
+        };
+        let svg = draw("T & T", "\"about\"", &[panel]).unwrap();
+        for expected in [
+            "var(--s7)",
+            "var(--bad)",
+            "var(--text)",
+            "a &lt; b",
+            "T &amp; T. &quot;",
+        ] {
+            assert!(svg.contains(expected), "{expected}: {svg}");
+        }
+        assert!(!svg.contains('#'), "{svg}");
+        assert!(svg.starts_with("<svg viewBox=") && svg.trim_end().ends_with("</svg>"));
+    }
 }

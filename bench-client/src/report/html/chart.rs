@@ -48,15 +48,6 @@ impl Chart {
     }
 }
 
-/// A row's label, never without what makes its figures less than plain numbers.
-pub(super) fn name(shown: &Shown<'_>) -> String {
-    match (shown.row.valid, shown.is_lower_bound()) {
-        (false, _) => format!("{} (INVALID)", shown.label),
-        (true, true) => format!("{} (at least: generator-bound)", shown.label),
-        (true, false) => shown.label.to_owned(),
-    }
-}
-
 /// The colour of a row: that of its series, unless it is invalid.
 pub(super) fn ink(shown: &Shown<'_>, otherwise: Ink) -> Ink {
     if shown.row.valid { otherwise } else { Ink::Bad }

@@ -3,18 +3,14 @@
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::{Report, Shown};
-use super::super::markdown::tps_cell;
+use super::super::load_record::{Report, Shown, Standing};
 use super::super::table::rate;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut};
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 
 /// Height of a row with its text, and of what is around all of them.
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
-/// Room for a row's name.
-const NAME: usize = 38;
-
 const MEASURED: Ink = Ink::Series(0);
 const ARTICLE: Ink = Ink::Series(1);
 const CEILING: Ink = Ink::Series(2);
@@ -39,11 +35,11 @@ struct Rung {
 fn rung(shown: &Shown<'_>) -> Rung {
     Rung {
         name: shown.label.to_owned(),
-        figure: tps_cell(shown),
+        figure: shown.tps(),
         ink: ink(shown, MEASURED),
         value: shown.row.tps,
-        hollow: !shown.row.valid,
-        open_end: shown.row.valid && shown.is_lower_bound(),
+        hollow: matches!(shown.standing(), Standing::Invalid | Standing::NullServer),
+        open_end: shown.standing() == Standing::AtLeast,
         diamond: None,
         line: None,
     }
@@ -57,7 +53,9 @@ fn panel(rungs: &[Rung]) -> Panel {
             rung.line.map(|(at, _)| at),
         ]
     });
-    let x = Axis::log("TPS (log scale)", values.flatten());
+    // The least bar is to be seen too.
+    let values = values.flatten().flat_map(|value| [value, value * 0.7]);
+    let x = Axis::log("TPS (log scale)", values);
     let mut marks = Vec::new();
     let mut top = 0.0;
     for rung in rungs {
@@ -86,7 +84,7 @@ fn panel(rungs: &[Rung]) -> Panel {
         if let Some((at, ink)) = rung.diamond.filter(|(at, _)| *at > 0.0) {
             marks.push(Mark::Diamond((x.at(at), f64::midpoint(from, to)), ink));
         }
-        let name = cut(&rung.name, NAME);
+        let name = beside(&rung.name, &rung.figure);
         marks.push(Mark::Words((x.low(), words), name, Ink::Text, HPos::Left));
         let ink = if rung.ink == Ink::Bad {
             Ink::Bad
@@ -127,7 +125,7 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
         });
         table.push(vec![
             shown.label.to_owned(),
-            tps_cell(shown),
+            shown.tps(),
             article.map_or_else(String::new, |article| rate(article.article_tps)),
             ceiling.map_or_else(String::new, rate),
         ]);
@@ -155,6 +153,12 @@ pub(super) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Result<Option<Chart
     let mut legend = vec![(MEASURED, "measured".to_owned())];
     if rows.iter().any(|shown| !shown.row.valid) {
         legend.push((Ink::Bad, "INVALID: not to be quoted".to_owned()));
+    }
+    if rows.iter().any(|one| one.standing() == Standing::AtLeast) {
+        legend.push((
+            MEASURED,
+            "▶ at least: the generator may be the limit".to_owned(),
+        ));
     }
     if compared {
         legend.push((ARTICLE, "the article (diamond)".to_owned()));
@@ -189,19 +193,20 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         };
         let off = (model.tps / shown.row.tps - 1.0) * 100.0;
         let off = if off.is_finite() {
-            format!("{off:+.0} %")
+            // Not minus zero.
+            format!("{:+.0} %", off.round() + 0.0)
         } else {
             String::new()
         };
         rungs.push(Rung {
             diamond: Some((model.tps, PREDICTED)),
-            figure: format!("{} ({off})", tps_cell(shown)),
+            figure: format!("{} ({off})", shown.tps()),
             ..rung(shown)
         });
         table.push(vec![
             shown.label.to_owned(),
             model.bottleneck.in_words().to_owned(),
-            tps_cell(shown),
+            shown.tps(),
             rate(model.tps),
             off,
             format!("{:.2}", shown.row.latency_ms.p50),

@@ -6,11 +6,11 @@ use plotters::style::text_anchor::HPos;
 use super::super::load_record::{Report, Shown};
 use super::super::table::ms;
 use super::HtmlError;
-use super::canvas::{Axis, DrawError, Ink, Mark, Panel, cut, short};
-use super::chart::{Chart, ink, name};
+use super::canvas::{Axis, DrawError, Ink, Mark, Panel, beside, short};
+use super::chart::{Chart, ink};
 
-/// Rows in one chart: more cannot be told apart.
-const ROWS: usize = 6;
+/// Curves in one chart: more cannot be told apart.
+const CURVES: usize = 6;
 /// Steps in each half of the distance to 100 %.
 const STEPS: u32 = 10;
 /// Nanoseconds in a millisecond and in a microsecond.
@@ -47,7 +47,7 @@ fn percentile_axis(most: f64) -> Axis {
             digits if digits < 0.5 => format!("{percent:.0} %"),
             digits if digits < 1.5 => format!("{percent:.1} %"),
             digits if digits < 2.5 => format!("{percent:.2} %"),
-            _ => format!("{:.0} nines", decade),
+            _ => format!("{decade:.0} nines"),
         };
         ticks.push((decade, text));
         decade += 1.0;
@@ -55,86 +55,110 @@ fn percentile_axis(most: f64) -> Axis {
     Axis::with_ticks("percentile", (0.0, decades), ticks)
 }
 
-/// One chart for every few rows.
-pub(super) fn spectra(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, HtmlError> {
-    let with: Vec<_> = rows
-        .iter()
-        .filter(|shown| !shown.row.latency_histogram.is_empty() && shown.row.committed > 0)
-        .collect();
-    let parts = with.len().div_ceil(ROWS);
-    let mut charts = Vec::new();
-    for (place, part) in with.chunks(ROWS).enumerate() {
-        let mut curves = Vec::new();
-        let mut legend = Vec::new();
-        let mut table = Vec::new();
-        for (series, shown) in part.iter().enumerate() {
-            let row = shown.row;
-            let histogram = report.histogram(shown, &row.latency_histogram)?;
-            let ink = ink(shown, Ink::series(series));
-            legend.push((ink, name(shown)));
-            curves.push((ink, curve(&histogram)));
-            table.push(quantiles(name(shown), &histogram));
-            if let Some(text) = &row.service_histogram {
-                let histogram = report.histogram(shown, text)?;
-                legend.push((Ink::Muted, format!("{}: service time", shown.label)));
-                curves.push((Ink::Muted, curve(&histogram)));
-                table.push(quantiles(
-                    format!("{}: service time", shown.label),
-                    &histogram,
-                ));
+/// A distribution with its name.
+struct Distribution {
+    name: String,
+    valid: bool,
+    histogram: Histogram<u64>,
+}
+
+/// The latencies of all rows, and the service times of those of an open loop.
+fn distributions(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Distribution>, HtmlError> {
+    let mut out = Vec::new();
+    for shown in rows {
+        let row = shown.row;
+        let service = row.service_histogram.as_ref();
+        let suffix = if service.is_some() { ": response" } else { "" };
+        let texts = [
+            Some((suffix, &row.latency_histogram)),
+            service.map(|text| (": service", text)),
+        ];
+        for (suffix, text) in texts.into_iter().flatten() {
+            if text.is_empty() {
+                continue;
+            }
+            let histogram = report.histogram(shown, text)?;
+            if !histogram.is_empty() {
+                out.push(Distribution {
+                    name: format!("{}{suffix}", shown.name()),
+                    valid: row.valid,
+                    histogram,
+                });
             }
         }
-        curves.retain(|(_, points)| points.len() > 1);
-        if curves.is_empty() {
-            continue;
-        }
-        legend.dedup();
-        let all = || curves.iter().flat_map(|(_, points)| points.iter());
-        let x = percentile_axis(all().map(|(inverse, _)| *inverse).fold(10.0, f64::max));
-        let y = Axis::log("latency in ms", all().map(|(_, value)| *value));
-        let marks = curves
-            .iter()
-            .map(|(ink, points)| {
-                let points = points
-                    .iter()
-                    .map(|(inverse, value)| (inverse.log10().min(x.high()), y.at(*value)));
-                Mark::Line(points.collect(), *ink, 4)
-            })
-            .collect();
-        let part = if parts > 1 {
+    }
+    Ok(out)
+}
+
+/// One chart for every few distributions.
+pub(super) fn spectra(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, HtmlError> {
+    let all = distributions(report, rows)?;
+    let parts = all.len().div_ceil(CURVES);
+    let mut charts = Vec::new();
+    for (place, part) in all.chunks(CURVES).enumerate() {
+        let part_name = if parts > 1 {
             format!(", part {} of {parts}", place + 1)
         } else {
             String::new()
         };
-        let header = [
-            "row",
-            "p50 ms",
-            "p90 ms",
-            "p95 ms",
-            "p99 ms",
-            "p99.9 ms",
-            "p99.99 ms",
-            "max ms",
-        ];
-        let panel = Panel {
-            x,
-            y,
-            marks,
-            height: 620,
-        };
-        charts.push(
-            Chart::new(
-                format!("Latency percentile spectrum{part}"),
-                "How long the given share of committed transfers took at most. Each step to the \
-                 right is ten times rarer.",
-                &[panel],
-                &header,
-                table,
-            )?
-            .with_legend(legend),
-        );
+        charts.push(spectrum(part, &part_name)?);
     }
     Ok(charts)
+}
+
+fn spectrum(part: &[Distribution], suffix: &str) -> Result<Chart, DrawError> {
+    let ink = |place: usize, valid: bool| {
+        if valid { Ink::series(place) } else { Ink::Bad }
+    };
+    let curves: Vec<(Ink, Vec<(f64, f64)>)> = part
+        .iter()
+        .enumerate()
+        .map(|(place, one)| (ink(place, one.valid), curve(&one.histogram)))
+        .collect();
+    let all = || curves.iter().flat_map(|(_, points)| points.iter());
+    let x = percentile_axis(all().map(|(inverse, _)| *inverse).fold(10.0, f64::max));
+    let y = Axis::log("latency in ms", all().map(|(_, value)| *value));
+    let mut marks = Vec::new();
+    for (ink, points) in &curves {
+        let points: Vec<(f64, f64)> = points
+            .iter()
+            .map(|(inverse, value)| (inverse.log10().min(x.high()), y.at(*value)))
+            .collect();
+        if let [only] = points[..] {
+            marks.push(Mark::Dot(only, *ink));
+        }
+        marks.push(Mark::Line(points, *ink, 4));
+    }
+    let header = [
+        "row",
+        "p50 ms",
+        "p90 ms",
+        "p95 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "p99.99 ms",
+        "max ms",
+    ];
+    let table = part
+        .iter()
+        .map(|one| quantiles(one.name.clone(), &one.histogram));
+    let legend = part.iter().zip(&curves);
+    let legend = legend.map(|(one, (ink, _))| (*ink, one.name.clone()));
+    let panel = Panel {
+        x,
+        y,
+        marks,
+        height: 620,
+    };
+    let chart = Chart::new(
+        format!("Latency percentile spectrum{suffix}"),
+        "How long the given share of committed transfers took at most. Each step to the right is \
+         ten times rarer.",
+        &[panel],
+        &header,
+        table.collect(),
+    )?;
+    Ok(chart.with_legend(legend.collect()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^53")]
@@ -197,8 +221,7 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
         let x = Axis::log(if last { "sync in µs (log scale)" } else { "" }, reach());
         let bars = bars(histogram);
         let shares = bars.iter().map(|(_, share)| *share);
-        let mut y = Axis::linear("% of syncs", shares);
-        y = headroom(y);
+        let y = headroom(&Axis::linear("% of syncs", shares));
         let mut marks: Vec<Mark> = bars
             .iter()
             .map(|(from, share)| {
@@ -209,13 +232,13 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
             .collect();
         marks.push(Mark::Words(
             (x.high(), y.high() * 0.92),
-            cut(&name(shown), 44),
+            beside(&shown.name(), ""),
             Ink::Text,
             HPos::Right,
         ));
         let at = |quantile| us(histogram.value_at_quantile(quantile));
         table.push(vec![
-            name(shown),
+            shown.name(),
             histogram.len().to_string(),
             short(us(histogram.min())),
             short(at(0.5)),
@@ -248,7 +271,7 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
 }
 
 /// Room above the bars for the name.
-fn headroom(axis: Axis) -> Axis {
+fn headroom(axis: &Axis) -> Axis {
     Axis::linear("% of syncs", [axis.high() * 1.15])
 }
 

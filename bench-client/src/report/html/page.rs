@@ -2,9 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::super::load_record::{AnyRecord, Report, Shown};
-use super::super::markdown::{CLOSED_LOOP, batch_knobs};
-use super::super::table::{ms, rate};
+use super::super::load_record::{AnyRecord, Report, Shown, Standing};
+use super::super::markdown::batch_knobs;
+use super::super::table::{CLOSED_LOOP, grouped, ms, rate};
 use super::chart::Chart;
 
 const STYLE: &str = include_str!("style.css");
@@ -46,16 +46,19 @@ pub(super) fn page(report: &Report, rows: &[Shown<'_>], charts: &[Chart]) -> Mar
 
 /// The sentence, with its flag as a whole.
 fn closed_loop() -> Markup {
-    let (before, flag) = CLOSED_LOOP.rsplit_once(' ').unwrap_or((CLOSED_LOOP, ""));
-    html! { p { (before) " " span class="flag" { (flag) } } }
+    let (before, after) = CLOSED_LOOP
+        .split_once("--rate")
+        .unwrap_or((CLOSED_LOOP, ""));
+    html! { p { (before) span class="flag" { "--rate" } (after) } }
 }
 
 fn at_a_glance(report: &Report, rows: &[Shown<'_>]) -> Markup {
-    let invalid = rows.iter().filter(|shown| !shown.row.valid).count();
-    let bound = rows
-        .iter()
-        .filter(|shown| shown.row.valid && shown.is_lower_bound())
-        .count();
+    let count = |standing| {
+        rows.iter()
+            .filter(|shown| shown.standing() == standing)
+            .count()
+    };
+    let (invalid, bound) = (count(Standing::Invalid), count(Standing::AtLeast));
     let files = report.records.iter().map(|record| record.file.as_str());
     html! {
         p {
@@ -65,7 +68,7 @@ fn at_a_glance(report: &Report, rows: &[Shown<'_>]) -> Markup {
             }
             @if bound > 0 {
                 " " span class="mark warn" { (bound) " at least" }
-                ": the load generator was the limit, and not the server."
+                ": the load generator may have been the limit, and not the server."
             }
         }
     }
@@ -73,18 +76,20 @@ fn at_a_glance(report: &Report, rows: &[Shown<'_>]) -> Markup {
 
 fn tps(shown: &Shown<'_>) -> Markup {
     html! {
-        @if shown.row.valid && shown.is_lower_bound() {
-            span class="mark warn" { "at least" } " "
+        @match shown.standing() {
+            Standing::AtLeast => { span class="mark warn" { "at least" } " " }
+            Standing::NullServer => { span class="mark warn" { "null server" } " " }
+            Standing::Invalid | Standing::Plain => {}
         }
         (rate(shown.row.tps))
     }
 }
 
 fn verdict(shown: &Shown<'_>) -> Markup {
-    let class = match (shown.row.valid, shown.is_lower_bound()) {
-        (false, _) => "mark bad",
-        (true, true) => "mark warn",
-        (true, false) => "",
+    let class = match shown.standing() {
+        Standing::Invalid => "mark bad",
+        Standing::NullServer | Standing::AtLeast => "mark warn",
+        Standing::Plain => "",
     };
     html! { span class=(class) { (shown.verdict()) } }
 }
@@ -277,7 +282,7 @@ fn environment(record: &AnyRecord) -> Markup {
     });
     let memory = machine.memory_bytes.map_or_else(
         || "unknown".to_owned(),
-        |bytes| format!("{} MiB", rate_of(bytes / (1 << 20))),
+        |bytes| format!("{} MiB", grouped(bytes / (1 << 20))),
     );
     html! {
         h3 { (record.file) }
@@ -344,8 +349,4 @@ fn pragmas_of_rows(record: &AnyRecord) -> Markup {
             } }
         }
     } }
-}
-
-fn rate_of(count: u64) -> String {
-    super::super::table::grouped(count)
 }

@@ -2,8 +2,7 @@
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::Shown;
-use super::super::markdown::tps_cell;
+use super::super::load_record::{Shown, Standing};
 use super::super::record::Row;
 use super::super::table::{grouped, ms, rate};
 use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
@@ -82,7 +81,7 @@ pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             .map(|one| {
                 vec![
                     one.row.alpha.to_string(),
-                    tps_cell(one),
+                    one.tps(),
                     ms(one.row.latency_ms.p50),
                     ms(one.row.latency_ms.p99),
                     format!("{:.2} %", one.row.collision_rate * 100.0),
@@ -256,7 +255,7 @@ pub(super) fn heat_maps(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
                     })
                     .collect();
                 if let Some(tps) = median(here.iter().map(|one| one.row.tps)) {
-                    let bound = here.iter().any(|one| one.is_lower_bound());
+                    let bound = here.iter().any(|one| one.standing() == Standing::AtLeast);
                     cells.push((to_f64(column), to_f64(line), *flight, *size, tps, bound));
                 }
             }
@@ -304,7 +303,7 @@ pub(super) fn heat_maps(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             .collect();
         charts.push(Chart::new(
             "Batch size and transfers in flight",
-            format!("{what}. Median TPS of the valid rows; the darker, the more."),
+            format!("{what}. Median TPS of the valid rows; the stronger the colour, the more."),
             &[panel],
             &["batch size", "in flight", "TPS"],
             table,

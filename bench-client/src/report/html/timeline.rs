@@ -4,11 +4,14 @@ use super::super::load_record::Shown;
 use super::super::series::Interval;
 use super::super::table::{ms, rate};
 use super::canvas::{Axis, DrawError, Ink, Mark, Panel, short};
-use super::chart::{Chart, ink, name};
+use super::chart::{Chart, ink};
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);
 const P50: Ink = Ink::Series(2);
+
+/// More intervals than this are a line without dots.
+const DOTS: usize = 60;
 
 /// A chart for each row with a series.
 pub(super) fn timelines(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
@@ -22,48 +25,46 @@ fn checkpoints(interval: &Interval) -> u64 {
     interval.checkpoints.unwrap_or(0)
 }
 
+/// What a line shows.
+type Figure = fn(&Interval) -> f64;
+
+fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)]) -> Panel {
+    let ends = intervals.iter().map(|one| one.start_s + one.seconds);
+    let x = Axis::linear(if last { "seconds of the window" } else { "" }, ends);
+    let values = intervals
+        .iter()
+        .flat_map(|one| lines.iter().map(|(_, value)| value(one)));
+    let y = Axis::linear(title, values);
+    let mut marks = Vec::new();
+    for stall in intervals.iter().filter(|one| checkpoints(one) > 0) {
+        let (from, to) = (stall.start_s, stall.start_s + stall.seconds);
+        marks.push(Mark::Bar((from, y.low()), (to, y.high()), Ink::Stall, 0.3));
+    }
+    for (ink, value) in lines {
+        let points: Vec<(f64, f64)> = intervals
+            .iter()
+            .map(|one| (one.start_s + one.seconds / 2.0, value(one)))
+            .collect();
+        if points.len() <= DOTS {
+            marks.extend(points.iter().map(|at| Mark::Dot(*at, *ink)));
+        }
+        marks.push(Mark::Line(points, *ink, 4));
+    }
+    Panel {
+        x,
+        y,
+        marks,
+        height: if last { 400 } else { 330 },
+    }
+}
+
 fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
     let intervals = &shown.row.intervals;
-    let end = intervals
-        .iter()
-        .map(|one| one.start_s + one.seconds)
-        .fold(0.0, f64::max);
-    let stalls: Vec<&Interval> = intervals
-        .iter()
-        .filter(|one| checkpoints(one) > 0)
-        .collect();
-    let panel = |title: &str, last: bool, lines: &[(Ink, fn(&Interval) -> f64)]| {
-        let x = Axis::linear(if last { "seconds of the window" } else { "" }, [end]);
-        let y = Axis::linear(
-            title,
-            intervals
-                .iter()
-                .flat_map(|one| lines.iter().map(|(_, value)| value(one))),
-        );
-        let mut marks = Vec::new();
-        for stall in &stalls {
-            let (from, to) = (stall.start_s, stall.start_s + stall.seconds);
-            marks.push(Mark::Bar((from, y.low()), (to, y.high()), Ink::Stall, 0.3));
-        }
-        for (ink, value) in lines {
-            let points: Vec<(f64, f64)> = intervals
-                .iter()
-                .map(|one| (one.start_s + one.seconds / 2.0, value(one)))
-                .collect();
-            marks.extend(points.iter().map(|at| Mark::Dot(*at, *ink)));
-            marks.push(Mark::Line(points, *ink, 4));
-        }
-        Panel {
-            x,
-            y,
-            marks,
-            height: if last { 400 } else { 330 },
-        }
-    };
     let tps = ink(shown, TPS);
     let panels = [
-        panel("TPS", false, &[(tps, |one| one.tps)]),
+        panel(intervals, "TPS", false, &[(tps, |one| one.tps)]),
         panel(
+            intervals,
             "latency in ms",
             true,
             &[(P50, |one| one.p50_ms), (P99, |one| one.p99_ms)],
@@ -97,13 +98,19 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
         (P99, "p99".to_owned()),
     ];
     let count: u64 = intervals.iter().map(checkpoints).sum();
-    let about = if stalls.is_empty() {
-        "No checkpoint fell into the window.".to_owned()
+    let stalls = intervals.iter().filter(|one| checkpoints(one) > 0).count();
+    let about = if stalls == 0 {
+        let told = intervals.iter().any(|one| one.checkpoints.is_some());
+        let about = if told {
+            "No checkpoint fell into the window."
+        } else {
+            "Checkpoints are not known."
+        };
+        about.to_owned()
     } else {
         legend.push((Ink::Stall, "interval with a checkpoint".to_owned()));
         format!(
-            "{count} checkpoints, in {} of {} intervals: those are shaded.",
-            stalls.len(),
+            "Checkpoints in {stalls} of {} intervals ({count} in all): those are shaded.",
             intervals.len()
         )
     };
@@ -123,6 +130,6 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
         "client cores",
         "server cores",
     ];
-    let title = format!("Time series: {}", name(shown));
+    let title = format!("Time series: {}", shown.name());
     Ok(Chart::new(title, about, &panels, &header, table)?.with_legend(legend))
 }
