@@ -76,6 +76,10 @@ impl ArrivalArg {
 
 /// The load.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 pub(crate) struct LoadArgs {
     /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket); one row each
     #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]

@@ -249,6 +249,7 @@ pub fn describe_knobs(row: &Row) -> String {
 
 /// One row, line by line.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "one line of output after another")]
 pub fn describe(row: &Row) -> String {
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));

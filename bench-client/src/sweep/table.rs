@@ -65,7 +65,9 @@ fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
         .collect();
     let place = |point: &Point| {
         let row = point.rows[0];
-        let values = over.iter().map(|axis| axis.knob.of_row(row));
+        // A search has no swept knob and many rates.
+        let knobs = over.iter().map(|axis| axis.knob).chain([Knob::Rate]);
+        let values = knobs.map(|knob| knob.of_row(row));
         (
             row.connector.clone(),
             values.map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>(),
@@ -256,6 +258,16 @@ mod tests {
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains("25.0 %") && text.contains("50.0 %"), "{text}");
         assert_eq!(matrix(&rows, &axes(&["alpha=0,1,2"])), None);
+    }
+
+    #[test]
+    fn a_search_is_shown_by_rate() {
+        let mut rows = vec![at(0.0, 1, 9.0), at(0.0, 1, 70.0), at(0.0, 1, 50.0)];
+        rows[1].open_loop = Some(crate::report::knobs::tests::open(700.0));
+        rows[2].open_loop = Some(crate::report::knobs::tests::open(500.0));
+        let text = table(&rows, &[]);
+        let places = ["closed loop", "500", "700"].map(|rate| text.find(rate).unwrap());
+        assert!(places.is_sorted(), "{text}");
     }
 
     #[test]
