@@ -118,25 +118,25 @@ pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn lag(mean: f64, p99: f64) -> Option<Spread> {
-        Some(Spread {
+    fn lag(mean: f64, p99: f64) -> Spread {
+        Spread {
             count: 100,
             mean,
             p50: mean,
             p99,
             max: p99,
-        })
+        }
     }
 
-    fn latency(mean: f64, p99: f64) -> Option<Latency> {
-        Some(Latency {
+    fn latency(mean: f64, p99: f64) -> Latency {
+        Latency {
             p50: mean,
             p95: p99,
             p99,
             p999: p99,
             max: p99,
             mean,
-        })
+        }
     }
 
     fn open(lag_p99: f64) -> OpenLoop {
@@ -149,17 +149,17 @@ mod tests {
             late: 0,
             skipped: 0,
             dropped: 0,
-            schedule_lag_us: lag(10.0, lag_p99),
+            schedule_lag_us: Some(lag(10.0, lag_p99)),
         }
     }
 
     fn idle() -> GeneratorEvidence {
         GeneratorEvidence {
             thread_cpu: vec![0.3, 0.4],
-            event_loop_lag_us: lag(20.0, 90.0),
+            event_loop_lag_us: Some(lag(20.0, 90.0)),
             tps: 100.0,
             ceiling_tps: Some(1_000.0),
-            latency_ms: latency(1.0, 3.0),
+            latency_ms: Some(latency(1.0, 3.0)),
             open_loop: Some(open(90.0)),
         }
     }
@@ -185,7 +185,7 @@ mod tests {
                 ..idle()
             },
             GeneratorEvidence {
-                event_loop_lag_us: lag(600.0, 900.0),
+                event_loop_lag_us: Some(lag(600.0, 900.0)),
                 ..idle()
             },
             GeneratorEvidence {

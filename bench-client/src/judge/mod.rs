@@ -269,10 +269,10 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
         if !reasons.is_empty() {
             verdicts.push(Verdict::generator_bound(&reasons));
         }
-        if let Some(open) = &generator.open_loop {
-            if open.achieved_tps < ACHIEVED_SHARE * open.offered_tps {
-                verdicts.push(Verdict::offered_not_achieved(open));
-            }
+        if let Some(open) = &generator.open_loop
+            && open.achieved_tps < ACHIEVED_SHARE * open.offered_tps
+        {
+            verdicts.push(Verdict::offered_not_achieved(open));
         }
     }
     if let Some(law) = evidence.littles_law

@@ -361,9 +361,7 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         .map_or_else(|| "none made".to_owned(), |sync| format!("{:.0}", sync.p50));
     let allowed = compared.ceiling.as_ref().and_then(|ceiling| ceiling.tps);
     let predicted = |of: &dyn Fn(&Prediction) -> String| {
-        row.prediction
-            .as_ref()
-            .map_or_else(|| "–".to_owned(), |prediction| of(prediction))
+        row.prediction.as_ref().map_or_else(|| "–".to_owned(), of)
     };
     let verdict = match (row.valid, row.verify.fake) {
         (true, _) => "valid",

@@ -38,7 +38,7 @@ impl DeviceCounters {
             name: disk.name,
             writes: disk.writes as u64,
             bytes_written: disk.sectors_written as u64 * SECTOR_BYTES,
-            flushes: disk.flushes.map(|flushes| flushes as u64),
+            flushes: disk.flushes,
         })
     }
 
@@ -82,7 +82,7 @@ mod tests {
             return;
         };
         let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
-        file.write_all(&[1; 1 << 20]).unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
         file.as_file().sync_all().unwrap();
         let done = DeviceCounters::of_path(directory).unwrap().since(&before);
         assert!(done.writes > 0 && done.bytes_written >= 1 << 20, "{done:?}");

@@ -66,6 +66,7 @@ pub struct Measured {
 
 /// Judges what was measured and writes it down.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "one field after another")]
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
