@@ -1,6 +1,7 @@
 //! The run record and the forms in which it is shown.
 
 pub mod article;
+pub mod comparison;
 pub mod csv;
 pub mod device;
 pub mod environment;
