@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Say what to expect of a disk and of knobs, and which limit binds, without running
     Predict(Box<predict::PredictArgs>),
     /// Run a transfer server
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Every row may be quoted.
