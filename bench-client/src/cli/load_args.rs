@@ -252,7 +252,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn parse_interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     let bounds = Duration::from_millis(100)..=Duration::from_hours(1);
     if bounds.contains(&interval) {
