@@ -106,6 +106,10 @@ impl Write for ScreenWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -116,5 +120,53 @@ mod tests {
         writer.flush().unwrap();
         assert!(writer.pending.is_empty());
         close();
+    }
+
+    /// In this very program, started again below on a terminal of its own.
+    #[test]
+    #[ignore = "takes the terminal over; run by a_panic_gives_the_terminal_back"]
+    #[should_panic(expected = "as told")]
+    fn panics_with_the_screen_open() {
+        open().unwrap();
+        assert!(hold_back("a report"));
+        panic!("as told");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let stream = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mode = || nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+        let before = mode();
+        let status = Command::new("setsid")
+            .args([
+                "--ctty".as_ref(),
+                std::env::current_exe().unwrap().as_os_str(),
+            ])
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("cli::screen::tests::panics_with_the_screen_open")
+            .env("TERM", "xterm-256color")
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream())
+            .status();
+        assert!(status.unwrap().success());
+        assert_eq!(mode(), before);
+        drop(pty.slave);
+        let mut said = Vec::new();
+        // Ends with an error: the other end is closed.
+        let _ = File::from(pty.master).read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        let at = |what: &str| {
+            said.find(what)
+                .unwrap_or_else(|| panic!("{what:?} in {said:?}"))
+        };
+        let entered = at("\x1b[?1049h");
+        let left = at("\x1b[?1049l");
+        assert!(
+            entered < left && left < at("a report") && left < at("as told"),
+            "{said:?}"
+        );
+        assert!(left < at("\x1b[?25h"), "and the cursor is back");
     }
 }

@@ -16,13 +16,15 @@ use super::load_args::parse_interval;
 use super::progress::ProgressLine;
 use super::view::View;
 
+/// Above the flags in the help text.
+const HEADING: &str = "While it runs";
+
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "While it runs")]
 pub(crate) struct WatchArgs {
     /// Print each interval of the time series as it ends, on standard error. With a number,
     /// intervals are that many seconds long, whatever --interval says
     #[arg(short = 'P', long, value_name = "SECONDS", value_parser = parse_interval_seconds)]
-    #[arg(conflicts_with = "tui")]
+    #[arg(conflicts_with = "tui", help_heading = HEADING)]
     #[expect(
         clippy::option_option,
         reason = "how clap tells no flag, a bare one, and one with a value"
@@ -31,7 +33,7 @@ pub(crate) struct WatchArgs {
     /// Show a live view of the terminal that standard error is; reports come after it. q or
     /// Ctrl-C stops and records what was measured. Without a terminal: a warning, and lines as
     /// of --print-intervals
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     tui: bool,
 }
 

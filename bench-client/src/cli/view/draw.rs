@@ -173,7 +173,8 @@ fn draw_part(frame: &mut Frame<'_>, part: Part, place: Rect, state: &State, look
         Part::TpsBars => {
             let values = &state.tps.latest;
             let planned = state
-                .planned()
+                .tps
+                .planned
                 .map(|time| (time.as_nanos() / TICK.as_nanos()) as usize);
             let bars = bars(values.iter().copied(), width, planned);
             sparkline(frame, place, &bars, look.in_colour(Color::Green));
@@ -208,7 +209,7 @@ fn head(state: &State, look: Look, width: usize) -> String {
             let elapsed = look.now.saturating_duration_since(*since);
             format!("{what} {:.1} s", elapsed.as_secs_f64())
         }
-        Doing::Load { phase, elapsed } => match state.planned() {
+        Doing::Load { phase, elapsed } => match state.tps.planned {
             Some(planned) => format!(
                 "{phase} {:.1} of {:.1} s",
                 elapsed.min(&planned).as_secs_f64(),
@@ -229,7 +230,7 @@ fn head(state: &State, look: Look, width: usize) -> String {
 
 /// How much of the phase is over.
 fn planned(state: &State) -> String {
-    let (Doing::Load { elapsed, .. }, Some(planned)) = (&state.doing, state.planned()) else {
+    let (Doing::Load { elapsed, .. }, Some(planned)) = (&state.doing, state.tps.planned) else {
         return String::new();
     };
     let part = elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::EPSILON);
@@ -255,10 +256,11 @@ fn tps(state: &State) -> String {
         return "TPS".to_owned();
     };
     format!(
-        "TPS  now {}   mean {}   max {}",
+        "TPS  now {}   mean {}   max {}   (of {:.1} s each)",
         table::rate(*now),
         table::rate(tps.mean()),
-        table::rate(tps.max)
+        table::rate(tps.max),
+        TICK.as_secs_f64()
     )
 }
 
@@ -458,7 +460,7 @@ mod tests {
             "6.0 s left",
             "50 workers x 16 in flight",
             "durability wal-full",
-            "TPS  now 10,000   mean 20,000   max 30,000",
+            "TPS  now 10,000   mean 20,000   max 30,000   (of 0.2 s each)",
             "p50  now 1.23 ms   max 1.23 ms",
             "p99  now 6.00 ms   max 6.00 ms",
             "^ checkpoint",

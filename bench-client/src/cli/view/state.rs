@@ -20,6 +20,8 @@ pub(super) struct Tps {
     /// The latest values, a fifth of a second each or so.
     pub(super) latest: VecDeque<f64>,
     pub(super) max: f64,
+    /// How long the phase will be, if that is known.
+    pub(super) planned: Option<Duration>,
     committed: f64,
     until: Duration,
 }
@@ -133,7 +135,14 @@ impl State {
         let same = matches!(&self.doing, Doing::Load { phase: before, .. } if before == phase);
         if !same {
             // Warm-up and window have nothing to do with each other.
-            self.tps = Tps::default();
+            self.tps = Tps {
+                planned: if phase == WARMING_UP {
+                    Some(self.warmup)
+                } else {
+                    window(self.measure)
+                },
+                ..Tps::default()
+            };
         }
         self.tps.push(elapsed, tps);
         self.doing = Doing::Load {
@@ -167,23 +176,19 @@ impl State {
         push(&mut self.intervals, without_histogram);
     }
 
-    /// How long the phase of the load that is on will be, if that is known.
-    pub(super) fn planned(&self) -> Option<Duration> {
-        match (&self.doing, self.measure) {
-            (Doing::Stage { .. }, _) => None,
-            (Doing::Load { phase, .. }, _) if phase == WARMING_UP => Some(self.warmup),
-            (Doing::Load { .. }, Measure::For(window)) => Some(window),
-            (Doing::Load { .. }, Measure::Transfers(_)) => None,
-        }
-    }
-
     /// How many intervals the window has, if that is known.
     pub(super) fn planned_intervals(&self) -> Option<usize> {
-        let (Measure::For(window), Some(interval)) = (self.measure, self.interval) else {
-            return None;
-        };
+        let (window, interval) = window(self.measure).zip(self.interval)?;
         let intervals = window.as_nanos().div_ceil(interval.as_nanos().max(1));
         usize::try_from(intervals).ok()
+    }
+}
+
+/// The planned length of the window; `None` when transfers are counted instead.
+fn window(measure: Measure) -> Option<Duration> {
+    match measure {
+        Measure::For(window) => Some(window),
+        Measure::Transfers(_) => None,
     }
 }
 
