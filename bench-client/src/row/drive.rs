@@ -90,7 +90,11 @@ pub(super) async fn drive(
             break (finish.await?, Some(closed));
         }
         if opened.is_some() && now >= series.next_reading(now) {
-            series.read(control, now).await;
+            tokio::select! {
+                () = series.read(control, now) => {}
+                // A server that stands still must not keep anybody waiting.
+                () = stopped(&around.interrupted), if !interrupted => {}
+            }
         }
         series.collect(around);
         line.update(around);
