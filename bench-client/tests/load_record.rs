@@ -2,6 +2,10 @@
 //! budget, generator. Every number that must agree with another one is held against it.
 
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^52"
+)]
 
 mod common;
 

@@ -205,11 +205,9 @@ fn a_stall_over_an_end_leaves_intervals_without_answers() {
         let began = OnceLock::new();
         let connector = mock(move |_| {
             let since = began.get_or_init(Instant::now).elapsed();
-            let stall = 80 * MS..330 * MS;
-            let left = if stall.contains(&since) {
-                stall.end - since
-            } else {
-                MS
+            let left = match (330 * MS).checked_sub(since) {
+                Some(left) if since >= 80 * MS => left,
+                _ => MS,
             };
             MockAnswer::After(left, Outcome::Committed)
         });
@@ -364,4 +362,41 @@ fn what_times_out_was_in_flight_until_then() {
     assert!(result.window.counts.unknown > 0);
     // All four places are taken at any time: a timeout is as good as an answer.
     assert!(result.mean_inflight > 3.9, "{}", result.mean_inflight);
+}
+
+/// However short they are asked for, there are no more than 3,600 of them; the load tells how
+/// long they really are.
+#[test]
+fn there_are_only_so_many_intervals() {
+    let window = 360 * MS;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime can be started").block_on(async {
+        let interval = |asked, measure| async move {
+            let plan = LoadPlan {
+                interval: asked,
+                measure,
+                ..plan()
+            };
+            let load = Load::connect(commits(MS), plan).await;
+            load.expect("it connects").interval()
+        };
+        let timed = Measure::For(window);
+        assert_eq!(interval(None, timed).await, None);
+        assert_eq!(interval(Some(MS), timed).await, Some(MS));
+        let short = interval(Some(Duration::from_nanos(1)), timed).await;
+        assert_eq!(short, Some(MS / 10));
+        let counted = interval(Some(MS), Measure::Transfers(5)).await;
+        assert_eq!(counted, Some(MS));
+    });
+    let plan = LoadPlan {
+        interval: Some(Duration::from_nanos(1)),
+        measure: Measure::For(window),
+        threads: 2,
+        ..plan()
+    };
+    let (result, intervals) = series(commits(MS), plan, None);
+    make_up_the_window(&result, &intervals);
+    assert_eq!(by_number(&intervals).len(), 3_600);
 }

@@ -120,6 +120,7 @@ pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the evidence has it as an option")]
     fn lag(mean: f64, p99: f64) -> Option<Spread> {
         Some(Spread {
             count: 100,
@@ -130,6 +131,7 @@ mod tests {
         })
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the evidence has it as an option")]
     fn latency(mean: f64, p99: f64) -> Option<Latency> {
         Some(Latency {
             p50: mean,

@@ -306,20 +306,20 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         }],
         ..honest()
     });
-    let changed = changes.map(|change| {
+    let wrong = changes.map(|change| {
         let mut evidence = honest();
         change(&mut evidence);
         evidence
     });
-    changed.into_iter().chain(warned).collect()
+    wrong.into_iter().chain(warned).collect()
 }
 
 #[test]
 fn six_reasons_make_a_row_invalid_and_no_other() {
     let estimate = Estimate::of(&[1.0, 5.0]).expect("finite numbers");
     let mut found = BTreeSet::new();
-    let judged = all_that_can_be_wrong();
-    let verdicts = judged.iter().flat_map(|evidence| {
+    let everything = all_that_can_be_wrong();
+    let verdicts = everything.iter().flat_map(|evidence| {
         let (_, verdicts) = judge(evidence);
         assert_eq!(
             is_valid(&verdicts),

@@ -234,7 +234,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         }
         ServerChoice::Url { .. } => None,
     };
-    let measured = run(plan, around, &mut server).await;
+    let measured = Box::pin(run(plan, around, &mut server)).await;
     let stopped = match server {
         Some(server) => server.stop().await,
         None => Ok(()),

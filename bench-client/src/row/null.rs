@@ -51,7 +51,9 @@ pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option
         apply: Duration::ZERO,
         sync: Duration::ZERO,
     };
-    let watched = on_null_server(&closed, around, none).await.ok()??;
+    let watched = Box::pin(on_null_server(&closed, around, none))
+        .await
+        .ok()??;
     Some(watched.result.tps()).filter(|tps| *tps > 0.0)
 }
 
@@ -63,7 +65,9 @@ pub(super) async fn wire_us(
     pauses: Pauses,
 ) -> Option<f64> {
     around.progress.stage("finding what the wire takes");
-    let watched = on_null_server(&short(plan), around, pauses).await.ok()??;
+    let watched = Box::pin(on_null_server(&short(plan), around, pauses))
+        .await
+        .ok()??;
     let (before, after) = watched.moments?;
     let (mean_us, queue_us) = watched.result.mean_and_queue_us();
     outside_us(mean_us, queue_us, &before.stats?, &after.stats?)
