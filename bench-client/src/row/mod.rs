@@ -356,7 +356,7 @@ async fn run(
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let watched = drive::drive(plan, around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(around, load, &mut control, server, pid).await?;
     let drive::Watched {
         result,
         moments,

@@ -123,7 +123,7 @@ async fn on_null_server(
             environment: around.environment,
         };
         let mut control = plan.connector.control(target);
-        drive::drive(plan, &silent, load, &mut control, &mut server, pid).await
+        drive::drive(&silent, load, &mut control, &mut server, pid).await
     }
     .await;
     if let Some(server) = server {
