@@ -248,9 +248,9 @@ fn parse_op_timeout(text: &str) -> Result<Duration, String> {
 /// A rate of transfers per second.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if (0.1..=100e6).contains(&rate) => Ok(rate),
+        Ok(rate) if (0.1..=10e6).contains(&rate) => Ok(rate),
         _ => Err(format!(
-            "'{text}' is no number of transfers per second from 0.1 to 100000000"
+            "'{text}' is no number of transfers per second from 0.1 to 10000000"
         )),
     }
 }
