@@ -9,6 +9,7 @@ mod pacer;
 mod phases;
 mod recorder;
 mod series;
+mod slice;
 mod worker;
 
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
@@ -399,6 +400,9 @@ impl<C: Connector> ClientThread<C> {
         connected: &mpsc::Sender<Result<(), LoadError>>,
         result: &mpsc::Sender<ThreadResult>,
     ) {
+        if matches!(self.plan.pace, Pace::Open { .. }) {
+            slice::shorten();
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
