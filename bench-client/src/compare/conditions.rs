@@ -17,7 +17,7 @@ use crate::sweep;
 const SAME_LENGTH: f64 = 0.05;
 
 /// Settings of a server or a row that do not change what a transfer takes.
-const NO_MATTER: [&str; 2] = ["interval", "verify"];
+const NO_MATTER: [&str; 4] = ["interval", "verify", "fresh", "until-stdin-ends"];
 
 /// Workload, knobs, storage and machine of a row: what must be the same for figures measured at
 /// different times to be held against each other. The seed is not among it, it changes from
@@ -180,6 +180,11 @@ impl Conditions {
     #[must_use]
     pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
         let mut settings = sweep::settings(plan);
+        if let ServerChoice::Own { spec, .. } = &plan.server {
+            let switches = spec.args.iter().filter_map(|arg| arg.strip_prefix("--"));
+            let switches = switches.filter(|switch| !switch.contains('='));
+            settings.extend(switches.map(|switch| (switch.to_owned(), "true".to_owned())));
+        }
         settings.retain(|name, _| !NO_MATTER.contains(&name.as_str()));
         settings
     }

@@ -102,8 +102,12 @@ impl<'a> Session<'a> {
 
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         self.differences_of(&Measured::default())?;
+        let label = match &self.base {
+            Base::Live(_) => "compared",
+            Base::Recorded { .. } => "warning: unlike baseline",
+        };
         for difference in &self.record.differences {
-            eprintln!("compared: {}", describe_difference(difference));
+            eprintln!("{label}: {}", describe_difference(difference));
         }
         let mut measured = Measured::default();
         let ended = runtime()?.block_on(self.measure(&mut measured));
@@ -167,7 +171,7 @@ impl<'a> Session<'a> {
             title: "round",
             seeds,
         };
-        let precise = |measured: &Measured| this.is_precise(&this.compare(measured));
+        let precise = |measured: &Measured| this.is_precise(|| this.compare(measured));
         let keep = |measured: &Measured| {
             // What a server at a URL is set to is known from its rows only.
             if measured.rows.len() == 1 {
@@ -195,7 +199,7 @@ impl<'a> Session<'a> {
             let Measured { rows, rounds, .. } = measured;
             compare_all(rows, rounds, LEVEL, self.args.equivalence())
         };
-        let precise = |measured: &Measured| self.is_precise(&compare(measured));
+        let precise = |measured: &Measured| self.is_precise(|| compare(measured));
         let mut measured = Measured::default();
         let ended = rounds.measure(&mut measured, interrupted, precise, |_| Ok(()));
         let stopped = ended.await?;
@@ -210,7 +214,7 @@ impl<'a> Session<'a> {
 
     /// Whether what stops the rounds is known well enough: the ratio of TPS, and of what gates
     /// are about.
-    fn is_precise(&self, metrics: &[MetricComparison]) -> bool {
+    fn is_precise(&self, metrics: impl Fn() -> Vec<MetricComparison>) -> bool {
         let Some(precision) = self.args.until_precision else {
             return false;
         };
@@ -218,8 +222,9 @@ impl<'a> Session<'a> {
             let gates = &self.args.fail_if;
             metric == Metric::Tps || gates.iter().any(|gate| gate.metric() == metric)
         };
-        let metrics = metrics.iter().filter(|found| counts(found.metric));
-        is_precise(&metrics.cloned().collect::<Vec<_>>(), precision, LEVEL)
+        let mut metrics = metrics();
+        metrics.retain(|found| counts(found.metric));
+        is_precise(&metrics, precision, LEVEL)
     }
 
     fn compare(&self, measured: &Measured) -> Vec<MetricComparison> {

@@ -138,8 +138,9 @@ fn metrics(metrics: &[MetricComparison]) -> String {
             verdict(metric),
         ]);
     }
-    for column in 1..5 {
-        if let Some(column) = table.column_mut(column) {
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if (1..5).contains(&number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
