@@ -1,5 +1,9 @@
 //! The Go benchmark format ("Proposal: Go Benchmark Data Format", golang/proposal 14313), which
 //! benchstat reads: a line for each run.
+//!
+//! benchstat compares lines whose configuration (`key: value`) is the same. So only what must
+//! not differ is written as configuration: neither the program's revision nor, in a file of its
+//! own, the side.
 
 use std::fmt::Write as _;
 
@@ -31,12 +35,7 @@ const fn label(side: Which) -> &'static str {
     }
 }
 
-/// One side of a comparison: `benchstat base.txt head.txt` compares the two. What the sides set
-/// differently is no part of the benchmarks' names, as benchstat compares those of one name.
-///
-/// # Errors
-/// The side has no valid run.
-pub fn of_side(record: &ComparisonRecord, side: Which) -> Result<String, UnfitError> {
+fn side_lines(record: &ComparisonRecord, side: Which) -> Result<String, UnfitError> {
     let runs = valid_runs(record, side);
     let other = match side {
         Which::Base => Which::Candidate,
@@ -58,8 +57,17 @@ pub fn of_side(record: &ComparisonRecord, side: Which) -> Result<String, UnfitEr
     if lines.is_empty() {
         return Err(UnfitError::NoValidRow);
     }
-    let of_side = format!("side: {}\n", label(side));
-    Ok(head(&record.environment, &of_side) + &lines.concat())
+    Ok(lines.concat())
+}
+
+/// One side of a comparison as a file of its own: `benchstat base.txt head.txt` compares the
+/// two. What the sides set differently is no part of the benchmarks' names, as benchstat
+/// compares those of one name.
+///
+/// # Errors
+/// The side has no valid run.
+pub fn of_side(record: &ComparisonRecord, side: Which) -> Result<String, UnfitError> {
+    Ok(head(&record.environment, "") + &side_lines(record, side)?)
 }
 
 /// Both sides in one file: `benchstat -col side FILE` compares them.
@@ -67,9 +75,19 @@ pub fn of_side(record: &ComparisonRecord, side: Which) -> Result<String, UnfitEr
 /// # Errors
 /// A side has no valid run.
 pub fn of_comparison(record: &ComparisonRecord) -> Result<String, UnfitError> {
-    let base = of_side(record, Which::Base)?;
-    let candidate = of_side(record, Which::Candidate)?;
-    Ok(format!("{base}\n{candidate}"))
+    let mut out = String::new();
+    for side in [Which::Base, Which::Candidate] {
+        let lines = side_lines(record, side)?;
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&head(
+            &record.environment,
+            &format!("side: {}\n", label(side)),
+        ));
+        out.push_str(&lines);
+    }
+    Ok(out)
 }
 
 /// The valid rows of runs, or a comparison.
@@ -111,13 +129,6 @@ pub fn of_report(report: &Report, side: Option<Which>) -> Result<String, UnfitEr
 fn head(environment: &Environment, more: &str) -> String {
     let value = |text: &str| text.replace(['\n', '\r'], " ");
     let mut out = String::from("pkg: bench-client\n");
-    let program = &environment.program;
-    let _ = writeln!(
-        out,
-        "program: {} ({})",
-        value(&program.version),
-        value(&program.git_revision)
-    );
     let known = [
         ("cpu", &environment.machine.cpu_model),
         ("file-system", &environment.storage.file_system),

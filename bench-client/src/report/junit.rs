@@ -76,9 +76,9 @@ fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<Suite> {
 fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
     let row = shown.row;
     let verify = &row.verify;
-    let case = |class: &str, outcome| Case {
+    let case = |class: &str, name: &str, outcome| Case {
         class: format!("runs.{class}"),
-        name: format!("{}: {}", shown.label, class.replace('_', " ")),
+        name: format!("{}: {name}", shown.label),
         outcome,
         said: None,
     };
@@ -92,14 +92,16 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
         .map_or_else(|| "unknown".to_owned(), |count| count.to_string());
     [
         case(
-            "money_is_conserved",
+            "conservation",
+            "money conserved",
             checked(
                 verify.conserved,
                 "the balances do not sum up to what they did before".to_owned(),
             ),
         ),
         case(
-            "acknowledged_is_applied",
+            "ledger",
+            "acknowledged = applied",
             checked(
                 verify.ledger_ok,
                 format!(
@@ -112,7 +114,7 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
                 ),
             ),
         ),
-        case("run_is_valid", validity(row)),
+        case("validity", "valid", validity(row)),
     ]
 }
 

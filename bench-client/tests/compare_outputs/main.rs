@@ -489,7 +489,9 @@ fn go_benchmark_lines_pair_up_by_name() {
         go_format::read(&std::fs::read_to_string(path).expect("it was written"))
     };
     let (base, head) = (read("base.txt"), read("head.txt"));
-    for (side, lines) in [("base", &base), ("head", &head)] {
+    // benchstat compares lines of one configuration.
+    assert_eq!(base[0].config, head[0].config);
+    for lines in [&base, &head] {
         assert_eq!(lines.len(), fixture::ROUNDS, "one line for each run");
         for line in lines {
             // The batch size is what is compared, so it is not in the name.
@@ -498,7 +500,6 @@ fn go_benchmark_lines_pair_up_by_name() {
                 "Transfers/connector=sqlite_ws_rpc/encoding=json/durability=wal-full/\
                  in-flight=50x16/accounts=100000/alpha=1.5"
             );
-            assert_eq!(line.config["side"], side);
             assert_eq!(line.config["cpu"], "AMD EPYC");
             let units: Vec<_> = line.values.keys().map(String::as_str).collect();
             assert_eq!(units, ["TPS", "ns/op", "p50-ns", "p95-ns", "p99-ns"]);
@@ -511,7 +512,7 @@ fn go_benchmark_lines_pair_up_by_name() {
     let both = go_format::read(&files.shown(&files.comparison, &["--format=gobench"]));
     assert_eq!(both.len(), 2 * fixture::ROUNDS);
     let sides: BTreeSet<_> = both.iter().map(|line| &line.config["side"]).collect();
-    assert_eq!(sides.len(), 2);
+    assert_eq!(sides.len(), 2, "benchstat -col side");
     let alone = files.shown(&files.comparison, &["--format=gobench", "--side=candidate"]);
     assert_eq!(go_format::read(&alone), head);
     // Runs: every valid row, repetitions under one name.
