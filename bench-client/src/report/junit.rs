@@ -1,5 +1,5 @@
-//! JUnit XML: a test case for each gate, and for each run whether money was conserved, whether
-//! what was acknowledged was applied, and whether the run is valid.
+//! `JUnit` XML: a test case for each gate, and for each run whether money was conserved,
+//! whether what was acknowledged was applied, and whether the run is valid.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};

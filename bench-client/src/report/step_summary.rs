@@ -55,8 +55,7 @@ fn fitting(text: &str, room: usize) -> String {
     };
     let end = whole
         .char_indices()
-        .filter(|(at, character)| *character == '\n' && *at <= room)
-        .last()
+        .rfind(|(at, character)| *character == '\n' && *at <= room)
         .map_or(0, |(at, _)| at);
     let mut out = whole[..end].to_owned();
     if out.matches("<details>").count() > out.matches("</details>").count() {

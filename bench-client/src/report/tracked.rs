@@ -112,7 +112,7 @@ pub(super) fn plain(part: &str) -> String {
 }
 
 fn name(row: &Row, called: Option<&str>) -> String {
-    let called = called.map(|name| plain(name));
+    let called = called.map(plain);
     let parts = configuration(row)
         .into_iter()
         .map(|(key, value)| match key {

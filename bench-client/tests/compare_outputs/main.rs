@@ -19,6 +19,7 @@ mod go_format;
 mod readers;
 #[path = "../report/fixture.rs"]
 mod rows;
+mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
