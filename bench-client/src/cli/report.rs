@@ -62,7 +62,7 @@ enum Format {
     GithubBenchmark,
     /// Bencher Metric Format, the intervals as bounds
     Bmf,
-    /// JUnit XML: gates, and what was verified of each run
+    /// `JUnit` XML: gates, and what was verified of each run
     Junit,
     /// Go benchmark lines for benchstat, one per run
     Gobench,

@@ -15,8 +15,8 @@ fn estimate(values: &[f64]) -> Estimate {
     Estimate::of(values).expect("there are values")
 }
 
-/// Eight rounds in which B has 9 % less TPS. Every kind of change and of outcome is there.
-pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
+/// The runs, in turn, and how they are paired.
+fn rounds() -> (Vec<Row>, Vec<Round>) {
     let mut runs: Vec<Row> = Vec::new();
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
@@ -39,6 +39,12 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
             base_first,
         });
     }
+    (runs, rounds)
+}
+
+/// Eight rounds in which B has 9 % less TPS. Every kind of change and of outcome is there.
+pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
+    let (runs, rounds) = rounds();
     let values = |metric: Metric, place: fn(&Round) -> usize| -> Vec<f64> {
         let places = rounds.iter().map(place);
         places.map(|place| metric.of(&runs[place])).collect()

@@ -1,5 +1,5 @@
 //! What `bench-client report` makes of a comparison, and what it hands to other tools, each
-//! form read by its consumer's rules: JSON Schemas by ajv, JUnit by xmllint, Go benchmark lines
+//! form read by its consumer's rules: JSON Schemas by ajv, `JUnit` by xmllint, Go benchmark lines
 //! by a strict reader, CSV by the csv package, the page in Chromium. A reader that is missing
 //! skips its test by name, and fails it with `BUSLOAD_REQUIRE_INTEROP=1`.
 
@@ -15,22 +15,24 @@
 mod common;
 mod fixture;
 mod go_format;
+mod gobench;
+mod junit;
 #[path = "../report/readers.rs"]
 mod readers;
 #[path = "../report/fixture.rs"]
 mod rows;
 mod script;
+mod tracked;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use bench_client::report::compare_markdown::MARKER;
 use bench_client::report::comparison::ComparisonRecord;
 use bench_client::report::record::write_json;
 use bench_client::report::step_summary;
 use common::{Ended, bench_client, directory, run};
-use readers::{can_run, chromium, no_chromium, no_package, read_by};
+use readers::{can_run, chromium, no_chromium, read_by};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -293,236 +295,6 @@ fn a_step_summary_is_appended_when_it_is_asked_for() {
     assert_eq!(text.matches("## Mixed: ").count(), 2);
     let nowhere = directory.path().join("none/summary.md");
     assert!(step_summary::append_if_asked(Some(nowhere.as_os_str()), &record).is_err());
-}
-
-/// What ajv says about JSON by a schema of this directory; fails with its reasons.
-#[track_caller]
-fn holds(schema: &str, text: &str, files: &Files) -> bool {
-    let document = files.path().join("document.json");
-    std::fs::write(&document, text).expect("it can be written");
-    let schema = here(schema);
-    let said = read_by(
-        "schema.mjs",
-        &[
-            schema.to_str().expect("a path"),
-            document.to_str().expect("a path"),
-        ],
-    );
-    said.as_array().expect("a list of reasons").is_empty()
-}
-
-#[test]
-fn tracked_figures_follow_their_schemas() {
-    let name = "tracked_figures_follow_their_schemas";
-    if !can_run(name, || no_package("ajv")) {
-        return;
-    }
-    let files = Files::new();
-    let output = files.report(
-        &[&files.comparison],
-        &["--format=github-benchmark", "--output-dir=made"],
-    );
-    output.expect_code(0);
-    let expected = [
-        ("bigger-is-better.json", "--direction=bigger", &["TPS"][..]),
-        (
-            "smaller-is-better.json",
-            "--direction=smaller",
-            &["p50", "p95", "p99"],
-        ),
-    ];
-    for (file, direction, metrics) in expected {
-        let flags = ["--format=github-benchmark", direction];
-        let text = files.shown(&files.comparison, &flags);
-        let written = std::fs::read_to_string(files.path().join("made").join(file));
-        assert_eq!(written.expect("it was written").trim(), text.trim());
-        assert!(
-            holds("github-benchmark.schema.json", &text, &files),
-            "{text}"
-        );
-        let entries: Vec<Value> = serde_json::from_str(&text).expect("it is JSON");
-        let named: Vec<String> = metrics
-            .iter()
-            .map(|metric| {
-                format!(
-                    "sqlite_ws_rpc/json/wal-full/batch-size=4096/in-flight=50x16/\
-                     accounts=100000/alpha=1.5 {metric}"
-                )
-            })
-            .collect();
-        let names: Vec<_> = entries
-            .iter()
-            .filter_map(|one| one["name"].as_str())
-            .collect();
-        assert_eq!(names, named);
-        let runs = files.shown(&files.runs, &flags);
-        assert!(
-            holds("github-benchmark.schema.json", &runs, &files),
-            "{runs}"
-        );
-        let entries: Vec<Value> = serde_json::from_str(&runs).expect("it is JSON");
-        let names: BTreeSet<_> = entries.iter().map(|one| one["name"].as_str()).collect();
-        assert_eq!(
-            names.len(),
-            entries.len(),
-            "no two figures are called the same"
-        );
-        // One row of the fixture is invalid, and three are repetitions of one.
-        assert_eq!(entries.len(), 19 * metrics.len());
-        assert!(!runs.contains("script"), "an invalid row is not tracked");
-    }
-    let tps: Value = serde_json::from_str(&files.shown(
-        &files.comparison,
-        &["--format=github-benchmark", "--direction=bigger"],
-    ))
-    .expect("it is JSON");
-    assert_eq!(tps[0]["unit"], "TPS");
-    assert_eq!(
-        tps[0]["extra"],
-        "median of 8 runs; against the base -9.0 % (-10.5 % to -7.9 %)"
-    );
-    for (record, benchmarks) in [(&files.comparison, 1), (&files.runs, 19)] {
-        let text = files.shown(record, &["--format=bmf"]);
-        assert!(holds("bmf.schema.json", &text, &files), "{text}");
-        let all: BTreeMap<String, BTreeMap<String, Value>> =
-            serde_json::from_str(&text).expect("it is JSON");
-        assert_eq!(all.len(), benchmarks);
-        for measures in all.values() {
-            let names: Vec<_> = measures.keys().collect();
-            assert_eq!(names, ["p50-ms", "p95-ms", "p99-ms", "tps"]);
-            for measure in measures.values() {
-                assert!(measure["lower_value"].as_f64() <= measure["value"].as_f64());
-                assert!(measure["upper_value"].as_f64() >= measure["value"].as_f64());
-            }
-        }
-    }
-    // And the schemas refuse what is wrong.
-    assert!(!holds(
-        "bmf.schema.json",
-        "{\"a\": {\"tps\": {\"value\": \"1\"}}}",
-        &files
-    ));
-    assert!(!holds(
-        "github-benchmark.schema.json",
-        "[{\"name\": \"a\"}]",
-        &files
-    ));
-}
-
-fn no_xmllint() -> Option<String> {
-    let there = Command::new("xmllint").arg("--version").output();
-    let why = "xmllint is not installed: apt-get install libxml2-utils";
-    there.is_err().then(|| why.to_owned())
-}
-
-#[test]
-fn junit_follows_its_schema_and_has_a_case_for_each_gate_and_check() {
-    let name = "junit_follows_its_schema_and_has_a_case_for_each_gate_and_check";
-    if !can_run(name, no_xmllint) {
-        return;
-    }
-    let files = Files::new();
-    let lint = |arguments: &[&str]| {
-        run(Command::new("xmllint")
-            .args(["--nonet", "--noout"])
-            .args(arguments)
-            .current_dir(files.path())
-            .stdin(Stdio::null()))
-    };
-    let schema = here("junit.xsd");
-    let schema = schema.to_str().expect("a path");
-    let asked = |xpath: &str| {
-        let ended = lint(&["--xpath", xpath, "a.xml"]);
-        ended.expect_code(0);
-        ended.stdout.trim().to_owned()
-    };
-    let runs = 2 * fixture::ROUNDS;
-    for (record, tests, failures, skipped) in [
-        (&files.comparison, 3 + 3 * runs, 1, 1),
-        (&files.invalid, 3 * 4, 2, 1),
-        (&files.runs, 3 * 22, 1, 0),
-    ] {
-        files.shown(record, &["--format=junit", "--output=a.xml"]);
-        lint(&["--schema", schema, "a.xml"]).expect_code(0);
-        for (what, count) in [
-            ("count(//testcase)", tests),
-            ("number(/testsuites/@tests)", tests),
-            ("sum(//testsuite/@tests)", tests),
-            ("count(//failure)", failures),
-            ("number(/testsuites/@failures)", failures),
-            ("count(//skipped)", skipped),
-            ("number(/testsuites/@skipped)", skipped),
-        ] {
-            assert_eq!(
-                asked(what),
-                count.to_string(),
-                "{what} of {}",
-                record.display()
-            );
-        }
-    }
-    files.shown(&files.invalid, &["--format=junit", "--output=a.xml"]);
-    assert!(asked("string(//failure[1])").starts_with("acknowledged 11, unknown 0, applied 7"));
-    assert!(asked("string(//failure[contains(., 'syncs')])").starts_with("0 syncs  at <commit>: "));
-    files.shown(&files.comparison, &["--format=junit", "--output=a.xml"]);
-    assert_eq!(asked("string(//testcase[failure]/@name)"), "tps<-5%");
-    assert_eq!(asked("string(//testcase[skipped]/@name)"), "p99>+10%");
-    let names = asked("//testcase/@name");
-    let names: Vec<_> = names.lines().collect();
-    let distinct: BTreeSet<_> = names.iter().collect();
-    assert_eq!(distinct.len(), names.len());
-    // And the schema refuses what is wrong.
-    let text = files.shown(&files.comparison, &["--format=junit"]);
-    let wrong = text
-        .replacen("<testcase", "<test", 1)
-        .replacen("</testcase", "</test", 1);
-    std::fs::write(files.path().join("a.xml"), wrong).expect("it can be written");
-    assert_ne!(lint(&["--schema", schema, "a.xml"]).code(), Some(0));
-}
-
-#[test]
-fn go_benchmark_lines_pair_up_by_name() {
-    let files = Files::new();
-    let flags = ["--format=gobench", "--output-dir=made"];
-    files.report(&[&files.comparison], &flags).expect_code(0);
-    let read = |file: &str| {
-        let path = files.path().join("made").join(file);
-        go_format::read(&std::fs::read_to_string(path).expect("it was written"))
-    };
-    let (base, head) = (read("base.txt"), read("head.txt"));
-    // benchstat compares lines of one configuration.
-    assert_eq!(base[0].config, head[0].config);
-    for lines in [&base, &head] {
-        assert_eq!(lines.len(), fixture::ROUNDS, "one line for each run");
-        for line in lines {
-            // The batch size is what is compared, so it is not in the name.
-            assert_eq!(
-                line.name,
-                "Transfers/connector=sqlite_ws_rpc/encoding=json/durability=wal-full/\
-                 in-flight=50x16/accounts=100000/alpha=1.5"
-            );
-            assert_eq!(line.config["cpu"], "AMD EPYC");
-            let units: Vec<_> = line.values.keys().map(String::as_str).collect();
-            assert_eq!(units, ["TPS", "ns/op", "p50-ns", "p95-ns", "p99-ns"]);
-            let product = line.values["TPS"] * line.values["ns/op"];
-            assert!((product / 1e9 - 1.0).abs() < 1e-4, "{line:?}");
-        }
-    }
-    assert!((base[0].values["TPS"] - 300_000.0).abs() < 0.1);
-    assert!((head[0].values["TPS"] - 273_000.0).abs() < 0.1);
-    let both = go_format::read(&files.shown(&files.comparison, &["--format=gobench"]));
-    assert_eq!(both.len(), 2 * fixture::ROUNDS);
-    let sides: BTreeSet<_> = both.iter().map(|line| &line.config["side"]).collect();
-    assert_eq!(sides.len(), 2, "benchstat -col side");
-    let alone = files.shown(&files.comparison, &["--format=gobench", "--side=candidate"]);
-    assert_eq!(go_format::read(&alone), head);
-    // Runs: every valid row, repetitions under one name.
-    let runs = go_format::read(&files.shown(&files.runs, &["--format=gobench"]));
-    assert_eq!(runs.len(), 21);
-    let baseline = runs
-        .iter()
-        .filter(|line| line.name.contains("/row=baseline/"));
-    assert_eq!(baseline.count(), 3);
 }
 
 #[test]

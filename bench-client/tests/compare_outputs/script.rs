@@ -24,13 +24,13 @@ chmod +x "$CARGO_TARGET_DIR/release/bench-client"
 "##;
 
 /// Stands in for `bench-client compare`; reports are made by the real one.
-const PROGRAM: &str = r##"#!/bin/sh
+const PROGRAM: &str = r#"#!/bin/sh
 if [ "$1" = report ]; then exec "$REAL" "$@"; fi
 [ "$1" = compare ] && [ "$4" = --output ] || exit 99
 echo "$(tail -n 1 "$0") $*" >>"$LOG"
 if [ "$CODE" != 5 ]; then cp "$RECORD" "$5"; fi
 exit "$CODE"
-"##;
+"#;
 
 struct Repository {
     files: Files,
