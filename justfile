@@ -42,10 +42,6 @@ bench-micro name="base" against="" filter="":
       "${run[@]}" --load-baseline {{ quote(name) }} --baseline {{ quote(against) }} {{ if filter == "" { "" } else { quote(filter) } }}
     fi
 
-# Two git revisions against each other: `just compare-revisions main HEAD -- --rounds 20`
-compare-revisions *args:
-    scripts/compare-revisions.sh {{ args }}
-
 # Measure: the project's main command
 run *args:
     cargo run --release --locked --bin bench-client -- run {{ args }}

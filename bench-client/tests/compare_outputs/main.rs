@@ -23,6 +23,7 @@ mod readers;
 mod rows;
 mod script;
 mod tracked;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
