@@ -16,6 +16,7 @@ pub(crate) fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
                 _ = terminate.recv() => {}
             }
             if times > 0 {
+                super::screen::close();
                 // Children die with this process: their standard input ends.
                 std::process::exit(i32::from(super::INTERRUPTED));
             }

@@ -10,8 +10,11 @@ pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod run;
 mod runs;
+mod screen;
 pub(crate) mod serve;
 pub(crate) mod sweep;
+mod view;
+pub(crate) mod watch_args;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -90,8 +93,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 /// Prints to standard output, which belongs to reports. A reader that has gone away
-/// (`| head -1`) is no reason to stop: the record is written all the same.
+/// (`| head -1`) is no reason to stop: the record is written all the same. While the terminal
+/// shows a view, what is printed waits for its end.
 pub(crate) fn print(text: &str) {
+    if screen::hold_back(text) {
+        return;
+    }
     let mut out = std::io::stdout().lock();
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
         && error.kind() != std::io::ErrorKind::BrokenPipe

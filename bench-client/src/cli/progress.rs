@@ -1,7 +1,10 @@
-//! The progress line on a terminal; silence everywhere else.
+//! The progress line on a terminal, and a line per interval where it is asked for.
 
+use std::cell::Cell;
+use std::io::Write as _;
 use std::time::Duration;
 
+use bench_client::report::series::Interval;
 use bench_client::report::table;
 use bench_client::row::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,16 +13,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(crate) struct ProgressLine {
     bar: ProgressBar,
     title: String,
+    print_intervals: bool,
+    /// The title is still to be printed above the intervals.
+    untitled: Cell<bool>,
 }
 
 impl ProgressLine {
-    /// `title` names the row. Hidden when standard error is no terminal.
-    pub(crate) fn new(title: String) -> Self {
+    /// `title` names the row. Hidden when standard error is no terminal; intervals are printed
+    /// there all the same when `print_intervals`, below the title when `print_title`.
+    pub(crate) fn new(title: String, print_intervals: bool, print_title: bool) -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
-        Self { bar, title }
+        Self {
+            bar,
+            title,
+            print_intervals,
+            untitled: Cell::new(print_title),
+        }
     }
 }
 
@@ -35,6 +47,20 @@ impl Progress for ProgressLine {
         self.bar
             .set_message(format!("{}: {phase} {seconds:.1} s, {tps} TPS", self.title));
         self.bar.tick();
+    }
+
+    fn interval(&self, interval: &Interval) {
+        if !self.print_intervals {
+            return;
+        }
+        let mut text = String::new();
+        if self.untitled.replace(false) {
+            text = format!("{}\n", self.title);
+        }
+        text.push_str(&table::interval_line(interval));
+        // A reader that has gone away is no reason to stop.
+        self.bar
+            .suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bench_client::report::environment::Environment;
 use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
-use bench_client::row::{self, RowError, RowPlan, ServerChoice, Surroundings};
+use bench_client::row::{self, Progress, RowError, RowPlan, ServerChoice, Surroundings};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -15,6 +15,7 @@ use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
+use super::watch_args::WatchArgs;
 use super::{INVALID, VALID, print};
 
 /// Where records go that nobody named.
@@ -26,6 +27,8 @@ pub(crate) struct RunArgs {
     pub(crate) load: LoadArgs,
     #[command(flatten)]
     runs: RunsArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -54,15 +57,18 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let environment = record.environment.clone();
-    let repetitions = args.runs.repeat(plans);
-    let ended = runtime.block_on(measure_all(&repetitions.plans, &environment, |mut row| {
+    let mut repetitions = args.runs.repeat(plans);
+    args.watch.set_intervals(&mut repetitions.plans)?;
+    let each = |mut row: Row| {
         row.repetition = repetitions.number(record.rows.len());
         if !args.json {
             print(&format!("{}\n", table::describe(&row)));
         }
         runs::push(&mut record, row);
         write(&record, &path)
-    }));
+    };
+    let all = measure_watched(&repetitions.plans, &environment, &args.watch, each);
+    let ended = runtime.block_on(all);
     // What was measured before an error is recorded and shown all the same.
     if record.rows.is_empty() {
         return ended.map(|()| ExitCode::from(VALID));
@@ -115,22 +121,29 @@ pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment
 pub(crate) async fn measure_all(
     plans: &[RowPlan],
     environment: &Environment,
+    ended: impl FnMut(Row) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    measure_watched(plans, environment, &WatchArgs::default(), ended).await
+}
+
+/// The same, followed as `watch` says.
+pub(crate) async fn measure_watched(
+    plans: &[RowPlan],
+    environment: &Environment,
+    watch: &WatchArgs,
     mut ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let interrupted = watch_signals()?;
+    let watcher = watch.start(&interrupted);
     for (number, plan) in (1..).zip(plans) {
-        let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
-        let title = if plans.len() > 1 {
-            format!("row {number} of {}, {name}", plans.len())
-        } else {
-            name.to_owned()
-        };
-        let row = match measure_one(plan, title, &interrupted, environment).await {
+        let progress = watcher.row((number, plans.len()), plan);
+        let row = match measure_with(plan, &*progress, &interrupted, environment).await {
             Ok(row) => row,
             // The rows before it are worth their record.
             Err(RowError::Interrupted) if number > 1 => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        drop(progress);
         ended(row)?;
         if *interrupted.borrow() {
             return Ok(());
@@ -146,10 +159,19 @@ pub(crate) async fn measure_one(
     interrupted: &watch::Receiver<bool>,
     environment: &Environment,
 ) -> Result<Row, RowError> {
-    let progress = ProgressLine::new(title);
+    let progress = ProgressLine::new(title, false, false);
+    measure_with(plan, &progress, interrupted, environment).await
+}
+
+async fn measure_with(
+    plan: &RowPlan,
+    progress: &dyn Progress,
+    interrupted: &watch::Receiver<bool>,
+    environment: &Environment,
+) -> Result<Row, RowError> {
     let around = Surroundings {
         interrupted: interrupted.clone(),
-        progress: &progress,
+        progress,
         environment,
     };
     Box::pin(row::measure(plan, &around)).await

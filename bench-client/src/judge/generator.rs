@@ -56,6 +56,8 @@ pub struct GeneratorEvidence {
     pub latency_ms: Option<Latency>,
     /// The offered load, if there was one.
     pub open_loop: Option<OpenLoop>,
+    /// Length of the window in seconds.
+    pub seconds: f64,
 }
 
 /// A client thread that is on a processor for more than this share of the window has nothing
@@ -161,6 +163,7 @@ mod tests {
             ceiling_tps: Some(1_000.0),
             latency_ms: Some(latency(1.0, 3.0)),
             open_loop: Some(open(90.0)),
+            seconds: 1.0,
         }
     }
 

@@ -224,6 +224,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
     if evidence.durability.as_deref() == Some(NULL_SERVER) {
         verdicts.push(Verdict::null_server());
+        warn_of_the_outcomes(evidence, verdicts);
         warn_of_the_load(evidence, verdicts);
         return;
     }
@@ -240,12 +241,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     for warning in &evidence.environment {
         verdicts.push(Verdict::of_environment(warning));
     }
-    if evidence.unknown > 0 {
-        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
-    }
-    if evidence.interrupted {
-        verdicts.push(Verdict::interrupted());
-    }
+    warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
         && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
@@ -262,7 +258,17 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     }
 }
 
+fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    if evidence.unknown > 0 {
+        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
+    }
+    if evidence.interrupted {
+        verdicts.push(Verdict::interrupted());
+    }
+}
+
 /// What the load itself says about the numbers.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     if let Some(generator) = &evidence.generator {
         let reasons = generator_bound_reasons(generator);
@@ -270,7 +276,7 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             verdicts.push(Verdict::generator_bound(&reasons));
         }
         if let Some(open) = &generator.open_loop
-            && open.achieved_tps < ACHIEVED_SHARE * open.offered_tps
+            && open.achieved_tps * generator.seconds < ACHIEVED_SHARE * open.offered as f64
         {
             verdicts.push(Verdict::offered_not_achieved(open));
         }
@@ -287,7 +293,8 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     }
 }
 
-/// Less than this share of the offered load committed: the server, or the generator, did not
+/// Less than this share of what was offered inside the window committed (Poisson arrivals
+/// offer more or less than their rate there): the server, or the generator, did not
 /// keep up.
 const ACHIEVED_SHARE: f64 = 0.99;
 

@@ -1,6 +1,13 @@
 //! Honest rows pass; each way to cheat is caught by what it leaves behind.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
+use crate::load::Arrival;
+use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::report::record::OpenLoop;
+use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {
     Evidence {
@@ -166,4 +173,183 @@ fn a_run_in_which_nothing_happened_is_invalid() {
         ..Evidence::default()
     };
     assert!(codes(&evidence).contains(&VerdictCode::NoCommittedTransfer));
+}
+
+/// What makes a row invalid, and nothing else does.
+fn may_invalidate(code: VerdictCode) -> bool {
+    match code {
+        VerdictCode::MoneyNotConserved
+        | VerdictCode::NothingChanged
+        | VerdictCode::LedgerMismatch
+        | VerdictCode::Fake
+        | VerdictCode::NoCommittedTransfer
+        | VerdictCode::ServerDied => true,
+        VerdictCode::NotDurable
+        | VerdictCode::DurabilityUnknown
+        | VerdictCode::Unverified
+        | VerdictCode::NotVerified
+        | VerdictCode::UnknownOutcomes
+        | VerdictCode::Interrupted
+        | VerdictCode::Unstable
+        | VerdictCode::SyncTooFast
+        | VerdictCode::NullServer
+        | VerdictCode::GeneratorBound
+        | VerdictCode::OfferedNotAchieved
+        | VerdictCode::LittlesLaw
+        | VerdictCode::NotSteady
+        | VerdictCode::Tmpfs
+        | VerdictCode::Overlay
+        | VerdictCode::Environment
+        | VerdictCode::WideSpread => false,
+    }
+}
+
+/// Every code that there is, by the names in records.
+fn every_code() -> BTreeSet<String> {
+    let schema = serde_json::to_value(schemars::schema_for!(VerdictCode)).unwrap();
+    let variants = schema["oneOf"].as_array().expect("an enumeration");
+    variants
+        .iter()
+        .map(|variant| variant["const"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+fn baseline(p50: f64) -> Baseline {
+    Baseline {
+        block_bytes: 4096,
+        methods: vec![SyncMeasurement {
+            method: Method::Fdatasync,
+            pattern: Pattern::Overwrite,
+            count: 10,
+            syncs_per_second: 1e6 / p50,
+            latency_us: LatencyUs {
+                min: p50,
+                p50,
+                p99: p50,
+                max: p50,
+                mean: p50,
+            },
+        }],
+    }
+}
+
+/// An open loop that got this many transfers in a second, of which so many were committed.
+fn open_loop(rate: f64, offered: u64, achieved_tps: f64) -> GeneratorEvidence {
+    GeneratorEvidence {
+        open_loop: Some(OpenLoop {
+            arrival: Arrival::Poisson,
+            offered_tps: rate,
+            offered,
+            achieved_tps,
+            latency_limit_ms: None,
+            late: 0,
+            skipped: 0,
+            dropped: 0,
+            schedule_lag_us: None,
+        }),
+        seconds: 1.0,
+        ..GeneratorEvidence::default()
+    }
+}
+
+/// Evidence of everything that there can be a verdict about.
+fn all_that_can_be_wrong() -> Vec<Evidence> {
+    let changes: [fn(&mut Evidence); 19] = [
+        |e| e.totals = Some((500, 499)),
+        |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
+        |e| e.applied = Some(999),
+        |e| e.applied = Some(0),
+        |e| e.committed_in_window = 0,
+        |e| e.server_died = Some("signal 9".to_owned()),
+        |e| e.durability = Some("wal-normal".to_owned()),
+        |e| e.durability = None,
+        |e| (e.applied, e.samples) = (None, Vec::new()),
+        |e| e.not_verified = true,
+        |e| e.unknown = 3,
+        |e| e.interrupted = true,
+        |e| e.baselines = Some((baseline(900.0), baseline(100.0))),
+        |e| e.baselines = Some((baseline(900.0), baseline(900.0))),
+        |e| e.durability = Some("null".to_owned()),
+        |e| {
+            e.generator = Some(GeneratorEvidence {
+                thread_cpu: vec![0.99],
+                ..GeneratorEvidence::default()
+            });
+        },
+        |e| e.generator = Some(open_loop(1_000.0, 1_000, 500.0)),
+        |e| {
+            e.littles_law = Some(LittlesLaw {
+                in_flight: 10.0,
+                throughput_times_latency: 1.0,
+            });
+        },
+        |e| {
+            e.steady_state = Some(SteadyState {
+                transient_seconds: 1.0,
+                transient_ratio: 0.5,
+                steady: false,
+            });
+        },
+    ];
+    let of_environment = [
+        EnvironmentWarningCode::Tmpfs,
+        EnvironmentWarningCode::Overlay,
+        EnvironmentWarningCode::RemoteFileSystem,
+        EnvironmentWarningCode::BarriersOff,
+        EnvironmentWarningCode::DebugBuild,
+    ];
+    let warned = of_environment.map(|code| Evidence {
+        environment: vec![EnvironmentWarning {
+            code,
+            message: "something".to_owned(),
+            remedy: "do something".to_owned(),
+        }],
+        ..honest()
+    });
+    let wrong = changes.map(|change| {
+        let mut evidence = honest();
+        change(&mut evidence);
+        evidence
+    });
+    wrong.into_iter().chain(warned).collect()
+}
+
+#[test]
+fn six_reasons_make_a_row_invalid_and_no_other() {
+    let estimate = Estimate::of(&[1.0, 5.0]).expect("finite numbers");
+    let mut found = BTreeSet::new();
+    let everything = all_that_can_be_wrong();
+    let verdicts = everything.iter().flat_map(|evidence| {
+        let (_, verdicts) = judge(evidence);
+        assert_eq!(
+            is_valid(&verdicts),
+            !verdicts.iter().any(|verdict| may_invalidate(verdict.code))
+        );
+        verdicts
+    });
+    for verdict in verdicts.chain([Verdict::wide_spread(&[("TPS", &estimate)])]) {
+        assert_eq!(
+            verdict.invalidates,
+            may_invalidate(verdict.code),
+            "{verdict:?}"
+        );
+        assert!(!verdict.message.is_empty() && !verdict.remedy.is_empty());
+        let name = serde_json::to_value(verdict.code).expect("a name");
+        found.insert(name.as_str().expect("a name").to_owned());
+    }
+    assert_eq!(found, every_code(), "each of them was judged");
+}
+
+/// In a window of a second, 500 Poisson arrivals per second are 500 give or take 22.
+#[test]
+fn fewer_arrivals_than_the_rate_are_not_the_servers_fault() {
+    let achieved = |offered, tps| {
+        let mut evidence = honest();
+        evidence.generator = Some(open_loop(500.0, offered, tps));
+        !codes(&evidence).contains(&VerdictCode::OfferedNotAchieved)
+    };
+    assert!(achieved(470, 470.0), "all that came");
+    assert!(achieved(530, 528.0), "a hundredth is no matter");
+    assert!(!achieved(530, 500.0), "the rate, but not what came");
+    assert!(achieved(0, 0.0), "nothing came");
 }

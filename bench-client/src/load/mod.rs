@@ -202,6 +202,7 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
     results: mpsc::Receiver<ThreadResult>,
+    interval: Option<Duration>,
     intervals: Option<mpsc::Receiver<ThreadInterval>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -262,6 +263,7 @@ impl Load {
             stop,
             progress,
             results,
+            interval,
             intervals: Some(intervals),
             threads: handles,
         })
@@ -285,6 +287,13 @@ impl Load {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads.len()
+    }
+
+    /// How long the intervals are: longer than asked for, where there would be too many of
+    /// them; `None` when none are recorded.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval
     }
 
     /// What each client thread saw in each interval, as they end; `None` at the second call.

@@ -47,6 +47,7 @@ pub(super) struct Series {
     /// What is recorded now; joins the window when its interval ends.
     pub(super) current: Tally,
     number: u32,
+    interval_start: Instant,
     next_interval: Option<Instant>,
     to: mpsc::Sender<ThreadInterval>,
     ticks: Ticks,
@@ -56,6 +57,8 @@ pub(super) struct Series {
     looked_at: Instant,
     inflight_ns: u128,
     interval_inflight_ns: u128,
+    /// What was in flight until the last answer that counts.
+    marked_inflight_ns: u128,
     opened: bool,
     closed: bool,
     cpu_at_start: Option<Duration>,
@@ -115,6 +118,7 @@ impl Series {
             interval,
             current: Tally::new(),
             number: 0,
+            interval_start: start,
             next_interval: interval.map(|interval| start + interval),
             to,
             ticks: Ticks {
@@ -127,6 +131,7 @@ impl Series {
             looked_at: Instant::now(),
             inflight_ns: 0,
             interval_inflight_ns: 0,
+            marked_inflight_ns: 0,
             opened: false,
             closed: false,
             cpu_at_start: None,
@@ -180,14 +185,29 @@ impl Series {
 
     /// The window ends at `end`, which is not in the future.
     pub(super) fn finish(&mut self, end: Instant, window: &mut Tally) {
-        if self.closed || !self.opened {
+        if self.closed {
             return;
         }
-        self.end_interval(end, window);
+        self.closed = true;
+        if !self.opened {
+            return;
+        }
+        if self.schedule.window_end.is_none() {
+            // What was in flight after the last answer that counts is not the window's.
+            let beyond = self.inflight_ns - self.marked_inflight_ns;
+            self.inflight_ns = self.marked_inflight_ns;
+            self.interval_inflight_ns = self.interval_inflight_ns.saturating_sub(beyond);
+            self.looked_at = self.looked_at.max(end);
+        }
+        self.end_interval(end.max(self.interval_start), window);
         self.cpu = thread_cpu()
             .zip(self.cpu_at_start)
             .map(|(now, start)| now.saturating_sub(start));
-        self.closed = true;
+    }
+
+    /// An answer counts that was taken at the time of the last turn.
+    pub(super) fn mark(&mut self) {
+        self.marked_inflight_ns = self.inflight_ns;
     }
 
     fn advance(&mut self, to: Instant) {
@@ -219,6 +239,7 @@ impl Series {
             });
         }
         self.interval_inflight_ns = 0;
+        self.interval_start = end;
         self.number += 1;
     }
 

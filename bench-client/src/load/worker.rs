@@ -186,7 +186,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             stop,
             recorder,
             slots: Slots::new(plan.max_inflight, Instant::now()),
-            room_since: Instant::now(),
+            // The making of a worker is the generator's own time, not the server's.
+            room_since: schedule.start,
             amount: plan.amount,
             op_timeout: plan.op_timeout,
             quota,
@@ -225,6 +226,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
                 Err(error) => Err(error),
             };
             let now = Instant::now();
+            self.recorder.borrow_mut().turn(now);
             self.take_replies(&mut replies, now);
             if now.duration_since(last_scan) >= tick {
                 last_scan = now;
@@ -244,10 +246,15 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
     /// What was due and was never sent.
     fn abandon(&mut self) {
         let mut recorder = self.recorder.borrow_mut();
-        let Some(end) = self.schedule.window_end else {
-            return;
+        // A counted window ends with its last answer: what was due until then and found no
+        // room was offered as well.
+        let end = match self.schedule.window_end {
+            Some(end) => recorder.stopped_at.map_or(end, |stopped| end.min(stopped)),
+            None => match recorder.last_window_answer {
+                Some(last) => last,
+                None => return,
+            },
         };
-        let end = recorder.stopped_at.map_or(end, |stopped| end.min(stopped));
         let abandoned = self.pacer.abandon_before(end, self.schedule.window_start);
         recorder.dropped(abandoned);
     }
@@ -300,9 +307,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
                 Due::At(due) => return Ok(Some(due)),
             };
             let waited = now.saturating_duration_since(intended);
-            let skipped = limit.is_some_and(|limit| waited > limit);
-            recorder.was_due(intended, skipped);
-            if skipped {
+            if limit.is_some_and(|limit| waited > limit) {
+                recorder.skip(intended);
                 continue;
             }
             let pair = self.source.next_pair();
@@ -311,7 +317,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             };
             // A transfer that waited for a slot says nothing about the generator.
             let lag = (intended >= self.room_since).then_some(waited);
-            recorder.enter(pair, phase, lag);
+            recorder.was_due(intended, lag);
+            recorder.enter(pair, phase);
             let transfer = Transfer {
                 from: i64::from(pair.from),
                 to: i64::from(pair.to),
@@ -341,20 +348,21 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         let phase = self.phase(now);
         let recorder = Rc::clone(&self.recorder);
         let mut recorder = recorder.borrow_mut();
-        recorder.turn(now);
         if self.slots.is_full() {
             self.room_since = now;
         }
+        let mut measured = false;
         for Reply { id, outcome } in replies.drain(..) {
             let Some(slot) = self.slots.release(id) else {
                 recorder.unexpected_answers += 1;
                 continue;
             };
             let phase = self.phase_for_quota(phase);
+            measured |= phase == Phase::Window;
             recorder.leave(slot.pair, outcome, &slot.answered(now), phase);
             self.settle(phase);
         }
-        recorder.end_turn(now, phase);
+        recorder.end_turn(measured.then_some(now));
     }
 
     /// What comes after the counted transfers is not measured.
@@ -402,6 +410,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
     /// lasts; false when there is no point in going on.
     async fn recover(&mut self, error: &TransportError) -> bool {
         let broke = Instant::now();
+        self.recorder.borrow_mut().turn(broke);
         self.end.error = Some(error.to_string());
         self.end.late_answers += self.session.late_answers();
         for id in self.slots.sent_before(None) {
@@ -417,6 +426,8 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             let error = match tokio::time::timeout(RECONNECT_PATIENCE, connecting).await {
                 Ok(Ok(session)) => {
                     self.session = session;
+                    // Without a session there was no room: that is no lag of the generator.
+                    self.room_since = Instant::now();
                     self.end.reconnects += 1;
                     return true;
                 }

@@ -94,6 +94,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         ceiling_tps: generator.ceiling_tps,
         latency_ms: (!latency.ns.is_empty()).then_some(latency_ms),
         open_loop: open_loop.clone(),
+        seconds,
     });
     evidence.littles_law = littles_law;
     evidence.steady_state = steady_state;

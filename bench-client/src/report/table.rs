@@ -91,13 +91,27 @@ fn verified(verify: &Verification) -> String {
 pub const CLOSED_LOOP: &str = "closed loop: counted from sending; what would have waited while \
 the server stood still is not shown, --rate shows it";
 
+fn says(row: &Row, code: VerdictCode) -> bool {
+    row.verdicts.iter().any(|verdict| verdict.code == code)
+}
+
 /// A row that is no server's limit must not look like one.
 fn bound(row: &Row) -> &'static str {
-    let says = |code| row.verdicts.iter().any(|verdict| verdict.code == code);
-    if says(VerdictCode::NullServer) {
+    if says(row, VerdictCode::NullServer) {
         " of the null server (nothing stored)"
-    } else if says(VerdictCode::GeneratorBound) {
+    } else if says(row, VerdictCode::GeneratorBound) {
         " or more (GENERATOR-BOUND)"
+    } else {
+        ""
+    }
+}
+
+/// The same in a table.
+fn limited_by(row: &Row) -> &'static str {
+    if says(row, VerdictCode::NullServer) {
+        ", NULL SERVER"
+    } else if says(row, VerdictCode::GeneratorBound) {
+        ", GENERATOR-BOUND"
     } else {
         ""
     }
@@ -394,15 +408,6 @@ pub fn summary(rows: &[Row]) -> String {
         let predicted = |of: &dyn Fn(&Prediction) -> String| {
             row.prediction.as_ref().map_or_else(String::new, of)
         };
-        let bound = row
-            .verdicts
-            .iter()
-            .any(|verdict| verdict.code == VerdictCode::GeneratorBound);
-        let verdict = match (row.valid, bound) {
-            (false, _) => "INVALID",
-            (true, true) => "valid, at least (generator-bound)",
-            (true, false) => "valid",
-        };
         table.add_row([
             Cell::new(format!("{} {}", row.connector, row.encoding)),
             Cell::new(&row.durability),
@@ -418,7 +423,11 @@ pub fn summary(rows: &[Row]) -> String {
             right(ms(row.latency_ms.p99)),
             right(mean_batch),
             Cell::new(predicted(&|prediction| prediction.bottleneck.to_string())),
-            Cell::new(verdict),
+            Cell::new(if row.valid {
+                format!("valid{}", limited_by(row))
+            } else {
+                "INVALID".to_owned()
+            }),
         ]);
     }
     table.to_string()

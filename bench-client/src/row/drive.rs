@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::series::SeriesBuilder;
-use super::{RowError, RowPlan, Surroundings};
+use super::{RowError, Surroundings};
 use crate::control::ControlClient;
 use crate::load::{Load, LoadResult, Progress, Schedule};
 use crate::report::process::{CpuTimes, steal_time};
@@ -29,7 +29,6 @@ pub(super) struct Watched {
 
 /// Puts the load on and watches it.
 pub(super) async fn drive(
-    plan: &RowPlan,
     around: &Surroundings<'_>,
     mut load: Load,
     control: &mut ControlClient,
@@ -39,12 +38,12 @@ pub(super) async fn drive(
     let progress = load.progress();
     let stopper = load.stopper();
     let threads = load.threads();
-    let messages = load.intervals();
+    let (interval, messages) = (load.interval(), load.intervals());
     let began = Instant::now();
     let schedule = load.start();
     let finish = load.finish();
     tokio::pin!(finish);
-    let mut series = SeriesBuilder::new(plan.interval, &schedule, threads, messages, pid);
+    let mut series = SeriesBuilder::new(interval, &schedule, threads, messages, pid);
     let mut line = ProgressLine::new(progress, schedule, began);
     let mut interrupted = false;
     let mut opened: Option<Moment> = None;
@@ -91,7 +90,11 @@ pub(super) async fn drive(
             break (finish.await?, Some(closed));
         }
         if opened.is_some() && now >= series.next_reading(now) {
-            series.read(control, now).await;
+            tokio::select! {
+                () = series.read(control, now) => {}
+                // A server that stands still must not keep anybody waiting.
+                () = stopped(&around.interrupted), if !interrupted => {}
+            }
         }
         series.collect(around);
         line.update(around);
@@ -102,7 +105,7 @@ pub(super) async fn drive(
     series.close(closed.as_ref(), result.window_length);
     series.collect(around);
     Ok(Watched {
-        intervals: series.into_intervals(),
+        intervals: series.into_intervals(result.window_length),
         moments: opened.zip(closed),
         result,
         interrupted,

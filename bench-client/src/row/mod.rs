@@ -190,6 +190,10 @@ pub trait Progress {
     fn stage(&self, what: &str);
     /// Load is on: the phase, time into it, and committed transfers per second.
     fn load(&self, phase: &str, elapsed: Duration, tps: f64);
+    /// The server that is measured has told its knobs.
+    fn server(&self, info: &Info) {
+        let _ = info;
+    }
     /// An interval of the window has ended.
     fn interval(&self, interval: &Interval) {
         let _ = interval;
@@ -341,6 +345,9 @@ async fn run(
     let pid = server.as_ref().map(ServerProcess::pid);
     let mut control = plan.connector.control(target.clone());
     let info = prepare(plan, around, &mut control).await?;
+    if let Some(info) = &info {
+        around.progress.server(info);
+    }
     let accounts = sampled_accounts(plan.zipf.account_count());
     around.progress.stage("reading the books");
     let opening = open_books(plan, &mut control, &accounts, pid).await?;
@@ -349,7 +356,7 @@ async fn run(
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let watched = drive::drive(plan, around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(around, load, &mut control, server, pid).await?;
     let drive::Watched {
         result,
         moments,

@@ -38,6 +38,7 @@ impl Progress for Silent {
 /// TPS of this load, as a closed loop, on a server without a database. `None` when it could
 /// not be measured.
 pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option<f64> {
+    plan.null_server.as_ref()?;
     around
         .progress
         .stage("finding the ceiling of the generator");
@@ -64,6 +65,7 @@ pub(super) async fn wire_us(
     around: &Surroundings<'_>,
     pauses: Pauses,
 ) -> Option<f64> {
+    plan.null_server.as_ref()?;
     around.progress.stage("finding what the wire takes");
     let watched = Box::pin(on_null_server(&short(plan), around, pauses))
         .await
@@ -121,7 +123,7 @@ async fn on_null_server(
             environment: around.environment,
         };
         let mut control = plan.connector.control(target);
-        drive::drive(plan, &silent, load, &mut control, &mut server, pid).await
+        drive::drive(&silent, load, &mut control, &mut server, pid).await
     }
     .await;
     if let Some(server) = server {

@@ -98,6 +98,8 @@ pub(super) struct SeriesBuilder {
     intervals: Vec<Interval>,
     previous_end: Duration,
     has_stats: bool,
+    /// Every client thread has ended: there are no messages to come.
+    over: bool,
 }
 
 impl SeriesBuilder {
@@ -119,6 +121,7 @@ impl SeriesBuilder {
             intervals: Vec::new(),
             previous_end: Duration::ZERO,
             has_stats: false,
+            over: false,
         }
     }
 
@@ -158,6 +161,7 @@ impl SeriesBuilder {
 
     /// The window is over: its last interval ends with it.
     pub(super) fn close(&mut self, moment: Option<&Moment>, window_length: Duration) {
+        self.over = true;
         if let (Some(length), Some(moment)) = (self.length, moment) {
             let whole = (window_length.as_nanos() / length.as_nanos().max(1)) as usize;
             let rest = !window_length
@@ -173,7 +177,23 @@ impl SeriesBuilder {
         }
     }
 
-    pub(super) fn into_intervals(self) -> Vec<Interval> {
+    /// The intervals of a window of this length.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(super) fn into_intervals(mut self, window_length: Duration) -> Vec<Interval> {
+        let end_s = window_length.as_secs_f64();
+        // A thread may have gone on for a moment: after a stop until it saw it, after the last
+        // answer that counts until the others were there.
+        while self
+            .intervals
+            .pop_if(|last| last.start_s >= end_s && last.committed == 0)
+            .is_some()
+        {}
+        if let Some(last) = self.intervals.last_mut()
+            && last.start_s + last.seconds > end_s
+        {
+            last.seconds = (end_s - last.start_s).max(f64::EPSILON);
+            last.tps = last.committed as f64 / last.seconds;
+        }
         self.intervals
     }
 
@@ -200,12 +220,14 @@ impl SeriesBuilder {
         }
     }
 
-    /// The next interval, if every thread has told of it and the server was read after it.
+    /// The next interval, if every thread has told of it, or has ended before it, and the
+    /// server was read after it.
     fn complete(&mut self) -> Option<Gathered> {
         let number = self.intervals.len();
         let first = self.gathered.first_entry()?;
-        let complete = first.get().threads == self.threads && self.readings.len() > number + 1;
-        complete.then(|| first.remove())
+        let told = self.over || first.get().threads == self.threads;
+        let read = self.readings.len() > number + 1 || (self.over && !self.readings.is_empty());
+        (told && read).then(|| first.remove())
     }
 
     #[expect(
@@ -218,7 +240,9 @@ impl SeriesBuilder {
             .saturating_sub(self.previous_end)
             .as_secs_f64()
             .max(f64::EPSILON);
-        let (before, after) = (&self.readings[number], &self.readings[number + 1]);
+        let last = self.readings.len() - 1;
+        let before = &self.readings[number.min(last)];
+        let after = &self.readings[(number + 1).min(last)];
         let between = after.at.saturating_duration_since(before.at).as_secs_f64();
         let counters = before.counters.zip(after.counters);
         let difference = |of: fn(&Counters) -> u64| {

@@ -1,0 +1,242 @@
+//! What the view knows of the row that is measured.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bench_client::load::{Measure, Pace};
+use bench_client::report::series::Interval;
+use bench_client::report::table;
+use bench_client::row::RowPlan;
+use busload_wire::control::Info;
+
+/// Values that are kept: more than a terminal has columns.
+const KEPT: usize = 1_000;
+/// Phases of the load, as the driver names them.
+const WARMING_UP: &str = "warming up";
+
+/// Committed transfers per second since a phase of the load began.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tps {
+    /// The latest values, a fifth of a second each or so.
+    pub(super) latest: VecDeque<f64>,
+    pub(super) max: f64,
+    /// How long the phase will be, if that is known.
+    pub(super) planned: Option<Duration>,
+    committed: f64,
+    until: Duration,
+}
+
+impl Tps {
+    fn push(&mut self, elapsed: Duration, tps: f64) {
+        self.committed += tps * elapsed.saturating_sub(self.until).as_secs_f64();
+        self.until = elapsed;
+        self.max = self.max.max(tps);
+        push(&mut self.latest, tps);
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        let seconds = self.until.as_secs_f64();
+        if seconds > 0.0 {
+            self.committed / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+/// What is being done.
+#[derive(Debug, Clone)]
+pub(super) enum Doing {
+    /// Something before or after the load.
+    Stage { what: String, since: Instant },
+    /// The load is on.
+    Load { phase: String, elapsed: Duration },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) title: String,
+    /// What the client was told.
+    pub(super) client: String,
+    /// What the server says of itself.
+    pub(super) server: Option<String>,
+    pub(super) batch_size: Option<u64>,
+    /// Most transfers in flight.
+    pub(super) inflight_limit: u64,
+    pub(super) warmup: Duration,
+    pub(super) measure: Measure,
+    /// Length of an interval, if there are any.
+    pub(super) interval: Option<Duration>,
+    pub(super) doing: Doing,
+    pub(super) tps: Tps,
+    /// The latest intervals of the window, without their histograms.
+    pub(super) intervals: VecDeque<Interval>,
+    pub(super) slowest_p50_ms: f64,
+    pub(super) slowest_p99_ms: f64,
+}
+
+impl State {
+    /// Before the first row.
+    pub(super) fn starting() -> Self {
+        Self {
+            title: "bench-client".to_owned(),
+            client: String::new(),
+            server: None,
+            batch_size: None,
+            inflight_limit: 0,
+            warmup: Duration::ZERO,
+            measure: Measure::For(Duration::ZERO),
+            interval: None,
+            doing: Doing::Stage {
+                what: "starting".to_owned(),
+                since: Instant::now(),
+            },
+            tps: Tps::default(),
+            intervals: VecDeque::new(),
+            slowest_p50_ms: 0.0,
+            slowest_p99_ms: 0.0,
+        }
+    }
+
+    pub(super) fn of_row(title: String, plan: &RowPlan) -> Self {
+        let pace = match plan.pace {
+            Pace::Closed => String::new(),
+            Pace::Open { rate, arrival, .. } => format!(
+                "{} per second, {} arrivals, ",
+                table::rate(rate),
+                arrival.as_str()
+            ),
+        };
+        Self {
+            title,
+            client: format!(
+                "{pace}{} workers x {} in flight, alpha {}, {} accounts",
+                plan.concurrency,
+                plan.max_inflight,
+                plan.zipf.alpha(),
+                table::grouped(u64::from(plan.zipf.account_count()))
+            ),
+            inflight_limit: u64::from(plan.concurrency) * plan.max_inflight as u64,
+            warmup: plan.warmup,
+            measure: plan.measure,
+            interval: plan.interval,
+            ..Self::starting()
+        }
+    }
+
+    pub(super) fn stage(&mut self, what: &str, now: Instant) {
+        self.doing = Doing::Stage {
+            what: what.to_owned(),
+            since: now,
+        };
+    }
+
+    pub(super) fn load(&mut self, phase: &str, elapsed: Duration, tps: f64) {
+        let same = matches!(&self.doing, Doing::Load { phase: before, .. } if before == phase);
+        if !same {
+            // Warm-up and window have nothing to do with each other.
+            self.tps = Tps {
+                planned: if phase == WARMING_UP {
+                    Some(self.warmup)
+                } else {
+                    window(self.measure)
+                },
+                ..Tps::default()
+            };
+        }
+        self.tps.push(elapsed, tps);
+        self.doing = Doing::Load {
+            phase: phase.to_owned(),
+            elapsed,
+        };
+    }
+
+    pub(super) fn server(&mut self, info: &Info) {
+        let timeout = info.batch_timeout_us / 1e3;
+        let wait = if timeout > 0.0 {
+            format!("{timeout} ms to fill")
+        } else {
+            "no wait".to_owned()
+        };
+        self.batch_size = Some(info.batch_size);
+        self.server = Some(format!(
+            "durability {}, batch up to {}, {wait}",
+            info.durability,
+            table::grouped(info.batch_size)
+        ));
+    }
+
+    pub(super) fn interval(&mut self, interval: &Interval) {
+        self.slowest_p50_ms = self.slowest_p50_ms.max(interval.p50_ms);
+        self.slowest_p99_ms = self.slowest_p99_ms.max(interval.p99_ms);
+        let without_histogram = Interval {
+            latency_histogram: String::new(),
+            ..interval.clone()
+        };
+        push(&mut self.intervals, without_histogram);
+    }
+
+    /// How many intervals the window has, if that is known.
+    pub(super) fn planned_intervals(&self) -> Option<usize> {
+        let (window, interval) = window(self.measure).zip(self.interval)?;
+        let intervals = window.as_nanos().div_ceil(interval.as_nanos().max(1));
+        usize::try_from(intervals).ok()
+    }
+}
+
+/// The planned length of the window; `None` when transfers are counted instead.
+fn window(measure: Measure) -> Option<Duration> {
+    match measure {
+        Measure::For(window) => Some(window),
+        Measure::Transfers(_) => None,
+    }
+}
+
+fn push<T>(values: &mut VecDeque<T>, value: T) {
+    if values.len() == KEPT {
+        values.pop_front();
+    }
+    values.push_back(value);
+}
+
+#[cfg(test)]
+impl State {
+    /// A row of which this is known.
+    pub(super) fn window(title: &str, measure: Measure) -> Self {
+        Self {
+            title: title.to_owned(),
+            measure,
+            ..Self::starting()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_not_mixed_with_the_warm_up() {
+        let mut state = State::starting();
+        let ms = Duration::from_millis;
+        state.load(WARMING_UP, ms(200), 5.0);
+        state.load("measuring", ms(200), 100.0);
+        state.load("measuring", ms(600), 400.0);
+        assert_eq!(state.tps.latest, [100.0, 400.0]);
+        // 20 transfers in 0.2 s and 160 in 0.4 s.
+        assert!((state.tps.mean() - 300.0).abs() < 1e-9);
+        assert!((state.tps.max - 400.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_day_of_values_stays_small() {
+        let mut state = State::starting();
+        for second in 1..=3_000_u32 {
+            let elapsed = Duration::from_secs(second.into());
+            state.load("measuring", elapsed, f64::from(second));
+        }
+        assert_eq!(state.tps.latest.len(), KEPT);
+        assert_eq!(state.tps.latest.back(), Some(&3_000.0));
+        assert!((state.tps.mean() - 1_500.5).abs() < 1e-6, "of all of them");
+    }
+}

@@ -1,0 +1,154 @@
+//! How a person follows a measurement: a line per interval, or a view of the terminal.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::time::Duration;
+
+use bench_client::row::{Progress, RowPlan};
+use clap::Args;
+use tokio::sync::watch;
+
+use super::UsageError;
+use super::load_args::parse_interval;
+use super::progress::ProgressLine;
+use super::view::View;
+
+/// Above the flags in the help text.
+const HEADING: &str = "While it runs";
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WatchArgs {
+    /// Print each interval of the time series as it ends, on standard error. With a number,
+    /// intervals are that many seconds long, whatever --interval says
+    #[arg(short = 'P', long, value_name = "SECONDS", value_parser = parse_interval_seconds)]
+    #[arg(conflicts_with = "tui", help_heading = HEADING)]
+    #[expect(
+        clippy::option_option,
+        reason = "how clap tells no flag, a bare one, and one with a value"
+    )]
+    print_intervals: Option<Option<Duration>>,
+    /// Show a live view of the terminal that standard error is; reports come after it. q or
+    /// Ctrl-C stops and records what was measured. Without a terminal: a warning, and lines as
+    /// of --print-intervals
+    #[arg(long, help_heading = HEADING)]
+    tui: bool,
+}
+
+/// Seconds as a bare number, or a duration with a unit.
+fn parse_interval_seconds(text: &str) -> Result<Duration, String> {
+    let bare = text.parse::<f64>().is_ok();
+    parse_interval(&if bare {
+        format!("{text}s")
+    } else {
+        text.to_owned()
+    })
+}
+
+impl WatchArgs {
+    /// Whether a person wants to follow.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.tui || self.print_intervals.is_some()
+    }
+
+    /// Makes the intervals as long as was asked for.
+    pub(crate) fn set_intervals(&self, plans: &mut [RowPlan]) -> Result<(), UsageError> {
+        let Some(length) = self.print_intervals else {
+            return Ok(());
+        };
+        for plan in plans {
+            if plan.interval.is_none() {
+                return Err(UsageError(
+                    "--print-intervals needs a time series: leave out --no-intervals".to_owned(),
+                ));
+            }
+            plan.interval = length.or(plan.interval);
+        }
+        Ok(())
+    }
+
+    /// Takes the terminal over, if that was asked for and is possible. `interrupted` is shown.
+    pub(crate) fn start(&self, interrupted: &watch::Receiver<bool>) -> Watcher {
+        let mut print_intervals = self.print_intervals.is_some();
+        let view = if self.tui {
+            View::open(interrupted.clone())
+                .inspect_err(|why| {
+                    print_intervals = true;
+                    eprintln!("warning: no terminal view: {why}; printing the intervals instead");
+                })
+                .ok()
+        } else {
+            None
+        };
+        Watcher {
+            print_intervals,
+            view,
+        }
+    }
+}
+
+/// Follows the rows of a run; gives the terminal back when dropped.
+pub(crate) struct Watcher {
+    print_intervals: bool,
+    view: Option<View>,
+}
+
+impl Watcher {
+    /// Where the row that begins now says how far it is. `place` is its number and of how many.
+    pub(crate) fn row(&self, place: (usize, usize), plan: &RowPlan) -> Box<dyn Progress + '_> {
+        let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
+        let title = match place {
+            (_, 1) => name.to_owned(),
+            (number, of) => format!("row {number} of {of}, {name}"),
+        };
+        match &self.view {
+            Some(view) => Box::new(view.row(title, plan)),
+            None => Box::new(ProgressLine::new(
+                title,
+                self.print_intervals,
+                self.print_intervals && place.1 > 1,
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        watch: WatchArgs,
+    }
+
+    fn parse(flags: &[&str]) -> Result<WatchArgs, clap::Error> {
+        let words = ["program"].iter().chain(flags);
+        Command::try_parse_from(words).map(|command| command.watch)
+    }
+
+    #[test]
+    fn a_number_is_seconds() {
+        let length = |flags: &[&str]| parse(flags).unwrap().print_intervals;
+        assert_eq!(length(&[]), None);
+        assert_eq!(length(&["-P"]), Some(None));
+        assert_eq!(length(&["-P", "1"]), Some(Some(Duration::from_secs(1))));
+        assert_eq!(
+            length(&["--print-intervals=0.5"]),
+            Some(Some(Duration::from_millis(500)))
+        );
+        assert_eq!(
+            length(&["-P", "250ms"]),
+            Some(Some(Duration::from_millis(250)))
+        );
+        for wrong in ["0", "-1", "0.01", "7200", "nan", "inf", "often"] {
+            let flag = format!("--print-intervals={wrong}");
+            assert!(parse(&[&flag]).is_err(), "{wrong}");
+        }
+        assert!(parse(&["-P", "--tui"]).is_err(), "one terminal, one way");
+    }
+}
