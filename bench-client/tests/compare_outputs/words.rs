@@ -105,6 +105,6 @@ fn runs_are_named_after_their_sides() {
         metric.base.count = 3;
     }
     let sides: Vec<_> = (0..5).filter_map(|place| side_of(&record, place)).collect();
-    use Which::{Base, Candidate};
-    assert_eq!(sides, [Base, Base, Base, Candidate, Candidate]);
+    let (base, candidate) = (Which::Base, Which::Candidate);
+    assert_eq!(sides, [base, base, base, candidate, candidate]);
 }
