@@ -208,17 +208,14 @@ fn latency_counts_from_the_intended_start() {
 /// Nothing is answered before the window is over: what fits is sent, the rest is dropped.
 #[test]
 fn what_finds_no_room_is_dropped() {
-    for (threads, arrival) in [(1, Arrival::Constant), (2, Arrival::Constant)] {
+    for (threads, warmup) in [(1, 0), (2, 0), (1, 200)] {
         let connector = mock(|_| 900 * MS);
         let plan = LoadPlan {
             workers: 2,
             max_inflight: 3,
             threads,
-            pace: Pace::Open {
-                rate: 1000.0,
-                arrival,
-                latency_limit: None,
-            },
+            pace: constant(1000.0, None),
+            warmup: warmup * MS,
             measure: Measure::For(300 * MS),
             ..plan()
         };
@@ -226,10 +223,15 @@ fn what_finds_no_room_is_dropped() {
         adds_up(&result);
         let offered = offered(&result);
         assert_eq!(connector.seen(), 6);
-        assert_eq!((offered.due, offered.dropped), (300, 294));
         assert_eq!((offered.skipped, offered.late), (0, 0), "without a limit");
-        assert_eq!(offered.schedule_lag.ns.len(), 6);
         assert_eq!(result.window.counts.total(), 0);
+        if warmup > 0 {
+            // Those six were the warm-up's.
+            assert_eq!((offered.due, offered.dropped), (300, 300));
+            continue;
+        }
+        assert_eq!((offered.due, offered.dropped), (300, 294));
+        assert_eq!(offered.schedule_lag.ns.len(), 6);
         assert_eq!(
             offered.response.ns.len(),
             6,
@@ -342,6 +344,29 @@ fn an_overloaded_server_achieves_less_than_is_offered() {
     // It falls behind by the whole window: the last one sent was due long before.
     assert!(quantile(&offered.response, 1.0) >= 800 * MS);
     assert_eq!(offered.schedule_lag.ns.len(), 1);
+}
+
+/// A counted window is as long as it takes; what was due meanwhile was offered.
+#[test]
+fn an_overloaded_counted_window_drops_too() {
+    let result = load(
+        mock(|_| 20 * MS),
+        LoadPlan {
+            workers: 2,
+            pace: constant(400.0, None),
+            measure: Measure::Transfers(30),
+            ..plan()
+        },
+    );
+    adds_up(&result);
+    let offered = offered(&result);
+    assert_eq!(result.window.counts.committed, 30);
+    assert_eq!(offered.response.ns.len(), 30);
+    let due = f64::from(u32::try_from(offered.due).expect("small"));
+    let expected = 400.0 * result.window_length.as_secs_f64();
+    // The second worker may end an answer earlier than the first.
+    assert!(due <= expected + 1.0, "{due} of {expected}");
+    assert!(due >= expected * 0.8, "{due} of {expected}");
 }
 
 /// Windows that fill up, limits that pass, several threads, both kinds of arrivals: whatever

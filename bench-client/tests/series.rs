@@ -198,15 +198,17 @@ fn ticks_are_the_committed_transfers_of_each_tenth_of_a_second() {
     }
 }
 
-/// Nothing is answered from 80 ms to 330 ms: two intervals lie in the stall, and say so.
+/// Nothing is answered from 100 ms to 700 ms after the first transfer: an interval from 400 ms
+/// to 600 ms lies in the stall, even should the machine have been 250 ms late with the first.
 #[test]
-fn a_stall_over_an_end_leaves_intervals_without_answers() {
+fn a_stall_over_an_end_leaves_an_interval_without_answers() {
+    let interval = 200 * MS;
     for threads in [1, 3] {
         let began = OnceLock::new();
         let connector = mock(move |_| {
             let since = began.get_or_init(Instant::now).elapsed();
-            let left = match (330 * MS).checked_sub(since) {
-                Some(left) if since >= 80 * MS => left,
+            let left = match (700 * MS).checked_sub(since) {
+                Some(left) if since >= 100 * MS => left,
                 _ => MS,
             };
             MockAnswer::After(left, Outcome::Committed)
@@ -214,7 +216,8 @@ fn a_stall_over_an_end_leaves_intervals_without_answers() {
         let plan = LoadPlan {
             threads,
             warmup: Duration::ZERO,
-            measure: Measure::For(520 * MS),
+            interval: Some(interval),
+            measure: Measure::For(1_050 * MS),
             ..plan()
         };
         let (result, intervals) = series(connector, plan, None);
@@ -225,25 +228,18 @@ fn a_stall_over_an_end_leaves_intervals_without_answers() {
         }
         let committed: Vec<u64> = committed.into_values().collect();
         assert_eq!(committed.len(), 6);
-        // Answers on their way as the stall begins may still come in the second interval.
-        assert!(committed[1] <= 12, "{committed:?}");
         assert_eq!(committed[2], 0, "{committed:?}");
-        for (place, count) in committed.iter().enumerate() {
-            assert!(
-                matches!(place, 1 | 2 | 5) || *count > 0,
-                "{place}: {committed:?}"
-            );
-        }
+        assert!(committed[0] > 0 && committed[4] > 0, "{committed:?}");
         // In the stall all twelve are in flight, over the whole interval.
         let stalled: u128 = intervals
             .iter()
             .filter(|interval| interval.number == 2)
             .map(|interval| interval.inflight_ns)
             .sum();
-        assert_eq!(stalled, 12 * INTERVAL.as_nanos());
+        assert_eq!(stalled, 12 * interval.as_nanos());
         for (number, (messages, end)) in by_number(&intervals) {
             assert_eq!(messages, threads);
-            assert_eq!(end, (INTERVAL * (number + 1)).min(520 * MS));
+            assert_eq!(end, (interval * (number + 1)).min(1_050 * MS));
         }
     }
 }

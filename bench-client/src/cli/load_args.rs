@@ -195,6 +195,9 @@ pub(crate) struct ServerKnobs {
     /// Threads of the server that read requests and write answers [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: Option<u16>,
+    /// Let the server record no stage timings: for measuring what they cost
+    #[arg(long)]
+    no_stage_timings: bool,
     /// Directory of the database: its file system is what is measured [default: .data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -245,9 +248,9 @@ fn parse_op_timeout(text: &str) -> Result<Duration, String> {
 /// A rate of transfers per second.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if (0.1..=100e6).contains(&rate) => Ok(rate),
+        Ok(rate) if (0.1..=10e6).contains(&rate) => Ok(rate),
         _ => Err(format!(
-            "'{text}' is no number of transfers per second from 0.1 to 100000000"
+            "'{text}' is no number of transfers per second from 0.1 to 10000000"
         )),
     }
 }
@@ -318,6 +321,7 @@ impl ServerKnobs {
             (self.checkpoint_pages.is_some(), "--checkpoint-pages"),
             (self.cache_kib.is_some(), "--cache-kib"),
             (self.io_threads.is_some(), "--io-threads"),
+            (self.no_stage_timings, "--no-stage-timings"),
             (self.data_dir.is_some(), "--data-dir"),
             (self.keep_db, "--keep-db"),
         ]
@@ -510,7 +514,12 @@ impl LoadArgs {
             connections: connections(connector, self.concurrency, knobs.max_inflight),
             further: further
                 .into_iter()
-                .filter_map(|(flag, value)| Some((flag, value?)))
+                .filter_map(|(flag, value)| Some(format!("--{flag}={}", value?)))
+                .chain(
+                    server
+                        .no_stage_timings
+                        .then(|| "--no-stage-timings".to_owned()),
+                )
                 .collect(),
         }
         .choice()
@@ -575,7 +584,7 @@ pub(crate) struct OwnServer<'a> {
     pub(crate) initial_balance: i64,
     /// Connections that the load opens.
     pub(crate) connections: usize,
-    pub(crate) further: Vec<(&'static str, String)>,
+    pub(crate) further: Vec<String>,
     pub(crate) keep_db: bool,
 }
 
@@ -607,8 +616,9 @@ impl OwnServer<'_> {
             ("max-connections", (self.connections + 64).to_string()),
         ];
         let mut args = vec!["serve".to_owned(), transport.to_owned()];
-        let flags = flags.into_iter().chain(self.further);
+        let flags = flags.into_iter();
         args.extend(flags.map(|(name, value)| format!("--{name}={value}")));
+        args.extend(self.further);
         args.extend(["--fresh".to_owned(), "--until-stdin-ends".to_owned()]);
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(ServerChoice::Own {

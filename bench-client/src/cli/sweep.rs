@@ -20,8 +20,9 @@ use bench_client::sweep::{self, Axis, Recorded, Sweep};
 use clap::Args;
 
 use super::load_args::LoadArgs;
-use super::run::{RUNS, measure_all, record_path, runtime, write};
+use super::run::{RUNS, measure_watched, record_path, runtime, write};
 use super::runs::{self, RunsArgs};
+use super::watch_args::WatchArgs;
 use super::{INVALID, UsageError, VALID, print};
 use given::Given;
 use knee::KneeArgs;
@@ -42,6 +43,8 @@ pub(crate) struct SweepArgs {
     load: LoadArgs,
     #[command(flatten)]
     runs: RunsArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -56,11 +59,13 @@ pub(crate) struct SweepArgs {
 
 pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     check_knobs(&args)?;
-    let plans = if args.knee.is_asked_for() {
+    let mut plans = if args.knee.is_asked_for() {
         args.load.searched(args.knee.first_rate())?.to_vec()
     } else {
         args.load.swept(&args.over)?
     };
+    // Before anything compares them with what was recorded: the interval is a setting.
+    args.watch.set_intervals(&mut plans)?;
     let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
     let own = |plan: &RowPlan| matches!(plan.server, ServerChoice::Own { .. });
     if !plans.iter().any(own) {
@@ -84,7 +89,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     if args.knee.is_asked_for() {
         return knee::run(&args.knee, &mut args.load, sweeping);
     }
-    sweeping.rows(&args.runs, &plans)
+    sweeping.rows(&args.runs, &args.watch, &plans)
 }
 
 fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
@@ -116,6 +121,12 @@ fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
                 "--rate is what --find-knee searches: use --from and --to",
             ));
         }
+        if args.watch.is_asked_for() {
+            return Err(usage(
+                "-P and --tui follow rows: leave them out with --find-knee, which prints each \
+                 rate as it is tried",
+            ));
+        }
         if args.given.has("runs") {
             return Err(usage(
                 "--find-knee repeats what it must itself: leave out --runs",
@@ -135,7 +146,12 @@ struct Sweeping {
 }
 
 impl Sweeping {
-    fn rows(&mut self, runs: &RunsArgs, plans: &[RowPlan]) -> anyhow::Result<ExitCode> {
+    fn rows(
+        &mut self,
+        runs: &RunsArgs,
+        watch: &WatchArgs,
+        plans: &[RowPlan],
+    ) -> anyhow::Result<ExitCode> {
         let repetitions = runs.repeat(plans);
         let (mut missing, mut numbers) = (Vec::new(), Vec::new());
         let mut recorded = Recorded::default();
@@ -158,7 +174,7 @@ impl Sweeping {
         );
         let environment = self.environment.clone();
         let mut numbers = numbers.into_iter();
-        let ended = runtime()?.block_on(measure_all(&missing, &environment, |row| {
+        let ended = runtime()?.block_on(measure_watched(&missing, &environment, watch, |row| {
             self.push(row, numbers.next().flatten())
         }));
         if self.record.rows.is_empty() {

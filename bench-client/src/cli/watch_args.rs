@@ -48,6 +48,11 @@ fn parse_interval_seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl WatchArgs {
+    /// Whether a person wants to follow.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.tui || self.print_intervals.is_some()
+    }
+
     /// Makes the intervals as long as was asked for.
     pub(crate) fn set_intervals(&self, plans: &mut [RowPlan]) -> Result<(), UsageError> {
         let Some(length) = self.print_intervals else {

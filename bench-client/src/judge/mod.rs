@@ -227,6 +227,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
     if evidence.durability.as_deref() == Some(NULL_SERVER) {
         verdicts.push(Verdict::null_server());
+        warn_of_the_outcomes(evidence, verdicts);
         warn_of_the_load(evidence, verdicts);
         return;
     }
@@ -243,12 +244,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     for warning in &evidence.environment {
         verdicts.push(Verdict::of_environment(warning));
     }
-    if evidence.unknown > 0 {
-        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
-    }
-    if evidence.interrupted {
-        verdicts.push(Verdict::interrupted());
-    }
+    warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
         && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
@@ -262,6 +258,15 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         {
             verdicts.push(Verdict::sync_too_fast(p50, fastest));
         }
+    }
+}
+
+fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    if evidence.unknown > 0 {
+        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
+    }
+    if evidence.interrupted {
+        verdicts.push(Verdict::interrupted());
     }
 }
 

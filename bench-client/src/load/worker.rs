@@ -246,10 +246,15 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
     /// What was due and was never sent.
     fn abandon(&mut self) {
         let mut recorder = self.recorder.borrow_mut();
-        let Some(end) = self.schedule.window_end else {
-            return;
+        // A counted window ends with its last answer: what was due until then and found no
+        // room was offered as well.
+        let end = match self.schedule.window_end {
+            Some(end) => recorder.stopped_at.map_or(end, |stopped| end.min(stopped)),
+            None => match recorder.last_window_answer {
+                Some(last) => last,
+                None => return,
+            },
         };
-        let end = recorder.stopped_at.map_or(end, |stopped| end.min(stopped));
         let abandoned = self.pacer.abandon_before(end, self.schedule.window_start);
         recorder.dropped(abandoned);
     }

@@ -4,6 +4,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
 use super::{Axis, Knob};
+use crate::judge::VerdictCode;
 use crate::report::knobs::Knobs;
 use crate::report::record::Row;
 use crate::report::table::{ms, rate};
@@ -30,10 +31,18 @@ impl Point<'_> {
         match self.counted.last() {
             Some(row) if !row.valid => "INVALID",
             Some(row) if row.interrupted => "interrupted",
+            _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
+                "valid, at least (GENERATOR-BOUND)"
+            }
             _ if self.counted.len() < self.rows.len() => "valid, others not",
             _ => "valid",
         }
     }
+}
+
+fn is_generator_bound(row: &Row) -> bool {
+    let mut codes = row.verdicts.iter().map(|verdict| verdict.code);
+    codes.any(|code| code == VerdictCode::GeneratorBound)
 }
 
 /// The rows by their knobs, in the order of connector and swept values.
@@ -109,7 +118,15 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
     if open {
         header.push("achieved");
     }
-    header.extend(["p50 ms", "p99 ms", "collisions", "mean batch", "verdict"]);
+    let predicted = rows.iter().any(|row| row.prediction.is_some());
+    if predicted {
+        header.push("predicted");
+    }
+    header.extend(["p50 ms", "p99 ms", "collisions", "mean batch"]);
+    if predicted {
+        header.push("limit");
+    }
+    header.push("verdict");
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     table.set_header(header.clone());
@@ -137,6 +154,10 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
             let achieved = point.median(|row| Some(row.open_loop.as_ref()?.achieved_tps));
             cells.push(right(achieved.map_or_else(String::new, rate)));
         }
+        if predicted {
+            let tps = point.median(|row| Some(row.prediction.as_ref()?.tps));
+            cells.push(right(tps.map_or_else(String::new, rate)));
+        }
         let p50 = point.median(|row| Some(row.latency_ms.p50));
         let p99 = point.median(|row| Some(row.latency_ms.p99));
         let collisions = point.median(|row| Some(row.collision_rate));
@@ -149,6 +170,12 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
         cells.push(right(
             batch.map_or_else(String::new, |size| format!("{size:.1}")),
         ));
+        if predicted {
+            let limit = point.counted[0].prediction.as_ref();
+            cells.push(Cell::new(
+                limit.map_or("", |prediction| prediction.bottleneck.in_words()),
+            ));
+        }
         cells.push(Cell::new(point.standing()));
         table.add_row(cells);
     }

@@ -11,6 +11,8 @@ const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);
 const P50: Ink = Ink::Series(2);
 
+/// Thinnest mark of a stall that can be seen, as a share of the axis.
+const THINNEST: f64 = 0.004;
 /// More intervals than this are a line without dots.
 const DOTS: usize = 60;
 
@@ -26,6 +28,11 @@ fn checkpoints(interval: &Interval) -> u64 {
     interval.checkpoints.unwrap_or(0)
 }
 
+/// Seconds of the interval in checkpoints.
+fn stalled_s(interval: &Interval) -> f64 {
+    interval.checkpoint_ms.unwrap_or(0.0) / 1e3
+}
+
 /// What a line shows.
 type Figure = fn(&Interval) -> f64;
 
@@ -38,8 +45,10 @@ fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)
     let y = Axis::linear(title, values);
     let mut marks = Vec::new();
     for stall in intervals.iter().filter(|one| checkpoints(one) > 0) {
-        let (from, to) = (stall.start_s, stall.start_s + stall.seconds);
-        marks.push(Mark::Bar((from, y.low()), (to, y.high()), Ink::Stall, 0.3));
+        let middle = stall.start_s + stall.seconds / 2.0;
+        let half = stalled_s(stall).max(THINNEST * x.high()) / 2.0;
+        let (from, to) = (middle - half, middle + half);
+        marks.push(Mark::Bar((from, y.low()), (to, y.high()), Ink::Stall, 0.4));
     }
     for (ink, value) in lines {
         let points: Vec<(f64, f64)> = intervals
@@ -109,10 +118,13 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
         };
         about.to_owned()
     } else {
-        legend.push((Ink::Stall, "interval with a checkpoint".to_owned()));
+        legend.push((Ink::Stall, "in checkpoints".to_owned()));
+        let time: f64 = intervals.iter().map(stalled_s).sum();
         format!(
-            "Checkpoints in {stalls} of {} intervals ({count} in all): those are shaded.",
-            intervals.len()
+            "Checkpoints in {stalls} of {} intervals, {count} in all. The shade in the middle of an \
+             interval is as wide as the time in them: {} ms together.",
+            intervals.len(),
+            ms(time * 1e3)
         )
     };
     let header = [
