@@ -305,3 +305,6 @@ fn student(confidence: f64, degrees: u32) -> Option<f64> {
     let student = StudentsT::new(0.0, 1.0, f64::from(degrees)).ok()?;
     Some(student.inverse_cdf(f64::midpoint(1.0, confidence)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -352,3 +352,6 @@ pub fn fails(gates: &[GateResult], strict: bool) -> bool {
         GateOutcome::Passed => false,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ mod power;
 mod rank_sum;
 mod ratio;
 mod signed_rank;
+#[cfg(test)]
+pub(crate) mod simulation;
 mod steady_state;
 
 pub use estimate::{CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX};

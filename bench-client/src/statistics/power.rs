@@ -5,6 +5,7 @@ use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::level::Level;
+use super::ratio::LINGERING;
 use super::signed_rank::{lower_rank, walsh_count};
 
 /// Series that are drawn per number of rounds.
@@ -18,11 +19,12 @@ const ROUNDS_MAX: u32 = 1_000;
 /// probability `power`, as a log ratio (0.05 is about 5 %), when the pairs' log ratios are
 /// normal with the standard deviation `spread`. `None` with fewer rounds than the level needs.
 ///
-/// By simulation, seeded: a series of n standard normal differences is called significant once
-/// it is shifted by more than its Walsh average of the interval's lower rank lies below 0, so
-/// the quantile of that distance at `power` is the answer. Beyond 60 rounds by its
-/// approximation, (z(1 - error/2) + z(power)) · √(π/3) · spread / √n: π/3 is what the
-/// signed-rank test loses against Student's (Hollander & Wolfe, section 3.11).
+/// By simulation, seeded: a series of n standard normal differences is called slower or faster
+/// once it is shifted by more than the end of its interval lies below 0, so the quantile of
+/// that distance at `power` is the answer. Beyond 60 rounds by its approximation,
+/// (w · z(1 - error/2) + z(power)) · √(π/3) · spread / √n: π/3 is what the signed-rank test
+/// loses against Student's (Hollander & Wolfe, section 3.11), and w how much
+/// [`Ratio::paired`](super::Ratio::paired) widens its intervals.
 #[must_use]
 pub fn smallest_effect(spread: f64, rounds: u32, level: Level, power: f64) -> Option<f64> {
     if rounds < level.rounds_min() {
@@ -32,7 +34,8 @@ pub fn smallest_effect(spread: f64, rounds: u32, level: Level, power: f64) -> Op
         drawn_shift(rounds as usize, level, power)
     } else {
         let normal = Normal::standard();
-        let quantiles = normal.inverse_cdf(1.0 - level.error() / 2.0) + normal.inverse_cdf(power);
+        let quantiles =
+            LINGERING * normal.inverse_cdf(1.0 - level.error() / 2.0) + normal.inverse_cdf(power);
         quantiles * std::f64::consts::FRAC_PI_3.sqrt() / f64::from(rounds).sqrt()
     };
     Some(shift * spread)
@@ -85,8 +88,10 @@ fn drawn_shift(rounds: usize, level: Level, power: f64) -> f64 {
                 .map(|second| f64::midpoint(*first, *second));
             averages.extend(means);
         }
-        let (_, end, _) = averages.select_nth_unstable_by(place, f64::total_cmp);
-        -*end
+        let middle = averages.len() / 2;
+        let (below, estimate, _) = averages.select_nth_unstable_by(middle, f64::total_cmp);
+        let (_, end, _) = below.select_nth_unstable_by(place, f64::total_cmp);
+        LINGERING * (*estimate - *end) - *estimate
     })
     .take(DRAWS)
     .collect();
