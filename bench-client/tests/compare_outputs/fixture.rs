@@ -137,6 +137,7 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
             ),
         ],
         stopped: Stopped::Rounds,
+        calibration: None,
         rows: runs,
         valid: true,
     }

@@ -14,6 +14,7 @@ use bench_client::report::comparison::{
     NoiseFloor, Side as SideRecord, Stopped,
 };
 use bench_client::report::record::{Row, write_json};
+use bench_client::report::step_summary::append_if_asked;
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
@@ -126,6 +127,10 @@ impl<'a> Session<'a> {
         self.judge(&measured);
         self.record = self.with(&measured);
         self.write(&self.record)?;
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
+        if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
+            eprintln!("warning: cannot write the step's summary: {error}");
+        }
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
