@@ -25,6 +25,23 @@ check:
 bench *args:
     cargo bench --workspace --locked {{ args }}
 
+# Micro-benchmarks saved under a name, and compared with another: `just bench-micro new old`
+bench-micro name="base" against="" filter="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ -n {{ quote(against) }} ] &&
+      ! find target/criterion -type d -name {{ quote(against) }} 2>/dev/null | grep -q .; then
+      echo "error: nothing is saved as "{{ quote(against) }}": save it with just bench-micro" >&2
+      exit 2
+    fi
+    # By name: Cargo would hand criterion's flags to test harnesses too.
+    run=(cargo bench --workspace --locked --bench zipf --bench codecs --bench group_commit --)
+    "${run[@]}" --save-baseline {{ quote(name) }} {{ if filter == "" { "" } else { quote(filter) } }}
+    if [ -n {{ quote(against) }} ]; then
+      echo "=== "{{ quote(name) }}" against "{{ quote(against) }}
+      "${run[@]}" --load-baseline {{ quote(name) }} --baseline {{ quote(against) }} {{ if filter == "" { "" } else { quote(filter) } }}
+    fi
+
 # Measure: the project's main command
 run *args:
     cargo run --release --locked --bin bench-client -- run {{ args }}

@@ -10,6 +10,8 @@ use hdrhistogram::serialization::Deserializer;
 use serde::Deserialize;
 
 use super::article::{Comparison, VendorFigure};
+use super::compare_words::rows_by_side;
+use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use super::record::{Record, Row, SCHEMA_VERSION};
 use super::table::{grouped, rate};
 use crate::judge::VerdictCode;
@@ -35,8 +37,8 @@ pub enum ReadError {
     },
     /// It is no JSON, or JSON of another kind.
     #[error(
-        "{file} is no record ({source}): give a file that `bench-client run`, `sweep` or \
-         `reproduce` wrote"
+        "{file} is no record ({source}): give a file that `bench-client run`, `sweep`, `reproduce` \
+         or `compare` wrote"
     )]
     NotARecord {
         /// The file.
@@ -55,6 +57,17 @@ pub enum ReadError {
         /// Its version.
         found: u64,
     },
+    /// It is a comparison that a later version of this program wrote.
+    #[error(
+        "{file} has comparison_version {found}, and this program reads versions 1 to \
+         {COMPARISON_VERSION}: use the program that wrote it, or a newer one"
+    )]
+    NewerComparison {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u64,
+    },
     /// A histogram inside it cannot be decoded.
     #[error("row {row} of {file} holds a histogram that cannot be decoded: measure it again")]
     Histogram {
@@ -65,13 +78,15 @@ pub enum ReadError {
     },
 }
 
-/// A record of `run` or `sweep`, or a reproduction.
+/// A record of `run` or `sweep`, a reproduction, or a comparison.
 #[derive(Debug, Clone)]
 pub struct AnyRecord {
     /// The name of the file, without its directories.
     pub file: String,
-    /// What was measured.
+    /// What was measured; of a comparison its runs, each named after its side.
     pub record: Record,
+    /// The comparison, when it is one.
+    pub comparison: Option<ComparisonRecord>,
     /// The article's figures, one for each row; empty for anything but a reproduction.
     pub article: Vec<Comparison>,
     /// Figures that are quoted beside a reproduction.
@@ -126,14 +141,39 @@ impl AnyRecord {
         {
             return Err(ReadError::Newer { file, found });
         }
+        if let Some(found) = value.get("comparison_version") {
+            let found = found.as_u64().unwrap_or(0);
+            if found > u64::from(COMPARISON_VERSION) {
+                return Err(ReadError::NewerComparison { file, found });
+            }
+            let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
+            return Ok(Self::of_comparison(file, comparison));
+        }
         let extra = ArticlePart::deserialize(&value).map_err(failed)?;
         let record = Record::deserialize(value).map_err(failed)?;
         Ok(Self {
             file,
             record,
+            comparison: None,
             article: extra.article,
             vendor: extra.vendor,
         })
+    }
+
+    /// A comparison as reports show it.
+    #[must_use]
+    pub fn of_comparison(file: String, comparison: ComparisonRecord) -> Self {
+        let mut record = Record::new(comparison.environment.clone());
+        for row in rows_by_side(&comparison) {
+            record.push(row);
+        }
+        Self {
+            file,
+            record,
+            comparison: Some(comparison),
+            article: Vec::new(),
+            vendor: Vec::new(),
+        }
     }
 }
 

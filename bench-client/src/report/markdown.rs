@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::compare_markdown;
+use super::environment::Environment;
 use super::load_record::{AnyRecord, Report, Shown, Standing};
 use super::record::Row;
 use super::table::{CLOSED_LOOP, ms, rate};
@@ -10,11 +12,19 @@ use crate::judge::Stage;
 /// A cell that has nothing to say.
 const NOTHING: &str = "–";
 
-/// The report.
+/// The report: comparisons first, and nothing else when there are only comparisons.
 #[must_use]
 pub fn to_markdown(report: &Report) -> String {
+    let records = report.records.iter();
+    let comparisons: Vec<String> = records
+        .filter_map(|one| one.comparison.as_ref().map(compare_markdown::to_markdown))
+        .collect();
+    let mut out = comparisons.join("\n");
+    if !comparisons.is_empty() && comparisons.len() == report.records.len() {
+        return out;
+    }
     let rows = report.rows();
-    let mut out = String::from("# Durable transfers per second\n\n");
+    out.push_str("# Durable transfers per second\n\n");
     for record in &report.records {
         let _ = writeln!(out, "{}\n", environment(record));
     }
@@ -36,17 +46,23 @@ pub fn to_markdown(report: &Report) -> String {
     out
 }
 
-/// Machine, storage, program and command of a record, in one paragraph.
 fn environment(record: &AnyRecord) -> String {
-    let environment = &record.record.environment;
+    format!(
+        "**{}**: {}",
+        text(&record.file),
+        described(&record.record.environment)
+    )
+}
+
+/// Machine, storage, program and command of a record, in one paragraph.
+pub(super) fn described(environment: &Environment) -> String {
     let machine = &environment.machine;
     let storage = &environment.storage;
     let known = |value: &Option<String>, otherwise: &str| {
         text(value.as_deref().unwrap_or(otherwise).trim())
     };
     let mut out = format!(
-        "**{}**: {}, {} cores, {}, {} on {}. Program {} ({}), {}. Command: {}",
-        text(&record.file),
+        "{}, {} cores, {}, {} on {}. Program {} ({}), {}. Command: {}",
         known(&machine.cpu_model, "unknown processor"),
         machine
             .logical_cores
@@ -71,7 +87,7 @@ fn environment(record: &AnyRecord) -> String {
 }
 
 /// Text that Markdown leaves as it is, also inside a table.
-fn text(raw: &str) -> String {
+pub(super) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for character in raw.chars() {
         match character {
@@ -89,7 +105,7 @@ fn text(raw: &str) -> String {
 }
 
 /// Text as code, whatever backticks it holds.
-fn code(raw: &str) -> String {
+pub(super) fn code(raw: &str) -> String {
     let raw = raw.replace(['\n', '\r'], " ");
     let longest = raw
         .split(|character| character != '`')

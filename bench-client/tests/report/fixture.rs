@@ -157,6 +157,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         service_histogram: None,
         open_loop: None,
         repetition: None,
+        fingerprint: None,
         intervals: (0..8)
             .map(|place| interval(place, tps, median_ns))
             .collect(),
@@ -255,7 +256,7 @@ fn open_row(offered: f64, achieved: f64, median_ns: u64) -> Row {
     row
 }
 
-fn verdict(code: &str, invalidates: bool, message: &str) -> Verdict {
+pub(crate) fn verdict(code: &str, invalidates: bool, message: &str) -> Verdict {
     let code: VerdictCode =
         serde_json::from_value(code.into()).expect("a verdict is called like that");
     Verdict {

@@ -15,15 +15,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod fixture;
+mod readers;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use bench_client::report::load_record::decode;
 use bench_client::report::record::Record;
 use common::{Ended, bench_client, directory, run};
+use readers::{can_run, chromium, no_chromium, no_package, read_by};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -115,7 +115,7 @@ fn what_makes_no_sense_is_refused() {
     for (flags, expected) in [
         (
             &["--format=pdf"][..],
-            "possible values: md, html, csv, hlog, hgrm",
+            "possible values: md, html, csv, hlog, hgrm, github-benchmark, bmf, junit, gobench",
         ),
         (&[], "--format"),
         (
@@ -290,46 +290,8 @@ fn csv_of_the_series_has_a_line_for_each_interval() {
     assert_eq!((empty_header, none.len()), (header, 0));
 }
 
-fn readers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
-}
-
-/// Whether the test named `name` can run, which needs `node` and what `missing` finds.
-fn can_run(name: &str, missing: impl Fn() -> Option<String>) -> bool {
-    let node = Command::new("node").arg("--version").output();
-    let why = if node.is_ok_and(|node| node.status.success()) {
-        missing()
-    } else {
-        Some("node is not installed".to_owned())
-    };
-    let Some(why) = why else { return true };
-    let required = std::env::var_os("BUSLOAD_REQUIRE_INTEROP").is_some_and(|value| value == "1");
-    assert!(!required, "{name} cannot run: {why}");
-    // Not eprintln: the harness hides what a test that passes has printed.
-    let skipped = format!("skipped report::{name}: {why}\n");
-    let _ = std::io::stderr().write_all(skipped.as_bytes());
-    false
-}
-
 fn no_hdr_reader() -> Option<String> {
-    let there = readers().join("node_modules/hdr-histogram-js").is_dir();
-    (!there).then(|| {
-        format!(
-            "hdr-histogram-js is missing: npm ci in {}",
-            readers().display()
-        )
-    })
-}
-
-/// What another reader of a file says about it.
-#[track_caller]
-fn read_by(script: &str, arguments: &[&str]) -> Value {
-    let ended = run(Command::new("node")
-        .arg(readers().join(script))
-        .args(arguments)
-        .stdin(Stdio::null()));
-    ended.expect_code(0);
-    ended.json()
+    no_package("hdr-histogram-js")
 }
 
 #[test]
@@ -441,20 +403,6 @@ fn another_reader_prints_the_same_distribution() {
         };
         assert_eq!(footer(&ours), footer(theirs));
     }
-}
-
-/// The name by which this machine has Chromium.
-fn chromium() -> Option<&'static str> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    names.into_iter().find(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|version| version.status.success())
-    })
-}
-
-fn no_chromium() -> Option<String> {
-    let why = "chromium is not installed: apt-get install chromium";
-    chromium().is_none().then(|| why.to_owned())
 }
 
 /// Titles of the charts that a record with everything has.

@@ -81,6 +81,19 @@ impl Axis {
         }
     }
 
+    /// From `low` to `high` as they are, with about five round ticks between.
+    pub(super) fn within(label: &str, low: f64, high: f64) -> Self {
+        let step = nice_step((high - low).max(f64::MIN_POSITIVE) / 5.0);
+        let mut ticks = Vec::new();
+        let mut at = (low / step).ceil() * step;
+        // Rounding must not cost the last one.
+        while at <= high + step * 1e-9 {
+            ticks.push((at, short(at + 0.0)));
+            at += step;
+        }
+        Self::with_ticks(label, (low, high), ticks)
+    }
+
     /// With ticks of one's own, in the axis' own coordinates.
     pub(super) fn with_ticks(
         label: &str,

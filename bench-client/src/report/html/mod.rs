@@ -5,6 +5,7 @@ mod axis;
 mod budget;
 mod canvas;
 mod chart;
+mod compare;
 mod ladder;
 mod latency;
 mod page;
@@ -13,7 +14,7 @@ mod timeline;
 
 pub use canvas::DrawError;
 
-use super::load_record::{ReadError, Report};
+use super::load_record::{ReadError, Report, Shown};
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,15 @@ pub enum HtmlError {
 /// # Errors
 /// A record's histogram cannot be decoded, or a chart cannot be drawn.
 pub fn to_html(report: &Report) -> Result<String, HtmlError> {
-    let rows = report.rows();
+    let all = report.rows();
+    let sections = compare::sections(report)?;
+    // Runs of a comparison are shown round by round: charts of each alone would bury that.
+    let compared = |record: usize| report.records[record].comparison.is_some();
+    let rows: Vec<Shown<'_>> = all
+        .iter()
+        .filter(|shown| !compared(shown.record))
+        .copied()
+        .collect();
     let mut charts = Vec::new();
     charts.extend(ladder::ladder(report, &rows)?);
     charts.extend(ladder::predictions(&rows)?);
@@ -43,5 +52,5 @@ pub fn to_html(report: &Report) -> Result<String, HtmlError> {
     charts.extend(budget::seconds(&rows)?);
     charts.extend(timeline::timelines(&rows)?);
     charts.extend(latency::syncs(report, &rows)?);
-    Ok(page::page(report, &rows, &charts).into_string())
+    Ok(page::page(report, &all, &sections, &charts).into_string())
 }

@@ -6,11 +6,17 @@ use super::super::load_record::{AnyRecord, Report, Shown, Standing};
 use super::super::markdown::batch_knobs;
 use super::super::table::{CLOSED_LOOP, grouped, ms, rate};
 use super::chart::Chart;
+use super::compare::{self, Section};
 
 const STYLE: &str = include_str!("style.css");
 
 /// Everything.
-pub(super) fn page(report: &Report, rows: &[Shown<'_>], charts: &[Chart]) -> Markup {
+pub(super) fn page(
+    report: &Report,
+    rows: &[Shown<'_>],
+    comparisons: &[Section<'_>],
+    charts: &[Chart],
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -25,6 +31,7 @@ pub(super) fn page(report: &Report, rows: &[Shown<'_>], charts: &[Chart]) -> Mar
             body {
                 h1 { "Durable transfers per second" }
                 (at_a_glance(report, rows))
+                @for comparison in comparisons { (compare::show(comparison)) }
                 h2 { "Rows" }
                 (row_table(rows))
                 @if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
@@ -137,7 +144,7 @@ fn row_table(rows: &[Shown<'_>]) -> Markup {
     }
 }
 
-fn figure(chart: &Chart) -> Markup {
+pub(super) fn figure(chart: &Chart) -> Markup {
     html! {
         figure {
             h3 { (chart.title) }

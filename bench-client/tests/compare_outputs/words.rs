@@ -1,0 +1,110 @@
+//! The conclusion in words, and which run is of which side.
+
+use bench_client::report::compare_words::{Which, gates, headline, rows_by_side, side_of};
+use bench_client::report::comparison::{Change, ComparisonRecord, GateOutcome, Stopped};
+
+use super::{environment, fixture};
+
+/// A comparison whose metrics changed like that.
+fn with(changes: [Change; 4]) -> ComparisonRecord {
+    let mut record = fixture::comparison(&environment());
+    for (metric, change) in record.metrics.iter_mut().zip(changes) {
+        metric.change = change;
+    }
+    record
+}
+
+const fn same(within: f64) -> Change {
+    Change::NoDifference { within }
+}
+
+const fn open(more_rounds: Option<u32>) -> Change {
+    Change::Inconclusive { more_rounds }
+}
+
+#[test]
+fn the_headline_says_what_was_found_and_no_more() {
+    use Change::{Faster, Slower};
+    for (changes, expected) in [
+        (
+            [Slower, same(0.01), open(None), Slower],
+            "Slower: TPS -9.0 %, p99 +4.0 %",
+        ),
+        (
+            [same(0.01), Faster, open(None), same(0.1)],
+            "Faster: p50 -3.0 %",
+        ),
+        (
+            [same(0.004), same(0.021), same(0.01), same(0.02)],
+            "No difference larger than 2.1 %",
+        ),
+        (
+            [same(0.01), open(Some(4)), open(None), open(Some(30))],
+            "Inconclusive in p50, p95, p99 (about 30 rounds more)",
+        ),
+        (
+            [open(None), same(0.01), same(0.01), same(0.01)],
+            "Inconclusive in TPS",
+        ),
+    ] {
+        assert_eq!(headline(&with(changes)), expected);
+    }
+    let mut record = with([same(0.01); 4]);
+    record.metrics.clear();
+    record.stopped = Stopped::Interrupted;
+    assert_eq!(
+        headline(&record),
+        "Nothing was compared: stopped from outside"
+    );
+}
+
+#[test]
+fn gates_are_counted() {
+    let mut record = with([same(0.01); 4]);
+    assert_eq!(
+        gates(&record).as_deref(),
+        Some("1 of 3 gates FAILED, 1 undecided")
+    );
+    for gate in &mut record.gates {
+        gate.outcome = GateOutcome::Passed;
+    }
+    assert_eq!(
+        gates(&record).as_deref(),
+        Some("no gate failed: 3 of 3 passed")
+    );
+    record.gates.clear();
+    assert_eq!(gates(&record), None);
+}
+
+#[test]
+fn runs_are_named_after_their_sides() {
+    let mut record = with([same(0.01); 4]);
+    // The third round was interrupted between its two runs.
+    record.rounds.truncate(2);
+    record.rows.truncate(5);
+    let named: Vec<String> = rows_by_side(&record)
+        .into_iter()
+        .map(|row| {
+            let number = row.repetition.expect("it is numbered").number;
+            format!("{} {number}", row.name.expect("it is named"))
+        })
+        .collect();
+    let expected = [
+        "A (base) 1",
+        "B (candidate) 1",
+        "B (candidate) 2",
+        "A (base) 2",
+        "not paired 1",
+    ];
+    assert_eq!(named, expected);
+    // Runs of a baseline that were not paired are the first.
+    record.rounds.clear();
+    assert_eq!(side_of(&record, 0), None);
+    record.base.baseline = Some("main".to_owned());
+    for metric in &mut record.metrics {
+        metric.base.count = 3;
+    }
+    let sides: Vec<_> = (0..5).filter_map(|place| side_of(&record, place)).collect();
+    let (base, candidate) = (Which::Base, Which::Candidate);
+    assert_eq!(sides, [base, base, base, candidate, candidate]);
+}
