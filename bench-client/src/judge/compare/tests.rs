@@ -65,7 +65,7 @@ fn stopping_at_a_precision_does_not_pick_out_false_claims() {
             SignedRank::new(pairs.len(), LEVEL).rejects(pairs, 0.0)
                 && is_claim(compare(Metric::P99, pairs).change)
         };
-        wrong += usize::from((0..4).map(wrong_metric).any(|wrong| wrong));
+        wrong += usize::from((0..4).any(wrong_metric));
     }
     assert!(wrong <= 26, "{wrong} of {comparisons}");
 }
@@ -239,6 +239,10 @@ fn the_noise_floor_is_what_equal_sides_show() {
     let compared = compare(Metric::P99, &even_pairs(20, 1.0, spread));
     let near = floor.smallest_effect / half_width(&compared);
     assert!((0.9..1.1).contains(&near), "{near}");
+    assert!(
+        (pair_spread(&floor) / spread - 1.0).abs() < 0.06,
+        "{floor:?}"
+    );
     // Few pairs are carried over to the rounds that the level needs.
     let few = noise_floor(Metric::P99, &even_pairs(4, 1.0, spread), 5, LEVEL).unwrap();
     assert!((0.03..0.3).contains(&few.smallest_effect), "{few:?}");
