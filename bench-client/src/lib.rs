@@ -4,6 +4,7 @@
 //! [`judge`] turns what was counted into verdicts, [`report`] into a record.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod compare;
 pub mod connector;
 pub mod control;
 pub mod disk;

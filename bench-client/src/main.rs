@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let result = match parse_arguments::<Cli>().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Sweep(args) => cli::sweep::run(*args),
+        Command::Compare(args) => cli::compare::run(&args),
         Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Ceiling(args) => cli::ceiling::run(&args),
         Command::Fsync(args) => cli::fsync::run(args),

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::report::article::Reproduction;
+use bench_client::report::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use bench_client::report::record::{Record, SCHEMA_VERSION};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -18,20 +19,20 @@ fn docs(file: &str) -> PathBuf {
 
 /// The schema of what is written, so that what is always written is required.
 fn described() -> Value {
-    schema_of::<Record>("busload run record")
+    schema_of::<Record>("busload run record", "schema_version", SCHEMA_VERSION)
 }
 
-fn schema_of<T: JsonSchema>(title: &str) -> Value {
+fn schema_of<T: JsonSchema>(title: &str, field: &str, number: u32) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     // A reader of one version must not take another for it.
     let version = schema
-        .pointer_mut("/properties/schema_version")
+        .pointer_mut(&format!("/properties/{field}"))
         .and_then(Value::as_object_mut);
     version
         .expect("a record names its version")
-        .insert("const".to_owned(), SCHEMA_VERSION.into());
+        .insert("const".to_owned(), number.into());
     schema.to_value()
 }
 
@@ -60,8 +61,16 @@ fn the_published_schema_is_that_of_the_record() {
 
 #[test]
 fn the_published_schema_is_that_of_a_reproduction() {
-    let described = schema_of::<Reproduction>("busload reproduction");
+    let title = "busload reproduction";
+    let described = schema_of::<Reproduction>(title, "schema_version", SCHEMA_VERSION);
     hold("reproduction.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_a_comparison() {
+    let title = "busload comparison";
+    let described = schema_of::<ComparisonRecord>(title, "comparison_version", COMPARISON_VERSION);
+    hold("comparison.schema.json", &described);
 }
 
 #[test]

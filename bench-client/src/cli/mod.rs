@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 pub(crate) mod ceiling;
+pub(crate) mod compare;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Run(Box<run::RunArgs>),
     /// Measure over the values of one or two knobs, or search the highest rate that holds
     Sweep(Box<sweep::SweepArgs>),
+    /// Measure a base and a candidate in turn, and say which is faster
+    Compare(Box<compare::CompareArgs>),
     /// Measure the rows of the article's table on this machine
     Reproduce(reproduce::ReproduceArgs),
     /// Measure what the generator and the wire can do: the load on a server without a database
@@ -58,6 +61,8 @@ pub(crate) enum Command {
 pub(crate) const VALID: u8 = 0;
 /// What was asked for cannot be done.
 const BAD_ARGUMENTS: u8 = 2;
+/// A gate of a comparison failed.
+pub(crate) const GATE_FAILED: u8 = 3;
 /// A row is invalid.
 pub(crate) const INVALID: u8 = 4;
 /// No server, or none that speaks the protocol.

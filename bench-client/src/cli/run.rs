@@ -11,6 +11,7 @@ use bench_client::row::{self, Progress, RowError, RowPlan, ServerChoice, Surroun
 use clap::Args;
 use tokio::sync::watch;
 
+use super::compare::save::SaveArgs;
 use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
 use super::progress::ProgressLine;
@@ -35,6 +36,8 @@ pub(crate) struct RunArgs {
     /// File of the record [default: a new one in results/runs]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    save: SaveArgs,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -50,6 +53,7 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     {
         environment.forget_storage();
     }
+    let baseline = args.save.check(plans)?;
     let path = args
         .output
         .clone()
@@ -85,6 +89,9 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
         print(&table::record_line(&path));
     }
     ended?;
+    if let Some(baseline) = baseline {
+        baseline.save(&record, args.json)?;
+    }
     let valid = record.rows.iter().all(|row| row.valid);
     Ok(ExitCode::from(if valid { VALID } else { INVALID }))
 }

@@ -6,7 +6,10 @@
 //! no committed transfer, the server died.
 
 mod budget;
+pub mod compare;
 mod fake;
+pub mod gate;
+
 mod generator;
 mod ledger;
 pub mod model;

@@ -34,6 +34,9 @@ pub struct ComparisonRecord {
     pub gates: Vec<GateResult>,
     /// Why no further round was measured.
     pub stopped: Stopped,
+    /// A side compared with itself before (`--calibrate`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Every run of both sides, in the order in which they were measured (those of a baseline
     /// first).
     pub rows: Vec<Row>,
@@ -174,6 +177,17 @@ pub struct NoiseFloor {
     /// Half width of the interval that a comparison of A with A of as many rounds has here:
     /// effects below it cannot be seen.
     pub smallest_effect: f64,
+}
+
+/// A comparison of a side with itself: whatever it shows, the machine does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// The side as it was given.
+    pub label: String,
+    /// Pairs of runs.
+    pub rounds: u32,
+    /// One entry per metric, as of two sides.
+    pub metrics: Vec<MetricComparison>,
 }
 
 /// A gate and how it ended.

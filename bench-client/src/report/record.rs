@@ -177,6 +177,10 @@ pub struct Row {
     /// Which repetition of the same row this is (`--runs`).
     #[serde(default)]
     pub repetition: Option<Repetition>,
+    /// Hash over workload, knobs, storage and machine: rows with the same one can be compared
+    /// with each other, whenever they were measured.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// The window, interval by interval.
     #[serde(default)]
     pub intervals: Vec<Interval>,

@@ -160,6 +160,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         service_histogram: offered.map(|offered| encode(&offered.service.ns)),
         open_loop,
         repetition: None,
+        fingerprint: None,
         intervals,
         collision_rate: share(result.collisions, result.submitted),
         collision_scope: if plan.threads == 1 {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 use tokio::sync::watch;
 
+use crate::compare::Conditions;
 use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
@@ -269,6 +270,8 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         }
     }
     let mut row = to_row(plan, measured, &evidence);
+    let conditions = Conditions::of_row(&row, around.environment).lasting(plan.measure);
+    row.fingerprint = Some(conditions.fingerprint());
     if matches!(plan.server, ServerChoice::Own { .. }) {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));

@@ -65,19 +65,27 @@ impl Estimate {
     /// 0.5 for two, 0.75 for three.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
+        Self::at(values, CONFIDENCE)
+    }
+
+    /// As [`of`](Self::of), with an interval of another confidence level. What is asked of the
+    /// estimate afterwards ([`half_width`](Self::half_width) and what rests on it) is meant
+    /// for [`CONFIDENCE`].
+    #[must_use]
+    pub fn at(values: &[f64], confidence: f64) -> Option<Self> {
         if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
             return None;
         }
         let count = u32::try_from(values.len()).ok()?;
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (low, high) = interval(&sorted);
+        let (low, high) = interval(&sorted, confidence);
         Some(Self {
             count,
             median: median_of(&mut sorted),
             low,
             high,
-            confidence: CONFIDENCE.min(1.0 - 0.5_f64.powf(f64::from(count) - 1.0)),
+            confidence: confidence.min(1.0 - 0.5_f64.powf(f64::from(count) - 1.0)),
             variation: variation(values),
         })
     }
@@ -172,23 +180,23 @@ fn variation(values: &[f64]) -> f64 {
 }
 
 /// Both intervals together: bootstrap and order statistics.
-fn interval(sorted: &[f64]) -> (f64, f64) {
-    let outer = order_statistic(sorted.len());
+fn interval(sorted: &[f64], confidence: f64) -> (f64, f64) {
+    let outer = order_statistic(sorted.len(), confidence);
     let (low, high) = (sorted[outer], sorted[sorted.len() - 1 - outer]);
-    let (bootstrap_low, bootstrap_high) = bootstrap(sorted);
+    let (bootstrap_low, bootstrap_high) = bootstrap(sorted, confidence);
     (low.min(bootstrap_low), high.max(bootstrap_high))
 }
 
 /// The innermost place from either end, from 0, where the two still enclose the median with
-/// [`CONFIDENCE`]; 0 if none does.
+/// this confidence; 0 if none does.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn order_statistic(count: usize) -> usize {
+fn order_statistic(count: usize, confidence: f64) -> usize {
     // Of a binomial distribution of `count` fair coins, summed from below.
     let log_all = count as f64 * std::f64::consts::LN_2;
     let (mut log_ways, mut below) = (0.0_f64, 0.0);
     for place in 0..count / 2 {
         below += (log_ways - log_all).exp();
-        if 2.0 * below > 1.0 - CONFIDENCE {
+        if 2.0 * below > 1.0 - confidence {
             return place.saturating_sub(1);
         }
         log_ways += ((count - place) as f64 / (place + 1) as f64).ln();
@@ -196,7 +204,7 @@ fn order_statistic(count: usize) -> usize {
     (count / 2).saturating_sub(1)
 }
 
-fn bootstrap(values: &[f64]) -> (f64, f64) {
+fn bootstrap(values: &[f64], confidence: f64) -> (f64, f64) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let count = values.len() as u64;
     let mut resample = vec![0.0; values.len()];
@@ -215,7 +223,7 @@ fn bootstrap(values: &[f64]) -> (f64, f64) {
         clippy::cast_sign_loss,
         reason = "a place among the resamples"
     )]
-    let tail = (RESAMPLES as f64 * (1.0 - CONFIDENCE) / 2.0) as usize;
+    let tail = (RESAMPLES as f64 * (1.0 - confidence) / 2.0) as usize;
     (medians[tail], medians[RESAMPLES - 1 - tail])
 }
 
@@ -224,7 +232,7 @@ fn bootstrap(values: &[f64]) -> (f64, f64) {
     clippy::cast_possible_truncation,
     reason = "below count, which is a length"
 )]
-fn below(random: u64, count: u64) -> usize {
+pub(super) fn below(random: u64, count: u64) -> usize {
     ((u128::from(random) * u128::from(count)) >> 64) as usize
 }
 
@@ -318,11 +326,14 @@ mod tests {
             (20, 5),
             (50, 17),
         ] {
-            assert_eq!(order_statistic(count), place, "{count}");
+            assert_eq!(order_statistic(count, CONFIDENCE), place, "{count}");
         }
-        assert_eq!(order_statistic(1), 0);
+        assert_eq!(order_statistic(1, CONFIDENCE), 0);
+        // 2 · P(Bin(10, 1/2) = 0) = 0.002; of twenty, P(≤ 2) makes 0.0004 and P(≤ 3) 0.0026.
+        assert_eq!(order_statistic(10, 0.9975), 0);
+        assert_eq!(order_statistic(20, 0.9975), 2);
         // Where 2^-n is far below what a float can hold: 550 - 0.98 · √1100.
-        assert_eq!(order_statistic(1100), 517);
+        assert_eq!(order_statistic(1100, CONFIDENCE), 517);
     }
 
     #[test]

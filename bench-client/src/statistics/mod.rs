@@ -1,7 +1,18 @@
 //! What repeated and successive measurements allow to conclude.
 
 mod estimate;
+mod level;
+mod power;
+mod rank_sum;
+mod ratio;
+mod signed_rank;
+#[cfg(test)]
+pub(crate) mod simulation;
 mod steady_state;
 
 pub use estimate::{CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX};
+pub use level::{FAMILY_ERROR, Level};
+pub use power::{rounds_for, smallest_effect};
+pub use ratio::Ratio;
+pub(crate) use ratio::log_ratios;
 pub use steady_state::{SteadyState, TICKS_MIN};

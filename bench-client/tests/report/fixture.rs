@@ -157,6 +157,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         service_histogram: None,
         open_loop: None,
         repetition: None,
+        fingerprint: None,
         intervals: (0..8)
             .map(|place| interval(place, tps, median_ns))
             .collect(),

@@ -459,7 +459,8 @@ pub fn parse_arguments<P: Parser>() -> P {
 }
 
 /// clap's message without its usage and its pointer to the help.
-fn in_one_line(error: &clap::Error, command: &Command) -> String {
+#[must_use]
+pub fn in_one_line(error: &clap::Error, command: &Command) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| {
         !line.starts_with("Usage:") && !line.starts_with("For more information")

@@ -1,0 +1,245 @@
+//! `bench-client compare`: base and candidate, measured in turn, and what that allows to say.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+mod flags;
+mod measure;
+pub(crate) mod save;
+mod session;
+mod sides;
+mod text;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule};
+use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
+use bench_client::judge::gate::Gate;
+use bench_client::statistics::Level;
+use busload_frontend::cli::parse_duration;
+use clap::Args;
+
+use super::UsageError;
+use flags::SharedFlags;
+use session::{Base, Session};
+use sides::Side;
+
+/// How long a comparison takes when nothing else is said.
+const TIME: Duration = Duration::from_mins(2);
+/// How long it may take to reach a precision when nothing else is said.
+const TIME_FOR_PRECISION: Duration = Duration::from_mins(10);
+/// Most runs of a candidate that a baseline of few runs is made up for with by itself.
+const MAKE_UP: u32 = 20;
+
+/// The confidence of all metrics together.
+const LEVEL: Level = Level::METRICS;
+
+const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc or sqlite_ws_rpc, and knobs under \
+their flag names, which come before flags beside the sides: sqlite_ws_rpc,batch-size=1000. \
+server-bin=PATH starts the server from another program (bench-client, sqlite-rpc-server or \
+sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A. \
+Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed, \
+4 a run is invalid, 5 could not connect or start, 130 interrupted before anything was compared";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct CompareArgs {
+    /// A, the base, and B, the candidate; with --baseline only B, or neither to measure the
+    /// baseline's knobs again
+    #[arg(value_name = "SIDE", num_args = 0..=2)]
+    sides: Vec<String>,
+    /// Compare with what run --save-baseline has kept under this name, or with the record in
+    /// this file
+    #[arg(long, value_name = "NAME|FILE")]
+    baseline: Option<String>,
+    /// Compare with a baseline although workload, knobs, storage or machine are not the same
+    #[arg(long, requires = "baseline")]
+    allow_unlike: bool,
+    /// Measure this many rounds of both sides, or runs of B with --baseline [default: as many as
+    /// take 2 minutes, 10 or more; with --baseline as many as were recorded]
+    #[arg(long, value_name = "N", conflicts_with = "until_precision")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(ROUNDS_MAX)))]
+    rounds: Option<u32>,
+    /// Measure until the interval of the ratio of TPS, and of each metric that a gate is about,
+    /// reaches no further than this to either side, such as 2%
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    until_precision: Option<f64>,
+    /// Begin no round that would end later than this [default: none with --rounds, 10m with
+    /// --until-precision, else 2m]
+    #[arg(long, value_name = "TIME", value_parser = parse_time_limit)]
+    time_limit: Option<Duration>,
+    /// Largest difference that may pass as none, such as 5%
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    equivalence: Option<f64>,
+    /// Compare A with itself first, in as many rounds, and print what that gives
+    #[arg(long)]
+    calibrate: bool,
+    /// Exit with 3 when this is proven: 'tps<-5%', 'p99>+10%', 'tps<100000', 'p99>5ms'; as often
+    /// as needed. Relative to A, or B's own value
+    #[arg(long, value_name = "GATE")]
+    fail_if: Vec<Gate>,
+    /// Exit with 3 also when a gate is undecided
+    #[arg(long, requires = "fail_if")]
+    strict: bool,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record [default: a new one in results/runs]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    shared: SharedFlags,
+}
+
+/// A percentage as a share.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let percent = number.and_then(|number| number.parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.1..=50.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("a percentage from 0.1% to 50%".to_owned()),
+    }
+}
+
+/// A duration, also in minutes.
+fn parse_time_limit(text: &str) -> Result<Duration, String> {
+    let minutes = text.strip_suffix('m').map(str::parse::<f64>);
+    let time = match minutes {
+        Some(Ok(minutes)) if (0.0..=1440.0).contains(&minutes) => {
+            Duration::from_secs_f64(minutes * 60.0)
+        }
+        _ => parse_duration(text).map_err(|why| format!("{why}, or minutes such as 10m"))?,
+    };
+    if time.is_zero() || time > Duration::from_hours(24) {
+        return Err("above 0 and up to 24 hours, such as 90s or 10m".to_owned());
+    }
+    Ok(time)
+}
+
+pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    if args.shared.has("connectors") {
+        return Err(usage(
+            "--connectors is what a side begins with: leave it out",
+        ));
+    }
+    let (base, candidate) = match (&args.baseline, args.sides.as_slice()) {
+        (None, [base, candidate]) => {
+            let [base, candidate] = [sides::parse(base)?, sides::parse(candidate)?]
+                .map(|side| Side::new(side, &args.shared, &[]));
+            (Base::Live(Box::new(base?)), candidate?)
+        }
+        (Some(baseline), sides) if sides.len() < 2 => {
+            against_baseline(args, baseline, sides.first())?
+        }
+        (None, _) => {
+            return Err(usage(
+                "compare needs two sides, A and B: or one, with --baseline for the other",
+            ));
+        }
+        (Some(_), _) => {
+            return Err(usage(
+                "the baseline is A: give one side, B, or leave out --baseline",
+            ));
+        }
+    };
+    Session::new(args, base, candidate).run()
+}
+
+/// The baseline, and the side that is held against it.
+fn against_baseline(
+    args: &CompareArgs,
+    name_or_file: &str,
+    side: Option<&String>,
+) -> anyhow::Result<(Base, Side)> {
+    let open = |like: Option<&Side>| {
+        Baseline::open(name_or_file, like.map(|side| &side.conditions))
+            .map_err(|error| usage(&error.to_string()))
+    };
+    let (baseline, candidate) = if let Some(side) = side {
+        let text = sides::parse(side)?;
+        // Which of its rows are meant is known from the side, how long runs are from the rows.
+        let like = Side::new(text.clone(), &args.shared, &[])?;
+        let baseline = open(Some(&like))?;
+        let candidate = Side::new(text, &args.shared, &baseline.times())?;
+        (baseline, candidate)
+    } else {
+        let baseline = open(None)?;
+        let mut flags = baseline.flags();
+        let connector = flags.iter().position(|(name, _)| name == "connectors");
+        let connector = connector.map(|place| flags.remove(place).1);
+        let text = sides::parse(&connector.unwrap_or_default())?;
+        let mut candidate = Side::new(text, &args.shared, &flags)?;
+        candidate.label = format!("the knobs of {name_or_file} again");
+        (baseline, candidate)
+    };
+    let base = Base::Recorded {
+        label: name_or_file.to_owned(),
+        baseline: Box::new(baseline),
+    };
+    Ok((base, candidate))
+}
+
+impl CompareArgs {
+    fn schedule(&self, base: &Base) -> Schedule {
+        let unlimited = Schedule {
+            rounds: self.rounds,
+            limit: self.time_limit,
+            least: 1,
+        };
+        if self.rounds.is_some() || self.time_limit.is_some() {
+            return unlimited;
+        }
+        match (base, self.until_precision) {
+            (_, Some(_)) => Schedule {
+                limit: Some(TIME_FOR_PRECISION),
+                least: LEAST_ROUNDS,
+                ..unlimited
+            },
+            (Base::Live(_), None) => Schedule {
+                limit: Some(TIME),
+                least: LEAST_ROUNDS,
+                ..unlimited
+            },
+            (Base::Recorded { baseline, .. }, None) => {
+                let recorded = u32::try_from(baseline.rows.len()).unwrap_or(ROUNDS_MAX);
+                let needed = LEVEL.runs_min(recorded, MAKE_UP);
+                Schedule {
+                    rounds: Some(recorded.max(needed.unwrap_or(recorded))),
+                    ..unlimited
+                }
+            }
+        }
+    }
+
+    fn equivalence(&self) -> f64 {
+        self.equivalence.unwrap_or(EQUIVALENCE)
+    }
+}
+
+fn usage(what: &str) -> anyhow::Error {
+    UsageError(what.to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_percentages_and_limits_may_be_minutes() {
+        assert_eq!(parse_share("2%"), Ok(0.02));
+        assert_eq!(parse_share("2.5 %"), Ok(0.025));
+        for wrong in ["2", "0%", "51%", "-1%", "nan%", "%"] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_time_limit("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(parse_time_limit("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_time_limit("500ms"), Ok(Duration::from_millis(500)));
+        for wrong in ["0s", "0m", "25h", "m", "nanm", "-1m", "1500m", "soon"] {
+            assert!(parse_time_limit(wrong).is_err(), "{wrong}");
+        }
+    }
+}

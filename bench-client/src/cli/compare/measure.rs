@@ -1,0 +1,186 @@
+//! Rounds: the runs of the sides, in turn.
+
+use std::time::Instant;
+
+use bench_client::compare::{Schedule, base_first, round_seed};
+use bench_client::judge::Verdict;
+use bench_client::report::comparison::{Round, Stopped};
+use bench_client::report::record::Row;
+use bench_client::report::table;
+use bench_client::row::RowError;
+use tokio::sync::watch;
+
+use super::sides::Side;
+use crate::cli::run::measure_one;
+
+/// Who is measured.
+#[derive(Clone, Copy)]
+pub(super) enum Turns<'a> {
+    /// Base and candidate.
+    Both(&'a Side, &'a Side),
+    /// The candidate alone: the base was measured earlier.
+    Candidate(&'a Side),
+}
+
+/// What was measured so far.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) rows: Vec<Row>,
+    /// The complete pairs; none of a candidate alone.
+    pub(super) rounds: Vec<Round>,
+    /// Complete rounds.
+    done: u32,
+}
+
+/// How rounds are measured.
+pub(super) struct Rounds<'a> {
+    pub(super) turns: Turns<'a>,
+    pub(super) schedule: Schedule,
+    /// What they are called in progress lines.
+    pub(super) title: &'a str,
+    /// The seed of a round.
+    pub(super) seeds: Seeds<'a>,
+}
+
+/// Where the seeds of rounds come from.
+#[derive(Clone, Copy)]
+pub(super) enum Seeds<'a> {
+    /// This one and those after it.
+    From(u64),
+    /// Those of the base's rows, over and over.
+    Recorded(&'a [Row]),
+}
+
+impl Seeds<'_> {
+    fn of(self, round: u32) -> u64 {
+        match self {
+            Self::From(seed) => round_seed(seed, round),
+            Self::Recorded(rows) => {
+                let seed = |row: &Row| row.seed;
+                let mut rows = rows.iter().cycle().map(seed);
+                rows.nth(round as usize).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Rounds<'_> {
+    /// Measures until there is enough, or something is in the way. `is_precise` tells whether
+    /// there is enough already; `keep` is told after each run.
+    pub(super) async fn measure(
+        &self,
+        measured: &mut Measured,
+        interrupted: &watch::Receiver<bool>,
+        is_precise: impl Fn(&Measured) -> bool,
+        mut keep: impl FnMut(&Measured) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Stopped> {
+        let began = Instant::now();
+        loop {
+            let round = measured.done;
+            let precise = is_precise(measured);
+            if let Some(stopped) = self.schedule.stop(round, began.elapsed(), precise) {
+                return Ok(stopped);
+            }
+            let mut places = Vec::new();
+            for (name, side) in self.order(round) {
+                let plan = side.seeded(self.seeds.of(round));
+                let title = self.title_of(round, name, side);
+                let row = match measure_one(&plan, title, interrupted, &side.environment).await {
+                    Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
+                    Ok(row) => row,
+                    Err(RowError::Interrupted) => return Ok(Stopped::Interrupted),
+                    Err(error) => return Err(error.into()),
+                };
+                let valid = row.valid;
+                if !valid {
+                    eprintln!("{name} ({}) is invalid: {}", side.label, why(&row));
+                }
+                measured.rows.push(row);
+                places.push(measured.rows.len() - 1);
+                keep(measured)?;
+                if !valid {
+                    return Ok(Stopped::Invalid);
+                }
+                // The last round may be complete, and counts then.
+                if *interrupted.borrow() && places.len() < self.runs() {
+                    return Ok(Stopped::Interrupted);
+                }
+            }
+            self.complete(measured, &places);
+            keep(measured)?;
+            if *interrupted.borrow() {
+                return Ok(Stopped::Interrupted);
+            }
+        }
+    }
+
+    /// Runs in a round.
+    const fn runs(&self) -> usize {
+        match self.turns {
+            Turns::Both(..) => 2,
+            Turns::Candidate(_) => 1,
+        }
+    }
+
+    fn order(&self, round: u32) -> Vec<(&'static str, &Side)> {
+        match self.turns {
+            Turns::Both(base, candidate) => {
+                let mut order = vec![("base", base), ("candidate", candidate)];
+                if !base_first(round) {
+                    order.reverse();
+                }
+                order
+            }
+            Turns::Candidate(candidate) => vec![("candidate", candidate)],
+        }
+    }
+
+    fn title_of(&self, round: u32, name: &str, side: &Side) -> String {
+        let of = self
+            .schedule
+            .rounds
+            .map_or_else(String::new, |rounds| format!(" of {rounds}"));
+        let number = round + 1;
+        format!("{} {number}{of}, {name} ({})", self.title, side.label)
+    }
+
+    /// Counts a round whose runs are at these places, and tells of it on standard error.
+    fn complete(&self, measured: &mut Measured, places: &[usize]) {
+        let rows = &measured.rows;
+        let tps = |place: usize| table::rate(rows[place].tps);
+        let number = measured.done + 1;
+        let title = self.title;
+        match *places {
+            [first, second] => {
+                let base_first = base_first(measured.done);
+                let (base_row, candidate_row) = if base_first {
+                    (first, second)
+                } else {
+                    (second, first)
+                };
+                eprintln!(
+                    "{title} {number}: base {} TPS, candidate {} TPS, ratio {:.3}",
+                    tps(base_row),
+                    tps(candidate_row),
+                    rows[candidate_row].tps / rows[base_row].tps,
+                );
+                measured.rounds.push(Round {
+                    base_row,
+                    candidate_row,
+                    base_first,
+                });
+            }
+            [only] => eprintln!("{title} {number}: candidate {} TPS", tps(only)),
+            _ => {}
+        }
+        measured.done += 1;
+    }
+}
+
+fn why(row: &Row) -> String {
+    let invalidating = row.verdicts.iter().filter(|verdict| verdict.invalidates);
+    let messages: Vec<&str> = invalidating
+        .map(|Verdict { message, .. }| message.as_str())
+        .collect();
+    messages.join("; ")
+}

@@ -1,0 +1,98 @@
+//! `run --save-baseline`.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use bench_client::compare::{Baseline, Conditions, named_path};
+use bench_client::report::record::Record;
+use bench_client::row::{RowPlan, ServerChoice};
+use bench_client::statistics::RUNS_MIN;
+use clap::Args;
+
+use super::usage;
+use crate::cli::print;
+
+#[derive(Debug, Args)]
+pub(crate) struct SaveArgs {
+    /// Keep the record as results/baselines/NAME.json, for compare --baseline NAME; --runs 6 or
+    /// more make it worth comparing with
+    #[arg(long, value_name = "NAME")]
+    save_baseline: Option<String>,
+}
+
+/// A record that is to be kept.
+pub(crate) struct ToSave {
+    name: String,
+    path: PathBuf,
+    settings: BTreeMap<String, String>,
+}
+
+impl SaveArgs {
+    /// What is to be kept of these plans, if anything.
+    pub(crate) fn check(&self, plans: &[RowPlan]) -> anyhow::Result<Option<ToSave>> {
+        let Some(name) = &self.save_baseline else {
+            return Ok(None);
+        };
+        let path = named_path(name).map_err(|error| usage(&error.to_string()))?;
+        let [plan] = plans else {
+            return Err(usage(
+                "a baseline is of one row: leave out lists, or save each by a run of its own",
+            ));
+        };
+        if matches!(plan.server, ServerChoice::Null { .. }) {
+            return Err(usage(
+                "--save-baseline is for run: compare has no null server to hold against it",
+            ));
+        }
+        Ok(Some(ToSave {
+            name: name.clone(),
+            path,
+            settings: Conditions::settings(plan),
+        }))
+    }
+}
+
+impl ToSave {
+    /// Keeps the record, unless a run of it is invalid or was cut short: that is said, and
+    /// nothing changes.
+    pub(crate) fn save(&self, record: &Record, json: bool) -> anyhow::Result<()> {
+        let name = &self.name;
+        let whole = record.rows.iter().all(|row| {
+            let of = row.repetition.map_or(1, |repetition| repetition.of);
+            row.valid && !row.interrupted && record.rows.len() == of as usize
+        });
+        if !whole {
+            eprintln!(
+                "baseline {name} is not saved: a run is invalid or was interrupted; measure again"
+            );
+            return Ok(());
+        }
+        let replaced = Baseline::save(&self.path, record, &self.settings)
+            .with_context(|| format!("cannot write the baseline {}", self.path.display()))?;
+        let how = if replaced {
+            ", replaces the earlier one"
+        } else {
+            ""
+        };
+        let said = format!("{:<10} {}{how}", "baseline", self.path.display());
+        if json {
+            eprintln!("{said}");
+        } else {
+            print(&said);
+        }
+        if record.rows.len() < RUNS_MIN as usize {
+            eprintln!(
+                "warning: a baseline of {} runs allows no verdict from as few runs of a \
+                 candidate: --runs {RUNS_MIN} are the fewest",
+                record.rows.len()
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,442 @@
+//! What makes the figures of two rows comparable, and a hash of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::load::{Arrival, Measure, Pace};
+use crate::report::comparison::Difference;
+use crate::report::environment::{BlockDevice, Environment};
+use crate::report::record::Row;
+use crate::row::{RowPlan, ServerChoice};
+use crate::sweep;
+
+/// A window may be this share longer or shorter than another and still be of the same length:
+/// windows end with a turn of the load loop.
+const SAME_LENGTH: f64 = 0.05;
+
+/// Settings of a server or a row that do not change what a transfer takes.
+const NO_MATTER: [&str; 4] = ["interval", "verify", "fresh", "until-stdin-ends"];
+
+/// Workload, knobs, storage and machine of a row: what must be the same for figures measured at
+/// different times to be held against each other. The seed is not among it, it changes from
+/// round to round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conditions {
+    /// By the name of the flag, where there is one. `None` is not known.
+    fields: BTreeMap<String, Option<String>>,
+    length: Length,
+}
+
+/// A planned row has one of them, a measured one both.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Length {
+    seconds: Option<f64>,
+    transfers: Option<u64>,
+}
+
+impl Length {
+    fn of(measure: Measure) -> Self {
+        match measure {
+            Measure::For(time) => Self {
+                seconds: Some(time.as_secs_f64()),
+                transfers: None,
+            },
+            Measure::Transfers(count) => Self {
+                seconds: None,
+                transfers: Some(count),
+            },
+        }
+    }
+
+    fn is_like(self, other: Self) -> bool {
+        let seconds = self.seconds.zip(other.seconds);
+        seconds.is_some_and(|(a, b)| (a - b).abs() <= SAME_LENGTH * a.max(b))
+            || self.transfers.is_some() && self.transfers == other.transfers
+    }
+
+    fn shown(self) -> String {
+        match (self.seconds, self.transfers) {
+            (Some(seconds), _) => format!("{} s", rounded(seconds, 2)),
+            (None, Some(transfers)) => format!("{transfers} transfers"),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+}
+
+/// A number without what decimal notation and measuring have added, to so many digits after
+/// the first.
+fn rounded(number: f64, digits: usize) -> f64 {
+    format!("{number:.digits$e}").parse().unwrap_or(number)
+}
+
+fn number(number: f64) -> String {
+    rounded(number, 8).to_string()
+}
+
+impl Conditions {
+    /// Of a row that was measured in this environment.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "batch sizes are below 2^52")]
+    pub fn of_row(row: &Row, environment: &Environment) -> Self {
+        let durability = row.durability_requested.as_ref().unwrap_or(&row.durability);
+        let open = row.open_loop.as_ref();
+        let pace = open.map(|open| (open.offered_tps, open.arrival, open.latency_limit_ms));
+        let mut conditions = Self {
+            fields: BTreeMap::new(),
+            length: Length {
+                seconds: Some(row.seconds),
+                transfers: Some(row.committed + row.rejected + row.failed + row.unknown),
+            },
+        };
+        conditions.set("connector", row.connector.clone());
+        conditions.set("encoding", row.encoding.clone());
+        conditions.put(
+            "durability",
+            Some(durability.clone()).filter(|durability| durability != "unknown"),
+        );
+        conditions.put("batch-size", row.batch_size.map(|size| number(size as f64)));
+        conditions.put("batch-timeout", row.batch_timeout_us.map(micros));
+        conditions.set("concurrency", row.concurrency.to_string());
+        conditions.set(
+            "max-inflight-per-worker",
+            row.max_inflight_per_worker.to_string(),
+        );
+        conditions.set("threads", row.threads.to_string());
+        conditions.set("alpha", number(row.alpha));
+        conditions.set("accounts", row.accounts.to_string());
+        conditions.set("amount", row.amount.to_string());
+        conditions.set("warmup", number(row.warmup_seconds));
+        conditions.set("op-timeout", number(row.op_timeout_seconds));
+        conditions.pace(pace);
+        conditions.place(environment);
+        conditions
+    }
+
+    /// Of a row that is planned for this environment. What a server at a URL is set to is not
+    /// known.
+    #[must_use]
+    pub fn of_plan(plan: &RowPlan, environment: &Environment) -> Self {
+        let mut conditions = Self {
+            fields: BTreeMap::new(),
+            length: Length::of(plan.measure),
+        };
+        let (durability, args) = match &plan.server {
+            ServerChoice::Own {
+                spec, durability, ..
+            } => (Some(durability.clone()), spec.args.as_slice()),
+            ServerChoice::Null { spec } => (None, spec.args.as_slice()),
+            ServerChoice::Url { .. } => (None, [].as_slice()),
+        };
+        let flag = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
+        let timeout = flag("--batch-timeout=").and_then(|text| text.strip_suffix("us"));
+        conditions.set("connector", plan.connector.as_str().to_owned());
+        conditions.set("encoding", plan.encoding.as_str().to_owned());
+        conditions.put("durability", durability);
+        conditions.put("batch-size", flag("--batch-size=").map(str::to_owned));
+        conditions.put(
+            "batch-timeout",
+            timeout.and_then(|text| text.parse().ok()).map(micros),
+        );
+        conditions.set("concurrency", plan.concurrency.to_string());
+        conditions.set("max-inflight-per-worker", plan.max_inflight.to_string());
+        conditions.set("threads", plan.threads.to_string());
+        conditions.set("alpha", number(plan.zipf.alpha()));
+        conditions.set("accounts", plan.zipf.account_count().to_string());
+        conditions.set("amount", plan.amount.to_string());
+        conditions.set("warmup", number(plan.warmup.as_secs_f64()));
+        conditions.set("op-timeout", number(plan.op_timeout.as_secs_f64()));
+        conditions.pace(match plan.pace {
+            Pace::Closed => None,
+            Pace::Open {
+                rate,
+                arrival,
+                latency_limit,
+            } => Some((
+                rate,
+                arrival,
+                latency_limit.map(|limit| limit.as_secs_f64() * 1e3),
+            )),
+        });
+        conditions.place(environment);
+        conditions
+    }
+
+    /// The same, with what is known of the server's further settings
+    /// ([`Conditions::settings`]). They are no part of the fingerprint, as rows do not name them.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &BTreeMap<String, String>) -> Self {
+        for (name, value) in settings {
+            let is_new = !self.fields.contains_key(name);
+            if is_new {
+                self.set(&format!("{SETTING}{name}"), value.clone());
+            }
+        }
+        self
+    }
+
+    /// What a plan sets besides what its row will name.
+    #[must_use]
+    pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
+        let mut settings = sweep::settings(plan);
+        if let ServerChoice::Own { spec, .. } = &plan.server {
+            let switches = spec.args.iter().filter_map(|arg| arg.strip_prefix("--"));
+            let switches = switches.filter(|switch| !switch.contains('='));
+            settings.extend(switches.map(|switch| (switch.to_owned(), "true".to_owned())));
+        }
+        settings.retain(|name, _| !NO_MATTER.contains(&name.as_str()));
+        settings
+    }
+
+    /// The same for a window that was planned like this: measured ones are a little longer.
+    #[must_use]
+    pub fn lasting(mut self, measure: Measure) -> Self {
+        self.length = Length::of(measure);
+        self
+    }
+
+    /// The first 16 digits of SHA-256 over the fields as JSON, in alphabetical order.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut fields: BTreeMap<&str, Option<String>> = self
+            .fields
+            .iter()
+            .filter(|(name, _)| !name.starts_with(SETTING))
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        fields.insert("length", Some(self.length.shown()));
+        let canonical = serde_json::to_vec(&fields).unwrap_or_default();
+        let mut text = String::new();
+        for byte in Sha256::digest(&canonical).iter().take(8) {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    /// In what a candidate differs from these. What is not known of one of the two is no
+    /// difference.
+    #[must_use]
+    pub fn differences(&self, candidate: &Self) -> Vec<Difference> {
+        let known = |fields: &BTreeMap<String, Option<String>>, name: &str| {
+            fields.get(name).cloned().flatten()
+        };
+        let fields = self.fields.keys().filter_map(|name| {
+            let base = known(&self.fields, name)?;
+            let candidate = known(&candidate.fields, name)?;
+            (base != candidate).then(|| Difference {
+                field: name.strip_prefix(SETTING).unwrap_or(name).to_owned(),
+                base,
+                candidate,
+            })
+        });
+        let mut differences: Vec<Difference> = fields.collect();
+        if !self.length.is_like(candidate.length) {
+            differences.push(Difference {
+                field: "seconds".to_owned(),
+                base: self.length.shown(),
+                candidate: candidate.length.shown(),
+            });
+        }
+        differences.sort_by(|a, b| a.field.cmp(&b.field));
+        differences
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.put(name, Some(value));
+    }
+
+    fn put(&mut self, name: &str, value: Option<String>) {
+        self.fields.insert(name.to_owned(), value);
+    }
+
+    fn pace(&mut self, open: Option<(f64, Arrival, Option<f64>)>) {
+        let none = || "none".to_owned();
+        let (rate, arrival, limit) = match open {
+            None => ("closed loop".to_owned(), none(), none()),
+            Some((rate, arrival, limit)) => (
+                number(rate),
+                match arrival {
+                    Arrival::Constant => "constant",
+                    Arrival::Poisson => "poisson",
+                }
+                .to_owned(),
+                limit.map_or_else(none, |ms| format!("{} ms", number(ms))),
+            ),
+        };
+        self.set("rate", rate);
+        self.set("arrival", arrival);
+        self.set("latency-limit", limit);
+    }
+
+    fn place(&mut self, environment: &Environment) {
+        let storage = &environment.storage;
+        let device = |device: &BlockDevice| match &device.model {
+            Some(model) => format!("{} ({model})", device.name),
+            None => device.name.clone(),
+        };
+        let devices: Vec<String> = storage.block_devices.iter().map(device).collect();
+        let devices = match devices.as_slice() {
+            [] => storage.mount_source.clone(),
+            devices => Some(devices.join(" + ")),
+        };
+        let machine = &environment.machine;
+        self.put("file system", storage.file_system.clone());
+        self.put("device", devices);
+        self.put("cpu", machine.cpu_model.clone());
+        self.put("cores", machine.usable_cores.map(|cores| cores.to_string()));
+        self.set("build profile", environment.program.profile.clone());
+    }
+}
+
+/// Marks what is no part of the fingerprint.
+const SETTING: &str = "setting ";
+
+fn micros(us: f64) -> String {
+    format!("{} us", number(us))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::connector::Target;
+    use crate::report::knobs::tests::{open, plan, row};
+
+    fn here() -> Environment {
+        Environment::capture(Path::new("."))
+    }
+
+    fn fields(differences: &[Difference]) -> Vec<&str> {
+        differences
+            .iter()
+            .map(|difference| difference.field.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn a_row_has_the_conditions_and_the_fingerprint_of_its_plan() {
+        let environment = here();
+        let (row, plan) = (row(), plan());
+        let measured = Conditions::of_row(&row, &environment);
+        let planned = Conditions::of_plan(&plan, &environment);
+        assert_eq!(measured.differences(&planned), []);
+        assert_eq!(planned.differences(&measured), []);
+        let fingerprint = planned.fingerprint();
+        assert_eq!(measured.lasting(plan.measure).fingerprint(), fingerprint);
+        assert_eq!(fingerprint.len(), 16);
+        let with_settings = planned.with_settings(&Conditions::settings(&plan));
+        assert_eq!(with_settings.fingerprint(), fingerprint);
+    }
+
+    #[test]
+    fn each_condition_is_named_and_changes_the_fingerprint() {
+        type Change = fn(&mut Row, &mut Environment);
+        let changes: [(&str, Change); 20] = [
+            ("connector", |row, _| row.connector.push('x')),
+            ("encoding", |row, _| row.encoding.push('x')),
+            ("durability", |row, _| {
+                row.durability_requested = Some("memory".to_owned());
+            }),
+            ("batch-size", |row, _| row.batch_size = Some(7)),
+            ("batch-timeout", |row, _| row.batch_timeout_us = Some(7.0)),
+            ("concurrency", |row, _| row.concurrency += 1),
+            ("max-inflight-per-worker", |row, _| {
+                row.max_inflight_per_worker += 1;
+            }),
+            ("threads", |row, _| row.threads += 1),
+            ("alpha", |row, _| row.alpha += 0.01),
+            ("accounts", |row, _| row.accounts += 1),
+            ("amount", |row, _| row.amount += 1),
+            ("warmup", |row, _| row.warmup_seconds += 0.1),
+            ("op-timeout", |row, _| row.op_timeout_seconds += 1.0),
+            ("rate", |row, _| row.open_loop = Some(open(5.0))),
+            ("seconds", |row, _| {
+                row.seconds *= 1.5;
+                row.committed *= 2;
+            }),
+            ("file system", |_, here| {
+                here.storage.file_system = Some("else".to_owned());
+            }),
+            ("device", |_, here| {
+                here.storage.block_devices = vec![BlockDevice {
+                    name: "else".to_owned(),
+                    ..BlockDevice::default()
+                }];
+            }),
+            ("cpu", |_, here| {
+                here.machine.cpu_model = Some("else".to_owned());
+            }),
+            ("cores", |_, here| here.machine.usable_cores = Some(4321)),
+            ("build profile", |_, here| here.program.profile.push('x')),
+        ];
+        let mut known = here();
+        known.storage.file_system = Some("ext4".to_owned());
+        known.storage.mount_source = Some("/dev/vda".to_owned());
+        known.machine.cpu_model = Some("a CPU".to_owned());
+        let before = Conditions::of_row(&row(), &known);
+        for (name, change) in changes {
+            let (mut row, mut environment) = (row(), known.clone());
+            change(&mut row, &mut environment);
+            let after = Conditions::of_row(&row, &environment);
+            let differences = before.differences(&after);
+            assert!(
+                fields(&differences).contains(&name),
+                "{name}: {differences:?}"
+            );
+            assert_ne!(before.fingerprint(), after.fingerprint(), "{name}");
+        }
+        let mut reseeded = row();
+        reseeded.seed += 1;
+        assert_eq!(Conditions::of_row(&reseeded, &known), before);
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_difference() {
+        let environment = here();
+        let mut plan = plan();
+        plan.server = ServerChoice::Url {
+            target: Target {
+                authority: "127.0.0.1:1".to_owned(),
+            },
+            reseed: false,
+        };
+        let at_url = Conditions::of_plan(&plan, &environment);
+        assert_eq!(
+            Conditions::of_row(&row(), &environment).differences(&at_url),
+            []
+        );
+    }
+
+    #[test]
+    fn windows_are_as_long_as_they_were_planned() {
+        let environment = here();
+        let mut slow = row();
+        slow.seconds *= 1.01;
+        let slow = Conditions::of_row(&slow, &environment);
+        assert_eq!(
+            Conditions::of_plan(&plan(), &environment).differences(&slow),
+            []
+        );
+        let counted =
+            Conditions::of_row(&row(), &environment).lasting(Measure::Transfers(row().committed));
+        let measured = Conditions::of_row(&row(), &environment);
+        assert_eq!(measured.differences(&counted), []);
+        let timed = measured.lasting(Measure::For(Duration::from_secs(1)));
+        assert_eq!(fields(&timed.differences(&counted)), ["seconds"]);
+    }
+
+    #[test]
+    fn settings_of_the_server_are_named_where_both_are_known() {
+        let environment = here();
+        let base = Conditions::of_plan(&plan(), &environment);
+        let set = |queue: &str| {
+            let settings = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
+            base.clone().with_settings(&settings)
+        };
+        assert_eq!(fields(&set("1").differences(&set("2"))), ["queue"]);
+        assert_eq!(set("1").differences(&base), []);
+    }
+}

@@ -1,0 +1,155 @@
+//! How a side is written: `CONNECTOR[,key=value…]`.
+
+/// A side, taken apart but not yet understood: which keys there are is known to the command
+/// line that has the flags of the same names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SideText {
+    /// As it was given.
+    pub text: String,
+    /// What comes first.
+    pub connector: String,
+    /// The keys in their order, each once, with the value after the first `=`, if there is one.
+    pub keys: Vec<(String, Option<String>)>,
+}
+
+/// Why a text is no side.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("side '{text}': {problem}")]
+pub struct SideError {
+    /// As it was given.
+    pub text: String,
+    /// What is wrong with it, and what to write instead.
+    pub problem: String,
+}
+
+/// Other names of keys.
+const ALIASES: [(&str, &str); 1] = [("inflight", "max-inflight-per-worker")];
+
+impl SideText {
+    /// Takes a side apart. `allowed` are the keys; `sqlite_rpc` and `sqlite_ws_rpc` the
+    /// connectors.
+    ///
+    /// # Errors
+    /// The connector is missing or unknown, or a key is unknown or there twice.
+    pub fn parse(text: &str, allowed: &[&str]) -> Result<Self, SideError> {
+        let wrong = |problem: String| SideError {
+            text: text.to_owned(),
+            problem,
+        };
+        let mut parts = text.split(',').map(str::trim);
+        let connector = parts.next().unwrap_or_default();
+        if !["sqlite_rpc", "sqlite_ws_rpc"].contains(&connector) {
+            return Err(wrong(format!(
+                "'{connector}' is no connector; it begins with sqlite_rpc or sqlite_ws_rpc, then \
+                 ,key=value as often as needed"
+            )));
+        }
+        let mut keys: Vec<(String, Option<String>)> = Vec::new();
+        for part in parts {
+            let (key, value) = match part.split_once('=') {
+                Some((key, value)) => (key.trim(), Some(value.trim().to_owned())),
+                None => (part, None),
+            };
+            let key = key.strip_prefix("--").unwrap_or(key);
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
+            let key = alias.map_or(key, |(_, name)| name);
+            if !allowed.contains(&key) {
+                return Err(wrong(format!(
+                    "'{key}' is no knob of a side; there are {}",
+                    allowed.join(", ")
+                )));
+            }
+            if keys.iter().any(|(other, _)| other == key) {
+                return Err(wrong(format!("{key} is there twice: leave one out")));
+            }
+            keys.push((key.to_owned(), value));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            connector: connector.to_owned(),
+            keys,
+        })
+    }
+
+    /// Whether a key is there.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|(other, _)| other == key)
+    }
+
+    /// Takes a key that needs a value out of the list.
+    ///
+    /// # Errors
+    /// It has no value.
+    pub fn take(&mut self, key: &str) -> Result<Option<String>, SideError> {
+        let Some(place) = self.keys.iter().position(|(other, _)| other == key) else {
+            return Ok(None);
+        };
+        match self.keys.remove(place).1.filter(|value| !value.is_empty()) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.error(format!("{key} needs a value: {key}=…"))),
+        }
+    }
+
+    /// An error about this side.
+    #[must_use]
+    pub fn error(&self, problem: impl Into<String>) -> SideError {
+        SideError {
+            text: self.text.clone(),
+            problem: problem.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: [&str; 4] = ["batch-size", "max-inflight-per-worker", "url", "server-bin"];
+
+    fn parse(text: &str) -> Result<SideText, SideError> {
+        SideText::parse(text, &ALLOWED)
+    }
+
+    #[test]
+    fn a_side_is_a_connector_and_keys() {
+        assert_eq!(parse("sqlite_rpc").unwrap().keys, []);
+        let mut side = parse("sqlite_ws_rpc, batch-size=7,--inflight=3,server-bin=a=b").unwrap();
+        assert_eq!(side.connector, "sqlite_ws_rpc");
+        assert_eq!(side.take("server-bin").unwrap().unwrap(), "a=b");
+        assert_eq!(side.take("server-bin").unwrap(), None);
+        assert!(side.has("max-inflight-per-worker"));
+        assert_eq!(
+            side.keys[0],
+            ("batch-size".to_owned(), Some("7".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_allowed() {
+        for (text, says) in [
+            ("", "sqlite_rpc or sqlite_ws_rpc"),
+            ("postgres", "'postgres' is no connector"),
+            ("batch-size=1", "'batch-size=1' is no connector"),
+            ("sqlite_rpc,batchsize=1", "'batchsize' is no knob"),
+            (
+                "sqlite_rpc,batchsize=1",
+                "batch-size, max-inflight-per-worker",
+            ),
+            ("sqlite_rpc,batch-size=1,2", "'2' is no knob"),
+            (
+                "sqlite_rpc,inflight=1,max-inflight-per-worker=2",
+                "there twice",
+            ),
+            ("sqlite_rpc,", "'' is no knob"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "no '{says}' in {error}");
+            assert!(error.starts_with(&format!("side '{text}'")), "{error}");
+        }
+        for text in ["sqlite_rpc,url", "sqlite_rpc,url="] {
+            let error = parse(text).unwrap().take("url").unwrap_err().to_string();
+            assert!(error.contains("url needs a value"), "{error}");
+        }
+    }
+}
