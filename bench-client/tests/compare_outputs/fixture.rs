@@ -1,8 +1,8 @@
 //! Comparisons whose figures are made up.
 
 use bench_client::report::comparison::{
-    COMPARISON_VERSION, Change, ComparisonRecord, Difference, GateOutcome, GateResult, Metric,
-    MetricComparison, NoiseFloor, Round, Side, Stopped,
+    COMPARISON_VERSION, Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult,
+    Metric, MetricComparison, NoiseFloor, Round, Side, Stopped,
 };
 use bench_client::report::record::Row;
 use bench_client::statistics::Estimate;
@@ -82,6 +82,18 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
         outcome,
         message: message.to_owned(),
     };
+    // A compared with itself: the same ratios, but nothing is said.
+    let calibration = Calibration {
+        label: "sqlite_ws_rpc,batch-size=1000".to_owned(),
+        rounds: 8,
+        metrics: Metric::ALL
+            .into_iter()
+            .map(|one| {
+                let same = Change::NoDifference { within: 0.031 };
+                metric(one, (0.969, 1.004, 1.031), same)
+            })
+            .collect(),
+    };
     ComparisonRecord {
         comparison_version: COMPARISON_VERSION,
         environment: serde_json::from_str(environment).expect("it is an environment"),
@@ -137,6 +149,7 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
             ),
         ],
         stopped: Stopped::Rounds,
+        calibration: Some(calibration),
         rows: runs,
         valid: true,
     }
@@ -149,6 +162,7 @@ pub(crate) fn invalid(environment: &str) -> ComparisonRecord {
     record.rounds.truncate(2);
     record.metrics.clear();
     record.noise_floor.clear();
+    record.calibration = None;
     record.gates.clear();
     record.stopped = Stopped::Invalid;
     record.valid = false;

@@ -14,6 +14,7 @@ use bench_client::report::comparison::{
     NoiseFloor, Side as SideRecord, Stopped,
 };
 use bench_client::report::record::{Row, write_json};
+use bench_client::report::step_summary;
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
@@ -126,6 +127,7 @@ impl<'a> Session<'a> {
         self.judge(&measured);
         self.record = self.with(&measured);
         self.write(&self.record)?;
+        self.summarise();
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
@@ -336,6 +338,15 @@ impl<'a> Session<'a> {
         record.rounds.clone_from(&measured.rounds);
         record.valid &= measured.rows.iter().all(|row| row.valid);
         record
+    }
+
+    /// Appends to the summary of a GitHub Actions step, where there is one. That it cannot be
+    /// written is no reason to lose the result.
+    fn summarise(&self) {
+        let file = std::env::var_os("GITHUB_STEP_SUMMARY");
+        if let Err(error) = step_summary::append_if_asked(file.as_deref(), &self.record) {
+            eprintln!("warning: cannot append to the step's summary: {error}");
+        }
     }
 
     fn write(&self, record: &ComparisonRecord) -> anyhow::Result<()> {
