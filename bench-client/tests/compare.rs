@@ -232,7 +232,7 @@ fn people_read_verdicts_noise_gates_and_calibration() {
         "both sides are alike",
         "sqlite_ws_rpc against itself",
         "3 rounds of both sides in turn",
-        "75.00 % interval",
+        "75 % interval",
         "p99 ms",
         "inconclusive",
         "neighbouring runs of one side",
@@ -249,10 +249,19 @@ fn people_read_verdicts_noise_gates_and_calibration() {
     // Too few rounds: undecided, which fails nothing unless that is asked for.
     for (strict, code) in [(None, 0), (Some("--strict"), GATE_FAILED)] {
         let words = sides.into_iter().chain(["--rounds=1", flags[2]]);
-        let ended = compare(directory.path(), &words.chain(strict).collect::<Vec<_>>());
+        let mut command = bench_client(directory.path());
+        let command = command
+            .arg("compare")
+            .args(TINY)
+            .args(words.chain(strict))
+            .env("GITHUB_STEP_SUMMARY", "summary.md");
+        let ended = run(command);
         ended.expect_code(code);
         assert!(ended.stdout.contains("tps<1 undecided"), "{}", ended.stdout);
     }
+    let summary = std::fs::read_to_string(directory.path().join("summary.md"));
+    let summary = summary.expect("it is appended");
+    assert_eq!(summary.matches("`tps<1`").count(), 2, "{summary}");
 }
 
 #[test]

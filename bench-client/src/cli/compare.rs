@@ -47,6 +47,10 @@ Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate faile
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 pub(crate) struct CompareArgs {
     /// A, the base, and B, the candidate; with --baseline only B, or neither to measure the
     /// baseline's knobs again

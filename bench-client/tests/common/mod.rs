@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Variables that the programs honour: none of the tester's may leak in.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 16] = [
     "SQLITE_FILE",
     "SQLITE_MODE",
     "SQLITE_RPC_PORT",
@@ -39,6 +39,7 @@ const VARIABLES: [&str; 15] = [
     "SQLITE_WS_RPC_URL",
     "RUST_BACKTRACE",
     "BENCH_PIPELINED",
+    "GITHUB_STEP_SUMMARY",
 ];
 
 /// A directory on the file system of the build: a temporary directory may be in memory.

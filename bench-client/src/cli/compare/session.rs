@@ -14,7 +14,7 @@ use bench_client::report::comparison::{
     NoiseFloor, Side as SideRecord, Stopped,
 };
 use bench_client::report::record::{Row, write_json};
-use bench_client::report::step_summary;
+use bench_client::report::step_summary::append_if_asked;
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
@@ -127,7 +127,10 @@ impl<'a> Session<'a> {
         self.judge(&measured);
         self.record = self.with(&measured);
         self.write(&self.record)?;
-        self.summarise();
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
+        if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
+            eprintln!("warning: cannot write the step's summary: {error}");
+        }
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
@@ -338,15 +341,6 @@ impl<'a> Session<'a> {
         record.rounds.clone_from(&measured.rounds);
         record.valid &= measured.rows.iter().all(|row| row.valid);
         record
-    }
-
-    /// Appends to the summary of a GitHub Actions step, where there is one. That it cannot be
-    /// written is no reason to lose the result.
-    fn summarise(&self) {
-        let file = std::env::var_os("GITHUB_STEP_SUMMARY");
-        if let Err(error) = step_summary::append_if_asked(file.as_deref(), &self.record) {
-            eprintln!("warning: cannot append to the step's summary: {error}");
-        }
     }
 
     fn write(&self, record: &ComparisonRecord) -> anyhow::Result<()> {

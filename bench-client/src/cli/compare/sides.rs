@@ -149,7 +149,7 @@ fn use_program(plan: &mut RowPlan, program: &str) -> Result<(), String> {
         // The verb and the transport.
         spec.args.drain(..2);
     }
-    spec.program = path.to_owned();
+    path.clone_into(&mut spec.program);
     Ok(())
 }
 

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use bench_client::judge::Verdict;
 use bench_client::report::comparison::{
-    Change, ComparisonRecord, Difference, GateOutcome, Metric, MetricComparison, NoiseFloor, Side,
-    Stopped,
+    Change, ComparisonRecord, Difference, MetricComparison, NoiseFloor,
 };
-use bench_client::report::table;
+use bench_client::report::record::Row;
+use bench_client::report::{compare_words as words, table};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
@@ -17,8 +18,8 @@ pub(super) fn describe(record: &ComparisonRecord, path: &Path) -> String {
     let mut line = |label: &str, what: &str| {
         let _ = writeln!(text, "{label:<10} {what}");
     };
-    line("base", &side(&record.base));
-    line("candidate", &side(&record.candidate));
+    line("base", &words::side(&record.base));
+    line("candidate", &words::side(&record.candidate));
     match record.differences.as_slice() {
         [] => line(
             "compared",
@@ -55,31 +56,25 @@ pub(super) fn describe(record: &ComparisonRecord, path: &Path) -> String {
         line("noise", &noise(floor));
     }
     for gate in &record.gates {
-        let outcome = match gate.outcome {
-            GateOutcome::Failed => "FAILED",
-            GateOutcome::Passed => "passed",
-            GateOutcome::Undecided => "undecided",
-        };
+        let outcome = words::outcome(gate.outcome);
         line(
             "gate",
             &format!("{} {outcome}: {}", gate.gate, gate.message),
         );
     }
-    if !record.valid {
-        line(
-            "INVALID",
-            "a run is invalid: nothing of this should be quoted",
-        );
+    let recorded = match (&record.base.baseline, record.metrics.first()) {
+        (Some(_), Some(metric)) => metric.base.count as usize,
+        _ => 0,
+    };
+    for note in notes(record.rows.get(recorded..).unwrap_or_default()) {
+        line("note", &note);
+    }
+    line("result", &words::headline(record));
+    if let Some(gates) = words::gates(record) {
+        line("gates", &gates);
     }
     text.push_str(&table::record_line(path));
     text
-}
-
-fn side(side: &Side) -> String {
-    match &side.baseline {
-        Some(file) => format!("{} (recorded in {file})", side.label),
-        None => side.label.clone(),
-    }
 }
 
 /// `batch-size: 1 (base), 4096 (candidate)`.
@@ -102,13 +97,7 @@ fn runs(record: &ComparisonRecord) -> String {
         format!("{} rounds of both sides in turn", record.rounds.len())
     };
     let seconds = record.rows.last().map_or(0.0, |row| row.seconds);
-    let stopped = match record.stopped {
-        Stopped::Rounds => "all that were to be",
-        Stopped::Precision => "the precision is reached",
-        Stopped::TimeLimit => "the time is over",
-        Stopped::Interrupted => "interrupted",
-        Stopped::Invalid => "a run is invalid",
-    };
+    let stopped = words::stopped(record.stopped);
     format!("{count}, {seconds:.1} s each; {stopped}")
 }
 
@@ -119,18 +108,12 @@ fn metrics(metrics: &[MetricComparison]) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     let confidence = metrics.first().map_or(0.0, |metric| metric.confidence);
-    let interval = format!("{:.2} % interval", confidence * 100.0);
+    let interval = format!("{} interval", words::level(confidence));
     table.set_header(["", "base", "candidate", "ratio", &interval, "verdict"]);
     for metric in metrics {
-        let shown = |value: f64| match metric.metric {
-            Metric::Tps => table::rate(value),
-            Metric::P50 | Metric::P95 | Metric::P99 => table::ms(value),
-        };
+        let shown = |value: f64| metric.metric.show(value);
         table.add_row([
-            match metric.metric {
-                Metric::Tps => "TPS".to_owned(),
-                latency => format!("{} ms", latency.as_str()),
-            },
+            metric.metric.with_unit().to_owned(),
             shown(metric.base.median),
             shown(metric.candidate.median),
             format!("{:.3}", metric.ratio),
@@ -151,36 +134,39 @@ fn metrics(metrics: &[MetricComparison]) -> String {
     text
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-/// What can be said of a metric, in words.
+/// What can be said of a metric, and by how much where that is proven.
 fn verdict(metric: &MetricComparison) -> String {
-    let by = || {
-        let signed = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
-        format!("{} to {}", signed(metric.low), signed(metric.high))
-    };
+    let what = words::change(metric.change);
     match metric.change {
-        Change::Faster => format!("faster ({})", by()),
-        Change::Slower => format!("SLOWER ({})", by()),
-        Change::NoDifference { within } => {
-            format!("no difference larger than {}", percent(within))
+        Change::Faster | Change::Slower => {
+            let [low, high] = [metric.low, metric.high].map(words::percent);
+            format!("{what}, by {low} to {high}")
         }
-        Change::Inconclusive {
-            more_rounds: Some(more),
-        } => format!("inconclusive: about {more} more rounds"),
-        Change::Inconclusive { more_rounds: None } => {
-            "inconclusive: more rounds would not do".to_owned()
-        }
+        Change::NoDifference { .. } | Change::Inconclusive { .. } => what,
     }
 }
 
 fn noise(floor: &NoiseFloor) -> String {
     format!(
         "{}: neighbouring runs of one side differ by {}; less than {} cannot be seen",
-        floor.metric.as_str(),
-        percent(floor.typical),
-        percent(floor.smallest_effect),
+        floor.metric.title(),
+        words::share(floor.typical),
+        words::share(floor.smallest_effect),
     )
+}
+
+/// What the runs that were measured now say about themselves, each thing once.
+fn notes(rows: &[Row]) -> Vec<String> {
+    let mut found: Vec<(&Verdict, usize)> = Vec::new();
+    for verdict in rows.iter().flat_map(|row| &row.verdicts) {
+        match found.iter_mut().find(|(same, _)| same.code == verdict.code) {
+            Some((_, count)) => *count += 1,
+            None => found.push((verdict, 1)),
+        }
+    }
+    let all = rows.len();
+    let said = found
+        .into_iter()
+        .map(|(verdict, count)| format!("{count} of {all} runs: {}", verdict.message));
+    said.collect()
 }
