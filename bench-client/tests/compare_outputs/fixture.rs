@@ -42,6 +42,36 @@ fn rounds() -> (Vec<Row>, Vec<Round>) {
     (runs, rounds)
 }
 
+/// One gate of each outcome.
+fn gates() -> Vec<GateResult> {
+    let gate = |gate: &str, metric, outcome, message: &str| GateResult {
+        gate: gate.to_owned(),
+        metric,
+        outcome,
+        message: message.to_owned(),
+    };
+    vec![
+        gate(
+            "tps<-5%",
+            Metric::Tps,
+            GateOutcome::Failed,
+            "the whole interval (-10.5 % to -7.9 %) is below -5 %",
+        ),
+        gate(
+            "p99>+10%",
+            Metric::P99,
+            GateOutcome::Undecided,
+            "+10 % is inside the interval (-7.0 % to +17.0 %)",
+        ),
+        gate(
+            "tps<100000",
+            Metric::Tps,
+            GateOutcome::Passed,
+            "274,000 is above 100000 & <fine>",
+        ),
+    ]
+}
+
 /// Eight rounds in which B has 9 % less TPS. Every kind of change and of outcome is there.
 pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
     let (runs, rounds) = rounds();
@@ -76,12 +106,6 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
             },
         ),
     ];
-    let gate = |gate: &str, metric, outcome, message: &str| GateResult {
-        gate: gate.to_owned(),
-        metric,
-        outcome,
-        message: message.to_owned(),
-    };
     // A compared with itself: the same ratios, but nothing is said.
     let calibration = Calibration {
         label: "sqlite_ws_rpc,batch-size=1000".to_owned(),
@@ -128,26 +152,7 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
                 smallest_effect: 0.12,
             },
         ],
-        gates: vec![
-            gate(
-                "tps<-5%",
-                Metric::Tps,
-                GateOutcome::Failed,
-                "the whole interval (-10.5 % to -7.9 %) is below -5 %",
-            ),
-            gate(
-                "p99>+10%",
-                Metric::P99,
-                GateOutcome::Undecided,
-                "+10 % is inside the interval (-7.0 % to +17.0 %)",
-            ),
-            gate(
-                "tps<100000",
-                Metric::Tps,
-                GateOutcome::Passed,
-                "274,000 is above 100000 & <fine>",
-            ),
-        ],
+        gates: gates(),
         stopped: Stopped::Rounds,
         calibration: Some(calibration),
         rows: runs,
