@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use super::compare_words::{
-    change, gates, headline, level, outcome, percent, share, side, stopped,
+    Which, change, gates, headline, level, outcome, percent, share, side, stopped,
 };
-use super::comparison::{Change, ComparisonRecord, GateOutcome};
+use super::comparison::{Change, ComparisonRecord, GateOutcome, MetricComparison};
 use super::markdown::{code, described, text};
 use super::table::CLOSED_LOOP;
 
@@ -27,6 +27,7 @@ pub fn to_markdown(record: &ComparisonRecord) -> String {
     out.push_str(&sides(record));
     out.push_str(&gate_table(record));
     out.push_str(&noise(record));
+    out.push_str(&calibration(record));
     let _ = write!(
         out,
         "\n<details>\n<summary>Machine, program and command</summary>\n\n{}\n",
@@ -40,11 +41,28 @@ pub fn to_markdown(record: &ComparisonRecord) -> String {
 }
 
 fn metrics(record: &ComparisonRecord) -> String {
-    let mut out = String::from(
-        "\n| metric | A (base) | B (candidate) | B ÷ A | interval | verdict |\n\
+    let mut out = format!(
+        "\n| metric | {} | {} | B ÷ A | interval | verdict |\n\
          | --- | ---: | ---: | ---: | :---: | --- |\n",
+        Which::Base.in_words(),
+        Which::Candidate.in_words()
     );
-    for one in &record.metrics {
+    out.push_str(&metric_lines(&record.metrics));
+    if let Some(first) = record.metrics.first() {
+        let _ = writeln!(
+            out,
+            "\nMedians of the runs. Each interval of B ÷ A holds with {}, corrected for looking \
+             at {} metrics.",
+            level(first.confidence),
+            record.metrics.len()
+        );
+    }
+    out
+}
+
+fn metric_lines(metrics: &[MetricComparison]) -> String {
+    let mut out = String::new();
+    for one in metrics {
         let verdict = match one.change {
             Change::Slower | Change::Faster => format!("**{}**", change(one.change)),
             Change::NoDifference { .. } | Change::Inconclusive { .. } => change(one.change),
@@ -59,15 +77,6 @@ fn metrics(record: &ComparisonRecord) -> String {
             percent(one.ratio),
             one.low,
             one.high,
-        );
-    }
-    if let Some(first) = record.metrics.first() {
-        let _ = writeln!(
-            out,
-            "\nMedians of the runs. Each interval of B ÷ A holds with {}, corrected for looking \
-             at {} metrics.",
-            level(first.confidence),
-            record.metrics.len()
         );
     }
     out
@@ -172,4 +181,19 @@ fn noise(record: &ComparisonRecord) -> String {
     }
     out.push_str("\n</details>\n");
     out
+}
+
+fn calibration(record: &ComparisonRecord) -> String {
+    let Some(calibration) = &record.calibration else {
+        return String::new();
+    };
+    format!(
+        "\n<details>\n<summary>Calibration: one side compared with itself</summary>\n\n\
+         {} in {} rounds. Whatever differs here, the machine does.\n\n\
+         | metric | first | second | ratio | interval | verdict |\n\
+         | --- | ---: | ---: | ---: | :---: | --- |\n{}\n</details>\n",
+        code(&calibration.label),
+        calibration.rounds,
+        metric_lines(&calibration.metrics)
+    )
 }

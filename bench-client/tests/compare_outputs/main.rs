@@ -125,6 +125,8 @@ fn markdown_begins_with_the_conclusion() {
         "| p99&gt;+10% | undecided |",
         "<summary>Noise floor",
         "| TPS | 14 | 2.1 % | 1.3 % |",
+        "<summary>Calibration: ",
+        "| 1.004 (+0.40 %) | 0.969 to 1.031 | no difference larger than 3.1 % |",
         "AMD EPYC, 2 cores",
         "closed loop: ",
     ] {
@@ -342,6 +344,7 @@ fn the_page_of_a_comparison_is_whole_in_a_browser() {
         "TPS ladder",
         "Rounds: p99",
         "Gates",
+        "Calibration: one side compared with itself",
     ] {
         assert!(both.stdout.contains(expected), "{expected}");
     }

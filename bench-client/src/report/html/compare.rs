@@ -311,7 +311,7 @@ pub(super) fn show(section: &Section<'_>) -> Markup {
             }
             dt { "Rounds" } dd { (record.rounds.len()) ", " (stopped(record.stopped)) }
         }
-        @if record.valid { (metric_table(record)) }
+        @if record.valid { (metric_table("Metrics", ["A (base)", "B (candidate)", "B ÷ A"], &record.metrics)) }
         @if !record.gates.is_empty() {
             h3 { "Gates" }
             div class="scroll" tabindex="0" role="region" aria-label="Gates" { table {
@@ -341,22 +341,29 @@ pub(super) fn show(section: &Section<'_>) -> Markup {
                 } } }
             } }
         }
+        @if let Some(calibration) = &record.calibration {
+            h3 { "Calibration: one side compared with itself" }
+            p { code { (calibration.label) } " in " (calibration.rounds) " rounds. Whatever differs \
+                here, the machine does." }
+            (metric_table("Calibration", ["first", "second", "ratio"], &calibration.metrics))
+        }
         @if !section.charts.is_empty() {
             div class="charts" { @for chart in &section.charts { (figure(chart)) } }
         }
     }
 }
 
-fn metric_table(record: &ComparisonRecord) -> Markup {
-    html! { @if !record.metrics.is_empty() {
-        div class="scroll" tabindex="0" role="region" aria-label="Metrics" { table {
+fn metric_table(what: &str, columns: [&str; 3], metrics: &[MetricComparison]) -> Markup {
+    html! { @if !metrics.is_empty() {
+        div class="scroll" tabindex="0" role="region" aria-label=(what) { table {
             thead { tr {
-                @for name in ["metric", "A (base)", "B (candidate)", "B ÷ A", "interval", "confidence"] {
+                th scope="col" { "metric" }
+                @for name in columns.iter().chain(&["interval", "confidence"]) {
                     th scope="col" { (name) }
                 }
                 th scope="col" class="words" { "verdict" }
             } }
-            tbody { @for one in &record.metrics { tr {
+            tbody { @for one in metrics { tr {
                 td { (one.metric.with_unit()) }
                 td { (one.metric.show(one.base.median)) }
                 td { (one.metric.show(one.candidate.median)) }
