@@ -36,6 +36,7 @@ fn plan() -> LoadPlan {
         measure: Measure::For(100 * MS),
         op_timeout: Duration::from_secs(10),
         interval: None,
+        realtime: false,
     }
 }
 
@@ -178,6 +179,7 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
     let plan = LoadPlan {
         op_timeout: 120 * MS,
         interval: None,
+        realtime: false,
         measure: Measure::For(700 * MS),
         ..plan()
     };
@@ -212,6 +214,7 @@ fn an_answer_after_its_timeout_is_late_and_nothing_else() {
     let plan = LoadPlan {
         op_timeout: 150 * MS,
         interval: None,
+        realtime: false,
         measure: Measure::For(900 * MS),
         ..plan()
     };
@@ -384,6 +387,7 @@ fn a_counted_window_counts_what_goes_wrong() {
         measure: Measure::Transfers(203),
         op_timeout: 30 * MS,
         interval: None,
+        realtime: false,
         workers: 3,
         max_inflight: 2,
         ..plan()
@@ -399,6 +403,7 @@ fn a_counted_window_counts_what_goes_wrong() {
         LoadPlan {
             op_timeout: PATIENCE,
             interval: None,
+            realtime: false,
             ..plan
         },
     );
