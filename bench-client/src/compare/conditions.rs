@@ -27,6 +27,8 @@ pub struct Conditions {
     /// By the name of the flag, where there is one. `None` is not known.
     fields: BTreeMap<String, Option<String>>,
     length: Length,
+    /// What rows do not name: no part of the fingerprint.
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// A planned row has one of them, a measured one both.
@@ -85,6 +87,7 @@ impl Conditions {
         let pace = open.map(|open| (open.offered_tps, open.arrival, open.latency_limit_ms));
         let mut conditions = Self {
             fields: BTreeMap::new(),
+            settings: None,
             length: Length {
                 seconds: Some(row.seconds),
                 transfers: Some(row.committed + row.rejected + row.failed + row.unknown),
@@ -120,6 +123,7 @@ impl Conditions {
     pub fn of_plan(plan: &RowPlan, environment: &Environment) -> Self {
         let mut conditions = Self {
             fields: BTreeMap::new(),
+            settings: None,
             length: Length::of(plan.measure),
         };
         let (durability, args) = match &plan.server {
@@ -163,16 +167,11 @@ impl Conditions {
         conditions
     }
 
-    /// The same, with what is known of the server's further settings
-    /// ([`Conditions::settings`]). They are no part of the fingerprint, as rows do not name them.
+    /// The same, with all that is set besides what rows name ([`Conditions::settings`]). It is
+    /// no part of the fingerprint.
     #[must_use]
     pub fn with_settings(mut self, settings: &BTreeMap<String, String>) -> Self {
-        for (name, value) in settings {
-            let is_new = !self.fields.contains_key(name);
-            if is_new {
-                self.set(&format!("{SETTING}{name}"), value.clone());
-            }
-        }
+        self.settings = Some(settings.clone());
         self
     }
 
@@ -199,13 +198,8 @@ impl Conditions {
     /// The first 16 digits of SHA-256 over the fields as JSON, in alphabetical order.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let mut fields: BTreeMap<&str, Option<String>> = self
-            .fields
-            .iter()
-            .filter(|(name, _)| !name.starts_with(SETTING))
-            .map(|(name, value)| (name.as_str(), value.clone()))
-            .collect();
-        fields.insert("length", Some(self.length.shown()));
+        let mut fields = self.fields.clone();
+        fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();
         let mut text = String::new();
         for byte in Sha256::digest(&canonical).iter().take(8) {
@@ -225,7 +219,7 @@ impl Conditions {
             let base = known(&self.fields, name)?;
             let candidate = known(&candidate.fields, name)?;
             (base != candidate).then(|| Difference {
-                field: name.strip_prefix(SETTING).unwrap_or(name).to_owned(),
+                field: name.clone(),
                 base,
                 candidate,
             })
@@ -237,6 +231,9 @@ impl Conditions {
                 base: self.length.shown(),
                 candidate: candidate.length.shown(),
             });
+        }
+        if let (Some(base), Some(candidate)) = (&self.settings, &candidate.settings) {
+            differences.extend(setting_differences(base, candidate));
         }
         differences.sort_by(|a, b| a.field.cmp(&b.field));
         differences
@@ -289,8 +286,33 @@ impl Conditions {
     }
 }
 
-/// Marks what is no part of the fingerprint.
-const SETTING: &str = "setting ";
+/// Settings that the two sides do not share. Where a server is does not matter, and one at a
+/// URL does not tell its settings.
+fn setting_differences(
+    base: &BTreeMap<String, String>,
+    candidate: &BTreeMap<String, String>,
+) -> Vec<Difference> {
+    let at_url = [base, candidate]
+        .iter()
+        .any(|side| side.contains_key("url"));
+    let mut names: Vec<&String> = base.keys().chain(candidate.keys()).collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| !["url", "reseed"].contains(&name.as_str()));
+    let differences = names.into_iter().filter_map(|name| {
+        let sides = [base.get(name), candidate.get(name)];
+        if sides[0] == sides[1] || at_url && sides.contains(&None) {
+            return None;
+        }
+        let [base, candidate] = sides.map(|value| value.map_or("not set", String::as_str));
+        Some(Difference {
+            field: name.clone(),
+            base: base.to_owned(),
+            candidate: candidate.to_owned(),
+        })
+    });
+    differences.collect()
+}
 
 fn micros(us: f64) -> String {
     format!("{} us", number(us))
@@ -438,5 +460,11 @@ mod tests {
         };
         assert_eq!(fields(&set("1").differences(&set("2"))), ["queue"]);
         assert_eq!(set("1").differences(&base), []);
+        let unset = base.clone().with_settings(&BTreeMap::new());
+        assert_eq!(set("1").differences(&unset)[0].candidate, "not set");
+        let url = BTreeMap::from([("url".to_owned(), "a:1".to_owned())]);
+        let at_url = base.clone().with_settings(&url);
+        assert_eq!(at_url.differences(&unset), []);
+        assert_eq!(set("1").differences(&at_url), []);
     }
 }
