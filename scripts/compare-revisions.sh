@@ -16,8 +16,8 @@
 # failed), 4 (a run is invalid), 5 (a server did not start), 130. In GitHub Actions `compare` also
 # writes the step's summary.
 #
-# Programs are kept by revision in WORK/bin/REVISION, so a revision is built once. What is not
-# committed is not compared.
+# Programs are kept by revision in WORK/bin/REVISION (its first 12 digits), so a revision is built
+# once. What is not committed is not compared.
 #
 # example: scripts/compare-revisions.sh main HEAD -- --rounds 20 --seconds 3 --fail-if 'tps<-5%'
 set -euo pipefail
@@ -117,9 +117,15 @@ cargo_build() (
     ${configuration[@]+"${configuration[@]}"} --release --locked --bin bench-client
 )
 
-# build PLACE REVISION: into $work/bin/REVISION/bench-client, unless it is there.
+# The program of a revision. Seen from here where it is below: its name is shown in comments.
+program_of() {
+  echo "${work#"$PWD"/}/bin/${1:0:12}/bench-client"
+}
+
+# build PLACE REVISION: the program of the revision, unless it is there.
 build() {
-  local place=$1 revision=$2 program=$work/bin/$2/bench-client
+  local place=$1 revision=$2 program
+  program=$(program_of "$revision")
   if [ -x "$program" ]; then
     echo "compare-revisions.sh: $place is $revision, built before" >&2
     return
@@ -133,7 +139,7 @@ build() {
   git -C "$root" worktree add --quiet --detach "$tree" "$revision" ||
     fail "cannot check $revision out"
   cargo_build "$tree" "$work/build/$place" >&2 || fail "$place ($revision) does not build"
-  mkdir -p "$work/bin/$revision"
+  mkdir -p "$(dirname "$program")"
   # Whole or not at all.
   cp "$work/build/$place/release/bench-client" "$program.new"
   mv "$program.new" "$program"
@@ -142,8 +148,8 @@ build() {
 build base "$base"
 build head "$head"
 
-client=$work/bin/$head/bench-client
-record=$out/comparison.json
+client=$(program_of "$head")
+record=${out#"$PWD"/}/comparison.json
 rm -rf "$out/github-benchmark"
 for file in comparison.json comparison.md comparison.html comparison.csv junit.xml bmf.json \
   base.txt head.txt; do
@@ -151,8 +157,8 @@ for file in comparison.json comparison.md comparison.html comparison.csv junit.x
 done
 code=0
 "$client" compare \
-  "$base_side,server-bin=$work/bin/$base/bench-client" \
-  "$head_side,server-bin=$work/bin/$head/bench-client" \
+  "$base_side,server-bin=$(program_of "$base")" \
+  "$head_side,server-bin=$client" \
   --output "$record" ${flags[@]+"${flags[@]}"} || code=$?
 if [ ! -s "$record" ]; then
   [ "$code" -ne 0 ] || fail "compare ended without a record"
