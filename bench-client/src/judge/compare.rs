@@ -193,6 +193,17 @@ pub fn noise_floor(
     })
 }
 
+/// Standard deviation of the log ratios of pairs, as [`smallest_effect`] and [`rounds_for`] ask
+/// for it: a normal distribution's median distance from 0 is 0.6745 of it. Unlike the standard
+/// deviation itself, outliers hardly move it.
+///
+/// [`smallest_effect`]: crate::statistics::smallest_effect
+/// [`rounds_for`]: crate::statistics::rounds_for
+#[must_use]
+pub fn pair_spread(floor: &NoiseFloor) -> f64 {
+    floor.typical / 0.674_489_750_196_081_7
+}
+
 /// The rows of neighbouring runs of the same side. In ABBA order, the second run of a round and
 /// the first of the next are of the same side, which alternates. Every second pair is turned
 /// around, so that drift has opposite signs in successive pairs as it has in the rounds.

@@ -69,7 +69,8 @@ impl Level {
         for runs in 1..=limit {
             // C(base + runs, base) from C(base + runs - 1, base).
             smallest *= f64::from(runs) / f64::from(base + runs);
-            if smallest <= self.error() {
+            // Up to rounding.
+            if smallest <= self.error() * (1.0 + 1e-9) {
                 return Some(runs);
             }
         }

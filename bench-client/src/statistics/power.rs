@@ -99,3 +99,39 @@ fn drawn_shift(rounds: usize, level: Level, power: f64) -> f64 {
     let (_, shift, _) = shifts.select_nth_unstable_by(quantile, f64::total_cmp);
     *shift
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEVEL: Level = Level::METRICS;
+
+    #[test]
+    fn the_approximation_takes_over_without_a_step() {
+        let effect = |rounds| smallest_effect(1.0, rounds, LEVEL, 0.9).unwrap();
+        let step = effect(DRAWN_MAX) / effect(DRAWN_MAX + 1);
+        assert!((0.95..1.1).contains(&step), "{step}");
+    }
+
+    #[test]
+    fn effects_shrink_with_rounds_and_grow_with_spread_and_power() {
+        assert_eq!(smallest_effect(0.05, 9, LEVEL, 0.9), None);
+        let effect = |rounds| smallest_effect(0.05, rounds, LEVEL, 0.9).unwrap();
+        assert!(effect(10) > effect(20) && effect(20) > effect(40) && effect(40) > effect(400));
+        let halved = effect(100) / effect(400);
+        assert!((halved - 2.0).abs() < 1e-9, "{halved}");
+        let doubled = smallest_effect(0.1, 20, LEVEL, 0.9).unwrap() / effect(20);
+        assert!((doubled - 2.0).abs() < 1e-9);
+        assert!(smallest_effect(0.05, 20, LEVEL, 0.5).unwrap() < effect(20));
+    }
+
+    #[test]
+    fn rounds_are_the_inverse_of_effects() {
+        let rounds = rounds_for(0.05, 0.2, LEVEL, 0.9).unwrap();
+        assert!(smallest_effect(0.2, rounds, LEVEL, 0.9).unwrap() <= 0.05);
+        assert!(smallest_effect(0.2, rounds - 1, LEVEL, 0.9).unwrap() > 0.05);
+        assert_eq!(rounds_for(1.0, 0.01, LEVEL, 0.9), Some(10));
+        assert_eq!(rounds_for(0.001, 0.2, LEVEL, 0.9), None);
+        assert_eq!(rounds_for(0.0, 0.2, LEVEL, 0.9), None);
+    }
+}

@@ -11,9 +11,9 @@ use super::{rank_sum, signed_rank};
 const RESAMPLES_MAX: usize = 10_000;
 /// Fewest. Efron & Tibshirani (1993, section 14.3) ask for 1,000 or more.
 const RESAMPLES_MIN: usize = 2_000;
-/// Steps of all bootstrap samples together, above which there are fewer of them: some tenths
-/// of a second.
-const RESAMPLING_STEPS: usize = 50_000_000;
+/// Steps of all bootstrap samples together, above which there are fewer of them: less than a
+/// tenth of a second.
+const RESAMPLING_STEPS: usize = 10_000_000;
 
 /// By how much intervals of pairs in ABBA order are widened, √((1 + √2) / 2).
 ///

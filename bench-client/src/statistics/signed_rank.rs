@@ -7,6 +7,9 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 /// right to far more places than matter.
 const EXACT_MAX: usize = 200;
 
+/// What sums of probabilities may be off by.
+const ROUNDING: f64 = 1.0 + 1e-9;
+
 /// How many Walsh averages n values have: one per pair, and each value with itself.
 pub(super) const fn walsh_count(count: usize) -> usize {
     count * (count + 1) / 2
@@ -49,7 +52,7 @@ fn exact_rank(count: usize, tail: f64) -> usize {
         .iter()
         .take_while(|share| {
             below += **share;
-            below <= tail
+            below <= tail * ROUNDING
         })
         .count()
 }

@@ -44,20 +44,27 @@ impl Noise {
         [Self::Normal, Self::Skewed, Self::HeavyTails, Self::Outliers];
 
     /// Logarithms of successive runs, around 0 at first, of scale 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "small counts"
+    )]
     pub(crate) fn runs(self, count: usize, rng: &mut Xoshiro256PlusPlus) -> Vec<f64> {
         let normal = Normal::new(0.0, 1.0).unwrap();
-        let outliers = Cauchy::new(0.0, 3.0).unwrap();
+        let outliers = Cauchy::new(0.0_f64, 3.0).unwrap();
         let uniform = rand_distr::Uniform::new(0.0, 1.0).unwrap();
         let step = (uniform.sample(rng) * count as f64) as usize;
         let mut last = normal.sample(rng);
         let run = |place: usize| {
             let plain = normal.sample(rng);
             match self {
-                Self::Normal => plain,
                 Self::Skewed => LogNormal::new(0.0, 1.0).unwrap().sample(rng),
                 Self::HeavyTails => StudentT::new(2.0).unwrap().sample(rng),
-                Self::Outliers if uniform.sample(rng) < 0.1 => plain + outliers.sample(rng),
-                Self::Outliers => plain,
+                Self::Outliers if uniform.sample(rng) < 0.1 => {
+                    plain + outliers.sample(rng).clamp(-1000.0, 1000.0)
+                }
+                Self::Normal | Self::Outliers => plain,
                 Self::LinearDrift => plain + 0.5 * place as f64,
                 Self::RandomWalk => {
                     last += plain;
