@@ -261,7 +261,11 @@ fn people_read_verdicts_noise_gates_and_calibration() {
     }
     let summary = std::fs::read_to_string(directory.path().join("summary.md"));
     let summary = summary.expect("it is appended");
-    assert_eq!(summary.matches("`tps<1`").count(), 2, "{summary}");
+    assert_eq!(
+        summary.matches("tps&lt;1 | undecided").count(),
+        2,
+        "{summary}"
+    );
 }
 
 #[test]
@@ -520,7 +524,7 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
     let directory = directory();
     let directory = directory.path();
     save(directory, &["--save-baseline=main"]).expect_code(0);
-    let side = "sqlite_ws_rpc,batch-size=7,concurrency=3,queue=5000";
+    let side = "sqlite_ws_rpc,batch-size=7,concurrency=3,queue=5000,cache-kib=1000";
     refused(
         directory,
         &[side, "--baseline=main"],
@@ -529,6 +533,7 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
             "batch-size: 100 (base), 7 (candidate)",
             "concurrency: 2 (base), 3 (candidate)",
             "queue: 6000 (base), 5000 (candidate)",
+            "cache-kib: not set (base), 1000 (candidate)",
             "--allow-unlike",
         ],
     );
@@ -554,7 +559,7 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
         .iter()
         .map(|difference| &difference["field"])
         .collect();
-    assert_eq!(named, ["batch-size", "concurrency", "queue"]);
+    assert_eq!(named, ["batch-size", "cache-kib", "concurrency", "queue"]);
     assert_ne!(
         record["base"]["fingerprint"],
         record["candidate"]["fingerprint"]

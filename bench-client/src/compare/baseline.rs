@@ -22,8 +22,9 @@ pub struct Baseline {
     pub environment: Environment,
     /// The repetitions, each valid and complete.
     pub rows: Vec<Row>,
-    /// Settings of the server that rows do not name; empty when they are not known.
-    pub settings: BTreeMap<String, String>,
+    /// What rows do not name ([`Conditions::settings`]), if it is known: only what was saved as
+    /// a baseline has it.
+    pub settings: Option<BTreeMap<String, String>>,
 }
 
 /// Why there is no baseline.
@@ -85,7 +86,7 @@ struct Saved<'a> {
 #[derive(Default, Deserialize)]
 struct Settings {
     #[serde(default)]
-    settings: BTreeMap<String, String>,
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// The file of a baseline with this name.
@@ -177,7 +178,11 @@ impl Baseline {
     #[must_use]
     pub fn conditions(&self) -> Option<Conditions> {
         let row = self.rows.first()?;
-        Some(Conditions::of_row(row, &self.environment).with_settings(&self.settings))
+        let conditions = Conditions::of_row(row, &self.environment);
+        Some(match &self.settings {
+            Some(settings) => conditions.with_settings(settings),
+            None => conditions,
+        })
     }
 
     /// The flags of `run` and their values that measure its rows again, and for how long.
@@ -224,7 +229,7 @@ impl Baseline {
             let limit = open.latency_limit_ms;
             add("latency-limit", limit.map(|ms| format!("{ms}ms")));
         }
-        for (name, value) in &self.settings {
+        for (name, value) in self.settings.iter().flatten() {
             match (name.as_str(), value.as_str()) {
                 ("url", authority) => add(name, Some(format!("{}://{authority}", row.transport))),
                 // A switch, off by default.
@@ -268,7 +273,7 @@ fn saved() -> Vec<String> {
     names
 }
 
-fn settings_in(path: &Path) -> BTreeMap<String, String> {
+fn settings_in(path: &Path) -> Option<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let settings: Settings = serde_json::from_str(&text).unwrap_or_default();
     settings.settings
@@ -313,7 +318,7 @@ mod tests {
         assert!(save(&path, vec![row(), row()]), "it is replaced");
         let read = Baseline::open(path.to_str().unwrap(), None).unwrap();
         assert_eq!(read.rows.len(), 2);
-        assert_eq!(read.settings["queue"], "1000");
+        assert_eq!(read.settings.as_ref().unwrap()["queue"], "1000");
         assert!(AnyRecord::read(&path).is_ok(), "it is a record");
         let flags = read.flags();
         for flag in ["connectors", "durability", "batch-timeout", "queue"] {

@@ -27,6 +27,8 @@ pub struct Conditions {
     /// By the name of the flag, where there is one. `None` is not known.
     fields: BTreeMap<String, Option<String>>,
     length: Length,
+    /// What rows do not name: no part of the fingerprint.
+    settings: Option<BTreeMap<String, String>>,
 }
 
 /// A planned row has one of them, a measured one both.
@@ -85,6 +87,7 @@ impl Conditions {
         let pace = open.map(|open| (open.offered_tps, open.arrival, open.latency_limit_ms));
         let mut conditions = Self {
             fields: BTreeMap::new(),
+            settings: None,
             length: Length {
                 seconds: Some(row.seconds),
                 transfers: Some(row.committed + row.rejected + row.failed + row.unknown),
@@ -120,6 +123,7 @@ impl Conditions {
     pub fn of_plan(plan: &RowPlan, environment: &Environment) -> Self {
         let mut conditions = Self {
             fields: BTreeMap::new(),
+            settings: None,
             length: Length::of(plan.measure),
         };
         let (durability, args) = match &plan.server {
@@ -163,16 +167,11 @@ impl Conditions {
         conditions
     }
 
-    /// The same, with what is known of the server's further settings
-    /// ([`Conditions::settings`]). They are no part of the fingerprint, as rows do not name them.
+    /// The same, with all that is set besides what rows name ([`Conditions::settings`]). It is
+    /// no part of the fingerprint.
     #[must_use]
     pub fn with_settings(mut self, settings: &BTreeMap<String, String>) -> Self {
-        for (name, value) in settings {
-            let is_new = !self.fields.contains_key(name);
-            if is_new {
-                self.set(&format!("{SETTING}{name}"), value.clone());
-            }
-        }
+        self.settings = Some(settings.clone());
         self
     }
 
@@ -199,13 +198,8 @@ impl Conditions {
     /// The first 16 digits of SHA-256 over the fields as JSON, in alphabetical order.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let mut fields: BTreeMap<&str, Option<String>> = self
-            .fields
-            .iter()
-            .filter(|(name, _)| !name.starts_with(SETTING))
-            .map(|(name, value)| (name.as_str(), value.clone()))
-            .collect();
-        fields.insert("length", Some(self.length.shown()));
+        let mut fields = self.fields.clone();
+        fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();
         let mut text = String::new();
         for byte in Sha256::digest(&canonical).iter().take(8) {
@@ -225,7 +219,7 @@ impl Conditions {
             let base = known(&self.fields, name)?;
             let candidate = known(&candidate.fields, name)?;
             (base != candidate).then(|| Difference {
-                field: name.strip_prefix(SETTING).unwrap_or(name).to_owned(),
+                field: name.clone(),
                 base,
                 candidate,
             })
@@ -237,6 +231,9 @@ impl Conditions {
                 base: self.length.shown(),
                 candidate: candidate.length.shown(),
             });
+        }
+        if let (Some(base), Some(candidate)) = (&self.settings, &candidate.settings) {
+            differences.extend(setting_differences(base, candidate));
         }
         differences.sort_by(|a, b| a.field.cmp(&b.field));
         differences
@@ -289,154 +286,37 @@ impl Conditions {
     }
 }
 
-/// Marks what is no part of the fingerprint.
-const SETTING: &str = "setting ";
+/// Settings that the two sides do not share. Where a server is does not matter, and one at a
+/// URL does not tell its settings.
+fn setting_differences(
+    base: &BTreeMap<String, String>,
+    candidate: &BTreeMap<String, String>,
+) -> Vec<Difference> {
+    let at_url = [base, candidate]
+        .iter()
+        .any(|side| side.contains_key("url"));
+    let mut names: Vec<&String> = base.keys().chain(candidate.keys()).collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| !["url", "reseed"].contains(&name.as_str()));
+    let differences = names.into_iter().filter_map(|name| {
+        let sides = [base.get(name), candidate.get(name)];
+        if sides[0] == sides[1] || at_url && sides.contains(&None) {
+            return None;
+        }
+        let [base, candidate] = sides.map(|value| value.map_or("not set", String::as_str));
+        Some(Difference {
+            field: name.clone(),
+            base: base.to_owned(),
+            candidate: candidate.to_owned(),
+        })
+    });
+    differences.collect()
+}
 
 fn micros(us: f64) -> String {
     format!("{} us", number(us))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::connector::Target;
-    use crate::report::knobs::tests::{open, plan, row};
-
-    fn here() -> Environment {
-        Environment::capture(Path::new("."))
-    }
-
-    fn fields(differences: &[Difference]) -> Vec<&str> {
-        differences
-            .iter()
-            .map(|difference| difference.field.as_str())
-            .collect()
-    }
-
-    #[test]
-    fn a_row_has_the_conditions_and_the_fingerprint_of_its_plan() {
-        let environment = here();
-        let (row, plan) = (row(), plan());
-        let measured = Conditions::of_row(&row, &environment);
-        let planned = Conditions::of_plan(&plan, &environment);
-        assert_eq!(measured.differences(&planned), []);
-        assert_eq!(planned.differences(&measured), []);
-        let fingerprint = planned.fingerprint();
-        assert_eq!(measured.lasting(plan.measure).fingerprint(), fingerprint);
-        assert_eq!(fingerprint.len(), 16);
-        let with_settings = planned.with_settings(&Conditions::settings(&plan));
-        assert_eq!(with_settings.fingerprint(), fingerprint);
-    }
-
-    #[test]
-    fn each_condition_is_named_and_changes_the_fingerprint() {
-        type Change = fn(&mut Row, &mut Environment);
-        let changes: [(&str, Change); 20] = [
-            ("connector", |row, _| row.connector.push('x')),
-            ("encoding", |row, _| row.encoding.push('x')),
-            ("durability", |row, _| {
-                row.durability_requested = Some("memory".to_owned());
-            }),
-            ("batch-size", |row, _| row.batch_size = Some(7)),
-            ("batch-timeout", |row, _| row.batch_timeout_us = Some(7.0)),
-            ("concurrency", |row, _| row.concurrency += 1),
-            ("max-inflight-per-worker", |row, _| {
-                row.max_inflight_per_worker += 1;
-            }),
-            ("threads", |row, _| row.threads += 1),
-            ("alpha", |row, _| row.alpha += 0.01),
-            ("accounts", |row, _| row.accounts += 1),
-            ("amount", |row, _| row.amount += 1),
-            ("warmup", |row, _| row.warmup_seconds += 0.1),
-            ("op-timeout", |row, _| row.op_timeout_seconds += 1.0),
-            ("rate", |row, _| row.open_loop = Some(open(5.0))),
-            ("seconds", |row, _| {
-                row.seconds *= 1.5;
-                row.committed *= 2;
-            }),
-            ("file system", |_, here| {
-                here.storage.file_system = Some("else".to_owned());
-            }),
-            ("device", |_, here| {
-                here.storage.block_devices = vec![BlockDevice {
-                    name: "else".to_owned(),
-                    ..BlockDevice::default()
-                }];
-            }),
-            ("cpu", |_, here| {
-                here.machine.cpu_model = Some("else".to_owned());
-            }),
-            ("cores", |_, here| here.machine.usable_cores = Some(4321)),
-            ("build profile", |_, here| here.program.profile.push('x')),
-        ];
-        let mut known = here();
-        known.storage.file_system = Some("ext4".to_owned());
-        known.storage.mount_source = Some("/dev/vda".to_owned());
-        known.machine.cpu_model = Some("a CPU".to_owned());
-        let before = Conditions::of_row(&row(), &known);
-        for (name, change) in changes {
-            let (mut row, mut environment) = (row(), known.clone());
-            change(&mut row, &mut environment);
-            let after = Conditions::of_row(&row, &environment);
-            let differences = before.differences(&after);
-            assert!(
-                fields(&differences).contains(&name),
-                "{name}: {differences:?}"
-            );
-            assert_ne!(before.fingerprint(), after.fingerprint(), "{name}");
-        }
-        let mut reseeded = row();
-        reseeded.seed += 1;
-        assert_eq!(Conditions::of_row(&reseeded, &known), before);
-    }
-
-    #[test]
-    fn what_is_not_known_is_no_difference() {
-        let environment = here();
-        let mut plan = plan();
-        plan.server = ServerChoice::Url {
-            target: Target {
-                authority: "127.0.0.1:1".to_owned(),
-            },
-            reseed: false,
-        };
-        let at_url = Conditions::of_plan(&plan, &environment);
-        assert_eq!(
-            Conditions::of_row(&row(), &environment).differences(&at_url),
-            []
-        );
-    }
-
-    #[test]
-    fn windows_are_as_long_as_they_were_planned() {
-        let environment = here();
-        let mut slow = row();
-        slow.seconds *= 1.01;
-        let slow = Conditions::of_row(&slow, &environment);
-        assert_eq!(
-            Conditions::of_plan(&plan(), &environment).differences(&slow),
-            []
-        );
-        let counted =
-            Conditions::of_row(&row(), &environment).lasting(Measure::Transfers(row().committed));
-        let measured = Conditions::of_row(&row(), &environment);
-        assert_eq!(measured.differences(&counted), []);
-        let timed = measured.lasting(Measure::For(Duration::from_secs(1)));
-        assert_eq!(fields(&timed.differences(&counted)), ["seconds"]);
-    }
-
-    #[test]
-    fn settings_of_the_server_are_named_where_both_are_known() {
-        let environment = here();
-        let base = Conditions::of_plan(&plan(), &environment);
-        let set = |queue: &str| {
-            let settings = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
-            base.clone().with_settings(&settings)
-        };
-        assert_eq!(fields(&set("1").differences(&set("2"))), ["queue"]);
-        assert_eq!(set("1").differences(&base), []);
-    }
-}
+mod tests;

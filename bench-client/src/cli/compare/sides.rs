@@ -110,10 +110,8 @@ impl Side {
         };
         let programs = [base, self].map(|side| side.server_bin.as_ref());
         add(SERVER_BIN, programs, "this program");
-        for name in base.settings.keys().chain(self.settings.keys()) {
-            let values = [base, self].map(|side| side.settings.get(name));
-            add(name, values, "not set");
-        }
+        let urls = [base, self].map(|side| side.settings.get("url"));
+        add("url", urls, "not set");
         differences
     }
 }
