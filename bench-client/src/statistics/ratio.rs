@@ -62,7 +62,7 @@ impl Ratio {
     /// Drift makes a pair's second run differ from its first, with opposite signs in successive
     /// pairs as long as they alternate in order (ABBA): it widens the interval and does not
     /// move it. Noise that outlasts a run makes neighbouring pairs hang together, for which
-    /// the interval is widened by [`LINGERING`]. Noise that swings with the period of ABBA
+    /// the interval is widened by `LINGERING`. Noise that swings with the period of ABBA
     /// itself, four runs, keeps its phase to the order and **cannot be told from an effect**.
     ///
     /// With fewer pairs than [`Level::rounds_min`] the interval rests on the smallest and the
