@@ -70,10 +70,11 @@ mod tests {
 
     /// The scheduling policy of the calling thread, as the kernel tells it: 41st field of `stat`.
     fn policy() -> u32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let after_name = stat.rsplit_once(')').unwrap().1;
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("there is one");
+        let after_name = stat.rsplit_once(')').expect("a name").1;
         let mut fields = after_name.split_whitespace().skip(38);
-        fields.next().unwrap().parse().unwrap()
+        let field = fields.next().expect("as many fields");
+        field.parse().expect("a number")
     }
 
     #[test]
