@@ -35,7 +35,6 @@ fn plan() -> LoadPlan {
         measure: Measure::For(500 * MS),
         op_timeout: Duration::from_secs(20),
         interval: None,
-        realtime: true,
     }
 }
 

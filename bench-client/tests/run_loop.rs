@@ -36,7 +36,6 @@ fn plan() -> LoadPlan {
         measure: Measure::For(100 * MS),
         op_timeout: Duration::from_secs(10),
         interval: None,
-        realtime: false,
     }
 }
 
@@ -179,7 +178,6 @@ fn a_timeout_is_an_unknown_outcome_and_a_free_slot() {
     let plan = LoadPlan {
         op_timeout: 120 * MS,
         interval: None,
-        realtime: false,
         measure: Measure::For(700 * MS),
         ..plan()
     };
@@ -214,7 +212,6 @@ fn an_answer_after_its_timeout_is_late_and_nothing_else() {
     let plan = LoadPlan {
         op_timeout: 150 * MS,
         interval: None,
-        realtime: false,
         measure: Measure::For(900 * MS),
         ..plan()
     };
@@ -387,7 +384,6 @@ fn a_counted_window_counts_what_goes_wrong() {
         measure: Measure::Transfers(203),
         op_timeout: 30 * MS,
         interval: None,
-        realtime: false,
         workers: 3,
         max_inflight: 2,
         ..plan()
@@ -403,7 +399,6 @@ fn a_counted_window_counts_what_goes_wrong() {
         LoadPlan {
             op_timeout: PATIENCE,
             interval: None,
-            realtime: false,
             ..plan
         },
     );

@@ -32,7 +32,6 @@ fn plan() -> LoadPlan {
         measure: Measure::For(350 * MS),
         op_timeout: Duration::from_secs(10),
         interval: Some(INTERVAL),
-        realtime: false,
     }
 }
 

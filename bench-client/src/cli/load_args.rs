@@ -137,11 +137,6 @@ pub(crate) struct LoadArgs {
     /// Length of an interval of the time series [100ms … 1h]
     #[arg(long, default_value = "1s", value_parser = parse_interval)]
     interval: Duration,
-    /// Under --rate, leave the client threads at the priority of all others. Without this they get
-    /// a real-time priority where that is allowed and leaves a core for others, or transfers are
-    /// sent late by the time slice of whatever runs
-    #[arg(long)]
-    no_realtime: bool,
     /// Record no time series
     #[arg(long, conflicts_with = "interval")]
     no_intervals: bool,
@@ -455,7 +450,6 @@ impl LoadArgs {
             },
             op_timeout: self.op_timeout,
             interval: (!self.no_intervals).then_some(self.interval),
-            realtime: !self.no_realtime,
             verify: !self.no_verify,
             null_server: (!self.no_null_server)
                 .then(|| {

@@ -147,7 +147,6 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 measure: Measure::For(Duration::from_secs_f64(args.seconds)),
                 op_timeout: Duration::from_secs(15),
                 interval: Some(DEFAULT_INTERVAL),
-                realtime: false,
                 verify: true,
                 null_server: Some(null_server(&NullServer {
                     connector: row.connector,

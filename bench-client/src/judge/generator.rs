@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::load::Scheduling;
 use crate::report::record::{Latency, OpenLoop, Spread};
 
 /// How busy the load generator was, and what it can do at best.
@@ -11,9 +10,6 @@ use crate::report::record::{Latency, OpenLoop, Spread};
 pub struct Generator {
     /// Share of the window that each client thread was on a processor, from 0 to 1.
     pub thread_cpu: Vec<f64>,
-    /// How the client threads were scheduled.
-    #[serde(default)]
-    pub scheduling: Option<Scheduling>,
     /// How late the event loops of the client threads were, in microseconds: a timer of each,
     /// from its expiry until it was handled.
     pub event_loop_lag_us: Option<Spread>,

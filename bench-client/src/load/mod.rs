@@ -7,14 +7,12 @@
 mod alarm;
 mod pacer;
 mod phases;
-mod punctual;
 mod recorder;
 mod series;
 mod worker;
 
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
-pub use punctual::Scheduling;
 pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
 pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
@@ -77,9 +75,6 @@ pub struct LoadPlan {
     pub op_timeout: Duration,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
-    /// Give the client threads of an open loop a real-time priority, if that is allowed and
-    /// leaves a core for others.
-    pub realtime: bool,
 }
 
 /// Why no load could be put on a server.
@@ -124,8 +119,6 @@ pub struct LoadResult {
     /// Processor time of each client thread inside the window, where the operating system
     /// tells.
     pub thread_cpu: Vec<Duration>,
-    /// How the client threads were scheduled: real-time only if all were.
-    pub scheduling: Scheduling,
     /// The window as it was.
     pub window_length: Duration,
     /// Transfers submitted inside the window.
@@ -216,7 +209,6 @@ pub struct Load {
 
 struct ThreadResult {
     recorder: ThreadRecorder,
-    scheduling: Scheduling,
     ends: Vec<WorkerEnd>,
 }
 
@@ -323,16 +315,12 @@ impl Load {
         let mut merged: Option<ThreadRecorder> = None;
         let mut ends = Vec::new();
         let mut thread_cpu = Vec::new();
-        let mut scheduling = Scheduling::RealTime;
         for _ in 0..self.threads.len() {
             let Some(result) = self.results.recv().await else {
                 return Err(LoadError::Thread("panicked".to_owned()));
             };
             ends.extend(result.ends);
             thread_cpu.extend(result.recorder.series.cpu());
-            if result.scheduling == Scheduling::Normal {
-                scheduling = Scheduling::Normal;
-            }
             match &mut merged {
                 Some(merged) => merged.merge(&result.recorder),
                 None => merged = Some(result.recorder),
@@ -345,9 +333,7 @@ impl Load {
         }
         let schedule = *self.start.borrow();
         let recorder = merged.ok_or_else(|| LoadError::Thread("none ran".to_owned()))?;
-        let mut result = summarise(recorder, &ends, thread_cpu, schedule);
-        result.scheduling = scheduling;
-        Ok(result)
+        Ok(summarise(recorder, &ends, thread_cpu, schedule))
     }
 }
 
@@ -382,7 +368,6 @@ fn summarise(
         ticks: recorder.series.ticks().clone(),
         loop_lag: recorder.loop_lag,
         thread_cpu,
-        scheduling: Scheduling::Normal,
         offered: recorder.offered,
         window_length,
         reconnects: ends.iter().map(|end| end.reconnects).sum(),
@@ -414,12 +399,6 @@ impl<C: Connector> ClientThread<C> {
         connected: &mpsc::Sender<Result<(), LoadError>>,
         result: &mpsc::Sender<ThreadResult>,
     ) {
-        let scheduling = match self.plan.pace {
-            Pace::Open { .. } if self.plan.realtime && self.leaves_a_core() => {
-                punctual::be_punctual()
-            }
-            _ => Scheduling::Normal,
-        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -447,16 +426,9 @@ impl<C: Connector> ClientThread<C> {
             };
             // The load was dropped before it was started.
             let Some(schedule) = schedule else { return };
-            let mut thread_result = self.drive(workers, schedule).await;
-            thread_result.scheduling = scheduling;
+            let thread_result = self.drive(workers, schedule).await;
             let _ = result.try_send(thread_result);
         });
-    }
-
-    /// Whether there is a core for others when all client threads run: a real-time thread
-    /// would starve the server on its own.
-    fn leaves_a_core(&self) -> bool {
-        thread::available_parallelism().is_ok_and(|cores| cores.get() > self.threads)
     }
 
     fn my_workers(&self) -> impl Iterator<Item = WorkerId> {
@@ -535,11 +507,7 @@ impl<C: Connector> ClientThread<C> {
         let recorder = Rc::into_inner(recorder).expect("the tasks that shared it have ended");
         let mut recorder = recorder.into_inner();
         recorder.finish(Instant::now());
-        ThreadResult {
-            recorder,
-            scheduling: Scheduling::Normal,
-            ends,
-        }
+        ThreadResult { recorder, ends }
     }
 
     fn spawn<P: Pacer + 'static>(

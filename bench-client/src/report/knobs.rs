@@ -206,7 +206,6 @@ pub(crate) mod tests {
             max_inflight: row.max_inflight_per_worker,
             threads: row.threads,
             pace: Pace::Closed,
-            realtime: false,
             zipf: Arc::new(Zipf::new(row.accounts, row.alpha).unwrap()),
             initial_balance: 1000,
             amount: row.amount,

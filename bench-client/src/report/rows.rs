@@ -212,7 +212,6 @@ fn generator(measured: &Measured, seconds: f64) -> Generator {
     };
     Generator {
         thread_cpu: result.thread_cpu.iter().map(share).collect(),
-        scheduling: Some(result.scheduling),
         event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
         ceiling_tps: measured.ceiling_tps,
     }

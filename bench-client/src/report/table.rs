@@ -10,7 +10,6 @@ use super::record::{OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::judge::{Budget, Generator, Prediction, VerdictCode, Verification};
-use crate::load::Scheduling;
 
 /// A number with separators between thousands.
 #[must_use]
@@ -149,17 +148,12 @@ fn offered(open: &OpenLoop) -> String {
 fn described_generator(generator: &Generator) -> String {
     let busy = generator.thread_cpu.iter().copied().fold(0.0, f64::max);
     let mut text = format!(
-        "{} client thread{}{}, the busiest {:.0} % busy",
+        "{} client thread{}, the busiest {:.0} % busy",
         generator.thread_cpu.len(),
         if generator.thread_cpu.len() == 1 {
             ""
         } else {
             "s"
-        },
-        if generator.scheduling == Some(Scheduling::RealTime) {
-            " with a real-time priority"
-        } else {
-            ""
         },
         busy * 100.0
     );

@@ -146,9 +146,6 @@ pub struct RowPlan {
     pub op_timeout: Duration,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
-    /// Give the client threads of an open loop a real-time priority, if that is allowed and
-    /// leaves a core for others.
-    pub realtime: bool,
     /// Check the ledger.
     pub verify: bool,
     /// How to start the null server that the row is held against; `None` to do without.
@@ -466,7 +463,6 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         measure: plan.measure,
         op_timeout: plan.op_timeout,
         interval: plan.interval,
-        realtime: plan.realtime,
     };
     match plan.connector {
         ConnectorKind::SqliteRpc => Load::connect(HttpConnector::new(target), load).await,

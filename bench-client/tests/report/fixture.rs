@@ -218,7 +218,6 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             }],
         }),
         generator: Some(Generator {
-            scheduling: None,
             thread_cpu: vec![0.4, 0.6],
             event_loop_lag_us: Some(spread(30.0)),
             ceiling_tps: Some(1_500_000.0),
