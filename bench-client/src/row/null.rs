@@ -48,6 +48,11 @@ pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option
         Pace::Closed => usize::MAX,
         Pace::Open { .. } => CEILING_INFLIGHT,
     });
+    if let Some(spec) = &mut closed.null_server {
+        // The batch knobs are the server's: one that waits for passengers is not the generator's
+        // limit. Without them it takes whatever waits.
+        spec.args.retain(|arg| !arg.starts_with("--batch-"));
+    }
     let none = Pauses {
         apply: Duration::ZERO,
         sync: Duration::ZERO,
