@@ -235,7 +235,7 @@ fn the_report_comes_after_the_view() {
     assert!(report.contains("verdict    VALID"), "{report:?}");
     assert!(!before.contains("verdict"), "held back: {before:?}");
     // A cell that stays as it was is not drawn again: words, not lines.
-    for word in ["sqlite_ws_rpc", "TPS", "mean", "wal-full", "syncs"] {
+    for word in ["sqlite_ws_rpc", "TPS", "mean", "wal-full", "sync"] {
         assert!(before.contains(word), "{word} is drawn: {before:?}");
     }
     assert!(before.contains("\x1b[38;5;"), "in colour: {before:?}");

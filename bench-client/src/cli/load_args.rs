@@ -198,6 +198,10 @@ pub(crate) struct ServerKnobs {
     /// Let the server record no stage timings: for measuring what they cost
     #[arg(long)]
     no_stage_timings: bool,
+    /// Let the server waste this much of a processor per transfer: to test what a comparison
+    /// sees
+    #[arg(long, hide = true, value_parser = parse_duration)]
+    busy_wait: Option<Duration>,
     /// Directory of the database: its file system is what is measured [default: .data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -322,6 +326,7 @@ impl ServerKnobs {
             (self.cache_kib.is_some(), "--cache-kib"),
             (self.io_threads.is_some(), "--io-threads"),
             (self.no_stage_timings, "--no-stage-timings"),
+            (self.busy_wait.is_some(), "--busy-wait"),
             (self.data_dir.is_some(), "--data-dir"),
             (self.keep_db, "--keep-db"),
         ]
@@ -491,6 +496,12 @@ impl LoadArgs {
             ),
             ("cache-kib", server.cache_kib.map(|n| n.to_string())),
             ("io-threads", server.io_threads.map(|n| n.to_string())),
+            (
+                "busy-wait",
+                server
+                    .busy_wait
+                    .map(|wait| format!("{}ns", wait.as_nanos())),
+            ),
         ];
         let named = server.named_database();
         if let Some(file) = named.as_ref().filter(|file| file.exists() && !self.reseed) {

@@ -382,6 +382,7 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             cache_kib: 8192,
             checkpoint_pages: 4000,
             stage_timings: true,
+            busy_wait: std::time::Duration::ZERO,
         },
         null: None,
         limits: Limits::standard(),

@@ -58,6 +58,7 @@ impl Bank {
             cache_kib: 64 * 1024,
             checkpoint_pages: 4000,
             stage_timings: true,
+            busy_wait: std::time::Duration::ZERO,
         };
         let (answer, answers) = sync_channel(16);
         let (engine, writer) =

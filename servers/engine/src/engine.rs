@@ -49,6 +49,9 @@ pub struct Config {
     pub checkpoint_pages: u32,
     /// Whether the stages are timed; without, their distributions stay empty.
     pub stage_timings: bool,
+    /// Processor time wasted per transfer while applying; zero but in tests of what a
+    /// comparison of servers can see.
+    pub busy_wait: Duration,
 }
 
 /// A call that is not a transfer. Answered in order with the transfers around it.

@@ -25,6 +25,7 @@ pub(crate) struct Writer<P: ReplyPort> {
     durability: Durability,
     batch_timeout: Duration,
     checkpoint_bytes: u64,
+    busy_wait: Duration,
 }
 
 /// What the transaction of a batch came to.
@@ -55,6 +56,7 @@ impl<P: ReplyPort> Writer<P> {
             port,
             durability: config.durability,
             batch_timeout: config.batch_timeout,
+            busy_wait: config.busy_wait,
         }
     }
 
@@ -75,6 +77,7 @@ impl<P: ReplyPort> Writer<P> {
             durability,
             batch_timeout,
             checkpoint_bytes,
+            busy_wait,
         } = self;
         let mut transaction = Transaction::prepare(&store.connection)?;
         let mut ledger =
@@ -97,6 +100,7 @@ impl<P: ReplyPort> Writer<P> {
                     work,
                     &mut transaction,
                     &mut ledger,
+                    *busy_wait,
                     &mut record,
                     &mut replies,
                 );
@@ -255,6 +259,7 @@ fn commit_batch<A>(
     jobs: Vec<Job<A>>,
     transaction: &mut Transaction<'_>,
     ledger: &mut Ledger<'_>,
+    busy_wait: Duration,
     record: &mut BatchRecord,
     replies: &mut Vec<Reply<A>>,
 ) -> Ended {
@@ -266,6 +271,13 @@ fn commit_batch<A>(
         }
         Ok(())
     });
+    if !busy_wait.is_zero() {
+        let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
+        let until = Instant::now() + busy_wait.saturating_mul(transfers);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
     let committing = Instant::now();
     record.apply = committing - began;
     let ended = match applied.and_then(|()| transaction.end(ledger)) {

@@ -178,6 +178,10 @@ struct CommonArgs {
     /// Leaves the stages in the answer of stats empty: for measuring what the timings cost
     #[arg(long)]
     no_stage_timings: bool,
+    /// Waste this much of a processor per transfer: a slower server, to test what a comparison
+    /// sees
+    #[arg(long, hide = true, default_value = "0ns", value_parser = parse_duration)]
+    busy_wait: Duration,
     /// Stop when standard input ends: how a server dies with the program that started it
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -390,6 +394,7 @@ impl CommonArgs {
                 cache_kib: self.cache_kib,
                 checkpoint_pages: self.checkpoint_pages,
                 stage_timings: !self.no_stage_timings,
+                busy_wait: self.busy_wait,
             },
             null: self.null.pace(),
             limits: Limits {

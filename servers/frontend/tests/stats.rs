@@ -50,6 +50,7 @@ fn start(transport: Transport) -> Running {
             cache_kib: 1024,
             checkpoint_pages: 1000,
             stage_timings: true,
+            busy_wait: std::time::Duration::ZERO,
         },
         null: None,
         limits: Limits::standard(),

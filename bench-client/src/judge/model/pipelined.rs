@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bottleneck, Expected, Limit, ModelInputs, highest_rate, limit};
 
-/// Predicted ÷ measured p50 − 1 on the ten durable rows of
-/// `results/2026-11-21-vm-2core/reproduce.json` (`docs/model.md`, held by a test).
-pub(super) const P50_ERROR: (f64, f64) = (-0.10, 0.15);
+/// Predicted ÷ measured p50 − 1 on the ten durable rows of each of the two recordings,
+/// `results/2026-11-21-vm-2core` and `-2` (`docs/model.md`, held by a test).
+pub(super) const P50_ERROR: (f64, f64) = (-0.10, 0.17);
 
 /// Closest that a rate is taken to a thread's limit: beyond it, queues have no end.
 const NEARLY_ALL: f64 = 1.0 - 1e-6;

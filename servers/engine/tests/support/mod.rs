@@ -107,6 +107,7 @@ pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
         cache_kib: 1024,
         checkpoint_pages: 1000,
         stage_timings: true,
+        busy_wait: std::time::Duration::ZERO,
     }
 }
 
