@@ -200,7 +200,7 @@ pub(crate) struct ServerKnobs {
     no_stage_timings: bool,
     /// Let the server waste this much of a processor per transfer: to test what a comparison
     /// sees
-    #[arg(long, hide = true, value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     busy_wait: Option<Duration>,
     /// Directory of the database: its file system is what is measured [default: .data]
     #[arg(long, value_name = "DIR")]
