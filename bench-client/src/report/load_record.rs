@@ -20,7 +20,7 @@ use crate::judge::VerdictCode;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is not there, or not readable.
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Io {
         /// The file.
         file: String,
@@ -28,7 +28,7 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// It ends in the middle.
-    #[error("{file} is cut off ({source}): copy it again, or measure again")]
+    #[error("{file} is cut off: copy it again, or measure again")]
     CutOff {
         /// The file.
         file: String,
@@ -37,7 +37,7 @@ pub enum ReadError {
     },
     /// It is no JSON, or JSON of another kind.
     #[error(
-        "{file} is no record ({source}): give a file that `bench-client run`, `sweep`, `reproduce` \
+        "{file} is no record: give a file that `bench-client run`, `sweep`, `reproduce` \
          or `compare` wrote"
     )]
     NotARecord {
