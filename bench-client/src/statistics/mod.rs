@@ -9,6 +9,7 @@ mod signed_rank;
 #[cfg(test)]
 pub(crate) mod simulation;
 mod steady_state;
+mod tail;
 
 pub use estimate::{CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX};
 pub use level::{FAMILY_ERROR, Level};

@@ -1,12 +1,9 @@
 //! Mann and Whitney's statistic: its distribution, and the ranks between which an interval lies.
 
-use statrs::distribution::{ContinuousCDF as _, Normal};
+use super::tail;
 
 /// Most differences between the two samples for which the distribution is counted out.
 const EXACT_MAX: usize = 2_500;
-
-/// What sums of probabilities may be off by.
-const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// The rank, from 1, of the difference that is the lower end of the interval with this
 /// probability of error, among all differences of one value of either sample; the upper end
@@ -49,29 +46,15 @@ fn exact_rank(first: usize, second: usize, tail: f64) -> usize {
         }
         row = next;
     }
-    let mut below = 0.0;
-    row[second]
-        .iter()
-        .take_while(|share| {
-            below += **share;
-            below <= tail * ROUNDING
-        })
-        .count()
+    tail::counted(&row[second], tail)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a rank among the differences, of which there are far fewer than 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn normal_rank(first: usize, second: usize, tail: f64) -> usize {
     let (m, n) = (first as f64, second as f64);
     let mean = m * n / 2.0;
     let deviation = (m * n * (m + n + 1.0) / 12.0).sqrt();
-    let quantile = Normal::standard().inverse_cdf(tail);
-    // P(U ≤ c - 1) with half a step of continuity correction.
-    (mean + quantile * deviation + 0.5).floor().max(0.0) as usize
+    tail::approximated(mean, deviation, tail)
 }
 
 #[cfg(test)]

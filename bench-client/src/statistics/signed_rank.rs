@@ -1,14 +1,11 @@
 //! Wilcoxon's signed-rank statistic: its distribution, and the ranks between which an interval
 //! lies.
 
-use statrs::distribution::{ContinuousCDF as _, Normal};
+use super::tail;
 
 /// Most pairs for which the distribution is counted out; beyond, its normal approximation is
 /// right to far more places than matter.
 const EXACT_MAX: usize = 200;
-
-/// What sums of probabilities may be off by.
-const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// How many Walsh averages n values have: one per pair, and each value with itself.
 pub(super) const fn walsh_count(count: usize) -> usize {
@@ -47,29 +44,15 @@ fn exact_rank(count: usize, tail: f64) -> usize {
             probability[sum] = f64::midpoint(probability[sum], with);
         }
     }
-    let mut below = 0.0;
-    probability
-        .iter()
-        .take_while(|share| {
-            below += **share;
-            below <= tail * ROUNDING
-        })
-        .count()
+    tail::counted(&probability, tail)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a rank among the Walsh averages, of which there are far fewer than 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn normal_rank(count: usize, tail: f64) -> usize {
     let n = count as f64;
     let mean = n * (n + 1.0) / 4.0;
     let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
-    let quantile = Normal::standard().inverse_cdf(tail);
-    // P(T ≤ c - 1) with half a step of continuity correction.
-    (mean + quantile * deviation + 0.5).floor().max(0.0) as usize
+    tail::approximated(mean, deviation, tail)
 }
 
 #[cfg(test)]
