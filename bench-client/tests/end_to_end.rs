@@ -15,8 +15,8 @@ use std::time::Duration;
 use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{
-    Ended, InProcess, Running, Served, bench_client, directory, is_alive, record, records, row,
-    rows, run, server_of, settings, until, verdicts,
+    Ended, InProcess, Running, Served, bench_client, count, directory, is_alive, number, record,
+    records, row, rows, run, server_of, settings, until, verdicts,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -43,20 +43,6 @@ const LONG: [&str; 4] = [
 
 fn short_run(directory: &Path, flags: &[&str]) -> Ended {
     run(bench_client(directory).arg("run").args(SHORT).args(flags))
-}
-
-#[track_caller]
-fn number(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
-}
-
-#[track_caller]
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
 }
 
 /// Every field that the issue names is there; `null` only where a server cannot tell.

@@ -20,7 +20,9 @@ use bench_client::judge::{Verdict, VerdictCode};
 use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use common::verdicts;
-use common::{Ended, Running, Served, bench_client, directory, machine, record, row, rows, run};
+use common::{
+    Ended, Running, Served, bench_client, count, directory, machine, number, record, row, rows, run,
+};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use nix::sys::signal::{Signal, kill};
@@ -39,20 +41,6 @@ const SHORT: [&str; 6] = [
 
 fn measured(directory: &Path, verb: &str, flags: &[&str]) -> Ended {
     run(bench_client(directory).arg(verb).args(SHORT).args(flags))
-}
-
-#[track_caller]
-fn number(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
-}
-
-#[track_caller]
-fn count(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no count"))
 }
 
 #[track_caller]

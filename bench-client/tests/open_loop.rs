@@ -16,7 +16,6 @@ use bench_client::connector::{
     WorkerId,
 };
 use bench_client::load::{Arrival, Load, LoadPlan, LoadResult, Measure, Offered, Pace, Times};
-use bench_client::workload::Zipf;
 use busload_wire::{RequestId, Transfer};
 use common::PATIENCE;
 
@@ -26,15 +25,9 @@ fn plan() -> LoadPlan {
     LoadPlan {
         workers: 1,
         max_inflight: 1,
-        threads: 1,
-        pace: Pace::Closed,
-        zipf: Arc::new(Zipf::new(1000, 1.0).expect("a distribution")),
-        amount: 1,
-        seed: 1,
-        warmup: Duration::ZERO,
         measure: Measure::For(500 * MS),
         op_timeout: Duration::from_secs(20),
-        interval: None,
+        ..common::small_load()
     }
 }
 

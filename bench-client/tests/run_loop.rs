@@ -16,7 +16,7 @@ use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace};
+use bench_client::load::{Load, LoadError, LoadPlan, LoadResult, Measure};
 use bench_client::workload::Zipf;
 use busload_wire::{ErrorCode, RequestId, Transfer};
 use common::PATIENCE;
@@ -24,19 +24,7 @@ use common::PATIENCE;
 const MS: Duration = Duration::from_millis(1);
 
 fn plan() -> LoadPlan {
-    LoadPlan {
-        workers: 4,
-        max_inflight: 3,
-        threads: 1,
-        pace: Pace::Closed,
-        zipf: Arc::new(Zipf::new(1000, 1.0).expect("a distribution")),
-        amount: 1,
-        seed: 1,
-        warmup: Duration::ZERO,
-        measure: Measure::For(100 * MS),
-        op_timeout: Duration::from_secs(10),
-        interval: None,
-    }
+    common::small_load()
 }
 
 fn within<T>(future: impl Future<Output = T>) -> T {

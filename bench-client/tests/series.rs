@@ -13,7 +13,6 @@ use bench_client::connector::{MockAnswer, MockConnector, Outcome};
 use bench_client::load::{
     Arrival, Load, LoadPlan, LoadResult, Measure, Pace, Tally, ThreadInterval,
 };
-use bench_client::workload::Zipf;
 use common::PATIENCE;
 
 const MS: Duration = Duration::from_millis(1);
@@ -21,17 +20,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 fn plan() -> LoadPlan {
     LoadPlan {
-        workers: 4,
-        max_inflight: 3,
-        threads: 1,
-        pace: Pace::Closed,
-        zipf: Arc::new(Zipf::new(1000, 1.0).expect("a distribution")),
-        amount: 1,
-        seed: 1,
         warmup: 50 * MS,
         measure: Measure::For(350 * MS),
-        op_timeout: Duration::from_secs(10),
         interval: Some(INTERVAL),
+        ..common::small_load()
     }
 }
 

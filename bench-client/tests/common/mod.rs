@@ -7,10 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bench_client::connector::{Target, parse_url};
+use bench_client::load::{LoadPlan, Measure, Pace};
+use bench_client::workload::Zipf;
 use busload_engine::{Config, Durability};
 use busload_frontend::{Limits, Server, Settings, Transport};
 use nix::sys::signal::{Signal, kill};
@@ -462,5 +465,38 @@ impl InProcess {
 impl Drop for InProcess {
     fn drop(&mut self) {
         self.end(false);
+    }
+}
+
+/// A number of a record.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// A count of a record.
+#[track_caller]
+pub(crate) fn count(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// A small closed loop of the load loop's own tests; each changes what it is about.
+pub(crate) fn small_load() -> LoadPlan {
+    LoadPlan {
+        workers: 4,
+        max_inflight: 3,
+        threads: 1,
+        pace: Pace::Closed,
+        zipf: Arc::new(Zipf::new(1000, 1.0).expect("a distribution")),
+        amount: 1,
+        seed: 1,
+        warmup: Duration::ZERO,
+        measure: Measure::For(Duration::from_millis(100)),
+        op_timeout: Duration::from_secs(10),
+        interval: None,
     }
 }
