@@ -27,13 +27,15 @@ const SOURCES: [&str; 8] = [
 const GIT_PATHS: [&str; 3] = ["HEAD", "packed-refs", "refs/heads"];
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Relative to the package, where cargo runs this: two checkouts that share a target directory
+    // share the compiled script, and each must be asked about itself.
+    let workspace = Path::new("..");
     for source in SOURCES {
         rerun_if_changed(&workspace.join(source));
     }
     let rustc = env::var("RUSTC").ok();
     let rustc_version = rustc.and_then(|rustc| output(Command::new(rustc).arg("-V")));
-    set("GIT_REVISION", git_revision(&workspace).as_deref());
+    set("GIT_REVISION", git_revision(workspace).as_deref());
     set("RUSTC_VERSION", rustc_version.as_deref());
     for name in ["OPT_LEVEL", "PROFILE", "TARGET"] {
         set(name, env::var(name).ok().as_deref());
