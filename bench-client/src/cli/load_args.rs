@@ -17,7 +17,7 @@ use bench_client::load::{Arrival, Measure, Pace};
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::target::ServerSpec;
 use bench_client::workload::Zipf;
-use busload_engine::Durability;
+use busload_engine::{CheckpointMode, Durability};
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE, Mode,
     parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
@@ -195,6 +195,9 @@ pub(crate) struct ServerKnobs {
     /// Threads of the server that read requests and write answers [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: Option<u16>,
+    /// Who checkpoints in the server: background or between-batches [default: background]
+    #[arg(long, value_name = "MODE")]
+    checkpoint: Option<CheckpointMode>,
     /// Let the server record no stage timings: for measuring what they cost
     #[arg(long)]
     no_stage_timings: bool,
@@ -323,6 +326,7 @@ impl ServerKnobs {
             (self.batch_timeout.is_some(), "--batch-timeout"),
             (self.queue.is_some(), "--queue"),
             (self.checkpoint_pages.is_some(), "--checkpoint-pages"),
+            (self.checkpoint.is_some(), "--checkpoint"),
             (self.cache_kib.is_some(), "--cache-kib"),
             (self.io_threads.is_some(), "--io-threads"),
             (self.no_stage_timings, "--no-stage-timings"),
@@ -494,6 +498,7 @@ impl LoadArgs {
                 "checkpoint-pages",
                 server.checkpoint_pages.map(|n| n.to_string()),
             ),
+            ("checkpoint", server.checkpoint.map(|mode| mode.to_string())),
             ("cache-kib", server.cache_kib.map(|n| n.to_string())),
             ("io-threads", server.io_threads.map(|n| n.to_string())),
             (

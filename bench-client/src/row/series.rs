@@ -33,6 +33,7 @@ struct Counters {
     sync_ns: u64,
     checkpoints: u64,
     checkpoint_ns: u64,
+    checkpoint_stalled_ns: u64,
 }
 
 impl Counters {
@@ -44,6 +45,7 @@ impl Counters {
             sync_ns: stats.stages.sync_ns.sum,
             checkpoints: stats.checkpoints.count,
             checkpoint_ns: stats.checkpoints.duration_ns,
+            checkpoint_stalled_ns: stats.checkpoints.stalled_ns,
         }
     }
 }
@@ -277,6 +279,8 @@ impl SeriesBuilder {
             sync_us: over(difference(|c| c.sync_ns), syncs).map(|ns| ns / 1e3),
             checkpoints: difference(|c| c.checkpoints),
             checkpoint_ms: difference(|c| c.checkpoint_ns).map(|ns| ns as f64 / 1e6),
+            checkpoint_stalled_ms: difference(|c| c.checkpoint_stalled_ns)
+                .map(|ns| ns as f64 / 1e6),
             client_cpu: cores(after.client, before.client),
             server_cpu: cores(after.server, before.server),
             latency_histogram: encode(latency),

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use busload_engine::{
-    Config, ControlReply, Durability, Engine, EngineError, Outcome, Reply, ReplyPort, Work,
+    Config, ControlReply, Durability, Engine, EngineError, Notice, Outcome, Reply, ReplyPort, Work,
     WriterThread,
 };
 use busload_wire::{RequestId, Transfer};
@@ -32,6 +32,8 @@ impl ReplyPort for Port {
     }
 
     fn control(&mut self, (): (), _: Option<RequestId>, _: Result<ControlReply, EngineError>) {}
+
+    fn notice(&mut self, _: Notice) {}
 
     fn stopped(&mut self) {}
 }
@@ -58,6 +60,9 @@ impl Bank {
             cache_kib: 64 * 1024,
             checkpoint_pages: 4000,
             stage_timings: true,
+            checkpoint_mode: busload_engine::CheckpointMode::Background,
+            log_limit_bytes: 1 << 34,
+            probe_interval: std::time::Duration::from_millis(20),
             busy_wait: std::time::Duration::ZERO,
         };
         let (answer, answers) = sync_channel(16);

@@ -61,6 +61,12 @@ impl Durability {
         matches!(self, Self::WalFull | Self::WalNormal)
     }
 
+    /// Whether COMMIT does not return before what it wrote is synced.
+    #[must_use]
+    pub const fn syncs_at_commit(self) -> bool {
+        self.settings().1 == 2
+    }
+
     /// Sets the pragmas of this mode on a connection and reads all of them back.
     ///
     /// `wal_autocheckpoint` is 0: the engine owns the checkpoints, because errors of an

@@ -9,12 +9,14 @@ use std::time::Duration;
 use busload_wire::RequestId;
 use busload_wire::control::{Account, Stats, Verification};
 
+use crate::checkpoint::CheckpointMode;
 use crate::durability::{Durability, DurabilityError, Pragmas};
 use crate::lock_file::LockError;
 use crate::null::{NullPace, NullWriter};
 use crate::queue::{Control, Queue, ReplyPort, Work};
 use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
+use crate::trouble::{Trouble, Troubles};
 use crate::vfs::{IoCounts, IoMeter, VfsError};
 use crate::writer::Writer;
 
@@ -47,6 +49,13 @@ pub struct Config {
     pub cache_kib: u32,
     /// The engine checkpoints when the write-ahead log has grown by this many pages.
     pub checkpoint_pages: u32,
+    /// Who does it.
+    pub checkpoint_mode: CheckpointMode,
+    /// Transfers are refused as on a full disk while the write-ahead log is this long: another
+    /// process reads from it and keeps it from starting again.
+    pub log_limit_bytes: u64,
+    /// On a full disk, how long to wait between two tries to write.
+    pub probe_interval: Duration,
     /// Whether the stages are timed; without, their distributions stay empty.
     pub stage_timings: bool,
     /// Processor time wasted per transfer while applying; zero but in tests of what a
@@ -181,8 +190,9 @@ pub struct About {
 pub struct Engine<A> {
     queue: Arc<Queue<A>>,
     stats: Arc<SharedStats>,
-    /// None when there is no database.
-    meter: Option<IoMeter>,
+    troubles: Arc<Troubles>,
+    /// One for each connection; none when there is no database.
+    meters: Vec<IoMeter>,
     about: About,
 }
 
@@ -221,17 +231,26 @@ impl<A: Clone + Send + 'static> Engine<A> {
     {
         let store = Store::open(config)?;
         let (queue, stats) = shared(config);
-        let meter = Some(store.meter.clone());
+        let troubles = Arc::<Troubles>::default();
+        let meters = store.meters().cloned().collect();
         let about = About {
             pragmas: store.pragmas.clone(),
             sqlite_version: rusqlite::version(),
         };
-        let writer = Writer::new(store, config, Arc::clone(&queue), Arc::clone(&stats), port);
+        let writer = Writer::new(
+            store,
+            config,
+            Arc::clone(&queue),
+            Arc::clone(&stats),
+            Arc::clone(&troubles),
+            port,
+        );
         let thread = start_thread(move || writer.run())?;
         let engine = Self {
             queue,
             stats,
-            meter,
+            troubles,
+            meters,
             about,
         };
         Ok((engine, thread))
@@ -262,7 +281,8 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let engine = Self {
             queue,
             stats,
-            meter: None,
+            troubles: Arc::default(),
+            meters: Vec::new(),
             about,
         };
         Ok((engine, thread))
@@ -303,9 +323,14 @@ impl<A: Clone + Send + 'static> Engine<A> {
     }
 
     fn io(&self) -> IoCounts {
-        self.meter
-            .as_ref()
-            .map_or_else(IoCounts::default, IoMeter::counts)
+        let counts = self.meters.iter().map(IoMeter::counts);
+        counts.fold(IoCounts::default(), |sum, one| sum.plus(&one))
+    }
+
+    /// What is wrong while it goes on. Empty when nothing is.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.troubles.now()
     }
 
     /// What the engine runs with.

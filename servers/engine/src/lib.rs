@@ -11,19 +11,24 @@
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
 //! - Nothing here names a transport.
 
+mod checkpoint;
 pub mod durability;
 mod engine;
+mod failpoint;
 mod histogram;
 mod ledger;
 mod lock_file;
 mod null;
 pub mod probe;
 mod queue;
+mod room;
 mod stats;
 mod store;
+mod trouble;
 pub mod vfs;
 mod writer;
 
+pub use checkpoint::{CheckpointMode, UnknownCheckpointMode};
 pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
 pub use histogram::{Recorded, decode as decode_histogram};
@@ -32,3 +37,4 @@ pub use null::NullPace;
 pub use queue::{Reply, ReplyPort, Work};
 pub use stats::Snapshot;
 pub use store::{MAX_ACCOUNTS, MIN_ACCOUNTS};
+pub use trouble::{Notice, Trouble};

@@ -75,7 +75,7 @@ impl<P: ReplyPort> NullWriter<P> {
 
     fn serve(&mut self) {
         let mut replies = Vec::new();
-        while let Some(Taken { work, control }) = self.queue.take(self.batch_timeout) {
+        while let Some(Taken { work, control }) = self.queue.take(self.batch_timeout, None) {
             if !work.is_empty() {
                 let mut record = self.answer_batch(work, &mut replies);
                 let answering = Instant::now();

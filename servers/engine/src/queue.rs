@@ -8,6 +8,7 @@ use busload_wire::{RequestId, Transfer};
 
 use crate::engine::{ControlCall, ControlReply, EngineError};
 use crate::ledger::{Failure, Outcome};
+use crate::trouble::Notice;
 
 /// One transfer on its way through the engine and, with its outcome, back.
 #[derive(Debug, Clone)]
@@ -56,6 +57,9 @@ pub trait ReplyPort: Send + 'static {
         id: Option<RequestId>,
         reply: Result<ControlReply, EngineError>,
     );
+
+    /// A trouble that does not stop the engine has begun or ended.
+    fn notice(&mut self, notice: Notice);
 
     /// The writer has ended: nothing more will come.
     fn stopped(&mut self);
@@ -209,9 +213,10 @@ impl<A> Queue<A> {
     }
 
     /// Takes the next batch: waits for a first item, then until the batch is full, a
-    /// control call is queued, or the oldest transfer has waited for `timeout`.
+    /// control call is queued, or the oldest transfer has waited for `timeout`. Comes back with
+    /// nothing after `idle` without a first item.
     /// `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, timeout: Duration) -> Option<Taken<A>>
+    pub(crate) fn take(&self, timeout: Duration, idle: Option<Duration>) -> Option<Taken<A>>
     where
         A: Clone,
     {
@@ -235,6 +240,17 @@ impl<A> Queue<A> {
                     .0;
             } else if state.closed {
                 return None;
+            } else if let Some(idle) = idle {
+                state.awaited = Awaited::Anything;
+                let (locked, waited) = self
+                    .arrived
+                    .wait_timeout(state, idle)
+                    .unwrap_or_else(PoisonError::into_inner);
+                state = locked;
+                if waited.timed_out() && state.items.is_empty() && !state.closed {
+                    state.awaited = Awaited::Nothing;
+                    break;
+                }
             } else {
                 state.awaited = Awaited::Anything;
                 state = self

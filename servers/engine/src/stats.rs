@@ -101,6 +101,19 @@ pub(crate) struct BatchRecord {
     pub(crate) syncs_ns: Vec<u64>,
 }
 
+/// What a checkpoint was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckpointRecord {
+    /// Of all connections that had a part in it.
+    pub(crate) duration: Duration,
+    /// Of it, while the writer stood still.
+    pub(crate) stalled: Duration,
+    pub(crate) syncs: u64,
+    pub(crate) ok: bool,
+    /// How long the log was at its end.
+    pub(crate) log_bytes: u64,
+}
+
 /// Everything that is counted and not timed.
 #[derive(Clone, Copy, Default)]
 struct Counters {
@@ -263,12 +276,15 @@ impl SharedStats {
         self.lock().counters.outcomes.add(&batch.outcomes);
     }
 
-    pub(crate) fn record_checkpoint(&self, duration: Duration, syncs: u64, ok: bool) {
+    pub(crate) fn record_checkpoint(&self, record: &CheckpointRecord) {
         let checkpoints = &mut self.lock().counters.checkpoints;
         checkpoints.count += 1;
-        checkpoints.errors += u64::from(!ok);
-        checkpoints.duration_ns += nanos(duration);
-        checkpoints.syncs += syncs;
+        checkpoints.errors += u64::from(!record.ok);
+        checkpoints.duration_ns += nanos(record.duration);
+        checkpoints.stalled_ns += nanos(record.stalled);
+        checkpoints.syncs += record.syncs;
+        checkpoints.log_bytes = record.log_bytes;
+        checkpoints.log_peak_bytes = checkpoints.log_peak_bytes.max(record.log_bytes);
     }
 
     /// Everything but histograms: copies a few hundred bytes under the lock.

@@ -7,10 +7,11 @@ use busload_wire::control::{Balances, Verification};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
+use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
 use crate::lock_file::LockFile;
-use crate::vfs::IoMeter;
+use crate::vfs::{IoCounts, IoMeter};
 
 /// Fewest accounts of a ledger: a transfer needs two.
 pub const MIN_ACCOUNTS: i64 = 2;
@@ -23,11 +24,17 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long a statement waits for a lock that a foreign connection holds, such as a
 /// person's `sqlite3` reading the file in rollback-journal mode.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The page cache of the connection that checkpoints. It copies pages past its cache.
+const SECOND_CACHE_KIB: u32 = 64;
 
 /// An open ledger and what guards it. The order of the fields is the order of closing:
 /// the lock goes last.
 pub(crate) struct Store {
+    /// For checkpoints beside the writer, and what counts its syncs. Closed before the other.
+    second: Option<Connection>,
+    second_meter: Option<IoMeter>,
     pub(crate) connection: Connection,
     pub(crate) meter: IoMeter,
     pub(crate) pragmas: Pragmas,
@@ -73,7 +80,9 @@ impl Store {
             .get("page_size")
             .and_then(|n| n.parse().ok())
             .unwrap_or(4096);
-        let store = Self {
+        let mut store = Self {
+            second: None,
+            second_meter: None,
             connection,
             meter,
             pragmas,
@@ -85,7 +94,59 @@ impl Store {
         } else if let Some(balance) = config.initial_balance {
             store.remember_initial_balance(balance)?;
         }
+        if config.durability.has_wal() && config.checkpoint_mode == CheckpointMode::Background {
+            store.open_second(config, path, flags)?;
+        }
         Ok(store)
+    }
+
+    fn open_second(
+        &mut self,
+        config: &Config,
+        path: &Path,
+        flags: OpenFlags,
+    ) -> Result<(), EngineError> {
+        let meter = IoMeter::register()?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())
+            .map_err(|error| open_error(path, error))?;
+        config.durability.apply(&connection, SECOND_CACHE_KIB)?;
+        self.second = Some(connection);
+        self.second_meter = Some(meter);
+        Ok(())
+    }
+
+    /// The second connection, if there is one, and what counts its syncs. Once.
+    pub(crate) fn take_second(&mut self) -> Option<(Connection, IoMeter)> {
+        self.second.take().zip(self.second_meter.clone())
+    }
+
+    /// Of every connection.
+    pub(crate) fn meters(&self) -> impl Iterator<Item = &IoMeter> {
+        [&self.meter].into_iter().chain(&self.second_meter)
+    }
+
+    /// What all connections made of syncs and writes.
+    pub(crate) fn io(&self) -> IoCounts {
+        let counts = self.meters().map(IoMeter::counts);
+        counts.fold(IoCounts::default(), |sum, one| sum.plus(&one))
+    }
+
+    /// Leaves the log as it is when the last connection closes: after a failed sync the next
+    /// start and its recovery decide what of it counts.
+    pub(crate) fn leave_log(&self) {
+        let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        // Without it SQLite copies at closing what it knows to be committed, no more.
+        let _ = self.connection.set_db_config(keep_log, true);
+    }
+
+    /// Writes as a batch of one transfer would, and changes nothing.
+    pub(crate) fn probe(&self) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute(
+            "UPDATE accounts SET balance = balance WHERE id = (SELECT min(id) FROM accounts)",
+            [],
+        )?;
+        transaction.commit()
     }
 
     fn has_accounts(&self) -> Result<bool, rusqlite::Error> {

@@ -6,26 +6,25 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Statement};
 
+use crate::checkpoint::Checkpointer;
 use crate::durability::Durability;
 use crate::engine::{Config, ControlCall, ControlReply, EngineError};
+use crate::failpoint;
 use crate::ledger::{Failure, Ledger, Outcome};
 use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
+use crate::room::Room;
 use crate::stats::{BatchRecord, SharedStats};
 use crate::store::Store;
-use crate::vfs::SyncSample;
-
-/// Bytes that a frame of the write-ahead log has besides its page.
-const WAL_FRAME_HEADER_BYTES: u64 = 24;
+use crate::trouble::{Reporter, Troubles};
+use crate::vfs::{IoMeter, SyncSample};
 
 pub(crate) struct Writer<P: ReplyPort> {
     store: Store,
     queue: Arc<Queue<P::Address>>,
     stats: Arc<SharedStats>,
+    troubles: Arc<Troubles>,
     port: P,
-    durability: Durability,
-    batch_timeout: Duration,
-    checkpoint_bytes: u64,
-    busy_wait: Duration,
+    config: Config,
 }
 
 /// What the transaction of a batch came to.
@@ -45,18 +44,17 @@ impl<P: ReplyPort> Writer<P> {
         config: &Config,
         queue: Arc<Queue<P::Address>>,
         stats: Arc<SharedStats>,
+        troubles: Arc<Troubles>,
         port: P,
     ) -> Self {
-        let frame_bytes = store.page_size + WAL_FRAME_HEADER_BYTES;
+        failpoint::arm();
         Self {
-            checkpoint_bytes: u64::from(config.checkpoint_pages.max(1)) * frame_bytes,
             store,
             queue,
             stats,
+            troubles,
             port,
-            durability: config.durability,
-            batch_timeout: config.batch_timeout,
-            busy_wait: config.busy_wait,
+            config: config.clone(),
         }
     }
 
@@ -69,30 +67,43 @@ impl<P: ReplyPort> Writer<P> {
     }
 
     fn serve(&mut self) -> Result<(), EngineError> {
+        let second = self.store.take_second();
+        let result = self.serve_with(second);
+        if matches!(result, Err(EngineError::OutcomeUnknown(_))) {
+            self.store.leave_log();
+        }
+        result
+    }
+
+    fn serve_with(&mut self, second: Option<(Connection, IoMeter)>) -> Result<(), EngineError> {
         let Self {
             store,
             queue,
             stats,
+            troubles,
             port,
-            durability,
-            batch_timeout,
-            checkpoint_bytes,
-            busy_wait,
+            config,
         } = self;
         let mut transaction = Transaction::prepare(&store.connection)?;
-        let mut ledger =
-            Ledger::prepare(&store.connection, *durability == Durability::DiscardWrites)?;
-        let mut checkpointer = Checkpointer {
-            store,
-            stats,
-            due_at: 0,
-            every: *checkpoint_bytes,
-        };
-        checkpointer.restart();
+        let mut ledger = Ledger::prepare(
+            &store.connection,
+            config.durability == Durability::DiscardWrites,
+        )?;
+        let mut checkpointer = Checkpointer::new(store, stats, config, second);
+        let mut room = Room::new(config.probe_interval);
         let mut samples = Vec::new();
         let mut replies = Vec::new();
-        while let Some(Taken { work, control }) = queue.take(*batch_timeout) {
-            if !work.is_empty() {
+        while let Some(Taken { work, control }) =
+            queue.take(config.batch_timeout, room.look_again())
+        {
+            let mut reporter = Reporter { troubles, port };
+            if room.is_due() {
+                room.probe(store, &mut checkpointer, &mut reporter)
+                    .map_err(EngineError::OutcomeUnknown)?;
+            }
+            if room.is_full() {
+                refuse(work, Failure::StorageFull, stats, port);
+            } else if !work.is_empty() {
                 store.meter.take_sync_samples(&mut samples);
                 samples.clear();
                 let mut record = BatchRecord::default();
@@ -100,7 +111,7 @@ impl<P: ReplyPort> Writer<P> {
                     work,
                     &mut transaction,
                     &mut ledger,
-                    *busy_wait,
+                    config.busy_wait,
                     &mut record,
                     &mut replies,
                 );
@@ -112,11 +123,18 @@ impl<P: ReplyPort> Writer<P> {
                 port.transfers(&mut replies);
                 record.answer = answering.elapsed();
                 stats.record(&record);
-                if let Ended::Unknown(error) = ended {
-                    return Err(EngineError::OutcomeUnknown(error));
+                failpoint::reach(failpoint::AFTER_ANSWER);
+                let mut reporter = Reporter { troubles, port };
+                match ended {
+                    Ended::Unknown(error) => return Err(EngineError::OutcomeUnknown(error)),
+                    Ended::RolledBack(Failure::StorageFull) => room.is_gone(&mut reporter),
+                    Ended::Committed | Ended::RolledBack(_) => {}
                 }
-                if durability.has_wal() {
-                    checkpointer.run_if_due();
+                checkpointer
+                    .after_batch(&mut reporter)
+                    .map_err(EngineError::OutcomeUnknown)?;
+                if checkpointer.is_at_limit() {
+                    room.is_gone(&mut reporter);
                 }
             }
             if let Some(Control { to, id, call }) = control {
@@ -134,14 +152,13 @@ impl<P: ReplyPort> Writer<P> {
                 // Only a seeding empties the log. After any other call the count goes on,
                 // or whoever asks often enough would keep the log growing for ever.
                 if seeding {
-                    checkpointer.restart();
+                    checkpointer.seeded();
                 }
             }
         }
-        if durability.has_wal() {
-            checkpointer.run();
-        }
-        Ok(())
+        checkpointer
+            .run_last(&mut Reporter { troubles, port })
+            .map_err(EngineError::OutcomeUnknown)
     }
 }
 
@@ -166,25 +183,35 @@ pub(crate) fn guard<W, P: ReplyPort>(
 
 /// What was queued and not started when the writer stopped was not applied.
 fn refuse_the_rest<P: ReplyPort>(queue: &Queue<P::Address>, stats: &SharedStats, port: &mut P) {
-    while let Some(Taken { work, control }) = queue.take(Duration::ZERO) {
-        let mut record = BatchRecord::default();
-        let mut replies = Vec::with_capacity(work.len());
-        for mut job in work {
-            for one in &mut job.work {
-                one.outcome = Outcome::Failed(Failure::ShuttingDown);
-                record.outcomes.count(one.outcome);
-            }
-            replies.push(Reply {
-                to: job.to,
-                work: job.work,
-            });
-        }
-        stats.record_refused(&record);
-        port.transfers(&mut replies);
+    while let Some(Taken { work, control }) = queue.take(Duration::ZERO, None) {
+        refuse(work, Failure::ShuttingDown, stats, port);
         if let Some(Control { to, id, .. }) = control {
             port.control(to, id, Err(EngineError::ShuttingDown));
         }
     }
+}
+
+/// Answers what was never begun.
+fn refuse<P: ReplyPort>(
+    jobs: Vec<Job<P::Address>>,
+    failure: Failure,
+    stats: &SharedStats,
+    port: &mut P,
+) {
+    if jobs.is_empty() {
+        return;
+    }
+    let mut record = BatchRecord::default();
+    let mut replies = Vec::with_capacity(jobs.len());
+    for Job { to, mut work, .. } in jobs {
+        for one in &mut work {
+            one.outcome = Outcome::Failed(failure);
+            record.outcomes.count(one.outcome);
+        }
+        replies.push(Reply { to, work });
+    }
+    stats.record_refused(&record);
+    port.transfers(&mut replies);
 }
 
 /// BEGIN, COMMIT and ROLLBACK, prepared once.
@@ -278,6 +305,7 @@ fn commit_batch<A>(
             std::hint::spin_loop();
         }
     }
+    failpoint::reach(failpoint::BEFORE_COMMIT);
     let committing = Instant::now();
     record.apply = committing - began;
     let ended = match applied.and_then(|()| transaction.end(ledger)) {
@@ -285,6 +313,7 @@ fn commit_batch<A>(
         Err(error) => transaction.give_up(error),
     };
     record.commit = committing.elapsed();
+    failpoint::reach(failpoint::AFTER_COMMIT);
     record.changes = ledger.take_changes();
     record.committed = matches!(ended, Ended::Committed);
     // A rejection stays one even when its batch is rolled back: it applied nothing.
@@ -341,7 +370,7 @@ fn answer<A: Clone>(
             balances,
             histograms,
         } => {
-            let snapshot = stats.snapshot(&store.meter.counts(), queue.counts(), histograms);
+            let snapshot = stats.snapshot(&store.io(), queue.counts(), histograms);
             let snapshot = if balances {
                 snapshot.with_balances(store.balances()?)
             } else {
@@ -349,44 +378,5 @@ fn answer<A: Clone>(
             };
             Ok(ControlReply::Stats(Box::new(snapshot)))
         }
-    }
-}
-
-/// Moves the write-ahead log into the database between batches, so that no COMMIT pays
-/// for it and its errors are seen.
-struct Checkpointer<'a> {
-    store: &'a Store,
-    stats: &'a SharedStats,
-    /// WAL bytes written in total at which the next checkpoint is due.
-    due_at: u64,
-    every: u64,
-}
-
-impl Checkpointer<'_> {
-    fn restart(&mut self) {
-        self.due_at = self.store.meter.counts().wal_written_bytes + self.every;
-    }
-
-    fn run_if_due(&mut self) {
-        if self.store.meter.counts().wal_written_bytes >= self.due_at {
-            self.run();
-            self.restart();
-        }
-    }
-
-    /// PASSIVE waits for nobody; without a reader it empties the log, and the next COMMIT
-    /// starts to overwrite it from its beginning: cheaper than growing or truncating it.
-    fn run(&self) {
-        let syncs = self.store.meter.counts().syncs();
-        let began = Instant::now();
-        let busy = self
-            .store
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-                row.get::<_, i64>(0)
-            });
-        let syncs = self.store.meter.counts().syncs() - syncs;
-        self.stats
-            .record_checkpoint(began.elapsed(), syncs, busy.is_ok());
     }
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use busload_engine::{Config, Durability, Outcome, Rejection};
+use busload_engine::{CheckpointMode, Config, Durability, Outcome, Rejection};
 use busload_wire::control::{Stats, SyncsByFile};
 use support::{Bank, balances_in, config, transfer};
 
@@ -244,6 +244,7 @@ fn the_log_stays_short_whatever_is_asked_in_between() {
     let config = Config {
         batch_size: 1,
         checkpoint_pages: PAGES,
+        checkpoint_mode: CheckpointMode::BetweenBatches,
         ..config(directory.path(), Durability::WalNormal)
     };
     let bank = Bank::start(&config);
@@ -268,6 +269,7 @@ fn checkpoint_syncs_are_not_commit_syncs() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config {
         checkpoint_pages: 1,
+        checkpoint_mode: CheckpointMode::BetweenBatches,
         ..config(directory.path(), Durability::WalNormal)
     };
     let bank = Bank::start(&config);

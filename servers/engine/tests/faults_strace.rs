@@ -8,8 +8,11 @@ mod support;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use busload_engine::{Config, ControlCall, Durability, EngineError, Failure, Outcome};
+use busload_engine::{
+    CheckpointMode, Config, ControlCall, Durability, EngineError, Failure, Outcome, Trouble,
+};
 use support::{Bank, Mail, balances_in, config, transfer};
 
 /// Set in the run under `strace`: the directory to work in.
@@ -106,9 +109,9 @@ fn applied(directory: &Path) -> i64 {
 
 /// reliability.md A 6.
 #[test]
-fn eio_at_a_commit_sync() {
+fn case_06_eio_at_a_commit_sync() {
     with_fault(
-        "eio_at_a_commit_sync",
+        "case_06_eio_at_a_commit_sync",
         "-wal",
         "inject=fsync,fdatasync:error=EIO:when=8",
         |directory| {
@@ -170,15 +173,28 @@ fn eio_at_a_commit_sync() {
 
 /// reliability.md B 11.
 #[test]
-fn a_full_disk_and_then_room_again() {
+fn case_11_a_full_disk_and_then_room_again() {
     with_fault(
-        "a_full_disk_and_then_room_again",
+        "case_11_a_full_disk_and_then_room_again",
         "-wal",
         "inject=pwrite64:error=ENOSPC:when=12..17",
         |directory| {
             let bank = Bank::start(&one_by_one(directory));
-            let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
             let full = Outcome::Failed(Failure::StorageFull);
+            let mut outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
+            let began = outcomes
+                .iter()
+                .position(|outcome| *outcome == full)
+                .expect("the disk was full");
+            assert!(began > 0, "{outcomes:?}");
+            assert_eq!(bank.notices()[0], (Trouble::StorageFull, true));
+            let mut tries = 0;
+            while outcomes.last() == Some(&full) {
+                std::thread::sleep(Duration::from_millis(5));
+                outcomes.extend(bank.apply(&[transfer(0, 1, 1)]));
+                tries += 1;
+                assert!(tries < 2_000, "it never recovered");
+            }
             let count = |wanted| {
                 outcomes
                     .iter()
@@ -186,10 +202,8 @@ fn a_full_disk_and_then_room_again() {
                     .count()
             };
             let committed = count(Outcome::Committed);
-            assert_eq!(committed + count(full), TRANSFERS, "{outcomes:?}");
-            assert!(count(full) > 0, "{outcomes:?}");
-            assert_eq!(outcomes[0], Outcome::Committed);
-            assert_eq!(outcomes[TRANSFERS - 1], Outcome::Committed, "it recovers");
+            assert_eq!(committed + count(full), outcomes.len(), "{outcomes:?}");
+            assert!(bank.engine.troubles().is_empty());
             let stats = bank.stats();
             assert_eq!(
                 (stats.committed, stats.applied),
@@ -206,18 +220,23 @@ fn a_full_disk_and_then_room_again() {
     );
 }
 
+fn after_each_batch(directory: &Path, mode: CheckpointMode) -> Config {
+    Config {
+        checkpoint_pages: 1,
+        checkpoint_mode: mode,
+        ..one_by_one(directory)
+    }
+}
+
 /// reliability.md A 8, as far as the engine goes.
 #[test]
-fn eio_at_a_checkpoint() {
+fn case_08_eio_at_a_checkpoint_between_batches() {
     with_fault(
-        "eio_at_a_checkpoint",
+        "case_08_eio_at_a_checkpoint_between_batches",
         "",
         "inject=fsync,fdatasync:error=EIO:when=2..4",
         |directory| {
-            let bank = Bank::start(&Config {
-                checkpoint_pages: 1,
-                ..one_by_one(directory)
-            });
+            let bank = Bank::start(&after_each_batch(directory, CheckpointMode::BetweenBatches));
             assert_eq!(
                 bank.apply(&[transfer(0, 1, 1); TRANSFERS]),
                 [Outcome::Committed; TRANSFERS]
@@ -228,7 +247,51 @@ fn eio_at_a_checkpoint() {
                 checkpoints.count, TRANSFERS as u64,
                 "tried again after each batch"
             );
+            assert_eq!(
+                bank.notices(),
+                [
+                    (Trouble::CheckpointFailed, true),
+                    (Trouble::CheckpointFailed, false)
+                ]
+            );
             acknowledge(directory, TRANSFERS, 0);
+            bank.stop_cleanly();
+        },
+        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+    );
+}
+
+/// The same on the connection beside the writer's.
+#[test]
+fn case_08_eio_at_a_checkpoint_in_the_background() {
+    with_fault(
+        "case_08_eio_at_a_checkpoint_in_the_background",
+        "",
+        "inject=fsync,fdatasync:error=EIO:when=2..4",
+        |directory| {
+            let bank = Bank::start(&after_each_batch(directory, CheckpointMode::Background));
+            let mut made = 0;
+            let mut told = Vec::new();
+            while told.len() < 2 {
+                assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
+                made += 1;
+                told.extend(bank.notices());
+                assert!(
+                    made < 1_000,
+                    "no error was told, or none was over: {told:?}"
+                );
+            }
+            assert_eq!(
+                told,
+                [
+                    (Trouble::CheckpointFailed, true),
+                    (Trouble::CheckpointFailed, false)
+                ]
+            );
+            let checkpoints = bank.stats().checkpoints;
+            // strace counts by thread, and two have a part in a checkpoint.
+            assert!((3..=6).contains(&checkpoints.errors), "{checkpoints:?}");
+            acknowledge(directory, made, 0);
             bank.stop_cleanly();
         },
         |directory| assert_eq!(applied(directory), acknowledged(directory).0),

@@ -1,6 +1,8 @@
 //! The one map from engine outcomes and errors to what is said on the wire.
 
-use busload_engine::{ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection};
+use busload_engine::{
+    ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection, Trouble,
+};
 use busload_wire::control::{Health, Info, Stats};
 use busload_wire::json::{AnswerId, encode_outcome, encode_result};
 use busload_wire::{Call, ErrorCode, Transfer};
@@ -87,12 +89,18 @@ pub fn route(call: Call) -> Route {
 }
 
 /// Appends the answer of `health`.
-pub fn encode_health(out: &mut BytesMut, id: AnswerId) {
+pub fn encode_health(out: &mut BytesMut, id: AnswerId, troubles: &[Trouble]) {
     encode_result(
         out,
         id,
         &Health {
-            status: "ok".to_owned(),
+            status: if troubles.is_empty() {
+                "ok"
+            } else {
+                "degraded"
+            }
+            .to_owned(),
+            troubles: troubles.iter().map(|one| one.as_str().to_owned()).collect(),
         },
     );
 }

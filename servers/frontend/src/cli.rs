@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use busload_engine::{Config, Durability, EngineError, MAX_ACCOUNTS, MIN_ACCOUNTS};
+use busload_engine::{CheckpointMode, Config, Durability, EngineError, MAX_ACCOUNTS, MIN_ACCOUNTS};
 use busload_wire::control::Info;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, Parser};
@@ -164,6 +164,17 @@ struct CommonArgs {
     /// Checkpoint when the write-ahead log has grown by this many pages
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     checkpoint_pages: u32,
+    /// Who checkpoints: background (a thread of its own, the writer only the rest) or
+    /// between-batches (the writer all of it)
+    #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
+    checkpoint: CheckpointMode,
+    /// Refuse transfers as on a full disk while the write-ahead log is this long, because another
+    /// process reads from it
+    #[arg(long, value_name = "MIB", default_value_t = 16_384, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    log_limit_mib: u64,
+    /// On a full disk, how long to wait between two tries to write, such as 100ms
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_duration)]
+    probe_interval: Duration,
     /// SQLite's page cache, in KiB
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     cache_kib: u32,
@@ -393,6 +404,9 @@ impl CommonArgs {
                 initial_balance: self.initial_balance,
                 cache_kib: self.cache_kib,
                 checkpoint_pages: self.checkpoint_pages,
+                checkpoint_mode: self.checkpoint,
+                log_limit_bytes: self.log_limit_mib * 1024 * 1024,
+                probe_interval: self.probe_interval,
                 stage_timings: !self.no_stage_timings,
                 busy_wait: self.busy_wait,
             },

@@ -45,7 +45,7 @@ pub(crate) async fn handle(
         }
         (&Method::GET | &Method::HEAD, "/" | "/health") => {
             let mut body = BytesMut::new();
-            answers::encode_health(&mut body, AnswerId::Absent);
+            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.troubles());
             answer(StatusCode::OK, JSON, body.freeze())
         }
         (&Method::GET, "/metrics") => {
@@ -161,7 +161,9 @@ async fn call(
                 return answer(status_of(code), JSON, body.freeze());
             }
         }
-        Route::Health => answers::encode_health(&mut body, AnswerId::Absent),
+        Route::Health => {
+            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.troubles());
+        }
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
         Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
     }

@@ -13,7 +13,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::Instant;
 
-use busload_engine::{ControlReply, EngineError, Reply, ReplyPort, Snapshot, Work};
+use busload_engine::{ControlReply, EngineError, Notice, Reply, ReplyPort, Snapshot, Work};
 use busload_wire::RequestId;
 use busload_wire::control::Stats;
 use futures_util::task::AtomicWaker;
@@ -21,8 +21,9 @@ use tokio::sync::Notify;
 
 use crate::timings::Timings;
 
-/// Histograms that may wait to be packed, a few MiB each. The writer packs what is above.
-const SNAPSHOTS_WAITING: usize = 4;
+/// Errands that may wait; histograms to be packed have a few MiB each. The writer packs what is
+/// above.
+const ERRANDS_WAITING: usize = 4;
 
 /// The answer to a control call, on its way to the connection.
 pub type ControlAnswer = (
@@ -108,6 +109,13 @@ impl Round {
     }
 }
 
+/// What the writer has no time for.
+enum Errand {
+    Pack(Parcel),
+    /// Standard error may be a pipe that nobody reads.
+    Say(Notice),
+}
+
 /// Stats that are still to be packed.
 struct Parcel {
     to: Arc<Mailbox>,
@@ -118,8 +126,8 @@ struct Parcel {
 /// The engine's side: the [`ReplyPort`] of the front end.
 pub struct Port {
     round: Arc<Round>,
-    /// The thread that packs, if it could be started. It ends with the port.
-    packer: Option<SyncSender<Parcel>>,
+    /// The thread that packs and says, if it could be started. It ends with the port.
+    clerk: Option<SyncSender<Errand>>,
 }
 
 /// The runtime's side.
@@ -137,17 +145,20 @@ pub fn post_office(timings: Arc<Timings>) -> (Port, Postman) {
     });
     let port = Port {
         round: Arc::clone(&round),
-        packer: start_packer(Arc::clone(&round)),
+        clerk: start_clerk(Arc::clone(&round)),
     };
     (port, Postman(round))
 }
 
-fn start_packer(round: Arc<Round>) -> Option<SyncSender<Parcel>> {
-    let (sender, parcels): (_, Receiver<Parcel>) = sync_channel(SNAPSHOTS_WAITING);
-    let thread = thread::Builder::new().name("packer".to_owned());
+fn start_clerk(round: Arc<Round>) -> Option<SyncSender<Errand>> {
+    let (sender, errands): (_, Receiver<Errand>) = sync_channel(ERRANDS_WAITING);
+    let thread = thread::Builder::new().name("clerk".to_owned());
     let started = thread.spawn(move || {
-        for parcel in parcels {
-            round.post_snapshot(parcel);
+        for errand in errands {
+            match errand {
+                Errand::Pack(parcel) => round.post_snapshot(parcel),
+                Errand::Say(notice) => eprintln!("warning: {notice}"),
+            }
         }
     });
     started.is_ok().then_some(sender)
@@ -205,6 +216,13 @@ impl ReplyPort for Port {
         self.round.post_control(to, (id, reply));
     }
 
+    fn notice(&mut self, notice: Notice) {
+        // When the thread is behind, the trouble is still in health and metrics.
+        if let Some(clerk) = &self.clerk {
+            let _ = clerk.try_send(Errand::Say(notice));
+        }
+    }
+
     fn stopped(&mut self) {
         self.round.stopped.notify_one();
         self.round.mail.notify_one();
@@ -213,17 +231,19 @@ impl ReplyPort for Port {
 
 impl Port {
     fn stats(&self, parcel: Parcel) {
-        let packer = self
-            .packer
+        let clerk = self
+            .clerk
             .as_ref()
             .filter(|_| parcel.snapshot.has_histograms());
-        let left = match packer {
-            Some(packer) => match packer.try_send(parcel) {
+        let left = match clerk {
+            Some(clerk) => match clerk.try_send(Errand::Pack(parcel)) {
                 Ok(()) => return,
-                Err(TrySendError::Full(parcel) | TrySendError::Disconnected(parcel)) => parcel,
+                Err(TrySendError::Full(errand) | TrySendError::Disconnected(errand)) => errand,
             },
-            None => parcel,
+            None => Errand::Pack(parcel),
         };
-        self.round.post_snapshot(left);
+        if let Errand::Pack(parcel) = left {
+            self.round.post_snapshot(parcel);
+        }
     }
 }

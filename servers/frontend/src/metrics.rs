@@ -112,6 +112,17 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
             "checkpoints that failed",
             one(stats.checkpoints.errors),
         ),
+        counter_of(
+            "busload_checkpoint_stalled_seconds_total",
+            "time in checkpoints in which no batch could be committed",
+            one(stats.checkpoints.stalled_ns),
+            1e-9,
+        ),
+        gauge(
+            "busload_log_bytes",
+            "length of the write-ahead log at the end of the last checkpoint",
+            stats.checkpoints.log_bytes,
+        ),
         gauge(
             "busload_queue_transfers",
             "transfers waiting",
@@ -182,11 +193,21 @@ fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Met
     family
 }
 
+fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
+    counter_of(name, help, values, 1.0)
+}
+
+/// In units of `unit`.
 #[expect(
     clippy::cast_precision_loss,
     reason = "the exposition format has floats only"
 )]
-fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
+fn counter_of(
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = Labelled>,
+    unit: f64,
+) -> MetricFamily {
     let metrics = values.into_iter().map(|(labels, value)| {
         let mut metric = Metric::default();
         let labels = labels.into_iter().map(|(name, value)| {
@@ -197,7 +218,7 @@ fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -
         });
         metric.set_label(labels.collect());
         let mut counter = Counter::default();
-        counter.set_value(value as f64);
+        counter.set_value(value as f64 * unit);
         metric.set_counter(counter);
         metric
     });

@@ -268,7 +268,8 @@ impl Connection {
                     Ok(())
                 }
                 Route::Health => {
-                    answers::encode_health(&mut self.scratch, AnswerId::Echo(id));
+                    let troubles = self.shared.engine.troubles();
+                    answers::encode_health(&mut self.scratch, AnswerId::Echo(id), &troubles);
                     self.send_scratch()
                 }
                 Route::Info => {

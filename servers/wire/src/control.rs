@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 /// The answer of `health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`, or why not.
+    /// `ok`, or `degraded`: it serves, and something is wrong.
     pub status: String,
+    /// What is wrong; none when nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
 }
 
 /// The answer of `getAccount` for an account that exists.
@@ -142,8 +145,17 @@ pub struct Checkpoints {
     pub errors: u64,
     /// How long they took together, in nanoseconds.
     pub duration_ns: u64,
+    /// Of it, the time in which no batch could be committed, in nanoseconds.
+    #[serde(default)]
+    pub stalled_ns: u64,
     /// Syncs that they made.
     pub syncs: u64,
+    /// How long the write-ahead log was at the end of the last one, in bytes; 0 before the first.
+    #[serde(default)]
+    pub log_bytes: u64,
+    /// The most that it was at the end of one.
+    #[serde(default)]
+    pub log_peak_bytes: u64,
 }
 
 /// What the bounded queue saw.

@@ -123,6 +123,7 @@ fn json_answers() {
         result(
             id,
             &Health {
+                troubles: Vec::new(),
                 status: "ok".to_owned()
             }
         ),

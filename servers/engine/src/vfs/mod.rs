@@ -124,6 +124,24 @@ impl IoCounts {
             + self.other_written_bytes
     }
 
+    /// The sum of two meters' counts.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            database_syncs: self.database_syncs + other.database_syncs,
+            wal_syncs: self.wal_syncs + other.wal_syncs,
+            journal_syncs: self.journal_syncs + other.journal_syncs,
+            directory_syncs: self.directory_syncs + other.directory_syncs,
+            other_syncs: self.other_syncs + other.other_syncs,
+            sync_errors: self.sync_errors + other.sync_errors,
+            sync_ns: self.sync_ns + other.sync_ns,
+            database_written_bytes: self.database_written_bytes + other.database_written_bytes,
+            wal_written_bytes: self.wal_written_bytes + other.wal_written_bytes,
+            journal_written_bytes: self.journal_written_bytes + other.journal_written_bytes,
+            other_written_bytes: self.other_written_bytes + other.other_written_bytes,
+        }
+    }
+
     /// What came after `earlier`, a reading of the same meter. No field goes below 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use busload_engine::{
-    Config, ControlCall, ControlReply, Durability, Engine, EngineError, NullPace, Outcome, Reply,
-    ReplyPort, Work, WriterThread,
+    Config, ControlCall, ControlReply, Durability, Engine, EngineError, Notice, NullPace, Outcome,
+    Reply, ReplyPort, Trouble, Work, WriterThread,
 };
 use busload_wire::control::{Stats, Verification};
 use busload_wire::{RequestId, Transfer};
@@ -39,6 +40,7 @@ pub(crate) enum Mail {
 }
 
 struct Port {
+    notices: Arc<Mutex<Vec<Notice>>>,
     mail: SyncSender<Mail>,
     let_go: Receiver<()>,
 }
@@ -71,6 +73,10 @@ impl ReplyPort for Port {
         }
     }
 
+    fn notice(&mut self, notice: Notice) {
+        self.notices.lock().expect("nobody panicked").push(notice);
+    }
+
     fn stopped(&mut self) {
         self.post(Mail::Stopped);
     }
@@ -90,6 +96,7 @@ pub(crate) struct Bank {
     pub(crate) writer: WriterThread,
     mail: Receiver<Mail>,
     let_go: SyncSender<()>,
+    notices: Arc<Mutex<Vec<Notice>>>,
 }
 
 /// Ten accounts of 1000 each, batches as large as can be, no timeout.
@@ -107,6 +114,9 @@ pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
         cache_kib: 1024,
         checkpoint_pages: 1000,
         stage_timings: true,
+        checkpoint_mode: busload_engine::CheckpointMode::Background,
+        log_limit_bytes: 1 << 34,
+        probe_interval: std::time::Duration::from_millis(20),
         busy_wait: std::time::Duration::ZERO,
     }
 }
@@ -167,7 +177,9 @@ impl Bank {
     ) -> Result<Self, EngineError> {
         let (mail, received) = sync_channel(100_000);
         let (let_go, let_go_received) = sync_channel(1);
+        let notices = Arc::default();
         let port = Port {
+            notices: Arc::clone(&notices),
             mail,
             let_go: let_go_received,
         };
@@ -177,11 +189,21 @@ impl Bank {
             writer,
             mail: received,
             let_go,
+            notices,
         })
     }
 
     pub(crate) fn start(config: &Config) -> Self {
         Self::open(config).expect("the engine starts")
+    }
+
+    /// The troubles told of since the last call, and whether they began.
+    pub(crate) fn notices(&self) -> Vec<(Trouble, bool)> {
+        let notices = std::mem::take(&mut *self.notices.lock().expect("nobody panicked"));
+        notices
+            .iter()
+            .map(|notice| (notice.trouble, notice.began.is_some()))
+            .collect()
     }
 
     pub(crate) fn next_mail(&self) -> Mail {

@@ -1,0 +1,189 @@
+//! The write-ahead log stays bounded, whoever copies it, and says so when somebody keeps it from
+//! being.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use busload_engine::{CheckpointMode, Config, Durability, Failure, Outcome, Trouble};
+use busload_wire::Transfer;
+use rusqlite::Connection;
+use support::{Bank, balances_in, config, transfer};
+
+const FRAME_BYTES: u64 = 4096 + 24;
+
+fn log_length(directory: &Path) -> u64 {
+    let log = directory.join("ledger.sqlite-wal");
+    log.metadata().map_or(0, |log| log.len())
+}
+
+fn checkpointing(directory: &Path, mode: CheckpointMode, pages: u32) -> Config {
+    Config {
+        checkpoint_mode: mode,
+        checkpoint_pages: pages,
+        batch_size: 1,
+        ..config(directory, Durability::WalFull)
+    }
+}
+
+/// There and back, so that nobody runs out of money.
+fn there_and_back(pairs: usize) -> Vec<Transfer> {
+    [transfer(0, 1, 1), transfer(1, 0, 1)].repeat(pairs)
+}
+
+fn all_committed(bank: &Bank, transfers: &[Transfer]) {
+    let outcomes = bank.apply(transfers);
+    let other = outcomes.iter().find(|it| **it != Outcome::Committed);
+    assert_eq!(other, None);
+}
+
+/// A process that reads and does not stop.
+fn pinned_reader(directory: &Path) -> Connection {
+    let reader = Connection::open(directory.join("ledger.sqlite")).expect("it is there");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM accounts;")
+        .expect("readable");
+    reader
+}
+
+#[test]
+fn the_log_starts_again_while_the_writer_never_rests() {
+    for mode in CheckpointMode::ALL {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let bank = Bank::start(&checkpointing(directory.path(), mode, 100));
+        all_committed(&bank, &there_and_back(3_000));
+        let stats = bank.stats();
+        let checkpoints = stats.checkpoints;
+        assert!(checkpoints.count >= 4, "{mode}: {checkpoints:?}");
+        assert_eq!(checkpoints.errors, 0, "{mode}");
+        assert!(
+            stats.syncs.database >= checkpoints.count,
+            "{mode}: {stats:?}"
+        );
+        assert!(
+            (1..=checkpoints.duration_ns).contains(&checkpoints.stalled_ns),
+            "{mode}: {checkpoints:?}"
+        );
+        // Six thousand transactions wrote a frame each, at least.
+        let bound = 2_000 * FRAME_BYTES;
+        assert!(stats.bytes_written.wal > 2 * bound, "{mode}: {stats:?}");
+        assert!(
+            checkpoints.log_peak_bytes < bound,
+            "{mode}: {checkpoints:?}"
+        );
+        assert!(log_length(directory.path()) < bound, "{mode}");
+        assert_eq!(bank.notices(), [], "{mode}");
+        bank.stop_cleanly();
+        assert_eq!(
+            balances_in(&directory.path().join("ledger.sqlite")),
+            [1000; 10]
+        );
+    }
+}
+
+#[test]
+fn checkpoints_between_batches_are_all_stall() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mode = CheckpointMode::BetweenBatches;
+    let bank = Bank::start(&checkpointing(directory.path(), mode, 10));
+    all_committed(&bank, &there_and_back(50));
+    let checkpoints = bank.stats().checkpoints;
+    assert!(checkpoints.count > 0);
+    assert_eq!(checkpoints.stalled_ns, checkpoints.duration_ns);
+    bank.stop_cleanly();
+}
+
+/// reliability.md B 12, for as long as it takes and not for a minute.
+#[test]
+fn case_12_a_pinned_reader_is_told_of_and_fails_no_write() {
+    for mode in CheckpointMode::ALL {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let bank = Bank::start(&checkpointing(directory.path(), mode, 10));
+        let reader = pinned_reader(directory.path());
+        let (mut rounds, mut told) = (0, Vec::new());
+        while told.is_empty() {
+            all_committed(&bank, &there_and_back(50));
+            told = bank.notices();
+            rounds += 1;
+            assert!(rounds < 1_000, "{mode}: nothing was told");
+        }
+        assert_eq!(told, [(Trouble::LogGrowing, true)], "{mode}");
+        assert_eq!(bank.engine.troubles(), [Trouble::LogGrowing], "{mode}");
+        let longest = log_length(directory.path());
+        assert!(longest > 80 * FRAME_BYTES, "{mode}: {longest}");
+
+        drop(reader);
+        let (mut rounds, mut told) = (0, Vec::new());
+        while told.is_empty() {
+            all_committed(&bank, &there_and_back(50));
+            told = bank.notices();
+            rounds += 1;
+            assert!(rounds < 1_000, "{mode}: it is not over");
+        }
+        assert_eq!(told, [(Trouble::LogGrowing, false)], "{mode}");
+        assert!(
+            log_length(directory.path()) < longest,
+            "{mode}: the room is given back"
+        );
+        bank.stop_cleanly();
+    }
+}
+
+#[test]
+fn at_its_limit_the_log_refuses_transfers_and_loses_none() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mode = CheckpointMode::Background;
+    let bank = Bank::start(&Config {
+        log_limit_bytes: 300 * FRAME_BYTES,
+        ..checkpointing(directory.path(), mode, 10)
+    });
+    let reader = pinned_reader(directory.path());
+    let full = Outcome::Failed(Failure::StorageFull);
+    let mut committed = 0;
+    let mut refused = false;
+    for _ in 0..100 {
+        let outcomes = bank.apply(&[transfer(0, 1, 1); 10]);
+        committed += outcomes
+            .iter()
+            .filter(|it| **it == Outcome::Committed)
+            .count();
+        refused |= outcomes.contains(&full);
+    }
+    assert!(refused, "the limit was never reached");
+    assert!(bank.engine.troubles().contains(&Trouble::StorageFull));
+    assert!(log_length(directory.path()) < 600 * FRAME_BYTES);
+
+    drop(reader);
+    let mut tries = 0;
+    while bank.apply(&[transfer(0, 1, 1)]) != [Outcome::Committed] {
+        std::thread::sleep(Duration::from_millis(5));
+        tries += 1;
+        assert!(tries < 2_000, "it never recovered");
+    }
+    let applied = i64::try_from(committed + 1).expect("small");
+    assert_eq!(bank.balance(1), Some(1000 + applied));
+    bank.stop_cleanly();
+}
+
+/// Nobody needs to send anything for the trouble to end.
+#[test]
+fn an_idle_ledger_finds_out_by_itself_that_there_is_room() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bank = Bank::start(&Config {
+        log_limit_bytes: 30 * FRAME_BYTES,
+        ..checkpointing(directory.path(), CheckpointMode::BetweenBatches, 10)
+    });
+    let reader = pinned_reader(directory.path());
+    while !bank.engine.troubles().contains(&Trouble::StorageFull) {
+        bank.apply(&[transfer(0, 1, 1)]);
+    }
+    drop(reader);
+    let mut tries = 0;
+    while !bank.engine.troubles().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+        tries += 1;
+        assert!(tries < 2_000, "it never found out");
+    }
+    bank.stop_cleanly();
+}
