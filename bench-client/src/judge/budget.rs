@@ -77,7 +77,7 @@ pub struct SecondBudget {
     pub apply_ms: f64,
     /// Handing out outcomes.
     pub answer_ms: f64,
-    /// In checkpoints of the write-ahead log.
+    /// Standing still in checkpoints of the write-ahead log.
     pub checkpoint_ms: f64,
     /// Waiting for work, or for a batch to fill.
     pub idle_ms: f64,
@@ -216,7 +216,7 @@ fn second(before: &Stats, after: &Stats, between: Duration) -> Option<SecondBudg
     let commit_write_ms = per_second(sum(|stats| stats.stages.commit_ns.sum).saturating_sub(sync));
     let apply_ms = per_second(sum(|stats| stats.stages.apply_ns.sum));
     let answer_ms = per_second(sum(|stats| stats.stages.answer_ns.sum));
-    let checkpoint_ms = per_second(sum(|stats| stats.checkpoints.duration_ns));
+    let checkpoint_ms = per_second(sum(|stats| stats.checkpoints.stalled_ns()));
     let busy = sync_ms + commit_write_ms + apply_ms + answer_ms + checkpoint_ms;
     Some(SecondBudget {
         sync_ms,

@@ -345,6 +345,10 @@ pub struct ServerRow {
     pub checkpoints: u64,
     /// Time spent in checkpoints, in milliseconds.
     pub checkpoint_ms: f64,
+    /// Of it, the time in which no batch could be committed, in milliseconds; absent in records
+    /// of earlier versions, where it was all of it.
+    #[serde(default)]
+    pub checkpoint_stalled_ms: Option<f64>,
     /// Most transfers that waited in the queue, since the server started.
     pub queue_peak: u64,
     /// Largest resident set of the server process, in bytes.

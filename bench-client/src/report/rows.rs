@@ -347,6 +347,13 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
             .duration_ns
             .saturating_sub(before.checkpoints.duration_ns)) as f64
             / 1e6,
+        checkpoint_stalled_ms: Some(
+            (after
+                .checkpoints
+                .stalled_ns()
+                .saturating_sub(before.checkpoints.stalled_ns())) as f64
+                / 1e6,
+        ),
         queue_peak: after.queue.peak,
         peak_memory_bytes: measured.closing_usage.peak_memory_bytes,
         storage_bytes_written: storage(&measured.closing_usage)

@@ -37,6 +37,10 @@ pub struct Interval {
     pub checkpoints: Option<u64>,
     /// Time in them, in milliseconds.
     pub checkpoint_ms: Option<f64>,
+    /// Of it, the time in which no batch could be committed, in milliseconds; absent in records
+    /// of earlier versions, where it was all of it.
+    #[serde(default)]
+    pub checkpoint_stalled_ms: Option<f64>,
     /// Processor time of this process per second: cores in use.
     pub client_cpu: Option<f64>,
     /// Processor time of the server process per second: cores in use.

@@ -45,7 +45,7 @@ impl Counters {
             sync_ns: stats.stages.sync_ns.sum,
             checkpoints: stats.checkpoints.count,
             checkpoint_ns: stats.checkpoints.duration_ns,
-            checkpoint_stalled_ns: stats.checkpoints.stalled_ns,
+            checkpoint_stalled_ns: stats.checkpoints.stalled_ns(),
         }
     }
 }

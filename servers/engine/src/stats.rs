@@ -281,7 +281,7 @@ impl SharedStats {
         checkpoints.count += 1;
         checkpoints.errors += u64::from(!record.ok);
         checkpoints.duration_ns += nanos(record.duration);
-        checkpoints.stalled_ns += nanos(record.stalled);
+        *checkpoints.stalled_ns.get_or_insert(0) += nanos(record.stalled);
         checkpoints.syncs += record.syncs;
         checkpoints.log_bytes = record.log_bytes;
         checkpoints.log_peak_bytes = checkpoints.log_peak_bytes.max(record.log_bytes);

@@ -115,7 +115,7 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         counter_of(
             "busload_checkpoint_stalled_seconds_total",
             "time in checkpoints in which no batch could be committed",
-            one(stats.checkpoints.stalled_ns),
+            one(stats.checkpoints.stalled_ns()),
             1e-9,
         ),
         gauge(

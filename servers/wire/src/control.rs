@@ -145,9 +145,10 @@ pub struct Checkpoints {
     pub errors: u64,
     /// How long they took together, in nanoseconds.
     pub duration_ns: u64,
-    /// Of it, the time in which no batch could be committed, in nanoseconds.
-    #[serde(default)]
-    pub stalled_ns: u64,
+    /// Of it, the time in which no batch could be committed, in nanoseconds; none from a server
+    /// that does not tell, and before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled_ns: Option<u64>,
     /// Syncs that they made.
     pub syncs: u64,
     /// How long the write-ahead log was at the end of the last one, in bytes; 0 before the first.
@@ -156,6 +157,15 @@ pub struct Checkpoints {
     /// The most that it was at the end of one.
     #[serde(default)]
     pub log_peak_bytes: u64,
+}
+
+impl Checkpoints {
+    /// The time in which no batch could be committed, in nanoseconds. All of it where the server
+    /// does not tell: such servers checkpoint between batches.
+    #[must_use]
+    pub fn stalled_ns(&self) -> u64 {
+        self.stalled_ns.unwrap_or(self.duration_ns)
+    }
 }
 
 /// What the bounded queue saw.

@@ -118,7 +118,8 @@ impl ModelInputs {
         costs.sync_us_per_page *= scale;
 
         // Between batches the writer also moves the log into the database.
-        let checkpoint = server.checkpoint_ms * 1e3 / server.commits as f64;
+        let stalled_ms = server.checkpoint_stalled_ms.unwrap_or(server.checkpoint_ms);
+        let checkpoint = stalled_ms * 1e3 / server.commits as f64;
         let cpu = (apply.mean + commit.mean - sync).max(0.0);
         let assumed = costs.writer_us_per_batch
             + costs.writer_us_per_page * pages

@@ -383,6 +383,9 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("checkpoint_ms", |one| {
         maybe(one.server().map(|server| server.checkpoint_ms))
     }),
+    ("checkpoint_stalled_ms", |one| {
+        maybe(one.server().and_then(|server| server.checkpoint_stalled_ms))
+    }),
     ("queue_peak", |one| {
         maybe(one.server().map(|server| server.queue_peak))
     }),
@@ -621,6 +624,7 @@ pub(super) const INTERVAL_COLUMNS: &[IntervalColumn] = &[
     ("sync_us", |_, at| maybe(at.sync_us)),
     ("checkpoints", |_, at| maybe(at.checkpoints)),
     ("checkpoint_ms", |_, at| maybe(at.checkpoint_ms)),
+    ("checkpoint_stalled_ms", |_, at| maybe(at.checkpoint_stalled_ms)),
     ("client_cpu", |_, at| maybe(at.client_cpu)),
     ("server_cpu", |_, at| maybe(at.server_cpu)),
 ];

@@ -28,9 +28,10 @@ fn checkpoints(interval: &Interval) -> u64 {
     interval.checkpoints.unwrap_or(0)
 }
 
-/// Seconds of the interval in checkpoints.
+/// Seconds of the interval in which a checkpoint kept the writer from committing.
 fn stalled_s(interval: &Interval) -> f64 {
-    interval.checkpoint_ms.unwrap_or(0.0) / 1e3
+    let stalled = interval.checkpoint_stalled_ms.or(interval.checkpoint_ms);
+    stalled.unwrap_or(0.0) / 1e3
 }
 
 /// What a line shows.
@@ -97,6 +98,7 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
                 maybe(one.sync_us),
                 one.checkpoints.map_or_else(String::new, |n| n.to_string()),
                 maybe(one.checkpoint_ms),
+                maybe(one.checkpoint_stalled_ms),
                 maybe(one.client_cpu),
                 maybe(one.server_cpu),
             ]
@@ -118,11 +120,11 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
         };
         about.to_owned()
     } else {
-        legend.push((Ink::Stall, "in checkpoints".to_owned()));
+        legend.push((Ink::Stall, "stalled by checkpoints".to_owned()));
         let time: f64 = intervals.iter().map(stalled_s).sum();
         format!(
             "Checkpoints in {stalls} of {} intervals, {count} in all. The shade in the middle of an \
-             interval is as wide as the time in them: {} ms together.",
+             interval is as wide as the time in which they kept the writer: {} ms together.",
             intervals.len(),
             ms(time * 1e3)
         )
@@ -140,6 +142,7 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
         "sync µs",
         "checkpoints",
         "in them ms",
+        "stalled ms",
         "client cores",
         "server cores",
     ];

@@ -21,6 +21,7 @@ fn interval(number: u32) -> Interval {
         sync_us: Some(683.0),
         checkpoints: Some(u64::from(number == 1)),
         checkpoint_ms: Some(0.0),
+        checkpoint_stalled_ms: Some(0.0),
         client_cpu: Some(0.98),
         server_cpu: Some(0.81),
         latency_histogram: String::new(),
