@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What `bench-client compare` sees on this machine: equal sides, and sides of which the second
-# wastes some processor time per transfer (--busy-wait). Each comparison takes about two minutes.
-# Resumable: comparisons whose record is there are not measured again.
+# wastes some processor time per transfer (--busy-wait). Each comparison takes about two minutes,
+# or ROUNDS rounds. Resumable: comparisons whose record is there are not measured again.
 #
-#   scripts/compare-power.sh DIR EQUAL SLOW10 WAIT10 SLOW5 WAIT5
+#   [ROUNDS=10] scripts/compare-power.sh DIR EQUAL SLOW10 WAIT10 SLOW5 WAIT5
 #
 # DIR gets the records. EQUAL, SLOW10 and SLOW5 are how many comparisons of each kind; WAIT10 and
 # WAIT5 are the busy waits that cost 10 % and 5 % of TPS here, such as 200ns: find them by
@@ -12,11 +12,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ $# -ne 6 ]; then
-  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 dir=$1
 program=${BENCH_CLIENT:-target/release/bench-client}
+length=()
+if [ -n "${ROUNDS:-}" ]; then length=(--rounds "$ROUNDS"); fi
 if [ ! -x "$program" ]; then
   echo "error: $program is not there: cargo build --release --locked --bin bench-client" >&2
   exit 2
@@ -30,7 +32,8 @@ measure() {
     record=$dir/$kind-$number.json
     if [ -e "$record" ]; then continue; fi
     code=0
-    "$program" compare sqlite_ws_rpc "$candidate" --seed "$number" --output "$record.part" \
+    "$program" compare sqlite_ws_rpc "$candidate" ${length[@]+"${length[@]}"} --seed "$number" \
+      --output "$record.part" \
       >/dev/null || code=$?
     if [ "$code" -ne 0 ]; then
       echo "error: $kind $number ended with exit code $code" >&2
