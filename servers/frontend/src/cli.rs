@@ -169,11 +169,11 @@ struct CommonArgs {
     #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
     checkpoint: CheckpointMode,
     /// Refuse transfers as on a full disk while the write-ahead log is this long, because another
-    /// process reads from it
-    #[arg(long, value_name = "MIB", default_value_t = 16_384, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
-    log_limit_mib: u64,
+    /// process reads from it [default: 16384, or more for many --checkpoint-pages]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    log_limit_mib: Option<u64>,
     /// On a full disk, how long to wait between two tries to write, such as 100ms
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_probe_interval)]
     probe_interval: Duration,
     /// SQLite's page cache, in KiB
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
@@ -259,6 +259,19 @@ pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
         return Err("a batch timeout is at most 60s".to_owned());
     }
     Ok(timeout)
+}
+
+/// How long to wait between two tries to write: from 1 ms to a minute.
+///
+/// # Errors
+/// It is no duration, or out of range.
+fn parse_probe_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if (Duration::from_millis(1)..=Duration::from_mins(1)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("a probe interval is from 1ms to 60s".to_owned())
+    }
 }
 
 /// Milliseconds without a unit, as the environment variables of the original have them.
@@ -375,6 +388,7 @@ impl CommonArgs {
         port: u16,
         (batch_size, batch_timeout): (usize, Duration),
     ) -> anyhow::Result<Settings> {
+        let log_limit_mib = self.log_limit_mib()?;
         let database = if let Some(file) = &self.database {
             file.clone()
         } else if self.null.pace().is_some() {
@@ -405,7 +419,7 @@ impl CommonArgs {
                 cache_kib: self.cache_kib,
                 checkpoint_pages: self.checkpoint_pages,
                 checkpoint_mode: self.checkpoint,
-                log_limit_bytes: self.log_limit_mib * 1024 * 1024,
+                log_limit_bytes: log_limit_mib * 1024 * 1024,
                 probe_interval: self.probe_interval,
                 stage_timings: !self.no_stage_timings,
                 busy_wait: self.busy_wait,
@@ -418,6 +432,21 @@ impl CommonArgs {
                 ..Limits::standard()
             },
         })
+    }
+
+    /// A log that reaches its limit in the ordinary course of checkpoints would refuse transfers
+    /// for no reason.
+    fn log_limit_mib(&self) -> anyhow::Result<u64> {
+        // Eight times the pages of 4 KiB between two checkpoints.
+        let lowest = u64::from(self.checkpoint_pages).div_ceil(32);
+        let limit = self.log_limit_mib.unwrap_or(lowest.max(16_384));
+        anyhow::ensure!(
+            limit >= lowest,
+            "--log-limit-mib {limit} is too low for --checkpoint-pages {}: use {lowest} or more, \
+             or fewer pages",
+            self.checkpoint_pages
+        );
+        Ok(limit)
     }
 
     fn serve(
@@ -614,6 +643,26 @@ mod tests {
         for bad in ["2", "", "-2ms", "ms", "2 parsecs"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[derive(Parser)]
+    struct Server {
+        #[command(flatten)]
+        http: HttpArgs,
+    }
+
+    #[test]
+    fn the_logs_limit_leaves_room_for_checkpoints() {
+        let limit = |flags: &[&str]| {
+            let words = ["server"].iter().chain(flags);
+            let server = Server::try_parse_from(words).unwrap();
+            server.http.common.log_limit_mib()
+        };
+        assert_eq!(limit(&[]).unwrap(), 16_384);
+        assert_eq!(limit(&["--checkpoint-pages=3200000"]).unwrap(), 100_000);
+        assert_eq!(limit(&["--log-limit-mib=125"]).unwrap(), 125);
+        assert!(limit(&["--log-limit-mib=124"]).is_err());
+        assert!(limit(&["--log-limit-mib=124", "--checkpoint-pages=100"]).is_ok());
     }
 
     #[test]
