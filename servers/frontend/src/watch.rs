@@ -139,7 +139,7 @@ mod tests {
             }
         }
         assert_eq!(
-            pings, 3,
+            pings, 4,
             "every five ticks: four silent ones and the pong's"
         );
         assert_eq!(watch.after(TICK), Some(Due::Idle));

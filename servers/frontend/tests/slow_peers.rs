@@ -35,23 +35,32 @@ fn narrow(server: &Server) -> TcpStream {
 }
 
 /// Sends `block` for ever and reads nothing, until the server cuts the connection; how long
-/// nothing was taken before that.
-fn never_read(mut stream: TcpStream, block: &[u8]) -> Duration {
+/// the server had got rid of no byte then.
+fn never_read(server: &Server, mut stream: TcpStream, block: &[u8]) -> Duration {
     stream
         .set_write_timeout(Some(Duration::from_millis(20)))
         .expect("it can be set");
-    let (mut taken, mut at) = (Instant::now(), 0);
+    let client = stream.local_addr().expect("it is connected");
+    let began = Instant::now();
+    let (mut unsent, mut stalled, mut at) = (None, began, 0);
     loop {
         match stream.write(&block[at..]) {
-            Ok(bytes) => {
-                at = (at + bytes) % block.len();
-                taken = Instant::now();
-            }
+            Ok(bytes) => at = (at + bytes) % block.len(),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return taken.elapsed(),
+            Err(_) => break,
         }
-        assert!(taken.elapsed() < support::PATIENCE, "it is never cut off");
+        let now = server.unsent(client);
+        if now.is_some() && now != unsent {
+            (unsent, stalled) = (now, Instant::now());
+        }
+        assert!(began.elapsed() < support::PATIENCE, "it is never cut off");
     }
+    assert_eq!(
+        server.unsent(client),
+        None,
+        "the kernel holds nothing either"
+    );
+    stalled.elapsed()
 }
 
 /// How long one transfer after the other takes, until `over`.
@@ -88,7 +97,7 @@ fn case_27(server: &Server, slow: TcpStream, block: &[u8]) {
     let cut = AtomicBool::new(false);
     let (stalled, during) = thread::scope(|scope| {
         let slow = scope.spawn(|| {
-            let stalled = never_read(slow, block);
+            let stalled = never_read(server, slow, block);
             cut.store(true, Ordering::Relaxed);
             stalled
         });
@@ -96,7 +105,14 @@ fn case_27(server: &Server, slow: TcpStream, block: &[u8]) {
         (slow.join().expect("it is cut off"), during)
     });
     // The write timeout is one second, and is looked at four times.
-    assert!(stalled < Duration::from_millis(1250) + SLACK, "{stalled:?}");
+    assert!(
+        stalled > Duration::from_millis(900),
+        "too early: {stalled:?}"
+    );
+    assert!(
+        stalled < Duration::from_millis(1250) + SLACK,
+        "too late: {stalled:?}"
+    );
     assert!(
         during.len() > SAMPLES,
         "the others are served: {}",
@@ -132,7 +148,7 @@ fn case_27_a_websocket_client_that_never_reads_is_cut_off_and_the_others_are_not
 #[test]
 fn case_27_an_http_client_that_never_reads_is_cut_off_and_the_others_are_not_slower() {
     let server = Server::start(HTTP, &["--write-timeout=1s"]);
-    let block = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let block = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     case_27(&server, narrow(&server), &block);
 }
 

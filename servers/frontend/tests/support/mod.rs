@@ -175,10 +175,40 @@ impl Server {
         Duration::from_secs_f64(ticks / per_second as f64)
     }
 
+    /// The numbers of the files and sockets that it has open.
+    fn open_files(&self) -> Vec<usize> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
+        open.expect("it runs")
+            .filter_map(|file| number(file.ok()?.file_name()))
+            .collect()
+    }
+
     /// How many files and sockets it has open.
     pub(crate) fn descriptors(&self) -> usize {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
-        open.expect("it runs").count()
+        self.open_files().len()
+    }
+
+    /// The number that the next file would have.
+    pub(crate) fn next_descriptor(&self) -> usize {
+        let open = self.open_files();
+        (0..)
+            .find(|number| !open.contains(number))
+            .expect("there is one")
+    }
+
+    /// Bytes that the kernel holds for a client which has not taken them; `None` when there is
+    /// no such connection any more.
+    pub(crate) fn unsent(&self, client: SocketAddr) -> Option<u64> {
+        // Fields of proc_net_tcp(5): number, local address, remote address, state, queues.
+        let ports = [self.address, client].map(|address| format!(":{:04X}", address.port()));
+        let table = self.proc("net/tcp");
+        table.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (waiting, _) = fields.get(4)?.split_once(':')?;
+            let ours = fields[1].ends_with(&ports[0]) && fields[2].ends_with(&ports[1]);
+            ours.then(|| u64::from_str_radix(waiting, 16).ok())?
+        })
     }
 
     /// What it has said on standard error.
