@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::header::HeaderValue;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -278,28 +279,37 @@ impl ControlClient {
                 encode_request(&mut text, &Request { id, call });
                 let text = Utf8Bytes::try_from(text.freeze())
                     .map_err(|error| no_answer(error.to_string()))?;
-                if socket.is_none() {
-                    *socket = Some(ws::open(&self.target, Encoding::Json).await?);
+                if let Some(used) = socket.take()
+                    && let Ok((used, answer)) = ask(used, text.clone()).await
+                {
+                    *socket = Some(used);
+                    return Ok(answer);
                 }
-                // Put back only when it is in a state to be used again.
-                let Some(mut open) = socket.take() else {
-                    return Err(no_answer("not connected".to_owned()));
-                };
-                open.send(Message::Text(text))
-                    .await
-                    .map_err(|e| no_answer(e.to_string()))?;
-                loop {
-                    match open.next().await {
-                        Some(Ok(Message::Text(answer))) => {
-                            *socket = Some(open);
-                            return Ok(Bytes::from(answer));
-                        }
-                        Some(Ok(_)) => {}
-                        Some(Err(error)) => return Err(no_answer(error.to_string())),
-                        None => return Err(no_answer("the connection was closed".to_owned())),
-                    }
-                }
+                // Not connected yet, or idle for so long that the server has closed it: as above.
+                let fresh = ws::open(&self.target, Encoding::Json).await?;
+                let (fresh, answer) = ask(fresh, text).await.map_err(no_answer)?;
+                *socket = Some(fresh);
+                Ok(answer)
             }
+        }
+    }
+}
+
+/// One request and its answer on a connection that has no other in flight. Gives the
+/// connection back when it can be used again.
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    mut open: WebSocketStream<S>,
+    text: Utf8Bytes,
+) -> Result<(WebSocketStream<S>, Bytes), String> {
+    open.send(Message::Text(text))
+        .await
+        .map_err(|error| error.to_string())?;
+    loop {
+        match open.next().await {
+            Some(Ok(Message::Text(answer))) => return Ok((open, Bytes::from(answer))),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err("the connection was closed".to_owned()),
         }
     }
 }

@@ -6,7 +6,7 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,9 +18,10 @@ use busload_wire::control::Info;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, Parser};
 
-use crate::limits::Limits;
+use crate::limit_args::LimitArgs;
 use crate::null_args::NullArgs;
 use crate::server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
+use crate::{descriptors, signals};
 
 /// Accounts of a new ledger.
 pub const DEFAULT_ACCOUNTS: i64 = 100_000;
@@ -155,12 +156,8 @@ struct CommonArgs {
     /// seeded, what verify compares with
     #[arg(long, env = "SEED_INITIAL_BALANCE", value_parser = clap::value_parser!(i64).range(0..))]
     initial_balance: Option<i64>,
-    /// Transfers in flight on one connection; past it the server stops reading from it
-    #[arg(long, default_value_t = 16_384, value_parser = parse_inflight)]
-    max_inflight_per_connection: usize,
-    /// Connections at the same time
-    #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    max_connections: u32,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Checkpoint when the write-ahead log has grown by this many pages
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     checkpoint_pages: u32,
@@ -181,9 +178,6 @@ struct CommonArgs {
     /// Threads that read requests and write answers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: u16,
-    /// How long a stop may take to answer what is queued, such as 10s
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    shutdown_timeout: Duration,
     #[command(flatten)]
     null: NullArgs,
     /// Leaves the stages in the answer of stats empty: for measuring what the timings cost
@@ -387,6 +381,7 @@ impl CommonArgs {
         transport: Transport,
         port: u16,
         (batch_size, batch_timeout): (usize, Duration),
+        connections_allowed: usize,
     ) -> anyhow::Result<Settings> {
         let log_limit_mib = self.log_limit_mib()?;
         let database = if let Some(file) = &self.database {
@@ -425,12 +420,7 @@ impl CommonArgs {
                 busy_wait: self.busy_wait,
             },
             null: self.null.pace(),
-            limits: Limits {
-                inflight_per_connection: self.max_inflight_per_connection,
-                connections: self.max_connections as usize,
-                shutdown_timeout: self.shutdown_timeout,
-                ..Limits::standard()
-            },
+            limits: self.limits.limits(connections_allowed),
         })
     }
 
@@ -465,8 +455,17 @@ impl CommonArgs {
                 self.listen
             );
         }
-        raise_descriptor_limit();
-        let settings = self.settings(transport, port, batch)?;
+        let descriptors = descriptors::raise_limit();
+        let connections_allowed = descriptors::connections_within(descriptors);
+        if let Some(limit) = descriptors
+            && self.limits.asks_for_more_than(connections_allowed)
+        {
+            eprintln!(
+                "warning: at most {connections_allowed} connections at the same time, because at \
+                 most {limit} files may be open: raise it (ulimit -n) or set --max-connections"
+            );
+        }
+        let settings = self.settings(transport, port, batch, connections_allowed)?;
         let mut builder = if self.io_threads == 1 {
             tokio::runtime::Builder::new_current_thread()
         } else {
@@ -479,10 +478,18 @@ impl CommonArgs {
             .build()
             .context("cannot start the runtime")?;
         runtime.block_on(async {
-            let stop = stop_signal(self.until_stdin_ends)?;
+            let stop = signals::stop_signal(self.until_stdin_ends)?;
+            signals::survive_file_size_limit()?;
             let server = Server::start(&settings)?;
             announce(&server.url(), server.info())?;
-            server.run(stop).await?;
+            let dropped = server.run(stop).await?.dropped;
+            if dropped > 0 {
+                let limit = settings.limits.shutdown_timeout;
+                eprintln!(
+                    "warning: {dropped} connections had not taken all their answers after \
+                     {limit:?} and were dropped"
+                );
+            }
             Ok(())
         })
     }
@@ -589,44 +596,6 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes())?;
     out.flush().context("cannot print the start-up line")
-}
-
-/// As many descriptors as the operating system allows: connections are the only thing
-/// that uses them up.
-fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
-/// Completes on SIGINT, SIGTERM or, if asked, at the end of standard input.
-fn stop_signal(until_stdin_ends: bool) -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
-    let stdin_ended = std::sync::Arc::new(tokio::sync::Notify::new());
-    if until_stdin_ends {
-        let ended = std::sync::Arc::clone(&stdin_ended);
-        // A thread of its own: a blocked read of standard input must not hold up the
-        // runtime's shutdown.
-        std::thread::Builder::new()
-            .name("stdin".to_owned())
-            .spawn(move || {
-                let mut buffer = [0; 256];
-                while !matches!(std::io::stdin().lock().read(&mut buffer), Ok(0) | Err(_)) {}
-                ended.notify_one();
-            })?;
-    }
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = stdin_ended.notified() => {}
-        }
-    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
 use crate::answers::{self, Route};
+use crate::guarded::Guarded;
 use crate::mailbox::{ControlAnswer, Mailbox};
 use crate::server::{Client, Shared, Transport};
 use crate::{metrics, ws};
@@ -228,7 +229,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let tracker = Arc::clone(&shared);
     tracker.spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<TcpStream>>>() else {
             return;
         };
         ws::serve(

@@ -12,15 +12,22 @@
 
 pub mod answers;
 pub mod cli;
+mod descriptors;
+mod guarded;
 mod http;
+mod limit_args;
 pub mod limits;
 pub mod mailbox;
 mod metrics;
 mod null_args;
+mod phases;
 pub mod server;
+mod signals;
+mod ticks;
 pub mod timings;
+mod watch;
 mod ws;
 
 pub use cli::{HttpArgs, WsArgs};
 pub use limits::Limits;
-pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
+pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Stopped, Transport};

@@ -10,15 +10,25 @@ pub struct Limits {
     pub inflight_per_connection: usize,
     /// Connections at the same time; further ones wait in the listen backlog.
     pub connections: usize,
+    /// Bytes of a request line and headers; of these there are at most 100.
+    pub header_bytes: usize,
     /// Bytes of an HTTP body.
     pub body_bytes: usize,
     /// Bytes of a WebSocket message, and of a single frame.
     pub message_bytes: usize,
-    /// From accepting a connection, or finishing a request, until the next request's
-    /// headers are complete.
+    /// From the first byte of a request until its headers are complete; on a WebSocket server
+    /// the first one's, which is the handshake, from the accepting of the connection.
     pub header_timeout: Duration,
     /// Until an HTTP body is complete.
     pub body_timeout: Duration,
+    /// How long a connection may be open without a request, and without an answer under way.
+    pub idle_timeout: Duration,
+    /// How long a peer may take no byte while answers wait.
+    pub write_timeout: Duration,
+    /// Silence after which the peer of a WebSocket is pinged.
+    pub ping_interval: Duration,
+    /// From the ping until anything must have come.
+    pub ping_timeout: Duration,
     /// From the signal to stop until everything queued is answered and written.
     pub shutdown_timeout: Duration,
 }
@@ -30,14 +40,28 @@ impl Limits {
         Self {
             inflight_per_connection: 16_384,
             connections: 16_384,
+            header_bytes: 32 * 1024,
             body_bytes: 64 * 1024,
             message_bytes: 1024 * 1024,
-            header_timeout: Duration::from_mins(1),
+            header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(5),
+            write_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(20),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
 }
+
+/// How long a request whose headers are incomplete may hold up a stop.
+pub(crate) const STOP_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The smallest bound of what an HTTP connection may have buffered in each direction.
+pub(crate) const HTTP_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Room for the longest answer, that of `stats` with histograms, in a WebSocket's buffer.
+pub(crate) const LONGEST_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Requests that one connection may bring in before the others get their turn.
 pub(crate) const REQUESTS_PER_TURN: usize = 1024;

@@ -12,14 +12,16 @@ use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterTh
 use busload_wire::control::{Info, Stats};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::guarded::Guarded;
 use crate::http;
-use crate::limits::Limits;
+use crate::limits::{HTTP_BUFFER_BYTES, Limits, STOP_HEADER_TIMEOUT};
 use crate::mailbox::{Mailbox, Postman, post_office};
+use crate::phases::Phases;
 use crate::timings::Timings;
 
 /// Pause after an accept that failed, for example for want of descriptors: long enough
@@ -78,6 +80,13 @@ pub enum ServeError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+/// How a server ended that was told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that had not taken all their answers within the shutdown timeout.
+    pub dropped: usize,
 }
 
 /// What the connections share.
@@ -223,7 +232,7 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the engine.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Stopped, ServeError> {
         let Self {
             listener,
             shared,
@@ -245,16 +254,17 @@ impl Server {
             // Past the limit the connections are dropped; what was queued is committed
             // all the same below.
             let _ = tokio::time::timeout(shared.limits.shutdown_timeout, all).await;
+            tasks.len()
         };
-        tokio::select! {
-            () = wind_down => {}
-            () = postman.deliver() => {}
-        }
+        let dropped = tokio::select! {
+            dropped = wind_down => dropped,
+            () = postman.deliver() => 0,
+        };
         drop(listener);
         shared.engine.close();
         let ended = tokio::task::spawn_blocking(move || writer.join()).await;
         ended.unwrap_or_else(|error| Err(EngineError::Writer(error.to_string())))?;
-        Ok(())
+        Ok(Stopped { dropped })
     }
 }
 
@@ -289,22 +299,41 @@ async fn connection(
         mailbox: shared.mailbox(),
         _place: place,
     });
-    let header_timeout = shared.limits.header_timeout;
-    let service =
-        service_fn(move |request| http::handle(request, Arc::clone(&shared), Arc::clone(&client)));
-    // Without a timer hyper would silently ignore the header timeout.
+    let limits = shared.limits.clone();
+    let phases = Arc::new(Phases::new(shared.transport == Transport::Ws));
+    let stream = Guarded::new(stream, Arc::clone(&phases), limits.write_timeout);
+    let steps = &phases;
+    let service = service_fn(move |request| {
+        steps.asked();
+        let answer = http::handle(request, Arc::clone(&shared), Arc::clone(&client));
+        async move {
+            let answer = answer.await;
+            steps.answered();
+            answer
+        }
+    });
+    // The time limits are those of `phases`, which costs no timer per request.
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(HTTP_BUFFER_BYTES))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
+    // In this order: what is there to be read comes before what is overdue.
     tokio::select! {
+        biased;
         _ = &mut connection => return,
+        () = phases.overstayed(limits.header_timeout, limits.idle_timeout) => return,
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    let header_timeout = limits.header_timeout.min(STOP_HEADER_TIMEOUT);
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = phases.overstayed(header_timeout, limits.idle_timeout) => {}
+    }
 }
 
 fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {

@@ -22,22 +22,24 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::answers::{self, Route};
+use crate::guarded::Guarded;
 use crate::limits::{
-    Limits, OUTCOMES_PER_MESSAGE, READ_BUFFER_BYTES, REQUESTS_PER_TURN, WRITE_BUFFER_BYTES,
+    LONGEST_ANSWER_BYTES, Limits, OUTCOMES_PER_MESSAGE, READ_BUFFER_BYTES, REQUESTS_PER_TURN,
+    WRITE_BUFFER_BYTES,
 };
 use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
 use crate::server::{Client, Shared};
+use crate::watch::{Due, Watch};
 
 /// How long a close frame may take to be written before the socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
-    // An answer is at most a message long, and answers are written only while the buffer
-    // is below its target size.
+    // Answers are written only while the buffer is below its target size.
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + 2 * limits.message_bytes)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES + 2 * LONGEST_ANSWER_BYTES)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes))
         .accept_unmasked_frames(false)
@@ -45,7 +47,7 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
 
 /// Serves one upgraded connection until either side closes it.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    stream: Guarded<TcpStream>,
     already_read: Bytes,
     binary: bool,
     shared: Arc<Shared>,
@@ -59,8 +61,10 @@ pub(crate) async fn serve(
         Some(config),
     )
     .await;
+    let watch = Watch::new(&shared.limits);
     let mut connection = Connection {
         socket,
+        watch,
         shared,
         mailbox: Arc::clone(&client.mailbox),
         binary,
@@ -78,14 +82,16 @@ pub(crate) async fn serve(
         input: Input::Open,
     };
     let end = poll_fn(|cx| connection.poll(cx)).await;
-    let code = match end {
+    let (code, reason) = match end {
         End::PeerLeft => return,
-        End::Stopping => CloseCode::Away,
-        End::Refused(code) => code,
+        End::Stopping => (CloseCode::Away, ""),
+        End::Idle => (CloseCode::Away, "idle"),
+        End::Gone => (CloseCode::Policy, "no answer to a ping"),
+        End::Refused(code) => (code, ""),
     };
     let frame = CloseFrame {
         code,
-        reason: Utf8Bytes::default(),
+        reason: Utf8Bytes::from_static(reason),
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.socket.close(Some(frame))).await;
 }
@@ -94,6 +100,10 @@ pub(crate) async fn serve(
 enum End {
     PeerLeft,
     Stopping,
+    /// Nothing was asked for too long.
+    Idle,
+    /// A ping was not answered.
+    Gone,
     Refused(CloseCode),
 }
 
@@ -133,7 +143,8 @@ impl From<Delivery> for Arrived {
 }
 
 struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Guarded<TcpStream>>,
+    watch: Watch,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     /// The binary subprotocol was agreed on.
@@ -173,6 +184,12 @@ impl Connection {
 
     /// Writes what can be written, reads what may be read, flushes once.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<End>, WsError> {
+        if self.inflight > 0 || self.dirty {
+            self.watch.asked();
+        }
+        if self.dirty || !self.has_room() || self.input == Input::Closed {
+            self.watch.heard();
+        }
         let mut mail = std::mem::take(&mut self.mail);
         self.mailbox.empty_into(&mut mail, &mut self.controls);
         self.arrived.extend(mail.drain(..).map(Arrived::from));
@@ -187,10 +204,9 @@ impl Connection {
         }
         // Refusals are there at once.
         self.write_answers(cx)?;
-        if self.dirty && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
-            self.dirty = false;
-            self.shared.timings.replied(&self.answered);
-            self.answered.clear();
+        self.flush(cx)?;
+        if let Some(end) = self.look_after_peer(cx)? {
+            return Ok(Poll::Ready(end));
         }
         if self.input == Input::Closed && self.inflight == 0 && !self.dirty {
             return Ok(Poll::Ready(End::Stopping));
@@ -200,6 +216,31 @@ impl Connection {
             cx.waker().wake_by_ref();
         }
         Ok(Poll::Pending)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+        if self.dirty && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
+            self.dirty = false;
+            self.shared.timings.replied(&self.answered);
+            self.answered.clear();
+        }
+        Ok(())
+    }
+
+    /// Pings a peer that is silent; ends the connection of one that is gone or idle.
+    fn look_after_peer(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, WsError> {
+        while let Poll::Ready(due) = self.watch.poll(cx) {
+            match due {
+                Due::Gone => return Ok(Some(End::Gone)),
+                Due::Idle => return Ok(Some(End::Idle)),
+                Due::Ping => {
+                    self.dirty = true;
+                    Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()))?;
+                    self.flush(cx)?;
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn has_room(&self) -> bool {
@@ -233,6 +274,10 @@ impl Connection {
 
     /// One message: a request, or many transfers.
     fn take(&mut self, message: Message) -> Result<(), WsError> {
+        self.watch.heard();
+        if matches!(message, Message::Text(_) | Message::Binary(_)) {
+            self.watch.asked();
+        }
         match message {
             Message::Text(text) => self.take_json(text.as_bytes()),
             Message::Binary(bytes) if self.binary => self.take_binary(&bytes),

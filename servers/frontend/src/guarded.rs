@@ -1,0 +1,198 @@
+//! A connection with a write timeout.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::phases::Phases;
+use crate::ticks::Ticks;
+
+/// A connection that can be told to go without a farewell.
+pub(crate) trait Reset {
+    /// What the socket has not sent is thrown away when it is closed, and the peer is reset:
+    /// a peer that reads nothing would keep megabytes of the kernel's memory for minutes.
+    fn reset_on_close(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset_on_close(&self) {
+        // Best effort: a socket that has no such option is gone already.
+        let _ = self.set_zero_linger();
+    }
+}
+
+/// A connection whose writes fail when the peer has taken nothing for too long, and that notes
+/// what comes and goes.
+///
+/// There is a timer only while a write waits: a connection whose peer reads has none.
+pub(crate) struct Guarded<S> {
+    stream: S,
+    phases: Arc<Phases>,
+    write_timeout: Duration,
+    stall: Option<Stall>,
+}
+
+/// The peer takes nothing.
+struct Stall {
+    ticks: Ticks,
+    lasted: Duration,
+}
+
+impl<S> Guarded<S> {
+    pub(crate) fn new(stream: S, phases: Arc<Phases>, write_timeout: Duration) -> Self {
+        Self {
+            stream,
+            phases,
+            write_timeout,
+            stall: None,
+        }
+    }
+}
+
+impl<S: Reset> Guarded<S> {
+    /// The write timeout, on what a write, a flush or a shutdown came to.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stall = None;
+            return result;
+        }
+        let timeout = self.write_timeout;
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            ticks: Ticks::new(timeout),
+            lasted: Duration::ZERO,
+        });
+        while let Poll::Ready(tick) = stall.ticks.poll(cx) {
+            stall.lasted += tick;
+            if stall.lasted >= timeout {
+                self.stream.reset_on_close();
+                let why = "the peer reads nothing";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        if result.is_ready() {
+            self.phases.wrote();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            this.phases.heard();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(&result);
+        this.watch(cx, result)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, buffers);
+        this.wrote(&result);
+        this.watch(cx, result)
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_flush(cx);
+        this.watch(cx, result)
+    }
+
+    #[inline]
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.watch(cx, result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::*;
+
+    impl Reset for DuplexStream {
+        fn reset_on_close(&self) {}
+    }
+
+    const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn pair(buffered: usize) -> (Guarded<DuplexStream>, DuplexStream) {
+        let (server, peer) = duplex(buffered);
+        let phases = Arc::new(Phases::new(false));
+        (Guarded::new(server, phases, WRITE_TIMEOUT), peer)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_peer_that_reads_nothing_is_given_up() {
+        let (mut server, _peer) = pair(16);
+        let began = Instant::now();
+        let written = timeout(PATIENCE, server.write_all(&[0; 17])).await;
+        let error = written.expect("it does not wait for ever").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= WRITE_TIMEOUT, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_peer_that_reads_slowly_is_waited_for() {
+        let (mut server, mut peer) = pair(4);
+        let reading = tokio::spawn(async move {
+            let mut taken = [0; 4];
+            for _ in 0..8 {
+                sleep(WRITE_TIMEOUT / 2).await;
+                peer.read_exact(&mut taken).await.expect("there is more");
+            }
+        });
+        // Four times the timeout in all, and never the whole of it without a byte.
+        let written = timeout(PATIENCE, server.write_all(&[0; 32])).await;
+        written.expect("it ends").expect("it is taken");
+        reading.await.expect("all is read");
+    }
+}

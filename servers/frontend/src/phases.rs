@@ -1,0 +1,147 @@
+//! Where an HTTP connection is between two requests, and for how long it may be there.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::ticks::Ticks;
+
+/// What an HTTP connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A request has begun and its headers are not complete.
+    Headers,
+    /// A request is being answered. Its body has a time limit of its own.
+    Answering,
+    /// Nothing was asked since the last answer.
+    Idle,
+}
+
+const IDLE: u64 = 0;
+const HEADERS: u64 = 1;
+const ANSWERING: u64 = 2;
+const PHASE: u64 = 3;
+/// Added at every change, so that two looks tell whether there was one between them.
+const STEP: u64 = PHASE + 1;
+
+/// The phase of one connection. Only the connection's own task changes it, so that a change is
+/// a load and a store.
+#[derive(Debug)]
+pub(crate) struct Phases(AtomicU64);
+
+impl Phases {
+    /// `Headers` where the handshake is timed from the accepting, else `Idle`.
+    pub(crate) fn new(handshake: bool) -> Self {
+        Self(AtomicU64::new(if handshake { HEADERS } else { IDLE }))
+    }
+
+    fn stamp(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, phase: u64) {
+        let stamp = (self.stamp() & !PHASE).wrapping_add(STEP) | phase;
+        self.0.store(stamp, Ordering::Relaxed);
+    }
+
+    /// Bytes have come in.
+    pub(crate) fn heard(&self) {
+        if self.stamp() & PHASE == IDLE {
+            self.enter(HEADERS);
+        }
+    }
+
+    /// Bytes have gone out. An answer that is still being written is not idleness.
+    pub(crate) fn wrote(&self) {
+        if self.stamp() & PHASE == IDLE {
+            self.enter(IDLE);
+        }
+    }
+
+    /// The headers of a request are complete.
+    pub(crate) fn asked(&self) {
+        self.enter(ANSWERING);
+    }
+
+    /// Its answer is handed to the HTTP library.
+    pub(crate) fn answered(&self) {
+        self.enter(IDLE);
+    }
+
+    fn phase(stamp: u64) -> Phase {
+        match stamp & PHASE {
+            HEADERS => Phase::Headers,
+            ANSWERING => Phase::Answering,
+            _ => Phase::Idle,
+        }
+    }
+
+    /// Until the connection has been in one phase for longer than it may: `headers`, or `idle`.
+    pub(crate) async fn overstayed(&self, headers: Duration, idle: Duration) {
+        let mut ticks = Ticks::new(headers.min(idle));
+        let mut seen = self.stamp();
+        let mut stayed = Duration::ZERO;
+        loop {
+            let tick = ticks.next().await;
+            let now = self.stamp();
+            if now != seen {
+                seen = now;
+                stayed = Duration::ZERO;
+                continue;
+            }
+            stayed += tick;
+            match Self::phase(now) {
+                Phase::Headers if stayed >= headers => return,
+                Phase::Idle if stayed >= idle => return,
+                Phase::Headers | Phase::Idle | Phase::Answering => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(phases: &Phases) -> Phase {
+        Phases::phase(phases.stamp())
+    }
+
+    #[test]
+    fn a_request_goes_through_its_phases() {
+        let phases = Phases::new(false);
+        assert_eq!(at(&phases), Phase::Idle);
+        phases.heard();
+        assert_eq!(at(&phases), Phase::Headers);
+        let began = phases.stamp();
+        phases.heard();
+        phases.wrote();
+        assert_eq!(phases.stamp(), began, "more bytes do not prolong it");
+        phases.asked();
+        phases.heard();
+        assert_eq!(at(&phases), Phase::Answering, "the body");
+        phases.answered();
+        let answered = phases.stamp();
+        phases.wrote();
+        assert_eq!(at(&phases), Phase::Idle);
+        assert_ne!(phases.stamp(), answered, "writing prolongs it");
+        assert_eq!(at(&Phases::new(true)), Phase::Headers);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_headers_and_idleness_are_limited() {
+        const SHORT: Duration = Duration::from_millis(20);
+        const LONG: Duration = Duration::from_hours(1);
+        let patience = Duration::from_millis(200);
+        let over = async |phases: &Phases, headers, idle| {
+            let overstayed = phases.overstayed(headers, idle);
+            tokio::time::timeout(patience, overstayed).await.is_ok()
+        };
+        let phases = Phases::new(true);
+        assert!(over(&phases, SHORT, LONG).await);
+        phases.asked();
+        assert!(!over(&phases, SHORT, SHORT).await);
+        phases.answered();
+        assert!(!over(&phases, SHORT, LONG).await);
+        assert!(over(&phases, LONG, SHORT).await);
+    }
+}

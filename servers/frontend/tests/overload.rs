@@ -1,0 +1,356 @@
+//! More than a server can do: its queue and its memory are bounded, and what it refuses it
+//! refuses at once.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::{BufReader, Write as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use busload_wire::binary::{MessageBuilder, decode_outcomes};
+use busload_wire::{RequestId, Transfer};
+use serde_json::json;
+use support::{
+    BINARY, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PING, Server, TEXT, WS, ask, ask_anew, balances,
+    binary_socket, close_code, counters, directory, eventually, frame, http_request, read_answer,
+    read_frame, read_response, skip, socket, transfer, transfer_between, works,
+};
+
+/// A batch that never fills and waits for this long: what is queued stays queued.
+const HELD: Duration = Duration::from_secs(3);
+const QUEUE: usize = 30;
+const ASKED: usize = 80;
+
+fn held() -> [String; 3] {
+    [
+        format!("--queue={QUEUE}"),
+        format!("--batch-timeout={}s", HELD.as_secs()),
+        "--batch-size=1000".to_owned(),
+    ]
+}
+
+/// Client i pays 1 from account i + 1 to account 0: the ledger must hold exactly the transfers
+/// that were answered `ok`, by name.
+fn check_balances(server: &Server, outcomes: &[Option<bool>]) {
+    let balances = balances(server);
+    assert_eq!(balances[0], INITIAL_BALANCE + 30);
+    for (client, outcome) in outcomes.iter().enumerate() {
+        let paid = i64::from(outcome.expect("every request is answered"));
+        assert_eq!(
+            balances[client + 1],
+            INITIAL_BALANCE - paid,
+            "client {client}"
+        );
+    }
+    let stats = counters(server);
+    assert_eq!(stats["queue"]["peak"], QUEUE);
+    assert_eq!(stats["queue"]["overloaded"], ASKED - QUEUE);
+    assert_eq!(stats["committed"], QUEUE);
+}
+
+#[test]
+fn case_26_a_full_queue_refuses_at_once_and_never_applies_over_websocket() {
+    let flags = held();
+    let server = Server::start(WS, &flags.each_ref().map(String::as_str));
+    let mut stream = socket(&server);
+    let all: Vec<u8> = (0..ASKED as u64)
+        .flat_map(|id| frame(FIN | TEXT, transfer_between(id, id + 1, 0).as_bytes()))
+        .collect();
+    let began = Instant::now();
+    stream.write_all(&all).expect("it reads");
+    let mut outcomes = vec![None; ASKED];
+    for answers in 1..=ASKED {
+        let answer = read_answer(&mut stream);
+        let id = usize::try_from(answer["id"].as_u64().expect("an id")).expect("small");
+        if answer["ok"] == false {
+            assert_eq!(answer["error"], "overloaded");
+        }
+        let before = outcomes[id].replace(answer["ok"] == true);
+        assert_eq!(before, None, "answered twice");
+        if answers == ASKED - QUEUE {
+            let took = began.elapsed();
+            assert!(took < HELD / 2, "refused without waiting: {took:?}");
+            assert!(
+                outcomes.iter().all(|it| *it != Some(true)),
+                "the queue waits"
+            );
+        }
+    }
+    assert!(began.elapsed() >= HELD, "the queue waited");
+    check_balances(&server, &outcomes);
+}
+
+#[test]
+fn case_26_a_full_queue_refuses_at_once_and_never_applies_over_http() {
+    let flags = held();
+    let server = Server::start(HTTP, &flags.each_ref().map(String::as_str));
+    let clients: Vec<_> = (0..ASKED as u64)
+        .map(|client| {
+            let mut stream = server.connect();
+            thread::spawn(move || {
+                let request = http_request(&transfer_between(client, client + 1, 0));
+                let began = Instant::now();
+                stream.write_all(&request).expect("it reads");
+                let response = read_response(&mut stream, true).expect("an answer");
+                (response.status, response.json(), began.elapsed())
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for client in clients {
+        let (status, answer, took) = client.join().expect("it is answered");
+        let refused = json!({"ok": false, "error": "overloaded"});
+        if answer == refused {
+            assert_eq!(status, 503);
+            assert!(took < HELD / 2, "refused without waiting: {took:?}");
+        } else {
+            assert_eq!((status, &answer), (200, &json!({"ok": true})));
+        }
+        outcomes.push(Some(status == 200));
+    }
+    check_balances(&server, &outcomes);
+}
+
+/// Every sync takes 50 ms. Within the queue's bound everything is served, and waits no longer
+/// than the queue is long; past it, transfers are refused at once.
+#[test]
+fn case_13_slow_syncs_mean_a_bounded_queue_and_then_overloaded() {
+    const NAME: &str = "overload::case_13_slow_syncs_mean_a_bounded_queue_and_then_overloaded";
+    const SYNC: Duration = Duration::from_millis(50);
+    const FLOOD: usize = 5000;
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "trace"];
+    if !works(&["strace", "-D", "-qq", "-e", "trace=none", "true"]) {
+        return skip(NAME, "strace cannot trace");
+    }
+    let slow = [
+        "-e",
+        "trace=fdatasync,fsync",
+        "-e",
+        "inject=fdatasync,fsync:delay_exit=50000",
+    ];
+    let wrapper = [&strace[..], &slow[..]].concat();
+    let flags = ["--queue=200", "--batch-size=50"];
+    let server = Server::start_under(&wrapper, WS, Arc::new(directory()), &flags);
+    let peak = server.peak_kib();
+    let mut stream = socket(&server);
+    let request = |id| frame(FIN | TEXT, transfer_between(id, 0, 1).as_bytes());
+    // Never more than the queue holds: all are served.
+    let mut committed = 0;
+    let mut longest = Duration::ZERO;
+    for round in 0..5 {
+        let began = Instant::now();
+        let all: Vec<u8> = (0..200).flat_map(|id| request(round * 200 + id)).collect();
+        stream.write_all(&all).expect("it reads");
+        for _ in 0..200 {
+            assert_eq!(read_answer(&mut stream)["ok"], true);
+            committed += 1;
+        }
+        longest = longest.max(began.elapsed());
+    }
+    // Four batches, or five when the first one left early; the rest is for a busy machine.
+    assert!(longest >= 4 * SYNC, "the syncs are slow: {longest:?}");
+    assert!(longest < 40 * SYNC, "no wait beyond the queue: {longest:?}");
+    // Far more than that.
+    let all: Vec<u8> = (0..FLOOD as u64)
+        .flat_map(|id| request(1000 + id))
+        .collect();
+    let mut writer = stream.try_clone().expect("it can be cloned");
+    let writing = thread::spawn(move || writer.write_all(&all).expect("it reads"));
+    let began = Instant::now();
+    let (mut overloaded, mut first_refusal) = (0, None);
+    for _ in 0..FLOOD {
+        let answer = read_answer(&mut stream);
+        if answer["ok"] == true {
+            committed += 1;
+        } else {
+            assert_eq!(answer["error"], "overloaded");
+            first_refusal.get_or_insert(began.elapsed());
+            overloaded += 1;
+        }
+    }
+    writing.join().expect("all was written");
+    let first_refusal = first_refusal.expect("the queue was full");
+    assert!(
+        first_refusal < 20 * SYNC,
+        "refused at once: {first_refusal:?}"
+    );
+    let stats = counters(&server);
+    assert_eq!(stats["queue"]["overloaded"], overloaded);
+    assert!(
+        stats["queue"]["peak"].as_u64().expect("a count") <= 200,
+        "{stats}"
+    );
+    let balances = balances(&server);
+    assert_eq!(
+        balances[0],
+        INITIAL_BALANCE - committed,
+        "only what was answered ok"
+    );
+    assert_eq!(balances[1], INITIAL_BALANCE + committed);
+    let grown = server.peak_kib() - peak;
+    assert!(grown < FLAT_KIB, "memory grew by {grown} KiB");
+}
+
+/// 819,200 transfers wait at the same time, because their batch does; then all are answered.
+#[test]
+fn case_35_fifty_connections_with_16384_in_flight_each_are_served_in_bounded_memory() {
+    const CONNECTIONS: usize = 50;
+    const IN_FLIGHT: usize = 16_384;
+    const PER_MESSAGE: usize = 4096;
+    /// Queued, each is less than 100 bytes, of which there may be two when a vector grows; the
+    /// rest is for the page cache and the outcomes on their way.
+    const BOUND_KIB: u64 = (CONNECTIONS * IN_FLIGHT) as u64 * 400 / 1024;
+    let server = Server::start(WS, &["--batch-size=1048576", "--batch-timeout=60s"]);
+    let mut streams: Vec<_> = (0..CONNECTIONS).map(|_| binary_socket(&server)).collect();
+    let mut builder = MessageBuilder::new();
+    for stream in &mut streams {
+        for message in 0..IN_FLIGHT / PER_MESSAGE {
+            for (at, from) in (0..PER_MESSAGE).zip((2..100).cycle()) {
+                let id = RequestId::new((message * PER_MESSAGE + at) as u64).expect("small");
+                let transfer = Transfer {
+                    from,
+                    to: 0,
+                    amount: 1,
+                    transfer_id: None,
+                };
+                builder.push_transfer(id, &transfer);
+            }
+            let bytes = frame(FIN | BINARY, &builder.finish());
+            stream.write_all(&bytes).expect("it reads");
+        }
+    }
+    let depth = || counters(&server)["queue"]["depth"].as_u64();
+    eventually("all are in flight", || {
+        depth() == Some((CONNECTIONS * IN_FLIGHT) as u64)
+    });
+    // A control call ends the waiting: it sees every transfer before it.
+    let account = json!({"name": "getAccount", "args": {"id": 0}});
+    let account = thread::scope(|scope| {
+        let account = scope.spawn(|| ask_anew(&server, &account));
+        for stream in &mut streams {
+            let mut answered = vec![false; IN_FLIGHT];
+            let mut answers = Vec::new();
+            let mut reader = BufReader::new(stream);
+            for _ in 0..IN_FLIGHT / PER_MESSAGE {
+                let (opcode, payload) = read_frame(&mut reader).expect("an answer");
+                assert_eq!(opcode, BINARY);
+                decode_outcomes(&payload, &mut answers).expect("well formed");
+            }
+            for answer in &answers {
+                assert_eq!(answer.result, Ok(()));
+                let id = answer.id.expect("an id").get();
+                let id = usize::try_from(id).expect("small");
+                assert!(
+                    !std::mem::replace(&mut answered[id], true),
+                    "answered twice"
+                );
+            }
+            assert!(answered.iter().all(|answered| *answered));
+        }
+        account.join().expect("it is answered")
+    });
+    let moved = INITIAL_BALANCE + i64::try_from(CONNECTIONS * IN_FLIGHT).expect("small");
+    assert_eq!(account["result"]["balance"], moved.to_string());
+    let peak = server.peak_kib();
+    assert!(peak < BOUND_KIB, "memory reached {peak} KiB of {BOUND_KIB}");
+}
+
+/// Past the cap a connection is not read from until something was answered.
+#[test]
+fn a_connection_has_only_so_much_in_flight() {
+    let flags = ["--max-inflight-per-connection=10", "--batch-timeout=15ms"];
+    let server = Server::start(WS, &flags);
+    let mut stream = socket(&server);
+    let mut bytes = Vec::new();
+    for id in 0..500 {
+        let request = transfer("1").replacen('{', &format!("{{\"id\":{id},"), 1);
+        bytes.extend(frame(FIN | TEXT, request.as_bytes()));
+    }
+    stream.write_all(&bytes).expect("it reads");
+    for _ in 0..500 {
+        assert_eq!(read_answer(&mut stream)["ok"], true);
+    }
+    let stats = ask(&mut stream, b"{\"id\":500,\"name\":\"stats\"}");
+    let (peak, batches) = (
+        &stats["result"]["queue"]["peak"],
+        &stats["result"]["batches"],
+    );
+    assert_eq!(peak, 10, "never more were taken in");
+    assert!(batches.as_u64().expect("a count") >= 50, "{batches}");
+}
+
+/// The same with requests that are answered without a batch.
+#[test]
+fn a_flood_of_small_talk_is_bounded() {
+    let server = Server::ws();
+    let mut rude = socket(&server);
+    rude.set_write_timeout(Some(Duration::from_secs(2)))
+        .expect("it can be set");
+    let peak = server.peak_kib();
+    let block = frame(FIN | TEXT, b"{\"id\":1,\"name\":\"info\"}").repeat(1000);
+    // Until it is not read any more, or cut off.
+    for _ in 0..1000 {
+        if rude.write_all(&block).is_err() {
+            break;
+        }
+    }
+    let pings = frame(FIN | PING, &[7; 125]).repeat(1000);
+    let mut ruder = socket(&server);
+    ruder
+        .set_write_timeout(Some(Duration::from_secs(2)))
+        .expect("it can be set");
+    for _ in 0..1000 {
+        if ruder.write_all(&pings).is_err() {
+            break;
+        }
+    }
+    let mut other = socket(&server);
+    assert_eq!(
+        ask(&mut other, b"{\"id\":1,\"name\":\"health\"}")["ok"],
+        true
+    );
+    let grown = server.peak_kib() - peak;
+    assert!(grown < FLAT_KIB, "memory grew by {grown} KiB");
+}
+
+/// 100 headers, and as many bytes of them as the flag says.
+#[test]
+fn headers_are_bounded_in_number_and_bytes() {
+    let server = Server::start(HTTP, &["--max-header-bytes=8192"]);
+    let status = |headers: &str| {
+        let mut stream = server.connect();
+        let head = format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        read_response(&mut stream, true).expect("an answer").status
+    };
+    assert_eq!(status(&"x: y\r\n".repeat(99)), 200);
+    assert_eq!(status(&"x: y\r\n".repeat(100)), 431);
+    assert_eq!(status(&format!("x: {}\r\n", "y".repeat(8000))), 200);
+    assert_eq!(status(&format!("x: {}\r\n", "y".repeat(8192))), 431);
+    assert_eq!(status(&format!("x: {}\r\n", "y".repeat(60_000))), 431);
+}
+
+#[test]
+fn bodies_and_messages_are_as_long_as_the_flags_say() {
+    let padded = |bytes: usize| format!("{:bytes$}", transfer_between(1, 0, 1));
+    let server = Server::start(HTTP, &["--max-body-bytes=2000"]);
+    let status = |bytes| {
+        let mut stream = server.connect();
+        let request = http_request(&padded(bytes));
+        stream.write_all(&request).expect("it reads");
+        read_response(&mut stream, true).expect("an answer").status
+    };
+    assert_eq!((status(2000), status(2001)), (200, 413));
+    let server = Server::start(WS, &["--max-message-bytes=2000"]);
+    let mut stream = socket(&server);
+    assert_eq!(ask(&mut stream, padded(2000).as_bytes())["ok"], true);
+    let long = frame(FIN | TEXT, padded(2001).as_bytes());
+    stream.write_all(&long).expect("it reads");
+    assert_eq!(close_code(&mut stream), Some(1009));
+    // An answer is not bounded by it: this one is some hundred KiB long.
+    let answer = ask(&mut socket(&server), b"{\"id\":1,\"name\":\"stats\"}");
+    assert_eq!(answer["ok"], true);
+}

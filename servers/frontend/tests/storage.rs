@@ -1,0 +1,153 @@
+//! What a server says of files that it cannot have or cannot write.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use support::{
+    FIN, HTTP, INITIAL_BALANCE, Server, TEXT, WS, balances, command, directory, frame, post,
+    read_frame, skip, socket, transfer, transfer_between,
+};
+
+/// The same within one process is in the engine's tests.
+#[test]
+fn case_14_a_second_process_on_the_same_database_is_refused_at_start() {
+    let first = Server::http();
+    for program in [HTTP, WS] {
+        let mut second = command(&[], program, &first.directory, &["--fresh"]);
+        let output = second.stderr(Stdio::piped()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("error: another server has "), "{said}");
+        assert!(said.contains("/a.sqlite open"), "{said}");
+        assert_eq!(output.stdout, b"", "it announces nothing");
+    }
+    let mut stream = first.connect();
+    assert_eq!(post(&mut stream, transfer("1").as_bytes()).status, 200);
+    assert_eq!(
+        balances(&first)[1],
+        INITIAL_BALANCE + 1,
+        "nothing was thrown away"
+    );
+}
+
+/// A user that may write nowhere.
+const NOBODY: u32 = 65_534;
+
+/// Permissions do not bind root, who becomes somebody else for this.
+#[test]
+fn case_15_a_read_only_directory_is_a_clear_error() {
+    const NAME: &str = "storage::case_15_a_read_only_directory_is_a_clear_error";
+    let directory = directory();
+    // What `command` appends to is there before nobody may write.
+    let mut server = command(&[], WS, &directory, &[]);
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o555)).expect("it is ours");
+    let me = std::fs::metadata("/proc/self").expect("it is there").uid();
+    if me == 0 {
+        let mut probe = Command::new(WS);
+        probe.arg("--version").uid(NOBODY).gid(NOBODY);
+        let reached = probe.current_dir(directory.path()).output();
+        if !reached.is_ok_and(|output| output.status.success()) {
+            return skip(NAME, "root cannot start the server as another user here");
+        }
+        server.uid(NOBODY).gid(NOBODY);
+    }
+    let output = server.stderr(Stdio::piped()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("a.sqlite") && said.contains("ermission denied"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(!directory.path().join("a.sqlite").exists());
+}
+
+/// A server that may write so many KiB to a file.
+fn limited_to(kib: u64) -> [String; 3] {
+    let script = format!("ulimit -f {kib} && exec \"$0\" \"$@\"");
+    ["bash".to_owned(), "-c".to_owned(), script]
+}
+
+/// The log outgrows what the process may write. It does not die of the signal; what it answers
+/// with `ok` is there afterwards, and it says what happened.
+#[test]
+fn case_15_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
+    let directory = Arc::new(directory());
+    // Without checkpoints the log grows by every batch.
+    let flags = ["--checkpoint-pages=10000000", "--batch-size=1"];
+    drop(Server::start_again(WS, Arc::clone(&directory), &flags));
+    let wrapper = limited_to(1024);
+    let wrapper = wrapper.each_ref().map(String::as_str);
+    let mut server = Server::start_under(&wrapper, WS, Arc::clone(&directory), &flags);
+    let mut stream = socket(&server);
+    let (mut committed, mut failed) = (0_i64, 0_i64);
+    'asking: for id in 0.. {
+        let request = frame(FIN | TEXT, transfer_between(id, 0, 1).as_bytes());
+        if stream.write_all(&request).is_err() {
+            break;
+        }
+        let Some((TEXT, payload)) = read_frame(&mut stream) else {
+            break;
+        };
+        let answer: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+        match (answer["ok"] == true, answer["error"].as_str()) {
+            (true, _) => committed += 1,
+            (false, Some("unknown_outcome" | "shutting_down" | "storage_full")) => failed += 1,
+            other => panic!("{other:?}"),
+        }
+        if failed == 3 {
+            break 'asking;
+        }
+        assert!(id < 100_000, "the limit is never reached");
+    }
+    assert!(
+        committed > 0 && failed > 0,
+        "{committed} committed, {failed} failed"
+    );
+    let ended = server.child.try_wait().expect("our child").is_some() || failed < 3;
+    if ended {
+        // The writer latches an error of COMMIT.
+        assert_eq!(
+            server.ended(),
+            Some(5),
+            "not by a signal: {}",
+            server.said()
+        );
+        assert!(server.said().contains("error: "), "{}", server.said());
+    }
+    drop(server);
+    let again = Server::start_again(WS, directory, &flags);
+    let balances = balances(&again);
+    let applied = INITIAL_BALANCE - balances[0];
+    assert_eq!(balances[1], INITIAL_BALANCE + applied);
+    assert!(
+        (committed..=committed + failed).contains(&applied),
+        "{committed} committed, {failed} failed, {applied} applied"
+    );
+}
+
+/// There is not even room for the ledger.
+#[test]
+fn case_15_a_file_size_limit_below_the_ledger_is_refused_at_start() {
+    let directory = directory();
+    let wrapper = limited_to(2);
+    let wrapper = wrapper.each_ref().map(String::as_str);
+    let mut server = command(&wrapper, WS, &directory, &[]);
+    let output = server.stderr(Stdio::piped()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code();
+    assert!(
+        matches!(code, Some(2 | 5)),
+        "not by a signal: {:?}: {said}",
+        output.status
+    );
+    assert!(said.starts_with("error: "), "{said}");
+}
