@@ -18,6 +18,7 @@ use busload_wire::control::Info;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, Parser};
 
+use crate::access_args::AccessArgs;
 use crate::limits::Limits;
 use crate::null_args::NullArgs;
 use crate::server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
@@ -129,7 +130,8 @@ impl BatchEnvironment {
 
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// Address to listen on
+    /// Address to listen on; another than loopback needs --token-file or
+    /// --allow-unauthenticated
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
     /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
@@ -173,6 +175,8 @@ struct CommonArgs {
     /// How long a stop may take to answer what is queued, such as 10s
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     shutdown_timeout: Duration,
+    #[command(flatten)]
+    access: AccessArgs,
     #[command(flatten)]
     null: NullArgs,
     /// Leaves the stages in the answer of stats empty: for measuring what the timings cost
@@ -364,6 +368,9 @@ impl CommonArgs {
         port: u16,
         (batch_size, batch_timeout): (usize, Duration),
     ) -> anyhow::Result<Settings> {
+        let listen = SocketAddr::new(self.listen, port);
+        // First of all: nothing is created for a server that must not start.
+        let access = self.access.access(listen)?;
         let database = if let Some(file) = &self.database {
             file.clone()
         } else if self.null.pace().is_some() {
@@ -380,7 +387,7 @@ impl CommonArgs {
         };
         Ok(Settings {
             transport,
-            listen: SocketAddr::new(self.listen, port),
+            listen,
             engine: Config {
                 database,
                 fresh: self.fresh,
@@ -403,6 +410,7 @@ impl CommonArgs {
                 shutdown_timeout: self.shutdown_timeout,
                 ..Limits::standard()
             },
+            access,
         })
     }
 
@@ -415,12 +423,6 @@ impl CommonArgs {
         let has_database = self.null.pace().is_none();
         if let Some(warning) = self.durability.warning.filter(|_| has_database) {
             eprintln!("warning: {warning}");
-        }
-        if !self.listen.is_loopback() {
-            eprintln!(
-                "warning: listening on {}: anybody who reaches it can move and wipe the money",
-                self.listen
-            );
         }
         raise_descriptor_limit();
         let settings = self.settings(transport, port, batch)?;

@@ -10,17 +10,26 @@
 //! - [`answers`] is the only place that turns engine outcomes into wire codes.
 //! - The writer thread wakes the runtime once per batch, not once per connection.
 
+pub mod access;
+mod access_args;
 pub mod answers;
 pub mod cli;
+mod cors;
 mod http;
 pub mod limits;
 pub mod mailbox;
 mod metrics;
 mod null_args;
+pub mod origin;
 pub mod server;
+pub mod stream;
 pub mod timings;
+pub mod tls;
+pub mod token;
 mod ws;
 
+pub use access::Access;
+pub use access_args::exposed;
 pub use cli::{HttpArgs, WsArgs};
 pub use limits::Limits;
 pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
