@@ -35,21 +35,30 @@ impl FromStr for Origin {
         };
         // A fragment is lost in parsing.
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
-        if !bare || authority.as_str().contains(['@', '*']) || authority.host().is_empty() {
-            return Err(NoOrigin);
-        }
+        let (host, port) = host_and_port(authority)
+            .filter(|(host, _)| bare && !host.contains('*'))
+            .ok_or(NoOrigin)?;
         let scheme = scheme.to_ascii_lowercase();
-        let host = authority.host().to_ascii_lowercase();
-        let port = match (authority.port(), scheme.as_str()) {
-            (None, _) => String::new(),
-            (Some(port), name) => match (name, port.as_str().parse::<u16>()) {
-                ("http", Ok(80)) | ("https", Ok(443)) => String::new(),
-                (_, Ok(port)) => format!(":{port}"),
-                (_, Err(_)) => return Err(NoOrigin),
-            },
+        let host = host.to_ascii_lowercase();
+        let port = match (scheme.as_str(), port) {
+            (_, None) | ("http", Some(80)) | ("https", Some(443)) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
         };
         Ok(Self(format!("{scheme}://{host}{port}")))
     }
+}
+
+/// The host, an IPv6 address in its brackets, and the port if there is one; `None` when there is
+/// no host, or more than these two. (The parser passes over a port that is none.)
+fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
+    let host = authority.host();
+    let rest = authority.as_str().strip_prefix(host)?;
+    let port = match rest.strip_prefix(':') {
+        Some(port) => Some(port.parse().ok()?),
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
 }
 
 impl fmt::Display for Origin {
@@ -69,10 +78,9 @@ pub fn names_this_machine(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else {
         return false;
     };
-    if authority.as_str().contains('@') {
+    let Some((host, _)) = host_and_port(&authority) else {
         return false;
-    }
-    let host = authority.host();
+    };
     let address = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -80,7 +88,7 @@ pub fn names_this_machine(host: &[u8]) -> bool {
     let is_localhost = |name: &str| name.eq_ignore_ascii_case("localhost");
     address.parse::<IpAddr>().is_ok()
         || is_localhost(host.strip_suffix('.').unwrap_or(host))
-        || (!host.is_empty() && !host.contains('.'))
+        || !host.contains('.')
 }
 
 #[cfg(test)]
@@ -126,6 +134,8 @@ mod tests {
             "https://example.org#fragment",
             "https://user@example.org",
             "https://example.org:99999",
+            "https://example.org:",
+            "https://:443",
             "https://a b",
             "//example.org",
         ] {
@@ -159,6 +169,9 @@ mod tests {
             "",
             ":4103",
             "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "127.0.0.1:99999",
+            "127.0.0.1:",
             "a b",
             "ev\u{e4}l",
         ] {
