@@ -42,10 +42,7 @@ pub(crate) async fn handle(
         Ok(page) => page,
         Err(code) => return Ok(turn_away(code)),
     };
-    let Some(page) = page else {
-        return Ok(respond(request, shared, client).await);
-    };
-    let mut answer = if is_preflight(&request) {
+    let mut answer = if page.is_some() && is_preflight(&request) {
         let mut answer = Answer::default();
         *answer.status_mut() = StatusCode::NO_CONTENT;
         cors::let_ask(answer.headers_mut());
@@ -53,7 +50,9 @@ pub(crate) async fn handle(
     } else {
         respond(request, shared, client).await
     };
-    cors::let_read(answer.headers_mut(), page);
+    if let Some(page) = page {
+        cors::let_read(answer.headers_mut(), page);
+    }
     Ok(answer)
 }
 

@@ -77,3 +77,24 @@ impl AsyncWrite for Stream {
         forward!(self, poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn plain_text_costs_no_more_than_the_socket() {
+        assert!(size_of::<Stream>() <= size_of::<TcpStream>() + size_of::<usize>());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = Stream::Plain(TcpStream::connect(address).await.unwrap());
+        assert!(stream.is_write_vectored());
+        let buffers = [b"several ".as_slice(), b"at once"].map(IoSlice::new);
+        let written = poll_fn(|cx| Pin::new(&mut stream).poll_write_vectored(cx, &buffers));
+        assert_eq!(written.await.unwrap(), "several at once".len());
+    }
+}

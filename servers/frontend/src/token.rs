@@ -123,7 +123,6 @@ impl Token {
     /// # Panics
     /// Never: a token is visible ASCII.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "it does not")]
     pub fn header_value(&self) -> HeaderValue {
         let text = format!("Bearer {}", self.0);
         let mut value = HeaderValue::try_from(text).expect("a token is visible ASCII");

@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod certificate;
 mod doors;
 mod seeding;
 mod starting;

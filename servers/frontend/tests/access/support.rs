@@ -2,8 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -11,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+pub(crate) use crate::certificate::{Certificate, private_file};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
@@ -30,15 +30,6 @@ pub(crate) fn directory() -> TempDir {
         .expect("a directory can be made below target")
 }
 
-/// A file that only its owner may read.
-pub(crate) fn private_file(directory: &Path, name: &str, text: &str) -> PathBuf {
-    let path = directory.join(name);
-    std::fs::write(&path, text).expect("it can be written");
-    let owner_only = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&path, owner_only).expect("it is ours");
-    path
-}
-
 /// The flag that names a file with [`SECRET`].
 pub(crate) fn token_flag(directory: &Path) -> String {
     let path = private_file(directory, "token", &format!("{SECRET}\n"));
@@ -48,42 +39,6 @@ pub(crate) fn token_flag(directory: &Path) -> String {
 /// `Authorization` with a token.
 pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
-}
-
-/// A certificate for this machine, and the authority that signed it, as PEM.
-pub(crate) struct Certificate {
-    pub(crate) authority: String,
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-}
-
-impl Certificate {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let authority = params.self_signed(&key).expect("a certificate").pem();
-        let issuer = Issuer::new(params, key);
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let params = CertificateParams::new(names).expect("parameters");
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        Self {
-            authority,
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    /// The flags that serve with it.
-    pub(crate) fn flags(&self, directory: &Path) -> [String; 2] {
-        let certificate = private_file(directory, "certificate.pem", &self.certificate);
-        let key = private_file(directory, "key.pem", &self.key);
-        [
-            format!("--tls-cert={}", certificate.display()),
-            format!("--tls-key={}", key.display()),
-        ]
-    }
 }
 
 /// Runs a server that is not to start: its exit code and what it said.
