@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use busload_frontend::stream::Stream;
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::header::HeaderValue;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::connector::http::{Exchange, Lane, post};
+use crate::connector::http::{Exchange, Head, Lane, post};
 use crate::connector::{ConnectError, Encoding, Target, ws};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
@@ -38,6 +37,15 @@ pub enum ControlError {
         method: &'static str,
         /// The server's error text.
         error: String,
+    },
+    /// The server is not there to be wiped.
+    #[error(
+        "{url} lets no client wipe its ledger: start it with --allow-seed or --fresh, or leave \
+         out --reseed"
+    )]
+    MayNotSeed {
+        /// Where.
+        url: String,
     },
     /// The connection broke, or no answer came in time.
     #[error("{url} gave no answer to {method}: {why}")]
@@ -71,11 +79,11 @@ pub struct ControlClient {
 #[expect(clippy::large_enum_variant, reason = "one per run")]
 enum ControlTransport {
     Http {
-        host: HeaderValue,
+        head: Head,
         lane: Option<Lane>,
     },
     Ws {
-        socket: Option<WebSocketStream<TcpStream>>,
+        socket: Option<WebSocketStream<Stream>>,
         next_id: u64,
     },
 }
@@ -96,9 +104,8 @@ impl ControlClient {
     /// A control plane over HTTP; connects at the first call.
     #[must_use]
     pub fn http(target: Target) -> Self {
-        let host = HeaderValue::from_str(&target.authority)
-            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
-        let transport = ControlTransport::Http { host, lane: None };
+        let head = Head::of(&target);
+        let transport = ControlTransport::Http { head, lane: None };
         Self {
             target,
             transport,
@@ -120,11 +127,15 @@ impl ControlClient {
         }
     }
 
-    fn url(&self) -> String {
-        self.target.url(match self.transport {
+    fn transport(&self) -> &'static str {
+        match self.transport {
             ControlTransport::Http { .. } => "http",
             ControlTransport::Ws { .. } => "ws",
-        })
+        }
+    }
+
+    fn url(&self) -> String {
+        self.target.url(self.transport())
     }
 
     /// Asks what the server is; `None` for a server that is not ours.
@@ -237,10 +248,12 @@ impl ControlClient {
         // Ours says it with a code, the original's servers with a text.
         let unknown = error.parse() == Ok(ErrorCode::UnknownMethod)
             || error.to_ascii_lowercase().starts_with("unknown method");
-        Err(if unknown {
-            ControlError::UnknownMethod(method)
-        } else {
-            ControlError::Refused { method, error }
+        Err(match error.parse() {
+            _ if unknown => ControlError::UnknownMethod(method),
+            Ok(ErrorCode::Unauthorized) => self.target.unauthorized(self.transport()).into(),
+            Ok(ErrorCode::Forbidden) if method == "seed" => ControlError::MayNotSeed { url },
+            Ok(ErrorCode::Forbidden) => self.target.forbidden(self.transport()).into(),
+            _ => ControlError::Refused { method, error },
         })
     }
 
@@ -253,11 +266,11 @@ impl ControlClient {
         };
         let mut text = BytesMut::new();
         match &mut self.transport {
-            ControlTransport::Http { host, lane } => {
+            ControlTransport::Http { head, lane } => {
                 encode_request(&mut text, &Request { id: None, call });
                 let text = text.freeze();
                 if let Some(used) = lane.take() {
-                    let (used, exchange) = used.exchange(post(host, text.clone())).await;
+                    let (used, exchange) = used.exchange(post(head, text.clone())).await;
                     if let Exchange::Answered(body) = exchange {
                         *lane = used;
                         return Ok(body);
@@ -266,7 +279,7 @@ impl ControlClient {
                     // the control plane can be asked twice.
                 }
                 let fresh = Lane::open(&self.target).await?;
-                let (fresh, exchange) = fresh.exchange(post(host, text)).await;
+                let (fresh, exchange) = fresh.exchange(post(head, text)).await;
                 *lane = fresh;
                 match exchange {
                     Exchange::Answered(body) => Ok(body),

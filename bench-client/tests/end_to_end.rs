@@ -789,7 +789,23 @@ const REFUSED: &[(&[&str], &str)] = &[
         "--batch-size",
     ),
     (&["run", "--url=ftp://127.0.0.1:1"], "ftp"),
-    (&["run", "--url=wss://127.0.0.1:1"], "TLS"),
+    (
+        &["run", "--url=ws://127.0.0.1:1", "--ca=no/such"],
+        "no/such",
+    ),
+    (&["run", "--token-file=no/such"], "--url"),
+    (
+        &["run", "--url=ws://127.0.0.1:1", "--token-file=no/such"],
+        "no/such",
+    ),
+    (
+        &["serve", "ws", "--port=0", "--token-file=no/such"],
+        "no/such",
+    ),
+    (
+        &["serve", "http", "--port=0", "--tls-cert=no/such"],
+        "--tls-key",
+    ),
     (&["run", "--url=nonsense"], "nonsense"),
     (&["run", "--url="], "URL"),
     (&["run", "--reseed"], "--url"),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::connector::{Encoding, Target, parse_url};
+use bench_client::connector::{Encoding, Target};
 use bench_client::load::{Arrival, Measure, Pace};
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::target::ServerSpec;
@@ -26,6 +26,7 @@ use busload_frontend::cli::{
 use clap::{Args, ValueEnum};
 
 use super::UsageError;
+use super::credential_args::CredentialArgs;
 
 /// Descriptors besides those of the load: database, control plane, standard streams.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -156,6 +157,8 @@ pub(crate) struct LoadArgs {
     /// Wipe and seed the server at --url, or the file that SQLITE_FILE names, first
     #[arg(long)]
     reseed: bool,
+    #[command(flatten)]
+    credentials: CredentialArgs,
     #[arg(long, hide = true, env = "SQLITE_RPC_URL")]
     env_rpc_url: Option<String>,
     #[arg(long, hide = true, env = "SQLITE_WS_RPC_URL")]
@@ -485,8 +488,7 @@ impl LoadArgs {
             .url
             .as_ref()
             .or(from_env.as_ref().filter(|url| !url.is_empty()));
-        url.map(|url| parse_url(url).map_err(|why| usage(&why)))
-            .transpose()
+        url.map(|url| self.credentials.target(url)).transpose()
     }
 
     fn own_server(&self, connector: ConnectorKind, knobs: &Knobs) -> anyhow::Result<ServerChoice> {
@@ -571,6 +573,11 @@ impl LoadArgs {
             return Err(usage(&format!(
                 "{flag} is for a server that this program starts, not for one at a URL \
                  (--url, SQLITE_RPC_URL, SQLITE_WS_RPC_URL)"
+            )));
+        }
+        if let Some(flag) = self.credentials.given().filter(|_| !at_url) {
+            return Err(usage(&format!(
+                "{flag} goes with --url: a server that this program starts needs none"
             )));
         }
         if self.reseed && !at_url && self.server.named_database().is_none() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod ceiling;
 pub(crate) mod compare;
+mod credential_args;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
@@ -84,6 +85,7 @@ pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,
+        Some(error) if error.is_about_access() => BAD_ARGUMENTS,
         None
         | Some(
             RowError::Unsuitable(_)

@@ -231,6 +231,7 @@ impl Baseline {
         }
         for (name, value) in self.settings.iter().flatten() {
             match (name.as_str(), value.as_str()) {
+                ("url", url) if url.contains("://") => add(name, Some(url.to_owned())),
                 ("url", authority) => add(name, Some(format!("{}://{authority}", row.transport))),
                 // A switch, off by default.
                 ("reseed", "false") => {}

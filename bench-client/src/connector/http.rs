@@ -9,6 +9,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use busload_frontend::stream::Stream;
+use busload_frontend::token::Token;
 use busload_wire::json::{decode_answer, encode_transfer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
@@ -18,9 +20,8 @@ use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::{
     ConnectError, Connector, Forgotten, Outcome, Reply, Session, Target, TransportError, WorkerId,
@@ -49,15 +50,9 @@ impl Connector for HttpConnector {
 
     async fn connect(&self, _worker: WorkerId) -> Result<HttpSession, ConnectError> {
         let lane = Lane::open(&self.target).await?;
-        let host = HeaderValue::from_str(&self.target.authority).map_err(|error| {
-            ConnectError::Protocol {
-                url: self.target.url("http"),
-                why: error.to_string(),
-            }
-        })?;
         Ok(HttpSession {
             target: self.target.clone(),
-            host,
+            head: Head::of(&self.target),
             idle: vec![lane],
             waiting: VecDeque::new(),
             calls: FuturesUnordered::new(),
@@ -73,7 +68,7 @@ pub(crate) struct Lane {
     driver: Driver,
 }
 
-type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
 
 /// What one HTTP exchange came to.
 pub(crate) enum Exchange {
@@ -153,13 +148,33 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
     ended
 }
 
+/// What every request to one server begins with.
+pub(crate) struct Head {
+    host: HeaderValue,
+    authorization: Option<HeaderValue>,
+}
+
+impl Head {
+    pub(crate) fn of(target: &Target) -> Self {
+        Self {
+            // An authority out of a URL is ASCII.
+            host: HeaderValue::from_str(&target.authority)
+                .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            authorization: target.token.as_ref().map(Token::header_value),
+        }
+    }
+}
+
 /// A JSON request to `/rpc`.
-pub(crate) fn post(host: &HeaderValue, body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = hyper::Method::POST;
     *request.uri_mut() = hyper::Uri::from_static("/rpc");
     let headers = request.headers_mut();
-    headers.insert(HOST, host.clone());
+    headers.insert(HOST, head.host.clone());
+    if let Some(authorization) = &head.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request
 }
@@ -177,7 +192,7 @@ type Call = BoxFuture<'static, Done>;
 /// The keep-alive connections of one worker.
 pub struct HttpSession {
     target: Target,
-    host: HeaderValue,
+    head: Head,
     idle: Vec<Lane>,
     /// Submitted and not started.
     waiting: VecDeque<(RequestId, Bytes)>,
@@ -228,7 +243,7 @@ async fn call(
 impl HttpSession {
     fn start_waiting(&mut self) {
         while let Some((id, body)) = self.waiting.pop_front() {
-            let request = post(&self.host, body);
+            let request = post(&self.head, body);
             self.calls.push(Box::pin(call(
                 self.idle.pop(),
                 self.target.clone(),

@@ -5,10 +5,12 @@
 //! worker, never here: that is what makes connectors interchangeable. A connector counts
 //! only when it passes the conformance suite in `tests/conformance.rs`.
 
+mod credentials;
 pub(crate) mod http;
 mod mock;
 pub(crate) mod ws;
 
+pub use credentials::{Credentials, Trust, TrustError};
 pub use http::HttpConnector;
 pub use mock::{MockAnswer, MockConnector, MockScript};
 pub use ws::WsConnector;
@@ -16,6 +18,8 @@ pub use ws::WsConnector;
 use std::collections::BTreeSet;
 use std::io;
 
+use busload_frontend::stream::Stream;
+use busload_frontend::token::Token;
 use busload_wire::{Answer, ErrorCode, OutcomeClass, RequestId, Transfer};
 
 /// Which worker a session belongs to, from 0.
@@ -108,6 +112,58 @@ pub enum ConnectError {
         /// What it did instead.
         why: String,
     },
+    /// Its certificate is not to be trusted.
+    #[error("{url} shows a certificate that is not to be trusted: {why}")]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// There is a server, and no TLS with it.
+    #[error("cannot speak TLS with {url}: does it serve http:// or ws://?")]
+    NoTls {
+        /// Where.
+        url: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// It wants a token, and got none or another.
+    #[error(
+        "{url} {}",
+        if *shown { "does not take this token: give the file of its own with --token-file" }
+        else { "wants a token: give the file that holds it with --token-file" }
+    )]
+    Unauthorized {
+        /// Where.
+        url: String,
+        /// It was shown a token.
+        shown: bool,
+    },
+    /// It does not serve under this name.
+    #[error(
+        "{url} serves nobody under this name: use its address in the URL, or start it with \
+         --token-file or --allow-unauthenticated"
+    )]
+    Forbidden {
+        /// Where.
+        url: String,
+    },
+}
+
+impl ConnectError {
+    /// The server is there, and what it was shown is not enough: nothing that trying again
+    /// would change.
+    #[must_use]
+    pub fn is_about_access(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Protocol { .. } => false,
+            Self::Untrusted { .. }
+            | Self::NoTls { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. } => true,
+        }
+    }
 }
 
 /// Why a session is dead. What it had in flight is of unknown outcome.
@@ -185,42 +241,79 @@ impl Forgotten {
     }
 }
 
-/// Splits a URL of the protocol into what to connect to and what to ask for.
+/// Splits a URL of the protocol into what to connect to and what to ask for. No token is
+/// shown; whom the operating system believes is believed.
 ///
 /// The path is replaced by `/rpc`, whatever it was, as the original's clients do.
 ///
 /// # Errors
-/// It is no URL, or its scheme is not one of `http` and `ws`.
+/// It is no URL, its scheme is not one of `http`, `ws`, `https` and `wss`, or the operating
+/// system believes nobody.
 pub fn parse_url(url: &str) -> Result<Target, String> {
+    parse_with(url, &Credentials::default())
+}
+
+fn parse_with(url: &str, credentials: &Credentials) -> Result<Target, String> {
     let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is no URL"))?;
-    match uri.scheme_str() {
-        Some("http" | "ws") => {}
-        Some("https" | "wss") => return Err(format!("{url}: TLS is not supported")),
-        _ => return Err(format!("{url}: the scheme must be http or ws")),
-    }
+    let (secure, usual_port) = match uri.scheme_str() {
+        Some("http" | "ws") => (false, 80),
+        Some("https" | "wss") => (true, 443),
+        _ => return Err(format!("{url}: the scheme must be http, ws, https or wss")),
+    };
     let host = uri.host().ok_or_else(|| format!("{url} has no host"))?;
-    let port = uri.port_u16().unwrap_or(80);
+    let port = uri.port_u16().unwrap_or(usual_port);
+    let trust = secure.then(|| credentials.trust()).transpose();
     Ok(Target {
         authority: format!("{host}:{port}"),
+        tls: trust.map_err(|error| crate::with_causes(&error))?,
+        token: credentials.token.clone(),
     })
 }
 
-/// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a server listens, and how it is approached.
+#[derive(Debug, Clone)]
 pub struct Target {
     /// Host and port.
     pub authority: String,
+    /// Whose certificates are believed; `None` connects in plain text.
+    pub tls: Option<Trust>,
+    /// What is shown to be let in.
+    pub token: Option<Token>,
 }
 
 impl Target {
+    /// A server in plain text that wants no token.
+    #[must_use]
+    pub fn plain(authority: &str) -> Self {
+        Self {
+            authority: authority.to_owned(),
+            tls: None,
+            token: None,
+        }
+    }
+
     /// The URL for messages to people.
     #[must_use]
     pub fn url(&self, transport: &str) -> String {
-        format!("{transport}://{}/rpc", self.authority)
+        let secure = if self.tls.is_some() { "s" } else { "" };
+        format!("{transport}{secure}://{}/rpc", self.authority)
     }
 
-    /// A TCP connection without Nagle's delay.
-    async fn connect(&self, transport: &str) -> Result<tokio::net::TcpStream, ConnectError> {
+    pub(crate) fn unauthorized(&self, transport: &str) -> ConnectError {
+        ConnectError::Unauthorized {
+            url: self.url(transport),
+            shown: self.token.is_some(),
+        }
+    }
+
+    pub(crate) fn forbidden(&self, transport: &str) -> ConnectError {
+        ConnectError::Forbidden {
+            url: self.url(transport),
+        }
+    }
+
+    /// A connection without Nagle's delay, under TLS if it is to be.
+    async fn connect(&self, transport: &str) -> Result<Stream, ConnectError> {
         let failed = |source| ConnectError::Io {
             url: self.url(transport),
             source,
@@ -229,7 +322,13 @@ impl Target {
             .await
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(stream)
+        match &self.tls {
+            None => Ok(Stream::Plain(stream)),
+            Some(trust) => {
+                let url = self.url(transport);
+                trust.connect(&self.authority, &url, stream).await
+            }
+        }
     }
 }
 
@@ -246,7 +345,7 @@ mod tests {
         ] {
             assert_eq!(parse_url(url).unwrap().authority, "127.0.0.1:4107");
         }
-        for bad in ["127.0.0.1:4107", "ftp://a", "wss://a", "ws://", ""] {
+        for bad in ["127.0.0.1:4107", "ftp://a", "ws://", ""] {
             assert!(parse_url(bad).is_err(), "{bad}");
         }
     }

@@ -4,13 +4,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use busload_frontend::stream::Stream as Wire;
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{decode_answer, encode_transfer};
 use busload_wire::{Answer, RequestId, Transfer};
 use bytes::BytesMut;
 use futures_util::{Sink, Stream};
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use tokio::net::TcpStream;
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
@@ -50,7 +51,7 @@ impl WsConnector {
 pub(crate) async fn open(
     target: &Target,
     encoding: Encoding,
-) -> Result<WebSocketStream<TcpStream>, ConnectError> {
+) -> Result<WebSocketStream<Wire>, ConnectError> {
     let url = target.url("ws");
     let not_ours = |why: String| ConnectError::Protocol {
         url: url.clone(),
@@ -67,6 +68,10 @@ pub(crate) async fn open(
             .headers_mut()
             .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
+    if let Some(token) = &target.token {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, token.header_value());
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -76,6 +81,12 @@ pub(crate) async fn open(
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(WsError::Io(source)) => Err(ConnectError::Io { url, source }),
+        Err(WsError::Http(response)) if response.status() == StatusCode::UNAUTHORIZED => {
+            Err(target.unauthorized("ws"))
+        }
+        Err(WsError::Http(response)) if response.status() == StatusCode::FORBIDDEN => {
+            Err(target.forbidden("ws"))
+        }
         Err(WsError::Http(response)) => Err(not_ours(format!(
             "it answered {} to the handshake",
             response.status()
@@ -106,7 +117,7 @@ impl Connector for WsConnector {
 
 /// One WebSocket.
 pub struct WsSession {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Wire>,
     encoding: Encoding,
     scratch: BytesMut,
     builder: MessageBuilder,

@@ -301,9 +301,7 @@ pub(crate) mod tests {
     fn a_server_at_a_url_sets_its_batches_itself() {
         let mut plan = plan();
         plan.server = ServerChoice::Url {
-            target: Target {
-                authority: "127.0.0.1:1".to_owned(),
-            },
+            target: Target::plain("127.0.0.1:1"),
             reseed: false,
         };
         let mut row = row();

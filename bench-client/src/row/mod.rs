@@ -185,6 +185,21 @@ pub enum RowError {
     Interrupted,
 }
 
+impl RowError {
+    /// The server is there, and does not let this client do what was asked for: with other
+    /// flags, here or there, it would.
+    #[must_use]
+    pub fn is_about_access(&self) -> bool {
+        match self {
+            Self::Control(ControlError::MayNotSeed { .. }) => true,
+            Self::Control(ControlError::Connect(error)) | Self::Load(LoadError::Connect(error)) => {
+                error.is_about_access()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Where a row says how far it is.
 pub trait Progress {
     /// What is being done now.

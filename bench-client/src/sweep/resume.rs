@@ -154,7 +154,12 @@ pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
             );
         }
         ServerChoice::Url { target, reseed } => {
-            settings.insert("url".to_owned(), target.authority.clone());
+            // Plain text goes without saying: records of before there was TLS name no scheme.
+            let url = match &target.tls {
+                None => target.authority.clone(),
+                Some(_) => target.url(plan.connector.transport()),
+            };
+            settings.insert("url".to_owned(), url);
             settings.insert("reseed".to_owned(), reseed.to_string());
             settings.insert(
                 "initial-balance".to_owned(),

@@ -15,7 +15,7 @@ use bench_client::connector::{Target, parse_url};
 use bench_client::load::{LoadPlan, Measure, Pace};
 use bench_client::workload::Zipf;
 use busload_engine::{Config, Durability};
-use busload_frontend::{Limits, Server, Settings, Transport};
+use busload_frontend::{Access, Limits, Server, Settings, Transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -392,6 +392,7 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
         },
         null: None,
         limits: Limits::standard(),
+        access: Access::standard(),
     }
 }
 

@@ -183,6 +183,8 @@ pub struct About {
     pub pragmas: Pragmas,
     /// The version of the SQLite that is linked in.
     pub sqlite_version: &'static str,
+    /// This engine made the ledger: the file held none, or was told to start afresh.
+    pub made_here: bool,
 }
 
 /// A running ledger. Dropping it closes the queue and leaves the writer to
@@ -236,6 +238,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let about = About {
             pragmas: store.pragmas.clone(),
             sqlite_version: rusqlite::version(),
+            made_here: store.made_here,
         };
         let writer = Writer::new(
             store,
@@ -274,6 +277,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let about = About {
             pragmas: Pragmas(BTreeMap::new()),
             sqlite_version: rusqlite::version(),
+            made_here: true,
         };
         let (waiting, counted) = (Arc::clone(&queue), Arc::clone(&stats));
         let writer = NullWriter::new(config, pace, waiting, counted, port)?;

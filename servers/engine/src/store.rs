@@ -39,6 +39,8 @@ pub(crate) struct Store {
     pub(crate) meter: IoMeter,
     pub(crate) pragmas: Pragmas,
     pub(crate) page_size: u64,
+    /// The file held no ledger before it was opened.
+    pub(crate) made_here: bool,
     _lock: LockFile,
 }
 
@@ -80,6 +82,7 @@ impl Store {
             .get("page_size")
             .and_then(|n| n.parse().ok())
             .unwrap_or(4096);
+        let made_here = !has_table(&connection, "accounts")?;
         let mut store = Self {
             second: None,
             second_meter: None,
@@ -87,9 +90,10 @@ impl Store {
             meter,
             pragmas,
             page_size,
+            made_here,
             _lock: lock,
         };
-        if !store.has_accounts()? {
+        if store.made_here {
             store.seed(config.seed_accounts, config.seed_balance)?;
         } else if let Some(balance) = config.initial_balance {
             store.remember_initial_balance(balance)?;
@@ -147,10 +151,6 @@ impl Store {
             [],
         )?;
         transaction.commit()
-    }
-
-    fn has_accounts(&self) -> Result<bool, rusqlite::Error> {
-        has_table(&self.connection, "accounts")
     }
 
     /// Wipes the ledger and creates `accounts` accounts of `initial_balance` each, in one

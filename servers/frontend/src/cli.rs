@@ -18,6 +18,7 @@ use busload_wire::control::Info;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, Parser};
 
+use crate::access_args::AccessArgs;
 use crate::limit_args::LimitArgs;
 use crate::null_args::NullArgs;
 use crate::server::{NULL_DURABILITY, ServeError, Server, Settings, Transport};
@@ -130,7 +131,8 @@ impl BatchEnvironment {
 
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// Address to listen on
+    /// Address to listen on; another than loopback needs --token-file or
+    /// --allow-unauthenticated
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
     /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
@@ -178,6 +180,8 @@ struct CommonArgs {
     /// Threads that read requests and write answers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: u16,
+    #[command(flatten)]
+    access: AccessArgs,
     #[command(flatten)]
     null: NullArgs,
     /// Leaves the stages in the answer of stats empty: for measuring what the timings cost
@@ -383,6 +387,9 @@ impl CommonArgs {
         (batch_size, batch_timeout): (usize, Duration),
         connections_allowed: usize,
     ) -> anyhow::Result<Settings> {
+        let listen = SocketAddr::new(self.listen, port);
+        // First of all: nothing is created for a server that must not start.
+        let access = self.access.access(listen)?;
         let log_limit_mib = self.log_limit_mib()?;
         let database = if let Some(file) = &self.database {
             file.clone()
@@ -400,7 +407,7 @@ impl CommonArgs {
         };
         Ok(Settings {
             transport,
-            listen: SocketAddr::new(self.listen, port),
+            listen,
             engine: Config {
                 database,
                 fresh: self.fresh,
@@ -421,6 +428,7 @@ impl CommonArgs {
             },
             null: self.null.pace(),
             limits: self.limits.limits(connections_allowed),
+            access,
         })
     }
 
@@ -448,12 +456,6 @@ impl CommonArgs {
         let has_database = self.null.pace().is_none();
         if let Some(warning) = self.durability.warning.filter(|_| has_database) {
             eprintln!("warning: {warning}");
-        }
-        if !self.listen.is_loopback() {
-            eprintln!(
-                "warning: listening on {}: anybody who reaches it can move and wipe the money",
-                self.listen
-            );
         }
         let descriptors = descriptors::raise_limit();
         let connections_allowed = descriptors::connections_within(descriptors);

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::phases::Phases;
+use crate::stream::Stream;
 use crate::ticks::Ticks;
 
 /// A connection that can be told to go without a farewell.
@@ -19,10 +19,10 @@ pub(crate) trait Reset {
     fn reset_on_close(&self);
 }
 
-impl Reset for TcpStream {
+impl Reset for Stream {
     fn reset_on_close(&self) {
         // Best effort: a socket that has no such option is gone already.
-        let _ = self.set_zero_linger();
+        let _ = self.socket().set_zero_linger();
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use busload_engine::{Outcome, Work};
+use busload_engine::{ControlCall, Outcome, Work};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
@@ -16,20 +16,21 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
+use crate::access::is_preflight;
 use crate::answers::{self, Route};
 use crate::guarded::Guarded;
 use crate::mailbox::{ControlAnswer, Mailbox};
 use crate::server::{Client, Shared, Transport};
-use crate::{metrics, ws};
+use crate::stream::Stream;
+use crate::{cors, metrics, ws};
 
 type Answer = Response<Full<Bytes>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Answers one request of one connection.
+/// Answers one request of one connection, if it is let in.
 ///
 /// # Errors
 /// Never: whatever is wrong is an answer.
@@ -38,9 +39,40 @@ pub(crate) async fn handle(
     shared: Arc<Shared>,
     client: Arc<Client>,
 ) -> Result<Answer, Infallible> {
+    let page = match shared.access.admit(&request) {
+        Ok(page) => page,
+        Err(code) => return Ok(turn_away(code)),
+    };
+    let mut answer = if page.is_some() && is_preflight(&request) {
+        let mut answer = Answer::default();
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        cors::let_ask(answer.headers_mut());
+        answer
+    } else {
+        respond(request, shared, client).await
+    };
+    if let Some(page) = page {
+        cors::let_read(answer.headers_mut(), page);
+    }
+    Ok(answer)
+}
+
+/// The answer to whoever is not let in.
+fn turn_away(code: ErrorCode) -> Answer {
+    let mut answer = refusal(code);
+    if code == ErrorCode::Unauthorized {
+        let challenge = HeaderValue::from_static("Bearer");
+        answer
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    answer
+}
+
+async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Client>) -> Answer {
     let path = request.uri().path();
     let upgradable = shared.transport == Transport::Ws && matches!(path, "/rpc" | "/");
-    Ok(match (request.method(), path) {
+    match (request.method(), path) {
         (&Method::GET, "/rpc" | "/") if upgradable && wants_upgrade(request.headers()) => {
             upgrade(request, shared, client)
         }
@@ -58,7 +90,7 @@ pub(crate) async fn handle(
             rpc(request, &shared, &client.mailbox).await
         }
         _ => refusal(ErrorCode::UnknownMethod),
-    })
+    }
 }
 
 fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
@@ -153,6 +185,9 @@ async fn call(
             }
             return answer;
         }
+        Route::Control(ControlCall::Seed { .. }) if !shared.may_seed => {
+            return refusal(ErrorCode::Forbidden);
+        }
         Route::Control(call) => {
             let reply = match shared.engine.control(Arc::clone(mailbox), None, call) {
                 Ok(()) => controlled(mailbox).await.1,
@@ -229,7 +264,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let tracker = Arc::clone(&shared);
     tracker.spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<TcpStream>>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<Stream>>>() else {
             return;
         };
         ws::serve(

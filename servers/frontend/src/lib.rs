@@ -10,8 +10,11 @@
 //! - [`answers`] is the only place that turns engine outcomes into wire codes.
 //! - The writer thread wakes the runtime once per batch, not once per connection.
 
+pub mod access;
+mod access_args;
 pub mod answers;
 pub mod cli;
+mod cors;
 mod descriptors;
 mod guarded;
 mod http;
@@ -20,14 +23,20 @@ pub mod limits;
 pub mod mailbox;
 mod metrics;
 mod null_args;
+pub mod origin;
 mod phases;
 pub mod server;
 mod signals;
+pub mod stream;
 mod ticks;
 pub mod timings;
+pub mod tls;
+pub mod token;
 mod watch;
 mod ws;
 
+pub use access::Access;
+pub use access_args::exposed;
 pub use cli::{HttpArgs, WsArgs};
 pub use limits::Limits;
 pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Stopped, Transport};

@@ -17,11 +17,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::access::{Access, Unprotected};
 use crate::guarded::Guarded;
 use crate::http;
 use crate::limits::{HTTP_BUFFER_BYTES, Limits, STOP_HEADER_TIMEOUT};
 use crate::mailbox::{Mailbox, Postman, post_office};
 use crate::phases::Phases;
+use crate::stream::Stream;
 use crate::timings::Timings;
 
 /// Pause after an accept that failed, for example for want of descriptors: long enough
@@ -64,6 +66,8 @@ pub struct Settings {
     pub null: Option<NullPace>,
     /// What clients may use.
     pub limits: Limits,
+    /// Who may connect.
+    pub access: Access,
 }
 
 /// Why a server could not start, or stopped.
@@ -72,6 +76,9 @@ pub enum ServeError {
     /// The ledger.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Everybody could connect, and nobody said that they may.
+    #[error(transparent)]
+    Unprotected(#[from] Unprotected),
     /// The address is taken or not ours.
     #[error("cannot listen on {address} (choose another port with --port)")]
     Listen {
@@ -94,6 +101,9 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine<Arc<Mailbox>>,
     pub(crate) info: Info,
     pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    /// Whether clients may wipe the ledger.
+    pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
     pub(crate) timings: Arc<Timings>,
     /// No request is read any more; what is in flight is answered.
@@ -172,12 +182,14 @@ impl Server {
     /// Opens the ledger and binds the address. Call inside a tokio runtime.
     ///
     /// # Errors
-    /// The ledger cannot be opened, or the address not bound.
+    /// The ledger cannot be opened, the address not bound, or who may connect there was not
+    /// said.
     pub fn start(settings: &Settings) -> Result<Self, ServeError> {
         let listen = |source| ServeError::Listen {
             address: settings.listen,
             source,
         };
+        settings.access.check_address(settings.listen)?;
         // Bound before the ledger is opened: a port in use must not cost a seeding.
         let listener = std::net::TcpListener::bind(settings.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -190,10 +202,13 @@ impl Server {
             None => Engine::start(&settings.engine, port)?,
         };
         let info = info(settings, &engine);
+        let may_seed = settings.access.may_seed(engine.about().made_here);
         let shared = Arc::new(Shared {
             engine,
             info,
             limits: settings.limits.clone(),
+            access: settings.access.clone(),
+            may_seed,
             transport: settings.transport,
             timings,
             stopping: AtomicBool::new(false),
@@ -217,7 +232,11 @@ impl Server {
     /// What clients use as the URL.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = self.shared.transport.as_str();
+        let scheme = match (self.shared.transport, &self.shared.access.tls) {
+            (Transport::Http, Some(_)) => "https",
+            (Transport::Ws, Some(_)) => "wss",
+            (plain, None) => plain.as_str(),
+        };
         format!("{scheme}://{}/rpc", self.address)
     }
 
@@ -295,6 +314,9 @@ async fn connection(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let Some(stream) = greet(stream, &shared.access, &mut stopped).await else {
+        return;
+    };
     let client = Arc::new(Client {
         mailbox: shared.mailbox(),
         _place: place,
@@ -333,6 +355,21 @@ async fn connection(
         biased;
         _ = connection => {}
         () = phases.overstayed(header_timeout, limits.idle_timeout) => {}
+    }
+}
+
+/// The TLS handshake, if there is to be one; `None` when there was none, or the server stops.
+async fn greet(
+    stream: TcpStream,
+    access: &Access,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<Stream> {
+    let Some(tls) = &access.tls else {
+        return Some(Stream::Plain(stream));
+    };
+    tokio::select! {
+        stream = tls.accept(stream) => stream.ok(),
+        _ = stopped.wait_for(|stopped| *stopped) => None,
     }
 }
 
@@ -375,6 +412,8 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         queue_transfers: config.queue_transfers as u64,
         max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
         pid: std::process::id(),
+        tls: Some(settings.access.tls.is_some()),
+        authenticated: Some(settings.access.token.is_some()),
     }
 }
 

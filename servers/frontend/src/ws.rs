@@ -9,13 +9,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use busload_engine::Work;
+use busload_engine::{ControlCall, Work};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -29,6 +29,7 @@ use crate::limits::{
 };
 use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
 use crate::server::{Client, Shared};
+use crate::stream::Stream as Wire;
 use crate::watch::{Due, Watch};
 
 /// How long a close frame may take to be written before the socket is dropped.
@@ -47,7 +48,7 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
 
 /// Serves one upgraded connection until either side closes it.
 pub(crate) async fn serve(
-    stream: Guarded<TcpStream>,
+    stream: Guarded<Wire>,
     already_read: Bytes,
     binary: bool,
     shared: Arc<Shared>,
@@ -93,7 +94,13 @@ pub(crate) async fn serve(
         code,
         reason: Utf8Bytes::from_static(reason),
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.socket.close(Some(frame))).await;
+    let socket = &mut connection.socket;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
+        // TLS has an end of its own to be told.
+        let _ = socket.close(Some(frame)).await;
+        socket.get_mut().shutdown().await
+    })
+    .await;
 }
 
 /// Why a connection ended.
@@ -143,7 +150,7 @@ impl From<Delivery> for Arrived {
 }
 
 struct Connection {
-    socket: WebSocketStream<Guarded<TcpStream>>,
+    socket: WebSocketStream<Guarded<Wire>>,
     watch: Watch,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -301,6 +308,9 @@ impl Connection {
                     self.inflight += 1;
                     self.incoming.push(Work::new(id, transfer));
                     Ok(())
+                }
+                Route::Control(ControlCall::Seed { .. }) if !self.shared.may_seed => {
+                    self.answer_now(id, Err(ErrorCode::Forbidden))
                 }
                 Route::Control(call) => {
                     self.inflight += 1;

@@ -4,7 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use busload_engine::{Config, Durability};
-use busload_frontend::{Limits, Server, Settings, Transport};
+use busload_frontend::{Access, Limits, Server, Settings, Transport};
 use busload_wire::binary::{MessageBuilder, SUBPROTOCOL, decode_outcomes};
 use busload_wire::control::Stats;
 use busload_wire::{RequestId, Transfer};
@@ -57,6 +57,7 @@ fn start(transport: Transport) -> Running {
         },
         null: None,
         limits: Limits::standard(),
+        access: Access::standard(),
     };
     let (stop, stopped) = oneshot::channel();
     let (announce, announced) = std::sync::mpsc::sync_channel(1);

@@ -74,6 +74,12 @@ pub struct Info {
     pub max_inflight_per_connection: u64,
     /// The server's process id.
     pub pid: u32,
+    /// Whether it speaks TLS; `None` for a server of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<bool>,
+    /// Whether requests must carry a token; `None` for a server of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated: Option<bool>,
 }
 
 /// The distribution of one quantity since the server started.

@@ -15,9 +15,9 @@ const SECONDS: &str = "1";
 /// Length of its warm-up.
 const WARMUP: &str = "0.5";
 
-/// Flags that are not for one side alone: what the side begins with, and what pairs its runs
-/// with those of the other.
-const NOT_OF_A_SIDE: [&str; 3] = ["connectors", "seed", "no-null-server"];
+/// Flags that are not for one side alone: what the side begins with, what pairs its runs with
+/// those of the other, and what no record may show, as sides are recorded as they are written.
+const NOT_OF_A_SIDE: [&str; 4] = ["connectors", "seed", "no-null-server", "token-file"];
 
 /// A flag and its value; none for a switch.
 type Flag = (String, Option<String>);

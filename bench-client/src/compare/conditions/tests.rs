@@ -98,9 +98,7 @@ fn what_is_not_known_is_no_difference() {
     let environment = here();
     let mut plan = plan();
     plan.server = ServerChoice::Url {
-        target: Target {
-            authority: "127.0.0.1:1".to_owned(),
-        },
+        target: Target::plain("127.0.0.1:1"),
         reseed: false,
     };
     let at_url = Conditions::of_plan(&plan, &environment);

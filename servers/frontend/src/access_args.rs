@@ -1,0 +1,146 @@
+//! The flags that say who may connect.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::access::{Access, Seeding, is_loopback};
+use crate::cli::parse_duration;
+use crate::origin::Origin;
+use crate::tls::Tls;
+use crate::token::{Token, readable_by_others};
+
+/// Bounds of the time for a TLS handshake.
+const HANDSHAKE_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_mins(10);
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who may connect")]
+pub(crate) struct AccessArgs {
+    /// File that holds a token which every request must carry (Authorization: Bearer), but for
+    /// GET /health. Without one, only a loopback address may be listened on
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Let everybody in who reaches the address, also one that is not loopback
+    #[arg(long, conflicts_with = "token_file")]
+    allow_unauthenticated: bool,
+    /// Let pages of this origin in, such as https://example.org; browsers are refused otherwise.
+    /// May be given several times
+    #[arg(long, value_name = "URL")]
+    allow_origin: Vec<Origin>,
+    /// Let clients wipe the ledger with seed, also one that this server did not make
+    #[arg(long, conflicts_with = "no_seed")]
+    allow_seed: bool,
+    /// Let no client wipe the ledger with seed, not even one that this server made
+    #[arg(long)]
+    no_seed: bool,
+    /// Speak TLS with this certificate: a PEM file, the chain behind it in the same file
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key: a PEM file
+    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How long a TLS handshake may take, such as 10s
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "tls_cert", value_parser = parse_handshake_timeout)]
+    tls_handshake_timeout: Duration,
+}
+
+fn parse_handshake_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    if HANDSHAKE_TIMEOUTS.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("a TLS handshake may take from 10ms to 600s".to_owned())
+    }
+}
+
+impl AccessArgs {
+    /// Reads the files that were named. What should be done about them, and about the address,
+    /// is said on standard error.
+    ///
+    /// # Errors
+    /// A file is not what it should be, or the address needs more than was given.
+    pub(crate) fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
+        let token = self.token_file.as_deref().map(Token::from_file);
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let timeout = self.tls_handshake_timeout;
+                Some(Tls::from_files(certificate, key, timeout)?)
+            }
+            _ => None,
+        };
+        let access = Access {
+            token: token.transpose()?.map(|token| token.digest()),
+            unauthenticated: self.allow_unauthenticated,
+            origins: self.allow_origin.clone(),
+            seeding: match (self.allow_seed, self.no_seed) {
+                (true, _) => Seeding::Always,
+                (_, true) => Seeding::Never,
+                _ => Seeding::OwnLedger,
+            },
+            tls,
+        };
+        access.check_address(listen)?;
+        self.warn_of_files();
+        if let Some(warning) = warning_of(&access, listen) {
+            eprintln!("warning: {warning}");
+        }
+        Ok(access)
+    }
+
+    fn warn_of_files(&self) {
+        let secrets = [("token file", &self.token_file), ("key", &self.tls_key)];
+        for (what, path) in secrets {
+            if let Some(warning) = path.as_deref().and_then(|path| exposed(what, path)) {
+                eprintln!("warning: {warning}");
+            }
+        }
+    }
+}
+
+/// What to say of a secret's file that others may read.
+#[must_use]
+pub fn exposed(what: &str, path: &Path) -> Option<String> {
+    readable_by_others(path).then(|| {
+        let path = path.display();
+        format!("others can read the {what} {path}: chmod 600 {path}")
+    })
+}
+
+/// What the person who lets others than this machine connect should know.
+fn warning_of(access: &Access, listen: SocketAddr) -> Option<String> {
+    if is_loopback(listen.ip()) {
+        return None;
+    }
+    let at = listen.ip();
+    match (&access.token, &access.tls) {
+        (None, _) => Some(format!(
+            "listening on {at}: everybody who reaches it can move the money"
+        )),
+        (Some(_), None) => Some(format!(
+            "listening on {at} without TLS: whoever is on the way can read the token; give \
+             --tls-cert and --tls-key"
+        )),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_may_take_a_while_and_not_for_ever() {
+        assert_eq!(parse_handshake_timeout("10s"), Ok(Duration::from_secs(10)));
+        for bad in ["10", "1ms", "601s"] {
+            assert!(parse_handshake_timeout(bad).is_err(), "{bad}");
+        }
+    }
+}
