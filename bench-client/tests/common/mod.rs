@@ -384,6 +384,8 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             initial_balance: None,
             cache_kib: 8192,
             checkpoint_pages: 4000,
+            id_horizon: Duration::from_hours(1),
+            max_ids: 1 << 20,
             stage_timings: true,
             busy_wait: std::time::Duration::ZERO,
         },

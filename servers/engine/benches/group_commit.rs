@@ -57,6 +57,8 @@ impl Bank {
             initial_balance: None,
             cache_kib: 64 * 1024,
             checkpoint_pages: 4000,
+            id_horizon: Duration::from_hours(1),
+            max_ids: 1 << 20,
             stage_timings: true,
             busy_wait: std::time::Duration::ZERO,
         };

@@ -15,6 +15,7 @@ use crate::null::{NullPace, NullWriter};
 use crate::queue::{Control, Queue, ReplyPort, Work};
 use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
+use crate::transfer_ids::Remembered;
 use crate::vfs::{IoCounts, IoMeter, VfsError};
 use crate::writer::Writer;
 
@@ -47,6 +48,11 @@ pub struct Config {
     pub cache_kib: u32,
     /// The engine checkpoints when the write-ahead log has grown by this many pages.
     pub checkpoint_pages: u32,
+    /// How long the outcome of a transfer with an id is remembered, at least.
+    pub id_horizon: Duration,
+    /// Most ids that are remembered. When all of them are younger than the horizon,
+    /// transfers with new ids are answered as overloaded.
+    pub max_ids: usize,
     /// Whether the stages are timed; without, their distributions stay empty.
     pub stage_timings: bool,
     /// Processor time wasted per transfer while applying; zero but in tests of what a
@@ -174,6 +180,8 @@ pub struct About {
     pub pragmas: Pragmas,
     /// The version of the SQLite that is linked in.
     pub sqlite_version: &'static str,
+    /// How long ids are remembered; `None` when they are not looked at.
+    pub id_horizon: Option<Duration>,
 }
 
 /// A running ledger. Dropping it closes the queue and leaves the writer to
@@ -220,13 +228,21 @@ impl<A: Clone + Send + 'static> Engine<A> {
         P: ReplyPort<Address = A>,
     {
         let store = Store::open(config)?;
+        let ids = Remembered::load(&store.connection, config.id_horizon, config.max_ids)?;
+        let ids = ids.ok_or_else(|| EngineError::NotALedger {
+            database: config.database.clone(),
+            why: "its table transfer_ids holds what no server wrote".to_owned(),
+        })?;
         let (queue, stats) = shared(config);
         let meter = Some(store.meter.clone());
         let about = About {
             pragmas: store.pragmas.clone(),
             sqlite_version: rusqlite::version(),
+            id_horizon: (config.durability != Durability::DiscardWrites)
+                .then_some(config.id_horizon),
         };
-        let writer = Writer::new(store, config, Arc::clone(&queue), Arc::clone(&stats), port);
+        let (taken, counted) = (Arc::clone(&queue), Arc::clone(&stats));
+        let writer = Writer::new((store, ids), config, taken, counted, port);
         let thread = start_thread(move || writer.run())?;
         let engine = Self {
             queue,
@@ -255,6 +271,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let about = About {
             pragmas: Pragmas(BTreeMap::new()),
             sqlite_version: rusqlite::version(),
+            id_horizon: None,
         };
         let (waiting, counted) = (Arc::clone(&queue), Arc::clone(&stats));
         let writer = NullWriter::new(config, pace, waiting, counted, port)?;

@@ -21,6 +21,7 @@ pub mod probe;
 mod queue;
 mod stats;
 mod store;
+mod transfer_ids;
 pub mod vfs;
 mod writer;
 

@@ -12,6 +12,7 @@ use crate::ledger::{Failure, Ledger, Outcome};
 use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
 use crate::stats::{BatchRecord, SharedStats};
 use crate::store::Store;
+use crate::transfer_ids::Remembered;
 use crate::vfs::SyncSample;
 
 /// Bytes that a frame of the write-ahead log has besides its page.
@@ -19,6 +20,7 @@ const WAL_FRAME_HEADER_BYTES: u64 = 24;
 
 pub(crate) struct Writer<P: ReplyPort> {
     store: Store,
+    ids: Remembered,
     queue: Arc<Queue<P::Address>>,
     stats: Arc<SharedStats>,
     port: P,
@@ -41,7 +43,7 @@ enum Ended {
 
 impl<P: ReplyPort> Writer<P> {
     pub(crate) fn new(
-        store: Store,
+        (store, ids): (Store, Remembered),
         config: &Config,
         queue: Arc<Queue<P::Address>>,
         stats: Arc<SharedStats>,
@@ -51,6 +53,7 @@ impl<P: ReplyPort> Writer<P> {
         Self {
             checkpoint_bytes: u64::from(config.checkpoint_pages.max(1)) * frame_bytes,
             store,
+            ids,
             queue,
             stats,
             port,
@@ -71,6 +74,7 @@ impl<P: ReplyPort> Writer<P> {
     fn serve(&mut self) -> Result<(), EngineError> {
         let Self {
             store,
+            ids,
             queue,
             stats,
             port,
@@ -80,8 +84,9 @@ impl<P: ReplyPort> Writer<P> {
             busy_wait,
         } = self;
         let mut transaction = Transaction::prepare(&store.connection)?;
-        let mut ledger =
-            Ledger::prepare(&store.connection, *durability == Durability::DiscardWrites)?;
+        let discard_writes = *durability == Durability::DiscardWrites;
+        let mut ledger = Ledger::prepare(&store.connection, ids, discard_writes)?;
+        stats.record_transfer_ids(ledger.id_counts());
         let mut checkpointer = Checkpointer {
             store,
             stats,
@@ -287,14 +292,17 @@ fn commit_batch<A>(
     record.commit = committing.elapsed();
     record.changes = ledger.take_changes();
     record.committed = matches!(ended, Ended::Committed);
-    // A rejection stays one even when its batch is rolled back: it applied nothing.
+    record.wrote_ids = ledger.end_batch(record.committed);
+    record.transfer_ids = ledger.id_counts();
     let overruled = match &ended {
         Ended::Committed => None,
         Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
         Ended::Unknown(_) => Some(Outcome::Unknown),
     };
     for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-        if let (Some(outcome), Outcome::Pending | Outcome::Committed) = (overruled, one.outcome) {
+        if let Some(outcome) = overruled
+            && !ledger.stands(&one.transfer, one.outcome)
+        {
             one.outcome = outcome;
         }
         record.outcomes.count(one.outcome);
@@ -334,6 +342,8 @@ fn answer<A: Clone>(
             initial_balance,
         } => {
             store.seed(accounts, initial_balance)?;
+            ledger.forget_ids();
+            stats.record_transfer_ids(ledger.id_counts());
             Ok(ControlReply::Seeded)
         }
         ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),
