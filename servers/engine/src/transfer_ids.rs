@@ -109,8 +109,7 @@ impl Clock {
     }
 
     fn now_ms(&self) -> i64 {
-        self.start_ms
-            .saturating_add(millis(self.started.elapsed()))
+        self.start_ms.saturating_add(millis(self.started.elapsed()))
     }
 }
 

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn counted_and_random_ids_fill_all_shards_alike() {
         let counted = |n: u128| (0xfeed_u128 << 64) | n;
-        let random = |n: u128| n.wrapping_mul(0xA3EC_647659359ACD_u128 << 57 | 0x2545_F491_4F6C_DD1D);
+        let random =
+            |n: u128| n.wrapping_mul(0xA3EC_647659359ACD_u128 << 57 | 0x2545_F491_4F6C_DD1D);
         for ids in [counted as fn(u128) -> u128, random] {
             let mut index = Index::new();
             let count = 100 * SHARDS;
