@@ -17,7 +17,9 @@ use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::model::{ModelInputs, predict};
 use crate::judge::{Evidence, Sample, SyncEvidence};
-use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
+use crate::load::{
+    Load, LoadError, LoadPlan, LoadResult, Measure, Pace, Resolve, sampled_accounts,
+};
 use crate::report::device::DeviceCounters;
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
@@ -144,6 +146,8 @@ pub struct RowPlan {
     pub measure: Measure,
     /// After this long the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Give every transfer an id, and find out what became of those of unknown outcome.
+    pub exactly_once: Option<Resolve>,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
     /// Check the ledger.
@@ -431,6 +435,7 @@ async fn prepare(
     control: &mut ControlClient,
 ) -> Result<Option<Info>, RowError> {
     let info = control.info().await?;
+    remembers_ids(plan, info.as_ref())?;
     let accounts = i64::from(plan.zipf.account_count());
     if let ServerChoice::Url { reseed, .. } = plan.server {
         if info.is_none() {
@@ -450,6 +455,34 @@ async fn prepare(
     Ok(info)
 }
 
+/// With `--exactly-once` a server that forgets is refused: a repetition would be a second
+/// transfer. (The null server applies nothing.)
+fn remembers_ids(plan: &RowPlan, info: Option<&Info>) -> Result<(), RowError> {
+    let Some(resolve) = plan.exactly_once else {
+        return Ok(());
+    };
+    if matches!(plan.server, ServerChoice::Null { .. }) {
+        return Ok(());
+    }
+    let info = info.filter(|info| info.exactly_once == Some(true));
+    let Some(info) = info else {
+        return Err(RowError::Unsuitable(
+            "the server does not say that it applies a transfer with an id once: leave out \
+             --exactly-once, or use a server whose info has exactly_once true"
+                .to_owned(),
+        ));
+    };
+    let needed = (plan.op_timeout + resolve.timeout).as_secs_f64();
+    match info.id_horizon_seconds {
+        Some(horizon) if horizon <= needed => Err(RowError::Unsuitable(format!(
+            "the server remembers ids for {horizon} s, and a transfer may be sent again for \
+             {needed} s: lower --op-timeout or --resolve-timeout, or raise the server's \
+             --id-horizon"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
     let load = LoadPlan {
         workers: plan.concurrency,
@@ -462,6 +495,7 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         warmup: plan.warmup,
         measure: plan.measure,
         op_timeout: plan.op_timeout,
+        exactly_once: plan.exactly_once,
         interval: plan.interval,
     };
     match plan.connector {

@@ -499,6 +499,7 @@ pub(crate) fn small_load() -> LoadPlan {
         warmup: Duration::ZERO,
         measure: Measure::For(Duration::from_millis(100)),
         op_timeout: Duration::from_secs(10),
+        exactly_once: None,
         interval: None,
     }
 }
