@@ -366,7 +366,7 @@ async fn run(
     let watched = drive::drive(around, load, &mut control, server, pid).await?;
     let drive::Watched {
         result,
-        moments,
+        mut moments,
         intervals,
         interrupted,
     } = watched;
@@ -386,7 +386,8 @@ async fn run(
         }
     };
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
-    if pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid) {
+    let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
+    if replaced {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
@@ -398,6 +399,13 @@ async fn run(
         closing.as_ref(),
         info.as_ref(),
     );
+    if replaced {
+        // Another process counts from its own beginning. The balances are the ledger's.
+        (evidence.applied, evidence.syncs) = (None, None);
+        if let Some((_, closed)) = &mut moments {
+            closed.stats = None;
+        }
+    }
     evidence.own_verify = own_verify;
     evidence.interrupted = interrupted;
     if result.gave_up > 0 {
