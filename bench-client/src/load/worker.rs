@@ -248,13 +248,14 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             let lag = (intended >= self.room_since).then_some(waited);
             recorder.was_due(intended, lag);
             recorder.enter(pair, phase);
-            let slot = self.slots.find(id);
-            let resolver = self.resolver.as_mut().zip(slot);
+            let slots = &self.slots;
+            let resolver = self.resolver.as_mut();
+            let transfer_id = resolver.and_then(|resolver| Some(resolver.name(slots.find(id)?)));
             let transfer = Transfer {
                 from: i64::from(pair.from),
                 to: i64::from(pair.to),
                 amount: self.amount,
-                transfer_id: resolver.map(|(resolver, slot)| resolver.name(slot)),
+                transfer_id,
             };
             if let Err(error) = self.session.submit(id, transfer) {
                 self.slots.release(id);
