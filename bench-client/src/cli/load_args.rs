@@ -5,6 +5,7 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod once;
 mod swept;
 
 use std::path::{Path, PathBuf};
@@ -135,6 +136,8 @@ pub(crate) struct LoadArgs {
     /// After this long without an answer the outcome of a transfer is unknown, such as 15s
     #[arg(long, default_value = "15s", value_parser = parse_op_timeout)]
     op_timeout: Duration,
+    #[command(flatten)]
+    once: once::OnceArgs,
     /// Length of an interval of the time series [100ms … 1h]
     #[arg(long, default_value = "1s", value_parser = parse_interval)]
     interval: Duration,
@@ -208,6 +211,8 @@ pub(crate) struct ServerKnobs {
     /// sees
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     busy_wait: Option<Duration>,
+    #[command(flatten)]
+    ids: once::IdArgs,
     /// Directory of the database: its file system is what is measured [default: .data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -334,6 +339,8 @@ impl ServerKnobs {
             (self.io_threads.is_some(), "--io-threads"),
             (self.no_stage_timings, "--no-stage-timings"),
             (self.busy_wait.is_some(), "--busy-wait"),
+            (self.ids.id_horizon.is_some(), "--id-horizon"),
+            (self.ids.max_ids.is_some(), "--max-ids"),
             (self.data_dir.is_some(), "--data-dir"),
             (self.keep_db, "--keep-db"),
         ]
@@ -461,6 +468,7 @@ impl LoadArgs {
                 None => Measure::For(Duration::from_secs_f64(self.seconds)),
             },
             op_timeout: self.op_timeout,
+            exactly_once: self.once.resolve(),
             interval: (!self.no_intervals).then_some(self.interval),
             verify: !self.no_verify,
             null_server: (!self.no_null_server)
@@ -509,6 +517,8 @@ impl LoadArgs {
                     .busy_wait
                     .map(|wait| format!("{}ns", wait.as_nanos())),
             ),
+            ("id-horizon", server.ids.horizon()),
+            ("max-ids", server.ids.max_ids.map(|n| n.to_string())),
         ];
         let named = server.named_database();
         if let Some(file) = named.as_ref().filter(|file| file.exists() && !self.reseed) {

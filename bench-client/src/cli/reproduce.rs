@@ -146,6 +146,7 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 warmup: Duration::from_secs_f64(args.warmup),
                 measure: Measure::For(Duration::from_secs_f64(args.seconds)),
                 op_timeout: Duration::from_secs(15),
+                exactly_once: None,
                 interval: Some(DEFAULT_INTERVAL),
                 verify: true,
                 null_server: Some(null_server(&NullServer {

@@ -219,6 +219,12 @@ impl Baseline {
                 row.batch_timeout_us.map(|us| format!("{us}us")),
             );
         }
+        if let Some(once) = &row.exactly_once {
+            let timeout = format!("{}s", once.resolve_timeout_seconds);
+            add("exactly-once", Some("true".to_owned()));
+            add("resolve-timeout", Some(timeout));
+            add("resolve-tries", Some(once.resolve_tries.to_string()));
+        }
         if let Some(open) = &row.open_loop {
             let arrival = match open.arrival {
                 crate::load::Arrival::Constant => "constant",

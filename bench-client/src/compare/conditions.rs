@@ -16,6 +16,10 @@ use crate::sweep;
 /// windows end with a turn of the load loop.
 const SAME_LENGTH: f64 = 0.05;
 
+/// The condition that transfers carry ids.
+const EXACTLY_ONCE: &str = "exactly-once";
+const YES: &str = "yes";
+
 /// Settings of a server or a row that do not change what a transfer takes.
 const NO_MATTER: [&str; 4] = ["interval", "verify", "fresh", "until-stdin-ends"];
 
@@ -112,6 +116,7 @@ impl Conditions {
         conditions.set("amount", row.amount.to_string());
         conditions.set("warmup", number(row.warmup_seconds));
         conditions.set("op-timeout", number(row.op_timeout_seconds));
+        conditions.exactly_once(row.exactly_once.is_some());
         conditions.pace(pace);
         conditions.place(environment);
         conditions
@@ -151,6 +156,7 @@ impl Conditions {
         conditions.set("amount", plan.amount.to_string());
         conditions.set("warmup", number(plan.warmup.as_secs_f64()));
         conditions.set("op-timeout", number(plan.op_timeout.as_secs_f64()));
+        conditions.exactly_once(plan.exactly_once.is_some());
         conditions.pace(match plan.pace {
             Pace::Closed => None,
             Pace::Open {
@@ -199,6 +205,8 @@ impl Conditions {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut fields = self.fields.clone();
+        // The fingerprints of rows without ids are those of before there were any.
+        fields.retain(|name, value| name != EXACTLY_ONCE || value.as_deref() == Some(YES));
         fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();
         let mut text = String::new();
@@ -245,6 +253,10 @@ impl Conditions {
 
     fn put(&mut self, name: &str, value: Option<String>) {
         self.fields.insert(name.to_owned(), value);
+    }
+
+    fn exactly_once(&mut self, is: bool) {
+        self.set(EXACTLY_ONCE, if is { YES } else { "no" }.to_owned());
     }
 
     fn pace(&mut self, open: Option<(f64, Arrival, Option<f64>)>) {

@@ -8,12 +8,14 @@ mod alarm;
 mod pacer;
 mod phases;
 mod recorder;
+mod resolve;
 mod series;
 mod worker;
 
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
 pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
+pub use resolve::Resolve;
 pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
 use std::cell::RefCell;
@@ -30,6 +32,7 @@ use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
 use alarm::Alarm;
 use recorder::ThreadRecorder;
+use resolve::{Resolver, session_half};
 use series::Series;
 use worker::{Worker, WorkerEnd};
 
@@ -73,6 +76,9 @@ pub struct LoadPlan {
     pub measure: Measure,
     /// After this long without an answer the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Give every transfer an id and find out what became of those of unknown outcome by
+    /// sending them again; `None` sends each transfer once and without an id.
+    pub exactly_once: Option<Resolve>,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
 }
@@ -132,6 +138,11 @@ pub struct LoadResult {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Transfers of unknown outcome that had one when they were sent again, over the whole
+    /// run.
+    pub resolved: u64,
+    /// How often transfers were sent again.
+    pub sent_again: u64,
     /// Answers to nothing that was asked: a breach of the protocol.
     pub unexpected_answers: u64,
     /// Workers that gave up because the server was gone, and the last reason.
@@ -219,6 +230,7 @@ impl Load {
     /// A worker could not connect.
     pub async fn connect<C: Connector>(connector: C, plan: LoadPlan) -> Result<Self, LoadError> {
         let threads = plan.threads.clamp(1, plan.workers.max(1) as usize);
+        let session = session_half(plan.seed);
         let connector = Arc::new(connector);
         let (start, started) = watch::channel(None);
         let stop = Arc::new(AtomicBool::new(false));
@@ -234,6 +246,7 @@ impl Load {
             let client = ClientThread {
                 index,
                 threads,
+                session,
                 plan: plan.clone(),
                 connector: Arc::clone(&connector),
                 started: started.clone(),
@@ -372,6 +385,8 @@ fn summarise(
         window_length,
         reconnects: ends.iter().map(|end| end.reconnects).sum(),
         late_answers: ends.iter().map(|end| end.late_answers).sum(),
+        resolved: ends.iter().map(|end| end.resolved).sum(),
+        sent_again: ends.iter().map(|end| end.sent_again).sum(),
         unexpected_answers: recorder.unexpected_answers,
         gave_up: u32::try_from(ends.iter().filter(|end| end.gave_up).count()).unwrap_or(u32::MAX),
         errors,
@@ -384,6 +399,8 @@ fn summarise(
 struct ClientThread<C> {
     index: usize,
     threads: usize,
+    /// The upper half of all transfer ids.
+    session: u64,
     plan: LoadPlan,
     connector: Arc<C>,
     started: watch::Receiver<Option<Schedule>>,
@@ -518,6 +535,10 @@ impl<C: Connector> ClientThread<C> {
         schedule: Schedule,
         recorder: &Rc<RefCell<ThreadRecorder>>,
     ) -> tokio::task::JoinHandle<WorkerEnd> {
+        let resolver = self
+            .plan
+            .exactly_once
+            .map(|bounds| Resolver::new(bounds, self.session, id, self.plan.max_inflight));
         let worker = Worker::new(
             id,
             Arc::clone(&self.connector),
@@ -528,6 +549,7 @@ impl<C: Connector> ClientThread<C> {
             schedule,
             Arc::clone(&self.stop),
             Rc::clone(recorder),
+            resolver,
         );
         tokio::task::spawn_local(worker.run())
     }

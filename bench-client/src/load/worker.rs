@@ -1,5 +1,8 @@
 //! The hot loop: one worker keeps its window of transfers in flight on one session.
 
+mod again;
+mod slots;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,9 +13,11 @@ use busload_wire::{RequestId, Transfer};
 
 use super::alarm::Alarm;
 use super::recorder::{ThreadRecorder, Timing};
+use super::resolve::Resolver;
 use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule};
 use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};
-use crate::workload::{AccountPair, TransferSource};
+use crate::workload::TransferSource;
+use slots::Slots;
 
 /// How often a worker looks for timeouts when no answer comes, at most.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
@@ -26,100 +31,14 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct WorkerEnd {
     pub(super) reconnects: u64,
     pub(super) late_answers: u64,
+    /// Transfers of unknown outcome that had one after all.
+    pub(super) resolved: u64,
+    /// Transfers sent again to find that out.
+    pub(super) sent_again: u64,
     /// The server was gone.
     pub(super) gave_up: bool,
     /// Why the last session broke.
     pub(super) error: Option<String>,
-}
-
-/// One transfer in flight.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    /// The request in flight, 0 when the slot is free.
-    request: u64,
-    generation: u64,
-    /// Response time counts from here.
-    intended: Instant,
-    /// Service time counts from here.
-    sent: Instant,
-    pair: AccountPair,
-}
-
-impl Slot {
-    fn answered(&self, now: Instant) -> Timing {
-        Timing {
-            intended: self.intended,
-            sent: self.sent,
-            answered: now,
-        }
-    }
-}
-
-/// Transfers in flight. A request id is the slot's number below its generation, so that it
-/// finds its slot without a search and is never used twice.
-struct Slots {
-    all: Vec<Slot>,
-    free: Vec<u32>,
-    shift: u32,
-}
-
-impl Slots {
-    fn new(max_inflight: usize, now: Instant) -> Self {
-        let empty = Slot {
-            request: 0,
-            generation: 0,
-            intended: now,
-            sent: now,
-            pair: AccountPair { from: 0, to: 0 },
-        };
-        let count = u32::try_from(max_inflight).unwrap_or(u32::MAX);
-        Self {
-            all: vec![empty; max_inflight],
-            free: (0..count).rev().collect(),
-            shift: max_inflight.next_power_of_two().trailing_zeros(),
-        }
-    }
-
-    fn outstanding(&self) -> usize {
-        self.all.len() - self.free.len()
-    }
-
-    fn is_full(&self) -> bool {
-        self.free.is_empty()
-    }
-
-    fn take(&mut self, intended: Instant, sent: Instant, pair: AccountPair) -> Option<RequestId> {
-        let index = self.free.pop()?;
-        let slot = &mut self.all[index as usize];
-        slot.generation += 1;
-        slot.request = (slot.generation << self.shift) | u64::from(index);
-        slot.intended = intended;
-        slot.sent = sent;
-        slot.pair = pair;
-        RequestId::new(slot.request)
-    }
-
-    /// Frees the slot of this request; `None` if the id is not in flight.
-    fn release(&mut self, id: RequestId) -> Option<Slot> {
-        let index = usize::try_from(id.get() & ((1 << self.shift) - 1)).ok()?;
-        let slot = self
-            .all
-            .get_mut(index)
-            .filter(|slot| slot.request == id.get())?;
-        slot.request = 0;
-        let released = *slot;
-        self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
-        Some(released)
-    }
-
-    /// Requests in flight, all or only those that were sent before `deadline`.
-    fn sent_before(&self, deadline: Option<Instant>) -> Vec<RequestId> {
-        self.all
-            .iter()
-            .filter(|slot| slot.request != 0 && deadline.is_none_or(|at| slot.sent <= at))
-            .filter_map(|slot| RequestId::new(slot.request))
-            .collect()
-    }
 }
 
 pub(super) struct Worker<C: Connector, P> {
@@ -138,6 +57,8 @@ pub(super) struct Worker<C: Connector, P> {
     op_timeout: Duration,
     /// Transfers still to be answered inside the window, when they are counted.
     quota: Option<u64>,
+    /// Names the transfers and follows those of unknown outcome, if that is asked for.
+    resolver: Option<Resolver>,
     end: WorkerEnd,
 }
 
@@ -170,6 +91,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         schedule: Schedule,
         stop: Arc<AtomicBool>,
         recorder: Rc<RefCell<ThreadRecorder>>,
+        resolver: Option<Resolver>,
     ) -> Self {
         let workers = u64::from(plan.workers);
         let quota = match plan.measure {
@@ -191,6 +113,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             amount: plan.amount,
             op_timeout: plan.op_timeout,
             quota,
+            resolver,
             end: WorkerEnd::default(),
         }
     }
@@ -208,7 +131,9 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         loop {
             let now = Instant::now();
             self.recorder.borrow_mut().turn(now);
+            let again = self.send_again(now);
             let submitted = match self.next(now) {
+                _ if again.is_err() => again.map(|()| None),
                 Next::Submit => self.fill(now),
                 Next::Drain if self.slots.outstanding() == 0 => break,
                 Next::Drain => Ok(None),
@@ -240,6 +165,10 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
         self.abandon();
         self.end.late_answers += self.session.late_answers();
+        if let Some(resolver) = &self.resolver {
+            self.end.resolved = resolver.resolved;
+            self.end.sent_again = resolver.sent_again;
+        }
         self.end
     }
 
@@ -319,11 +248,14 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             let lag = (intended >= self.room_since).then_some(waited);
             recorder.was_due(intended, lag);
             recorder.enter(pair, phase);
+            let slots = &self.slots;
+            let resolver = self.resolver.as_mut();
+            let transfer_id = resolver.and_then(|resolver| Some(resolver.name(slots.find(id)?)));
             let transfer = Transfer {
                 from: i64::from(pair.from),
                 to: i64::from(pair.to),
                 amount: self.amount,
-                transfer_id: None,
+                transfer_id,
             };
             if let Err(error) = self.session.submit(id, transfer) {
                 self.slots.release(id);
@@ -353,16 +285,35 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
         let mut measured = false;
         for Reply { id, outcome } in replies.drain(..) {
-            let Some(slot) = self.slots.release(id) else {
+            let Some(slot) = self.slots.find(id) else {
                 recorder.unexpected_answers += 1;
+                continue;
+            };
+            let Some((outcome, first_sent)) = self.conclude(slot, outcome, now) else {
                 continue;
             };
             let phase = self.phase_for_quota(phase);
             measured |= phase == Phase::Window;
-            recorder.leave(slot.pair, outcome, &slot.answered(now), phase);
-            self.settle(phase);
+            self.close(&mut recorder, slot, outcome, first_sent, now, phase);
         }
         recorder.end_turn(measured.then_some(now));
+    }
+
+    /// The transfer in this slot has its outcome.
+    fn close(
+        &mut self,
+        recorder: &mut ThreadRecorder,
+        slot: u32,
+        outcome: Outcome,
+        first_sent: Option<Instant>,
+        now: Instant,
+        phase: Phase,
+    ) {
+        let slot = self.slots.vacate(slot);
+        let mut timing = slot.answered(now);
+        timing.sent = first_sent.unwrap_or(timing.sent);
+        recorder.leave(slot.pair, outcome, &timing, phase);
+        self.settle(phase);
     }
 
     /// What comes after the counted transfers is not measured.
@@ -396,18 +347,21 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// The outcome of a transfer in flight is unknown.
     fn lose(&mut self, id: RequestId, now: Instant) {
-        let Some(slot) = self.slots.release(id) else {
+        let Some(slot) = self.slots.find(id) else {
+            return;
+        };
+        let Some((outcome, first_sent)) = self.conclude(slot, Outcome::Unknown, now) else {
             return;
         };
         let phase = self.phase_for_quota(self.phase(now));
-        self.recorder
-            .borrow_mut()
-            .leave(slot.pair, Outcome::Unknown, &slot.answered(now), phase);
-        self.settle(phase);
+        let recorder = Rc::clone(&self.recorder);
+        let recorder = &mut recorder.borrow_mut();
+        self.close(recorder, slot, outcome, first_sent, now, phase);
     }
 
     /// The session broke: everything in flight is unknown. Opens a new one while the run
-    /// lasts; false when there is no point in going on.
+    /// lasts, or while there are transfers to be sent again; false when there is no point in
+    /// going on.
     async fn recover(&mut self, error: &TransportError) -> bool {
         let broke = Instant::now();
         self.recorder.borrow_mut().turn(broke);
@@ -418,7 +372,9 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
         let mut pause = RECONNECT_PAUSE;
         loop {
-            if matches!(self.next(Instant::now()), Next::Drain) {
+            let now = Instant::now();
+            self.give_up_overdue(now);
+            if matches!(self.next(now), Next::Drain) && !self.has_open() {
                 return false;
             }
             // Bounded: a server that hangs must not hold up the end of the run.
@@ -434,35 +390,13 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
                 Ok(Err(error)) => crate::with_causes(&error),
                 Err(_) => format!("no session within {RECONNECT_PATIENCE:?}"),
             };
-            if broke.elapsed() >= RECONNECT_PATIENCE {
+            if broke.elapsed() >= RECONNECT_PATIENCE && !self.has_open() {
                 self.end.error = Some(error);
                 self.end.gave_up = true;
                 return false;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_TICK);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_id_is_never_used_twice() {
-        let now = Instant::now();
-        let pair = AccountPair { from: 0, to: 1 };
-        let mut slots = Slots::new(3, now);
-        let mut seen = std::collections::HashSet::new();
-        for _ in 0..100 {
-            let ids: Vec<_> = std::iter::from_fn(|| slots.take(now, now, pair)).collect();
-            assert_eq!(ids.len(), 3);
-            for id in ids {
-                assert!(seen.insert(id));
-                assert!(slots.release(id).is_some());
-                assert!(slots.release(id).is_none(), "a second answer finds no slot");
-            }
         }
     }
 }

@@ -26,6 +26,7 @@ pub struct Knobs {
     seed: u64,
     warmup_seconds: Number,
     op_timeout_seconds: Number,
+    exactly_once: bool,
     open_loop: Option<OpenLoop>,
 }
 
@@ -84,6 +85,7 @@ impl Knobs {
             seed: row.seed,
             warmup_seconds: Number(row.warmup_seconds),
             op_timeout_seconds: Number(row.op_timeout_seconds),
+            exactly_once: row.exactly_once.is_some(),
             open_loop: row.open_loop.as_ref().map(|open| OpenLoop {
                 rate: Number(open.offered_tps),
                 arrival: open.arrival,
@@ -117,6 +119,7 @@ impl Knobs {
             seed: plan.seed,
             warmup_seconds: Number(plan.warmup.as_secs_f64()),
             op_timeout_seconds: Number(plan.op_timeout.as_secs_f64()),
+            exactly_once: plan.exactly_once.is_some(),
             open_loop: match plan.pace {
                 Pace::Closed => None,
                 Pace::Open {
@@ -213,6 +216,7 @@ pub(crate) mod tests {
             warmup: Duration::from_secs_f64(row.warmup_seconds),
             measure: Measure::For(Duration::from_secs_f64(row.seconds)),
             op_timeout: Duration::from_secs_f64(row.op_timeout_seconds),
+            exactly_once: None,
             interval: None,
             verify: true,
             null_server: None,
@@ -227,7 +231,7 @@ pub(crate) mod tests {
 
     #[test]
     fn each_knob_tells_rows_apart() {
-        let changes: [fn(&mut Row); 15] = [
+        let changes: [fn(&mut Row); 16] = [
             |row| row.connector.push('x'),
             |row| row.encoding.push('x'),
             |row| row.durability_requested = Some("memory".to_owned()),
@@ -242,6 +246,7 @@ pub(crate) mod tests {
             |row| row.seed += 1,
             |row| row.warmup_seconds += 0.1,
             |row| row.op_timeout_seconds += 1.0,
+            |row| row.exactly_once = Some(once()),
             |row| row.open_loop = Some(open(5.0)),
         ];
         for (number, change) in changes.into_iter().enumerate() {
@@ -259,6 +264,17 @@ pub(crate) mod tests {
         let counted = row().committed;
         assert!(measured_as_long(&row(), Measure::Transfers(counted)));
         assert!(!measured_as_long(&row(), Measure::Transfers(counted + 1)));
+    }
+
+    /// All that was unknown was resolved.
+    pub(crate) fn once() -> crate::report::record::ExactlyOnce {
+        crate::report::record::ExactlyOnce {
+            resolve_timeout_seconds: 30.0,
+            resolve_tries: 100,
+            resolved: 1,
+            unknown: 0,
+            sent_again: 1,
+        }
     }
 
     /// An open loop at this rate that kept up.

@@ -203,6 +203,9 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// What became of transfers of unknown outcome, under `--exactly-once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exactly_once: Option<ExactlyOnce>,
     /// Why sessions broke: the first few reasons.
     pub errors: Vec<String>,
     /// The measurement was stopped from outside.
@@ -249,6 +252,22 @@ pub struct OpenLoop {
     pub dropped: u64,
     /// How late the generator was with transfers that there was room for, in microseconds.
     pub schedule_lag_us: Option<Spread>,
+}
+
+/// Transfers of unknown outcome that were sent again with the same id, over warm-up, window and
+/// drain together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExactlyOnce {
+    /// A transfer is sent again for this long after it became unknown, in seconds.
+    pub resolve_timeout_seconds: f64,
+    /// And this often at most.
+    pub resolve_tries: u32,
+    /// Transfers that had an outcome after all.
+    pub resolved: u64,
+    /// Transfers that stay unknown.
+    pub unknown: u64,
+    /// How often transfers were sent again.
+    pub sent_again: u64,
 }
 
 /// One of several measurements of the same row.

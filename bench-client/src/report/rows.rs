@@ -11,7 +11,8 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use super::device::DeviceCounters;
 use super::process::{CpuTimes, ProcessUsage};
 use super::record::{
-    BeforeAndAfter, Cpu, Device, Latency, OpenLoop, Row, ServerRow, Spread, between, difference,
+    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, Row, ServerRow, Spread, between,
+    difference,
 };
 use super::series::Interval;
 use crate::judge::{
@@ -181,6 +182,13 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
+        exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
+            resolve_timeout_seconds: resolve.timeout.as_secs_f64(),
+            resolve_tries: resolve.tries,
+            resolved: result.resolved,
+            unknown: result.whole_run().unknown,
+            sent_again: result.sent_again,
+        }),
         errors: result.errors.clone(),
         interrupted,
         budget,

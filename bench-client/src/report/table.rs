@@ -363,6 +363,18 @@ pub fn describe(row: &Row) -> String {
             ),
         );
     }
+    if let Some(once) = &row.exactly_once {
+        line(
+            "once",
+            format!(
+                "every transfer with an id; of unknown outcome: {} resolved, {} stay unknown; \
+                 sent again {} times",
+                grouped(once.resolved),
+                grouped(once.unknown),
+                grouped(once.sent_again)
+            ),
+        );
+    }
     line("verified", verified(&row.verify));
     line(
         "verdict",

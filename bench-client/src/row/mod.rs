@@ -17,7 +17,9 @@ use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::model::{ModelInputs, predict};
 use crate::judge::{Evidence, Sample, SyncEvidence};
-use crate::load::{Load, LoadError, LoadPlan, LoadResult, Measure, Pace, sampled_accounts};
+use crate::load::{
+    Load, LoadError, LoadPlan, LoadResult, Measure, Pace, Resolve, sampled_accounts,
+};
 use crate::report::device::DeviceCounters;
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
@@ -144,6 +146,8 @@ pub struct RowPlan {
     pub measure: Measure,
     /// After this long the outcome of a transfer is unknown.
     pub op_timeout: Duration,
+    /// Give every transfer an id, and find out what became of those of unknown outcome.
+    pub exactly_once: Option<Resolve>,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
     /// Check the ledger.
@@ -377,7 +381,7 @@ async fn run(
     let watched = drive::drive(around, load, &mut control, server, pid).await?;
     let drive::Watched {
         result,
-        moments,
+        mut moments,
         intervals,
         interrupted,
     } = watched;
@@ -397,7 +401,8 @@ async fn run(
         }
     };
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
-    if pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid) {
+    let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
+    if replaced {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
@@ -409,6 +414,13 @@ async fn run(
         closing.as_ref(),
         info.as_ref(),
     );
+    if replaced {
+        // Another process counts from its own beginning. The balances are the ledger's.
+        (evidence.applied, evidence.syncs) = (None, None);
+        if let Some((_, closed)) = &mut moments {
+            closed.stats = None;
+        }
+    }
     evidence.own_verify = own_verify;
     evidence.interrupted = interrupted;
     if result.gave_up > 0 {
@@ -446,6 +458,7 @@ async fn prepare(
     control: &mut ControlClient,
 ) -> Result<Option<Info>, RowError> {
     let info = control.info().await?;
+    remembers_ids(plan, info.as_ref())?;
     let accounts = i64::from(plan.zipf.account_count());
     if let ServerChoice::Url { reseed, .. } = plan.server {
         if info.is_none() {
@@ -465,6 +478,34 @@ async fn prepare(
     Ok(info)
 }
 
+/// With `--exactly-once` a server that forgets is refused: a repetition would be a second
+/// transfer. (The null server applies nothing.)
+fn remembers_ids(plan: &RowPlan, info: Option<&Info>) -> Result<(), RowError> {
+    let Some(resolve) = plan.exactly_once else {
+        return Ok(());
+    };
+    if matches!(plan.server, ServerChoice::Null { .. }) {
+        return Ok(());
+    }
+    let info = info.filter(|info| info.exactly_once == Some(true));
+    let Some(info) = info else {
+        return Err(RowError::Unsuitable(
+            "the server does not say that it applies a transfer with an id once: leave out \
+             --exactly-once, or use a server whose info has exactly_once true"
+                .to_owned(),
+        ));
+    };
+    let needed = (plan.op_timeout + resolve.timeout).as_secs_f64();
+    match info.id_horizon_seconds {
+        Some(horizon) if horizon <= needed => Err(RowError::Unsuitable(format!(
+            "the server remembers ids for {horizon} s, and a transfer may be sent again for \
+             {needed} s: lower --op-timeout or --resolve-timeout, or raise the server's \
+             --id-horizon"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
     let load = LoadPlan {
         workers: plan.concurrency,
@@ -477,6 +518,7 @@ async fn connect(plan: &RowPlan, target: Target) -> Result<Load, LoadError> {
         warmup: plan.warmup,
         measure: plan.measure,
         op_timeout: plan.op_timeout,
+        exactly_once: plan.exactly_once,
         interval: plan.interval,
     };
     match plan.connector {

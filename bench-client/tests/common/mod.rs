@@ -384,6 +384,8 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             initial_balance: None,
             cache_kib: 8192,
             checkpoint_pages: 4000,
+            id_horizon: Duration::from_hours(1),
+            max_ids: 1 << 20,
             stage_timings: true,
             checkpoint_mode: busload_engine::CheckpointMode::Background,
             log_limit_bytes: 1 << 34,
@@ -501,6 +503,7 @@ pub(crate) fn small_load() -> LoadPlan {
         warmup: Duration::ZERO,
         measure: Measure::For(Duration::from_millis(100)),
         op_timeout: Duration::from_secs(10),
+        exactly_once: None,
         interval: None,
     }
 }

@@ -205,6 +205,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         },
         reconnects: 0,
         late_answers: 0,
+        exactly_once: None,
         errors: Vec::new(),
         interrupted: false,
         budget: Some(budget(median_ns as f64 / 1e3, 0.03)),

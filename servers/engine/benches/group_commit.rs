@@ -59,6 +59,8 @@ impl Bank {
             initial_balance: None,
             cache_kib: 64 * 1024,
             checkpoint_pages: 4000,
+            id_horizon: Duration::from_hours(1),
+            max_ids: 1 << 20,
             stage_timings: true,
             checkpoint_mode: busload_engine::CheckpointMode::Background,
             log_limit_bytes: 1 << 34,

@@ -16,6 +16,7 @@ use crate::null::{NullPace, NullWriter};
 use crate::queue::{Control, Queue, ReplyPort, Work};
 use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
+use crate::transfer_ids::Remembered;
 use crate::trouble::{Trouble, Troubles};
 use crate::vfs::{IoCounts, IoMeter, VfsError};
 use crate::writer::Writer;
@@ -56,6 +57,11 @@ pub struct Config {
     pub log_limit_bytes: u64,
     /// On a full disk, how long to wait between two tries to write.
     pub probe_interval: Duration,
+    /// How long the outcome of a transfer with an id is remembered, at least.
+    pub id_horizon: Duration,
+    /// Most ids that are remembered. When all of them are younger than the horizon,
+    /// transfers with new ids are answered as overloaded.
+    pub max_ids: usize,
     /// Whether the stages are timed; without, their distributions stay empty.
     pub stage_timings: bool,
     /// Processor time wasted per transfer while applying; zero but in tests of what a
@@ -185,6 +191,8 @@ pub struct About {
     pub sqlite_version: &'static str,
     /// This engine made the ledger: the file held none, or was told to start afresh.
     pub made_here: bool,
+    /// How long ids are remembered; `None` when they are not looked at.
+    pub id_horizon: Option<Duration>,
 }
 
 /// A running ledger. Dropping it closes the queue and leaves the writer to
@@ -232,6 +240,11 @@ impl<A: Clone + Send + 'static> Engine<A> {
         P: ReplyPort<Address = A>,
     {
         let store = Store::open(config)?;
+        let ids = Remembered::load(&store.connection, config.id_horizon, config.max_ids)?;
+        let ids = ids.ok_or_else(|| EngineError::NotALedger {
+            database: config.database.clone(),
+            why: "its table transfer_ids holds what no server wrote".to_owned(),
+        })?;
         let (queue, stats) = shared(config);
         let troubles = Arc::<Troubles>::default();
         let meters = store.meters().cloned().collect();
@@ -239,9 +252,11 @@ impl<A: Clone + Send + 'static> Engine<A> {
             pragmas: store.pragmas.clone(),
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
+            id_horizon: (config.durability != Durability::DiscardWrites)
+                .then_some(config.id_horizon),
         };
         let writer = Writer::new(
-            store,
+            (store, ids),
             config,
             Arc::clone(&queue),
             Arc::clone(&stats),
@@ -278,6 +293,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
             pragmas: Pragmas(BTreeMap::new()),
             sqlite_version: rusqlite::version(),
             made_here: true,
+            id_horizon: None,
         };
         let (waiting, counted) = (Arc::clone(&queue), Arc::clone(&stats));
         let writer = NullWriter::new(config, pace, waiting, counted, port)?;

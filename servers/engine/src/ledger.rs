@@ -1,7 +1,10 @@
 //! The rules of a transfer, applied in SQL inside an open transaction.
 
-use busload_wire::Transfer;
+use busload_wire::control::TransferIds;
+use busload_wire::{Transfer, TransferId};
 use rusqlite::{Connection, Statement};
+
+use crate::transfer_ids::{IdBook, Known, Remembered};
 
 /// Why a transfer was refused. Nothing of it was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,12 +17,14 @@ pub enum Rejection {
     InsufficientFunds,
     /// The receiver's balance would not fit 64 bits.
     BalanceOverflow,
+    /// Another transfer had the same id.
+    Conflict,
 }
 
 /// Why a transfer was not committed, through no fault of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// The queue was full.
+    /// The queue was full, or there was no room to remember the transfer's id.
     Overloaded,
     /// The engine stops, or stopped.
     ShuttingDown,
@@ -53,6 +58,7 @@ pub(crate) struct Ledger<'c> {
     credit: Statement<'c>,
     refund: Statement<'c>,
     balance: Statement<'c>,
+    ids: IdBook<'c>,
     discard_writes: bool,
     /// Row changes that SQLite reported since the last [`take_changes`](Self::take_changes).
     changes: Changes,
@@ -76,6 +82,7 @@ impl Changes {
 impl<'c> Ledger<'c> {
     pub(crate) fn prepare(
         connection: &'c Connection,
+        ids: &'c mut Remembered,
         discard_writes: bool,
     ) -> Result<Self, rusqlite::Error> {
         Ok(Self {
@@ -88,13 +95,39 @@ impl<'c> Ledger<'c> {
             refund: connection
                 .prepare("UPDATE accounts SET balance = balance + ?1 WHERE id = ?2")?,
             balance: connection.prepare("SELECT balance FROM accounts WHERE id = ?1")?,
+            ids: IdBook::new(connection, ids),
             discard_writes,
             changes: Changes::default(),
         })
     }
 
-    /// Applies one transfer inside the open transaction.
+    /// Applies one transfer inside the open transaction; one whose id is known already is
+    /// answered as it was the first time.
     pub(crate) fn apply(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
+        match transfer.transfer_id {
+            Some(id) if !self.discard_writes => self.apply_once(id, transfer),
+            _ => self.apply_anew(transfer),
+        }
+    }
+
+    fn apply_once(
+        &mut self,
+        id: TransferId,
+        transfer: &Transfer,
+    ) -> Result<Outcome, rusqlite::Error> {
+        Ok(match self.ids.look_up(id, transfer)? {
+            Known::First(outcome) => outcome,
+            Known::Conflict => Outcome::Rejected(Rejection::Conflict),
+            Known::Full => Outcome::Failed(Failure::Overloaded),
+            Known::No => {
+                let outcome = self.apply_anew(transfer)?;
+                self.ids.remember(id, transfer, outcome)?;
+                outcome
+            }
+        })
+    }
+
+    fn apply_anew(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
         if transfer.amount < 1 || transfer.from == transfer.to {
             return Ok(Outcome::Rejected(Rejection::InvalidTransfer));
         }
@@ -161,9 +194,37 @@ impl<'c> Ledger<'c> {
     }
 
     /// Whether rows were changed since the last [`take_changes`](Self::take_changes), and
-    /// every change was undone by a later one.
+    /// every change was undone by a later one. A remembered id is never undone.
     pub(crate) fn took_everything_back(&self) -> bool {
-        self.changes.refunds > 0 && self.changes.applied() == 0
+        self.changes.refunds > 0 && self.changes.applied() == 0 && !self.ids.wrote()
+    }
+
+    /// The transaction of a batch has ended. Tells whether it changed what is remembered of
+    /// ids.
+    pub(crate) fn end_batch(&mut self, committed: bool) -> bool {
+        let wrote = self.ids.wrote();
+        self.ids.end_batch(committed);
+        wrote
+    }
+
+    /// Whether this outcome stands although the batch was not committed: it applied nothing
+    /// and nobody has to remember it, or it is remembered since an earlier batch.
+    pub(crate) fn stands(&self, transfer: &Transfer, outcome: Outcome) -> bool {
+        match (outcome, transfer.transfer_id) {
+            (Outcome::Pending, _) => false,
+            (_, Some(id)) if !self.discard_writes => self.ids.is_remembered(id),
+            (outcome, _) => outcome != Outcome::Committed,
+        }
+    }
+
+    /// What is remembered of ids; `None` when nothing ever is.
+    pub(crate) fn id_counts(&self) -> Option<TransferIds> {
+        (!self.discard_writes).then(|| self.ids.counts())
+    }
+
+    /// The ledger was wiped, and the ids with it.
+    pub(crate) fn forget_ids(&mut self) {
+        self.ids.forget_all();
     }
 
     /// The changes since the last call.

@@ -24,6 +24,7 @@ mod queue;
 mod room;
 mod stats;
 mod store;
+mod transfer_ids;
 mod trouble;
 pub mod vfs;
 mod writer;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use busload_wire::control::{
     Balances, BytesByFile, Checkpoints, Distribution, QueueStats, Stages, Stats, SyncsByFile,
-    TransferStages,
+    TransferIds, TransferStages,
 };
 
 use crate::histogram::Recorded;
@@ -22,6 +22,7 @@ pub(crate) struct OutcomeCounts {
     account_missing: u64,
     insufficient_funds: u64,
     balance_overflow: u64,
+    conflict: u64,
     overloaded: u64,
     shutting_down: u64,
     storage_full: u64,
@@ -36,6 +37,7 @@ impl OutcomeCounts {
             Outcome::Rejected(Rejection::AccountMissing) => &mut self.account_missing,
             Outcome::Rejected(Rejection::InsufficientFunds) => &mut self.insufficient_funds,
             Outcome::Rejected(Rejection::BalanceOverflow) => &mut self.balance_overflow,
+            Outcome::Rejected(Rejection::Conflict) => &mut self.conflict,
             Outcome::Failed(Failure::Overloaded) => &mut self.overloaded,
             Outcome::Failed(Failure::ShuttingDown) => &mut self.shutting_down,
             Outcome::Failed(Failure::StorageFull) => &mut self.storage_full,
@@ -50,6 +52,7 @@ impl OutcomeCounts {
         self.account_missing += other.account_missing;
         self.insufficient_funds += other.insufficient_funds;
         self.balance_overflow += other.balance_overflow;
+        self.conflict += other.conflict;
         self.overloaded += other.overloaded;
         self.shutting_down += other.shutting_down;
         self.storage_full += other.storage_full;
@@ -62,6 +65,7 @@ impl OutcomeCounts {
             ("account_missing", self.account_missing),
             ("insufficient_funds", self.insufficient_funds),
             ("balance_overflow", self.balance_overflow),
+            ("conflict", self.conflict),
         ])
     }
 
@@ -95,6 +99,10 @@ pub(crate) struct BatchRecord {
     /// Row changes of the transaction; zero when it was rolled back.
     pub(crate) changes: Changes,
     pub(crate) committed: bool,
+    /// The transaction changed what is remembered of ids.
+    pub(crate) wrote_ids: bool,
+    /// What is remembered of ids after it.
+    pub(crate) transfer_ids: Option<TransferIds>,
     /// There was no transaction: its syncs were none, though they have durations.
     pub(crate) imitated: bool,
     /// Duration of every sync in the COMMIT, in nanoseconds.
@@ -123,6 +131,7 @@ struct Counters {
     batches_that_wrote: u64,
     commit_syncs: u64,
     checkpoints: Checkpoints,
+    transfer_ids: Option<TransferIds>,
 }
 
 /// [`Stages`], then [`TransferStages`].
@@ -261,8 +270,9 @@ impl SharedStats {
             counters.changes.rows += batch.changes.rows;
             counters.changes.refunds += batch.changes.refunds;
             counters.batches += 1;
-            counters.batches_that_wrote += u64::from(batch.changes.rows > 0);
+            counters.batches_that_wrote += u64::from(batch.changes.rows > 0 || batch.wrote_ids);
         }
+        counters.transfer_ids = batch.transfer_ids;
         if !batch.imitated {
             counters.commit_syncs += batch.syncs_ns.len() as u64;
         }
@@ -274,6 +284,11 @@ impl SharedStats {
     /// Outcomes of work that never came to a batch.
     pub(crate) fn record_refused(&self, batch: &BatchRecord) {
         self.lock().counters.outcomes.add(&batch.outcomes);
+    }
+
+    /// What is remembered of ids, outside of a batch.
+    pub(crate) fn record_transfer_ids(&self, ids: Option<TransferIds>) {
+        self.lock().counters.transfer_ids = ids;
     }
 
     pub(crate) fn record_checkpoint(&self, record: &CheckpointRecord) {
@@ -353,6 +368,7 @@ fn stats(counters: &Counters, io: &IoCounts, queue: QueueCounts) -> Stats {
         },
         stages: Stages::default(),
         transfer_stages: TransferStages::default(),
+        transfer_ids: counters.transfer_ids,
         balances: None,
     }
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
 use crate::lock_file::LockFile;
+use crate::transfer_ids;
 use crate::vfs::{IoCounts, IoMeter};
 
 /// Fewest accounts of a ledger: a transfer needs two.
@@ -153,13 +154,14 @@ impl Store {
         transaction.commit()
     }
 
-    /// Wipes the ledger and creates `accounts` accounts of `initial_balance` each, in one
-    /// transaction.
+    /// Wipes the ledger, remembered ids with it, and creates `accounts` accounts of
+    /// `initial_balance` each, in one transaction.
     pub(crate) fn seed(&self, accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
         check_seeding(accounts, initial_balance)?;
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute_batch(
             "DROP TABLE IF EXISTS accounts;
+             DROP TABLE IF EXISTS transfer_ids;
              CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) STRICT;",
         )?;
         {
@@ -340,7 +342,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError>
     let foreign: i64 = connection.query_row(
         "SELECT count(*) FROM sqlite_schema
          WHERE type IN ('table', 'view', 'trigger') AND name NOT GLOB 'sqlite_*'
-         AND NOT (type = 'table' AND name IN ('accounts', 'busload'))",
+         AND NOT (type = 'table' AND name IN ('accounts', 'busload', 'transfer_ids'))",
         [],
         |row| row.get(0),
     )?;
@@ -363,6 +365,14 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), EngineError>
         return not_a_ledger(
             "its table accounts has other columns than id INTEGER PRIMARY KEY and balance INTEGER",
         );
+    }
+    let columns: Option<String> = connection.query_row(
+        "SELECT group_concat(name, ' ' ORDER BY cid) FROM pragma_table_xinfo(?1)",
+        [transfer_ids::TABLE],
+        |row| row.get(0),
+    )?;
+    if columns.is_some_and(|columns| columns != transfer_ids::COLUMNS) {
+        return not_a_ledger("its table transfer_ids has other columns than a server's");
     }
     Ok(())
 }

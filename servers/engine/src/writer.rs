@@ -15,11 +15,13 @@ use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
 use crate::room::Room;
 use crate::stats::{BatchRecord, SharedStats};
 use crate::store::Store;
+use crate::transfer_ids::Remembered;
 use crate::trouble::{Reporter, Troubles};
 use crate::vfs::{IoMeter, SyncSample};
 
 pub(crate) struct Writer<P: ReplyPort> {
     store: Store,
+    ids: Remembered,
     queue: Arc<Queue<P::Address>>,
     stats: Arc<SharedStats>,
     troubles: Arc<Troubles>,
@@ -40,7 +42,7 @@ enum Ended {
 
 impl<P: ReplyPort> Writer<P> {
     pub(crate) fn new(
-        store: Store,
+        (store, ids): (Store, Remembered),
         config: &Config,
         queue: Arc<Queue<P::Address>>,
         stats: Arc<SharedStats>,
@@ -50,6 +52,7 @@ impl<P: ReplyPort> Writer<P> {
         failpoint::arm();
         Self {
             store,
+            ids,
             queue,
             stats,
             troubles,
@@ -78,6 +81,7 @@ impl<P: ReplyPort> Writer<P> {
     fn serve_with(&mut self, second: Option<(Connection, IoMeter)>) -> Result<(), EngineError> {
         let Self {
             store,
+            ids,
             queue,
             stats,
             troubles,
@@ -85,10 +89,9 @@ impl<P: ReplyPort> Writer<P> {
             config,
         } = self;
         let mut transaction = Transaction::prepare(&store.connection)?;
-        let mut ledger = Ledger::prepare(
-            &store.connection,
-            config.durability == Durability::DiscardWrites,
-        )?;
+        let discard_writes = config.durability == Durability::DiscardWrites;
+        let mut ledger = Ledger::prepare(&store.connection, ids, discard_writes)?;
+        stats.record_transfer_ids(ledger.id_counts());
         let mut checkpointer = Checkpointer::new(store, stats, config, second);
         let mut room = Room::new(config.probe_interval);
         let mut samples = Vec::new();
@@ -316,14 +319,17 @@ fn commit_batch<A>(
     failpoint::reach(failpoint::AFTER_COMMIT);
     record.changes = ledger.take_changes();
     record.committed = matches!(ended, Ended::Committed);
-    // A rejection stays one even when its batch is rolled back: it applied nothing.
+    record.wrote_ids = ledger.end_batch(record.committed);
+    record.transfer_ids = ledger.id_counts();
     let overruled = match &ended {
         Ended::Committed => None,
         Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
         Ended::Unknown(_) => Some(Outcome::Unknown),
     };
     for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-        if let (Some(outcome), Outcome::Pending | Outcome::Committed) = (overruled, one.outcome) {
+        if let Some(outcome) = overruled
+            && !ledger.stands(&one.transfer, one.outcome)
+        {
             one.outcome = outcome;
         }
         record.outcomes.count(one.outcome);
@@ -363,6 +369,8 @@ fn answer<A: Clone>(
             initial_balance,
         } => {
             store.seed(accounts, initial_balance)?;
+            ledger.forget_ids();
+            stats.record_transfer_ids(ledger.id_counts());
             Ok(ControlReply::Seeded)
         }
         ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use busload_engine::{
     CheckpointMode, Config, ControlCall, Durability, EngineError, Failure, Outcome, Trouble,
 };
+use busload_wire::{Transfer, TransferId};
 use support::{Bank, Mail, balances_in, config, transfer};
 
 /// Set in the run under `strace`: the directory to work in.
@@ -320,5 +321,82 @@ fn eio_at_the_sync_of_a_seeding() {
             let balances = balances_in(&directory.join("ledger.sqlite"));
             assert!(balances == [1000; 10] || balances == [5; 5], "{balances:?}");
         },
+    );
+}
+
+/// Transfers with the ids 0, 1, 2 …
+fn with_ids() -> Vec<Transfer> {
+    let id = |id| Some(TransferId::from_u128(id));
+    let one = |n| Transfer {
+        transfer_id: id(n),
+        ..transfer(0, 1, 1)
+    };
+    (0..TRANSFERS as u128).map(one).collect()
+}
+
+/// Sends the transfers again: each one is applied once then, whatever became of it before.
+fn resolve(directory: &Path) {
+    let bank = Bank::start(&one_by_one(directory));
+    assert_eq!(bank.apply(&with_ids()), [Outcome::Committed; TRANSFERS]);
+    let (committed, unknown) = acknowledged(directory);
+    let repeated = bank.stats().transfer_ids.expect("it remembers").repeated;
+    let repeated = i64::try_from(repeated).expect("a small count");
+    assert!(
+        (committed..=committed + unknown).contains(&repeated),
+        "{repeated}"
+    );
+    bank.stop_cleanly();
+    assert_eq!(
+        applied(directory),
+        i64::try_from(TRANSFERS).expect("a small count")
+    );
+}
+
+/// reliability.md A 6, its second half.
+#[test]
+fn what_eio_left_open_is_resolved_by_its_id() {
+    with_fault(
+        "what_eio_left_open_is_resolved_by_its_id",
+        "-wal",
+        "inject=fsync,fdatasync:error=EIO:when=8",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let hold = bank.hold();
+            assert_eq!(bank.submit(1, &with_ids()).len(), 0);
+            drop(hold);
+            let outcomes = bank.outcomes(TRANSFERS);
+            let committed = outcomes.iter().take_while(|it| **it == Outcome::Committed);
+            let committed = committed.count();
+            assert_eq!(outcomes[committed], Outcome::Unknown, "{outcomes:?}");
+            bank.writer.join().expect_err("it stopped");
+            acknowledge(directory, committed, 1);
+        },
+        resolve,
+    );
+}
+
+/// What was rolled back for want of room is not remembered.
+#[test]
+fn a_full_disk_and_ids() {
+    with_fault(
+        "a_full_disk_and_ids",
+        "-wal",
+        "inject=pwrite64:error=ENOSPC:when=14..17",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let outcomes = bank.apply(&with_ids());
+            let full = Outcome::Failed(Failure::StorageFull);
+            let count = |wanted| outcomes.iter().filter(|it| **it == wanted).count();
+            let committed = count(Outcome::Committed);
+            assert_eq!(committed + count(full), TRANSFERS, "{outcomes:?}");
+            assert!(count(full) > 0 && committed > 0, "{outcomes:?}");
+            let remembered = bank.stats().transfer_ids.expect("it remembers").remembered;
+            assert_eq!(remembered, committed as u64);
+            // Also without a restart.
+            assert_eq!(bank.apply(&with_ids()), [Outcome::Committed; TRANSFERS]);
+            acknowledge(directory, TRANSFERS, 0);
+            bank.stop_cleanly();
+        },
+        resolve,
     );
 }

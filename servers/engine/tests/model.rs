@@ -56,7 +56,9 @@ impl Model {
         match rejection {
             Rejection::BalanceOverflow => true,
             Rejection::AccountMissing => payer_can,
-            Rejection::InvalidTransfer | Rejection::InsufficientFunds => false,
+            Rejection::InvalidTransfer | Rejection::InsufficientFunds | Rejection::Conflict => {
+                false
+            }
         }
     }
 
@@ -79,6 +81,7 @@ impl Model {
                         Rejection::AccountMissing => "account_missing",
                         Rejection::InsufficientFunds => "insufficient_funds",
                         Rejection::BalanceOverflow => "balance_overflow",
+                        Rejection::Conflict => "conflict",
                     };
                     *self.rejected.entry(code).or_default() += 1;
                     outcomes.push(Outcome::Rejected(rejection));

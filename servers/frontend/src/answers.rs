@@ -19,6 +19,7 @@ pub const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
         Outcome::Rejected(Rejection::AccountMissing) => ErrorCode::AccountMissing,
         Outcome::Rejected(Rejection::InsufficientFunds) => ErrorCode::InsufficientFunds,
         Outcome::Rejected(Rejection::BalanceOverflow) => ErrorCode::BalanceOverflow,
+        Outcome::Rejected(Rejection::Conflict) => ErrorCode::Conflict,
         Outcome::Failed(Failure::Overloaded) => ErrorCode::Overloaded,
         Outcome::Failed(Failure::ShuttingDown) => ErrorCode::ShuttingDown,
         Outcome::Failed(Failure::StorageFull) => ErrorCode::StorageFull,

@@ -34,6 +34,10 @@ pub const DEFAULT_BATCH_SIZE: usize = 4_096;
 pub const MAX_BATCH_SIZE: usize = 1_048_576;
 /// Most transfers waiting for the writer.
 pub const DEFAULT_QUEUE: usize = 1_048_576;
+/// How long the ids of transfers are remembered.
+pub const DEFAULT_ID_HORIZON: &str = "10min";
+/// Most ids that are remembered.
+pub const DEFAULT_MAX_IDS: usize = 16_777_216;
 /// The directory of databases that nobody named, below the current directory: the file
 /// system is what is measured, so never a temporary directory.
 pub const DEFAULT_DATA_DIR: &str = ".data";
@@ -177,6 +181,13 @@ struct CommonArgs {
     /// SQLite's page cache, in KiB
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     cache_kib: u32,
+    /// How long the outcome of a transfer with an id is remembered, at least [1s … 168h]
+    #[arg(long, default_value = DEFAULT_ID_HORIZON, value_parser = parse_id_horizon)]
+    id_horizon: Duration,
+    /// Most ids remembered, at most 58 bytes of memory each; when all are younger than the
+    /// horizon, transfers with new ids are answered overloaded
+    #[arg(long, value_name = "IDS", default_value_t = DEFAULT_MAX_IDS, value_parser = parse_max_ids)]
+    max_ids: usize,
     /// Threads that read requests and write answers
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: u16,
@@ -344,6 +355,27 @@ pub fn parse_inflight(text: &str) -> Result<usize, String> {
     parse_within(text, 1, 16_384)
 }
 
+/// How long ids are remembered: from a second to a week.
+///
+/// # Errors
+/// It is no duration, or out of range.
+pub fn parse_id_horizon(text: &str) -> Result<Duration, String> {
+    let horizon = parse_duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_hours(168)).contains(&horizon) {
+        Ok(horizon)
+    } else {
+        Err("ids are remembered from 1s to 168h".to_owned())
+    }
+}
+
+/// How many ids are remembered.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_max_ids(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 1 << 28)
+}
+
 /// The number of accounts.
 ///
 /// # Errors
@@ -423,6 +455,8 @@ impl CommonArgs {
                 checkpoint_mode: self.checkpoint,
                 log_limit_bytes: log_limit_mib * 1024 * 1024,
                 probe_interval: self.probe_interval,
+                id_horizon: self.id_horizon,
+                max_ids: self.max_ids,
                 stage_timings: !self.no_stage_timings,
                 busy_wait: self.busy_wait,
             },

@@ -166,9 +166,6 @@ async fn call(
 ) -> Answer {
     let mut body = BytesMut::new();
     match answers::route(call) {
-        Route::Transfer(transfer) if transfer.transfer_id.is_some() => {
-            return refusal(ErrorCode::InvalidRequest);
-        }
         Route::Transfer(transfer) => {
             let work = vec![Work::new(None, transfer)];
             let took = began.map(|began| began.elapsed());

@@ -1,7 +1,7 @@
 //! `GET /metrics`: the engine's counters as Prometheus text 0.0.4.
 
 use busload_engine::decode_histogram;
-use busload_wire::control::{Distribution, Stats};
+use busload_wire::control::{Distribution, Stats, TransferIds};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -54,7 +54,15 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         what.map(|(file, n)| (vec![("file", file.to_owned())], n))
             .to_vec()
     };
-    vec![
+    let ids = |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one);
+    let remembered = stats.transfer_ids.map(|ids| {
+        gauge(
+            "busload_transfer_ids",
+            "transfer ids remembered",
+            ids.remembered,
+        )
+    });
+    let mut families = vec![
         counter(
             "busload_transfers_total",
             "transfers answered, by outcome",
@@ -175,7 +183,19 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
             &TRANSFERS,
             1.0,
         ),
-    ]
+        counter(
+            "busload_transfer_ids_repeated_total",
+            "transfers whose id was known, answered as the first time",
+            ids(|ids| ids.repeated),
+        ),
+        counter(
+            "busload_transfer_ids_conflicts_total",
+            "transfers whose id was known, of another transfer",
+            ids(|ids| ids.conflicts),
+        ),
+    ];
+    families.extend(remembered);
+    families
 }
 
 type Labelled = (Vec<(&'static str, String)>, u64);
@@ -296,5 +316,26 @@ mod tests {
             text.contains("# TYPE busload_sync_seconds histogram"),
             "{text}"
         );
+        assert!(!text.contains("transfer_ids"), "{text}");
+    }
+
+    #[test]
+    fn transfer_ids_are_shown_by_a_server_that_remembers_them() {
+        let stats = Stats {
+            transfer_ids: Some(TransferIds {
+                remembered: 5,
+                repeated: 6,
+                conflicts: 7,
+            }),
+            ..Stats::default()
+        };
+        let text = String::from_utf8(render(&stats)).unwrap();
+        for line in [
+            "busload_transfer_ids 5",
+            "busload_transfer_ids_repeated_total 6",
+            "busload_transfer_ids_conflicts_total 7",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{text}");
+        }
     }
 }

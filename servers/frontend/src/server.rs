@@ -411,6 +411,8 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
         queue_transfers: config.queue_transfers as u64,
         max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
+        exactly_once: Some(about.id_horizon.is_some()),
+        id_horizon_seconds: about.id_horizon.map(|horizon| horizon.as_secs_f64()),
         pid: std::process::id(),
         tls: Some(settings.access.tls.is_some()),
         authenticated: Some(settings.access.token.is_some()),

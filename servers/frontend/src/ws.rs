@@ -301,9 +301,6 @@ impl Connection {
         match decode_request(text) {
             Ok(Request { id: None, .. }) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
             Ok(Request { id, call }) => match answers::route(call) {
-                Route::Transfer(transfer) if transfer.transfer_id.is_some() => {
-                    self.answer_now(id, Err(ErrorCode::InvalidRequest))
-                }
                 Route::Transfer(transfer) => {
                     self.inflight += 1;
                     self.incoming.push(Work::new(id, transfer));
@@ -346,12 +343,7 @@ impl Connection {
 
     fn take_binary(&mut self, bytes: &[u8]) -> Result<(), WsError> {
         let mut decoded = std::mem::take(&mut self.decoded);
-        let read = binary::decode_transfers(bytes, &mut decoded);
-        let with_ids = decoded
-            .iter()
-            .any(|(_, transfer)| transfer.transfer_id.is_some());
-        if read.is_err() || with_ids {
-            decoded.clear();
+        if binary::decode_transfers(bytes, &mut decoded).is_err() {
             self.decoded = decoded;
             self.builder
                 .push_outcome(None, Err(ErrorCode::InvalidRequest));

@@ -49,6 +49,8 @@ fn start(transport: Transport) -> Running {
             initial_balance: None,
             cache_kib: 1024,
             checkpoint_pages: 1000,
+            id_horizon: Duration::from_hours(1),
+            max_ids: 1 << 20,
             stage_timings: true,
             checkpoint_mode: busload_engine::CheckpointMode::Background,
             log_limit_bytes: 1 << 34,

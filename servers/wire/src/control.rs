@@ -72,6 +72,13 @@ pub struct Info {
     pub queue_transfers: u64,
     /// Most transfers in flight on one connection; past it the server stops reading.
     pub max_inflight_per_connection: u64,
+    /// Whether a transfer that is sent again with the same id is applied once; absent from a
+    /// server that does not know ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exactly_once: Option<bool>,
+    /// How long ids are remembered, at least, in seconds; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_horizon_seconds: Option<f64>,
     /// The server's process id.
     pub pid: u32,
     /// Whether it speaks TLS; `None` for a server of an earlier version.
@@ -227,6 +234,17 @@ pub struct TransferStages {
     pub reply_ns: Distribution,
 }
 
+/// What is remembered of transfers with an id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferIds {
+    /// Ids whose first outcome is known now.
+    pub remembered: u64,
+    /// Transfers whose id was known, answered as the first time.
+    pub repeated: u64,
+    /// Transfers whose id was known, of another transfer.
+    pub conflicts: u64,
+}
+
 /// All balances together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balances {
@@ -277,6 +295,9 @@ pub struct Stats {
     /// Where a transfer's time goes; empty from a server that does not know it.
     #[serde(default)]
     pub transfer_stages: TransferStages,
+    /// Transfers with an id; absent from a server that does not remember ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_ids: Option<TransferIds>,
     /// All balances, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,

@@ -240,34 +240,30 @@ impl<'de> Deserialize<'de> for Balance {
 }
 
 /// A transfer id: a non-negative integer, or up to 32 hexadecimal digits in a string.
+///
+/// Read from its text: as a number, an integer above 64 bits would have lost digits.
 struct TransferIdText(TransferId);
 
 impl<'de> Deserialize<'de> for TransferIdText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IdVisitor;
-        impl Visitor<'_> for IdVisitor {
-            type Value = TransferIdText;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a non-negative integer or a string of hexadecimal digits")
-            }
-            fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<TransferIdText, E> {
-                Ok(TransferIdText(TransferId::from_u128(u128::from(n))))
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TransferIdText, E> {
-                let hex =
-                    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-                let number = if hex {
-                    u128::from_str_radix(text, 16).ok()
-                } else {
-                    None
-                };
-                number
-                    .map(|n| TransferIdText(TransferId::from_u128(n)))
-                    .ok_or_else(|| E::custom("not a transfer id"))
-            }
-        }
-        deserializer.deserialize_any(IdVisitor)
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let number = if text.starts_with('"') {
+            let digits: Option<Cow<'_, str>> = serde_json::from_str(text).ok();
+            digits.and_then(|digits| hexadecimal(&digits))
+        } else {
+            text.parse().ok()
+        };
+        number
+            .map(|number| Self(TransferId::from_u128(number)))
+            .ok_or_else(|| serde::de::Error::custom("not a transfer id"))
     }
+}
+
+fn hexadecimal(digits: &str) -> Option<u128> {
+    let is_one =
+        (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = is_one.then(|| u128::from_str_radix(digits, 16));
+    number?.ok()
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use busload_wire::control::{Account, Stats, Verification};
+use busload_wire::control::{Account, Info, Stats, TransferIds, Verification};
 use busload_wire::json::{
     AnswerId, RequestError, decode_answer, decode_control, decode_request, encode_outcome,
     encode_request, encode_result, encode_transfer,
@@ -542,7 +542,13 @@ fn a_transfer_id_is_a_number_or_hexadecimal_digits() {
         id_of("18446744073709551615"),
         Ok(Some(u128::from(u64::MAX)))
     );
+    assert_eq!(id_of("18446744073709551616"), Ok(Some(1 << 64)));
+    assert_eq!(
+        id_of("340282366920938463463374607431768211455"),
+        Ok(Some(u128::MAX))
+    );
     assert_eq!(id_of(r#""ff""#), Ok(Some(255)));
+    assert_eq!(id_of(r#""\u0066f""#), Ok(Some(255)), "JSON's escapes");
     assert_eq!(
         id_of(r#""000000000000000000000000000000FF""#),
         Ok(Some(255))
@@ -556,7 +562,8 @@ fn a_transfer_id_is_a_number_or_hexadecimal_digits() {
         "-1",
         "1.0",
         "1e3",
-        "18446744073709551616",
+        "-0",
+        "340282366920938463463374607431768211456",
         "true",
         "[]",
         "{}",
@@ -711,4 +718,39 @@ fn histograms_are_sent_unless_they_are_declined() {
         let text = format!(r#"{{"id":7,"name":"stats","args":{{"histograms":{value}}}}}"#);
         assert_eq!(refused(&text), ErrorCode::InvalidRequest, "{text}");
     }
+}
+
+/// Servers and clients of different versions: what the other does not know is absent.
+#[test]
+fn what_an_older_server_does_not_tell_is_absent() {
+    let mut stats = serde_json::to_value(Stats::default()).unwrap();
+    assert_eq!(stats.get("transfer_ids"), None);
+    let read: Stats = serde_json::from_value(stats.clone()).unwrap();
+    assert_eq!(read.transfer_ids, None);
+    stats["transfer_ids"] = serde_json::json!({"remembered": 3, "repeated": 2, "conflicts": 1});
+    let read: Stats = serde_json::from_value(stats.clone()).unwrap();
+    let ids = TransferIds {
+        remembered: 3,
+        repeated: 2,
+        conflicts: 1,
+    };
+    assert_eq!(read.transfer_ids, Some(ids));
+    assert_eq!(serde_json::to_value(read).unwrap(), stats);
+    let mut info = serde_json::json!({
+        "server": "s", "version": "0", "transport": "ws", "encodings": ["json"],
+        "durability": "wal-full", "pragmas": {}, "sqlite_version": "3", "database": "d",
+        "batch_size": 1, "batch_timeout_us": 0.0, "queue_transfers": 1,
+        "max_inflight_per_connection": 1, "pid": 1
+    });
+    let read: Info = serde_json::from_value(info.clone()).unwrap();
+    assert_eq!((read.exactly_once, read.id_horizon_seconds), (None, None));
+    assert_eq!(serde_json::to_value(read).unwrap(), info);
+    info["exactly_once"] = true.into();
+    info["id_horizon_seconds"] = 600.0.into();
+    let read: Info = serde_json::from_value(info.clone()).unwrap();
+    assert_eq!(
+        (read.exactly_once, read.id_horizon_seconds),
+        (Some(true), Some(600.0))
+    );
+    assert_eq!(serde_json::to_value(read).unwrap(), info);
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::connector::Target;
-use crate::report::knobs::tests::{open, plan, row};
+use crate::report::knobs::tests::{once, open, plan, row};
 
 fn here() -> Environment {
     Environment::capture(Path::new("."))
@@ -34,7 +34,7 @@ fn a_row_has_the_conditions_and_the_fingerprint_of_its_plan() {
 #[test]
 fn each_condition_is_named_and_changes_the_fingerprint() {
     type Change = fn(&mut Row, &mut Environment);
-    let changes: [(&str, Change); 20] = [
+    let changes: [(&str, Change); 21] = [
         ("connector", |row, _| row.connector.push('x')),
         ("encoding", |row, _| row.encoding.push('x')),
         ("durability", |row, _| {
@@ -52,6 +52,7 @@ fn each_condition_is_named_and_changes_the_fingerprint() {
         ("amount", |row, _| row.amount += 1),
         ("warmup", |row, _| row.warmup_seconds += 0.1),
         ("op-timeout", |row, _| row.op_timeout_seconds += 1.0),
+        ("exactly-once", |row, _| row.exactly_once = Some(once())),
         ("rate", |row, _| row.open_loop = Some(open(5.0))),
         ("seconds", |row, _| {
             row.seconds *= 1.5;

@@ -417,6 +417,12 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("cpu_steal_s", |one| maybe(one.row().cpu.steal_s)),
     ("reconnects", |one| text(one.row().reconnects)),
     ("late_answers", |one| text(one.row().late_answers)),
+    ("resolved", |one| {
+        maybe(one.row().exactly_once.map(|once| once.resolved))
+    }),
+    ("sent_again", |one| {
+        maybe(one.row().exactly_once.map(|once| once.sent_again))
+    }),
     ("conserved", |one| maybe(one.row().verify.conserved)),
     ("changed", |one| maybe(one.row().verify.changed)),
     ("ledger_ok", |one| maybe(one.row().verify.ledger_ok)),

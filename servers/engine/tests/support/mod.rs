@@ -113,6 +113,8 @@ pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
         initial_balance: None,
         cache_kib: 1024,
         checkpoint_pages: 1000,
+        id_horizon: Duration::from_hours(1),
+        max_ids: 1 << 20,
         stage_timings: true,
         checkpoint_mode: busload_engine::CheckpointMode::Background,
         log_limit_bytes: 1 << 34,
