@@ -786,3 +786,24 @@ mod against_strange_peers {
         });
     }
 }
+
+/// A run asks at its beginning and at its end; in between, the server may close what is idle.
+#[test]
+fn a_control_connection_outlives_its_idle_timeout() {
+    for transport in [Transport::Http, Transport::Ws] {
+        let directory = directory();
+        let mut settings = settings(directory.path(), transport);
+        settings.limits.idle_timeout = Duration::from_millis(50);
+        let server = InProcess::start(settings);
+        let mut control = match transport {
+            Transport::Http => ControlClient::http(server.target.clone()),
+            Transport::Ws => ControlClient::ws(server.target.clone()),
+        };
+        block_on(async {
+            for _ in 0..3 {
+                control.health().await.expect("an answer");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+    }
+}

@@ -21,34 +21,36 @@ use crate::token::{Token, readable_by_others};
 const HANDSHAKE_TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_mins(10);
 
+/// Each flag names it: a heading of the whole would be that of the flags behind them, too.
+const HEADING: &str = "Who may connect";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Who may connect")]
 pub(crate) struct AccessArgs {
     /// File that holds a token which every request must carry (Authorization: Bearer), but for
     /// GET /health. Without one, only a loopback address may be listened on
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = HEADING, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Let everybody in who reaches the address, also one that is not loopback
-    #[arg(long, conflicts_with = "token_file")]
+    #[arg(long, help_heading = HEADING, conflicts_with = "token_file")]
     allow_unauthenticated: bool,
     /// Let pages of this origin in, such as https://example.org; browsers are refused otherwise.
     /// May be given several times
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = HEADING, value_name = "URL")]
     allow_origin: Vec<Origin>,
     /// Let clients wipe the ledger with seed, also one that this server did not make
-    #[arg(long, conflicts_with = "no_seed")]
+    #[arg(long, help_heading = HEADING, conflicts_with = "no_seed")]
     allow_seed: bool,
     /// Let no client wipe the ledger with seed, not even one that this server made
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     no_seed: bool,
     /// Speak TLS with this certificate: a PEM file, the chain behind it in the same file
-    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    #[arg(long, help_heading = HEADING, value_name = "PEM", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key: a PEM file
-    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    #[arg(long, help_heading = HEADING, value_name = "PEM", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// How long a TLS handshake may take, such as 10s
-    #[arg(long, value_name = "TIME", default_value = "10s", requires = "tls_cert", value_parser = parse_handshake_timeout)]
+    #[arg(long, help_heading = HEADING, value_name = "TIME", default_value = "10s", requires = "tls_cert", value_parser = parse_handshake_timeout)]
     tls_handshake_timeout: Duration,
 }
 
