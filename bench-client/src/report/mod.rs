@@ -25,6 +25,7 @@ pub mod series;
 pub mod step_summary;
 pub mod summary;
 pub mod table;
+pub mod torture;
 pub mod tracked;
 
 pub use environment::Environment;
