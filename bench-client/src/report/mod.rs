@@ -26,6 +26,7 @@ pub mod step_summary;
 pub mod summary;
 pub mod table;
 pub mod torture;
+pub mod torture_text;
 pub mod tracked;
 
 pub use environment::Environment;

@@ -60,8 +60,8 @@ pub struct TortureRecord {
 /// The server that was audited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Audited {
-    /// The command that starts it; absent for this program's own server.
-    pub command: Option<String>,
+    /// It is this program's own; else the command that starts it is in the command line.
+    pub own: bool,
     /// `http` or `ws`.
     pub transport: String,
     /// `json` or `binary`.
@@ -307,6 +307,31 @@ impl FindingKind {
 }
 
 impl TortureRecord {
+    /// A record of an audit in which nothing has happened yet.
+    #[must_use]
+    pub fn new(environment: Environment, server: Audited, load: Load, seed: u64) -> Self {
+        Self {
+            torture_version: TORTURE_VERSION,
+            environment,
+            server,
+            load,
+            seed,
+            kills: 0,
+            cuts: 0,
+            counts: Counts::default(),
+            snapshots: 0,
+            replay_matches: None,
+            faults: Vec::new(),
+            skipped: Vec::new(),
+            findings: Vec::new(),
+            findings_not_listed: 0,
+            cycles: Vec::new(),
+            kept: Vec::new(),
+            interrupted: false,
+            valid: true,
+        }
+    }
+
     /// Adds a cycle and what was found in it.
     pub fn push(&mut self, cycle: CycleRow, findings: Vec<Finding>) {
         if cycle.fault == FaultKind::PowerCut {
