@@ -219,14 +219,12 @@ impl ServerProcess {
         self.child.wait().await
     }
 
-    /// The last line of its error output, if there was one.
+    /// The last lines of its error output, latest last.
     #[must_use]
-    pub fn last_line(&self) -> Option<String> {
+    pub fn last_lines(&self) -> Vec<String> {
         let words = self.last_words.lock();
-        words
-            .unwrap_or_else(PoisonError::into_inner)
-            .back()
-            .cloned()
+        let words = words.unwrap_or_else(PoisonError::into_inner);
+        words.iter().cloned().collect()
     }
 
     /// How it ended, if it did.

@@ -230,9 +230,18 @@ async fn interrupt(
     Ok(End {
         by_itself,
         status,
-        last_line: server.last_line(),
+        last_line: last_line(server),
         ready: true,
     })
+}
+
+/// What the server said last. Its tracer writes to the same place, and is not asked.
+fn last_line(server: &ServerProcess) -> Option<String> {
+    let lines = server.last_lines();
+    lines
+        .into_iter()
+        .rev()
+        .find(|line| !line.starts_with("strace: "))
 }
 
 /// Kills what is left of a server and waits until nothing is.
