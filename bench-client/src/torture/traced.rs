@@ -33,6 +33,9 @@ const WRITES_PER_SECOND: u64 = 150;
 const ANSWERS_PER_SECOND: u64 = 300;
 /// Fewest calls that one is chosen from, in the shortest of cycles.
 const FEWEST_CALLS: u64 = 20;
+/// Writes with which a server opens its database, more or less: left alone, since a server that
+/// cannot start has nothing to lose.
+const WRITES_AT_START: u64 = 16;
 /// Writes in a row that find the disk full, at most.
 const MOST_FULL_WRITES: u64 = 40;
 /// How much longer a slow sync takes, in milliseconds.
@@ -161,7 +164,7 @@ impl TracedFault {
                 once(one_of(SYNCS_PER_SECOND)),
             ),
             FaultKind::Enospc => {
-                let first = one_of(WRITES_PER_SECOND);
+                let first = WRITES_AT_START + one_of(WRITES_PER_SECOND);
                 let last = first + draw.within(0, MOST_FULL_WRITES - 1);
                 (WRITES, "error=ENOSPC".to_owned(), (first, Some(last)))
             }
@@ -276,7 +279,10 @@ mod tests {
             panic!("{moment:?}");
         };
         let last = last.unwrap();
-        assert!((1..=FEWEST_CALLS).contains(&first) && last >= first);
+        let first_possible = WRITES_AT_START + 1;
+        assert!(
+            (first_possible..=WRITES_AT_START + FEWEST_CALLS).contains(&first) && last >= first
+        );
         let expected = if last == first {
             format!("inject={calls}:error=ENOSPC:when={first}")
         } else {
