@@ -124,12 +124,12 @@ impl End {
             Ending::Graceful => (code != Some(0)).then(|| format!("after SIGTERM: {end}")),
             Ending::Refuses if self.by_itself => match code {
                 None | Some(0) => Some(format!(
-                    "after an error at a sync it must end with an exit code above 0: {end}"
+                    "after an I/O error it must end with an exit code above 0, or go on: {end}"
                 )),
                 Some(_) => {
                     let silent = seen.iter().all(|one| one.said_unknown == 0);
                     (silent && seen.iter().any(|one| !one.sequence.entries.is_empty())).then(|| {
-                        "after an error at a sync nobody was told that an outcome is unknown"
+                        "it ended after an I/O error, and nobody was told that an outcome is unknown"
                             .to_owned()
                     })
                 }

@@ -163,8 +163,8 @@ pub enum FaultError {
 pub enum Ending {
     /// Any way: it is killed.
     Any,
-    /// With an exit code other than 0 and by itself, after it has answered the transfers whose
-    /// outcome it does not know.
+    /// It goes on, or ends by itself with an exit code other than 0, after it has answered the
+    /// transfers whose outcome it does not know.
     Refuses,
     /// With exit code 0, after it has answered everything it took.
     Graceful,

@@ -208,7 +208,8 @@ impl Fault for TracedFault {
 
     fn ending(&self) -> Ending {
         match self.kind {
-            FaultKind::Eio => Ending::Refuses,
+            // A full disk is no reason to stop, unless not even the rollback can be written.
+            FaultKind::Eio | FaultKind::Enospc => Ending::Refuses,
             _ => Ending::Any,
         }
     }
