@@ -15,6 +15,7 @@ pub mod row;
 pub mod statistics;
 pub mod sweep;
 pub mod target;
+pub mod torture;
 pub mod workload;
 
 /// An error and its causes in one line, as records keep it.

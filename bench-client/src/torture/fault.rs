@@ -1,0 +1,232 @@
+//! The seam of the audit: what a fault is.
+//!
+//! A fault starts the server under a wrapper command if it needs one, on a directory of its own
+//! if it needs one, interrupts it at a moment drawn from the run's seed, and makes the directory
+//! ready for the restart. It knows neither workers nor ledgers: what was lost is for the judge.
+//!
+//! The life of a cycle, in the order of the calls:
+//!
+//! 1. [`aim`](Fault::aim): which moment it will be, and under which wrapper the server starts;
+//! 2. the server is started with its database in [`directory`](Fault::directory), or where the
+//!    run keeps it, and the load is put on;
+//! 3. when the [`Moment`] is a time and it has come, [`strike`](Fault::strike); when it is a
+//!    system call, the wrapper strikes by itself and `strike` is called only if it has not done
+//!    so before the time of the cycle is over;
+//! 4. the server has ended (what is left of its process group is killed);
+//! 5. [`restore`](Fault::restore): the directory is as a restart would find it;
+//! 6. a server without a wrapper is started on it, balances are read, transfers are classed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::draw::Draw;
+use crate::target::ServerProcess;
+
+/// How a server is interrupted.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// `kill -9` at a random moment.
+    Kill,
+    /// Killed as it enters its Nth sync.
+    SyncKill,
+    /// A sync at commit fails with an I/O error.
+    Eio,
+    /// Writes to the database's files fail for want of space, for a while.
+    Enospc,
+    /// Every sync takes long.
+    SlowSync,
+    /// SIGTERM at a random moment: everything queued is answered, and the exit code is 0.
+    Term,
+    /// Killed as it writes an answer: after the commit, before the client knows.
+    AnswerKill,
+    /// The file system stops as in a power cut: what was not synced is gone.
+    PowerCut,
+}
+
+impl FaultKind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::Kill,
+        Self::SyncKill,
+        Self::AnswerKill,
+        Self::Eio,
+        Self::Enospc,
+        Self::SlowSync,
+        Self::Term,
+        Self::PowerCut,
+    ];
+
+    /// The name on the command line and in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::SyncKill => "sync-kill",
+            Self::Eio => "eio",
+            Self::Enospc => "enospc",
+            Self::SlowSync => "slow-sync",
+            Self::Term => "term",
+            Self::AnswerKill => "answer-kill",
+            Self::PowerCut => "power-cut",
+        }
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for FaultKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::as_str);
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| format!("'{text}' is no fault: choose from {}", names.join(", ")))
+    }
+}
+
+/// When a server is interrupted, counted from the start of the load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Moment {
+    /// After this time.
+    Time {
+        /// In milliseconds.
+        after_ms: u64,
+    },
+    /// At a system call of the server, which the wrapper counts.
+    Call {
+        /// Which calls are counted, as `strace` names them.
+        calls: String,
+        /// The first one that is hit, from 1, in the thread that makes it.
+        first: u64,
+        /// The last one that is hit; absent when all that follow are.
+        last: Option<u64>,
+    },
+}
+
+/// What a fault will do in one cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aim {
+    /// Words before the server's command; empty when it is started as it is.
+    pub wrapper: Vec<String>,
+    /// When.
+    pub moment: Moment,
+}
+
+impl Aim {
+    /// Interrupts a server without a wrapper after a time.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self {
+            wrapper: Vec::new(),
+            moment: Moment::Time {
+                after_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            },
+        }
+    }
+}
+
+/// A fault could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// This machine lacks what the fault needs: it is skipped by name.
+    #[error("{fault} cannot be made here: {why}")]
+    Unavailable {
+        /// Which.
+        fault: FaultKind,
+        /// What is missing and where to get it.
+        why: String,
+    },
+    /// It went wrong in the middle.
+    #[error("{fault} failed: {why}")]
+    Failed {
+        /// Which.
+        fault: FaultKind,
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// How a server must end when a fault has struck, if nothing may be left to chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Any way: it is killed.
+    Any,
+    /// It goes on, or ends by itself with an exit code other than 0, after it has answered the
+    /// transfers whose outcome it does not know.
+    Refuses,
+    /// With exit code 0, after it has answered everything it took.
+    Graceful,
+}
+
+/// Interrupts servers. One value lives as long as a run and is used for many cycles.
+pub trait Fault: Send {
+    /// Which.
+    fn kind(&self) -> FaultKind;
+
+    /// The directory for the database when it must be a special one, ready for use; `None`
+    /// where any will do. The same for the whole run. Everything the fault made is undone when
+    /// it is dropped.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Chooses the moment of the next cycle, which lasts at most `cycle`. All randomness comes
+    /// from `draw`, so that a seed replays it.
+    fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim;
+
+    /// How a server that was struck must end.
+    fn ending(&self) -> Ending {
+        Ending::Any
+    }
+
+    /// Interrupts the server now. When it returns, the server is dead or about to be; it is
+    /// waited for, and killed when it does not go.
+    ///
+    /// # Errors
+    /// The fault could not be made.
+    fn strike<'a>(
+        &'a mut self,
+        server: &'a mut ServerProcess,
+    ) -> BoxFuture<'a, Result<(), FaultError>>;
+
+    /// Whether the moment that was meant has come: asked when the server has ended.
+    /// `by_itself` is whether it ended before [`strike`](Self::strike).
+    fn has_struck(&self, by_itself: bool) -> bool {
+        by_itself
+    }
+
+    /// The server is gone: makes the directory what a restart would find.
+    ///
+    /// # Errors
+    /// It cannot be made ready: the run ends.
+    fn restore(&mut self) -> BoxFuture<'_, Result<(), FaultError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in FaultKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        let error = "power_cut".parse::<FaultKind>().unwrap_err();
+        assert!(error.contains("power-cut"), "{error}");
+    }
+}
