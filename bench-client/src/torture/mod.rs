@@ -9,3 +9,6 @@
 
 pub mod draw;
 pub mod fault;
+pub mod images;
+#[cfg(target_os = "linux")]
+pub mod power_cut;

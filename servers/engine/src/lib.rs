@@ -14,6 +14,7 @@
 pub mod durability;
 mod engine;
 mod histogram;
+mod inspect;
 mod ledger;
 mod lock_file;
 mod null;
@@ -27,6 +28,7 @@ mod writer;
 pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
 pub use histogram::{Recorded, decode as decode_histogram};
+pub use inspect::{Inspection, inspect};
 pub use ledger::{Failure, Outcome, Rejection};
 pub use null::NullPace;
 pub use queue::{Reply, ReplyPort, Work};
