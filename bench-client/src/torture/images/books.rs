@@ -300,13 +300,13 @@ impl Pair {
         }
         let (mut least, mut most) = (0, 0);
         for (number, acknowledged) in acknowledged.into_iter().enumerate() {
-            let moves = self.moves(number);
-            least += if acknowledged { moves } else { moves.min(0) };
-            most += if acknowledged { moves } else { moves.max(0) };
+            let amount = self.moves(number);
+            least += if acknowledged { amount } else { amount.min(0) };
+            most += if acknowledged { amount } else { amount.max(0) };
         }
         let shown = || format!("accounts {} and {}: {moved} moved", self.first, self.second);
         // Money that only goes one way tells losing from repeating.
-        let forwards = self.moves.iter().all(|moves| *moves > 0);
+        let forwards = self.moves.iter().all(|amount| *amount > 0);
         if moved < least && forwards {
             faults.lost += 1;
             faults.note(|| format!("{}, {least} acknowledged", shown()));

@@ -55,6 +55,8 @@ pub mod arguments;
 pub mod books;
 mod conversation;
 pub mod record;
+#[cfg(test)]
+mod record_tests;
 pub mod replay;
 pub mod script;
 pub mod state;

@@ -306,7 +306,7 @@ impl Audit<'_> {
             return Ok(());
         }
         let image = disk.image(Fate::None, &mut self.random);
-        let fresh = fresh.drain(..).collect::<Vec<_>>();
+        let fresh = std::mem::take(fresh);
         self.report.early_answers += match self.judge(&image, progress)? {
             Found::Unsound(_) => fresh.len() as u64,
             // What was lost of earlier answers was counted when they were given.
@@ -332,8 +332,8 @@ fn in_words(fate: Fate) -> String {
 struct Slate {
     directory: TempDir,
     /// What the files hold, so that one that stays the same is not written again; `None`
-    /// when it is not known.
-    written: [Option<Option<Vec<u8>>>; 3],
+    /// when that is not known.
+    written: Option<Image>,
 }
 
 impl Slate {
@@ -348,7 +348,7 @@ impl Slate {
         })?;
         Ok(Self {
             directory,
-            written: [const { Some(None) }; 3],
+            written: Some(Image::default()),
         })
     }
 
@@ -363,15 +363,16 @@ impl Slate {
         let found = inspect(&database);
         // Playing back a journal changes the database and removes the journal.
         if image[Role::Journal.index()].is_some() || found.is_err() {
-            self.written = [const { None }; 3];
+            self.written = None;
         }
         Ok(found)
     }
 
     fn write(&mut self, image: &Image, database: &Path) -> io::Result<()> {
+        let written = self.written.take();
         for role in Role::ALL {
-            let (content, written) = (&image[role.index()], &mut self.written[role.index()]);
-            if written.as_ref() == Some(content) {
+            let content = &image[role.index()];
+            if written.as_ref().map(|written| &written[role.index()]) == Some(content) {
                 continue;
             }
             let path = role.path(database);
@@ -382,8 +383,8 @@ impl Slate {
                     _ => {}
                 },
             }
-            *written = Some(content.clone());
         }
+        self.written = Some(image.clone());
         Ok(())
     }
 }

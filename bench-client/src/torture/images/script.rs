@@ -94,7 +94,7 @@ impl Script {
                             .push((line, Step::Acknowledged(entries[number])));
                     }
                     Said::Answered(number, Verdict::Refused) => {
-                        script.books.refuse(entries[number])
+                        script.books.refuse(entries[number]);
                     }
                     Said::Answered(_, Verdict::Unknown) => {}
                 }
