@@ -7,7 +7,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::engine::EngineError;
-use crate::lock_file::LockFile;
 
 /// Most complaints of SQLite's own check that are kept.
 const MAX_COMPLAINTS: u32 = 10;
@@ -34,9 +33,12 @@ impl Inspection {
 /// it would there: a hot rollback journal is played back into the file, a write-ahead log is
 /// read and left where it is.
 ///
+/// The lock file is not taken, which a child that this process starts meanwhile would inherit
+/// for a moment. SQLite's own locks keep this away from a log that a server writes.
+///
 /// # Errors
-/// A server has the database open, it is not there, it is damaged beyond reading, or it is
-/// no ledger.
+/// A server has the log open, the database is not there, it is damaged beyond reading, or it
+/// is no ledger.
 pub fn inspect(database: &Path) -> Result<Inspection, EngineError> {
     let not_a_ledger = |why: &str| EngineError::NotALedger {
         database: database.to_owned(),
@@ -45,11 +47,6 @@ pub fn inspect(database: &Path) -> Result<Inspection, EngineError> {
     if !database.is_file() {
         return Err(not_a_ledger("it is not there"));
     }
-    let _lock = LockFile::take(
-        &database
-            .canonicalize()
-            .unwrap_or_else(|_| database.to_owned()),
-    )?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     // Closing the last connection would move the log into the database.
@@ -125,6 +122,19 @@ mod tests {
             // The same again: nothing of it was used up.
             assert_eq!(inspect(&crashed.join("a")).unwrap(), found);
         }
+    }
+
+    #[test]
+    fn a_log_that_somebody_writes_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("a");
+        let connection = ledger(&database, Durability::WalFull);
+        assert!(inspect(&database).is_err());
+        connection
+            .execute_batch("UPDATE accounts SET balance = 9 WHERE id = 0;")
+            .unwrap();
+        drop(connection);
+        assert_eq!(inspect(&database).unwrap().total(), 29);
     }
 
     #[test]
