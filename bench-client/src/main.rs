@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Fsync(args) => cli::fsync::run(args),
         Command::Report(args) => cli::report::run(&args),
         Command::Predict(args) => cli::predict::run(&args),
+        Command::Torture(args) => cli::torture::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     result.unwrap_or_else(|error| cli::report_error(&error))

@@ -1,13 +1,17 @@
 //! A reference server as a child process.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::connector::{Target, parse_url};
 
@@ -15,6 +19,8 @@ use crate::connector::{Target, parse_url};
 const START_TIMEOUT: Duration = Duration::from_mins(3);
 /// Longest wait for a graceful stop; the server's own limit is shorter.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between attempts to reach a server that has just been started.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// Lines of the server's error output that are kept for messages.
 const KEPT_LINES: usize = 20;
 
@@ -81,6 +87,15 @@ impl ServerProcess {
     /// # Errors
     /// It cannot be run, or does not get ready.
     pub async fn start(spec: &ServerSpec) -> Result<Self, TargetError> {
+        Self::start_at(spec, None).await
+    }
+
+    /// Starts a server that listens at a known place, and waits until it accepts connections
+    /// there; without a place, as [`start`](Self::start).
+    ///
+    /// # Errors
+    /// It cannot be run, or does not get ready.
+    pub async fn start_at(spec: &ServerSpec, place: Option<&Target>) -> Result<Self, TargetError> {
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -113,20 +128,26 @@ impl ServerProcess {
                 }
             })
         });
-        let first_line = async {
-            let stdout = child.stdout.take()?;
-            BufReader::new(stdout)
-                .lines()
-                .next_line()
-                .await
-                .ok()
-                .flatten()
+        let stdout = child.stdout.take().map(|out| BufReader::new(out).lines());
+        let ready = async {
+            match (place, stdout) {
+                (Some(place), stdout) => {
+                    drain(stdout);
+                    accepting(place, &mut child).await
+                }
+                (None, Some(mut stdout)) => {
+                    let line = stdout.next_line().await.ok().flatten()?;
+                    drain(Some(stdout));
+                    let target = announced_url(&line)?;
+                    Some((line, target))
+                }
+                (None, None) => None,
+            }
         };
-        let line = tokio::time::timeout(START_TIMEOUT, first_line)
+        let ready = tokio::time::timeout(START_TIMEOUT, ready)
             .await
             .unwrap_or(None);
-        let target = line.as_deref().and_then(announced_url);
-        let (Some(line), Some(target)) = (line, target) else {
+        let Some((line, target)) = ready else {
             let _ = child.start_kill();
             let status = child.wait().await.ok();
             if let Some(listening) = listening {
@@ -169,6 +190,43 @@ impl ServerProcess {
         &self.announced
     }
 
+    /// Sends a signal to it and to every process it has started. No error when there is none.
+    ///
+    /// # Errors
+    /// The signal may not be sent.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let Ok(group) = i32::try_from(self.pid).map(Pid::from_raw) else {
+            return Ok(());
+        };
+        match killpg(group, signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether it, or a process that it has started, is still there.
+    #[must_use]
+    pub fn has_group(&self) -> bool {
+        let group = i32::try_from(self.pid).map(Pid::from_raw);
+        group.is_ok_and(|group| killpg(group, None) != Err(Errno::ESRCH))
+    }
+
+    /// Waits for its end. Cancel-safe.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// The last lines of its error output, latest last.
+    #[must_use]
+    pub fn last_lines(&self) -> Vec<String> {
+        let words = self.last_words.lock();
+        let words = words.unwrap_or_else(PoisonError::into_inner);
+        words.iter().cloned().collect()
+    }
+
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
@@ -203,6 +261,29 @@ impl ServerProcess {
                 ))
             }
         }
+    }
+}
+
+/// Reads and forgets what a server prints: it must never be stopped by a full pipe.
+fn drain(lines: Option<Lines<BufReader<ChildStdout>>>) {
+    if let Some(mut lines) = lines {
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    }
+}
+
+/// Waits until somebody accepts connections at `place`; `None` when the server ends before.
+async fn accepting(place: &Target, child: &mut Child) -> Option<(String, Target)> {
+    loop {
+        if child.try_wait().ok()?.is_some() {
+            return None;
+        }
+        if tokio::net::TcpStream::connect(&place.authority)
+            .await
+            .is_ok()
+        {
+            return Some((String::new(), place.clone()));
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
     }
 }
 

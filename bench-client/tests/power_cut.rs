@@ -28,9 +28,10 @@ use bench_client::torture::images::{
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_engine::inspect;
 use busload_wire::{RequestId, Transfer};
-use common::{PATIENCE, directory, machine};
+use common::{PATIENCE, bench_client, count, directory, machine, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 const WORKERS: u32 = 6;
 /// Several pages, so that the two accounts of a pair are on different ones.
@@ -564,6 +565,52 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
         lost,
         "12 power cuts have lost nothing of a server that does not sync at commit"
     );
+}
+
+/// `bench-client torture` with power cuts alone; `None` when they cannot be made here.
+fn audited(test: &str, durability: &str, cuts: u64) -> Option<(Option<i32>, Value)> {
+    let directory = directory();
+    let flags = [
+        "torture",
+        "--faults=power-cut",
+        &format!("--cuts={cuts}"),
+        "--seconds-per-cycle=0.5",
+        "--workers=4",
+        &format!("--durability={durability}"),
+        "--json",
+    ];
+    let ended = run(bench_client(directory.path()).args(flags));
+    if let Some((_, why)) = ended.stderr.split_once("skipped power-cut: ") {
+        skipped(test, why.lines().next().unwrap_or_default());
+        return None;
+    }
+    assert_ne!(ended.code(), Some(2), "{ended:#?}");
+    Some((ended.code(), ended.json()))
+}
+
+#[test]
+fn case_02_torture_finds_nothing_lost_by_power_cuts() {
+    let test = "case_02_torture_finds_nothing_lost_by_power_cuts";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "wal-full", 3) else {
+        return;
+    };
+    assert_eq!(
+        (code, &record["cuts"], &record["lost"]),
+        (Some(0), &3.into(), &0.into())
+    );
+    assert!(count(&record["acknowledged"]) > 100, "{record:#}");
+}
+
+#[test]
+fn case_02_torture_of_wal_normal_must_find_losses() {
+    let test = "case_02_torture_of_wal_normal_must_find_losses";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "wal-normal", 10) else {
+        return;
+    };
+    assert_eq!(code, Some(4), "{record:#}");
+    assert!(count(&record["lost"]) > 0, "{record:#}");
 }
 
 /// However its owner goes, nothing stays mounted.

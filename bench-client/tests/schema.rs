@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bench_client::report::article::Reproduction;
 use bench_client::report::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use bench_client::report::record::{Record, SCHEMA_VERSION};
+use bench_client::report::torture::{TORTURE_VERSION, TortureRecord};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -71,6 +72,27 @@ fn the_published_schema_is_that_of_a_comparison() {
     let title = "busload comparison";
     let described = schema_of::<ComparisonRecord>(title, "comparison_version", COMPARISON_VERSION);
     hold("comparison.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_an_audit() {
+    let described = schema_of::<TortureRecord>("busload audit", "torture_version", TORTURE_VERSION);
+    hold("torture.schema.json", &described);
+    let required = described["required"].as_array().expect("it is a list");
+    for field in [
+        "kills",
+        "cuts",
+        "acknowledged",
+        "lost",
+        "applied_twice",
+        "unknown",
+        "seed",
+    ] {
+        assert!(
+            required.contains(&field.into()),
+            "{field} not in {required:?}"
+        );
+    }
 }
 
 #[test]

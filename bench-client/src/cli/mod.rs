@@ -14,6 +14,7 @@ mod runs;
 mod screen;
 pub(crate) mod serve;
 pub(crate) mod sweep;
+pub(crate) mod torture;
 mod view;
 pub(crate) mod watch_args;
 
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use bench_client::row::RowError;
 use bench_client::target::TargetError;
+use bench_client::torture::audit::TortureError;
 use clap::{Parser, Subcommand};
 
 /// How many durable transfers fit on one fsync?
@@ -33,7 +35,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed, \
-4 a row is invalid, 5 could not connect or start, 130 interrupted before anything was measured";
+4 a row is invalid or an audit found something, 5 could not connect or start, 130 interrupted before anything was measured";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Report(report::ReportArgs),
     /// Say what to expect of a disk and of knobs, and which limit binds, without running
     Predict(Box<predict::PredictArgs>),
+    /// Interrupt a server again and again under load, and account for every transfer
+    Torture(Box<torture::TortureArgs>),
     /// Run a transfer server
     Serve(Box<serve::ServeArgs>),
 }
@@ -82,6 +86,9 @@ pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<TortureError>() {
+        return torture::exit_code(error);
+    }
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,
         None

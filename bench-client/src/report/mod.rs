@@ -25,6 +25,8 @@ pub mod series;
 pub mod step_summary;
 pub mod summary;
 pub mod table;
+pub mod torture;
+pub mod torture_text;
 pub mod tracked;
 
 pub use environment::Environment;

@@ -110,8 +110,8 @@ pub enum Moment {
         calls: String,
         /// The first one that is hit, from 1, in the thread that makes it.
         first: u64,
-        /// The last one that is hit.
-        last: u64,
+        /// The last one that is hit; absent when all that follow are.
+        last: Option<u64>,
     },
 }
 
@@ -200,6 +200,12 @@ pub trait Fault: Send {
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>>;
+
+    /// Whether the moment that was meant has come: asked when the server has ended.
+    /// `by_itself` is whether it ended before [`strike`](Self::strike).
+    fn has_struck(&self, by_itself: bool) -> bool {
+        by_itself
+    }
 
     /// The server is gone: makes the directory what a restart would find.
     ///

@@ -76,6 +76,12 @@ pub(crate) fn bench_client(directory: &Path) -> Command {
     command
 }
 
+/// A port of the loopback address that nobody had a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
 /// What a program left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {

@@ -1,0 +1,374 @@
+//! The record of an audit: how often a server was interrupted, and what became of every transfer.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+use crate::torture::fault::{FaultKind, Moment};
+use crate::torture::journal::answer_word;
+use crate::torture::ledger::Entry;
+
+/// The version of this form.
+pub const TORTURE_VERSION: u32 = 1;
+/// Most findings that a record lists one by one; the counts have all of them.
+pub const MOST_FINDINGS: usize = 200;
+
+/// What `torture` writes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TortureRecord {
+    /// The version of this form.
+    pub torture_version: u32,
+    /// Where and by what it was done.
+    pub environment: Environment,
+    /// What was audited.
+    pub server: Audited,
+    /// The load.
+    pub load: Load,
+    /// The random seed: the same seed and flags replay faults, moments and amounts.
+    pub seed: u64,
+    /// Interruptions of a server, power cuts aside.
+    pub kills: u64,
+    /// Power cuts.
+    pub cuts: u64,
+    /// What became of all transfers.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Balances read as a whole while transfers ran, each held against the bank's rules.
+    pub snapshots: u64,
+    /// Whether the journal, read back from its file, gives the balances found at the end;
+    /// absent when the run ended before that could be said.
+    pub replay_matches: Option<bool>,
+    /// One entry per fault that was made.
+    pub faults: Vec<FaultRow>,
+    /// Faults that were asked for and could not be made here.
+    pub skipped: Vec<Skipped>,
+    /// What is wrong, the first few hundred one by one.
+    pub findings: Vec<Finding>,
+    /// Findings that are not listed.
+    pub findings_not_listed: u64,
+    /// Every interruption, in order.
+    pub cycles: Vec<CycleRow>,
+    /// The journals and databases that were kept, because something is wrong or `--keep` was
+    /// given.
+    pub kept: Vec<String>,
+    /// It was stopped from outside: not all cycles were done.
+    pub interrupted: bool,
+    /// Nothing was found that a server must not do.
+    pub valid: bool,
+}
+
+/// The server that was audited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Audited {
+    /// It is this program's own; else the command that starts it is in the command line.
+    pub own: bool,
+    /// `http` or `ws`.
+    pub transport: String,
+    /// `json` or `binary`.
+    pub encoding: String,
+    /// The durability mode that was asked for, when this program's own server was started.
+    pub durability_requested: Option<String>,
+    /// The durability mode as the server says it; absent for a server that does not tell.
+    pub durability: Option<String>,
+}
+
+/// The load of an audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Workers as given.
+    pub workers: u32,
+    /// Transfers in flight per worker as given.
+    pub inflight: u32,
+    /// Connections, each with a pair of accounts and a ledger of its own: over HTTP one per
+    /// transfer in flight, else one per worker.
+    pub connections: u32,
+    /// Longest time from the start of the load to the interruption, in milliseconds.
+    pub cycle_ms: u64,
+}
+
+/// What became of transfers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Requests sent.
+    pub sent: u64,
+    /// Answered as committed.
+    pub acknowledged: u64,
+    /// Of those, not there after the restart.
+    pub lost: u64,
+    /// Transfers applied more than once.
+    pub applied_twice: u64,
+    /// Transfers missing although a later one of the same connection is there.
+    pub holes: u64,
+    /// Transfers without an answer, or answered as unknown.
+    pub unknown: u64,
+    /// Of those, there after the restart.
+    pub unknown_present: u64,
+    /// Of those, not there after the restart.
+    pub unknown_absent: u64,
+    /// Refused: known not to be applied.
+    pub refused: u64,
+    /// Of those, there all the same.
+    pub refused_present: u64,
+    /// Connections whose balances no set of whole transfers explains. At least one transfer of
+    /// each was lost or applied twice; it cannot be said which.
+    pub unexplained: u64,
+}
+
+impl Counts {
+    /// Adds what became of others.
+    pub fn add(&mut self, more: &Self) {
+        let Self {
+            sent,
+            acknowledged,
+            lost,
+            applied_twice,
+            holes,
+            unknown,
+            unknown_present,
+            unknown_absent,
+            refused,
+            refused_present,
+            unexplained,
+        } = more;
+        self.sent += sent;
+        self.acknowledged += acknowledged;
+        self.lost += lost;
+        self.applied_twice += applied_twice;
+        self.holes += holes;
+        self.unknown += unknown;
+        self.unknown_present += unknown_present;
+        self.unknown_absent += unknown_absent;
+        self.refused += refused;
+        self.refused_present += refused_present;
+        self.unexplained += unexplained;
+    }
+}
+
+/// Everything that one kind of fault brought about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultRow {
+    /// Which.
+    pub fault: FaultKind,
+    /// Interruptions.
+    pub cycles: u64,
+    /// Of those, at the moment that was meant. The others came when the time of the cycle was
+    /// over before the moment had come.
+    pub struck: u64,
+    /// What became of the transfers.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Findings of all kinds.
+    pub findings: u64,
+}
+
+/// A fault that was asked for and could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Skipped {
+    /// Which.
+    pub fault: FaultKind,
+    /// What is missing.
+    pub why: String,
+}
+
+/// One interruption.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CycleRow {
+    /// From 1.
+    pub number: u32,
+    /// How.
+    pub fault: FaultKind,
+    /// The moment that was meant.
+    pub moment: Moment,
+    /// Whether it was that moment.
+    pub struck: bool,
+    /// How the server ended.
+    pub ended: String,
+    /// What became of the transfers.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Of which kind.
+    pub kind: FindingKind,
+    /// In which cycle, from 1; 0 before the first.
+    pub cycle: u32,
+    /// Which fault that was; absent before the first cycle.
+    pub fault: Option<FaultKind>,
+    /// Whose transfer, if it is one's.
+    pub worker: Option<u32>,
+    /// Which, if it is known.
+    pub transfer: Option<SuspectTransfer>,
+    /// In words.
+    pub message: String,
+    /// Whether it makes the audit fail. What does not is a warning.
+    pub fails: bool,
+}
+
+/// A transfer that something is wrong with, as the journal has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SuspectTransfer {
+    /// Its number among the worker's transfers, from 1: its request id, and its line in the
+    /// journal.
+    pub number: u64,
+    /// The account that pays.
+    pub from: i64,
+    /// The account that receives.
+    pub to: i64,
+    /// How much.
+    pub amount: i64,
+    /// `ok`, `unknown`, `rejected:…`, `failed:…`, or absent when there was none.
+    pub answer: Option<String>,
+    /// How often it was applied, as the balances say; absent where that was not asked.
+    pub applied: Option<u8>,
+}
+
+impl SuspectTransfer {
+    /// A transfer of the ledger.
+    #[must_use]
+    pub fn of(entry: &Entry, applied: Option<u8>) -> Self {
+        Self {
+            number: entry.number,
+            from: entry.transfer.from,
+            to: entry.transfer.to,
+            amount: entry.transfer.amount,
+            answer: entry.answer.map(answer_word),
+            applied,
+        }
+    }
+}
+
+/// Kinds of findings.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Acknowledged and not there after the restart, or there after one restart and gone after
+    /// a later one.
+    Lost,
+    /// Applied more than once.
+    AppliedTwice,
+    /// Not there, and a later transfer of the same connection is.
+    Hole,
+    /// Answered as not applied, and there.
+    RefusedPresent,
+    /// No set of whole transfers explains the balances.
+    Unexplained,
+    /// One account of a pair did not gain what the other lost.
+    PairNotConserved,
+    /// The balances do not add up to what was seeded.
+    WrongTotal,
+    /// An account is gone.
+    MissingAccount,
+    /// There are accounts that were never made.
+    UnexpectedAccount,
+    /// A balance is below 0.
+    NegativeBalance,
+    /// A transfer that the payer had the money for was rejected.
+    WrongRejection,
+    /// No answer came on a connection that stayed open.
+    Unanswered,
+    /// An answer to a request that was not sent, or was answered before.
+    AnsweredTwice,
+    /// The server did not end as it must after this fault.
+    UnexpectedEnd,
+    /// The server did not start again.
+    DidNotComeBack,
+    /// The journal, read back from its file, does not give the balances found at the end.
+    ReplayDiffers,
+}
+
+impl FindingKind {
+    /// As records have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::AppliedTwice => "applied_twice",
+            Self::Hole => "hole",
+            Self::RefusedPresent => "refused_present",
+            Self::Unexplained => "unexplained",
+            Self::PairNotConserved => "pair_not_conserved",
+            Self::WrongTotal => "wrong_total",
+            Self::MissingAccount => "missing_account",
+            Self::UnexpectedAccount => "unexpected_account",
+            Self::NegativeBalance => "negative_balance",
+            Self::WrongRejection => "wrong_rejection",
+            Self::Unanswered => "unanswered",
+            Self::AnsweredTwice => "answered_twice",
+            Self::UnexpectedEnd => "unexpected_end",
+            Self::DidNotComeBack => "did_not_come_back",
+            Self::ReplayDiffers => "replay_differs",
+        }
+    }
+}
+
+impl TortureRecord {
+    /// A record of an audit in which nothing has happened yet.
+    #[must_use]
+    pub fn new(environment: Environment, server: Audited, load: Load, seed: u64) -> Self {
+        Self {
+            torture_version: TORTURE_VERSION,
+            environment,
+            server,
+            load,
+            seed,
+            kills: 0,
+            cuts: 0,
+            counts: Counts::default(),
+            snapshots: 0,
+            replay_matches: None,
+            faults: Vec::new(),
+            skipped: Vec::new(),
+            findings: Vec::new(),
+            findings_not_listed: 0,
+            cycles: Vec::new(),
+            kept: Vec::new(),
+            interrupted: false,
+            valid: true,
+        }
+    }
+
+    /// Adds a cycle and what was found in it.
+    pub fn push(&mut self, cycle: CycleRow, findings: Vec<Finding>) {
+        if cycle.fault == FaultKind::PowerCut {
+            self.cuts += 1;
+        } else {
+            self.kills += 1;
+        }
+        self.counts.add(&cycle.counts);
+        let place = self.faults.iter().position(|row| row.fault == cycle.fault);
+        let place = place.unwrap_or_else(|| {
+            self.faults.push(FaultRow {
+                fault: cycle.fault,
+                cycles: 0,
+                struck: 0,
+                counts: Counts::default(),
+                findings: 0,
+            });
+            self.faults.len() - 1
+        });
+        let row = &mut self.faults[place];
+        row.cycles += 1;
+        row.struck += u64::from(cycle.struck);
+        row.counts.add(&cycle.counts);
+        row.findings += findings.len() as u64;
+        self.cycles.push(cycle);
+        for finding in findings {
+            self.find(finding);
+        }
+    }
+
+    /// Adds what was found outside of a cycle.
+    pub fn find(&mut self, finding: Finding) {
+        self.valid &= !finding.fails;
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.findings_not_listed += 1;
+        }
+    }
+}

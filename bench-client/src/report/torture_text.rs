@@ -1,0 +1,309 @@
+//! An audit as people read it.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::torture::{Counts, CycleRow, FaultRow, Finding, TortureRecord};
+use crate::torture::fault::Moment;
+
+/// Findings that are shown one by one; the record has more.
+const SHOWN: usize = 20;
+
+/// All of it: the table, what was found, and what follows.
+#[must_use]
+pub fn describe(record: &TortureRecord) -> String {
+    let mut parts = vec![table(record).to_string(), summary(record)];
+    for skipped in &record.skipped {
+        parts.push(format!("skipped {}: {}", skipped.fault, skipped.why));
+    }
+    parts.extend(record.findings.iter().take(SHOWN).map(finding));
+    let listed = record.findings.len() as u64 + record.findings_not_listed;
+    if listed > SHOWN as u64 {
+        parts.push(format!(
+            "… and {} more, in the record",
+            listed - SHOWN as u64
+        ));
+    }
+    parts.push(verdict(record));
+    if !record.valid {
+        parts.push(format!(
+            "to replay (seed {}): {}",
+            record.seed,
+            record.environment.command_line.join(" ")
+        ));
+    }
+    parts.extend(record.kept.iter().map(|path| format!("kept {path}")));
+    parts.join("\n")
+}
+
+/// One line about one cycle.
+#[must_use]
+pub fn progress(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
+    let Counts {
+        acknowledged,
+        unknown,
+        unknown_present,
+        ..
+    } = row.counts;
+    let found = match findings {
+        [] => "nothing wrong".to_owned(),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" (and {} more)", rest.len())
+            };
+            format!("{}{more}", finding(first))
+        }
+    };
+    format!(
+        "{}/{of} {} {}{}: {}; {acknowledged} acknowledged, {unknown} unknown of which \
+         {unknown_present} there; {found}",
+        row.number,
+        row.fault,
+        moment(&row.moment),
+        if row.struck { "" } else { ", not reached" },
+        row.ended,
+    )
+}
+
+fn moment(moment: &Moment) -> String {
+    match moment {
+        Moment::Time { after_ms } => format!("after {after_ms} ms"),
+        Moment::Call { calls, first, last } => match last {
+            Some(last) if last == first => format!("at {calls} {first}"),
+            Some(last) => format!("at {calls} {first} to {last}"),
+            None => format!("at {calls} from {first} on"),
+        },
+    }
+}
+
+fn table(record: &TortureRecord) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header([
+        "fault",
+        "cycles",
+        "struck",
+        "acknowledged",
+        "lost",
+        "twice",
+        "holes",
+        "unknown",
+        "there",
+        "refused",
+        "findings",
+    ]);
+    for FaultRow {
+        fault,
+        cycles,
+        struck,
+        counts,
+        findings,
+    } in &record.faults
+    {
+        table.add_row(cells(fault.as_str(), *cycles, *struck, counts, *findings));
+    }
+    if record.faults.len() > 1 {
+        let sum = |of: fn(&FaultRow) -> u64| record.faults.iter().map(of).sum();
+        table.add_row(cells(
+            "all",
+            sum(|row| row.cycles),
+            sum(|row| row.struck),
+            &record.counts,
+            record.findings.len() as u64 + record.findings_not_listed,
+        ));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn cells(name: &str, cycles: u64, struck: u64, counts: &Counts, findings: u64) -> Vec<String> {
+    let numbers = [
+        cycles,
+        struck,
+        counts.acknowledged,
+        counts.lost,
+        counts.applied_twice,
+        counts.holes,
+        counts.unknown,
+        counts.unknown_present,
+        counts.refused,
+        findings,
+    ];
+    let numbers = numbers.map(|number| number.to_string());
+    [name.to_owned()].into_iter().chain(numbers).collect()
+}
+
+fn summary(record: &TortureRecord) -> String {
+    let replay = match record.replay_matches {
+        Some(true) => "the journal, read back, gives the balances",
+        Some(false) => "the journal, read back, does NOT give the balances",
+        None => "the journal was not read back",
+    };
+    format!(
+        "{} kills, {} power cuts, {} snapshots of all balances; {replay}",
+        record.kills, record.cuts, record.snapshots
+    )
+}
+
+fn finding(finding: &Finding) -> String {
+    let mut text = finding.kind.as_str().to_owned();
+    if !finding.fails {
+        text.insert_str(0, "warning: ");
+    }
+    if let Some(fault) = finding.fault {
+        text.push_str(&format!(" in cycle {} ({fault})", finding.cycle));
+    }
+    if let Some(worker) = finding.worker {
+        text.push_str(&format!(", worker {worker}"));
+    }
+    if let Some(transfer) = &finding.transfer {
+        text.push_str(&format!(
+            ", transfer {} ({} from {} to {}, answered {})",
+            transfer.number,
+            transfer.amount,
+            transfer.from,
+            transfer.to,
+            transfer.answer.as_deref().unwrap_or("nothing"),
+        ));
+    }
+    text.push_str(": ");
+    text.push_str(&finding.message);
+    text
+}
+
+fn verdict(record: &TortureRecord) -> String {
+    let Counts {
+        acknowledged,
+        lost,
+        applied_twice,
+        ..
+    } = record.counts;
+    let cut_short = if record.interrupted {
+        " (interrupted before all cycles were done)"
+    } else {
+        ""
+    };
+    let said = record.server.durability.as_deref().unwrap_or("unknown");
+    if record.valid {
+        format!(
+            "NOTHING LOST: {acknowledged} acknowledged transfers are all there, once, with \
+             durability {said}{cut_short}"
+        )
+    } else {
+        format!(
+            "FAILED: {lost} lost and {applied_twice} applied twice of {acknowledged} acknowledged, \
+             with durability {said}{cut_short}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::environment::Environment;
+    use crate::report::torture::{Audited, FindingKind, Load, SuspectTransfer};
+    use crate::torture::fault::FaultKind;
+
+    fn record() -> TortureRecord {
+        let server = Audited {
+            own: true,
+            transport: "ws".to_owned(),
+            encoding: "json".to_owned(),
+            durability_requested: None,
+            durability: Some("wal-full".to_owned()),
+        };
+        let load = Load {
+            workers: 16,
+            inflight: 8,
+            connections: 16,
+            cycle_ms: 2000,
+        };
+        let here = Environment::capture(std::path::Path::new("."));
+        TortureRecord::new(here, server, load, 7)
+    }
+
+    fn row(fault: FaultKind, lost: u64) -> CycleRow {
+        CycleRow {
+            number: 1,
+            fault,
+            moment: Moment::Time { after_ms: 81 },
+            struck: true,
+            ended: "SIGKILL".to_owned(),
+            counts: Counts {
+                sent: 12,
+                acknowledged: 10,
+                lost,
+                unknown: 2,
+                unknown_present: 1,
+                ..Counts::default()
+            },
+        }
+    }
+
+    fn loss() -> Finding {
+        Finding {
+            kind: FindingKind::Lost,
+            cycle: 1,
+            fault: Some(FaultKind::Kill),
+            worker: Some(3),
+            transfer: Some(SuspectTransfer {
+                number: 9,
+                from: 6,
+                to: 7,
+                amount: 1234,
+                answer: Some("ok".to_owned()),
+                applied: Some(0),
+            }),
+            message: "acknowledged, and not there".to_owned(),
+            fails: true,
+        }
+    }
+
+    #[test]
+    fn a_clean_audit_says_so() {
+        let mut record = record();
+        record.push(row(FaultKind::Kill, 0), Vec::new());
+        record.push(row(FaultKind::PowerCut, 0), Vec::new());
+        let text = describe(&record);
+        assert!(text.contains("NOTHING LOST: 20 acknowledged"), "{text}");
+        assert!(text.contains("1 kills, 1 power cuts"), "{text}");
+        assert!(!text.contains("to replay"), "{text}");
+    }
+
+    #[test]
+    fn a_loss_names_the_transfer_and_how_to_replay() {
+        let mut record = record();
+        record.push(row(FaultKind::Kill, 1), vec![loss()]);
+        assert!(!record.valid);
+        let text = describe(&record);
+        let line = "lost in cycle 1 (kill), worker 3, transfer 9 (1234 from 6 to 7, answered ok): \
+                    acknowledged, and not there";
+        for expected in [line, "FAILED: 1 lost", "to replay (seed 7): "] {
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_warning_leaves_the_audit_valid() {
+        let mut record = record();
+        let warning = Finding {
+            fails: false,
+            ..loss()
+        };
+        record.push(row(FaultKind::Kill, 0), vec![warning]);
+        assert!(record.valid && describe(&record).contains("warning: lost"));
+    }
+
+    #[test]
+    fn findings_are_listed_up_to_a_limit_and_counted_beyond() {
+        let mut record = record();
+        record.push(row(FaultKind::Kill, 500), vec![loss(); 500]);
+        assert_eq!(
+            record.findings.len() as u64 + record.findings_not_listed,
+            500
+        );
+        assert!(describe(&record).contains("and 480 more"));
+    }
+}

@@ -1,0 +1,555 @@
+//! An audit: cycle after cycle on one database, with the books read between them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::watch;
+
+use super::bank::{Bank, Breach, Reading};
+use super::cycle::{self, CycleError, End, Happened, Surroundings, clear_away};
+use super::desk::{Desk, Means};
+use super::draw::Draw;
+use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
+use super::journal::{self, Journal, JournalError, Record};
+use super::judge::{Circumstances, History, Suspicion, judge};
+use super::ledger::{Balances, Sequence};
+use super::recipe::{Recipe, Transport};
+use super::replay::replay;
+use super::worker::{Habits, Seen};
+use crate::control::ControlError;
+use crate::report::torture::{
+    Counts, CycleRow, Finding, FindingKind, SuspectTransfer, TortureRecord,
+};
+use crate::target::{ServerProcess, TargetError};
+use crate::workload::worker_seed;
+
+/// How often a server that was interrupted is started before it is said not to come back.
+const RESTARTS: u32 = 3;
+/// Pause between them.
+const RESTART_PAUSE: Duration = Duration::from_millis(300);
+/// Longest wait for a server that was told to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What all stages of an audit share.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How the server is started.
+    pub recipe: Recipe,
+    /// Connections, each with a pair of accounts.
+    pub connections: u32,
+    /// Transfers in flight on each.
+    pub window: u32,
+    /// The random seed.
+    pub seed: u64,
+    /// Longest time from the start of the load to the interruption.
+    pub cycle: Duration,
+    /// A request without an answer for this long is a finding.
+    pub answer_timeout: Duration,
+    /// Whether the server applies transfers of one connection in the order in which they came.
+    pub ordered: bool,
+    /// Whether transfers carry transfer ids.
+    pub transfer_ids: bool,
+    /// Whether the first start may wipe the ledger.
+    pub wipe: bool,
+}
+
+/// One database, the faults it is put through, and how often.
+pub struct Stage {
+    /// From 0; every stage draws from a seed of its own.
+    pub number: u32,
+    /// What is done to the server, in turn.
+    pub faults: Vec<Box<dyn Fault>>,
+    /// How many interruptions.
+    pub cycles: u32,
+    /// The database file.
+    pub database: PathBuf,
+    /// The journal; the file must not exist.
+    pub journal: PathBuf,
+}
+
+/// An audit could not be begun, or not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum TortureError {
+    /// The server could not be started the first time.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// It does not answer.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The ledger cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An interruption could not be made.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// The server cannot be audited.
+    #[error("{0}")]
+    Unsuitable(String),
+}
+
+impl From<CycleError> for TortureError {
+    fn from(error: CycleError) -> Self {
+        match error {
+            CycleError::Journal(error) => Self::Journal(error),
+            CycleError::Fault(error) => Self::Fault(error),
+        }
+    }
+}
+
+/// Follows an audit.
+pub trait Progress {
+    /// A cycle has been judged.
+    fn cycle(&mut self, row: &CycleRow, of: u32, findings: &[Finding]);
+}
+
+/// Puts a server through the faults of a stage. What was found is in the record, also when the
+/// stage ends with an error.
+///
+/// # Errors
+/// The server cannot be started the first time, the ledger cannot be kept, or a fault cannot be
+/// made. A server that does not come back after a fault is a finding.
+pub async fn run_stage(
+    plan: &Plan,
+    stage: &mut Stage,
+    interrupted: &watch::Receiver<bool>,
+    record: &mut TortureRecord,
+    progress: &mut dyn Progress,
+) -> Result<(), TortureError> {
+    let mut audit = Audit::begin(plan, stage, interrupted, record).await?;
+    for number in 1..=stage.cycles {
+        if *interrupted.borrow() {
+            record.interrupted = true;
+            break;
+        }
+        let place = audit.deal(number, stage.faults.len());
+        let fault = &mut *stage.faults[place];
+        let more = audit.cycle(number, fault, record, |row, findings| {
+            progress.cycle(row, stage.cycles, findings);
+        });
+        if !more.await? {
+            return Ok(());
+        }
+    }
+    audit.finish(record).await
+}
+
+struct Audit<'a> {
+    plan: &'a Plan,
+    database: PathBuf,
+    seed: u64,
+    /// Which of the faults are still to come in this round, last first.
+    round: Vec<usize>,
+    server: ServerProcess,
+    journal: Journal,
+    desks: Vec<Desk>,
+    histories: Vec<History>,
+    balances: Balances,
+    bank: Bank,
+    /// What became of the transfers of this stage.
+    counts: Counts,
+    interrupted: watch::Receiver<bool>,
+}
+
+/// Streams of a stage's seed.
+const DEAL_STREAM: u32 = 0;
+const AIM_STREAM: u32 = 1;
+const DESK_STREAM: u32 = 2;
+
+impl<'a> Audit<'a> {
+    /// Starts the server for the first time, seeds it, and opens the books.
+    async fn begin(
+        plan: &'a Plan,
+        stage: &Stage,
+        interrupted: &watch::Receiver<bool>,
+        record: &mut TortureRecord,
+    ) -> Result<Self, TortureError> {
+        let means = Means::share_out(plan.connections, plan.window).ok_or_else(|| {
+            let why = "so many connections with so many transfers in flight cannot be told apart \
+                       by amounts: lower --workers or --inflight";
+            TortureError::Unsuitable(why.to_owned())
+        })?;
+        let journal = Journal::create(&stage.journal)?;
+        let mut handle = journal.handle();
+        let position = handle.append(&Record::Run {
+            seed: plan.seed,
+            accounts: means.accounts.unsigned_abs(),
+            initial_balance: means.initial_balance,
+        });
+        handle.durable(position).await?;
+        let server = plan.recipe.start(&[], &stage.database, plan.wipe).await?;
+        let mut control = plan.recipe.transport.control(server.target());
+        if !plan.recipe.own {
+            control.seed(means.accounts, means.initial_balance).await?;
+        }
+        if let Some(info) = control.info().await? {
+            record.server.durability = Some(info.durability);
+        }
+        let reading = Reading::take(&mut control, means.accounts).await?;
+        let seeded = vec![Some(means.initial_balance); reading.balances.len()];
+        if reading.balances != seeded || reading.one_more {
+            return Err(TortureError::Unsuitable(format!(
+                "the server does not have the {} accounts of {} each that it was told to seed",
+                means.accounts, means.initial_balance
+            )));
+        }
+        let seed = worker_seed(plan.seed, stage.number);
+        let desk_seed = worker_seed(seed, DESK_STREAM);
+        let ids = plan.transfer_ids.then_some(desk_seed);
+        let desks = (0..plan.connections).map(|worker| Desk::new(worker, desk_seed, means, ids));
+        let mut audit = Self {
+            plan,
+            database: stage.database.clone(),
+            seed,
+            round: Vec::new(),
+            server,
+            journal,
+            desks: desks.collect(),
+            histories: vec![History::new(); plan.connections as usize],
+            balances: Balances::new(),
+            bank: Bank {
+                accounts: means.accounts,
+                total: i128::from(means.accounts) * i128::from(means.initial_balance),
+            },
+            counts: Counts::default(),
+            interrupted: interrupted.clone(),
+        };
+        audit.settle(1, reading.balances).await?;
+        Ok(audit)
+    }
+
+    /// Which fault comes next: all of them once, in an order of the seed, then all of them again.
+    fn deal(&mut self, cycle: u32, faults: usize) -> usize {
+        if self.round.is_empty() {
+            let mut draw = Draw::new(worker_seed(self.seed, DEAL_STREAM), cycle);
+            self.round = (0..faults).collect();
+            for last in (1..faults).rev() {
+                let other = draw.within(0, last as u64);
+                self.round
+                    .swap(last, usize::try_from(other).unwrap_or(last));
+            }
+        }
+        self.round.pop().unwrap_or(0)
+    }
+
+    /// These are the balances before the cycle.
+    async fn settle(&mut self, cycle: u32, balances: Balances) -> Result<(), JournalError> {
+        for desk in &mut self.desks {
+            let at = |account| {
+                let place = usize::try_from(account).ok()?;
+                balances.get(place).copied().flatten()
+            };
+            let pair = desk.pair();
+            // From an account that is gone nothing can be spent.
+            desk.settle(
+                at(pair.first()).unwrap_or(0),
+                at(pair.second()).unwrap_or(0),
+            );
+        }
+        self.balances.clone_from(&balances);
+        self.note(&Record::Balances { cycle, balances }).await
+    }
+
+    async fn note(&self, record: &Record) -> Result<(), JournalError> {
+        let mut handle = self.journal.handle();
+        let position = handle.append(record);
+        handle.durable(position).await
+    }
+
+    /// One cycle, from aim to judgement; false when the server did not come back.
+    async fn cycle(
+        &mut self,
+        number: u32,
+        fault: &mut dyn Fault,
+        record: &mut TortureRecord,
+        mut tell: impl FnMut(&CycleRow, &[Finding]),
+    ) -> Result<bool, TortureError> {
+        let mut draw = Draw::new(worker_seed(self.seed, AIM_STREAM), number);
+        let aim = fault.aim(&mut draw, self.plan.cycle);
+        let kind = fault.kind();
+        let fault_kind = Record::Cycle {
+            number,
+            fault: kind,
+        };
+        self.note(&fault_kind).await?;
+        let happened = self.interrupt(fault, &aim).await?;
+        let struck = fault.has_struck(happened.end.by_itself);
+        let back = match fault.restore().await {
+            Ok(()) => self.restart().await,
+            Err(error) => return Err(error.into()),
+        };
+        let mut findings = Findings {
+            cycle: number,
+            fault: kind,
+            list: Vec::new(),
+        };
+        findings.of_workers(&happened.seen);
+        findings.of_bank(happened.breaches.clone());
+        if let Some(message) = happened.end.judge(fault, &happened.seen) {
+            let fails = self.plan.recipe.own;
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        let mut row = CycleRow {
+            number: u32::try_from(record.cycles.len()).unwrap_or(u32::MAX) + 1,
+            fault: kind,
+            moment: aim.moment.clone(),
+            struck,
+            ended: happened.end.describe(),
+            counts: Counts::default(),
+        };
+        record.snapshots += happened.snapshots;
+        let came_back = match back {
+            Ok(reading) => {
+                findings.of_bank(self.bank.check(&reading));
+                row.counts = self.judge(&happened.seen, &reading.balances, &mut findings);
+                if fault.ending() == Ending::Graceful && row.counts.unknown_present > 0 {
+                    let message = format!(
+                        "{} transfers were applied and not answered, after SIGTERM",
+                        row.counts.unknown_present
+                    );
+                    let fails = self.plan.recipe.own;
+                    findings.add(FindingKind::UnexpectedEnd, message, fails);
+                }
+                self.settle(number + 1, reading.balances).await?;
+                true
+            }
+            Err(why) => {
+                row.counts = counted(&happened.seen);
+                findings.add(FindingKind::DidNotComeBack, why, true);
+                false
+            }
+        };
+        self.counts.add(&row.counts);
+        tell(&row, &findings.list);
+        record.push(row, findings.list);
+        Ok(came_back)
+    }
+
+    /// Puts the load on and interrupts. Under a wrapper a server of its own is started for it:
+    /// the books were read from one without.
+    async fn interrupt(
+        &mut self,
+        fault: &mut dyn Fault,
+        aim: &Aim,
+    ) -> Result<Happened, TortureError> {
+        if !aim.wrapper.is_empty() {
+            let _ = self.server.signal(Signal::SIGKILL);
+            let _ = self.server.wait().await;
+            clear_away(&mut self.server).await;
+            let recipe = &self.plan.recipe;
+            match recipe.start(&aim.wrapper, &self.database, false).await {
+                Ok(server) => self.server = server,
+                // The moment came before the server was ready.
+                Err(TargetError::NotReady { why, .. }) => return Ok(struck_at_start(why)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let around = Surroundings {
+            transport: self.plan.recipe.transport,
+            habits: Habits {
+                window: self.plan.window as usize,
+                answer_timeout: self.plan.answer_timeout,
+            },
+            journal: self.journal.handle(),
+            cycle: self.plan.cycle,
+            bank: &self.bank,
+            interrupted: self.interrupted.clone(),
+        };
+        let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;
+        Ok(happened)
+    }
+
+    /// Starts the server as it is and reads its books; the text says why that cannot be done.
+    async fn restart(&mut self) -> Result<Reading, String> {
+        let mut why = String::new();
+        for attempt in 0..RESTARTS {
+            if attempt > 0 {
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
+            let started = self.plan.recipe.start(&[], &self.database, false).await;
+            let read = match started {
+                Ok(server) => {
+                    self.server = server;
+                    let mut control = self.plan.recipe.transport.control(self.server.target());
+                    Reading::take(&mut control, self.bank.accounts)
+                        .await
+                        .map_err(|error| crate::with_causes(&error))
+                }
+                Err(error) => Err(crate::with_causes(&error)),
+            };
+            match read {
+                Ok(reading) => return Ok(reading),
+                Err(error) => why = error,
+            }
+            let _ = self.server.signal(Signal::SIGKILL);
+            clear_away(&mut self.server).await;
+        }
+        Err(format!(
+            "started {RESTARTS} times, and it did not serve: {why}"
+        ))
+    }
+
+    fn judge(&mut self, seen: &[Seen], after: &Balances, findings: &mut Findings) -> Counts {
+        let nothing = Sequence::default();
+        let all: Vec<_> = seen.iter().map(|one| &one.sequence).collect();
+        let circumstances = Circumstances::of(&all, self.plan.ordered);
+        let mut counts = Counts::default();
+        for (worker, desk) in self.desks.iter().enumerate() {
+            let sequence = all.get(worker).copied().unwrap_or(&nothing);
+            let history = &mut self.histories[worker];
+            let pair = desk.pair();
+            let judgement = judge(
+                pair,
+                sequence,
+                &self.balances,
+                after,
+                history,
+                circumstances,
+            );
+            counts.add(&judgement.counts);
+            findings.of_pair(pair.0, judgement.suspicions);
+        }
+        counts
+    }
+
+    /// Reads the journal back, holds it against the balances, and stops the server.
+    async fn finish(mut self, record: &mut TortureRecord) -> Result<(), TortureError> {
+        let contents = journal::read(self.journal.path())?;
+        let replayed = replay(&contents.records, self.plan.ordered);
+        let matches = replayed.matches()
+            && replayed.counts == self.counts
+            && replayed.last == self.balances
+            && contents.torn_bytes == 0;
+        record.replay_matches = Some(record.replay_matches.unwrap_or(true) && matches);
+        if !matches {
+            record.find(Finding {
+                kind: FindingKind::ReplayDiffers,
+                cycle: u32::try_from(record.cycles.len()).unwrap_or(u32::MAX),
+                fault: None,
+                worker: None,
+                transfer: None,
+                message: "the journal, read back and judged once more, does not give the \
+                          balances and counts found"
+                    .to_owned(),
+                fails: true,
+            });
+        }
+        let _ = self.server.signal(Signal::SIGTERM);
+        let _ = tokio::time::timeout(STOP_PATIENCE, self.server.wait()).await;
+        clear_away(&mut self.server).await;
+        Ok(())
+    }
+}
+
+fn struck_at_start(why: String) -> Happened {
+    Happened {
+        seen: Vec::new(),
+        snapshots: 0,
+        breaches: Vec::new(),
+        end: End::at_start(why),
+    }
+}
+
+/// What can be said without balances.
+fn counted(seen: &[Seen]) -> Counts {
+    use super::ledger::Standing;
+    let mut counts = Counts::default();
+    for entry in seen.iter().flat_map(|one| &one.sequence.entries) {
+        counts.sent += 1;
+        match entry.standing() {
+            Standing::Acknowledged => counts.acknowledged += 1,
+            Standing::Open => counts.unknown += 1,
+            Standing::Refused => counts.refused += 1,
+        }
+    }
+    counts
+}
+
+/// What was found in one cycle.
+struct Findings {
+    cycle: u32,
+    fault: FaultKind,
+    list: Vec<Finding>,
+}
+
+impl Findings {
+    fn push(
+        &mut self,
+        kind: FindingKind,
+        worker: Option<u32>,
+        transfer: Option<SuspectTransfer>,
+        message: String,
+        fails: bool,
+    ) {
+        self.list.push(Finding {
+            kind,
+            cycle: self.cycle,
+            fault: Some(self.fault),
+            worker,
+            transfer,
+            message,
+            fails,
+        });
+    }
+
+    fn add(&mut self, kind: FindingKind, message: String, fails: bool) {
+        self.push(kind, None, None, message, fails);
+    }
+
+    fn of_bank(&mut self, breaches: Vec<Breach>) {
+        for Breach { kind, message } in breaches {
+            self.add(kind, message, true);
+        }
+    }
+
+    fn of_pair(&mut self, worker: u32, suspicions: Vec<Suspicion>) {
+        for Suspicion {
+            kind,
+            transfer,
+            message,
+        } in suspicions
+        {
+            self.push(kind, Some(worker), transfer, message, true);
+        }
+    }
+
+    /// What workers noticed by themselves.
+    fn of_workers(&mut self, seen: &[Seen]) {
+        use crate::connector::Outcome;
+        for (worker, one) in (0..).zip(seen) {
+            for entry in &one.sequence.entries {
+                let kind = match entry.answer {
+                    Some(Outcome::Rejected(_)) => FindingKind::WrongRejection,
+                    None if one.unanswered.contains(&entry.number) => FindingKind::Unanswered,
+                    _ => continue,
+                };
+                let message = match kind {
+                    FindingKind::WrongRejection => "rejected, though the payer had the money",
+                    _ => "no answer came, and the connection stayed open",
+                };
+                let transfer = SuspectTransfer::of(entry, None);
+                self.push(kind, Some(worker), Some(transfer), message.to_owned(), true);
+            }
+            if one.surplus_answers > 0 {
+                let message = format!("{} answers to no request", one.surplus_answers);
+                self.push(
+                    FindingKind::AnsweredTwice,
+                    Some(worker),
+                    None,
+                    message,
+                    true,
+                );
+            }
+        }
+    }
+}
+
+/// How many connections a load has, and how many transfers are in flight on each: over HTTP a
+/// connection carries one request at a time.
+#[must_use]
+pub fn connections(transport: Transport, workers: u32, inflight: u32) -> (u32, u32) {
+    match transport {
+        Transport::Http => (workers.saturating_mul(inflight), 1),
+        Transport::Ws(_) => (workers, inflight),
+    }
+}

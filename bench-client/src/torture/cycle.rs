@@ -1,0 +1,359 @@
+//! One cycle: load on a server, an interruption in the middle of it, and the server's end.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use tokio::sync::watch;
+
+use super::bank::{Bank, Breach, watch_snapshots};
+use super::desk::Desk;
+use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
+use super::journal::{JournalError, JournalHandle};
+use super::recipe::Transport;
+use super::worker::{Habits, Seen, work};
+use crate::connector::{Connector, HttpConnector, WsConnector};
+use crate::target::ServerProcess;
+
+/// Longest wait for a server that was interrupted; then it is killed.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for what a server left behind of its process group.
+const GROUP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a cycle needs besides the server.
+pub struct Surroundings<'a> {
+    /// How requests travel.
+    pub transport: Transport,
+    /// What workers do.
+    pub habits: Habits,
+    /// Where they write.
+    pub journal: JournalHandle,
+    /// Longest time until the interruption.
+    pub cycle: Duration,
+    /// What must hold of all balances.
+    pub bank: &'a Bank,
+    /// Becomes true when the user ends the run.
+    pub interrupted: watch::Receiver<bool>,
+}
+
+/// What happened in a cycle.
+#[derive(Debug)]
+pub struct Happened {
+    /// What each worker saw.
+    pub seen: Vec<Seen>,
+    /// Snapshots that were taken.
+    pub snapshots: u64,
+    /// Rules that the last snapshot breaks.
+    pub breaches: Vec<Breach>,
+    /// How the server ended.
+    pub end: End,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Before it was interrupted by hand: by its wrapper's doing or its own.
+    pub by_itself: bool,
+    /// Its exit status; absent when it had to be killed because it did not go.
+    pub status: Option<ExitStatus>,
+    /// The last line of its error output.
+    pub last_line: Option<String>,
+    /// Whether it had been ready before.
+    pub ready: bool,
+}
+
+/// Why a cycle could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum CycleError {
+    /// The ledger is not durable any more.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The interruption could not be made.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+}
+
+impl End {
+    /// It was interrupted before it was ready.
+    #[must_use]
+    pub fn at_start(why: String) -> Self {
+        Self {
+            by_itself: true,
+            status: None,
+            last_line: Some(why),
+            ready: false,
+        }
+    }
+
+    /// In a few words, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = match self.status {
+            None if !self.ready => "before it was ready".to_owned(),
+            None => "killed, since it did not end".to_owned(),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("exit code {code}"),
+                (None, Some(signal)) => Signal::try_from(signal)
+                    .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string()),
+                (None, None) => status.to_string(),
+            },
+        };
+        if let Some(line) = &self.last_line {
+            text.push_str(": ");
+            text.push_str(line);
+        }
+        text
+    }
+
+    /// What is wrong with this end after this fault, if anything is.
+    #[must_use]
+    pub fn judge(&self, fault: &dyn Fault, seen: &[Seen]) -> Option<String> {
+        let end = self.describe();
+        if !self.ready {
+            // Its wrapper struck while it started: it may end in any way.
+            return None;
+        }
+        if self.status.is_none() {
+            return Some(format!("it had to be {end}, after {}", fault.kind()));
+        }
+        let code = self.status.and_then(|status| status.code());
+        match fault.ending() {
+            Ending::Graceful if self.by_itself => Some(format!("it ended before SIGTERM: {end}")),
+            Ending::Graceful => (code != Some(0)).then(|| format!("after SIGTERM: {end}")),
+            Ending::Refuses if self.by_itself => match code {
+                None | Some(0) => Some(format!(
+                    "after an error at a sync it must end with an exit code above 0: {end}"
+                )),
+                Some(_) => {
+                    let silent = seen.iter().all(|one| one.said_unknown == 0);
+                    (silent && seen.iter().any(|one| !one.sequence.entries.is_empty())).then(|| {
+                        "after an error at a sync nobody was told that an outcome is unknown"
+                            .to_owned()
+                    })
+                }
+            },
+            Ending::Refuses => None,
+            Ending::Any => {
+                let killed = self.status.and_then(|status| status.signal()) == Some(9);
+                let meant = matches!(fault.kind(), FaultKind::SyncKill | FaultKind::AnswerKill);
+                (self.by_itself && !(meant && killed)).then(|| format!("it ended by itself: {end}"))
+            }
+        }
+    }
+}
+
+/// Puts the load on, interrupts the server and waits for its end.
+///
+/// # Errors
+/// The journal is broken, or the interruption could not be made. The server is dead all the
+/// same.
+pub async fn run(
+    server: &mut ServerProcess,
+    fault: &mut dyn Fault,
+    aim: &Aim,
+    desks: &mut [Desk],
+    around: &Surroundings<'_>,
+) -> Result<Happened, CycleError> {
+    let (tell_gone, gone) = watch::channel(false);
+    let target = server.target().clone();
+    let mut control = around.transport.control(&target);
+    let load = async {
+        match around.transport {
+            Transport::Http => load(&HttpConnector::new(target), desks, around, &gone).await,
+            Transport::Ws(encoding) => {
+                load(&WsConnector::new(target, encoding), desks, around, &gone).await
+            }
+        }
+    };
+    let interruption = async {
+        let end = interrupt(server, fault, aim, around).await;
+        tell_gone.send_replace(true);
+        end
+    };
+    let snapshots = watch_snapshots(&mut control, around.bank, gone.clone());
+    let (seen, end, (snapshots, breaches)) = tokio::join!(load, interruption, snapshots);
+    Ok(Happened {
+        seen: seen?,
+        snapshots,
+        breaches,
+        end: end?,
+    })
+}
+
+async fn load<C: Connector>(
+    connector: &C,
+    desks: &mut [Desk],
+    around: &Surroundings<'_>,
+    gone: &watch::Receiver<bool>,
+) -> Result<Vec<Seen>, JournalError> {
+    let workers = desks.iter_mut().map(|desk| {
+        let journal = around.journal.clone();
+        work(connector, desk, journal, around.habits, gone.clone())
+    });
+    join_all(workers).await.into_iter().collect()
+}
+
+async fn interrupt(
+    server: &mut ServerProcess,
+    fault: &mut dyn Fault,
+    aim: &Aim,
+    around: &Surroundings<'_>,
+) -> Result<End, FaultError> {
+    let longest = match aim.moment {
+        Moment::Time { after_ms } => Duration::from_millis(after_ms),
+        Moment::Call { .. } => around.cycle,
+    };
+    let mut interrupted = around.interrupted.clone();
+    let stopped = async {
+        if interrupted.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let by_itself = tokio::select! {
+        _ = server.wait() => true,
+        () = tokio::time::sleep(longest) => false,
+        () = stopped => false,
+    };
+    let struck = if by_itself {
+        Ok(())
+    } else {
+        fault.strike(server).await
+    };
+    let status = match tokio::time::timeout(END_PATIENCE, server.wait()).await {
+        Ok(status) => status.ok(),
+        Err(_) => None,
+    };
+    clear_away(server).await;
+    struck?;
+    Ok(End {
+        by_itself,
+        status,
+        last_line: last_line(server),
+        ready: true,
+    })
+}
+
+/// What the server said last. Its tracer writes to the same place, and is not asked.
+fn last_line(server: &ServerProcess) -> Option<String> {
+    let lines = server.last_lines();
+    lines
+        .into_iter()
+        .rev()
+        .find(|line| !line.starts_with("strace: "))
+}
+
+/// Kills what is left of a server and waits until nothing is.
+pub async fn clear_away(server: &mut ServerProcess) {
+    let gone = async {
+        while server.has_group() {
+            let _ = server.signal(Signal::SIGKILL);
+            let _ = tokio::time::timeout(Duration::from_millis(10), server.wait()).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = tokio::time::timeout(GROUP_PATIENCE, gone).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torture::ledger::{Entry, Sequence};
+    use crate::torture::signals::SignalFault;
+
+    fn end(raw: i32, by_itself: bool) -> End {
+        End {
+            by_itself,
+            status: Some(ExitStatus::from_raw(raw)),
+            last_line: None,
+            ready: true,
+        }
+    }
+
+    const KILLED: i32 = 9;
+    const OK: i32 = 0;
+    const FAILED: i32 = 5 << 8;
+
+    struct Pretended(FaultKind, Ending);
+
+    impl Fault for Pretended {
+        fn kind(&self) -> FaultKind {
+            self.0
+        }
+        fn aim(&mut self, _: &mut super::super::draw::Draw, cycle: Duration) -> Aim {
+            Aim::after(cycle)
+        }
+        fn ending(&self) -> Ending {
+            self.1
+        }
+        fn strike<'a>(
+            &'a mut self,
+            _: &'a mut ServerProcess,
+        ) -> futures_util::future::BoxFuture<'a, Result<(), FaultError>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    #[test]
+    fn a_killed_server_may_not_end_before() {
+        let kill = SignalFault::kill();
+        assert_eq!(end(KILLED, false).judge(&kill, &[]), None);
+        assert!(end(OK, true).judge(&kill, &[]).is_some());
+        let at_sync = Pretended(FaultKind::SyncKill, Ending::Any);
+        assert_eq!(end(KILLED, true).judge(&at_sync, &[]), None);
+        assert!(end(FAILED, true).judge(&at_sync, &[]).is_some());
+    }
+
+    #[test]
+    fn a_terminated_server_ends_with_nought() {
+        let term = SignalFault::term();
+        assert_eq!(end(OK, false).judge(&term, &[]), None);
+        for wrong in [end(FAILED, false), end(KILLED, false), end(OK, true)] {
+            assert!(wrong.judge(&term, &[]).is_some(), "{wrong:?}");
+        }
+        let stuck = End {
+            by_itself: false,
+            status: None,
+            last_line: None,
+            ready: true,
+        };
+        assert!(stuck.judge(&term, &[]).is_some());
+    }
+
+    #[test]
+    fn after_an_error_at_a_sync_somebody_is_told() {
+        let eio = Pretended(FaultKind::Eio, Ending::Refuses);
+        let transfer = busload_wire::Transfer {
+            from: 0,
+            to: 1,
+            amount: 1,
+            transfer_id: None,
+        };
+        let entry = Entry {
+            number: 1,
+            transfer,
+            answer: None,
+        };
+        let seen = |said_unknown| {
+            [Seen {
+                sequence: Sequence {
+                    entries: vec![entry],
+                },
+                said_unknown,
+                ..Seen::default()
+            }]
+        };
+        assert_eq!(end(FAILED, true).judge(&eio, &seen(1)), None);
+        assert!(end(FAILED, true).judge(&eio, &seen(0)).is_some());
+        assert!(end(OK, true).judge(&eio, &seen(1)).is_some());
+        assert!(end(KILLED, true).judge(&eio, &seen(1)).is_some());
+        assert_eq!(end(KILLED, false).judge(&eio, &seen(0)), None, "never hit");
+    }
+
+    #[test]
+    fn ends_are_described() {
+        assert_eq!(end(FAILED, true).describe(), "exit code 5");
+        assert_eq!(end(KILLED, true).describe(), "SIGKILL");
+    }
+}

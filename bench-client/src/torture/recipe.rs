@@ -1,0 +1,131 @@
+//! How the server under audit is started, again and again.
+
+use std::path::{Path, PathBuf};
+
+use crate::connector::{Encoding, Target};
+use crate::control::ControlClient;
+use crate::target::{ServerProcess, ServerSpec, TargetError};
+
+/// Stands for the database file in the command of a server.
+pub const DATABASE_WORD: &str = "{database}";
+
+/// How requests travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One request at a time on each connection.
+    Http,
+    /// Many on one connection.
+    Ws(Encoding),
+}
+
+impl Transport {
+    /// `http` or `ws`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ws(_) => "ws",
+        }
+    }
+
+    /// How transfers are written.
+    #[must_use]
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::Http => Encoding::Json,
+            Self::Ws(encoding) => encoding,
+        }
+    }
+
+    /// A control plane to a server.
+    #[must_use]
+    pub fn control(self, target: &Target) -> ControlClient {
+        match self {
+            Self::Http => ControlClient::http(target.clone()),
+            Self::Ws(_) => ControlClient::ws(target.clone()),
+        }
+    }
+}
+
+/// A command that starts a server.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments; `{database}` in them stands for the database file.
+    pub args: Vec<String>,
+    /// Further arguments of the very first start, when the ledger may be wiped.
+    pub wiping_args: Vec<String>,
+    /// Where it listens, unless it says so in its first line.
+    pub place: Option<Target>,
+    /// How requests travel.
+    pub transport: Transport,
+    /// It is this program's own server: it seeds itself, and must end as the protocol says.
+    pub own: bool,
+}
+
+impl Recipe {
+    /// The command with the words of a wrapper before it.
+    #[must_use]
+    pub fn spec(&self, wrapper: &[String], database: &Path, wiping: bool) -> ServerSpec {
+        let database = database.display().to_string();
+        let named = |word: &String| word.replace(DATABASE_WORD, &database);
+        let mut args: Vec<_> = self.args.iter().map(named).collect();
+        args.extend(self.wiping_args.iter().filter(|_| wiping).map(named));
+        let program = self.program.display().to_string();
+        let mut words = wrapper.iter().cloned();
+        match words.next() {
+            None => ServerSpec {
+                program: self.program.clone(),
+                args,
+            },
+            Some(first) => ServerSpec {
+                program: PathBuf::from(first),
+                args: words.chain([program]).chain(args).collect(),
+            },
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not get ready.
+    pub async fn start(
+        &self,
+        wrapper: &[String],
+        database: &Path,
+        wiping: bool,
+    ) -> Result<ServerProcess, TargetError> {
+        let spec = self.spec(wrapper, database, wiping);
+        ServerProcess::start_at(&spec, self.place.as_ref()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrapper_comes_first_and_the_database_is_named() {
+        let recipe = Recipe {
+            program: PathBuf::from("server"),
+            args: vec!["--file={database}".to_owned(), "x".to_owned()],
+            wiping_args: vec!["--fresh".to_owned()],
+            place: None,
+            transport: Transport::Http,
+            own: true,
+        };
+        let words = |wrapper: &[&str], wiping| {
+            let wrapper: Vec<_> = wrapper.iter().map(|word| (*word).to_owned()).collect();
+            let spec = recipe.spec(&wrapper, Path::new("a b"), wiping);
+            let mut words = vec![spec.program.display().to_string()];
+            words.extend(spec.args);
+            words
+        };
+        assert_eq!(words(&[], false), ["server", "--file=a b", "x"]);
+        assert_eq!(
+            words(&["strace", "-f"], true),
+            ["strace", "-f", "server", "--file=a b", "x", "--fresh"]
+        );
+    }
+}

@@ -1,0 +1,610 @@
+//! `bench-client torture` as a user has it, against this program's own server: a short run of
+//! every fault finds nothing. Each test names the cases of docs/reliability.md that it is about.
+//!
+//! That it would find something is shown in `torture_liars.rs`.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use bench_client::torture::journal::{self, Record};
+use bench_client::torture::replay::replay;
+use common::{Ended, Running, bench_client, count, directory, machine, records, run, until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+/// Says that a test was passed over. Not by `eprintln`, which the test harness keeps to itself
+/// when a test passes.
+fn skipped(name: &str, why: &str) {
+    let line = format!("skipped torture::{name}: {why}\n");
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("stderr takes a line");
+}
+
+/// Whether `strace` can make faults here; else the test says that it was passed over.
+fn can_trace(name: &str) -> bool {
+    let probe = Command::new("strace")
+        .args(["-qq", "-e", "trace=none", "true"])
+        .output();
+    let can = probe.is_ok_and(|output| output.status.success());
+    if !can {
+        skipped(name, "strace cannot trace");
+    }
+    can
+}
+
+fn torture(directory: &Path, flags: &[&str]) -> Ended {
+    run(bench_client(directory)
+        .args(["torture", "--json", "--seconds-per-cycle=0.8"])
+        .args(flags))
+}
+
+/// Runs an audit that must find nothing; its record.
+#[track_caller]
+fn clean(directory: &Path, flags: &[&str]) -> Value {
+    let ended = torture(directory, flags);
+    ended.expect_code(0);
+    let record = ended.json();
+    let none = [
+        "lost",
+        "applied_twice",
+        "holes",
+        "refused_present",
+        "unexplained",
+    ];
+    for class in none {
+        assert_eq!(record[class], 0, "{class}: {record:#}");
+    }
+    assert_eq!(record["findings"], json!([]), "{record:#}");
+    assert_eq!(record["valid"], true);
+    assert_eq!(record["replay_matches"], true);
+    assert!(count(&record["acknowledged"]) > 50, "{record:#}");
+    let (unknown, there, absent) = (
+        count(&record["unknown"]),
+        count(&record["unknown_present"]),
+        count(&record["unknown_absent"]),
+    );
+    assert_eq!(unknown, there + absent, "every one of them is classed");
+    record
+}
+
+/// The row of a fault, which must have struck at its moment at least once.
+#[track_caller]
+fn struck<'a>(record: &'a Value, fault: &str) -> &'a Value {
+    let rows = record["faults"].as_array().expect("a list");
+    let row = rows.iter().find(|row| row["fault"] == fault);
+    let row = row.unwrap_or_else(|| panic!("{fault} is missing: {record:#}"));
+    assert!(
+        count(&row["struck"]) > 0,
+        "{fault} never struck: {record:#}"
+    );
+    row
+}
+
+/// SQLite's own opinion of the database that an audit kept.
+fn is_sound(record: &Value, directory: &Path) -> bool {
+    let kept = record["kept"][0].as_str().expect("it was kept");
+    let database = directory.join(kept).join("ledger.sqlite");
+    let connection = rusqlite::Connection::open(database).expect("it is a database");
+    let said: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("it can be checked");
+    said == "ok"
+}
+
+#[test]
+fn case_1_kill_9_loses_nothing_acknowledged() {
+    let _machine = machine();
+    for flags in [
+        ["--transport=ws", "--encoding=json", "--durability=wal-full"],
+        [
+            "--transport=ws",
+            "--encoding=binary",
+            "--durability=delete-full",
+        ],
+        [
+            "--transport=http",
+            "--encoding=json",
+            "--durability=wal-full",
+        ],
+    ] {
+        let directory = directory();
+        let common = [
+            "--faults=kill",
+            "--kills=4",
+            "--checkpoint-pages=20",
+            "--keep",
+        ];
+        let record = clean(directory.path(), &[&common[..], &flags[..]].concat());
+        assert_eq!(record["kills"], 4);
+        struck(&record, "kill");
+        assert!(count(&record["unknown"]) > 0, "killed under load");
+        assert!(is_sound(&record, directory.path()));
+    }
+}
+
+#[test]
+fn case_4_killed_at_the_nth_sync() {
+    if !can_trace("case_4_killed_at_the_nth_sync") {
+        return;
+    }
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=sync-kill", "--kills=5", "--keep"];
+    let record = clean(directory.path(), &flags);
+    let row = struck(&record, "sync-kill");
+    assert!(count(&row["struck"]) >= 3, "{record:#}");
+    assert!(is_sound(&record, directory.path()));
+}
+
+/// What was committed and not answered is there, and the client does not claim to know.
+#[test]
+fn case_5_killed_after_the_commit_and_before_the_answer() {
+    if !can_trace("case_5_killed_after_the_commit_and_before_the_answer") {
+        return;
+    }
+    let _machine = machine();
+    for transport in ["ws", "http"] {
+        let directory = directory();
+        let transport = format!("--transport={transport}");
+        let flags = ["--faults=answer-kill", "--kills=5", &transport];
+        let record = clean(directory.path(), &flags);
+        let row = struck(&record, "answer-kill");
+        assert!(count(&row["unknown_present"]) > 0, "{record:#}");
+    }
+}
+
+/// The batch of the failed sync is answered as unknown, and the server goes: both are judged by
+/// the audit (`unexpected_end`).
+#[test]
+fn case_6_an_error_at_a_sync() {
+    if !can_trace("case_6_an_error_at_a_sync") {
+        return;
+    }
+    let _machine = machine();
+    for durability in ["wal-full", "delete-full"] {
+        let directory = directory();
+        let durability = format!("--durability={durability}");
+        let record = clean(
+            directory.path(),
+            &["--faults=eio", "--kills=4", &durability],
+        );
+        struck(&record, "eio");
+        let cycles = record["cycles"].as_array().expect("a list");
+        let stopped = cycles.iter().filter(|cycle| {
+            let ended = cycle["ended"].as_str().unwrap_or_default();
+            ended.starts_with("exit code 5")
+        });
+        assert!(stopped.count() > 0, "{record:#}");
+    }
+}
+
+#[test]
+fn case_9_snapshots_under_load_obey_the_rules_of_a_bank() {
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=kill", "--kills=3", "--seconds-per-cycle=1.5"];
+    let ended = run(bench_client(directory.path())
+        .args(["torture", "--json"])
+        .args(flags));
+    ended.expect_code(0);
+    let record = ended.json();
+    assert!(count(&record["snapshots"]) > 0, "{record:#}");
+    assert_eq!(
+        record["replay_matches"], true,
+        "the ledger gives the balances"
+    );
+}
+
+#[test]
+fn case_11_a_full_disk_for_a_while() {
+    if !can_trace("case_11_a_full_disk_for_a_while") {
+        return;
+    }
+    let _machine = machine();
+    let directory = directory();
+    let record = clean(directory.path(), &["--faults=enospc", "--kills=4"]);
+    let row = struck(&record, "enospc");
+    assert!(
+        count(&row["refused"]) > 0,
+        "storage_full was answered: {record:#}"
+    );
+}
+
+/// A mounted file system; unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a directory can be made");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// The write-ahead log cannot grow to where it is checkpointed until somebody makes room.
+#[test]
+fn case_11_a_full_file_system_and_room_again() {
+    let name = "case_11_a_full_file_system_and_room_again";
+    let _machine = machine();
+    let directory = directory();
+    let Some(mounted) = Mounted::tmpfs(&directory.path().join("small"), "2m") else {
+        skipped(name, "needs root to mount a tmpfs");
+        return;
+    };
+    let ballast = mounted.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 1_600_000]).expect("there is room for it");
+    let record = directory.path().join("record.json");
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=6",
+        "--seconds-per-cycle=1.5",
+        "--database=small/ledger.sqlite",
+        "--data-dir=data",
+        "--output=record.json",
+    ]));
+    std::thread::sleep(Duration::from_secs(3));
+    std::fs::remove_file(&ballast).expect("it is there");
+    audit.wait().expect_code(0);
+    let text = std::fs::read_to_string(record).expect("it was written");
+    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(
+        (&record["lost"], &record["applied_twice"]),
+        (&json!(0), &json!(0))
+    );
+    assert!(count(&record["refused"]) > 0, "it was full: {record:#}");
+    let last = &record["cycles"][5];
+    assert_eq!(last["refused"], 0, "there is room again: {record:#}");
+    assert!(count(&last["acknowledged"]) > 0, "{record:#}");
+}
+
+/// Every sync takes up to 200 ms longer: answers wait for it, and nothing else happens.
+#[test]
+fn case_13_slow_syncs() {
+    if !can_trace("case_13_slow_syncs") {
+        return;
+    }
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=slow-sync", "--kills=3", "--seconds-per-cycle=1.5"];
+    let record = clean(directory.path(), &flags);
+    struck(&record, "slow-sync");
+}
+
+/// Everything that was applied is answered, and the exit code is 0: judged by the audit.
+#[test]
+fn case_32_sigterm_under_load() {
+    let _machine = machine();
+    for transport in ["ws", "http"] {
+        let directory = directory();
+        let transport = format!("--transport={transport}");
+        let record = clean(
+            directory.path(),
+            &["--faults=term", "--kills=4", &transport],
+        );
+        let row = struck(&record, "term");
+        assert_eq!(row["unknown_present"], 0, "{record:#}");
+        assert_eq!(row["struck"], 4);
+    }
+}
+
+/// A control group of the test's own; removed when dropped.
+struct Group {
+    directory: PathBuf,
+    /// Tells how often the kernel has killed in it.
+    events: &'static str,
+}
+
+impl Group {
+    /// Where memory can be limited: version 2, or the memory hierarchy of version 1.
+    fn make(limit_bytes: u64) -> Option<Self> {
+        let name = format!("busload-test-{}", std::process::id());
+        let places = [
+            ("/sys/fs/cgroup", "memory.max", "memory.events"),
+            (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.oom_control",
+            ),
+        ];
+        places.into_iter().find_map(|(root, limit, events)| {
+            let directory = Path::new(root).join(&name);
+            std::fs::create_dir(&directory).ok()?;
+            let group = Self { directory, events };
+            std::fs::write(group.directory.join(limit), limit_bytes.to_string()).ok()?;
+            Some(group)
+        })
+    }
+
+    fn kills(&self) -> u64 {
+        let events = std::fs::read_to_string(self.directory.join(self.events));
+        let events = events.unwrap_or_default();
+        let kills = events
+            .lines()
+            .find_map(|line| line.strip_prefix("oom_kill "));
+        kills.map_or(0, |kills| kills.trim().parse().expect("a count"))
+    }
+
+    /// A command that moves into the group and becomes `command`.
+    fn joined(&self, before: &str, command: &str) -> String {
+        let procs = self.directory.join("cgroup.procs");
+        format!(
+            "sh -c '{before} echo $$ > {}; exec {command}'",
+            procs.display()
+        )
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.directory);
+    }
+}
+
+/// As `kill -9`, and by surprise: somebody else in the server's control group takes all memory
+/// and may not be killed, so the kernel kills the server.
+#[test]
+fn case_34_a_memory_limit_is_as_kill_9() {
+    const LIMIT: u64 = 96 << 20;
+    let name = "case_34_a_memory_limit_is_as_kill_9";
+    let _machine = machine();
+    let Some(group) = Group::make(LIMIT) else {
+        skipped(name, "needs root and a memory control group");
+        return;
+    };
+    let directory = directory();
+    let port = common::free_port();
+    let serve = format!(
+        "{} serve ws --port {port} --database {{database}}",
+        env!("CARGO_BIN_EXE_bench-client"),
+    );
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--json",
+        "--faults=kill",
+        "--kills=2",
+        "--seconds-per-cycle=20",
+        "--seed=3",
+        &format!("--server-command={}", group.joined("", &serve)),
+        &format!("--url=ws://127.0.0.1:{port}"),
+        "--reseed",
+    ]));
+    until("the load is on", || {
+        let found = std::fs::read_dir(directory.path().join(".data")).ok()?;
+        let path = found.flatten().next()?.path().join("journal");
+        let journal = std::fs::read_to_string(&path).ok()?;
+        journal.contains("\nanswer ").then_some(())
+    });
+    let words = format!("tail -c {LIMIT} /dev/zero");
+    let before = "echo -1000 > /proc/self/oom_score_adj;";
+    let mut words = shlex::Shlex::new(&group.joined(before, &words)).collect::<Vec<_>>();
+    let mut glutton = Command::new(words.remove(0));
+    let glutton = Running::start(glutton.args(words));
+    until("the kernel kills", || (group.kills() > 0).then_some(()));
+    drop(glutton);
+    let ended = audit.wait();
+    ended.expect_code(0);
+    let record = ended.json();
+    let first = &record["cycles"][0];
+    assert_eq!(
+        first["struck"], false,
+        "it was not the audit's kill: {record:#}"
+    );
+    assert_eq!(first["ended"], "SIGKILL", "{record:#}");
+    assert!(count(&first["acknowledged"]) > 0);
+    assert_eq!(
+        (&record["lost"], &record["applied_twice"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn a_seed_replays_the_plan() {
+    let _machine = machine();
+    let plan = |seed: &str| {
+        let directory = directory();
+        let flags = [
+            "--faults=kill,term",
+            "--kills=4",
+            "--seconds-per-cycle=0.3",
+            seed,
+        ];
+        let ended = run(bench_client(directory.path())
+            .args(["torture", "--json"])
+            .args(flags));
+        let record = ended.expect_code(0).json();
+        let cycles = record["cycles"].as_array().expect("a list").clone();
+        let plan = cycles
+            .iter()
+            .map(|cycle| (cycle["fault"].clone(), cycle["moment"].clone()));
+        plan.collect::<Vec<_>>()
+    };
+    assert_eq!(plan("--seed=5"), plan("--seed=5"));
+    assert_ne!(plan("--seed=5"), plan("--seed=6"));
+}
+
+#[test]
+fn an_interrupted_audit_writes_what_it_has() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=1000",
+        "--seconds-per-cycle=0.3",
+        "--output=record.json",
+    ]));
+    std::thread::sleep(Duration::from_secs(3));
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(0);
+    let text = std::fs::read_to_string(directory.path().join("record.json")).expect("written");
+    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(record["interrupted"], true);
+    let kills = count(&record["kills"]);
+    assert!((1..1000).contains(&kills), "{kills}");
+    assert!(ended.stderr.lines().count() as u64 >= kills, "a line each");
+    let left = std::fs::read_dir(directory.path().join(".data")).expect("it is there");
+    assert_eq!(left.count(), 0, "nothing is left behind");
+}
+
+/// The harness is killed as well: its journal can be read, and everything it says was
+/// acknowledged is in the database.
+#[test]
+fn the_journal_survives_the_harness() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=3",
+        "--seconds-per-cycle=30",
+        "--seed=2",
+    ]));
+    let place = until("the load is on", || {
+        let found = std::fs::read_dir(directory.path().join(".data")).ok()?;
+        let place = found.flatten().next()?.path();
+        let size = std::fs::metadata(place.join("journal")).ok()?.len();
+        (size > 200_000).then_some(place)
+    });
+    let server = common::server_of(&audit);
+    audit.signal(Signal::SIGKILL);
+    audit.wait();
+    until("the server follows", || {
+        (!common::is_alive(server)).then_some(())
+    });
+    let mut contents = journal::read(&place.join("journal")).expect("it is a journal");
+    let connection = rusqlite::Connection::open(place.join("ledger.sqlite")).expect("it opens");
+    let mut statement = connection
+        .prepare("SELECT balance FROM accounts ORDER BY id")
+        .expect("there are accounts");
+    let balances = statement
+        .query_map([], |row| row.get(0))
+        .expect("they can be read")
+        .collect::<Result<Vec<Option<i64>>, _>>()
+        .expect("they are numbers");
+    assert_eq!(
+        replay(&contents.records, true).counts.sent,
+        0,
+        "not settled"
+    );
+    contents
+        .records
+        .push(Record::Balances { cycle: 2, balances });
+    let replayed = replay(&contents.records, true);
+    let counts = replayed.counts;
+    assert!(counts.acknowledged > 100, "{counts:?}");
+    assert_eq!(
+        (
+            counts.lost,
+            counts.applied_twice,
+            counts.holes,
+            counts.unexplained
+        ),
+        (0, 0, 0, 0)
+    );
+    assert!(replayed.matches());
+}
+
+#[test]
+fn without_strace_its_faults_are_skipped_by_name() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = |faults: &str| {
+        run(bench_client(directory.path())
+            .env("PATH", "/nonexistent")
+            .args([
+                "torture",
+                "--json",
+                "--kills=1",
+                "--seconds-per-cycle=0.2",
+                faults,
+            ]))
+    };
+    let ended = audit("--faults=eio,kill,sync-kill");
+    let record = ended.expect_code(0).json();
+    let skipped = record["skipped"].as_array().expect("a list").clone();
+    let names: Vec<_> = skipped.iter().map(|one| one["fault"].clone()).collect();
+    assert_eq!(names, ["sync-kill", "eio"]);
+    assert!(
+        ended.stderr.contains("skipped eio: strace cannot be run"),
+        "{}",
+        ended.stderr
+    );
+    audit("--faults=eio").expect_code(2);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let directory = directory();
+    std::fs::write(directory.path().join("there.sqlite"), "").expect("it can be written");
+    for (flags, expected) in [
+        (
+            vec!["--faults=flood"],
+            "'flood' is no fault: choose from kill",
+        ),
+        (vec!["--kills=0"], "0 is not in 1..="),
+        (vec!["--seconds-per-cycle=0"], "no number of seconds"),
+        (vec!["--url=ws://127.0.0.1:1"], "--server-command"),
+        (vec!["--server-command=true", "--reseed"], "--url"),
+        (
+            vec!["--server-command=true", "--url=ws://127.0.0.1:1"],
+            "--reseed",
+        ),
+        (
+            vec!["--server-command=a 'b", "--url=ws://h:1", "--reseed"],
+            "quotation mark",
+        ),
+        (vec!["--database=there.sqlite"], "there.sqlite exists"),
+        (
+            vec!["--transport=http", "--encoding=binary"],
+            "binary is an encoding of ws only",
+        ),
+        (
+            vec!["--workers=4096", "--inflight=4096"],
+            "lower --workers or --inflight",
+        ),
+    ] {
+        let ended = torture(directory.path(), &flags);
+        ended.expect_code(2);
+        assert!(
+            ended.stderr.contains(expected),
+            "{flags:?}: {}",
+            ended.stderr
+        );
+    }
+    assert_eq!(records(directory.path()).len(), 0);
+}
+
+#[test]
+fn a_server_that_cannot_be_started() {
+    let directory = directory();
+    let port = common::free_port();
+    let url = format!("--url=ws://127.0.0.1:{port}");
+    for command in ["false", "/nonexistent/server"] {
+        let command = format!("--server-command={command}");
+        torture(
+            directory.path(),
+            &["--faults=kill", &command, &url, "--reseed"],
+        )
+        .expect_code(5);
+    }
+}

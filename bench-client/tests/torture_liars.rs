@@ -1,0 +1,411 @@
+//! reliability.md case 36, the honesty of the harness: servers that cheat, each in its own way,
+//! audited by the real program. Every one is caught with exit code 4, and the honest one is not.
+//!
+//! A liar is a process of its own, since it is killed: this test binary, started again with
+//! [`LIE`] set. Its ledger is a file of lines, written before the answer and replayed at the
+//! start, which outlives the process (not the machine, which nobody cuts off here).
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{Ended, bench_client, count, directory, machine, run};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Set in the process that is a liar: how it lies.
+const LIE: &str = "BUSLOAD_LIE";
+/// Where it listens and keeps its ledger.
+const PORT: &str = "BUSLOAD_LIAR_PORT";
+const FILE: &str = "BUSLOAD_LIAR_FILE";
+
+/// How a server treats transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// Writes, applies, answers: the control.
+    None,
+    /// Answers, and writes 30 ms later.
+    AnswersEarly,
+    /// Applies every 100th and does not answer it.
+    DropsAnswers,
+    /// Cannot write every 100th, and answers as if it had.
+    SwallowsErrors,
+    /// Answers every 100th as refused, and applies it.
+    RefusesAndApplies,
+    /// Applies every 100th twice.
+    AppliesTwice,
+    /// Answers every 100th twice.
+    AnswersTwice,
+    /// Writes only the seeding.
+    OnlyInMemory,
+    /// Every 100th arrives nowhere.
+    LosesMoney,
+    /// Rejects every 100th for want of money that is there.
+    RejectsWrongly,
+    /// Loses the last ten lines of its ledger at each start.
+    ForgetsTheEnd,
+}
+
+const LIES: [Lie; 11] = [
+    Lie::None,
+    Lie::AnswersEarly,
+    Lie::DropsAnswers,
+    Lie::SwallowsErrors,
+    Lie::RefusesAndApplies,
+    Lie::AppliesTwice,
+    Lie::AnswersTwice,
+    Lie::OnlyInMemory,
+    Lie::LosesMoney,
+    Lie::RejectsWrongly,
+    Lie::ForgetsTheEnd,
+];
+
+struct Bank {
+    lie: Lie,
+    balances: Vec<i64>,
+    seen: u64,
+    file: File,
+}
+
+impl Bank {
+    /// What the file says.
+    fn open(lie: Lie, path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut lines: Vec<_> = text.lines().collect();
+        if lie == Lie::ForgetsTheEnd && lines.len() > 11 {
+            lines.truncate(lines.len() - 10);
+        }
+        let mut balances = Vec::new();
+        let mut kept = String::new();
+        for line in lines {
+            writeln!(kept, "{line}").expect("a string takes all");
+            let numbers: Vec<i64> = line
+                .split(' ')
+                .map(|word| word.parse().expect("a number"))
+                .collect();
+            match numbers[..] {
+                [accounts, initial] => {
+                    balances = vec![initial; usize::try_from(accounts).expect("small")];
+                }
+                [from, to, paid, received] => {
+                    balances[usize::try_from(from).expect("small")] -= paid;
+                    balances[usize::try_from(to).expect("small")] += received;
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        std::fs::write(path, kept).expect("the ledger can be written");
+        let file = File::options().append(true).open(path);
+        Self {
+            lie,
+            balances,
+            seen: 0,
+            file: file.expect("the ledger can be opened"),
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        // In one call: a kill leaves a line whole or not there.
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).expect("it is written");
+    }
+
+    /// Moves money; the line for the ledger.
+    fn apply(&mut self, args: &Value, received: bool) -> String {
+        let number = |name: &str| args[name].as_i64().expect("a number");
+        let (from, to, amount) = (number("from_id"), number("to_id"), number("amount"));
+        let received = if received { amount } else { 0 };
+        self.balances[usize::try_from(from).expect("small")] -= amount;
+        self.balances[usize::try_from(to).expect("small")] += received;
+        format!("{from} {to} {amount} {received}")
+    }
+
+    /// How often and with what a transfer is answered, and what is written only afterwards.
+    fn transfer(&mut self, args: &Value) -> (usize, Value, Option<String>) {
+        self.seen += 1;
+        let special = self.seen.is_multiple_of(100);
+        let refused = |code: &str| json!({"ok": false, "error": code});
+        let mut answer = (1, json!({"ok": true}), None);
+        match self.lie {
+            Lie::RejectsWrongly if special => return (1, refused("insufficient_funds"), None),
+            Lie::SwallowsErrors if special => return answer,
+            Lie::OnlyInMemory => {
+                self.apply(args, true);
+                return answer;
+            }
+            Lie::DropsAnswers if special => answer.0 = 0,
+            Lie::AnswersTwice if special => answer.0 = 2,
+            Lie::RefusesAndApplies if special => answer.1 = refused("storage_full"),
+            Lie::AppliesTwice if special => {
+                let line = self.apply(args, true);
+                self.write(&line);
+            }
+            _ => {}
+        }
+        let received = self.lie != Lie::LosesMoney || !special;
+        let line = self.apply(args, received);
+        if self.lie == Lie::AnswersEarly {
+            answer.2 = Some(line);
+        } else {
+            self.write(&line);
+        }
+        answer
+    }
+
+    /// As a server that is not ours: without `info` and `stats`.
+    fn answer(&mut self, request: &Value) -> (usize, Value, Option<String>) {
+        let args = &request["args"];
+        let result = match request["name"].as_str().unwrap_or_default() {
+            "transfer" => return self.transfer(args),
+            "getAccount" => {
+                let id = usize::try_from(args["id"].as_u64().expect("an account")).expect("small");
+                let found = self.balances.get(id);
+                found.map_or(Value::Null, |b| json!({"id": id, "balance": b.to_string()}))
+            }
+            "seed" => {
+                let accounts = args["accounts"].as_u64().expect("a number");
+                let initial = args["initialBalance"].as_i64().expect("a number");
+                self.balances = vec![initial; usize::try_from(accounts).expect("small")];
+                self.write(&format!("{accounts} {initial}"));
+                Value::Null
+            }
+            name => {
+                let error = format!("unknown method: {name}");
+                return (1, json!({"ok": false, "error": error}), None);
+            }
+        };
+        (1, json!({"ok": true, "result": result}), None)
+    }
+}
+
+async fn serve(stream: TcpStream, bank: Arc<Mutex<Bank>>) {
+    let Ok(mut socket) = accept_async(stream).await else {
+        return;
+    };
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(request) = message else {
+            continue;
+        };
+        let request: Value = serde_json::from_str(&request).expect("the client sends JSON");
+        let (times, mut body, later) = bank.lock().expect("no panic").answer(&request);
+        body["id"] = request["id"].clone();
+        for _ in 0..times {
+            if socket.send(Message::text(body.to_string())).await.is_err() {
+                return;
+            }
+        }
+        if let Some(line) = later {
+            let bank = Arc::clone(&bank);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                bank.lock().expect("no panic").write(&line);
+            });
+        }
+    }
+}
+
+/// Not a test but the liar itself: does nothing unless [`LIE`] is set.
+#[test]
+fn the_liar_itself() {
+    let Ok(lie) = std::env::var(LIE) else { return };
+    let lie = LIES.into_iter().find(|one| format!("{one:?}") == lie);
+    let variable = |name| std::env::var(name).expect("it is set");
+    let bank = Bank::open(lie.expect("it is one of them"), Path::new(&variable(FILE)));
+    let bank = Arc::new(Mutex::new(bank));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime can be started").block_on(async {
+        let address = format!("127.0.0.1:{}", variable(PORT));
+        let listener = TcpListener::bind(address).await.expect("the port is free");
+        loop {
+            let (stream, _) = listener.accept().await.expect("somebody connects");
+            tokio::spawn(serve(stream, Arc::clone(&bank)));
+        }
+    });
+}
+
+/// Audits a liar with these faults.
+fn audit(directory: &Path, lie: Lie, faults: &str) -> Ended {
+    let port = common::free_port();
+    let liar = std::env::current_exe().expect("the test knows its own path");
+    let command = format!(
+        "env {LIE}={lie:?} {PORT}={port} {FILE}={{database}} {} --exact the_liar_itself --nocapture",
+        liar.display()
+    );
+    run(bench_client(directory).args([
+        "torture",
+        "--json",
+        "--reseed",
+        "--kills=3",
+        "--seconds-per-cycle=0.6",
+        "--workers=3",
+        "--inflight=4",
+        "--answer-timeout=250ms",
+        faults,
+        &format!("--server-command={command}"),
+        &format!("--url=ws://127.0.0.1:{port}"),
+    ]))
+}
+
+fn kinds(record: &Value) -> BTreeSet<String> {
+    let findings = record["findings"].as_array().expect("a list");
+    let kinds = findings
+        .iter()
+        .map(|one| one["kind"].as_str().expect("a name").to_owned());
+    kinds.collect()
+}
+
+/// Audits a liar; its record. `expected` must be among what is found, and nothing outside of
+/// `possible`.
+#[track_caller]
+fn caught(lie: Lie, expected: &[&str], possible: &[&str]) -> Value {
+    let _machine = machine();
+    let directory = directory();
+    let ended = audit(directory.path(), lie, "--faults=kill");
+    ended.expect_code(4);
+    let record = ended.json();
+    assert_eq!(record["valid"], false);
+    let found = kinds(&record);
+    for kind in expected {
+        assert!(found.contains(*kind), "{lie:?}: {kind} not in {found:?}");
+    }
+    for kind in &found {
+        let known = expected.iter().chain(possible).any(|one| one == kind);
+        assert!(known, "{lie:?}: {kind} is wrong: {record:#}");
+    }
+    let kept = record["kept"][0].as_str().expect("the evidence is kept");
+    assert!(directory.path().join(kept).join("journal").exists());
+    record
+}
+
+/// Without it the others would prove nothing.
+#[test]
+fn case_36_an_honest_server_is_believed() {
+    let _machine = machine();
+    let directory = directory();
+    let ended = audit(directory.path(), Lie::None, "--faults=kill");
+    ended.expect_code(0);
+    let record = ended.json();
+    assert_eq!(record["findings"], json!([]));
+    assert!(count(&record["acknowledged"]) > 100, "{record:#}");
+    assert_eq!(record["replay_matches"], true);
+    assert_eq!(record["snapshots"], 0, "it has no stats");
+}
+
+/// A server of other people may end as it likes, as long as nothing is lost.
+#[test]
+fn an_end_without_grace_is_a_warning() {
+    let _machine = machine();
+    let directory = directory();
+    let ended = audit(directory.path(), Lie::None, "--faults=term");
+    ended.expect_code(0);
+    let record = ended.json();
+    assert_eq!(
+        kinds(&record),
+        BTreeSet::from(["unexpected_end".to_owned()])
+    );
+    assert_eq!(
+        (&record["valid"], &record["lost"]),
+        (&json!(true), &json!(0))
+    );
+}
+
+#[test]
+fn case_36_an_answer_faked_early() {
+    let record = caught(Lie::AnswersEarly, &["lost"], &["hole", "unexplained"]);
+    let transfers = record["findings"].as_array().expect("a list");
+    let lost = transfers.iter().find(|one| one["kind"] == "lost");
+    let lost = &lost.expect("there is one")["transfer"];
+    assert_eq!(
+        (&lost["answer"], &lost["applied"]),
+        (&json!("ok"), &json!(0))
+    );
+}
+
+#[test]
+fn case_36_an_answer_dropped() {
+    let record = caught(Lie::DropsAnswers, &["unanswered"], &[]);
+    assert_eq!(record["lost"], 0, "it was applied: {record:#}");
+}
+
+/// Lost in the middle. With more of them on a connection than can be told apart, it is said that
+/// something is wrong and not what.
+#[test]
+fn case_36_an_error_swallowed() {
+    let _ = caught(Lie::SwallowsErrors, &[], &["lost", "hole", "unexplained"]);
+}
+
+#[test]
+fn case_36_refused_and_applied() {
+    let _ = caught(
+        Lie::RefusesAndApplies,
+        &[],
+        &[
+            "refused_present",
+            "lost",
+            "hole",
+            "unexplained",
+            "applied_twice",
+        ],
+    );
+}
+
+#[test]
+fn case_36_applied_twice() {
+    let _ = caught(
+        Lie::AppliesTwice,
+        &[],
+        &["applied_twice", "unexplained", "lost", "hole"],
+    );
+}
+
+#[test]
+fn case_36_answered_twice() {
+    let record = caught(Lie::AnswersTwice, &["answered_twice"], &[]);
+    assert_eq!(record["lost"], 0);
+}
+
+#[test]
+fn case_36_a_ledger_in_memory_only() {
+    let record = caught(Lie::OnlyInMemory, &["lost"], &[]);
+    assert_eq!(record["lost"], record["acknowledged"], "all of them");
+    assert_eq!(record["unknown_present"], 0);
+}
+
+#[test]
+fn case_36_a_ledger_that_forgets_its_end() {
+    let _ = caught(Lie::ForgetsTheEnd, &["lost"], &["hole", "unexplained"]);
+}
+
+#[test]
+fn case_36_money_that_arrives_nowhere() {
+    let _ = caught(
+        Lie::LosesMoney,
+        &["wrong_total", "pair_not_conserved"],
+        &[
+            "lost",
+            "hole",
+            "unexplained",
+            "replay_differs",
+            "applied_twice",
+        ],
+    );
+}
+
+#[test]
+fn case_36_a_rejection_without_a_reason() {
+    let record = caught(Lie::RejectsWrongly, &["wrong_rejection"], &[]);
+    assert_eq!(record["lost"], 0);
+}
