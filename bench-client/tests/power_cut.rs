@@ -38,6 +38,8 @@ const WORKERS: u32 = 6;
 const ACCOUNTS: u32 = 1_000;
 /// In flight per worker.
 const WINDOW: usize = 8;
+/// How many crash states each replay tries, for a longer run; each then tells its counts.
+const STATES_VARIABLE: &str = "BUSLOAD_CRASH_STATES";
 /// Largest amount. Amounts differ, so that their sums tell which transfers are there.
 const LARGEST: u64 = 997;
 
@@ -233,13 +235,25 @@ impl Recorded {
 }
 
 fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
+    let asked = std::env::var(STATES_VARIABLE).ok();
+    let states = asked.as_deref().map(str::parse);
     let plan = Plan {
-        states: 1_500,
+        states: states.unwrap_or(Ok(1_500)).expect("a number of states"),
         seed: 5,
         model,
     };
     let report = audit(script, base, plan).expect("images can be made");
     assert_eq!(report.states, plan.states);
+    if asked.is_some() {
+        let mut counts = report.clone();
+        counts.examples.truncate(1);
+        let shown = serde_json::to_string(&counts).expect("it is JSON");
+        let line = format!("replayed with {model:?}: {shown}\n");
+        let mut stderr = std::io::stderr();
+        stderr
+            .write_all(line.as_bytes())
+            .expect("stderr takes a line");
+    }
     report
 }
 
