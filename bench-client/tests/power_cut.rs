@@ -613,6 +613,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
         (code, &record["cuts"], &record["lost"]),
         (Some(0), &3.into(), &0.into())
     );
+    assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
     assert!(count(&record["acknowledged"]) > 100, "{record:#}");
 }
 

@@ -16,8 +16,9 @@ use bench_client::report::record::write_json;
 use bench_client::report::torture::{Audited, CycleRow, Finding, Load, Skipped, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
-use bench_client::torture::audit::{Plan, Progress, Stage, TortureError, connections, run_stage};
+use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::{Fault, FaultError, FaultKind};
+use bench_client::torture::plan::{Plan, Stage, connections};
 use bench_client::torture::recipe::{DATABASE_WORD, Recipe, Transport};
 use bench_client::torture::signals::SignalFault;
 use bench_client::torture::traced::{TracedFault, Tracer};
@@ -288,6 +289,7 @@ impl TortureArgs {
             ordered: !self.unordered,
             transfer_ids: false,
             wipe: self.reseed,
+            keep: self.keep,
         })
     }
 

@@ -35,8 +35,8 @@ pub struct TortureRecord {
     pub counts: Counts,
     /// Balances read as a whole while transfers ran, each held against the bank's rules.
     pub snapshots: u64,
-    /// Whether the journal, read back from its file, gives the balances found at the end;
-    /// absent when the run ended before that could be said.
+    /// Whether the journal of every cycle, read back from its file and judged once more, gives
+    /// the balances and counts found; absent when that could not be said of any.
     pub replay_matches: Option<bool>,
     /// One entry per fault that was made.
     pub faults: Vec<FaultRow>,
@@ -277,7 +277,7 @@ pub enum FindingKind {
     UnexpectedEnd,
     /// The server did not start again.
     DidNotComeBack,
-    /// The journal, read back from its file, does not give the balances found at the end.
+    /// The journal, read back from its file, does not give the balances and counts found.
     ReplayDiffers,
 }
 

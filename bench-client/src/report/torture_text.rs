@@ -1,5 +1,7 @@
 //! An audit as people read it.
 
+use std::fmt::Write as _;
+
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::torture::{Counts, CycleRow, FaultRow, Finding, TortureRecord};
@@ -137,9 +139,9 @@ fn cells(name: &str, cycles: u64, struck: u64, counts: &Counts, findings: u64) -
 
 fn summary(record: &TortureRecord) -> String {
     let replay = match record.replay_matches {
-        Some(true) => "the journal, read back, gives the balances",
-        Some(false) => "the journal, read back, does NOT give the balances",
-        None => "the journal was not read back",
+        Some(true) => "the journals, read back, give the balances",
+        Some(false) => "the journals, read back, do NOT give the balances",
+        None => "no journal was read back",
     };
     format!(
         "{} kills, {} power cuts, {} snapshots of all balances; {replay}",
@@ -153,20 +155,21 @@ fn finding(finding: &Finding) -> String {
         text.insert_str(0, "warning: ");
     }
     if let Some(fault) = finding.fault {
-        text.push_str(&format!(" in cycle {} ({fault})", finding.cycle));
+        let _ = write!(text, " in cycle {} ({fault})", finding.cycle);
     }
     if let Some(worker) = finding.worker {
-        text.push_str(&format!(", worker {worker}"));
+        let _ = write!(text, ", worker {worker}");
     }
     if let Some(transfer) = &finding.transfer {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             ", transfer {} ({} from {} to {}, answered {})",
             transfer.number,
             transfer.amount,
             transfer.from,
             transfer.to,
             transfer.answer.as_deref().unwrap_or("nothing"),
-        ));
+        );
     }
     text.push_str(": ");
     text.push_str(&finding.message);

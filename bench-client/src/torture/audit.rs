@@ -1,26 +1,25 @@
 //! An audit: cycle after cycle on one database, with the books read between them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
-use super::bank::{Bank, Breach, Reading};
+use super::bank::{Bank, Reading};
 use super::cycle::{self, CycleError, End, Happened, Surroundings, clear_away};
 use super::desk::{Desk, Means};
 use super::draw::Draw;
 use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
+use super::findings::Findings;
 use super::journal::{self, Journal, JournalError, Record};
-use super::judge::{Circumstances, History, Suspicion, judge};
-use super::ledger::{Balances, Sequence};
-use super::recipe::{Recipe, Transport};
+use super::judge::{Circumstances, History, judge};
+use super::ledger::{Balances, Sequence, Standing};
+use super::plan::{Plan, Stage};
 use super::replay::replay;
 use super::worker::{Habits, Seen};
 use crate::control::ControlError;
-use crate::report::torture::{
-    Counts, CycleRow, Finding, FindingKind, SuspectTransfer, TortureRecord,
-};
+use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
 
@@ -30,43 +29,6 @@ const RESTARTS: u32 = 3;
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 /// Longest wait for a server that was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-
-/// What all stages of an audit share.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// How the server is started.
-    pub recipe: Recipe,
-    /// Connections, each with a pair of accounts.
-    pub connections: u32,
-    /// Transfers in flight on each.
-    pub window: u32,
-    /// The random seed.
-    pub seed: u64,
-    /// Longest time from the start of the load to the interruption.
-    pub cycle: Duration,
-    /// A request without an answer for this long is a finding.
-    pub answer_timeout: Duration,
-    /// Whether the server applies transfers of one connection in the order in which they came.
-    pub ordered: bool,
-    /// Whether transfers carry transfer ids.
-    pub transfer_ids: bool,
-    /// Whether the first start may wipe the ledger.
-    pub wipe: bool,
-}
-
-/// One database, the faults it is put through, and how often.
-pub struct Stage {
-    /// From 0; every stage draws from a seed of its own.
-    pub number: u32,
-    /// What is done to the server, in turn.
-    pub faults: Vec<Box<dyn Fault>>,
-    /// How many interruptions.
-    pub cycles: u32,
-    /// The database file.
-    pub database: PathBuf,
-    /// The journal; the file must not exist.
-    pub journal: PathBuf,
-}
 
 /// An audit could not be begun, or not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +93,8 @@ pub async fn run_stage(
             return Ok(());
         }
     }
-    audit.finish(record).await
+    audit.stop().await;
+    Ok(())
 }
 
 struct Audit<'a> {
@@ -141,13 +104,13 @@ struct Audit<'a> {
     /// Which of the faults are still to come in this round, last first.
     round: Vec<usize>,
     server: ServerProcess,
-    journal: Journal,
+    /// The beginning of the name of every journal.
+    journals: PathBuf,
+    means: Means,
     desks: Vec<Desk>,
     histories: Vec<History>,
     balances: Balances,
     bank: Bank,
-    /// What became of the transfers of this stage.
-    counts: Counts,
     interrupted: watch::Receiver<bool>,
 }
 
@@ -169,14 +132,6 @@ impl<'a> Audit<'a> {
                        by amounts: lower --workers or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
-        let journal = Journal::create(&stage.journal)?;
-        let mut handle = journal.handle();
-        let position = handle.append(&Record::Run {
-            seed: plan.seed,
-            accounts: means.accounts.unsigned_abs(),
-            initial_balance: means.initial_balance,
-        });
-        handle.durable(position).await?;
         let server = plan.recipe.start(&[], &stage.database, plan.wipe).await?;
         let mut control = plan.recipe.transport.control(server.target());
         if !plan.recipe.own {
@@ -203,7 +158,8 @@ impl<'a> Audit<'a> {
             seed,
             round: Vec::new(),
             server,
-            journal,
+            journals: stage.journal.clone(),
+            means,
             desks: desks.collect(),
             histories: vec![History::new(); plan.connections as usize],
             balances: Balances::new(),
@@ -211,10 +167,9 @@ impl<'a> Audit<'a> {
                 accounts: means.accounts,
                 total: i128::from(means.accounts) * i128::from(means.initial_balance),
             },
-            counts: Counts::default(),
             interrupted: interrupted.clone(),
         };
-        audit.settle(1, reading.balances).await?;
+        audit.settle(reading.balances);
         Ok(audit)
     }
 
@@ -232,8 +187,8 @@ impl<'a> Audit<'a> {
         self.round.pop().unwrap_or(0)
     }
 
-    /// These are the balances before the cycle.
-    async fn settle(&mut self, cycle: u32, balances: Balances) -> Result<(), JournalError> {
+    /// These are the balances before the next cycle.
+    fn settle(&mut self, balances: Balances) {
         for desk in &mut self.desks {
             let at = |account| {
                 let place = usize::try_from(account).ok()?;
@@ -246,14 +201,27 @@ impl<'a> Audit<'a> {
                 at(pair.second()).unwrap_or(0),
             );
         }
-        self.balances.clone_from(&balances);
-        self.note(&Record::Balances { cycle, balances }).await
+        self.balances = balances;
     }
 
-    async fn note(&self, record: &Record) -> Result<(), JournalError> {
-        let mut handle = self.journal.handle();
-        let position = handle.append(record);
-        handle.durable(position).await
+    /// Opens the journal of a cycle, with everything in it that there is to know before.
+    async fn open_journal(&self, number: u32, fault: FaultKind) -> Result<Journal, JournalError> {
+        let mut name = self.journals.clone().into_os_string();
+        name.push(format!(".{number}"));
+        let journal = Journal::create(Path::new(&name))?;
+        let mut handle = journal.handle();
+        handle.append(&Record::Run {
+            seed: self.plan.seed,
+            accounts: self.means.accounts.unsigned_abs(),
+            initial_balance: self.means.initial_balance,
+        });
+        handle.append(&Record::Balances {
+            cycle: number,
+            balances: self.balances.clone(),
+        });
+        let position = handle.append(&Record::Cycle { number, fault });
+        handle.durable(position).await?;
+        Ok(journal)
     }
 
     /// One cycle, from aim to judgement; false when the server did not come back.
@@ -267,22 +235,14 @@ impl<'a> Audit<'a> {
         let mut draw = Draw::new(worker_seed(self.seed, AIM_STREAM), number);
         let aim = fault.aim(&mut draw, self.plan.cycle);
         let kind = fault.kind();
-        let fault_kind = Record::Cycle {
-            number,
-            fault: kind,
-        };
-        self.note(&fault_kind).await?;
-        let happened = self.interrupt(fault, &aim).await?;
+        let journal = self.open_journal(number, kind).await?;
+        let happened = self.interrupt(fault, &aim, &journal).await?;
         let struck = fault.has_struck(happened.end.by_itself);
         let back = match fault.restore().await {
             Ok(()) => self.restart().await,
             Err(error) => return Err(error.into()),
         };
-        let mut findings = Findings {
-            cycle: number,
-            fault: kind,
-            list: Vec::new(),
-        };
+        let mut findings = Findings::new(number, kind);
         findings.of_workers(&happened.seen);
         findings.of_bank(happened.breaches.clone());
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
@@ -301,6 +261,7 @@ impl<'a> Audit<'a> {
         let came_back = match back {
             Ok(reading) => {
                 findings.of_bank(self.bank.check(&reading));
+                let earlier = self.histories.clone();
                 row.counts = self.judge(&happened.seen, &reading.balances, &mut findings);
                 if fault.ending() == Ending::Graceful && row.counts.unknown_present > 0 {
                     let message = format!(
@@ -310,7 +271,17 @@ impl<'a> Audit<'a> {
                     let fails = self.plan.recipe.own;
                     findings.add(FindingKind::UnexpectedEnd, message, fails);
                 }
-                self.settle(number + 1, reading.balances).await?;
+                let after = reading.balances;
+                let matches = self
+                    .read_back(journal, number, &after, &row.counts, &earlier, &findings)
+                    .await?;
+                record.replay_matches = Some(record.replay_matches.unwrap_or(true) && matches);
+                if !matches {
+                    let message = "the journal, read back from its file and judged once more, does \
+                                   not give the balances and counts found";
+                    findings.add(FindingKind::ReplayDiffers, message.to_owned(), true);
+                }
+                self.settle(after);
                 true
             }
             Err(why) => {
@@ -319,7 +290,6 @@ impl<'a> Audit<'a> {
                 false
             }
         };
-        self.counts.add(&row.counts);
         tell(&row, &findings.list);
         record.push(row, findings.list);
         Ok(came_back)
@@ -331,6 +301,7 @@ impl<'a> Audit<'a> {
         &mut self,
         fault: &mut dyn Fault,
         aim: &Aim,
+        journal: &Journal,
     ) -> Result<Happened, TortureError> {
         if !aim.wrapper.is_empty() {
             let _ = self.server.signal(Signal::SIGKILL);
@@ -350,7 +321,7 @@ impl<'a> Audit<'a> {
                 window: self.plan.window as usize,
                 answer_timeout: self.plan.answer_timeout,
             },
-            journal: self.journal.handle(),
+            journal: journal.handle(),
             cycle: self.plan.cycle,
             bank: &self.bank,
             interrupted: self.interrupted.clone(),
@@ -412,32 +383,43 @@ impl<'a> Audit<'a> {
         counts
     }
 
-    /// Reads the journal back, holds it against the balances, and stops the server.
-    async fn finish(mut self, record: &mut TortureRecord) -> Result<(), TortureError> {
-        let contents = journal::read(self.journal.path())?;
-        let replayed = replay(&contents.records, self.plan.ordered);
-        let matches = replayed.matches()
-            && replayed.counts == self.counts
-            && replayed.last == self.balances
-            && contents.torn_bytes == 0;
-        record.replay_matches = Some(record.replay_matches.unwrap_or(true) && matches);
-        if !matches {
-            record.find(Finding {
-                kind: FindingKind::ReplayDiffers,
-                cycle: u32::try_from(record.cycles.len()).unwrap_or(u32::MAX),
-                fault: None,
-                worker: None,
-                transfer: None,
-                message: "the journal, read back and judged once more, does not give the \
-                          balances and counts found"
-                    .to_owned(),
-                fails: true,
-            });
+    /// Closes the journal of a cycle, reads it back from its file and judges it once more, from
+    /// nothing but what is in it: whether that gives the same. Removes it when nothing is wrong.
+    async fn read_back(
+        &self,
+        journal: Journal,
+        number: u32,
+        after: &Balances,
+        counts: &Counts,
+        earlier: &[History],
+        findings: &Findings,
+    ) -> Result<bool, JournalError> {
+        let mut handle = journal.handle();
+        let position = handle.append(&Record::Balances {
+            cycle: number + 1,
+            balances: after.clone(),
+        });
+        handle.durable(position).await?;
+        let path = journal.path().to_owned();
+        drop((journal, handle));
+        let contents = journal::read(&path)?;
+        let replayed = replay(&contents.records, self.plan.ordered, earlier);
+        let matches = contents.torn_bytes == 0
+            && replayed.unsettled == 0
+            && replayed.counts == *counts
+            && replayed.last == *after
+            && replayed.matches();
+        if matches && findings.list.is_empty() && !self.plan.keep {
+            let _ = std::fs::remove_file(&path);
         }
+        Ok(matches)
+    }
+
+    /// Stops the server.
+    async fn stop(mut self) {
         let _ = self.server.signal(Signal::SIGTERM);
         let _ = tokio::time::timeout(STOP_PATIENCE, self.server.wait()).await;
         clear_away(&mut self.server).await;
-        Ok(())
     }
 }
 
@@ -452,7 +434,6 @@ fn struck_at_start(why: String) -> Happened {
 
 /// What can be said without balances.
 fn counted(seen: &[Seen]) -> Counts {
-    use super::ledger::Standing;
     let mut counts = Counts::default();
     for entry in seen.iter().flat_map(|one| &one.sequence.entries) {
         counts.sent += 1;
@@ -463,93 +444,4 @@ fn counted(seen: &[Seen]) -> Counts {
         }
     }
     counts
-}
-
-/// What was found in one cycle.
-struct Findings {
-    cycle: u32,
-    fault: FaultKind,
-    list: Vec<Finding>,
-}
-
-impl Findings {
-    fn push(
-        &mut self,
-        kind: FindingKind,
-        worker: Option<u32>,
-        transfer: Option<SuspectTransfer>,
-        message: String,
-        fails: bool,
-    ) {
-        self.list.push(Finding {
-            kind,
-            cycle: self.cycle,
-            fault: Some(self.fault),
-            worker,
-            transfer,
-            message,
-            fails,
-        });
-    }
-
-    fn add(&mut self, kind: FindingKind, message: String, fails: bool) {
-        self.push(kind, None, None, message, fails);
-    }
-
-    fn of_bank(&mut self, breaches: Vec<Breach>) {
-        for Breach { kind, message } in breaches {
-            self.add(kind, message, true);
-        }
-    }
-
-    fn of_pair(&mut self, worker: u32, suspicions: Vec<Suspicion>) {
-        for Suspicion {
-            kind,
-            transfer,
-            message,
-        } in suspicions
-        {
-            self.push(kind, Some(worker), transfer, message, true);
-        }
-    }
-
-    /// What workers noticed by themselves.
-    fn of_workers(&mut self, seen: &[Seen]) {
-        use crate::connector::Outcome;
-        for (worker, one) in (0..).zip(seen) {
-            for entry in &one.sequence.entries {
-                let kind = match entry.answer {
-                    Some(Outcome::Rejected(_)) => FindingKind::WrongRejection,
-                    None if one.unanswered.contains(&entry.number) => FindingKind::Unanswered,
-                    _ => continue,
-                };
-                let message = match kind {
-                    FindingKind::WrongRejection => "rejected, though the payer had the money",
-                    _ => "no answer came, and the connection stayed open",
-                };
-                let transfer = SuspectTransfer::of(entry, None);
-                self.push(kind, Some(worker), Some(transfer), message.to_owned(), true);
-            }
-            if one.surplus_answers > 0 {
-                let message = format!("{} answers to no request", one.surplus_answers);
-                self.push(
-                    FindingKind::AnsweredTwice,
-                    Some(worker),
-                    None,
-                    message,
-                    true,
-                );
-            }
-        }
-    }
-}
-
-/// How many connections a load has, and how many transfers are in flight on each: over HTTP a
-/// connection carries one request at a time.
-#[must_use]
-pub fn connections(transport: Transport, workers: u32, inflight: u32) -> (u32, u32) {
-    match transport {
-        Transport::Http => (workers.saturating_mul(inflight), 1),
-        Transport::Ws(_) => (workers, inflight),
-    }
 }

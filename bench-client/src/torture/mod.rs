@@ -8,7 +8,7 @@
 //! [`bank`].
 //!
 //! [`fault`] is the seam: what interrupts a server. Everything else does not know how it is done.
-//! A [`Stage`](audit::Stage) is one database and the faults that it is put through.
+//! A [`Stage`](plan::Stage) is one database and the faults that it is put through.
 
 pub mod audit;
 pub mod bank;
@@ -17,10 +17,12 @@ pub mod desk;
 pub mod draw;
 pub mod explain;
 pub mod fault;
+mod findings;
 pub mod images;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
+pub mod plan;
 #[cfg(target_os = "linux")]
 pub mod power_cut;
 pub mod recipe;

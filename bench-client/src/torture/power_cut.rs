@@ -263,6 +263,8 @@ fn run(command: &mut Command) -> Result<(), DiskError> {
 #[derive(Debug)]
 pub struct PowerCut {
     disk: LoopDisk,
+    /// The power was cut in this cycle.
+    cut: bool,
 }
 
 impl PowerCut {
@@ -279,7 +281,7 @@ impl PowerCut {
         let disk = LoopDisk::create(below, kind);
         // A container may have root without the right to mount.
         let disk = disk.map_err(|error| unavailable(crate::with_causes(&error)))?;
-        Ok(Self { disk })
+        Ok(Self { disk, cut: false })
     }
 }
 
@@ -301,6 +303,7 @@ impl Fault for PowerCut {
 
     fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim {
         let latest = u64::try_from(cycle.as_millis()).unwrap_or(u64::MAX);
+        self.cut = false;
         let after = draw.within(EARLIEST_CUT_MS.min(latest), latest);
         Aim::after(Duration::from_millis(after))
     }
@@ -310,6 +313,7 @@ impl Fault for PowerCut {
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
         let result = self.disk.cut().map_err(|error| failed(&error));
+        self.cut = result.is_ok();
         // Its writes fail from now on. That it sees them fail is no part of a power cut.
         if let Ok(pid) = i32::try_from(server.pid())
             && pid > 0
@@ -317,6 +321,10 @@ impl Fault for PowerCut {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         Box::pin(std::future::ready(result))
+    }
+
+    fn has_struck(&self, _by_itself: bool) -> bool {
+        self.cut
     }
 
     fn restore(&mut self) -> BoxFuture<'_, Result<(), FaultError>> {

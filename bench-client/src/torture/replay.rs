@@ -38,11 +38,12 @@ impl Replay {
 /// The transfers of one cycle by worker.
 type Sequences = BTreeMap<u32, Sequence>;
 
-/// Judges what is in a journal. `ordered` is whether the server keeps the order of a connection.
+/// Judges what is in a journal. `ordered` is whether the server keeps the order of a connection;
+/// `earlier` is what had been applied before, by worker, as far as it is known.
 #[must_use]
-pub fn replay(records: &[Record], ordered: bool) -> Replay {
+pub fn replay(records: &[Record], ordered: bool, earlier: &[History]) -> Replay {
     let mut replay = Replay::default();
-    let mut histories: BTreeMap<u32, History> = BTreeMap::new();
+    let mut histories: BTreeMap<u32, History> = (0..).zip(earlier.iter().cloned()).collect();
     let mut sequences = Sequences::new();
     for record in records {
         match record {
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_ledger_gives_the_balances() {
-        let replay = replay(&journal(AMOUNTS.iter().sum()), true);
+        let replay = replay(&journal(AMOUNTS.iter().sum()), true, &[]);
         assert!(replay.matches(), "{replay:?}");
         let Counts {
             sent,
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_loss_is_in_the_journal_for_everybody_to_see() {
-        let replay = replay(&journal(AMOUNTS[0] + AMOUNTS[1]), true);
+        let replay = replay(&journal(AMOUNTS[0] + AMOUNTS[1]), true, &[]);
         assert_eq!(replay.counts.lost, 1);
         assert!(replay.matches(), "what is there is explained");
     }
@@ -216,7 +217,7 @@ mod tests {
     fn a_journal_that_ends_early_says_what_it_has() {
         let mut records = journal(0);
         records.truncate(5);
-        let replay = replay(&records, true);
+        let replay = replay(&records, true, &[]);
         assert_eq!((replay.unsettled, replay.counts.sent), (2, 0));
     }
 }

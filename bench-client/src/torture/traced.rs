@@ -125,7 +125,7 @@ impl TracedFault {
     /// server is this program's.
     #[must_use]
     pub fn new(kind: FaultKind, tracer: Tracer, own: bool) -> Option<Self> {
-        let traced = match kind {
+        let at_a_call = match kind {
             FaultKind::SyncKill
             | FaultKind::AnswerKill
             | FaultKind::Eio
@@ -133,7 +133,7 @@ impl TracedFault {
             | FaultKind::SlowSync => true,
             FaultKind::Kill | FaultKind::Term | FaultKind::PowerCut => false,
         };
-        traced.then_some(Self { kind, tracer, own })
+        at_a_call.then_some(Self { kind, tracer, own })
     }
 
     /// Which calls are counted, what is done to them from which to which.

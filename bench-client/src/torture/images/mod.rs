@@ -2,8 +2,8 @@
 //! thousands of the states in which a power cut could have left its files are built, opened
 //! and judged.
 //!
-//! The server runs under `strace` ([`record`]), which shows every write and sync of the
-//! database's files and every byte that was read from and written to its connections.
+//! The server runs under [`strace`]. Its trace, which [`record`] reads, shows every write and
+//! sync of the database's files and every byte that was read from and written to connections.
 //! [`script`] makes of that what happened in which order: what was asked, what was done to
 //! the files, what was acknowledged. [`replay`] goes through it again with a [`state::Disk`]
 //! that knows what is durable, and cuts the power at random steps.
@@ -53,6 +53,8 @@
 
 pub mod arguments;
 pub mod books;
+#[cfg(test)]
+mod books_tests;
 mod conversation;
 pub mod record;
 #[cfg(test)]
@@ -62,10 +64,12 @@ pub mod script;
 pub mod state;
 #[cfg(test)]
 mod state_tests;
+pub mod strace;
 pub mod trace;
 
-pub use record::{Recording, Role, strace_works, traced};
+pub use record::{Recording, Role};
 pub use replay::{Plan, ReplayError, ReplayReport, audit, read_image};
 pub use script::{Script, ScriptError};
 pub use state::{Image, Model};
+pub use strace::{strace_works, traced};
 pub use trace::TraceError;

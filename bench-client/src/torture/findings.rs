@@ -1,0 +1,96 @@
+//! What was found in one cycle, by everybody who looked.
+
+use super::bank::Breach;
+use super::fault::FaultKind;
+use super::judge::Suspicion;
+use super::worker::Seen;
+use crate::connector::Outcome;
+use crate::report::torture::{Finding, FindingKind, SuspectTransfer};
+
+/// What was found in one cycle.
+pub(super) struct Findings {
+    cycle: u32,
+    fault: FaultKind,
+    /// In the order in which it was found.
+    pub(super) list: Vec<Finding>,
+}
+
+impl Findings {
+    /// Nothing yet.
+    pub(super) fn new(cycle: u32, fault: FaultKind) -> Self {
+        Self {
+            cycle,
+            fault,
+            list: Vec::new(),
+        }
+    }
+
+    fn push(
+        &mut self,
+        kind: FindingKind,
+        worker: Option<u32>,
+        transfer: Option<SuspectTransfer>,
+        message: String,
+        fails: bool,
+    ) {
+        self.list.push(Finding {
+            kind,
+            cycle: self.cycle,
+            fault: Some(self.fault),
+            worker,
+            transfer,
+            message,
+            fails,
+        });
+    }
+
+    pub(super) fn add(&mut self, kind: FindingKind, message: String, fails: bool) {
+        self.push(kind, None, None, message, fails);
+    }
+
+    pub(super) fn of_bank(&mut self, breaches: Vec<Breach>) {
+        for Breach { kind, message } in breaches {
+            self.add(kind, message, true);
+        }
+    }
+
+    pub(super) fn of_pair(&mut self, worker: u32, suspicions: Vec<Suspicion>) {
+        for Suspicion {
+            kind,
+            transfer,
+            message,
+        } in suspicions
+        {
+            self.push(kind, Some(worker), transfer, message, true);
+        }
+    }
+
+    /// What workers noticed by themselves.
+    pub(super) fn of_workers(&mut self, seen: &[Seen]) {
+        for (worker, one) in (0..).zip(seen) {
+            for entry in &one.sequence.entries {
+                let kind = match entry.answer {
+                    Some(Outcome::Rejected(_)) => FindingKind::WrongRejection,
+                    None if one.unanswered.contains(&entry.number) => FindingKind::Unanswered,
+                    _ => continue,
+                };
+                let message = match kind {
+                    FindingKind::WrongRejection => "rejected, though the payer had the money",
+                    _ => "no answer came, and the connection stayed open",
+                };
+                let transfer = SuspectTransfer::of(entry, None);
+                self.push(kind, Some(worker), Some(transfer), message.to_owned(), true);
+            }
+            if one.surplus_answers > 0 {
+                let message = format!("{} answers to no request", one.surplus_answers);
+                self.push(
+                    FindingKind::AnsweredTwice,
+                    Some(worker),
+                    None,
+                    message,
+                    true,
+                );
+            }
+        }
+    }
+}
