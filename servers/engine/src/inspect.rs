@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -49,6 +50,8 @@ pub fn inspect(database: &Path) -> Result<Inspection, EngineError> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
+    // Whoever has the log open keeps it: there is nothing to wait for.
+    connection.busy_timeout(Duration::ZERO)?;
     // Closing the last connection would move the log into the database.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // The log's index stays in memory: nothing is left behind.
