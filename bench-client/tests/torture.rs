@@ -574,10 +574,6 @@ fn bad_input_is_refused() {
             vec!["--faults=flood"],
             "'flood' is no fault: choose from kill",
         ),
-        (
-            vec!["--faults=power-cut"],
-            "power-cut is not part of this build",
-        ),
         (vec!["--kills=0"], "0 is not in 1..="),
         (vec!["--seconds-per-cycle=0"], "no number of seconds"),
         (vec!["--url=ws://127.0.0.1:1"], "--server-command"),

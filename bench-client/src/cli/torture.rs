@@ -31,8 +31,6 @@ use super::load_args::EncodingArg;
 use super::run::{RUNS, record_path, runtime};
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, print};
 
-const NO_POWER_CUT: &str = "power-cut is not part of this build: leave it out of --faults";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TransportArg {
     /// WebSocket
@@ -280,9 +278,6 @@ impl TortureArgs {
             None => self.own()?,
         };
         let (connections, window) = connections(recipe.transport, self.workers, self.inflight);
-        if self.faults.contains(&FaultKind::PowerCut) {
-            return Err(usage(NO_POWER_CUT));
-        }
         raise_descriptors(connections)?;
         Ok(Plan {
             recipe,
@@ -403,8 +398,13 @@ impl TortureArgs {
             let fault: Result<Box<dyn Fault>, String> = match kind {
                 FaultKind::Kill => Ok(Box::new(SignalFault::kill())),
                 FaultKind::Term => Ok(Box::new(SignalFault::term())),
-                // Here a stage of its own is pushed, for --cuts.
-                FaultKind::PowerCut => Err(NO_POWER_CUT.to_owned()),
+                FaultKind::PowerCut => match self.power_cut(place) {
+                    Ok(stage) => {
+                        stages.push(stage);
+                        continue;
+                    }
+                    Err(why) => Err(why),
+                },
                 _ => tracer
                     .get_or_insert_with(|| Tracer::find(&place.directory))
                     .clone()
@@ -441,6 +441,32 @@ impl TortureArgs {
             ));
         }
         Ok(stages)
+    }
+}
+
+impl TortureArgs {
+    /// Power cuts have a disk of their own below the data directory, and so a stage.
+    #[cfg(target_os = "linux")]
+    fn power_cut(&self, place: &Place) -> Result<Stage, String> {
+        use bench_client::torture::power_cut::{FileSystem, PowerCut};
+        let fault = PowerCut::new(&place.directory, FileSystem::Ext4);
+        let fault = fault.map_err(|error| match error {
+            FaultError::Unavailable { why, .. } | FaultError::Failed { why, .. } => why,
+        })?;
+        let disk = fault.directory().unwrap_or(&place.directory);
+        Ok(Stage {
+            number: 1,
+            database: disk.join("ledger.sqlite"),
+            faults: vec![Box::new(fault)],
+            cycles: self.cuts,
+            journal: place.directory.join("journal-of-power-cuts"),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "as on Linux")]
+    fn power_cut(&self, _place: &Place) -> Result<Stage, String> {
+        Err("power cuts are made on Linux".to_owned())
     }
 }
 

@@ -18,10 +18,13 @@ pub mod draw;
 pub mod explain;
 pub mod fault;
 mod findings;
+pub mod images;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
 pub mod plan;
+#[cfg(target_os = "linux")]
+pub mod power_cut;
 pub mod recipe;
 pub mod replay;
 pub mod signals;

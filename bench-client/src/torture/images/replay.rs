@@ -1,0 +1,390 @@
+//! The audit of a run: thousands of power cuts that might have been.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use busload_engine::{EngineError, Inspection, inspect};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::books::{Books, Entry, Faults, Progress};
+use super::record::{Event, Role};
+use super::script::{Script, Step};
+use super::state::{Disk, Fate, Image, Model};
+
+/// Most faulty states that a report tells in words.
+const MAX_EXAMPLES: usize = 10;
+/// Where images are put if it is there: they are opened in their thousands.
+const MEMORY: &str = "/dev/shm";
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// How many crash states.
+    pub states: u64,
+    /// What they are drawn from.
+    pub seed: u64,
+    /// What the disk is taken to do.
+    pub model: Model,
+}
+
+/// What the audit came to. All counts but that of `acknowledged` and `early_answers` are of
+/// crash states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplayReport {
+    /// States that were opened and judged.
+    pub states: u64,
+    /// What they were drawn from.
+    pub seed: u64,
+    /// Transfers that were acknowledged in the run.
+    pub acknowledged: u64,
+    /// States in which an acknowledged transfer is missing.
+    pub lost: u64,
+    /// The most acknowledged transfers that one state has lost.
+    pub lost_transfers_max: u64,
+    /// States in which something is applied twice, or was not asked for.
+    pub twice: u64,
+    /// States in which a transfer is applied and an earlier one of its connection is not.
+    pub holes: u64,
+    /// States in which half a transfer is applied.
+    pub halves: u64,
+    /// States that SQLite cannot read, or finds unsound.
+    pub integrity: u64,
+    /// Acknowledgements that were on their way before what is durable held their transfer.
+    pub early_answers: u64,
+    /// Acknowledgements with no sync between the request and them: it began after the request
+    /// was read and returned before the answer was written.
+    pub unsynced_answers: u64,
+    /// The first faulty states, in words.
+    pub examples: Vec<String>,
+}
+
+impl ReplayReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let Self {
+            lost,
+            twice,
+            holes,
+            halves,
+            integrity,
+            ..
+        } = self;
+        lost + twice + holes + halves + integrity + self.early_answers + self.unsynced_answers == 0
+    }
+
+    fn take(&mut self, found: &Found, name: impl FnOnce() -> String) {
+        self.states += 1;
+        let why = match found {
+            Found::Unsound(why) => {
+                self.integrity += 1;
+                Some(why.clone())
+            }
+            Found::Judged(faults) => {
+                self.lost += u64::from(faults.lost > 0);
+                self.lost_transfers_max = self.lost_transfers_max.max(faults.lost);
+                self.twice += u64::from(faults.twice > 0);
+                self.holes += u64::from(faults.holes > 0);
+                self.halves += u64::from(faults.halves > 0);
+                faults.first.clone()
+            }
+        };
+        if let Some(why) = why
+            && self.examples.len() < MAX_EXAMPLES
+        {
+            self.examples.push(format!("{}: {why}", name()));
+        }
+    }
+}
+
+/// The audit could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The files that the run began with are no ledger.
+    #[error("the database that the run began with cannot be read")]
+    Base(#[source] EngineError),
+    /// They do not have the accounts of the run.
+    #[error("account {0} of the run is not in the database that it began with")]
+    Account(i64),
+    /// Images cannot be written.
+    #[error("cannot write images of the database to {}", directory.display())]
+    Write {
+        /// Where to.
+        directory: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Reads the files of a database that nobody has open: what a run begins with.
+///
+/// # Errors
+/// They cannot be read.
+pub fn read_image(database: &Path) -> Result<Image, ReplayError> {
+    let mut image = Image::default();
+    for role in Role::ALL {
+        let path = role.path(database);
+        image[role.index()] = match std::fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(ReplayError::Read { path, source }),
+        };
+    }
+    Ok(image)
+}
+
+/// Replays a run that began with `base`, cuts the power at `plan.states` moments of it, and
+/// judges what each cut would leave behind.
+///
+/// And it holds every acknowledgement against what was durable when it was about to be
+/// written: no answer may leave before the sync that its transfer needs.
+///
+/// # Errors
+/// The run does not belong to `base`, or images cannot be written.
+pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, ReplayError> {
+    let mut slate = Slate::new()?;
+    let before = slate.open(base)?.map_err(ReplayError::Base)?.balances;
+    if let Some(missing) = script.books.accounts().find(|id| !before.contains_key(id)) {
+        return Err(ReplayError::Account(missing));
+    }
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);
+    let steps = script.steps.len() as u64;
+    // After how many steps each cut comes: in order, since the run is replayed once.
+    let mut cuts: Vec<u64> = (0..plan.states)
+        .map(|_| random.next_u64() % (steps + 1))
+        .collect();
+    cuts.sort_unstable();
+    let mut audit = Audit {
+        books: &script.books,
+        before,
+        slate,
+        report: ReplayReport {
+            seed: plan.seed,
+            acknowledged: script.acknowledged,
+            ..ReplayReport::default()
+        },
+        random,
+    };
+    let mut disk = Disk::new(plan.model, base);
+    let mut progress = Progress::new(&script.books);
+    let mut order = Order::default();
+    let mut cuts = cuts.into_iter().peekable();
+    for (number, (line, step)) in (0_u64..).zip(&script.steps) {
+        while cuts.next_if_eq(&number).is_some() {
+            audit.cut(&disk, &progress, *line)?;
+        }
+        match step {
+            Step::Asked(entry) => {
+                progress.asked(*entry);
+                order.asked.entry(*entry).or_insert(number);
+            }
+            Step::Acknowledged(entry) => {
+                progress.acknowledged(*entry);
+                audit.report.unsynced_answers += u64::from(!order.is_synced(*entry));
+                order.fresh.push(*entry);
+            }
+            Step::File(event) => {
+                if disk.is_sync(event) {
+                    audit.answers_of_an_epoch(&disk, &progress, &mut order.fresh)?;
+                }
+                order.take(event, number);
+                disk.apply(event);
+            }
+        }
+    }
+    let last = script.steps.last().map_or(0, |(line, _)| *line);
+    for _ in cuts {
+        audit.cut(&disk, &progress, last + 1)?;
+    }
+    audit.answers_of_an_epoch(&disk, &progress, &mut order.fresh)?;
+    Ok(audit.report)
+}
+
+/// Which sync came between which request and answer.
+#[derive(Default)]
+struct Order {
+    asked: BTreeMap<Entry, u64>,
+    begun: BTreeMap<u32, u64>,
+    /// The latest beginning of a sync that has returned.
+    synced: Option<u64>,
+    /// Acknowledged since more became durable.
+    fresh: Vec<Entry>,
+}
+
+impl Order {
+    fn take(&mut self, event: &Event, number: u64) {
+        match event {
+            Event::SyncBegan { sync, .. } => {
+                self.begun.insert(*sync, number);
+            }
+            Event::SyncEnded { sync } => self.synced = self.synced.max(self.begun.remove(sync)),
+            _ => {}
+        }
+    }
+
+    fn is_synced(&self, entry: Entry) -> bool {
+        self.synced > self.asked.get(&entry).copied()
+    }
+}
+
+/// What a state turned out to be.
+enum Found {
+    Unsound(String),
+    Judged(Faults),
+}
+
+struct Audit<'a> {
+    books: &'a Books,
+    before: BTreeMap<i64, i64>,
+    slate: Slate,
+    report: ReplayReport,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Audit<'_> {
+    fn cut(&mut self, disk: &Disk, progress: &Progress, line: u64) -> Result<(), ReplayError> {
+        let fate = self.draw_fate(&disk.pending());
+        let image = disk.image(fate, &mut self.random);
+        let found = self.judge(&image, progress)?;
+        self.report.take(&found, || {
+            format!("a cut before line {line}, {}", in_words(fate))
+        });
+        Ok(())
+    }
+
+    /// Half of the cuts are of the kinds that find most, half leave it all to chance.
+    fn draw_fate(&mut self, pending: &[u64]) -> Fate {
+        let kind = self.random.next_u64() % 12;
+        let one = self.random.next_u64() % (pending.len() as u64).max(1);
+        let one = usize::try_from(one)
+            .ok()
+            .and_then(|at| pending.get(at).copied());
+        match (kind, one) {
+            (_, None) | (0, _) => Fate::None,
+            (1, _) => Fate::All,
+            (2, Some(one)) => Fate::First(one),
+            (3, Some(one)) => Fate::Torn(one),
+            (4, Some(one)) => Fate::But(one),
+            (5, Some(_)) => pending.last().map_or(Fate::None, |last| Fate::Only(*last)),
+            _ => Fate::Each,
+        }
+    }
+
+    fn judge(&mut self, image: &Image, progress: &Progress) -> Result<Found, ReplayError> {
+        let found = match self.slate.open(image)? {
+            Err(error) => return Ok(Found::Unsound(error.to_string())),
+            Ok(found) => found,
+        };
+        if let Some(complaint) = found.complaints.first() {
+            return Ok(Found::Unsound(format!("integrity_check: {complaint}")));
+        }
+        let faults = self.books.judge(&self.before, &found.balances, progress);
+        Ok(Found::Judged(faults))
+    }
+
+    /// All that was acknowledged since more became durable must be in what is durable now.
+    fn answers_of_an_epoch(
+        &mut self,
+        disk: &Disk,
+        progress: &Progress,
+        fresh: &mut Vec<Entry>,
+    ) -> Result<(), ReplayError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let image = disk.image(Fate::None, &mut self.random);
+        let fresh = std::mem::take(fresh);
+        self.report.early_answers += match self.judge(&image, progress)? {
+            Found::Unsound(_) => fresh.len() as u64,
+            // What was lost of earlier answers was counted when they were given.
+            Found::Judged(faults) => faults.lost.min(fresh.len() as u64),
+        };
+        Ok(())
+    }
+}
+
+fn in_words(fate: Fate) -> String {
+    match fate {
+        Fate::All => "all unsynced changes kept".to_owned(),
+        Fate::None => "no unsynced change kept".to_owned(),
+        Fate::First(last) => format!("unsynced changes kept up to number {last}"),
+        Fate::Torn(last) => format!("unsynced changes kept up to number {last}, which is torn"),
+        Fate::Only(one) => format!("of the unsynced changes only number {one} kept"),
+        Fate::But(one) => format!("all unsynced changes kept but number {one}"),
+        Fate::Each => "each unsynced change kept, dropped or torn".to_owned(),
+    }
+}
+
+/// A directory in which one image after another is opened.
+struct Slate {
+    directory: TempDir,
+    /// What the files hold, so that one that stays the same is not written again; `None`
+    /// when that is not known.
+    written: Option<Image>,
+}
+
+impl Slate {
+    fn new() -> Result<Self, ReplayError> {
+        let memory = Path::new(MEMORY);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("busload-images-");
+        let directory = builder.tempdir_in(memory).or_else(|_| builder.tempdir());
+        let directory = directory.map_err(|source| ReplayError::Write {
+            directory: std::env::temp_dir(),
+            source,
+        })?;
+        Ok(Self {
+            directory,
+            written: Some(Image::default()),
+        })
+    }
+
+    /// Recovers and reads an image. The inner error says that it cannot be read.
+    fn open(&mut self, image: &Image) -> Result<Result<Inspection, EngineError>, ReplayError> {
+        let database = self.directory.path().join("image");
+        self.write(image, &database)
+            .map_err(|source| ReplayError::Write {
+                directory: self.directory.path().to_owned(),
+                source,
+            })?;
+        let found = inspect(&database);
+        // Playing back a journal changes the database and removes the journal.
+        if image[Role::Journal.index()].is_some() || found.is_err() {
+            self.written = None;
+        }
+        Ok(found)
+    }
+
+    fn write(&mut self, image: &Image, database: &Path) -> io::Result<()> {
+        let written = self.written.take();
+        for role in Role::ALL {
+            let content = &image[role.index()];
+            if written.as_ref().map(|written| &written[role.index()]) == Some(content) {
+                continue;
+            }
+            let path = role.path(database);
+            match content {
+                Some(content) => std::fs::write(&path, content)?,
+                None => match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                },
+            }
+        }
+        self.written = Some(image.clone());
+        Ok(())
+    }
+}
