@@ -147,5 +147,6 @@ try {
   browser.kill('SIGKILL');
   await ended;
   clearTimeout(timer);
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  // Its other processes end a little later, and write until then.
+  rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
 }
