@@ -52,6 +52,9 @@ pub(crate) async fn serve(
     client: Arc<Client>,
 ) {
     let config = config(&shared.limits);
+    // An echo is as long as a message, which answers are not.
+    #[cfg(feature = "echo")]
+    let config = config.max_write_buffer_size(usize::MAX);
     let socket = WebSocketStream::from_partially_read(
         stream,
         already_read.to_vec(),
@@ -233,6 +236,11 @@ impl Connection {
 
     /// One message: a request, or many transfers.
     fn take(&mut self, message: Message) -> Result<(), WsError> {
+        #[cfg(feature = "echo")]
+        if self.shared.echo.load(Ordering::Acquire) && (message.is_text() || message.is_binary()) {
+            self.dirty = true;
+            return Pin::new(&mut self.socket).start_send(message);
+        }
         match message {
             Message::Text(text) => self.take_json(text.as_bytes()),
             Message::Binary(bytes) if self.binary => self.take_binary(&bytes),
