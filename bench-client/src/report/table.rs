@@ -224,7 +224,10 @@ pub fn interval_line(interval: &Interval) -> String {
     }
     if let (Some(count), Some(time)) = (interval.checkpoints, interval.checkpoint_ms) {
         let stalled = interval.checkpoint_stalled_ms.unwrap_or(time);
-        let _ = write!(text, "  checkpoints {count} ({stalled:.1} of {time:.1} ms stalled)");
+        let _ = write!(
+            text,
+            "  checkpoints {count} ({stalled:.1} of {time:.1} ms stalled)"
+        );
     }
     if let (Some(client), Some(server)) = (interval.client_cpu, interval.server_cpu) {
         let _ = write!(text, "  cpu client {client:.2} server {server:.2}");

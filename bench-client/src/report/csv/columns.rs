@@ -624,7 +624,9 @@ pub(super) const INTERVAL_COLUMNS: &[IntervalColumn] = &[
     ("sync_us", |_, at| maybe(at.sync_us)),
     ("checkpoints", |_, at| maybe(at.checkpoints)),
     ("checkpoint_ms", |_, at| maybe(at.checkpoint_ms)),
-    ("checkpoint_stalled_ms", |_, at| maybe(at.checkpoint_stalled_ms)),
+    ("checkpoint_stalled_ms", |_, at| {
+        maybe(at.checkpoint_stalled_ms)
+    }),
     ("client_cpu", |_, at| maybe(at.client_cpu)),
     ("server_cpu", |_, at| maybe(at.server_cpu)),
 ];
