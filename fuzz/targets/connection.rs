@@ -7,15 +7,14 @@
 
 #![no_main]
 
-use std::cell::LazyCell;
-
 use busload_fuzz::servers::Servers;
 use busload_wire::binary::decode_outcomes;
 use busload_wire::json::{decode_control, decode_request};
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
-    static SERVERS: LazyCell<Servers> = LazyCell::new(Servers::start);
+    /// Never dropped: a runtime cannot be taken down with its thread.
+    static SERVERS: &'static Servers = Box::leak(Box::new(Servers::start()));
 }
 
 const HANDSHAKE: &str = "GET /rpc HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\n\
