@@ -192,9 +192,9 @@ impl Server {
     /// The number that the next file would have.
     pub(crate) fn next_descriptor(&self) -> usize {
         let open = self.open_files();
-        (0..)
+        (0..=open.len())
             .find(|number| !open.contains(number))
-            .expect("there is one")
+            .expect("one of them is free")
     }
 
     /// Bytes that the kernel holds for a client which has not taken them; `None` when there is
