@@ -15,8 +15,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case "${1:-}" in -*) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 2 ;; esac
 cases=("$@")
 if [ ${#cases[@]} -eq 0 ]; then cases=('1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '9.*' '10.*'); fi
-# All of them take about a tenth of it.
-minutes_at_most=40
+# All of them were seen to take a minute and a half.
+minutes_at_most=15
 
 skip() {
   echo "skipped autobahn: no python 2.7${1:+ $1}"
