@@ -390,6 +390,15 @@ pub fn parse_accounts(text: &str) -> Result<i64, String> {
 }
 
 impl HttpArgs {
+    /// What the flags say, for a server in this process.
+    ///
+    /// # Errors
+    /// They contradict each other, or the directory of the database cannot be created.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let batch = (self.batch_size, self.batch_timeout);
+        self.common.settings(Transport::Http, self.port, batch)
+    }
+
     /// Runs the server until it is told to stop.
     ///
     /// # Errors
@@ -401,6 +410,15 @@ impl HttpArgs {
 }
 
 impl WsArgs {
+    /// What the flags say, for a server in this process.
+    ///
+    /// # Errors
+    /// They contradict each other, or the directory of the database cannot be created.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        self.common
+            .settings(Transport::Ws, self.port, self.batch.resolve())
+    }
+
     /// Runs the server until it is told to stop.
     ///
     /// # Errors

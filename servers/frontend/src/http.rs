@@ -245,6 +245,13 @@ fn offers_binary(headers: &HeaderMap) -> bool {
 
 /// Answers the handshake; the connection goes on as a WebSocket in a task of its own.
 fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Client>) -> Answer {
+    // To a proxy the body is a body; here it would be frames.
+    if !request.body().is_end_stream() {
+        let mut answer = refusal(ErrorCode::InvalidRequest);
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+        return answer;
+    }
     let upgraded = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let binary = offers_binary(&parts.headers);

@@ -108,6 +108,9 @@ pub(crate) struct Shared {
     pub(crate) timings: Arc<Timings>,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
+    /// Messages are sent back as they came.
+    #[cfg(feature = "echo")]
+    pub(crate) echo: AtomicBool,
     tasks: Mutex<Tasks>,
 }
 
@@ -212,6 +215,8 @@ impl Server {
             transport: settings.transport,
             timings,
             stopping: AtomicBool::new(false),
+            #[cfg(feature = "echo")]
+            echo: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
         Ok(Self {
@@ -244,6 +249,13 @@ impl Server {
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.shared.info
+    }
+
+    /// From now on a WebSocket message is sent back as it came, by the same connection code that
+    /// else serves it: for suites that test the WebSocket alone.
+    #[cfg(feature = "echo")]
+    pub fn echo(&self) {
+        self.shared.echo.store(true, Ordering::Release);
     }
 
     /// Serves until `shutdown` completes or the engine stops by itself; then stops

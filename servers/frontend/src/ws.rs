@@ -55,6 +55,9 @@ pub(crate) async fn serve(
     client: Arc<Client>,
 ) {
     let config = config(&shared.limits);
+    // An echo is as long as a message, which answers are not.
+    #[cfg(feature = "echo")]
+    let config = config.max_write_buffer_size(usize::MAX);
     let socket = WebSocketStream::from_partially_read(
         stream,
         already_read.to_vec(),
@@ -284,6 +287,11 @@ impl Connection {
         self.watch.heard();
         if matches!(message, Message::Text(_) | Message::Binary(_)) {
             self.watch.asked();
+        }
+        #[cfg(feature = "echo")]
+        if self.shared.echo.load(Ordering::Acquire) && (message.is_text() || message.is_binary()) {
+            self.dirty = true;
+            return Pin::new(&mut self.socket).start_send(message);
         }
         match message {
             Message::Text(text) => self.take_json(text.as_bytes()),
