@@ -396,7 +396,9 @@ impl HttpArgs {
     /// They contradict each other, or the directory of the database cannot be created.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let batch = (self.batch_size, self.batch_timeout);
-        self.common.settings(Transport::Http, self.port, batch)
+        let allowed = descriptors::connections_within(descriptors::raise_limit());
+        self.common
+            .settings(Transport::Http, self.port, batch, allowed)
     }
 
     /// Runs the server until it is told to stop.
@@ -415,8 +417,10 @@ impl WsArgs {
     /// # Errors
     /// They contradict each other, or the directory of the database cannot be created.
     pub fn settings(&self) -> anyhow::Result<Settings> {
+        let batch = self.batch.resolve();
+        let allowed = descriptors::connections_within(descriptors::raise_limit());
         self.common
-            .settings(Transport::Ws, self.port, self.batch.resolve())
+            .settings(Transport::Ws, self.port, batch, allowed)
     }
 
     /// Runs the server until it is told to stop.
