@@ -393,6 +393,12 @@ fn a_full_disk_and_ids() {
             let remembered = bank.stats().transfer_ids.expect("it remembers").remembered;
             assert_eq!(remembered, committed as u64);
             // Also without a restart.
+            let mut looks = 0;
+            while !bank.engine.troubles().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+                looks += 1;
+                assert!(looks < 2_000, "it never recovered");
+            }
             assert_eq!(bank.apply(&with_ids()), [Outcome::Committed; TRANSFERS]);
             acknowledge(directory, TRANSFERS, 0);
             bank.stop_cleanly();

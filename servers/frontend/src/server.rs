@@ -380,7 +380,8 @@ async fn greet(
         return Some(Stream::Plain(stream));
     };
     tokio::select! {
-        stream = tls.accept(stream) => stream.ok(),
+        // Its state is large, and most connections have none.
+        stream = Box::pin(tls.accept(stream)) => stream.ok(),
         _ = stopped.wait_for(|stopped| *stopped) => None,
     }
 }

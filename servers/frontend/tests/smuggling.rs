@@ -405,7 +405,9 @@ fn absolute_form_is_a_path() {
     let mut stream = server.connect();
     for (target, status) in [
         ("http://x/rpc", 200),
-        ("http://another.example:1/rpc?a=b", 200),
+        ("http://another:1/rpc?a=b", 200),
+        // What the target names goes before the header, and is no name of this machine.
+        ("http://another.example:1/rpc", 403),
         ("http://x/other/rpc", 404),
         ("http://x", 404),
         ("http:///rpc", 400),
