@@ -29,7 +29,10 @@ fn dies_at(failpoint: &str, name: &str, acknowledged: i64, applied: i64) {
         let bank = Bank::start(&one_by_one(&directory));
         for n in 1.. {
             assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
-            std::fs::write(directory.join("acknowledged"), n.to_string()).expect("written");
+            // Whole or not at all: the process may die in the middle of this.
+            std::fs::write(directory.join("new"), n.to_string()).expect("written");
+            std::fs::rename(directory.join("new"), directory.join("acknowledged"))
+                .expect("renamed");
         }
         return;
     }
