@@ -158,7 +158,7 @@ fn case_29_as_many_connections_as_there_are_descriptors() {
     const OWN: u64 = 300;
     const BEYOND: usize = 50;
     /// Of a connection at rest, with room for what the allocator keeps.
-    const KIB_PER_CONNECTION: u64 = 32;
+    const KIB_PER_CONNECTION: u64 = 26;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("it can be raised to the hard one");
     let limit = usize::try_from(hard.min(MOST + OWN) - OWN).expect("it fits");
