@@ -278,6 +278,7 @@ fn weaker_durability_is_valid_and_labelled() {
         ("wal-normal", "wal", "1"),
         ("memory", "memory", "0"),
         ("delete-full", "delete", "2"),
+        ("delete-extra", "delete", "3"),
     ];
     for (mode, journal, synchronous) in modes {
         let directory = directory();
@@ -291,7 +292,7 @@ fn weaker_durability_is_valid_and_labelled() {
         assert_eq!(row["server"]["pragmas"]["journal_mode"], journal);
         assert_eq!(row["server"]["pragmas"]["synchronous"], synchronous);
         let labelled = verdicts(row, false).contains(&"not_durable".to_owned());
-        assert_eq!(labelled, mode != "delete-full");
+        assert_eq!(labelled, mode != "delete-extra", "{mode}");
     }
 }
 

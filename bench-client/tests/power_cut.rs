@@ -208,13 +208,14 @@ enum Recorded {
     WalFullHttp,
     WalNormal,
     DeleteFull,
+    DeleteExtra,
     Memory,
 }
 
 impl Recorded {
     /// The run, or `None` when `test` must be skipped.
     fn run(self, test: &str) -> Option<&'static Run> {
-        static RUNS: [OnceLock<Run>; 5] = [const { OnceLock::new() }; 5];
+        static RUNS: [OnceLock<Run>; 6] = [const { OnceLock::new() }; 6];
         if let Err(why) = strace_works() {
             skipped(test, &why);
             return None;
@@ -224,6 +225,7 @@ impl Recorded {
             Self::WalFullHttp => (Wire::Http, "wal-full"),
             Self::WalNormal => (Wire::Json, "wal-normal"),
             Self::DeleteFull => (Wire::Binary, "delete-full"),
+            Self::DeleteExtra => (Wire::Binary, "delete-extra"),
             Self::Memory => (Wire::Json, "memory"),
         };
         Some(RUNS[self as usize].get_or_init(|| {
@@ -356,6 +358,29 @@ fn case_03_a_removal_that_is_not_synced_is_seen_to_come_back() {
     }
 }
 
+/// `synchronous=EXTRA` syncs the directory after the removal, so nothing comes back that was
+/// acknowledged: the same model of the disk that `delete-full` loses under. The control is the
+/// same run with the directory never synced.
+#[test]
+fn case_03_a_removal_that_is_synced_does_not_come_back() {
+    let test = "case_03_a_removal_that_is_synced_does_not_come_back";
+    let Some(Run { script, base }) = Recorded::DeleteExtra.run(test) else {
+        return;
+    };
+    for sector_bytes in [512, 4096] {
+        let model = Model {
+            sector_bytes,
+            ..Model::STRICT
+        };
+        assert!(model.removals_need_sync);
+        let report = replay(script, base, model);
+        assert!(report.is_clean(), "{report:#?}");
+    }
+    let forgotten = without_syncs(script, Synced::Directory);
+    let report = replay(&forgotten, base, Model::STRICT);
+    assert!(report.lost > 0 && report.early_answers > 0, "{report:#?}");
+}
+
 /// The positive control of the replay: a mode that makes no promise is caught.
 #[test]
 fn case_02_replay_of_wal_normal_must_lose() {
@@ -391,7 +416,11 @@ fn case_02_replay_of_memory_must_tear() {
 #[test]
 fn case_10_no_answer_leaves_before_the_sync_of_its_transfer() {
     let test = "case_10_no_answer_leaves_before_the_sync_of_its_transfer";
-    for recorded in [Recorded::WalFull, Recorded::WalFullHttp] {
+    for recorded in [
+        Recorded::WalFull,
+        Recorded::WalFullHttp,
+        Recorded::DeleteExtra,
+    ] {
         let Some(Run { script, base }) = recorded.run(test) else {
             return;
         };
@@ -546,14 +575,16 @@ fn patience(n: u64) -> Duration {
 
 #[test]
 fn case_02_power_cuts_lose_nothing() {
-    let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", "wal-full") else {
-        return;
-    };
-    let _machine = machine();
-    for n in 0..4 {
-        let (acknowledged, faults) = bench.cut(patience(n));
-        assert!(faults.none(), "cut {n}: {faults:?}");
-        assert!(acknowledged > 0, "cut {n}: too little happened");
+    for durability in ["wal-full", "delete-extra"] {
+        let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", durability) else {
+            return;
+        };
+        let _machine = machine();
+        for n in 0..4 {
+            let (acknowledged, faults) = bench.cut(patience(n));
+            assert!(faults.none(), "{durability}, cut {n}: {faults:?}");
+            assert!(acknowledged > 0, "{durability}, cut {n}: too little");
+        }
     }
 }
 

@@ -175,7 +175,7 @@ fn case_6_an_error_at_a_sync() {
         return;
     }
     let _machine = machine();
-    for durability in ["wal-full", "delete-full"] {
+    for durability in ["wal-full", "delete-full", "delete-extra"] {
         let directory = directory();
         let durability = format!("--durability={durability}");
         let record = clean(

@@ -76,7 +76,7 @@ pub(crate) struct TortureArgs {
     /// How transfers are written
     #[arg(long, value_enum, default_value = "json")]
     encoding: EncodingArg,
-    /// What the server is to promise: delete-full, wal-full, wal-normal, memory
+    /// What the server is to promise: delete-extra, wal-full, delete-full, wal-normal, memory
     #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
     /// Checkpoint when the write-ahead log has grown by this many pages: often, so that

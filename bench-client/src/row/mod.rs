@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use busload_engine::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 use tokio::sync::watch;
 
@@ -636,8 +637,8 @@ fn sync_evidence(
     closing: &Books,
     info: Option<&Info>,
 ) -> SyncEvidence {
-    let promises_sync =
-        info.is_some_and(|info| matches!(info.durability.as_str(), "wal-full" | "delete-full"));
+    let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
+    let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
     let page_size = info.and_then(|info| info.pragmas.get("page_size"));
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {

@@ -156,6 +156,7 @@ fn ids_are_remembered_over_a_restart() {
     for durability in [
         Durability::WalFull,
         Durability::DeleteFull,
+        Durability::DeleteExtra,
         Durability::WalNormal,
     ] {
         let (_directory, config) = with(|config| config.durability = durability);
