@@ -297,6 +297,28 @@ fn weaker_durability_is_valid_and_labelled() {
 }
 
 #[test]
+fn every_help_names_every_durability() {
+    let directory = directory();
+    let modes = busload_engine::Durability::ALL.map(busload_engine::Durability::as_str);
+    for verb in [
+        &["run"][..],
+        &["predict"],
+        &["torture"],
+        &["serve", "http"],
+        &["serve", "ws"],
+    ] {
+        let help = run(bench_client(directory.path()).args(verb).arg("--help"));
+        help.expect_code(0);
+        for mode in modes {
+            // There is nothing to audit in what never writes.
+            let named =
+                help.stdout.contains(mode) || (verb[0], mode) == ("torture", "discard-writes");
+            assert!(named, "no {mode} in the help of {verb:?}");
+        }
+    }
+}
+
+#[test]
 fn lists_give_one_row_per_combination() {
     let directory = directory();
     let ended = run(bench_client(directory.path()).arg("run").args([
