@@ -15,7 +15,9 @@ use bench_client::connector::{Credentials, Trust};
 use bench_client::control::ControlClient;
 use busload_frontend::token::Token;
 use certificate::{Certificate, private_file};
-use common::{Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts};
+use common::{
+    Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts, within,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,11 +68,7 @@ impl Guarded {
             trust: Some(Trust::in_file(&here.join("authority.pem")).expect("an authority")),
         };
         let target = credentials.target(&self.served.url()).expect("a URL");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        within(async {
             let mut control = match transport {
                 "http" => ControlClient::http(target),
                 _ => ControlClient::ws(target),

@@ -17,7 +17,7 @@ use bench_client::connector::{
 use bench_client::control::ControlClient;
 use busload_frontend::{Settings, Transport};
 use busload_wire::{ErrorCode, RequestId, Transfer};
-use common::{InProcess, PATIENCE, directory, settings};
+use common::{InProcess, directory, settings, within};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
@@ -48,16 +48,6 @@ const WS_BINARY: Subject<WsConnector> = Subject {
     make: |target| WsConnector::new(target, Encoding::Binary),
 };
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a runtime can be started")
-        .block_on(async { tokio::time::timeout(PATIENCE, future).await })
-        .expect("nothing hangs")
-}
-
 impl<C: Connector> Subject<C> {
     /// Runs `test` on a session with a server whose settings `change` has changed.
     fn with<F: AsyncFnOnce(C::Session, InProcess)>(&self, change: fn(&mut Settings), test: F) {
@@ -66,7 +56,7 @@ impl<C: Connector> Subject<C> {
         change(&mut settings);
         let server = InProcess::start(settings);
         let connector = (self.make)(server.target.clone());
-        block_on(async {
+        within(async {
             let session = connector
                 .connect(WorkerId(0))
                 .await
@@ -405,7 +395,7 @@ mod mock {
 
     #[test]
     fn no_answer_is_lost_to_a_dropped_future() {
-        block_on(async {
+        within(async {
             let connector = answering(Duration::from_micros(200));
             let mut session = connector
                 .connect(WorkerId(0))
@@ -444,7 +434,7 @@ mod mock {
 
     #[test]
     fn a_forgotten_request_is_answered_in_vain() {
-        block_on(async {
+        within(async {
             let connector = answering(Duration::from_millis(5));
             let mut session = connector
                 .connect(WorkerId(0))
@@ -470,7 +460,7 @@ mod mock {
 
     #[test]
     fn a_disconnect_ends_the_session() {
-        block_on(async {
+        within(async {
             let connector = MockConnector::new(Arc::new(|_, _| MockAnswer::Disconnect));
             let mut session = connector
                 .connect(WorkerId(0))
@@ -509,7 +499,7 @@ mod against_strange_peers {
     /// buffers that hold little: a client that writes before it reads waits for ever.
     #[test]
     fn writing_does_not_stop_reading() {
-        block_on(async {
+        within(async {
             let socket = TcpSocket::new_v4().expect("a socket");
             socket.set_recv_buffer_size(4096).expect("it can be set");
             socket.set_send_buffer_size(4096).expect("it can be set");
@@ -554,7 +544,7 @@ mod against_strange_peers {
     /// has something to write that nobody will read.
     #[test]
     fn what_was_answered_before_the_end_counts() {
-        block_on(async {
+        within(async {
             for breaks_hard in [false, true] {
                 let (listener, target) = listen().await;
                 let peer = tokio::spawn(async move {
@@ -620,7 +610,7 @@ mod against_strange_peers {
             Message::binary(vec![129, 0, 0, 0, 9, 0, 0, 0]),
             Message::binary(Vec::new()),
         ];
-        block_on(async {
+        within(async {
             for breach in breaches {
                 for encoding in [Encoding::Json, Encoding::Binary] {
                     let (listener, target) = listen().await;
@@ -688,7 +678,7 @@ mod against_strange_peers {
                 Outcome::Unknown,
             ),
         ];
-        block_on(async {
+        within(async {
             let (listener, target) = listen().await;
             let peer = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.expect("the client comes");
@@ -730,7 +720,7 @@ mod against_strange_peers {
     /// One dead connection is not a dead session; nor is one that was closed while idle.
     #[test]
     fn an_http_session_outlives_its_connections() {
-        block_on(async {
+        within(async {
             let (listener, target) = listen().await;
             let peer = tokio::spawn(async move {
                 for number in 0..6 {
@@ -799,7 +789,7 @@ fn a_control_connection_outlives_its_idle_timeout() {
             Transport::Http => ControlClient::http(server.target.clone()),
             Transport::Ws => ControlClient::ws(server.target.clone()),
         };
-        block_on(async {
+        within(async {
             for _ in 0..3 {
                 control.health().await.expect("an answer");
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -16,7 +16,7 @@ use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{
     Ended, InProcess, Running, Served, bench_client, count, directory, is_alive, number, record,
-    records, row, rows, run, server_of, settings, until, verdicts,
+    records, row, rows, run, server_of, settings, until, verdicts, within,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -432,13 +432,6 @@ fn balances(database: &Path) -> Vec<i64> {
         .expect("balances are integers")
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime can be started")
-}
-
 fn control(served: &Served) -> ControlClient {
     if served.url().starts_with("http") {
         ControlClient::http(served.target())
@@ -449,7 +442,7 @@ fn control(served: &Served) -> ControlClient {
 
 /// Number of accounts, their sum and their digest.
 fn books(served: &Served) -> (u64, String, String) {
-    let stats = runtime().block_on(async { control(served).stats(true).await });
+    let stats = within(async { control(served).stats(true).await });
     let balances = stats
         .expect("an answer")
         .expect("stats")
@@ -1386,7 +1379,7 @@ fn urls_come_from_the_environment_too() {
             row["durability_requested"].is_null(),
             "no server of our own was started"
         );
-        let stats = runtime().block_on(async { control(served).stats(false).await });
+        let stats = within(async { control(served).stats(false).await });
         let committed = stats.expect("an answer").expect("stats").committed;
         assert_eq!(row["verify"]["acknowledged"], committed);
     }

@@ -4,7 +4,6 @@
 mod common;
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,24 +14,17 @@ use bench_client::connector::{
     Target, WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;
-use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Resolve};
+use bench_client::load::{LoadPlan, Measure, Resolve};
 use busload_wire::control::TransferIds;
 use busload_wire::{ErrorCode, RequestId, Transfer, TransferId};
-use common::{PATIENCE, Running, Served, bench_client, count, directory, row, run, verdicts};
+use common::{
+    PATIENCE, Running, Served, bench_client, can_trace, count, directory, load, row, run, verdicts,
+    within,
+};
 use serde_json::Value;
 
 const MS: Duration = Duration::from_millis(1);
 const INITIAL: i64 = 1000;
-
-fn within<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a runtime can be started")
-        .block_on(async { tokio::time::timeout(PATIENCE, future).await })
-        .expect("nothing hangs")
-}
 
 // The load loop, on servers in memory.
 
@@ -45,14 +37,6 @@ fn plan() -> LoadPlan {
         }),
         ..common::small_load()
     }
-}
-
-fn load(connector: MockConnector, plan: LoadPlan) -> LoadResult {
-    within(async {
-        let load = Load::connect(connector, plan).await.expect("it connects");
-        let _ = load.start();
-        load.finish().await.expect("it ends")
-    })
 }
 
 /// How often each transfer came, by its id.
@@ -293,19 +277,6 @@ fn dies_before_its_answer(directory: &Path, way: Way) -> Served {
     Served::start(&mut command)
 }
 
-fn strace_can_trace(name: &str) -> bool {
-    let probe = Command::new("strace")
-        .args(["-qq", "-e", "trace=none", "true"])
-        .output();
-    let can = probe.is_ok_and(|output| output.status.success());
-    if !can {
-        // Not by `eprintln`, which the test harness keeps to itself when a test passes.
-        let skipped = format!("skipped exactly_once::{name}: strace cannot trace\n");
-        let _ = std::io::stderr().write_all(skipped.as_bytes());
-    }
-    can
-}
-
 /// The balances of the two accounts, and what is remembered of ids.
 async fn books(mut control: ControlClient) -> ([i64; 2], Option<TransferIds>) {
     let info = control.info().await.expect("an answer").expect("info");
@@ -323,7 +294,7 @@ async fn books(mut control: ControlClient) -> ([i64; 2], Option<TransferIds>) {
 /// reliability.md A 5.
 #[test]
 fn a_server_that_dies_after_the_commit_and_before_the_answer() {
-    if !strace_can_trace("a_server_that_dies_after_the_commit_and_before_the_answer") {
+    if !can_trace("a_server_that_dies_after_the_commit_and_before_the_answer") {
         return;
     }
     for (way, next_way) in Way::ALL.into_iter().zip(Way::ALL.into_iter().rev()) {

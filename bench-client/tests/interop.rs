@@ -9,11 +9,10 @@
 
 mod common;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Ended, Served, bench_client, directory, machine, row, run, verdicts};
+use common::{Ended, Served, bench_client, directory, machine, row, run, skipped, verdicts};
 use serde_json::{Value, json};
 
 fn peers() -> PathBuf {
@@ -49,9 +48,7 @@ fn can_run(name: &str) -> bool {
     let Some(why) = missing() else { return true };
     let required = std::env::var_os("BUSLOAD_REQUIRE_INTEROP").is_some_and(|value| value == "1");
     assert!(!required, "{name} cannot run: {why}");
-    // Not eprintln: the harness hides what a test that passes has printed.
-    let skipped = format!("skipped interop::{name}: {why}\n");
-    let _ = std::io::stderr().write_all(skipped.as_bytes());
+    skipped(name, &why);
     false
 }
 

@@ -279,10 +279,7 @@ fn start(transport: Transport, treatment: Treatment, counters: Counters) -> (Str
     let (send, started) = std::sync::mpsc::sync_channel(1);
     let shared = Arc::clone(&bank);
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.expect("a runtime can be started").block_on(async {
+        common::runtime().block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             send.send(listener.local_addr().expect("it is bound"))
                 .expect("the test waits");
@@ -377,9 +374,7 @@ fn an_honest_server_is_believed() {
     }
 }
 
-#[test]
-fn answering_without_applying() {
-    let treatment = Treatment::NeverApplies;
+fn caught_applying_nothing(treatment: Treatment) {
     caught(
         treatment,
         Counters::True,
@@ -389,6 +384,11 @@ fn answering_without_applying() {
     // Its own verification fails too; it cannot say why.
     let foreign = ["ledger_mismatch", "money_not_conserved", "nothing_changed"];
     caught(treatment, Counters::None, &foreign);
+}
+
+#[test]
+fn answering_without_applying() {
+    caught_applying_nothing(Treatment::NeverApplies);
 }
 
 #[test]
@@ -417,15 +417,7 @@ fn losing_money() {
 /// explains.
 #[test]
 fn hiding_behind_a_few_unknown_outcomes() {
-    let treatment = Treatment::NeverAppliesAndDropsAFew;
-    caught(
-        treatment,
-        Counters::True,
-        &["fake", "ledger_mismatch", "nothing_changed"],
-    );
-    caught(treatment, Counters::False, &["ledger_mismatch"]);
-    let foreign = ["ledger_mismatch", "money_not_conserved", "nothing_changed"];
-    caught(treatment, Counters::None, &foreign);
+    caught_applying_nothing(Treatment::NeverAppliesAndDropsAFew);
 }
 
 /// What was applied and not answered is never counted as done, and exactly what is unknown.

@@ -21,7 +21,8 @@ use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use common::verdicts;
 use common::{
-    Ended, Running, Served, bench_client, count, directory, machine, number, record, row, rows, run,
+    Ended, Running, Served, bench_client, count, directory, machine, number, record, row, rows,
+    run, within,
 };
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
@@ -370,11 +371,7 @@ fn null_server(directory: &Path, sync: &str) -> Served {
 /// Waits until the server has answered something.
 #[track_caller]
 fn answers(server: &Served) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be started");
-    runtime.block_on(async {
+    within(async {
         let mut control = ControlClient::ws(server.target());
         loop {
             let stats = control.totals().await.expect("it answers");

@@ -17,7 +17,7 @@ use bench_client::connector::{
 };
 use bench_client::load::{Arrival, Load, LoadPlan, LoadResult, Measure, Offered, Pace, Times};
 use busload_wire::{RequestId, Transfer};
-use common::PATIENCE;
+use common::{load, within};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -37,21 +37,6 @@ fn constant(rate: f64, latency_limit: Option<Duration>) -> Pace {
         arrival: Arrival::Constant,
         latency_limit,
     }
-}
-
-fn load(connector: impl Connector, plan: LoadPlan) -> LoadResult {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let run = async {
-        let load = Load::connect(connector, plan).await.expect("it connects");
-        let _ = load.start();
-        load.finish().await.expect("it ends")
-    };
-    runtime
-        .expect("a runtime can be started")
-        .block_on(async { tokio::time::timeout(PATIENCE, run).await })
-        .expect("nothing hangs")
 }
 
 fn mock(script: impl Fn(u64) -> Duration + Send + Sync + 'static) -> MockConnector {
@@ -448,10 +433,7 @@ fn a_stopped_open_loop_offers_nothing_after_the_stop() {
             measure: Measure::For(Duration::from_mins(10)),
             ..plan()
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let result = runtime.expect("a runtime can be started").block_on(async {
+        let result = within(async {
             let load = Load::connect(connector.clone(), plan)
                 .await
                 .expect("it connects");

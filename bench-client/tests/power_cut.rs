@@ -28,7 +28,7 @@ use bench_client::torture::images::{
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_engine::inspect;
 use busload_wire::{RequestId, Transfer};
-use common::{PATIENCE, bench_client, count, directory, machine, run};
+use common::{PATIENCE, bench_client, count, directory, machine, run, skipped, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -42,25 +42,6 @@ const WINDOW: usize = 8;
 const STATES_VARIABLE: &str = "BUSLOAD_CRASH_STATES";
 /// Largest amount. Amounts differ, so that their sums tell which transfers are there.
 const LARGEST: u64 = 997;
-
-/// Says that a test was skipped. Not by `eprintln`, which the test harness keeps to itself
-/// when a test passes.
-fn skipped(test: &str, why: &str) {
-    let line = format!("skipped power_cut::{test}: {why}\n");
-    let mut stderr = std::io::stderr();
-    stderr
-        .write_all(line.as_bytes())
-        .expect("stderr takes a line");
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let bounded = async { tokio::time::timeout(PATIENCE, future).await };
-    let done = runtime.expect("a runtime can be started").block_on(bounded);
-    done.expect("nothing hangs")
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
@@ -174,7 +155,7 @@ fn recorded(wire: Wire, durability: &str) -> (Script, Image) {
     let directory = directory();
     let database = directory.path().join("a.sqlite");
     let trace = directory.path().join("trace");
-    let (base, sent) = block_on(async {
+    let (base, sent) = within(async {
         seed(&database, wire, durability).await;
         let base = read_image(&database).expect("the ledger can be read");
         let spec = traced(&server(&database, wire, durability), &trace);
@@ -513,7 +494,7 @@ impl Bench {
             _directory: directory,
             durability,
         };
-        block_on(seed(&bench.database(), Wire::Json, durability));
+        within(seed(&bench.database(), Wire::Json, durability));
         Some(bench)
     }
 
@@ -524,7 +505,7 @@ impl Bench {
     /// One cut under load: how many were acknowledged, and what is wrong.
     fn cut(&self, after: Duration) -> (u64, Faults) {
         let before = inspect(&self.database()).expect("a sound ledger").balances;
-        let sent = block_on(self.load_and_cut(after));
+        let sent = within(self.load_and_cut(after));
         self.disk.revive().expect("it can be mounted again");
         let found = inspect(&self.database()).expect("a ledger after the cut");
         assert!(found.complaints.is_empty(), "{:?}", found.complaints);

@@ -16,33 +16,15 @@ use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Load, LoadError, LoadPlan, LoadResult, Measure};
+use bench_client::load::{Load, LoadError, LoadPlan, Measure};
 use bench_client::workload::Zipf;
 use busload_wire::{ErrorCode, RequestId, Transfer};
-use common::PATIENCE;
+use common::{PATIENCE, load, within};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn plan() -> LoadPlan {
     common::small_load()
-}
-
-fn within<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a runtime can be started")
-        .block_on(async { tokio::time::timeout(PATIENCE, future).await })
-        .expect("nothing hangs")
-}
-
-fn load(connector: impl Connector, plan: LoadPlan) -> LoadResult {
-    within(async {
-        let load = Load::connect(connector, plan).await.expect("it connects");
-        let _ = load.start();
-        load.finish().await.expect("it ends")
-    })
 }
 
 fn mock(script: impl Fn(u64, &Transfer) -> MockAnswer + Send + Sync + 'static) -> MockConnector {

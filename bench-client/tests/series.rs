@@ -13,7 +13,7 @@ use bench_client::connector::{MockAnswer, MockConnector, Outcome};
 use bench_client::load::{
     Arrival, Load, LoadPlan, LoadResult, Measure, Pace, Tally, ThreadInterval,
 };
-use common::PATIENCE;
+use common::within;
 
 const MS: Duration = Duration::from_millis(1);
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -42,10 +42,7 @@ fn series(
     plan: LoadPlan,
     stop_after: Option<u64>,
 ) -> (LoadResult, Vec<ThreadInterval>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let run = async {
+    within(async {
         let mut load = Load::connect(connector, plan).await.expect("it connects");
         let mut messages = load.intervals().expect("asked for once");
         assert!(load.intervals().is_none());
@@ -65,11 +62,7 @@ fn series(
             all.push(message);
         }
         (result, all)
-    };
-    runtime
-        .expect("a runtime can be started")
-        .block_on(async { tokio::time::timeout(PATIENCE, run).await })
-        .expect("nothing hangs")
+    })
 }
 
 /// All intervals together are the window.
@@ -357,10 +350,7 @@ fn what_times_out_was_in_flight_until_then() {
 #[test]
 fn there_are_only_so_many_intervals() {
     let window = 360 * MS;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime can be started").block_on(async {
+    within(async {
         let interval = |asked, measure| async move {
             let plan = LoadPlan {
                 interval: asked,

@@ -7,37 +7,18 @@
 
 mod common;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use bench_client::torture::journal::{self, Record};
 use bench_client::torture::replay::replay;
-use common::{Ended, Running, bench_client, count, directory, machine, records, run, until};
+use common::{
+    Ended, Running, bench_client, can_trace, count, directory, machine, records, run, skipped,
+    until,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-/// Says that a test was passed over. Not by `eprintln`, which the test harness keeps to itself
-/// when a test passes.
-fn skipped(name: &str, why: &str) {
-    let line = format!("skipped torture::{name}: {why}\n");
-    std::io::stderr()
-        .write_all(line.as_bytes())
-        .expect("stderr takes a line");
-}
-
-/// Whether `strace` can make faults here; else the test says that it was passed over.
-fn can_trace(name: &str) -> bool {
-    let probe = Command::new("strace")
-        .args(["-qq", "-e", "trace=none", "true"])
-        .output();
-    let can = probe.is_ok_and(|output| output.status.success());
-    if !can {
-        skipped(name, "strace cannot trace");
-    }
-    can
-}
 
 /// An audit with short cycles, unless the flags say how long they are.
 fn torture(directory: &Path, flags: &[&str]) -> Ended {

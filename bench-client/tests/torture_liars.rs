@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Ended, bench_client, count, directory, machine, run};
+use common::{Ended, bench_client, count, directory, machine, run, runtime};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -223,10 +223,7 @@ fn the_liar_itself() {
     let variable = |name| std::env::var(name).expect("it is set");
     let bank = Bank::open(lie.expect("it is one of them"), Path::new(&variable(FILE)));
     let bank = Arc::new(Mutex::new(bank));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime can be started").block_on(async {
+    runtime().block_on(async {
         let address = format!("127.0.0.1:{}", variable(PORT));
         let listener = TcpListener::bind(address).await.expect("the port is free");
         loop {

@@ -23,7 +23,7 @@ use bench_client::statistics::Level;
 use busload_frontend::cli::parse_duration;
 use clap::Args;
 
-use super::UsageError;
+use super::usage;
 use flags::SharedFlags;
 use session::{Base, Session};
 use sides::Side;
@@ -222,10 +222,6 @@ impl CompareArgs {
     fn equivalence(&self) -> f64 {
         self.equivalence.unwrap_or(EQUIVALENCE)
     }
-}
-
-fn usage(what: &str) -> anyhow::Error {
-    UsageError(what.to_owned()).into()
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ pub(crate) const INTERRUPTED: u8 = 130;
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
+/// A [`UsageError`] with this message.
+fn usage(what: &str) -> anyhow::Error {
+    UsageError(what.to_owned()).into()
+}
+
 /// Prints one line and chooses the exit code.
 pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");

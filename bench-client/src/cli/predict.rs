@@ -21,12 +21,12 @@ use bench_client::row::ConnectorKind;
 use busload_engine::Durability;
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, parse_batch_size,
-    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_within,
+    parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight,
 };
 use clap::Args;
 use serde::Serialize;
 
-use super::load_args::ConnectorArg;
+use super::load_args::{ConnectorArg, parse_env_inflight};
 use super::{UsageError, VALID, print};
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
@@ -114,15 +114,7 @@ struct ServerKnobs {
 }
 
 fn parse_cost(text: &str) -> Result<Duration, String> {
-    let cost = parse_duration(text)?;
-    if cost > LONGEST {
-        return Err("at most 60s".to_owned());
-    }
-    Ok(cost)
-}
-
-fn parse_env_inflight(text: &str) -> Result<usize, String> {
-    parse_within(text, 0, 16_384).map(|n| if n == 0 { 16_384 } else { n })
+    parse_duration_within(text, Duration::ZERO..=LONGEST, "at most 60s")
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

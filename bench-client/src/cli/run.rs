@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bench_client::report::environment::Environment;
 use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
-use bench_client::row::{self, Progress, RowError, RowPlan, ServerChoice, Surroundings};
+use bench_client::row::{self, Progress, RowError, RowPlan, Surroundings};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -46,13 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 
 /// Measures, prints and records.
 pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow::Result<ExitCode> {
-    let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
-    if plans
-        .iter()
-        .all(|plan| !matches!(plan.server, ServerChoice::Own { .. }))
-    {
-        environment.forget_storage();
-    }
+    let environment = args.load.environment(plans);
     let baseline = args.save.check(plans)?;
     let path = args
         .output

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use busload_frontend::cli::ending;
 use busload_frontend::{HttpArgs, WsArgs};
 use clap::{Args, Subcommand};
 
@@ -20,15 +21,8 @@ enum Transport {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
-    let served = match &args.transport {
+    ending(match &args.transport {
         Transport::Http(args) => args.serve(),
         Transport::Ws(args) => args.serve(),
-    };
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            busload_frontend::cli::exit_code(&error)
-        }
-    }
+    })
 }

@@ -15,7 +15,7 @@ use bench_client::report::environment::Environment;
 use bench_client::report::knobs::Knobs;
 use bench_client::report::record::{Record, Repetition, Row};
 use bench_client::report::{summary, table};
-use bench_client::row::{RowPlan, ServerChoice};
+use bench_client::row::RowPlan;
 use bench_client::sweep::{self, Axis, Recorded, Sweep};
 use clap::Args;
 
@@ -23,7 +23,7 @@ use super::load_args::LoadArgs;
 use super::run::{RUNS, measure_watched, record_path, runtime, write};
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{INVALID, UsageError, VALID, print};
+use super::{INVALID, VALID, print, usage};
 use given::Given;
 use knee::KneeArgs;
 
@@ -66,11 +66,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anything compares them with what was recorded: the interval is a setting.
     args.watch.set_intervals(&mut plans)?;
-    let mut environment = Environment::capture(&args.load.data_dir()).with_allocator("mimalloc");
-    let own = |plan: &RowPlan| matches!(plan.server, ServerChoice::Own { .. });
-    if !plans.iter().any(own) {
-        environment.forget_storage();
-    }
+    let environment = args.load.environment(&plans);
     let path = args.output.clone();
     let path = path.unwrap_or_else(|| record_path(RUNS, "sweep", &environment));
     let described = Sweep {
@@ -296,8 +292,4 @@ impl Sweeping {
         let valid = latest.iter().all(|(_, _, valid)| *valid);
         ExitCode::from(if valid { VALID } else { INVALID })
     }
-}
-
-fn usage(what: &str) -> anyhow::Error {
-    UsageError(what.to_owned()).into()
 }

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use busload_wire::control::Stats;
+
 use super::drive::{self, Watched};
 use super::{Progress, RowError, RowPlan, Surroundings, connect, or_interrupt};
 use crate::judge::outside_us;
 use crate::load::{Measure, Pace};
+use crate::report::rows::Moment;
 use crate::target::{ServerProcess, ServerSpec};
 
 /// Load before a measurement on the null server, which has nothing to warm up but sockets.
@@ -25,6 +28,23 @@ pub(super) struct Pauses {
     pub(super) apply: Duration,
     /// Sleep per batch.
     pub(super) sync: Duration,
+}
+
+/// What the server's writer took for a transfer and for a batch in the window.
+pub(super) fn pauses(moments: Option<&(Moment, Moment)>) -> Option<Pauses> {
+    let (opened, closed) = moments?;
+    let (before, after) = opened.stats.as_ref().zip(closed.stats.as_ref())?;
+    let sum = |of: fn(&Stats) -> u64| of(after).saturating_sub(of(before));
+    let transfers = sum(|stats| stats.stages.batch_size.sum);
+    let batches = sum(|stats| stats.stages.batch_size.count);
+    let sync = sum(|stats| stats.stages.sync_ns.sum);
+    let commit_write = sum(|stats| stats.stages.commit_ns.sum).saturating_sub(sync);
+    let apply = sum(|stats| stats.stages.apply_ns.sum);
+    (transfers > 0 && batches > 0).then(|| Pauses {
+        // Writing pages keeps a processor busy like applying does.
+        apply: Duration::from_nanos((apply + commit_write) / transfers),
+        sync: Duration::from_nanos(sync / batches),
+    })
 }
 
 /// Nothing of a load on the null server is worth a line.

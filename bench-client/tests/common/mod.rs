@@ -4,15 +4,15 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_client::connector::{Target, parse_url};
-use bench_client::load::{LoadPlan, Measure, Pace};
+use bench_client::connector::{Connector, Target, parse_url};
+use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Pace};
 use bench_client::workload::Zipf;
 use busload_engine::{Config, Durability};
 use busload_frontend::{Access, Limits, Server, Settings, Transport};
@@ -20,6 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// The longest that any one thing may take before the test calls it a hang.
@@ -416,29 +417,24 @@ impl InProcess {
         let (send, started) = std::sync::mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            runtime
-                .expect("a runtime can be started")
-                .block_on(async move {
-                    let server = Server::start(&settings).expect("the server starts");
-                    send.send(server.url()).expect("the test waits");
-                    let (graceful, shutdown) = oneshot::channel::<()>();
-                    let run = server.run(async {
-                        let _ = shutdown.await;
-                    });
-                    tokio::pin!(run);
-                    let gracefully = tokio::select! {
-                        _ = &mut run => return,
-                        how = stopped => how.unwrap_or(false),
-                    };
-                    // Else everything is dropped where it stands, as if the process died.
-                    if gracefully {
-                        let _ = graceful.send(());
-                        run.await.expect("it stops without an error");
-                    }
+            runtime().block_on(async move {
+                let server = Server::start(&settings).expect("the server starts");
+                send.send(server.url()).expect("the test waits");
+                let (graceful, shutdown) = oneshot::channel::<()>();
+                let run = server.run(async {
+                    let _ = shutdown.await;
                 });
+                tokio::pin!(run);
+                let gracefully = tokio::select! {
+                    _ = &mut run => return,
+                    how = stopped => how.unwrap_or(false),
+                };
+                // Else everything is dropped where it stands, as if the process died.
+                if gracefully {
+                    let _ = graceful.send(());
+                    run.await.expect("it stops without an error");
+                }
+            });
         });
         let url = started
             .recv_timeout(PATIENCE)
@@ -494,6 +490,52 @@ pub(crate) fn count(value: &Value) -> u64 {
     value
         .as_u64()
         .unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// A runtime of one thread.
+pub(crate) fn runtime() -> Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime can be started")
+}
+
+/// What the future comes to, which must not hang.
+#[track_caller]
+pub(crate) fn within<T>(future: impl Future<Output = T>) -> T {
+    let bounded = async { tokio::time::timeout(PATIENCE, future).await };
+    runtime().block_on(bounded).expect("nothing hangs")
+}
+
+/// Puts a load on whatever the connector leads to, and waits for its end.
+#[track_caller]
+pub(crate) fn load(connector: impl Connector, plan: LoadPlan) -> LoadResult {
+    within(async {
+        let load = Load::connect(connector, plan).await.expect("it connects");
+        let _ = load.start();
+        load.finish().await.expect("it ends")
+    })
+}
+
+/// Says that a test was passed over. Not by `eprintln`, which the test harness keeps to itself
+/// when a test passes.
+pub(crate) fn skipped(name: &str, why: &str) {
+    let line = format!("skipped {}::{name}: {why}\n", env!("CARGO_CRATE_NAME"));
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("stderr takes a line");
+}
+
+/// Whether `strace` can make faults here; else the test says that it was passed over.
+pub(crate) fn can_trace(name: &str) -> bool {
+    let probe = Command::new("strace")
+        .args(["-qq", "-e", "trace=none", "true"])
+        .output();
+    let can = probe.is_ok_and(|output| output.status.success());
+    if !can {
+        skipped(name, "strace cannot trace");
+    }
+    can
 }
 
 /// A small closed loop of the load loop's own tests; each changes what it is about.

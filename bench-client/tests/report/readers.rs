@@ -1,13 +1,12 @@
 //! Programs by others that read what is written here. Without them a test is skipped by name,
 //! with the reason; with `BUSLOAD_REQUIRE_INTEROP=1` that is a failure.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::run;
+use crate::common::{run, skipped};
 
 pub(crate) fn readers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
@@ -24,9 +23,7 @@ pub(crate) fn can_run(name: &str, missing: impl Fn() -> Option<String>) -> bool 
     let Some(why) = why else { return true };
     let required = std::env::var_os("BUSLOAD_REQUIRE_INTEROP").is_some_and(|value| value == "1");
     assert!(!required, "{name} cannot run: {why}");
-    // Not eprintln: the harness hides what a test that passes has printed.
-    let skipped = format!("skipped {}::{name}: {why}\n", env!("CARGO_CRATE_NAME"));
-    let _ = std::io::stderr().write_all(skipped.as_bytes());
+    skipped(name, &why);
     false
 }
 

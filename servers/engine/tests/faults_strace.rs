@@ -3,9 +3,10 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "support/strace.rs"]
+mod strace;
 mod support;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use busload_engine::{
     CheckpointMode, Config, ControlCall, Durability, EngineError, Failure, Outcome, Trouble,
 };
 use busload_wire::{Transfer, TransferId};
+use strace::can_trace;
 use support::{Bank, Mail, balances_in, config, transfer};
 
 /// Set in the run under `strace`: the directory to work in.
@@ -42,15 +44,7 @@ fn with_fault(
         work(&PathBuf::from(directory));
         return;
     }
-    let probe = Command::new("strace")
-        .args(["-qq", "-e", "trace=none", "true"])
-        .output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        // Not by `eprintln`, which the test harness keeps to itself when a test passes.
-        let skipped = format!("skipped faults_strace::{name}: strace cannot trace\n");
-        std::io::stderr()
-            .write_all(skipped.as_bytes())
-            .expect("stderr takes a line");
+    if !can_trace(name) {
         return;
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -111,6 +105,10 @@ fn applied(directory: &Path) -> i64 {
     assert_eq!(balances.iter().sum::<i64>(), 10_000, "money is conserved");
     assert_eq!(balances[2..], [1000; 8]);
     balances[1] - 1000
+}
+
+fn holds_what_was_acknowledged(directory: &Path) {
+    assert_eq!(applied(directory), acknowledged(directory).0);
 }
 
 /// reliability.md A 6.
@@ -258,9 +256,15 @@ fn case_11_a_full_disk_and_then_room_again() {
             acknowledge(directory, committed, 0);
             bank.stop_cleanly();
         },
-        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+        holds_what_was_acknowledged,
     );
 }
+
+/// What is told of checkpoints that fail for a while.
+const FAILED_AND_OVER: [(Trouble, bool); 2] = [
+    (Trouble::CheckpointFailed, true),
+    (Trouble::CheckpointFailed, false),
+];
 
 fn after_each_batch(directory: &Path, mode: CheckpointMode) -> Config {
     Config {
@@ -289,17 +293,11 @@ fn case_08_eio_at_a_checkpoint_between_batches() {
                 checkpoints.count, TRANSFERS as u64,
                 "tried again after each batch"
             );
-            assert_eq!(
-                bank.notices(),
-                [
-                    (Trouble::CheckpointFailed, true),
-                    (Trouble::CheckpointFailed, false)
-                ]
-            );
+            assert_eq!(bank.notices(), FAILED_AND_OVER);
             acknowledge(directory, TRANSFERS, 0);
             bank.stop_cleanly();
         },
-        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+        holds_what_was_acknowledged,
     );
 }
 
@@ -323,20 +321,14 @@ fn case_08_eio_at_a_checkpoint_in_the_background() {
                     "no error was told, or none was over: {told:?}"
                 );
             }
-            assert_eq!(
-                told,
-                [
-                    (Trouble::CheckpointFailed, true),
-                    (Trouble::CheckpointFailed, false)
-                ]
-            );
+            assert_eq!(told, FAILED_AND_OVER);
             let checkpoints = bank.stats().checkpoints;
             // strace counts by thread, and two have a part in a checkpoint.
             assert!((3..=6).contains(&checkpoints.errors), "{checkpoints:?}");
             acknowledge(directory, made, 0);
             bank.stop_cleanly();
         },
-        |directory| assert_eq!(applied(directory), acknowledged(directory).0),
+        holds_what_was_acknowledged,
     );
 }
 

@@ -4,14 +4,17 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "support/strace.rs"]
+mod strace;
+
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
 use busload_engine::vfs::{IoCounts, IoMeter};
 use rusqlite::{Connection, OpenFlags};
+use strace::can_trace;
 
 /// Set in the run under `strace`: the directory to work in.
 const DIRECTORY_VARIABLE: &str = "BUSLOAD_SYNC_COUNT_DIRECTORY";
@@ -234,12 +237,7 @@ fn compare_with(name: &str, strace_options: &[&str], work: impl FnOnce(&Path, &I
         write_counted(&directory, &meter.counts());
         return;
     }
-    if let Err(reason) = strace_works() {
-        // Not by `eprintln`, which the test harness keeps to itself when a test passes.
-        let skipped = format!("skipped sync_count_strace::{name}: {reason}\n");
-        std::io::stderr()
-            .write_all(skipped.as_bytes())
-            .expect("stderr takes a line");
+    if !can_trace(name) {
         return;
     }
 
@@ -278,23 +276,6 @@ fn compare_with(name: &str, strace_options: &[&str], work: impl FnOnce(&Path, &I
         traced(&trace, &path),
         "counted, then traced:\n{trace}"
     );
-}
-
-fn strace_works() -> Result<(), String> {
-    let probe = Command::new("strace")
-        .args(["-qq", "-e", "trace=none", "true"])
-        .output();
-    match probe {
-        Err(error) => Err(format!("strace cannot be started: {error}")),
-        Ok(output) if !output.status.success() => {
-            let message = String::from_utf8_lossy(&output.stderr);
-            Err(format!(
-                "strace cannot trace: {}",
-                message.lines().next().unwrap_or("no reason")
-            ))
-        }
-        Ok(_) => Ok(()),
-    }
 }
 
 fn write_counted(directory: &Path, counts: &IoCounts) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::access::{Access, Seeding, is_loopback};
-use crate::cli::parse_duration;
+use crate::cli::parse_duration_within;
 use crate::origin::Origin;
 use crate::tls::Tls;
 use crate::token::{Token, readable_by_others};
@@ -55,12 +55,8 @@ pub(crate) struct AccessArgs {
 }
 
 fn parse_handshake_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(text)?;
-    if HANDSHAKE_TIMEOUTS.contains(&timeout) {
-        Ok(timeout)
-    } else {
-        Err("a TLS handshake may take from 10ms to 600s".to_owned())
-    }
+    let wanted = "a TLS handshake may take from 10ms to 600s";
+    parse_duration_within(text, HANDSHAKE_TIMEOUTS, wanted)
 }
 
 impl AccessArgs {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{parse_duration, parse_inflight, parse_within};
+use crate::cli::{parse_duration, parse_duration_within, parse_inflight, parse_within};
 use crate::limits::Limits;
 
 /// Shortest time limit of a connection.
@@ -69,12 +69,8 @@ fn parse_content_bytes(text: &str) -> Result<usize, String> {
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(text)?;
-    if (SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&timeout) {
-        Ok(timeout)
-    } else {
-        Err("a time limit is from 10ms to 24h".to_owned())
-    }
+    let bounds = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
+    parse_duration_within(text, bounds, "a time limit is from 10ms to 24h")
 }
 
 impl LimitArgs {

@@ -14,8 +14,8 @@ use std::thread;
 use serde_json::{Value, json};
 use support::{
     BINARY, CLOSE, FIN, FLAT_KIB, HTTP, PING, PONG, Server, TEXT, WS, ask, binary_socket, books,
-    close_code, frame, header, post, read_answer, read_frame, read_response, socket, transfer,
-    upgrade,
+    close_code, frame, header, http_request, post, read_answer, read_frame, read_head,
+    read_response, socket, transfer, transfer_between, upgrade,
 };
 
 /// Texts that are no request.
@@ -325,7 +325,7 @@ fn pages_for_people_and_monitors() {
         for path in ["/", "/health"] {
             let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
             stream.write_all(request.as_bytes()).expect("it reads");
-            let response = read_response(&mut stream, true).expect("an answer");
+            let response = read_response(&mut stream).expect("an answer");
             assert_eq!(response.status, 200);
             assert_eq!(
                 response.json(),
@@ -335,14 +335,11 @@ fn pages_for_people_and_monitors() {
         stream
             .write_all(b"HEAD /health HTTP/1.1\r\nhost: x\r\n\r\n")
             .expect("it reads");
-        assert_eq!(
-            read_response(&mut stream, false).expect("an answer").status,
-            200
-        );
+        assert_eq!(read_head(&mut stream).expect("an answer").status, 200);
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
             .expect("it reads");
-        let metrics = read_response(&mut stream, true).expect("an answer");
+        let metrics = read_response(&mut stream).expect("an answer");
         assert_eq!(metrics.status, 200);
         assert!(
             metrics
@@ -405,7 +402,7 @@ fn unknown_paths_methods_and_content_types() {
             "{line} HTTP/1.1\r\nhost: x\r\n{header}\r\ncontent-length: {length}\r\n\r\n{good}"
         );
         stream.write_all(request.as_bytes()).expect("it reads");
-        let response = read_response(&mut stream, true).expect("an answer");
+        let response = read_response(&mut stream).expect("an answer");
         assert_eq!(
             (response.status, response.json()),
             (status, json!({"ok": false, "error": code})),
@@ -424,7 +421,7 @@ fn unknown_paths_methods_and_content_types() {
         );
         stream.write_all(request.as_bytes()).expect("it reads");
         assert_eq!(
-            read_response(&mut stream, true).expect("an answer").json(),
+            read_response(&mut stream).expect("an answer").json(),
             json!({"ok": true})
         );
     }
@@ -471,7 +468,7 @@ fn broken_http() {
         let _ = stream.write_all(case.as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
         let shown = &case[..case.len().min(200)];
-        if let Some(response) = read_response(&mut stream, true) {
+        if let Some(response) = read_response(&mut stream) {
             assert!(
                 [400, 413, 431].contains(&response.status),
                 "{shown}: {response:?}"
@@ -490,26 +487,20 @@ fn unusual_but_right_http() {
     let server = Server::http();
     let mut stream = server.connect();
     let good = transfer("1");
-    let request = format!(
-        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{good}",
-        good.len()
-    );
+    let request = String::from_utf8(http_request(&good)).expect("it is text");
     stream
         .write_all(request.repeat(3).as_bytes())
         .expect("it reads");
     for _ in 0..3 {
         assert_eq!(
-            read_response(&mut stream, true).expect("an answer").json(),
+            read_response(&mut stream).expect("an answer").json(),
             json!({"ok": true})
         );
     }
     for byte in request.bytes() {
         stream.write_all(&[byte]).expect("it reads");
     }
-    assert_eq!(
-        read_response(&mut stream, true).expect("an answer").status,
-        200
-    );
+    assert_eq!(read_response(&mut stream).expect("an answer").status, 200);
     let (start, end) = good.split_at(10);
     let chunked = format!(
         "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
@@ -518,19 +509,13 @@ fn unusual_but_right_http() {
         end.len()
     );
     stream.write_all(chunked.as_bytes()).expect("it reads");
-    assert_eq!(
-        read_response(&mut stream, true).expect("an answer").status,
-        200
-    );
+    assert_eq!(read_response(&mut stream).expect("an answer").status, 200);
     let mut old = server.connect();
     old.write_all(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes())
         .expect("it reads");
-    assert_eq!(
-        read_response(&mut old, true).expect("an answer").status,
-        200
-    );
+    assert_eq!(read_response(&mut old).expect("an answer").status, 200);
     assert!(
-        read_response(&mut old, true).is_none(),
+        read_response(&mut old).is_none(),
         "HTTP/1.0 ends after one answer"
     );
     let account = post(
@@ -578,7 +563,7 @@ fn case_20_a_body_of_100_megabytes_is_too_large() {
     let chunk = [b"10000\r\n", &block[..], b"\r\n"].concat();
     for (head, chunk) in [(&plain, &block), (&chunked, &chunk)] {
         let answer = flood(server.connect(), head.as_bytes(), chunk);
-        let response = read_response(&mut &answer[..], true);
+        let response = read_response(&mut &answer[..]);
         let response = response.unwrap_or_else(|| panic!("no answer to {head}"));
         assert_eq!(response.status, 413);
         assert_eq!(response.json(), json!({"ok": false, "error": "too_large"}));
@@ -586,10 +571,7 @@ fn case_20_a_body_of_100_megabytes_is_too_large() {
     // One that announces it and sends nothing is told at once.
     let mut stream = server.connect();
     stream.write_all(plain.as_bytes()).expect("it reads");
-    assert_eq!(
-        read_response(&mut stream, true).expect("an answer").status,
-        413
-    );
+    assert_eq!(read_response(&mut stream).expect("an answer").status, 413);
     let grown = server.peak_kib().saturating_sub(peak);
     assert!(grown < FLAT_KIB, "memory grew by {grown} KiB");
     assert_eq!(books(&server), before);
@@ -606,28 +588,17 @@ fn case_20_and_24_a_message_of_100_megabytes_and_endless_fragments_are_too_large
     let fragment = frame(0, &block);
     for (head, chunk) in [(whole, block.clone()), (frame(TEXT, b" "), fragment)] {
         let answer = flood(socket(&server), &head, &chunk);
-        assert_eq!(code_of(&answer), Some(1009));
+        assert_eq!(close_code(&mut &answer[..]), Some(1009));
     }
     let endless = flood(
         binary_socket(&server),
         &frame(BINARY, b" "),
         &frame(0, &block),
     );
-    assert_eq!(code_of(&endless), Some(1009));
+    assert_eq!(close_code(&mut &endless[..]), Some(1009));
     let grown = server.peak_kib().saturating_sub(peak);
     assert!(grown < FLAT_KIB, "memory grew by {grown} KiB");
     assert_eq!(books(&server), before);
-}
-
-/// The code of the close frame at the end of what was received.
-fn code_of(mut received: &[u8]) -> Option<u16> {
-    let mut code = None;
-    while let Some((opcode, payload)) = read_frame(&mut received) {
-        if opcode == CLOSE {
-            code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-        }
-    }
-    code
 }
 
 /// Breaches of the WebSocket protocol, with the code to close with.
@@ -635,7 +606,7 @@ fn code_of(mut received: &[u8]) -> Option<u16> {
 fn case_24_broken_websocket() {
     let server = Server::ws();
     let before = books(&server);
-    let good = transfer("1").replacen('{', "{\"id\":1,", 1);
+    let good = transfer_between(1, 0, 1);
     let unmasked = [header(FIN | TEXT, good.len(), 0), good.clone().into_bytes()].concat();
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("unmasked", unmasked, &[1002]),
@@ -765,7 +736,7 @@ fn broken_handshakes() {
         stream
             .write_all(full.replace(what, with).as_bytes())
             .expect("it reads");
-        let status = read_response(&mut stream, true).expect("an answer").status;
+        let status = read_response(&mut stream).expect("an answer").status;
         assert!((400..500).contains(&status), "without {what}: {status}");
     }
     // An HTTP server upgrades to nothing.

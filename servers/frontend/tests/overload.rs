@@ -16,7 +16,7 @@ use serde_json::json;
 use support::{
     BINARY, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PING, Server, TEXT, WS, ask, ask_anew, balances,
     binary_socket, close_code, counters, directory, eventually, frame, http_request, read_answer,
-    read_frame, read_response, skip, socket, transfer, transfer_between, works,
+    read_frame, read_response, skip, socket, transfer_between, transfer_frames, works,
 };
 
 /// A batch that never fills and waits for this long: what is queued stays queued.
@@ -91,10 +91,10 @@ fn case_26_a_full_queue_refuses_at_once_and_never_applies_over_http() {
         .map(|client| {
             let mut stream = server.connect();
             thread::spawn(move || {
-                let request = http_request(&transfer_between(client, client + 1, 0));
+                let request = http_request(transfer_between(client, client + 1, 0));
                 let began = Instant::now();
                 stream.write_all(&request).expect("it reads");
-                let response = read_response(&mut stream, true).expect("an answer");
+                let response = read_response(&mut stream).expect("an answer");
                 (response.status, response.json(), began.elapsed())
             })
         })
@@ -264,12 +264,8 @@ fn a_connection_has_only_so_much_in_flight() {
     let flags = ["--max-inflight-per-connection=10", "--batch-timeout=15ms"];
     let server = Server::start(WS, &flags);
     let mut stream = socket(&server);
-    let mut bytes = Vec::new();
-    for id in 0..500 {
-        let request = transfer("1").replacen('{', &format!("{{\"id\":{id},"), 1);
-        bytes.extend(frame(FIN | TEXT, request.as_bytes()));
-    }
-    stream.write_all(&bytes).expect("it reads");
+    let all = transfer_frames(0..500, 0, 1);
+    stream.write_all(&all).expect("it reads");
     for _ in 0..500 {
         assert_eq!(read_answer(&mut stream)["ok"], true);
     }
@@ -324,7 +320,7 @@ fn headers_are_bounded_in_number_and_bytes() {
         let mut stream = server.connect();
         let head = format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).expect("it reads");
-        read_response(&mut stream, true).expect("an answer").status
+        read_response(&mut stream).expect("an answer").status
     };
     assert_eq!(status(&"x: y\r\n".repeat(99)), 200);
     assert_eq!(status(&"x: y\r\n".repeat(100)), 431);
@@ -339,9 +335,9 @@ fn bodies_and_messages_are_as_long_as_the_flags_say() {
     let server = Server::start(HTTP, &["--max-body-bytes=2000"]);
     let status = |bytes| {
         let mut stream = server.connect();
-        let request = http_request(&padded(bytes));
+        let request = http_request(padded(bytes));
         stream.write_all(&request).expect("it reads");
-        read_response(&mut stream, true).expect("an answer").status
+        read_response(&mut stream).expect("an answer").status
     };
     assert_eq!((status(2000), status(2001)), (200, 413));
     let server = Server::start(WS, &["--max-message-bytes=2000"]);

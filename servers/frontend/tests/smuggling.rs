@@ -24,9 +24,21 @@ fn carrier() -> String {
     transfer_between(1, 0, 1)
 }
 
+/// The carrier as it should be sent.
+fn carrier_request() -> String {
+    String::from_utf8(http_request(carrier())).expect("it is text")
+}
+
+/// What follows the first line of it.
+fn carrier_tail() -> String {
+    let request = carrier_request();
+    let (_, tail) = request.split_once("\r\n").expect("it has lines");
+    tail.to_owned()
+}
+
 /// A request that must never run.
 fn stowaway() -> String {
-    String::from_utf8(http_request(&transfer_between(2, 2, 3))).expect("it is text")
+    String::from_utf8(http_request(transfer_between(2, 2, 3))).expect("it is text")
 }
 
 /// The carrier as chunks.
@@ -58,7 +70,7 @@ fn until_closed(what: &str, mut stream: TcpStream, bytes: &[u8]) -> Vec<Response
     }
     let mut rest = &received[..];
     let mut responses = Vec::new();
-    while let Some(response) = read_response(&mut rest, true) {
+    while let Some(response) = read_response(&mut rest) {
         responses.push(response);
     }
     assert!(rest.is_empty(), "{what}: half an answer");
@@ -80,6 +92,17 @@ fn refuses(server: &Server, cases: &[(&str, String)]) {
             "{what}: {statuses:?}"
         );
         assert_eq!(balances(server), after(0), "{what}");
+    }
+}
+
+/// The request, sent so many times at once, is served each time.
+#[track_caller]
+fn serves(stream: &mut TcpStream, request: &str, times: usize) {
+    stream
+        .write_all(request.repeat(times).as_bytes())
+        .expect("it reads");
+    for _ in 0..times {
+        assert_eq!(read_response(stream).map(|it| it.status), Some(200));
     }
 }
 
@@ -194,15 +217,7 @@ fn two_equal_lengths_are_one() {
     let mut stream = server.connect();
     let length = format!("content-length: {}\r\n", carrier().len());
     let request = format!("{HEAD}{length}{length}\r\n{}", carrier());
-    stream
-        .write_all(request.repeat(2).as_bytes())
-        .expect("it reads");
-    for _ in 0..2 {
-        assert_eq!(
-            read_response(&mut stream, true).map(|it| it.status),
-            Some(200)
-        );
-    }
+    serves(&mut stream, &request, 2);
     assert_eq!(post(&mut stream, carrier().as_bytes()).status, 200);
     assert_eq!(balances(&server), after(3));
 }
@@ -313,22 +328,13 @@ fn headers_that_are_none() {
     // One fewer is served.
     let enough = "x: y\r\n".repeat(96);
     let request = format!("{HEAD}{enough}{tail}");
-    let mut stream = server.connect();
-    stream.write_all(request.as_bytes()).expect("it reads");
-    assert_eq!(
-        read_response(&mut stream, true).map(|it| it.status),
-        Some(200)
-    );
+    serves(&mut server.connect(), &request, 1);
 }
 
 #[test]
 fn request_lines_that_are_none() {
     let server = Server::http();
-    let rest = format!(
-        "host: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
-        carrier().len(),
-        carrier()
-    );
+    let rest = carrier_tail();
     let huge = format!("POST /rpc?{} HTTP/1.1", "x".repeat(70_000));
     let huger = format!("POST /rpc?{} HTTP/1.1", "x".repeat(1 << 20));
     let cases = [
@@ -380,16 +386,7 @@ fn bare_line_feeds_end_lines_and_hide_nothing() {
     let server = Server::http();
     let length = carrier().len();
     let request = format!("{HEAD}content-length: {length}\r\n\r\n").replace('\r', "") + &carrier();
-    let mut stream = server.connect();
-    stream
-        .write_all(request.repeat(2).as_bytes())
-        .expect("it reads");
-    for _ in 0..2 {
-        assert_eq!(
-            read_response(&mut stream, true).map(|it| it.status),
-            Some(200)
-        );
-    }
+    serves(&mut server.connect(), &request, 2);
     assert_eq!(balances(&server), after(2));
 }
 
@@ -397,11 +394,7 @@ fn bare_line_feeds_end_lines_and_hide_nothing() {
 #[test]
 fn absolute_form_is_a_path() {
     let server = Server::http();
-    let tail = format!(
-        "host: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
-        carrier().len(),
-        carrier()
-    );
+    let tail = carrier_tail();
     let mut stream = server.connect();
     for (target, status) in [
         ("http://x/rpc", 200),
@@ -414,7 +407,7 @@ fn absolute_form_is_a_path() {
     ] {
         let request = format!("POST {target} HTTP/1.1\r\n{tail}");
         stream.write_all(request.as_bytes()).expect("it reads");
-        let response = read_response(&mut stream, true).expect("an answer");
+        let response = read_response(&mut stream).expect("an answer");
         assert_eq!(response.status, status, "{target}");
     }
     assert_eq!(balances(&server), after(2));
@@ -424,8 +417,7 @@ fn absolute_form_is_a_path() {
 #[test]
 fn nothing_follows_http_1_0() {
     let server = Server::http();
-    let old = String::from_utf8(http_request(&carrier())).expect("it is text");
-    let old = old.replace("HTTP/1.1", "HTTP/1.0");
+    let old = carrier_request().replace("HTTP/1.1", "HTTP/1.0");
     let responses = until_closed("1.0", server.connect(), (old + &stowaway()).as_bytes());
     assert_eq!(statuses(&responses), [200]);
     assert_eq!(balances(&server), after(1));
@@ -435,7 +427,7 @@ fn nothing_follows_http_1_0() {
 #[test]
 fn garbage_after_a_body() {
     let server = Server::http();
-    let good = String::from_utf8(http_request(&carrier())).expect("it is text");
+    let good = carrier_request();
     for (carriers, garbage) in (1..).zip(["}", "\0", "x: y\r\n", "\x16\x03\x01", "0\r\n\r\n"]) {
         let bytes = format!("{good}{garbage}\r\n\r\n{}", stowaway());
         let responses = until_closed(garbage, server.connect(), bytes.as_bytes());
@@ -536,8 +528,7 @@ fn an_upgrade_with_a_body_is_refused() {
     );
     // On a server that upgrades nothing the header means nothing.
     let server = Server::http();
-    let request = String::from_utf8(http_request(&carrier())).expect("it is text");
-    let request = request.replace(
+    let request = carrier_request().replace(
         "\r\nhost",
         "\r\nconnection: Upgrade, close\r\nupgrade: websocket\r\nhost",
     );

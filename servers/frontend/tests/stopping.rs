@@ -16,6 +16,7 @@ use serde_json::json;
 use support::{
     FIN, HTTP, INITIAL_BALANCE, Server, TEXT, WS, ask, balances, close_code, eventually, frame,
     http_request, read_answer, read_frame, read_response, socket, transfer, transfer_between,
+    transfer_frames,
 };
 
 /// SIGTERM while work is queued: no more is accepted, what is queued is committed and
@@ -25,12 +26,8 @@ fn case_32_a_graceful_stop_answers_what_is_queued() {
     let server = Server::start(WS, &["--batch-timeout=700ms"]);
     let directory = Arc::clone(&server.directory);
     let mut stream = socket(&server);
-    let mut bytes = Vec::new();
-    for id in 0..500 {
-        let request = transfer("1").replacen('{', &format!("{{\"id\":{id},"), 1);
-        bytes.extend(frame(FIN | TEXT, request.as_bytes()));
-    }
-    stream.write_all(&bytes).expect("it reads");
+    let all = transfer_frames(0..500, 0, 1);
+    stream.write_all(&all).expect("it reads");
     thread::sleep(Duration::from_millis(200));
     let mut idle = socket(&server);
     let address = server.address;
@@ -53,7 +50,7 @@ fn case_32_a_graceful_stop_answers_what_is_queued() {
     assert!(took < Duration::from_secs(9), "within the limit: {took:?}");
     assert!(TcpStream::connect(address).is_err(), "nobody listens");
     // And what was answered is there.
-    let again = Server::start_again(WS, directory, &[]);
+    let again = Server::start_in(WS, directory, &[]);
     let request = b"{\"id\":1,\"name\":\"getAccount\",\"args\":{\"id\":1}}";
     let account = ask(&mut socket(&again), request);
     assert_eq!(account["result"]["balance"], "10000500");
@@ -63,28 +60,21 @@ fn case_32_a_graceful_stop_answers_what_is_queued() {
 fn case_32_a_graceful_stop_over_http() {
     let server = Server::start(HTTP, &["--batch-timeout=600ms"]);
     let mut streams: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    let good = transfer("1");
+    let request = http_request(transfer("1"));
     for stream in &mut streams {
-        let request = format!(
-            "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{good}",
-            good.len()
-        );
-        stream.write_all(request.as_bytes()).expect("it reads");
+        stream.write_all(&request).expect("it reads");
     }
     let mut idle = server.connect();
     thread::sleep(Duration::from_millis(150));
     let stopping = thread::spawn(move || server.terminate());
     for stream in &mut streams {
         assert_eq!(
-            read_response(stream, true).expect("an answer").json(),
+            read_response(stream).expect("an answer").json(),
             json!({"ok": true})
         );
-        assert!(
-            read_response(stream, true).is_none(),
-            "and then it is closed"
-        );
+        assert!(read_response(stream).is_none(), "and then it is closed");
     }
-    assert!(read_response(&mut idle, true).is_none());
+    assert!(read_response(&mut idle).is_none());
     assert_eq!(stopping.join().expect("it stops").0, Some(0));
 }
 
@@ -132,7 +122,7 @@ fn case_32_a_stop_under_load_answers_what_was_read_and_applies_nothing_else() {
         .into_iter()
         .map(|client| client.join().expect("it ends"))
         .collect();
-    let again = Server::start_again(WS, directory, &[]);
+    let again = Server::start_in(WS, directory, &[]);
     let balances = balances(&again);
     for (client, (ok, code)) in ended.iter().enumerate() {
         assert_eq!(balances[client], INITIAL_BALANCE - ok, "client {client}");
@@ -152,9 +142,7 @@ fn case_32_a_stop_does_not_wait_for_a_client_that_never_reads() {
     let mut rude = socket(&server);
     rude.set_write_timeout(Some(Duration::from_secs(1)))
         .expect("it can be set");
-    let block: Vec<u8> = (0..1000)
-        .flat_map(|id| frame(FIN | TEXT, transfer_between(id, 0, 1).as_bytes()))
-        .collect();
+    let block = transfer_frames(0..1000, 0, 1);
     // Until it is not read any more.
     while rude.write_all(&block).is_ok() {}
     let began = Instant::now();
@@ -174,12 +162,9 @@ fn case_32_a_stop_does_not_wait_for_half_a_request() {
     half.write_all(b"POST /rpc HTTP/1.1\r\nhost:")
         .expect("it reads");
     let mut whole = server.connect();
-    let request = http_request(&transfer("1"));
+    let request = http_request(transfer("1"));
     whole.write_all(&request).expect("it reads");
-    assert_eq!(
-        read_response(&mut whole, true).expect("an answer").status,
-        200
-    );
+    assert_eq!(read_response(&mut whole).expect("an answer").status, 200);
     whole.write_all(&request[..20]).expect("it reads");
     thread::sleep(Duration::from_millis(100));
     let (code, took) = server.terminate();

@@ -83,7 +83,7 @@ fn case_15_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
     let directory = Arc::new(directory());
     // Without checkpoints the log grows by every batch.
     let flags = ["--checkpoint-pages=10000000", "--batch-size=1"];
-    drop(Server::start_again(WS, Arc::clone(&directory), &flags));
+    drop(Server::start_in(WS, Arc::clone(&directory), &flags));
     let wrapper = limited_to(1024);
     let wrapper = wrapper.each_ref().map(String::as_str);
     let mut server = Server::start_under(&wrapper, WS, Arc::clone(&directory), &flags);
@@ -124,7 +124,7 @@ fn case_15_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
         assert!(server.said().contains("error: "), "{}", server.said());
     }
     drop(server);
-    let again = Server::start_again(WS, directory, &flags);
+    let again = Server::start_in(WS, directory, &flags);
     let balances = balances(&again);
     let applied = INITIAL_BALANCE - balances[0];
     assert_eq!(balances[1], INITIAL_BALANCE + applied);

@@ -66,10 +66,7 @@ impl Side {
         if let Some(program) = &server_bin {
             use_program(&mut plan, program).map_err(|why| usage(&text.error(why).to_string()))?;
         }
-        let mut environment = Environment::capture(&load.data_dir()).with_allocator("mimalloc");
-        if !matches!(plan.server, ServerChoice::Own { .. }) {
-            environment.forget_storage();
-        }
+        let environment = load.environment(std::slice::from_ref(&plan));
         let settings = Conditions::settings(&plan);
         let conditions = Conditions::of_plan(&plan, &environment).with_settings(&settings);
         Ok(Self {

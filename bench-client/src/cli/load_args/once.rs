@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bench_client::load::Resolve;
-use busload_frontend::cli::{parse_duration, parse_id_horizon, parse_max_ids};
+use busload_frontend::cli::{parse_duration_within, parse_id_horizon, parse_max_ids};
 use clap::Args;
 
 /// How long a transfer is sent again when nothing else is said.
@@ -61,11 +61,6 @@ impl IdArgs {
 }
 
 fn parse_resolve_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(text)?;
     let bounds = Duration::from_millis(10)..=Duration::from_hours(1);
-    if bounds.contains(&timeout) {
-        Ok(timeout)
-    } else {
-        Err("from 10ms to 1h".to_owned())
-    }
+    parse_duration_within(text, bounds, "from 10ms to 1h")
 }

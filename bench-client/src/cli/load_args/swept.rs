@@ -7,7 +7,8 @@ use std::time::Duration;
 use bench_client::row::RowPlan;
 use bench_client::sweep::{Axis, Knob};
 
-use super::{LoadArgs, usage};
+use super::LoadArgs;
+use crate::cli::usage;
 
 impl LoadArgs {
     /// One plan per combination of swept values and connector, the first knob outermost.

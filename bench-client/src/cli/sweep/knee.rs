@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_client::report::table;
 use bench_client::row::RowError;
 use bench_client::sweep::{Knee, KneeSearch, Next, Recorded, Trial};
-use busload_frontend::cli::parse_duration;
+use busload_frontend::cli::parse_duration_within;
 use clap::Args;
 use tokio::sync::watch;
 
@@ -70,13 +70,8 @@ impl KneeArgs {
 }
 
 fn parse_limit(text: &str) -> Result<Duration, String> {
-    let limit = parse_duration(text)?;
     let bounds = Duration::from_micros(1)..=Duration::from_mins(1);
-    if bounds.contains(&limit) {
-        Ok(limit)
-    } else {
-        Err("from 1us to 60s".to_owned())
-    }
+    parse_duration_within(text, bounds, "from 1us to 60s")
 }
 
 pub(super) fn run(

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use busload_frontend::WsArgs;
+use busload_frontend::cli::{ending, parse_arguments};
 use clap::Parser;
 
 #[global_allocator]
@@ -17,11 +18,5 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match busload_frontend::cli::parse_arguments::<Cli>().args.serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            busload_frontend::cli::exit_code(&error)
-        }
-    }
+    ending(parse_arguments::<Cli>().args.serve())
 }

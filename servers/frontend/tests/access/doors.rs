@@ -1,6 +1,7 @@
 //! Tokens, origins and host names, on both kinds of server.
 
-use crate::support::{HTTP, SECRET, Server, TRANSFER, WS, bearer};
+use crate::client::{SECRET, TRANSFER, ask, bearer};
+use crate::support::{HTTP, Server, WS};
 
 #[test]
 fn a_token_opens_and_nothing_else_does() {
@@ -63,7 +64,7 @@ fn one_wrong_request_does_not_open_the_connection_for_the_next() {
     let mut stream = server.connect();
     let right = bearer(SECRET);
     for (headers, status) in [(&*right, 200), ("", 401), (&right, 200), ("", 401)] {
-        let answer = crate::support::ask(&mut stream, "GET /metrics", headers, "");
+        let answer = ask(&mut stream, "GET /metrics", headers, "");
         assert_eq!(answer.status, status);
     }
     assert_eq!(server.books(), before);

@@ -4,8 +4,10 @@
 #![cfg(target_os = "linux")]
 
 mod certificate;
+mod client;
 mod doors;
 mod seeding;
 mod starting;
+#[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::{HTTP, Response, SEED, Server, TRANSFER, WS};
+use crate::client::{SEED, TRANSFER};
+use crate::support::{HTTP, Response, Server, WS, directory};
 
 #[track_caller]
 fn expect_forbidden(program: &str, answer: &Response) {
@@ -48,7 +49,7 @@ fn a_ledger_is_wiped_only_by_the_server_that_made_it() {
 
 #[test]
 fn an_empty_file_is_nobodys_ledger() {
-    let directory = crate::support::directory();
+    let directory = directory();
     std::fs::write(directory.path().join("a.sqlite"), "").expect("it can be written");
     let server = Server::start_in(HTTP, Arc::new(directory), &[]);
     server.call("", SEED).expect_done();

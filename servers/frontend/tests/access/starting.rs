@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::support::{
-    Certificate, HTTP, SECRET, Server, WS, directory, private_file, refused_start, token_flag,
-};
+use crate::certificate::{Certificate, private_file};
+use crate::client::{SECRET, refused_start, token_flag};
+use crate::support::{HTTP, Server, WS, directory};
 
 /// Of a network that is kept for documentation: nobody can listen there, so that a server gets
 /// as far as trying, and no test is open to others.
@@ -15,7 +15,7 @@ fn elsewhere_than_on_loopback_a_server_needs_a_token_or_a_word() {
     for program in [HTTP, WS] {
         let directory = directory();
         for listen in [ELSEWHERE, "--listen=0.0.0.0", "--listen=::"] {
-            let (code, said) = refused_start(program, directory.path(), &[listen]);
+            let (code, said) = refused_start(program, &directory, &[listen]);
             assert_eq!(code, 2, "{said}");
             assert_eq!(said.lines().count(), 1, "{said}");
             for remedy in ["--token-file", "--allow-unauthenticated"] {
@@ -31,7 +31,7 @@ fn elsewhere_than_on_loopback_a_server_needs_a_token_or_a_word() {
             ("--allow-unauthenticated", "everybody who reaches it"),
         ] {
             let flags = [ELSEWHERE, flag];
-            let (code, said) = refused_start(program, directory.path(), &flags);
+            let (code, said) = refused_start(program, &directory, &flags);
             assert_eq!(code, 2, "{said}");
             assert!(said.contains("error: cannot listen on 192.0.2.1"), "{said}");
             assert!(said.contains("warning: listening on 192.0.2.1"), "{said}");
@@ -39,7 +39,7 @@ fn elsewhere_than_on_loopback_a_server_needs_a_token_or_a_word() {
         }
         let [certificate, key] = Certificate::new().flags(directory.path());
         let flags = [ELSEWHERE, &token, &certificate, &key];
-        let (_, said) = refused_start(program, directory.path(), &flags);
+        let (_, said) = refused_start(program, &directory, &flags);
         assert!(!said.contains("warning"), "{said}");
         let made = directory.path().join("a.sqlite").exists();
         assert!(!made, "a server that may not start makes no ledger");
@@ -63,14 +63,14 @@ fn a_token_file_that_is_none_is_refused_without_being_shown() {
     ] {
         let path = private_file(directory.path(), "bad", text);
         let flag = format!("--token-file={}", path.display());
-        let (code, said) = refused_start(HTTP, directory.path(), &[&flag]);
+        let (code, said) = refused_start(HTTP, &directory, &[&flag]);
         assert_eq!(code, 2, "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains(says), "no '{says}' in {said}");
         assert!(text.len() < 2 || !said.contains(text), "{said}");
         assert!(!said.contains("horse"), "{said}");
     }
-    let (code, said) = refused_start(WS, directory.path(), &["--token-file=none"]);
+    let (code, said) = refused_start(WS, &directory, &["--token-file=none"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("cannot read the token file none: "), "{said}");
 }
@@ -110,7 +110,7 @@ fn flags_that_do_not_go_together_are_refused() {
         &["--allow-origin=page.example"],
         &["--allow-origin=https://page.example/path"],
     ] {
-        let (code, said) = refused_start(WS, directory.path(), flags);
+        let (code, said) = refused_start(WS, &directory, flags);
         assert_eq!(code, 2, "{flags:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.starts_with("error: "), "{said}");
@@ -143,7 +143,7 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
             "cannot read none",
         ),
     ] {
-        let (code, said) = refused_start(HTTP, directory.path(), &[certificate, key]);
+        let (code, said) = refused_start(HTTP, &directory, &[certificate, key]);
         assert_eq!(code, 2, "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains(says), "no '{says}' in {said}");

@@ -11,10 +11,9 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version,
 };
 
-use crate::support::{
-    Certificate, HTTP, SECRET, Server, TRANSFER, WS, ask, bearer, directory, frame, handshake,
-    private_file, read_frame, read_response, token_flag,
-};
+use crate::certificate::{Certificate, private_file};
+use crate::client::{SECRET, TRANSFER, ask, bearer, handshake, token_flag};
+use crate::support::{FIN, HTTP, Server, TEXT, WS, directory, frame, read_response, read_text};
 
 const HTTP_2: &[u8] = b"h2";
 
@@ -26,7 +25,7 @@ struct Secure {
 }
 
 impl Secure {
-    fn start(program: &'static str, flags: &[&str]) -> Self {
+    fn start(program: &str, flags: &[&str]) -> Self {
         let directory = Arc::new(directory());
         let certificate = Certificate::new();
         let files = certificate.flags(directory.path());
@@ -102,18 +101,18 @@ fn a_websocket_is_spoken_under_tls_and_closed_properly() {
     let mut client = secure.client(&version::TLS13, &[]).expect("a handshake");
     let first = handshake(&bearer(SECRET));
     // In one write: what comes right behind the handshake belongs to the WebSocket.
-    let both = [first.as_bytes(), &frame(TRANSFER.as_bytes())].concat();
+    let both = [first.as_bytes(), &frame(FIN | TEXT, TRANSFER.as_bytes())].concat();
     client.write_all(&both).expect("it reads");
     let answer = read_response(&mut client).expect("an answer");
     assert_eq!(answer.status, 101, "{answer:?}");
-    assert_eq!(read_frame(&mut client), br#"{"id":1,"ok":true}"#);
+    assert_eq!(read_text(&mut client), br#"{"id":1,"ok":true}"#);
     for _ in 0..100 {
         client
-            .write_all(&frame(TRANSFER.as_bytes()))
+            .write_all(&frame(FIN | TEXT, TRANSFER.as_bytes()))
             .expect("it reads");
     }
     for _ in 0..100 {
-        assert_eq!(read_frame(&mut client), br#"{"id":1,"ok":true}"#);
+        assert_eq!(read_text(&mut client), br#"{"id":1,"ok":true}"#);
     }
     let stop = std::thread::spawn(|| secure.server.stop());
     let mut end = Vec::new();

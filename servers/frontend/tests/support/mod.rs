@@ -9,11 +9,11 @@
 mod wire;
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -36,6 +36,10 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) directory: Arc<TempDir>,
     pub(crate) is_ws: bool,
+    /// Its first line.
+    pub(crate) announced: String,
+    /// What it prints after that.
+    printed: Option<JoinHandle<String>>,
 }
 
 /// A directory on a real disk.
@@ -74,11 +78,11 @@ pub(crate) fn command(
 
 impl Server {
     pub(crate) fn start(program: &str, flags: &[&str]) -> Self {
-        Self::start_again(program, Arc::new(directory()), flags)
+        Self::start_in(program, Arc::new(directory()), flags)
     }
 
-    /// On the database that another one left.
-    pub(crate) fn start_again(program: &str, directory: Arc<TempDir>, flags: &[&str]) -> Self {
+    /// On the database that another one left there, if one did.
+    pub(crate) fn start_in(program: &str, directory: Arc<TempDir>, flags: &[&str]) -> Self {
         Self::start_under(&[], program, directory, flags)
     }
 
@@ -92,25 +96,32 @@ impl Server {
         let mut child = command(wrapper, program, &directory, flags)
             .spawn()
             .expect("the server can be started");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
+        let mut announced = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        stdout
+            .read_line(&mut announced)
             .expect("it announces itself");
-        let address = line
+        let address = announced
             .split("://")
             .nth(1)
             .and_then(|rest| rest.split('/').next());
         let address = address.and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| {
             let said = std::fs::read_to_string(directory.path().join("stderr"));
-            panic!("no address in '{line}': {said:?}")
+            panic!("no address in '{announced}': {said:?}")
+        });
+        let printed = thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stdout.read_to_string(&mut text);
+            text
         });
         Self {
             child,
             address,
             directory,
             is_ws: program == WS,
+            announced,
+            printed: Some(printed),
         }
     }
 
@@ -136,7 +147,8 @@ impl Server {
         kill(self.pid(), signal).expect("it runs");
     }
 
-    fn proc(&self, file: &str) -> String {
+    /// What the kernel tells of it (proc(5)).
+    pub(crate) fn proc(&self, file: &str) -> String {
         let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
         text.expect("it runs")
     }
@@ -233,6 +245,15 @@ impl Server {
         let began = Instant::now();
         self.signal(Signal::SIGTERM);
         (self.ended(), began.elapsed())
+    }
+
+    /// SIGTERM; the exit code, and everything that it said.
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        self.signal(Signal::SIGTERM);
+        let code = self.ended();
+        let printed = self.printed.take().map(JoinHandle::join);
+        let printed = printed.expect("it runs").expect("it is read");
+        (code, format!("{}{printed}{}", self.announced, self.said()))
     }
 }
 

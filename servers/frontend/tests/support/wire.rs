@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write as _};
 use std::net::TcpStream;
+use std::ops::Range;
 
 use serde_json::{Value, json};
 
@@ -11,11 +12,13 @@ use super::Server;
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// In lower case.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
+    #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
@@ -23,13 +26,24 @@ impl Response {
 }
 
 /// Reads one answer; `None` when the connection ends before it.
-pub(crate) fn read_response(stream: &mut impl Read, has_body: bool) -> Option<Response> {
+pub(crate) fn read_response(stream: &mut impl Read) -> Option<Response> {
+    let mut response = read_head(stream)?;
+    let length = response
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.map_or(0, |length| length.trim().parse().expect("a length"));
+    response.body = vec![0; length];
+    stream.read_exact(&mut response.body).ok()?;
+    Some(response)
+}
+
+/// As [`read_response`], for an answer to HEAD: whatever length it names, there is no body.
+pub(crate) fn read_head(stream: &mut impl Read) -> Option<Response> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
+        stream.read_exact(&mut byte).ok()?;
         head.push(byte[0]);
     }
     let head = String::from_utf8(head)
@@ -40,25 +54,27 @@ pub(crate) fn read_response(stream: &mut impl Read, has_body: bool) -> Option<Re
         .nth(1)
         .and_then(|code| code.parse().ok())
         .expect("a status");
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"));
-    let length: usize = length.map_or(0, |length| length.trim().parse().expect("a length"));
-    let mut body = vec![0; if has_body { length } else { 0 }];
-    stream.read_exact(&mut body).ok()?;
-    Some(Response { status, head, body })
+    Some(Response {
+        status,
+        head,
+        body: Vec::new(),
+    })
 }
 
-pub(crate) fn post(stream: &mut TcpStream, body: &[u8]) -> Response {
+/// A request of HTTP with this body.
+pub(crate) fn http_request(body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
     let head = format!(
         "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
-    stream
-        .write_all(&[head.as_bytes(), body].concat())
-        .expect("it reads");
-    read_response(stream, true).expect("an answer")
+    [head.as_bytes(), body].concat()
+}
+
+pub(crate) fn post(stream: &mut TcpStream, body: &[u8]) -> Response {
+    stream.write_all(&http_request(body)).expect("it reads");
+    read_response(stream).expect("an answer")
 }
 
 pub(crate) const TEXT: u8 = 1;
@@ -112,7 +128,7 @@ fn handshake(stream: &mut TcpStream, path: &str, further: &str) -> Response {
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n{further}\r\n"
     );
     stream.write_all(request.as_bytes()).expect("it reads");
-    read_response(stream, true).expect("an answer")
+    read_response(stream).expect("an answer")
 }
 
 /// Makes a WebSocket of a connection.
@@ -169,10 +185,15 @@ pub(crate) fn read_frame(stream: &mut impl Read) -> Option<(u8, Vec<u8>)> {
     Some((head[0] & 0x0F, payload))
 }
 
-pub(crate) fn read_answer(stream: &mut impl Read) -> Value {
+/// The next frame of the server, which must be a text.
+pub(crate) fn read_text(stream: &mut impl Read) -> Vec<u8> {
     let (opcode, payload) = read_frame(stream).expect("an answer");
     assert_eq!(opcode, TEXT, "{payload:?}");
-    serde_json::from_slice(&payload).expect("answers are JSON")
+    payload
+}
+
+pub(crate) fn read_answer(stream: &mut impl Read) -> Value {
+    serde_json::from_slice(&read_text(stream)).expect("answers are JSON")
 }
 
 pub(crate) fn ask(stream: &mut TcpStream, request: &[u8]) -> Value {
@@ -183,7 +204,7 @@ pub(crate) fn ask(stream: &mut TcpStream, request: &[u8]) -> Value {
 }
 
 /// The close code with which the server ends the connection, and that it ends it.
-pub(crate) fn close_code(stream: &mut TcpStream) -> Option<u16> {
+pub(crate) fn close_code(stream: &mut impl Read) -> Option<u16> {
     let mut code = None;
     while let Some((opcode, payload)) = read_frame(stream) {
         if opcode == CLOSE {
@@ -199,10 +220,7 @@ pub(crate) fn ask_anew(server: &Server, request: &Value) -> Value {
     probe
         .write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
         .expect("it reads");
-    assert_eq!(
-        read_response(&mut probe, true).expect("an answer").status,
-        200
-    );
+    assert_eq!(read_response(&mut probe).expect("an answer").status, 200);
     let response = post(&mut probe, request.to_string().as_bytes());
     if response.status == 200 {
         return response.json();
@@ -233,14 +251,10 @@ pub(crate) fn transfer_between(id: u64, from: u64, to: u64) -> String {
     )
 }
 
-/// A request of HTTP with this body.
-pub(crate) fn http_request(body: &str) -> Vec<u8> {
-    format!(
-        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+/// Transfers of 1 with these ids, a frame each.
+pub(crate) fn transfer_frames(ids: Range<u64>, from: u64, to: u64) -> Vec<u8> {
+    let one = |id| frame(FIN | TEXT, transfer_between(id, from, to).as_bytes());
+    ids.flat_map(one).collect()
 }
 
 /// The balances of accounts 0 to 99, once everything queued before is committed.

@@ -1,0 +1,101 @@
+//! The command line as it may be published.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Arguments as text, the first cut down to its file name, without what must not be published.
+pub(super) fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+    let mut hide_next = false;
+    arguments
+        .enumerate()
+        .map(|(position, argument)| {
+            let hide = std::mem::take(&mut hide_next);
+            let text = argument.to_string_lossy();
+            if position == 0 {
+                let name = Path::new(&argument).file_name().unwrap_or(&argument);
+                return name.to_string_lossy().into_owned();
+            }
+            if hide {
+                return "***".to_owned();
+            }
+            let (name, value) = text
+                .split_once('=')
+                .map_or((&*text, None), |(name, value)| (name, Some(value)));
+            if name.starts_with('-') && name.to_ascii_lowercase().contains("token") {
+                hide_next = value.is_none();
+                return value.map_or(name.to_owned(), |_| format!("{name}=***"));
+            }
+            without_user_information(&text)
+        })
+        .collect()
+}
+
+/// `http://user:password@host/` becomes `http://***@host/`; also several, separated by commas.
+fn without_user_information(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority = part.find(['/', '?', '#']).unwrap_or(part.len());
+        result.push_str("://");
+        match part[..authority].rfind('@') {
+            Some(at) => {
+                result.push_str("***");
+                result.push_str(&part[at..]);
+            }
+            None => result.push_str(part),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redact(arguments: &[&str]) -> Vec<String> {
+        redacted(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn secrets_are_not_recorded() {
+        let arguments = redact(&[
+            "/home/user/bin/bench-client",
+            "run",
+            "--token",
+            "secret",
+            "--auth-Token=secret",
+            "--seed",
+            "1",
+            "--url",
+            "http://user:secret@host/rpc",
+            "--urls=ws://host/a@b,ws://secret@host",
+        ]);
+        let expected = [
+            "bench-client",
+            "run",
+            "--token",
+            "***",
+            "--auth-Token=***",
+            "--seed",
+            "1",
+            "--url",
+            "http://***@host/rpc",
+            "--urls=ws://host/a@b,ws://***@host",
+        ];
+        assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn arguments_without_secrets_stay() {
+        for argument in [
+            "--batch-timeout=2ms",
+            "a://",
+            "://",
+            "",
+            "x@y",
+            "--concurrency=50",
+        ] {
+            assert_eq!(redact(&["x", argument]), ["x", argument]);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Before the load: whether the server has what the workload needs.
+
+use busload_wire::control::Info;
+
+use super::{RowError, RowPlan, ServerChoice, Surroundings};
+use crate::control::ControlClient;
+
+/// Makes sure that there is a ledger with the accounts that the workload names.
+pub(super) async fn prepare(
+    plan: &RowPlan,
+    around: &Surroundings<'_>,
+    control: &mut ControlClient,
+) -> Result<Option<Info>, RowError> {
+    let info = control.info().await?;
+    remembers_ids(plan, info.as_ref())?;
+    let accounts = i64::from(plan.zipf.account_count());
+    if let ServerChoice::Url { reseed, .. } = plan.server {
+        if info.is_none() {
+            control.health().await?;
+        }
+        if reseed {
+            around.progress.stage("seeding");
+            control.seed(accounts, plan.initial_balance).await?;
+        } else if control.balance(accounts - 1).await?.is_none() {
+            return Err(RowError::Unsuitable(format!(
+                "the server has no account {}: use --reseed to wipe and seed it, \
+                 or --accounts with the number that it has",
+                accounts - 1
+            )));
+        }
+    }
+    Ok(info)
+}
+
+/// With `--exactly-once` a server that forgets is refused: a repetition would be a second
+/// transfer. (The null server applies nothing.)
+fn remembers_ids(plan: &RowPlan, info: Option<&Info>) -> Result<(), RowError> {
+    let Some(resolve) = plan.exactly_once else {
+        return Ok(());
+    };
+    if matches!(plan.server, ServerChoice::Null { .. }) {
+        return Ok(());
+    }
+    let info = info.filter(|info| info.exactly_once == Some(true));
+    let Some(info) = info else {
+        return Err(RowError::Unsuitable(
+            "the server does not say that it applies a transfer with an id once: leave out \
+             --exactly-once, or use a server whose info has exactly_once true"
+                .to_owned(),
+        ));
+    };
+    let needed = (plan.op_timeout + resolve.timeout).as_secs_f64();
+    match info.id_horizon_seconds {
+        Some(horizon) if horizon <= needed => Err(RowError::Unsuitable(format!(
+            "the server remembers ids for {horizon} s, and a transfer may be sent again for \
+             {needed} s: lower --op-timeout or --resolve-timeout, or raise the server's \
+             --id-horizon"
+        ))),
+        _ => Ok(()),
+    }
+}

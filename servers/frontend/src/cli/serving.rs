@@ -1,0 +1,114 @@
+//! A server from its flags to its end.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use busload_engine::EngineError;
+use busload_wire::control::Info;
+
+use super::CommonArgs;
+use crate::server::{NULL_DURABILITY, ServeError, Server, Transport};
+use crate::{descriptors, signals};
+
+impl CommonArgs {
+    /// Runs the server until it is told to stop.
+    pub(super) fn serve(
+        &self,
+        transport: Transport,
+        port: u16,
+        batch: (usize, Duration),
+    ) -> anyhow::Result<()> {
+        let has_database = self.null.pace().is_none();
+        if let Some(warning) = self.durability.warning.filter(|_| has_database) {
+            eprintln!("warning: {warning}");
+        }
+        let descriptors = descriptors::raise_limit();
+        let connections_allowed = descriptors::connections_within(descriptors);
+        if let Some(limit) = descriptors
+            && self.limits.asks_for_more_than(connections_allowed)
+        {
+            eprintln!(
+                "warning: at most {connections_allowed} connections at the same time, because at \
+                 most {limit} files may be open: raise it (ulimit -n) or set --max-connections"
+            );
+        }
+        let settings = self.settings(transport, port, batch, connections_allowed)?;
+        let mut builder = if self.io_threads == 1 {
+            tokio::runtime::Builder::new_current_thread()
+        } else {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(usize::from(self.io_threads));
+            builder
+        };
+        let runtime = builder
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        runtime.block_on(async {
+            let stop = signals::stop_signal(self.until_stdin_ends)?;
+            signals::survive_file_size_limit()?;
+            let server = Server::start(&settings)?;
+            announce(&server.url(), server.info())?;
+            let dropped = server.run(stop).await?.dropped;
+            if dropped > 0 {
+                let limit = settings.limits.shutdown_timeout;
+                eprintln!(
+                    "warning: {dropped} connections had not taken all their answers after \
+                     {limit:?} and were dropped"
+                );
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What a server came to, as the exit code; an error is said on standard error. 2 when what it
+/// was told cannot be done, 5 when it failed at it.
+#[must_use]
+pub fn ending(served: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = served else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("error: {error:#}");
+    let stopped = error.downcast_ref::<ServeError>().is_some_and(|error| {
+        matches!(
+            error,
+            ServeError::Engine(EngineError::OutcomeUnknown(_) | EngineError::Writer(_))
+        )
+    });
+    if stopped {
+        ExitCode::from(5)
+    } else {
+        ExitCode::from(2)
+    }
+}
+
+/// The one line that says what runs. The first word that starts with the scheme is the
+/// URL: programs that start a server read it.
+fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
+    let pragma = |name: &str| info.pragmas.get(name).map_or("?", String::as_str);
+    let why = if info.durability == NULL_DURABILITY {
+        "answers without a database".to_owned()
+    } else {
+        format!(
+            "read back: journal_mode={}, synchronous={}",
+            pragma("journal_mode"),
+            pragma("synchronous")
+        )
+    };
+    let line = format!(
+        "{} listening on {url} | durability {} ({why}) | \
+         batch size {}, timeout {} ms | queue {} | sqlite {}\n",
+        info.server,
+        info.durability,
+        info.batch_size,
+        info.batch_timeout_us / 1e3,
+        info.queue_transfers,
+        info.sqlite_version,
+    );
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush().context("cannot print the start-up line")
+}

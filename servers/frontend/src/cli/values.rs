@@ -1,0 +1,233 @@
+//! What the values of the flags and variables may be.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use busload_engine::{Durability, MAX_ACCOUNTS, MIN_ACCOUNTS};
+
+use super::MAX_BATCH_SIZE;
+
+/// Longest batch timeout.
+const MAX_BATCH_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A durability mode and what the person who asked for it should be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// The mode.
+    pub durability: Durability,
+    /// It was asked for by a name that promises something else.
+    pub warning: Option<&'static str>,
+}
+
+/// A durability mode by our name, or by the original benchmark's (`SQLITE_MODE`).
+///
+/// # Errors
+/// It is neither.
+pub fn parse_durability(text: &str) -> Result<Mode, String> {
+    let plain = |durability| {
+        Ok(Mode {
+            durability,
+            warning: None,
+        })
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "baseline" | "default" => plain(Durability::DeleteFull),
+        "realistic" => plain(Durability::WalFull),
+        "realistic_fast" => plain(Durability::WalNormal),
+        "fastest" => plain(Durability::Memory),
+        "realistic_cached" => Ok(Mode {
+            durability: Durability::WalNormal,
+            warning: Some(
+                "SQLITE_MODE=realistic_cached sets synchronous=MEMORY, which sqlite does not know \
+                 and takes as NORMAL: no sync at commit, so this runs as wal-normal",
+            ),
+        }),
+        other => other
+            .parse()
+            .map_err(|error| format!("{error}"))
+            .and_then(plain),
+    }
+}
+
+/// A duration with a unit: `2ms`, `0.5ms`, `683us`, `15s`.
+///
+/// # Errors
+/// It is not, or it is negative.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let help =
+        || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
+    let friendly = text.replace('µ', "u");
+    let duration: jiff::SignedDuration = friendly.parse().map_err(|_| help())?;
+    Duration::try_from(duration).map_err(|_| help())
+}
+
+/// A duration within bounds, which `wanted` says in words.
+///
+/// # Errors
+/// It is no duration, or out of bounds: then `wanted` is the error.
+pub fn parse_duration_within(
+    text: &str,
+    bounds: RangeInclusive<Duration>,
+    wanted: &str,
+) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if bounds.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(wanted.to_owned())
+    }
+}
+
+/// A batch timeout: a duration of at most a minute.
+///
+/// # Errors
+/// It is no duration, or longer.
+pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::ZERO..=MAX_BATCH_TIMEOUT;
+    parse_duration_within(text, bounds, "a batch timeout is at most 60s")
+}
+
+/// How long to wait between two tries to write: from 1 ms to a minute.
+///
+/// # Errors
+/// It is no duration, or out of range.
+pub(super) fn parse_probe_interval(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(1)..=Duration::from_mins(1);
+    parse_duration_within(text, bounds, "a probe interval is from 1ms to 60s")
+}
+
+/// Milliseconds without a unit, as the environment variables of the original have them.
+///
+/// # Errors
+/// It is no number, negative, or more than a minute.
+pub(super) fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+    let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
+    let milliseconds: f64 = text.parse().map_err(|_| help())?;
+    let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
+    if timeout > MAX_BATCH_TIMEOUT {
+        Err(help())
+    } else {
+        Ok(timeout)
+    }
+}
+
+/// A whole number within bounds.
+///
+/// # Errors
+/// It is not.
+pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (lowest..=highest).contains(&n) => Ok(n),
+        _ => Err(format!(
+            "'{text}' is no whole number from {lowest} to {highest}"
+        )),
+    }
+}
+
+/// A batch size.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_batch_size(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, MAX_BATCH_SIZE)
+}
+
+/// A batch size of the original's environment, where 0 means no limit.
+///
+/// # Errors
+/// It is out of range.
+pub(super) fn parse_env_batch_size(text: &str) -> Result<usize, String> {
+    parse_within(text, 0, MAX_BATCH_SIZE).map(|n| if n == 0 { MAX_BATCH_SIZE } else { n })
+}
+
+/// A switch of the original's environment.
+///
+/// # Errors
+/// It is neither `0`/`false` nor `1`/`true`.
+pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "0" | "false" => Ok(false),
+        "1" | "true" => Ok(true),
+        _ => Err(format!("'{text}' is neither 0 nor 1")),
+    }
+}
+
+/// The queue's length.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_queue(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 16_777_216)
+}
+
+/// Transfers in flight on a connection.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_inflight(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 16_384)
+}
+
+/// How long ids are remembered: from a second to a week.
+///
+/// # Errors
+/// It is no duration, or out of range.
+pub fn parse_id_horizon(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(168);
+    parse_duration_within(text, bounds, "ids are remembered from 1s to 168h")
+}
+
+/// How many ids are remembered.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_max_ids(text: &str) -> Result<usize, String> {
+    parse_within(text, 1, 1 << 28)
+}
+
+/// The number of accounts.
+///
+/// # Errors
+/// It is out of range.
+pub fn parse_accounts(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(n) if (MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&n) => Ok(n),
+        _ => Err(format!(
+            "'{text}' is no whole number from {MIN_ACCOUNTS} to {MAX_ACCOUNTS}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("2ms"), Ok(Duration::from_millis(2)));
+        assert_eq!(parse_duration("0.5ms"), Ok(Duration::from_micros(500)));
+        assert_eq!(parse_duration("683us"), Ok(Duration::from_micros(683)));
+        assert_eq!(parse_duration("3.86ms"), Ok(Duration::from_micros(3860)));
+        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
+        for bad in ["2", "", "-2ms", "ms", "2 parsecs"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_originals_modes_are_understood_and_others_refused() {
+        let mode = |text| parse_durability(text).map(|mode| mode.durability);
+        assert_eq!(mode("baseline"), Ok(Durability::DeleteFull));
+        assert_eq!(mode("DEFAULT"), Ok(Durability::DeleteFull));
+        assert_eq!(mode("realistic"), Ok(Durability::WalFull));
+        assert_eq!(mode("fastest"), Ok(Durability::Memory));
+        assert_eq!(mode("delete-extra"), Ok(Durability::DeleteExtra));
+        assert!(
+            parse_durability("realistic_cached")
+                .unwrap()
+                .warning
+                .is_some()
+        );
+        assert!(mode("fast").is_err());
+    }
+}
