@@ -64,7 +64,7 @@ impl From<CycleError> for TortureError {
 /// Follows an audit.
 pub trait Progress {
     /// A cycle has been judged.
-    fn cycle(&mut self, row: &CycleRow, of: u32, findings: &[Finding]);
+    fn cycle(&mut self, row: &CycleRow, findings: &[Finding]);
 }
 
 /// Puts a server through the faults of a stage. What was found is in the record, also when the
@@ -89,7 +89,7 @@ pub async fn run_stage(
         let place = audit.deal(number, stage.faults.len());
         let fault = &mut *stage.faults[place];
         let more = audit.cycle(number, fault, record, |row, findings| {
-            progress.cycle(row, stage.cycles, findings);
+            progress.cycle(row, findings);
         });
         if !more.await? {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Power cuts that might have been: this program's server is recorded under load, and the states
 //! in which a power cut could have left its files are built, opened and judged.
 //!
-//! The work is that of [`images`](super::images); here it is dealt out. Every run is replayed
+//! The work is that of [`images`]; here it is dealt out. Every run is replayed
 //! with every model of [`MODELS`], and the states are shared out evenly among these.
 
 use std::collections::HashSet;

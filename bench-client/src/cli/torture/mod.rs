@@ -228,18 +228,22 @@ async fn run_stages(
     interrupted: &watch::Receiver<bool>,
     record: &mut TortureRecord,
 ) -> anyhow::Result<()> {
+    // Cycles are numbered through.
+    let of = stages.iter().map(|stage| stage.cycles).sum();
     for stage in stages {
-        run_stage(plan, stage, interrupted, record, &mut Lines).await?;
+        run_stage(plan, stage, interrupted, record, &mut Lines { of }).await?;
     }
     Ok(())
 }
 
 /// A line per cycle on standard error.
-struct Lines;
+struct Lines {
+    of: u32,
+}
 
 impl Progress for Lines {
-    fn cycle(&mut self, row: &CycleRow, of: u32, findings: &[Finding]) {
-        eprintln!("{}", torture_text::progress(row, of, findings));
+    fn cycle(&mut self, row: &CycleRow, findings: &[Finding]) {
+        eprintln!("{}", torture_text::progress(row, self.of, findings));
     }
 }
 
