@@ -224,6 +224,7 @@ fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
         states: states.unwrap_or(Ok(1_500)).expect("a number of states"),
         seed: 5,
         model,
+        check_answers: true,
     };
     let report = audit(script, base, plan).expect("images can be made");
     assert_eq!(report.states, plan.states);
@@ -594,12 +595,19 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
 }
 
 /// `bench-client torture` with power cuts alone; `None` when they cannot be made here.
-fn audited(test: &str, durability: &str, cuts: u64) -> Option<(Option<i32>, Value)> {
+fn audited(
+    test: &str,
+    file_system: &str,
+    durability: &str,
+    cuts: u64,
+) -> Option<(Option<i32>, Value)> {
     let directory = directory();
     let flags = [
         "torture",
         "--faults=power-cut",
         &format!("--cuts={cuts}"),
+        &format!("--file-system={file_system}"),
+        "--states=0",
         "--seconds-per-cycle=0.5",
         "--workers=4",
         &format!("--durability={durability}"),
@@ -618,9 +626,11 @@ fn audited(test: &str, durability: &str, cuts: u64) -> Option<(Option<i32>, Valu
 fn case_02_torture_finds_nothing_lost_by_power_cuts() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts";
     let _machine = machine();
-    let Some((code, record)) = audited(test, "wal-full", 3) else {
+    let Some((code, record)) = audited(test, "ext4", "wal-full", 3) else {
         return;
     };
+    assert_eq!(record["file_system"], "ext4");
+    assert_eq!(record["crash_states"], Value::Null);
     assert_eq!(
         (code, &record["cuts"], &record["lost"]),
         (Some(0), &3.into(), &0.into())
@@ -633,7 +643,34 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
 fn case_02_torture_of_wal_normal_must_find_losses() {
     let test = "case_02_torture_of_wal_normal_must_find_losses";
     let _machine = machine();
-    let Some((code, record)) = audited(test, "wal-normal", 10) else {
+    let Some((code, record)) = audited(test, "ext4", "wal-normal", 10) else {
+        return;
+    };
+    assert_eq!(code, Some(4), "{record:#}");
+    assert!(count(&record["lost"]) > 0, "{record:#}");
+}
+
+/// The same on another file system, with its own log and its own order of writing back.
+#[test]
+fn case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs() {
+    let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "xfs", "wal-full", 3) else {
+        return;
+    };
+    assert_eq!(
+        (code, &record["file_system"], &record["lost"]),
+        (Some(0), &"xfs".into(), &0.into())
+    );
+    assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
+    assert!(count(&record["acknowledged"]) > 100, "{record:#}");
+}
+
+#[test]
+fn case_02_torture_of_wal_normal_on_xfs_must_find_losses() {
+    let test = "case_02_torture_of_wal_normal_on_xfs_must_find_losses";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "xfs", "wal-normal", 10) else {
         return;
     };
     assert_eq!(code, Some(4), "{record:#}");

@@ -117,6 +117,31 @@ fn case_1_kill_9_loses_nothing_acknowledged() {
     }
 }
 
+/// What a kill left without an answer is sent again with its id: it is answered, and there once.
+#[test]
+fn case_5_what_is_unknown_is_resolved_by_sending_it_again() {
+    let _machine = machine();
+    for flags in [
+        ["--transport=ws", "--encoding=json"],
+        ["--transport=ws", "--encoding=binary"],
+        ["--transport=http", "--encoding=json"],
+    ] {
+        let directory = directory();
+        let common = ["--faults=kill", "--kills=4", "--exactly-once"];
+        let record = clean(directory.path(), &[&common[..], &flags[..]].concat());
+        let once = &record["exactly_once"];
+        assert_eq!(once["unresolved"], 0, "{once:#}");
+        assert!(count(&once["resolved"]) > 0, "{once:#}");
+        for (resolved, found) in [
+            ("resolved", "unknown"),
+            ("resolved_committed", "unknown_present"),
+            ("resolved_applied", "unknown_absent"),
+        ] {
+            assert_eq!(once[resolved], record[found], "{resolved}: {record:#}");
+        }
+    }
+}
+
 #[test]
 fn case_4_killed_at_the_nth_sync() {
     if !can_trace("case_4_killed_at_the_nth_sync") {

@@ -55,9 +55,11 @@ enum Lie {
     RejectsWrongly,
     /// Loses the last ten lines of its ledger at each start.
     ForgetsTheEnd,
+    /// Claims to remember ids, and applies whatever comes.
+    ForgetsIds,
 }
 
-const LIES: [Lie; 11] = [
+const LIES: [Lie; 12] = [
     Lie::None,
     Lie::AnswersEarly,
     Lie::DropsAnswers,
@@ -69,6 +71,7 @@ const LIES: [Lie; 11] = [
     Lie::LosesMoney,
     Lie::RejectsWrongly,
     Lie::ForgetsTheEnd,
+    Lie::ForgetsIds,
 ];
 
 struct Bank {
@@ -168,6 +171,22 @@ impl Bank {
         let args = &request["args"];
         let result = match request["name"].as_str().unwrap_or_default() {
             "transfer" => return self.transfer(args),
+            "info" if self.lie == Lie::ForgetsIds => json!({
+                "server": "liar",
+                "version": "1",
+                "transport": "ws",
+                "encodings": ["json"],
+                "durability": "custom",
+                "pragmas": {},
+                "sqlite_version": "none",
+                "database": "lines",
+                "batch_size": 1,
+                "batch_timeout_us": 0.0,
+                "queue_transfers": 1,
+                "max_inflight_per_connection": 1_000,
+                "exactly_once": true,
+                "pid": std::process::id(),
+            }),
             "getAccount" => {
                 let id = usize::try_from(args["id"].as_u64().expect("an account")).expect("small");
                 let found = self.balances.get(id);
@@ -200,6 +219,10 @@ async fn serve(stream: TcpStream, bank: Arc<Mutex<Bank>>) {
         let request: Value = serde_json::from_str(&request).expect("the client sends JSON");
         let (times, mut body, later) = bank.lock().expect("no panic").answer(&request);
         body["id"] = request["id"].clone();
+        if bank.lock().expect("no panic").lie == Lie::ForgetsIds {
+            // So that a kill finds what was applied and not answered.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         for _ in 0..times {
             if socket.send(Message::text(body.to_string())).await.is_err() {
                 return;
@@ -235,13 +258,18 @@ fn the_liar_itself() {
 
 /// Audits a liar with these faults.
 fn audit(directory: &Path, lie: Lie, faults: &str) -> Ended {
+    audit_with(directory, lie, &[faults])
+}
+
+fn audit_with(directory: &Path, lie: Lie, flags: &[&str]) -> Ended {
     let port = common::free_port();
     let liar = std::env::current_exe().expect("the test knows its own path");
     let command = format!(
         "env {LIE}={lie:?} {PORT}={port} {FILE}={{database}} {} --exact the_liar_itself --nocapture",
         liar.display()
     );
-    run(bench_client(directory).args([
+    let mut audit = bench_client(directory);
+    audit.args([
         "torture",
         "--json",
         "--reseed",
@@ -250,10 +278,10 @@ fn audit(directory: &Path, lie: Lie, faults: &str) -> Ended {
         "--workers=3",
         "--inflight=4",
         "--answer-timeout=250ms",
-        faults,
         &format!("--server-command={command}"),
         &format!("--url=ws://127.0.0.1:{port}"),
-    ]))
+    ]);
+    run(audit.args(flags))
 }
 
 fn kinds(record: &Value) -> BTreeSet<String> {
@@ -389,6 +417,39 @@ fn case_36_a_ledger_that_forgets_its_end() {
 fn case_36_money_that_arrives_nowhere() {
     let broken = ["wrong_total", "pair_not_conserved"];
     let _ = caught(Lie::LosesMoney, &broken, &DAMAGED);
+}
+
+/// What is of unknown outcome is sent again with its id: that this moves nothing twice is seen
+/// in the balances.
+#[test]
+fn case_36_ids_that_are_forgotten() {
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=kill", "--exactly-once"];
+    let ended = audit_with(directory.path(), Lie::ForgetsIds, &flags);
+    ended.expect_code(4);
+    let record = ended.json();
+    assert!(kinds(&record).contains("applied_twice"), "{record:#}");
+    assert!(count(&record["exactly_once"]["resolved_committed"]) > 0);
+    // Without ids it would have been believed.
+    let ended = audit(directory.path(), Lie::ForgetsIds, "--faults=kill");
+    ended.expect_code(0);
+    assert_eq!(ended.json()["exactly_once"], Value::Null);
+}
+
+#[test]
+fn a_server_that_knows_no_ids_is_refused() {
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=kill", "--exactly-once"];
+    let ended = audit_with(directory.path(), Lie::None, &flags);
+    ended.expect_code(2);
+    let errors = ended
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--exactly-once"), "{}", ended.stderr);
 }
 
 #[test]

@@ -32,7 +32,8 @@ use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
 use alarm::Alarm;
 use recorder::ThreadRecorder;
-use resolve::{Resolver, session_half};
+use resolve::Resolver;
+pub(crate) use resolve::session_half;
 use series::Series;
 use worker::{Worker, WorkerEnd};
 
