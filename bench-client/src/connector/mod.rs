@@ -3,7 +3,7 @@
 //! A connector knows how to open sessions; a session knows how to put transfers on the
 //! wire and get answers off it. Windows, clocks, timeouts and reconnects live in the
 //! worker, never here: that is what makes connectors interchangeable. A connector counts
-//! only when it passes the conformance suite in `tests/conformance.rs`.
+//! only when it passes the conformance suite in `tests/conformance/`.
 
 mod credentials;
 pub(crate) mod http;

@@ -1,0 +1,345 @@
+//! The suite, and what it is run on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bench_client::connector::{
+    Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, TransportError, WorkerId,
+    WsConnector,
+};
+use bench_client::control::ControlClient;
+use busload_frontend::{Settings, Transport};
+use busload_wire::{ErrorCode, RequestId, Transfer};
+use futures_util::FutureExt as _;
+
+use crate::common::{InProcess, directory, settings, within};
+
+/// What the suite must know about a connector besides how to make it.
+pub(crate) struct Subject<C> {
+    transport: Transport,
+    /// Transfers in flight that are many for it: over HTTP each one is a connection.
+    many: u64,
+    make: fn(Target) -> C,
+}
+
+pub(crate) const HTTP: Subject<HttpConnector> = Subject {
+    transport: Transport::Http,
+    many: 256,
+    make: HttpConnector::new,
+};
+pub(crate) const WS_JSON: Subject<WsConnector> = Subject {
+    transport: Transport::Ws,
+    many: 16_384,
+    make: |target| WsConnector::new(target, Encoding::Json),
+};
+pub(crate) const WS_BINARY: Subject<WsConnector> = Subject {
+    transport: Transport::Ws,
+    many: 16_384,
+    make: |target| WsConnector::new(target, Encoding::Binary),
+};
+
+impl<C: Connector> Subject<C> {
+    /// Runs `test` on a session with a server whose settings `change` has changed.
+    fn with<F: AsyncFnOnce(C::Session, InProcess)>(&self, change: fn(&mut Settings), test: F) {
+        let directory = directory();
+        let mut settings = settings(directory.path(), self.transport);
+        change(&mut settings);
+        let server = InProcess::start(settings);
+        let connector = (self.make)(server.target.clone());
+        within(async {
+            let session = connector
+                .connect(WorkerId(0))
+                .await
+                .expect("the server is there");
+            test(session, server).await;
+        });
+    }
+
+    fn control(&self, server: &InProcess) -> ControlClient {
+        match self.transport {
+            Transport::Http => ControlClient::http(server.target.clone()),
+            Transport::Ws => ControlClient::ws(server.target.clone()),
+        }
+    }
+
+    /// Every kind of answer finds its request, once, and says what the ledger did.
+    pub(crate) fn every_answer_is_matched(&self) {
+        self.with(
+            |_| {},
+            async |mut session, server| {
+                let mut expected = BTreeMap::new();
+                let mut out = Vec::new();
+                for number in 1..=2_000_u64 {
+                    let (transfer, outcome) = of_every_kind(number);
+                    session.submit(id(number), transfer).expect("it is taken");
+                    expected.insert(id(number), outcome);
+                    if number % self.many.min(500) == 0 {
+                        collect(&mut session, &mut out, expected.len()).await;
+                    }
+                }
+                collect(&mut session, &mut out, expected.len()).await;
+                each_once(&out, &expected);
+                let committed = expected
+                    .values()
+                    .filter(|o| **o == Outcome::Committed)
+                    .count() as u64;
+                let stats = self
+                    .control(&server)
+                    .stats(true)
+                    .await
+                    .expect("an answer")
+                    .expect("stats");
+                assert_eq!((stats.applied, stats.committed), (committed, committed));
+                assert_eq!(stats.balances.expect("asked for").total, "1000000000");
+                assert_eq!(session.late_answers(), 0);
+            },
+        );
+    }
+
+    /// A pacer's timer may drop the future at any moment; no answer may go with it.
+    pub(crate) fn no_answer_is_lost_to_a_dropped_future(&self) {
+        self.with(
+            |_| {},
+            async |mut session, _server| {
+                let mut expected = BTreeMap::new();
+                let (mut out, mut drops) = (Vec::new(), 0);
+                let mut number = 0;
+                while number < 3_000 || out.len() < expected.len() {
+                    while number < 3_000
+                        && ((expected.len() - out.len()) as u64) < self.many.min(64)
+                    {
+                        number += 1;
+                        session
+                            .submit(id(number), small(number))
+                            .expect("it is taken");
+                        expected.insert(id(number), Outcome::Committed);
+                    }
+                    // Not polled at all; polled once; cut off by a timer.
+                    drop(session.replies(&mut out));
+                    match session.replies(&mut out).now_or_never() {
+                        Some(ended) => ended.expect("the server lives"),
+                        None => drops += 1,
+                    }
+                    let patience = Duration::from_micros(37 * (number % 11));
+                    match tokio::time::timeout(patience, session.replies(&mut out)).await {
+                        Ok(ended) => ended.expect("the server lives"),
+                        Err(_) => drops += 1,
+                    }
+                }
+                assert!(drops > 0, "no wait was cut off: this tested nothing");
+                each_once(&out, &expected);
+            },
+        );
+    }
+
+    /// As much in flight as can be, both pipes filling while nobody reads; more than once.
+    pub(crate) fn full_pipelines_do_not_wait_for_each_other(&self) {
+        let narrow = |settings: &mut Settings| {
+            settings.limits.inflight_per_connection = 64;
+            settings.engine.batch_size = 100;
+        };
+        for change in [|_: &mut Settings| {}, narrow] {
+            self.with(change, async |mut session, _server| {
+                let mut expected = BTreeMap::new();
+                let mut out = Vec::new();
+                for round in 0..2 {
+                    for place in 1..=self.many {
+                        let number = round * self.many + place;
+                        session
+                            .submit(id(number), small(number))
+                            .expect("it is taken");
+                        expected.insert(id(number), Outcome::Committed);
+                    }
+                    if let Some(ended) = session.replies(&mut out).now_or_never() {
+                        ended.expect("the server lives");
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    collect(&mut session, &mut out, expected.len()).await;
+                }
+                each_once(&out, &expected);
+            });
+        }
+    }
+
+    pub(crate) fn a_forgotten_request_is_answered_in_vain(&self) {
+        // Nothing is committed before the oldest has waited this long.
+        let slow = |settings: &mut Settings| {
+            settings.engine.batch_timeout = Duration::from_millis(200);
+        };
+        self.with(slow, async |mut session, _server| {
+            let mut out = Vec::new();
+            for number in 1..=10 {
+                session
+                    .submit(id(number), small(number))
+                    .expect("it is taken");
+            }
+            assert!(session.replies(&mut out).now_or_never().is_none());
+            for number in 1..=5 {
+                session.forget(id(number));
+            }
+            collect(&mut session, &mut out, 5).await;
+            // The slots are free: their successors have other ids.
+            for number in 11..=15 {
+                session
+                    .submit(id(number), small(number))
+                    .expect("it is taken");
+            }
+            collect(&mut session, &mut out, 10).await;
+            let expected = (6..=15)
+                .map(|number| (id(number), Outcome::Committed))
+                .collect();
+            each_once(&out, &expected);
+            assert_eq!(session.late_answers(), 5, "dropped, and counted");
+        });
+    }
+
+    /// What was in flight is unknown, what comes later fails; nothing hangs.
+    pub(crate) fn a_dead_server_is_noticed(&self) {
+        let never = |settings: &mut Settings| {
+            settings.engine.batch_timeout = Duration::from_secs(50);
+        };
+        self.with(never, async |mut session, server| {
+            let mut out = Vec::new();
+            for number in 1..=8 {
+                session
+                    .submit(id(number), small(number))
+                    .expect("it is taken");
+            }
+            let early = tokio::time::timeout(Duration::from_millis(300), session.replies(&mut out));
+            assert!(early.await.is_err(), "no answer before the COMMIT");
+            let target = server.target.clone();
+            tokio::task::spawn_blocking(|| server.die())
+                .await
+                .expect("it dies");
+            let mut next = 9;
+            // A session over several connections may find out one by one.
+            let ended = loop {
+                if let Err(error) = session.replies(&mut out).await {
+                    break error;
+                }
+                if session.submit(id(next), small(next)).is_err() {
+                    break TransportError::Closed;
+                }
+                next += 1;
+                assert!(
+                    next < 100,
+                    "a dead server is a dead session in the end: {out:?}"
+                );
+            };
+            assert!(!ended.to_string().is_empty());
+            let mut seen = BTreeSet::new();
+            for Reply {
+                id: answered,
+                outcome,
+            } in &out
+            {
+                assert!(seen.insert(*answered), "twice: {answered:?}");
+                let is_fair = match answered.get() {
+                    1..=8 => *outcome == Outcome::Unknown,
+                    _ => matches!(outcome, Outcome::Unknown | Outcome::Failed(_)),
+                };
+                assert!(
+                    is_fair,
+                    "{answered:?}: {outcome:?} of a server that is dead"
+                );
+            }
+            let connector = (self.make)(target);
+            assert!(
+                connector.connect(WorkerId(1)).await.is_err(),
+                "nobody is there"
+            );
+        });
+    }
+
+    /// A server that stops answers first what it has taken.
+    pub(crate) fn a_graceful_stop_answers_what_was_taken(&self) {
+        let slow = |settings: &mut Settings| {
+            settings.engine.batch_timeout = Duration::from_millis(400);
+        };
+        self.with(slow, async |mut session, server| {
+            let mut out = Vec::new();
+            for number in 1..=20 {
+                session
+                    .submit(id(number), small(number))
+                    .expect("it is taken");
+            }
+            let early = tokio::time::timeout(Duration::from_millis(100), session.replies(&mut out));
+            assert!(early.await.is_err());
+            let stopping = tokio::task::spawn_blocking(|| server.stop());
+            // The end may come with the answers, but not before them.
+            while out.len() < 20 && session.replies(&mut out).await.is_ok() {}
+            let expected = (1..=20)
+                .map(|number| (id(number), Outcome::Committed))
+                .collect();
+            each_once(&out, &expected);
+            // Only then does it go; an idle session ends with it.
+            stopping.await.expect("it stops");
+        });
+    }
+}
+
+pub(crate) fn id(number: u64) -> RequestId {
+    RequestId::new(number).expect("it is small")
+}
+
+/// A transfer that can be made.
+pub(crate) fn small(number: u64) -> Transfer {
+    let account = i64::try_from(number % 999).expect("it is small");
+    Transfer {
+        from: account,
+        to: account + 1,
+        amount: 1,
+        transfer_id: None,
+    }
+}
+
+/// Transfers that can be made and transfers that cannot, and what becomes of them.
+pub(crate) fn of_every_kind(number: u64) -> (Transfer, Outcome) {
+    let good = small(number);
+    let refused = |code, transfer| (transfer, Outcome::Rejected(code));
+    match number % 8 {
+        0 => refused(
+            ErrorCode::InvalidTransfer,
+            Transfer {
+                to: good.from,
+                ..good
+            },
+        ),
+        1 => refused(ErrorCode::AccountMissing, Transfer { to: 1000, ..good }),
+        2 => refused(ErrorCode::AccountMissing, Transfer { from: -1, ..good }),
+        3 => refused(
+            ErrorCode::InsufficientFunds,
+            Transfer {
+                amount: 900_000_000,
+                ..good
+            },
+        ),
+        4 => refused(ErrorCode::InvalidTransfer, Transfer { amount: 0, ..good }),
+        5 => refused(
+            ErrorCode::InvalidTransfer,
+            Transfer {
+                amount: i64::MIN,
+                ..good
+            },
+        ),
+        _ => (good, Outcome::Committed),
+    }
+}
+
+pub(crate) async fn collect<S: Session>(session: &mut S, out: &mut Vec<Reply>, count: usize) {
+    while out.len() < count {
+        let before = out.len();
+        session.replies(out).await.expect("the server lives");
+        assert!(out.len() > before, "it came back with nothing");
+    }
+}
+
+#[track_caller]
+pub(crate) fn each_once(out: &[Reply], expected: &BTreeMap<RequestId, Outcome>) {
+    assert_eq!(out.len(), expected.len());
+    let got: BTreeMap<_, _> = out.iter().map(|reply| (reply.id, reply.outcome)).collect();
+    assert_eq!(got.len(), expected.len(), "an answer came twice");
+    for (id, outcome) in expected {
+        assert_eq!(got.get(id), Some(outcome), "{id:?}");
+    }
+}

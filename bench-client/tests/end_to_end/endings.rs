@@ -1,0 +1,154 @@
+//! Interrupted, killed, or without a server in the middle of it.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::common::{
+    Running, bench_client, count, directory, is_alive, number, record, records, row, server_of,
+    until, verdicts,
+};
+use crate::one_clear_line;
+
+/// A load that nobody waits for: it is stopped from outside.
+const LONG: [&str; 4] = [
+    "--seconds=300",
+    "--warmup=0",
+    "--accounts=1000",
+    "--concurrency=4",
+];
+
+/// Waits until transfers are being committed: the write-ahead log grows.
+#[track_caller]
+fn transfers_are_running(directory: &Path, transport: &str) {
+    let log = directory.join(format!(".data/busload-{transport}.sqlite-wal"));
+    until("the first transfers are committed", || {
+        let length = std::fs::metadata(&log).ok()?.len();
+        (length > 64 * 1024).then_some(())
+    });
+}
+
+#[test]
+fn an_interrupted_measurement_is_written_and_marked() {
+    let directory = directory();
+    let client = Running::start(
+        bench_client(directory.path())
+            .arg("run")
+            .args(LONG)
+            .arg("--json"),
+    );
+    let server = server_of(&client);
+    transfers_are_running(directory.path(), "ws");
+    thread::sleep(Duration::from_millis(300));
+    client.signal(Signal::SIGINT);
+    let ended = client.wait();
+    ended.expect_code(0);
+    let record = record(directory.path());
+    assert_eq!(ended.json(), record);
+    let row = row(&record);
+    assert_eq!(
+        (&row["interrupted"], &row["valid"]),
+        (&json!(true), &json!(true))
+    );
+    assert!(verdicts(row, false).contains(&"interrupted".to_owned()));
+    assert!(count(&row["committed"]) > 0);
+    let seconds = number(&row["seconds"]);
+    assert!(
+        seconds > 0.2 && seconds < 60.0,
+        "the window as long as it was: {seconds}"
+    );
+    assert_eq!(row["verify"]["acknowledged"], row["verify"]["applied"]);
+    assert!(!is_alive(server), "the server is stopped");
+}
+
+#[test]
+fn interrupted_before_anything_was_measured() {
+    let directory = directory();
+    let flags = [
+        "run",
+        "--warmup=300",
+        "--seconds=1",
+        "--accounts=1000",
+        "--concurrency=2",
+    ];
+    let client = Running::start(bench_client(directory.path()).args(flags));
+    let server = server_of(&client);
+    transfers_are_running(directory.path(), "ws");
+    client.signal(Signal::SIGINT);
+    let ended = client.wait();
+    ended.expect_code(130);
+    one_clear_line(&ended);
+    assert!(records(directory.path()).is_empty());
+    assert!(!is_alive(server));
+}
+
+#[test]
+fn a_server_dies_with_a_client_that_is_killed() {
+    for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
+        let directory = directory();
+        let mut command = bench_client(directory.path());
+        command
+            .arg("run")
+            .args(LONG)
+            .args(["--connectors", connector]);
+        let client = Running::start(&mut command);
+        let server = server_of(&client);
+        transfers_are_running(directory.path(), transport);
+        client.signal(Signal::SIGKILL);
+        client.wait();
+        until("the server is gone", || (!is_alive(server)).then_some(()));
+    }
+}
+
+#[test]
+fn a_server_that_dies_in_mid_run_is_an_invalid_row() {
+    for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
+        let directory = directory();
+        let mut command = bench_client(directory.path());
+        command
+            .arg("run")
+            .args(LONG)
+            .args(["--connectors", connector]);
+        let client = Running::start(&mut command);
+        let server = server_of(&client);
+        transfers_are_running(directory.path(), transport);
+        nix::sys::signal::kill(server, Signal::SIGKILL).expect("the server runs");
+        client.wait().expect_code(4);
+        let record = record(directory.path());
+        let row = row(&record);
+        assert_eq!(
+            (&row["valid"], &row["interrupted"]),
+            (&json!(false), &json!(false))
+        );
+        assert_eq!(
+            verdicts(row, true),
+            ["server_died"],
+            "and nothing else is claimed"
+        );
+        assert!(count(&row["committed"]) > 0, "what was measured is kept");
+    }
+}
+
+/// The first row's server lives, the second's dies: the first row's record is there.
+#[test]
+fn rows_are_recorded_as_they_end() {
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    let flags = [
+        "--connectors=sqlite_rpc,sqlite_ws_rpc",
+        "--accounts=1000",
+        "--seconds=1",
+        "--warmup=0",
+    ];
+    let client = Running::start(command.arg("run").args(flags));
+    until("the first row is recorded", || {
+        records(directory.path()).pop()
+    });
+    client.signal(Signal::SIGKILL);
+    client.wait();
+    let record = record(directory.path());
+    assert_eq!(row(&record)["connector"], "sqlite_rpc");
+}
