@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// The longest that any one thing may take before the test calls it a hang.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Variables that the programs honour: none of the tester's may leak in.
 const VARIABLES: [&str; 16] = [

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 pub(crate) use crate::certificate::{Certificate, private_file};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
 pub(crate) const WS: &str = env!("CARGO_BIN_EXE_sqlite-ws-rpc-server");
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
