@@ -62,6 +62,18 @@ fn clean(directory: &Path, flags: &[&str]) -> Value {
     record
 }
 
+/// The journals of the audits that run below `directory`, as far as they are there.
+fn journals(directory: &Path) -> Vec<PathBuf> {
+    let list = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path())
+    };
+    let audits = list(&directory.join(".data"));
+    let mut files: Vec<_> = audits.flat_map(|audit| list(&audit)).collect();
+    files.retain(|file| file.file_stem().is_some_and(|stem| stem == "journal"));
+    files
+}
+
 /// The row of a fault, which must have struck at its moment at least once.
 #[track_caller]
 fn struck<'a>(record: &'a Value, fault: &str) -> &'a Value {
@@ -271,10 +283,16 @@ fn case_11_a_full_file_system_and_room_again() {
         "--kills=6",
         "--seconds-per-cycle=1.5",
         "--database=small/ledger.sqlite",
-        "--data-dir=data",
         "--output=record.json",
+        "--keep",
     ]));
-    std::thread::sleep(Duration::from_secs(3));
+    until("it is full", || {
+        let refused = journals(directory.path()).into_iter().any(|journal| {
+            let records = std::fs::read_to_string(journal).unwrap_or_default();
+            records.contains(" failed:storage_full ")
+        });
+        refused.then_some(())
+    });
     std::fs::remove_file(&ballast).expect("it is there");
     audit.wait().expect_code(0);
     let text = std::fs::read_to_string(record).expect("it was written");
@@ -471,7 +489,12 @@ fn an_interrupted_audit_writes_what_it_has() {
         "--seconds-per-cycle=0.3",
         "--output=record.json",
     ]));
-    std::thread::sleep(Duration::from_secs(3));
+    // A cycle has a journal from its beginning.
+    let second = Path::new("journal.2");
+    until("a cycle is over", || {
+        let mut journals = journals(directory.path()).into_iter();
+        journals.find(|journal| journal.ends_with(second))
+    });
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
     ended.expect_code(0);

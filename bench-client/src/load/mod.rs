@@ -180,6 +180,13 @@ impl LoadResult {
         (mean(latency), mean(queue))
     }
 
+    /// Whether any transfer had an outcome, also a bad or an unknown one, before the window
+    /// ended. Of what is answered after a stop, nothing is measured.
+    #[must_use]
+    pub fn saw_an_outcome(&self) -> bool {
+        self.warmup.counts.total() + self.window.counts.total() > 0
+    }
+
     /// The counts of the whole run: warm-up, window and drain.
     #[must_use]
     pub fn whole_run(&self) -> Counts {
