@@ -99,7 +99,7 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 }
 
 #[test]
-fn case_1_kill_9_loses_nothing_acknowledged() {
+fn case_01_kill_9_loses_nothing_acknowledged() {
     let _machine = machine();
     for flags in [
         ["--transport=ws", "--encoding=json", "--durability=wal-full"],
@@ -131,7 +131,7 @@ fn case_1_kill_9_loses_nothing_acknowledged() {
 
 /// What a kill left without an answer is sent again with its id: it is answered, and there once.
 #[test]
-fn case_5_what_is_unknown_is_resolved_by_sending_it_again() {
+fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {
     let _machine = machine();
     for flags in [
         ["--transport=ws", "--encoding=json"],
@@ -155,8 +155,8 @@ fn case_5_what_is_unknown_is_resolved_by_sending_it_again() {
 }
 
 #[test]
-fn case_4_killed_at_the_nth_sync() {
-    if !can_trace("case_4_killed_at_the_nth_sync") {
+fn case_04_killed_at_the_nth_sync() {
+    if !can_trace("case_04_killed_at_the_nth_sync") {
         return;
     }
     let _machine = machine();
@@ -170,8 +170,8 @@ fn case_4_killed_at_the_nth_sync() {
 
 /// What was committed and not answered is there, and the client does not claim to know.
 #[test]
-fn case_5_killed_after_the_commit_and_before_the_answer() {
-    if !can_trace("case_5_killed_after_the_commit_and_before_the_answer") {
+fn case_05_killed_after_the_commit_and_before_the_answer() {
+    if !can_trace("case_05_killed_after_the_commit_and_before_the_answer") {
         return;
     }
     let _machine = machine();
@@ -188,8 +188,8 @@ fn case_5_killed_after_the_commit_and_before_the_answer() {
 /// The batch of the failed sync is answered as unknown, and the server goes: both are judged by
 /// the audit (`unexpected_end`).
 #[test]
-fn case_6_an_error_at_a_sync() {
-    if !can_trace("case_6_an_error_at_a_sync") {
+fn case_06_an_error_at_a_sync() {
+    if !can_trace("case_06_an_error_at_a_sync") {
         return;
     }
     let _machine = machine();
@@ -211,7 +211,7 @@ fn case_6_an_error_at_a_sync() {
 }
 
 #[test]
-fn case_9_snapshots_under_load_obey_the_rules_of_a_bank() {
+fn case_09_snapshots_under_load_obey_the_rules_of_a_bank() {
     let _machine = machine();
     let directory = directory();
     let flags = ["--faults=kill", "--kills=3", "--seconds-per-cycle=1.5"];
