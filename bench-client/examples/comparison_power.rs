@@ -8,12 +8,17 @@
 //! one comparison have in common is not in it. With a RATIO such as 0.95 every round's TPS of
 //! the candidate is scaled by the same factor first, so that all rounds together have this ratio
 //! of TPS, and only TPS is judged.
+//!
+//! `cargo run --release --example comparison_power -- equal RECORD…` instead compares each side
+//! with itself, of which none may be called slower or faster: of rounds in ABBA order, runs of
+//! one side that are neighbours in time are pairs.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 
 use anyhow::Context as _;
 use bench_client::judge::compare::{compare_metric, pairs};
-use bench_client::report::comparison::{Change, ComparisonRecord, Metric};
+use bench_client::report::comparison::{Change, ComparisonRecord, Metric, Round};
 use bench_client::statistics::{Level, Ratio};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
@@ -27,28 +32,97 @@ const DRAWS: usize = 400;
 const EQUIVALENCE: f64 = 0.0;
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    let asked = arguments
-        .peek()
-        .and_then(|first| first.to_str()?.parse::<f64>().ok());
-    if asked.is_some() {
-        arguments.next();
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let first = arguments.first().and_then(|first| first.to_str());
+    let equal = first == Some("equal");
+    let asked = first.and_then(|first| first.parse::<f64>().ok());
+    if equal || asked.is_some() {
+        arguments.remove(0);
     }
+    let records = arguments
+        .iter()
+        .map(|path| read(path))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(
+        !records.is_empty(),
+        "name the records of comparisons, as scripts/compare-power.sh leaves them"
+    );
+    if equal {
+        sides_with_themselves(&records)
+    } else {
+        other_lengths(&records, asked)
+    }
+}
+
+fn read(path: &OsStr) -> anyhow::Result<ComparisonRecord> {
+    let shown = path.to_string_lossy();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{shown} is not the record of a comparison"))
+}
+
+/// Neighbouring runs of one side, as pairs whose order alternates like that of ABBA rounds.
+fn neighbours(metric: Metric, record: &ComparisonRecord, candidate: bool) -> Vec<(f64, f64)> {
+    let run = |round: &Round| {
+        let row = if candidate {
+            round.candidate_row
+        } else {
+            round.base_row
+        };
+        metric.of(&record.rows[row])
+    };
+    // A round that began with the other side ends with this one, and the next begins with it.
+    let meets = |two: &[Round]| two[0].base_first == candidate && two[1].base_first != candidate;
+    let found = record.rounds.windows(2).filter(|two| meets(two));
+    found
+        .enumerate()
+        .map(|(number, two)| {
+            let (first, second) = (run(&two[0]), run(&two[1]));
+            if number % 2 == 0 {
+                (first, second)
+            } else {
+                (second, first)
+            }
+        })
+        .collect()
+}
+
+fn sides_with_themselves(records: &[ComparisonRecord]) -> anyhow::Result<()> {
+    let (mut compared, mut rounds) = (0, 0);
+    let mut called = [0; 4];
+    for record in records {
+        for candidate in [false, true] {
+            let pairs = neighbours(Metric::Tps, record, candidate).len();
+            // Fewer can call nothing.
+            if pairs < Level::METRICS.rounds_min() as usize {
+                continue;
+            }
+            compared += 1;
+            rounds += pairs;
+            for (metric, called) in Metric::ALL.into_iter().zip(&mut called) {
+                let pairs = neighbours(metric, record, candidate);
+                *called += usize::from(is_called(metric, &pairs));
+            }
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{compared} comparisons of a side with itself, {rounds} rounds in all; called slower or faster:"
+    )?;
+    for (metric, called) in Metric::ALL.into_iter().zip(called) {
+        writeln!(out, "{} {called} of {compared}", metric.as_str())?;
+    }
+    Ok(())
+}
+
+fn other_lengths(records: &[ComparisonRecord], asked: Option<f64>) -> anyhow::Result<()> {
     let mut pooled: [Vec<(f64, f64)>; 4] = Default::default();
-    for path in arguments {
-        let shown = path.to_string_lossy();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
-        let record: ComparisonRecord = serde_json::from_str(&text)
-            .with_context(|| format!("{shown} is not the record of a comparison"))?;
+    for record in records {
         for (metric, pool) in Metric::ALL.into_iter().zip(&mut pooled) {
             pool.extend(pairs(metric, &record.rows, &record.rounds));
         }
     }
-    anyhow::ensure!(
-        !pooled[0].is_empty(),
-        "name the records of comparisons, as scripts/compare-power.sh leaves them"
-    );
     let found = Ratio::paired(&pooled[0], Level::METRICS).context("a run had no throughput")?;
     let mut out = std::io::stdout().lock();
     writeln!(

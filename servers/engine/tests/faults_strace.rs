@@ -387,9 +387,9 @@ fn resolve(directory: &Path) {
 
 /// reliability.md A 6, its second half.
 #[test]
-fn what_eio_left_open_is_resolved_by_its_id() {
+fn case_06_what_eio_left_open_is_resolved_by_its_id() {
     with_fault(
-        "what_eio_left_open_is_resolved_by_its_id",
+        "case_06_what_eio_left_open_is_resolved_by_its_id",
         "-wal",
         "inject=fsync,fdatasync:error=EIO:when=8",
         |directory| {
