@@ -11,6 +11,7 @@
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
 //! - Nothing here names a transport.
 
+mod batch;
 mod checkpoint;
 pub mod durability;
 mod engine;

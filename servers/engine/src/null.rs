@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use busload_wire::Transfer;
 use busload_wire::control::{Account, Balances, Verification};
 
+use crate::batch::begin_batch;
 use crate::engine::{Config, ControlCall, ControlReply, EngineError};
 use crate::ledger::{Outcome, Rejection};
 use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
 use crate::stats::{BatchRecord, SharedStats, nanos};
 use crate::store::{check_seeding, mix};
 use crate::vfs::IoCounts;
-use crate::writer::{begin_batch, guard};
+use crate::writer::guard;
 
 /// What the null writer spends. Zero is as fast as it can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, Statement};
+use rusqlite::{Connection, ErrorCode};
 
+use crate::batch::{Ended, Transaction, commit_batch};
 use crate::checkpoint::Checkpointer;
 use crate::durability::Durability;
 use crate::engine::{Config, ControlCall, ControlReply, EngineError};
@@ -27,17 +28,6 @@ pub(crate) struct Writer<P: ReplyPort> {
     troubles: Arc<Troubles>,
     port: P,
     config: Config,
-}
-
-/// What the transaction of a batch came to.
-enum Ended {
-    /// COMMIT has returned.
-    Committed,
-    /// Rolled back as a whole; the engine goes on.
-    RolledBack(Failure),
-    /// It may be durable or not. The engine must stop: SQLite would reuse the place in the
-    /// log, and the kernel has marked the pages clean.
-    Unknown(rusqlite::Error),
 }
 
 impl<P: ReplyPort> Writer<P> {
@@ -88,79 +78,143 @@ impl<P: ReplyPort> Writer<P> {
             port,
             config,
         } = self;
-        let mut transaction = Transaction::prepare(&store.connection)?;
+        let store: &Store = store;
+        let transaction = Transaction::prepare(&store.connection)?;
         let discard_writes = config.durability == Durability::DiscardWrites;
-        let mut ledger = Ledger::prepare(&store.connection, ids, discard_writes)?;
+        let ledger = Ledger::prepare(&store.connection, ids, discard_writes)?;
         stats.record_transfer_ids(ledger.id_counts());
-        let mut checkpointer = Checkpointer::new(store, stats, config, second);
-        let mut room = Room::new(config.probe_interval);
-        let mut samples = Vec::new();
-        let mut replies = Vec::new();
-        while let Some(Taken { work, control }) =
-            queue.take(config.batch_timeout, room.look_again())
-        {
-            let mut reporter = Reporter { troubles, port };
-            if room.is_due() {
-                room.probe(store, &mut checkpointer, &mut reporter)
-                    .map_err(EngineError::OutcomeUnknown)?;
-            }
-            if room.is_full() {
-                refuse(work, Failure::StorageFull, stats, port);
-            } else if !work.is_empty() {
-                store.meter.take_sync_samples(&mut samples);
-                samples.clear();
-                let mut record = BatchRecord::default();
-                let ended = commit_batch(
-                    work,
-                    &mut transaction,
-                    &mut ledger,
-                    config.busy_wait,
-                    &mut record,
-                    &mut replies,
-                );
-                store.meter.take_sync_samples(&mut samples);
-                record
-                    .syncs_ns
-                    .extend(samples.iter().map(|s: &SyncSample| s.latency_ns));
-                let answering = Instant::now();
-                port.transfers(&mut replies);
-                record.answer = answering.elapsed();
-                stats.record(&record);
-                failpoint::reach(failpoint::AFTER_ANSWER);
-                let mut reporter = Reporter { troubles, port };
-                match ended {
-                    Ended::Unknown(error) => return Err(EngineError::OutcomeUnknown(error)),
-                    Ended::RolledBack(Failure::StorageFull) => room.is_gone(&mut reporter),
-                    Ended::Committed | Ended::RolledBack(_) => {}
-                }
-                checkpointer
-                    .after_batch(&mut reporter)
-                    .map_err(EngineError::OutcomeUnknown)?;
-                if checkpointer.is_at_limit() {
-                    room.is_gone(&mut reporter);
-                }
-            }
-            if let Some(Control { to, id, call }) = control {
-                let seeding = matches!(call, ControlCall::Seed { .. });
-                let reply = answer(&call, store, stats, queue, &mut ledger);
-                let broken = reply
-                    .as_ref()
-                    .err()
-                    .and_then(io_failure)
-                    .filter(|_| seeding);
-                port.control(to, id, reply);
-                if let Some(error) = broken {
-                    return Err(EngineError::OutcomeUnknown(error));
-                }
-                // Only a seeding empties the log. After any other call the count goes on,
-                // or whoever asks often enough would keep the log growing for ever.
-                if seeding {
-                    checkpointer.seeded();
-                }
-            }
+        let mut shift = Shift {
+            checkpointer: Checkpointer::new(store, stats, config, second),
+            room: Room::new(config.probe_interval),
+            transaction,
+            ledger,
+            store,
+            queue,
+            stats,
+            troubles,
+            port,
+            busy_wait: config.busy_wait,
+            samples: Vec::new(),
+            replies: Vec::new(),
+        };
+        while let Some(taken) = queue.take(config.batch_timeout, shift.room.look_again()) {
+            shift.serve(taken)?;
         }
-        checkpointer
-            .run_last(&mut Reporter { troubles, port })
+        shift.end()
+    }
+}
+
+/// The writer from its first batch to its last.
+struct Shift<'w, P: ReplyPort> {
+    checkpointer: Checkpointer<'w>,
+    room: Room,
+    transaction: Transaction<'w>,
+    ledger: Ledger<'w>,
+    store: &'w Store,
+    queue: &'w Queue<P::Address>,
+    stats: &'w SharedStats,
+    troubles: &'w Troubles,
+    port: &'w mut P,
+    busy_wait: Duration,
+    /// Kept from batch to batch for the room that they have, as the next ones are.
+    samples: Vec<SyncSample>,
+    replies: Vec<Reply<P::Address>>,
+}
+
+impl<P: ReplyPort> Shift<'_, P> {
+    fn serve(&mut self, taken: Taken<P::Address>) -> Result<(), EngineError> {
+        let Taken { work, control } = taken;
+        if self.room.is_due() {
+            let mut reporter = Reporter {
+                troubles: self.troubles,
+                port: self.port,
+            };
+            self.room
+                .probe(self.store, &mut self.checkpointer, &mut reporter)
+                .map_err(EngineError::OutcomeUnknown)?;
+        }
+        if self.room.is_full() {
+            refuse(work, Failure::StorageFull, self.stats, self.port);
+        } else if !work.is_empty() {
+            self.transfers(work).map_err(EngineError::OutcomeUnknown)?;
+        }
+        match control {
+            Some(control) => self.call(control),
+            None => Ok(()),
+        }
+    }
+
+    /// Commits a batch, answers it, and sees to the log.
+    ///
+    /// # Errors
+    /// One after which the engine must stop.
+    fn transfers(&mut self, work: Vec<Job<P::Address>>) -> Result<(), rusqlite::Error> {
+        self.store.meter.take_sync_samples(&mut self.samples);
+        self.samples.clear();
+        let mut record = BatchRecord::default();
+        let ended = commit_batch(
+            work,
+            &mut self.transaction,
+            &mut self.ledger,
+            self.busy_wait,
+            &mut record,
+            &mut self.replies,
+        );
+        self.store.meter.take_sync_samples(&mut self.samples);
+        record
+            .syncs_ns
+            .extend(self.samples.iter().map(|sample| sample.latency_ns));
+        let answering = Instant::now();
+        self.port.transfers(&mut self.replies);
+        record.answer = answering.elapsed();
+        self.stats.record(&record);
+        failpoint::reach(failpoint::AFTER_ANSWER);
+        let mut reporter = Reporter {
+            troubles: self.troubles,
+            port: self.port,
+        };
+        match ended {
+            Ended::Unknown(error) => return Err(error),
+            Ended::RolledBack(Failure::StorageFull) => self.room.is_gone(&mut reporter),
+            Ended::Committed | Ended::RolledBack(_) => {}
+        }
+        self.checkpointer.after_batch(&mut reporter)?;
+        if self.checkpointer.is_at_limit() {
+            self.room.is_gone(&mut reporter);
+        }
+        Ok(())
+    }
+
+    /// Answers a call that is not a transfer.
+    fn call(&mut self, control: Control<P::Address>) -> Result<(), EngineError> {
+        let Control { to, id, call } = control;
+        let seeding = matches!(call, ControlCall::Seed { .. });
+        let reply = answer(&call, self.store, self.stats, self.queue, &mut self.ledger);
+        let broken = reply
+            .as_ref()
+            .err()
+            .and_then(io_failure)
+            .filter(|_| seeding);
+        self.port.control(to, id, reply);
+        if let Some(error) = broken {
+            return Err(EngineError::OutcomeUnknown(error));
+        }
+        // Only a seeding empties the log. After any other call the count goes on, or whoever
+        // asks often enough would keep the log growing for ever.
+        if seeding {
+            self.checkpointer.seeded();
+        }
+        Ok(())
+    }
+
+    /// The last checkpoint.
+    fn end(self) -> Result<(), EngineError> {
+        let mut reporter = Reporter {
+            troubles: self.troubles,
+            port: self.port,
+        };
+        self.checkpointer
+            .run_last(&mut reporter)
             .map_err(EngineError::OutcomeUnknown)
     }
 }
@@ -215,126 +269,6 @@ fn refuse<P: ReplyPort>(
     }
     stats.record_refused(&record);
     port.transfers(&mut replies);
-}
-
-/// BEGIN, COMMIT and ROLLBACK, prepared once.
-struct Transaction<'c> {
-    begin: Statement<'c>,
-    commit: Statement<'c>,
-    rollback: Statement<'c>,
-    connection: &'c Connection,
-}
-
-impl<'c> Transaction<'c> {
-    fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
-        Ok(Self {
-            begin: connection.prepare("BEGIN IMMEDIATE")?,
-            commit: connection.prepare("COMMIT")?,
-            rollback: connection.prepare("ROLLBACK")?,
-            connection,
-        })
-    }
-
-    /// COMMIT, unless all that was written was taken back: a batch of rejections syncs
-    /// nothing.
-    fn end(&mut self, ledger: &mut Ledger<'_>) -> Result<(), rusqlite::Error> {
-        if ledger.took_everything_back() {
-            self.rollback.raw_execute()?;
-            ledger.take_changes();
-        } else {
-            self.commit.raw_execute()?;
-        }
-        Ok(())
-    }
-
-    /// Ends the transaction that `error` broke before COMMIT was tried, and judges it.
-    fn give_up(&mut self, error: rusqlite::Error) -> Ended {
-        let rolled_back =
-            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) if rolled_back => Ended::RolledBack(Failure::StorageFull),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if rolled_back => {
-                Ended::RolledBack(Failure::Overloaded)
-            }
-            _ => Ended::Unknown(error),
-        }
-    }
-}
-
-/// Turns the jobs of a batch into the replies to them, outcomes still open, and notes how
-/// long they waited.
-pub(crate) fn begin_batch<A>(
-    jobs: Vec<Job<A>>,
-    began: Instant,
-    record: &mut BatchRecord,
-    replies: &mut Vec<Reply<A>>,
-) {
-    for Job {
-        to,
-        work,
-        queued_at,
-    } in jobs
-    {
-        let transfers = work.len() as u64;
-        record
-            .waits
-            .push((began.saturating_duration_since(queued_at), transfers));
-        record.transfers += transfers;
-        replies.push(Reply { to, work });
-    }
-}
-
-/// One transaction for all of `jobs`; fills `replies` and `record`.
-fn commit_batch<A>(
-    jobs: Vec<Job<A>>,
-    transaction: &mut Transaction<'_>,
-    ledger: &mut Ledger<'_>,
-    busy_wait: Duration,
-    record: &mut BatchRecord,
-    replies: &mut Vec<Reply<A>>,
-) -> Ended {
-    let began = Instant::now();
-    begin_batch(jobs, began, record, replies);
-    let applied = transaction.begin.raw_execute().and_then(|_| {
-        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-            one.outcome = ledger.apply(&one.transfer)?;
-        }
-        Ok(())
-    });
-    if !busy_wait.is_zero() {
-        let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
-        let until = Instant::now() + busy_wait.saturating_mul(transfers);
-        while Instant::now() < until {
-            std::hint::spin_loop();
-        }
-    }
-    failpoint::reach(failpoint::BEFORE_COMMIT);
-    let committing = Instant::now();
-    record.apply = committing - began;
-    let ended = match applied.and_then(|()| transaction.end(ledger)) {
-        Ok(()) => Ended::Committed,
-        Err(error) => transaction.give_up(error),
-    };
-    record.commit = committing.elapsed();
-    failpoint::reach(failpoint::AFTER_COMMIT);
-    record.changes = ledger.take_changes();
-    record.committed = matches!(ended, Ended::Committed);
-    record.wrote_ids = ledger.end_batch(record.committed);
-    record.transfer_ids = ledger.id_counts();
-    let overruled = match &ended {
-        Ended::Committed => None,
-        Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
-        Ended::Unknown(_) => Some(Outcome::Unknown),
-    };
-    for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-        if let Some(outcome) = overruled
-            && !ledger.stands(&one.transfer, one.outcome)
-        {
-            one.outcome = outcome;
-        }
-        record.outcomes.count(one.outcome);
-    }
-    ended
 }
 
 /// The I/O error behind a failed call. After one at a COMMIT that is not a batch's the engine

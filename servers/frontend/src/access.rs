@@ -122,7 +122,7 @@ impl Access {
 
 /// Whether only this machine can connect to that address.
 #[must_use]
-pub fn is_loopback(address: IpAddr) -> bool {
+pub(crate) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 ///
 /// # Errors
 /// The code of everything but a committed transfer.
-pub const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
+pub(crate) const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
     Err(match outcome {
         Outcome::Committed => return Ok(()),
         Outcome::Rejected(Rejection::InvalidTransfer) => ErrorCode::InvalidTransfer,
@@ -30,7 +30,7 @@ pub const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
 
 /// The wire's word for a control call that failed.
 #[must_use]
-pub const fn of_error(error: &EngineError) -> ErrorCode {
+pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::NotConserved { .. } | EngineError::NothingChanged => ErrorCode::VerifyFailed,
         EngineError::SeedOutOfRange { .. } => ErrorCode::InvalidRequest,
@@ -42,7 +42,7 @@ pub const fn of_error(error: &EngineError) -> ErrorCode {
 }
 
 /// What a request needs: the writer's queue, or nothing but words.
-pub enum Route {
+pub(crate) enum Route {
     /// To be batched.
     Transfer(Transfer),
     /// To be answered by the engine, in order.
@@ -61,7 +61,7 @@ pub enum Route {
     clippy::needless_pass_by_value,
     reason = "calls are consumed where they are routed"
 )]
-pub fn route(call: Call) -> Route {
+pub(crate) fn route(call: Call) -> Route {
     match call {
         Call::Transfer(transfer) => Route::Transfer(transfer),
         Call::GetAccount { id } => Route::Control(ControlCall::GetAccount { id }),
@@ -90,7 +90,7 @@ pub fn route(call: Call) -> Route {
 }
 
 /// Appends the answer of `health`.
-pub fn encode_health(out: &mut BytesMut, id: AnswerId, troubles: &[Trouble]) {
+pub(crate) fn encode_health(out: &mut BytesMut, id: AnswerId, troubles: &[Trouble]) {
     encode_result(
         out,
         id,
@@ -107,17 +107,17 @@ pub fn encode_health(out: &mut BytesMut, id: AnswerId, troubles: &[Trouble]) {
 }
 
 /// Appends the answer of `info`.
-pub fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
+pub(crate) fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
     encode_result(out, id, info);
 }
 
 /// Appends the answer of `stats`.
-pub fn encode_stats(out: &mut BytesMut, id: AnswerId, stats: &Stats) {
+pub(crate) fn encode_stats(out: &mut BytesMut, id: AnswerId, stats: &Stats) {
     encode_result(out, id, stats);
 }
 
 /// Appends the answer to a control call and says which code it was, if an error.
-pub fn encode_control(
+pub(crate) fn encode_control(
     out: &mut BytesMut,
     id: AnswerId,
     reply: &Result<ControlReply<Box<Stats>>, EngineError>,

@@ -34,19 +34,19 @@ pub use values::{
 use values::{parse_env_batch_size, parse_milliseconds, parse_probe_interval, parse_switch};
 
 /// Accounts of a new ledger.
-pub const DEFAULT_ACCOUNTS: i64 = 100_000;
+const DEFAULT_ACCOUNTS: i64 = 100_000;
 /// What each account of a new ledger starts with.
 pub const DEFAULT_INITIAL_BALANCE: i64 = 10_000_000;
 /// Most transfers in one transaction.
 pub const DEFAULT_BATCH_SIZE: usize = 4_096;
 /// The largest batch size that can be set.
-pub const MAX_BATCH_SIZE: usize = 1_048_576;
+const MAX_BATCH_SIZE: usize = 1_048_576;
 /// Most transfers waiting for the writer.
-pub const DEFAULT_QUEUE: usize = 1_048_576;
+const DEFAULT_QUEUE: usize = 1_048_576;
 /// How long the ids of transfers are remembered.
-pub const DEFAULT_ID_HORIZON: &str = "10min";
+const DEFAULT_ID_HORIZON: &str = "10min";
 /// Most ids that are remembered.
-pub const DEFAULT_MAX_IDS: usize = 16_777_216;
+const DEFAULT_MAX_IDS: usize = 16_777_216;
 /// The directory of databases that nobody named, below the current directory: the file
 /// system is what is measured, so never a temporary directory.
 pub const DEFAULT_DATA_DIR: &str = ".data";

@@ -22,7 +22,8 @@ use crate::access::is_preflight;
 use crate::answers::{self, Route};
 use crate::guarded::Guarded;
 use crate::mailbox::{ControlAnswer, Mailbox};
-use crate::server::{Client, Shared, Transport};
+use crate::server::Transport;
+use crate::shared::{Client, Shared};
 use crate::stream::Stream;
 use crate::{cors, metrics, ws};
 

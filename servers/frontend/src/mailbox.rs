@@ -26,17 +26,17 @@ use crate::timings::Timings;
 const ERRANDS_WAITING: usize = 4;
 
 /// The answer to a control call, on its way to the connection.
-pub type ControlAnswer = (
+pub(crate) type ControlAnswer = (
     Option<RequestId>,
     Result<ControlReply<Box<Stats>>, EngineError>,
 );
 
 /// Outcomes on their way to the connection.
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// When the writer began to hand out their batch, if stages are timed.
-    pub posted: Option<Instant>,
+    pub(crate) posted: Option<Instant>,
     /// A vector that the connection submitted, or a part of one.
-    pub work: Vec<Work>,
+    pub(crate) work: Vec<Work>,
 }
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ struct Contents {
 
 /// What waits for one connection. Bounded by what the connection has in flight.
 #[derive(Default)]
-pub struct Mailbox {
+pub(crate) struct Mailbox {
     contents: Mutex<Contents>,
     waker: AtomicWaker,
 }
@@ -59,24 +59,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Mailbox {
     /// An empty mailbox.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// Says who is to be woken when something arrives. Register before looking.
-    pub fn register(&self, waker: &Waker) {
+    pub(crate) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
     /// Moves everything that has arrived to the ends of the two vectors.
-    pub fn empty_into(&self, transfers: &mut Vec<Delivery>, controls: &mut Vec<ControlAnswer>) {
+    pub(crate) fn empty_into(
+        &self,
+        transfers: &mut Vec<Delivery>,
+        controls: &mut Vec<ControlAnswer>,
+    ) {
         let mut contents = lock(&self.contents);
         transfers.append(&mut contents.transfers);
         controls.append(&mut contents.controls);
     }
 
     /// Wakes the connection.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.waker.wake();
     }
 }
@@ -124,19 +128,19 @@ struct Parcel {
 }
 
 /// The engine's side: the [`ReplyPort`] of the front end.
-pub struct Port {
+pub(crate) struct Port {
     round: Arc<Round>,
     /// The thread that packs and says, if it could be started. It ends with the port.
     clerk: Option<SyncSender<Errand>>,
 }
 
 /// The runtime's side.
-pub struct Postman(Arc<Round>);
+pub(crate) struct Postman(Arc<Round>);
 
 /// The two ends of the way from the writer to the connections. `timings` are what the
 /// connections measure.
 #[must_use]
-pub fn post_office(timings: Arc<Timings>) -> (Port, Postman) {
+pub(crate) fn post_office(timings: Arc<Timings>) -> (Port, Postman) {
     let round = Arc::new(Round {
         timings,
         to_wake: Mutex::default(),
@@ -166,7 +170,7 @@ fn start_clerk(round: Arc<Round>) -> Option<SyncSender<Errand>> {
 
 impl Postman {
     /// Wakes connections that have mail, for ever.
-    pub async fn deliver(&self) {
+    pub(crate) async fn deliver(&self) {
         let mut round = Vec::new();
         loop {
             self.0.mail.notified().await;
@@ -178,7 +182,7 @@ impl Postman {
     }
 
     /// Until the engine's writer has ended, for whatever reason.
-    pub async fn engine_stopped(&self) {
+    pub(crate) async fn engine_stopped(&self) {
         self.0.stopped.notified().await;
     }
 }

@@ -1,34 +1,25 @@
-//! The listener, its connections, and how all of it stops.
+//! A server: what it can be told, how it starts and how it stops.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+#[cfg(feature = "echo")]
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
-use busload_wire::control::{Info, Stats};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use busload_wire::control::Info;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::access::{Access, Unprotected};
-use crate::guarded::Guarded;
-use crate::http;
-use crate::limits::{HTTP_BUFFER_BYTES, Limits, STOP_HEADER_TIMEOUT};
+use crate::connection::accept;
+use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Postman, post_office};
-use crate::phases::Phases;
-use crate::stream::Stream;
+use crate::shared::Shared;
 use crate::timings::Timings;
-
-/// Pause after an accept that failed, for example for want of descriptors: long enough
-/// not to spin, short enough not to be felt.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What `info` calls the durability of a server that answers without a database.
 pub const NULL_DURABILITY: &str = "null";
@@ -94,82 +85,6 @@ pub enum ServeError {
 pub struct Stopped {
     /// Connections that had not taken all their answers within the shutdown timeout.
     pub dropped: usize,
-}
-
-/// What the connections share.
-pub(crate) struct Shared {
-    pub(crate) engine: Engine<Arc<Mailbox>>,
-    pub(crate) info: Info,
-    pub(crate) limits: Limits,
-    pub(crate) access: Access,
-    /// Whether clients may wipe the ledger.
-    pub(crate) may_seed: bool,
-    pub(crate) transport: Transport,
-    pub(crate) timings: Arc<Timings>,
-    /// No request is read any more; what is in flight is answered.
-    pub(crate) stopping: AtomicBool,
-    /// Messages are sent back as they came.
-    #[cfg(feature = "echo")]
-    pub(crate) echo: AtomicBool,
-    tasks: Mutex<Tasks>,
-}
-
-/// One accepted connection, as HTTP and after the upgrade.
-pub(crate) struct Client {
-    pub(crate) mailbox: Arc<Mailbox>,
-    /// Its place among the connections, free again when it is gone.
-    _place: OwnedSemaphorePermit,
-}
-
-#[derive(Default)]
-struct Tasks {
-    running: JoinSet<()>,
-    mailboxes: Vec<Weak<Mailbox>>,
-}
-
-impl Shared {
-    /// Runs a task that the server waits for when it stops.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.running.try_join_next().is_some() {}
-        tasks.running.spawn(task);
-    }
-
-    /// The answer of `stats` without histograms, at once.
-    pub(crate) fn totals(&self) -> Stats {
-        let mut stats = self.engine.totals();
-        self.timings.add_totals(&mut stats);
-        stats
-    }
-
-    /// A mailbox that is woken when the server stops.
-    fn mailbox(&self) -> Arc<Mailbox> {
-        let mailbox = Mailbox::new();
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.mailboxes.len() == tasks.mailboxes.capacity() {
-            tasks.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
-        }
-        tasks.mailboxes.push(Arc::downgrade(&mailbox));
-        mailbox
-    }
-
-    fn stop_reading(&self) {
-        self.stopping.store(true, Ordering::Release);
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        for mailbox in tasks.mailboxes.iter().filter_map(Weak::upgrade) {
-            mailbox.wake();
-        }
-    }
-
-    fn take_tasks(&self) -> JoinSet<()> {
-        std::mem::take(
-            &mut self
-                .tasks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .running,
-        )
-    }
 }
 
 /// A server that is bound and has its ledger open.
@@ -296,93 +211,6 @@ impl Server {
         let ended = tokio::task::spawn_blocking(move || writer.join()).await;
         ended.unwrap_or_else(|error| Err(EngineError::Writer(error.to_string())))?;
         Ok(Stopped { dropped })
-    }
-}
-
-/// Accepts connections for ever.
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(shared.limits.connections));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (shared, stopped) = (Arc::clone(shared), stopped.clone());
-                let tracker = Arc::clone(&shared);
-                tracker.spawn(connection(stream, place, shared, stopped));
-            }
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let Some(stream) = greet(stream, &shared.access, &mut stopped).await else {
-        return;
-    };
-    let client = Arc::new(Client {
-        mailbox: shared.mailbox(),
-        _place: place,
-    });
-    let limits = shared.limits.clone();
-    let phases = Arc::new(Phases::new(shared.transport == Transport::Ws));
-    let stream = Guarded::new(stream, Arc::clone(&phases), limits.write_timeout);
-    let steps = &phases;
-    let service = service_fn(move |request| {
-        steps.asked();
-        let answer = http::handle(request, Arc::clone(&shared), Arc::clone(&client));
-        async move {
-            let answer = answer.await;
-            steps.answered();
-            answer
-        }
-    });
-    // The time limits are those of `phases`, which costs no timer per request.
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(HTTP_BUFFER_BYTES))
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    // In this order: what is there to be read comes before what is overdue.
-    tokio::select! {
-        biased;
-        _ = &mut connection => return,
-        () = phases.overstayed(limits.header_timeout, limits.idle_timeout) => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let header_timeout = limits.header_timeout.min(STOP_HEADER_TIMEOUT);
-    tokio::select! {
-        biased;
-        _ = connection => {}
-        () = phases.overstayed(header_timeout, limits.idle_timeout) => {}
-    }
-}
-
-/// The TLS handshake, if there is to be one; `None` when there was none, or the server stops.
-async fn greet(
-    stream: TcpStream,
-    access: &Access,
-    stopped: &mut watch::Receiver<bool>,
-) -> Option<Stream> {
-    let Some(tls) = &access.tls else {
-        return Some(Stream::Plain(stream));
-    };
-    tokio::select! {
-        // Its state is large, and most connections have none.
-        stream = Box::pin(tls.accept(stream)) => stream.ok(),
-        _ = stopped.wait_for(|stopped| *stopped) => None,
     }
 }
 

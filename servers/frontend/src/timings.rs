@@ -15,18 +15,18 @@ struct Stages {
 /// What the connections measured. Locked once per vector of transfers, not per transfer.
 ///
 /// When switched off, it hands out no moments, and without a moment nothing is recorded.
-pub struct Timings(Option<Mutex<Stages>>);
+pub(crate) struct Timings(Option<Mutex<Stages>>);
 
 impl Timings {
     /// Empty; records nothing when not `on`.
     #[must_use]
-    pub fn new(on: bool) -> Self {
+    pub(crate) fn new(on: bool) -> Self {
         Self(on.then(Mutex::default))
     }
 
     /// When a stage begins.
     #[must_use]
-    pub fn now(&self) -> Option<Instant> {
+    pub(crate) fn now(&self) -> Option<Instant> {
         self.0.as_ref().map(|_| Instant::now())
     }
 
@@ -36,7 +36,7 @@ impl Timings {
     }
 
     /// It took that long to read so many transfers, which are queued now.
-    pub fn read(&self, took: Option<Duration>, transfers: usize) {
+    pub(crate) fn read(&self, took: Option<Duration>, transfers: usize) {
         if let Some(took) = took
             && let Some(mut stages) = self.lock()
         {
@@ -45,7 +45,7 @@ impl Timings {
     }
 
     /// The answers of so many transfers, posted at those moments, have left.
-    pub fn replied(&self, answered: &[(Instant, usize)]) {
+    pub(crate) fn replied(&self, answered: &[(Instant, usize)]) {
         if answered.is_empty() {
             return;
         }
@@ -59,14 +59,14 @@ impl Timings {
     }
 
     /// Adds these stages to the engine's, without their histograms.
-    pub fn add_totals(&self, stats: &mut Stats) {
+    pub(crate) fn add_totals(&self, stats: &mut Stats) {
         if let Some(stages) = self.lock() {
             put(stats, &stages, Recorded::totals);
         }
     }
 
     /// Adds these stages to the engine's, with their histograms.
-    pub fn add_histograms(&self, stats: &mut Stats) {
+    pub(crate) fn add_histograms(&self, stats: &mut Stats) {
         // A copy, because packing takes a while, for which the connections would wait.
         let copy = self.lock().map(|stages| Stages {
             read: stages.read.clone(),

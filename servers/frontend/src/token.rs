@@ -172,7 +172,7 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 
 /// Whether others than its owner may read the file; `false` where that cannot be told.
 #[must_use]
-pub fn readable_by_others(path: &Path) -> bool {
+pub(crate) fn readable_by_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     const GROUP_OR_OTHERS_READ: u32 = 0o044;
     let Ok(about) = std::fs::metadata(path) else {

@@ -1,0 +1,141 @@
+//! The transaction of a batch: BEGIN, every transfer, COMMIT, and what became of each.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, Statement};
+
+use crate::failpoint;
+use crate::ledger::{Failure, Ledger, Outcome};
+use crate::queue::{Job, Reply};
+use crate::stats::BatchRecord;
+
+/// What the transaction of a batch came to.
+pub(crate) enum Ended {
+    /// COMMIT has returned.
+    Committed,
+    /// Rolled back as a whole; the engine goes on.
+    RolledBack(Failure),
+    /// It may be durable or not. The engine must stop: SQLite would reuse the place in the
+    /// log, and the kernel has marked the pages clean.
+    Unknown(rusqlite::Error),
+}
+
+/// BEGIN, COMMIT and ROLLBACK, prepared once.
+pub(crate) struct Transaction<'c> {
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    rollback: Statement<'c>,
+    connection: &'c Connection,
+}
+
+impl<'c> Transaction<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+            rollback: connection.prepare("ROLLBACK")?,
+            connection,
+        })
+    }
+
+    /// COMMIT, unless all that was written was taken back: a batch of rejections syncs
+    /// nothing.
+    fn end(&mut self, ledger: &mut Ledger<'_>) -> Result<(), rusqlite::Error> {
+        if ledger.took_everything_back() {
+            self.rollback.raw_execute()?;
+            ledger.take_changes();
+        } else {
+            self.commit.raw_execute()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction that `error` broke before COMMIT was tried, and judges it.
+    fn give_up(&mut self, error: rusqlite::Error) -> Ended {
+        let rolled_back =
+            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) if rolled_back => Ended::RolledBack(Failure::StorageFull),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if rolled_back => {
+                Ended::RolledBack(Failure::Overloaded)
+            }
+            _ => Ended::Unknown(error),
+        }
+    }
+}
+
+/// Turns the jobs of a batch into the replies to them, outcomes still open, and notes how
+/// long they waited.
+pub(crate) fn begin_batch<A>(
+    jobs: Vec<Job<A>>,
+    began: Instant,
+    record: &mut BatchRecord,
+    replies: &mut Vec<Reply<A>>,
+) {
+    for Job {
+        to,
+        work,
+        queued_at,
+    } in jobs
+    {
+        let transfers = work.len() as u64;
+        record
+            .waits
+            .push((began.saturating_duration_since(queued_at), transfers));
+        record.transfers += transfers;
+        replies.push(Reply { to, work });
+    }
+}
+
+/// One transaction for all of `jobs`; fills `replies` and `record`.
+pub(crate) fn commit_batch<A>(
+    jobs: Vec<Job<A>>,
+    transaction: &mut Transaction<'_>,
+    ledger: &mut Ledger<'_>,
+    busy_wait: Duration,
+    record: &mut BatchRecord,
+    replies: &mut Vec<Reply<A>>,
+) -> Ended {
+    let began = Instant::now();
+    begin_batch(jobs, began, record, replies);
+    let applied = transaction.begin.raw_execute().and_then(|_| {
+        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
+            one.outcome = ledger.apply(&one.transfer)?;
+        }
+        Ok(())
+    });
+    if !busy_wait.is_zero() {
+        let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
+        let until = Instant::now() + busy_wait.saturating_mul(transfers);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
+    failpoint::reach(failpoint::BEFORE_COMMIT);
+    let committing = Instant::now();
+    record.apply = committing - began;
+    let ended = match applied.and_then(|()| transaction.end(ledger)) {
+        Ok(()) => Ended::Committed,
+        Err(error) => transaction.give_up(error),
+    };
+    record.commit = committing.elapsed();
+    failpoint::reach(failpoint::AFTER_COMMIT);
+    record.changes = ledger.take_changes();
+    record.committed = matches!(ended, Ended::Committed);
+    record.wrote_ids = ledger.end_batch(record.committed);
+    record.transfer_ids = ledger.id_counts();
+    let overruled = match &ended {
+        Ended::Committed => None,
+        Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
+        Ended::Unknown(_) => Some(Outcome::Unknown),
+    };
+    for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
+        if let Some(outcome) = overruled
+            && !ledger.stands(&one.transfer, one.outcome)
+        {
+            one.outcome = outcome;
+        }
+        record.outcomes.count(one.outcome);
+    }
+    ended
+}

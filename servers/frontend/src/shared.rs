@@ -1,0 +1,95 @@
+//! What the connections of a server share.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use busload_engine::Engine;
+use busload_wire::control::{Info, Stats};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use crate::access::Access;
+use crate::limits::Limits;
+use crate::mailbox::Mailbox;
+use crate::server::Transport;
+use crate::timings::Timings;
+
+/// What the connections share.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine<Arc<Mailbox>>,
+    pub(crate) info: Info,
+    pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    /// Whether clients may wipe the ledger.
+    pub(crate) may_seed: bool,
+    pub(crate) transport: Transport,
+    pub(crate) timings: Arc<Timings>,
+    /// No request is read any more; what is in flight is answered.
+    pub(crate) stopping: AtomicBool,
+    /// Messages are sent back as they came.
+    #[cfg(feature = "echo")]
+    pub(crate) echo: AtomicBool,
+    pub(crate) tasks: Mutex<Tasks>,
+}
+
+/// One accepted connection, as HTTP and after the upgrade.
+pub(crate) struct Client {
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Its place among the connections, free again when it is gone.
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+/// What runs, and whom to wake when the server stops.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    running: JoinSet<()>,
+    mailboxes: Vec<Weak<Mailbox>>,
+}
+
+impl Shared {
+    /// Runs a task that the server waits for when it stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.running.try_join_next().is_some() {}
+        tasks.running.spawn(task);
+    }
+
+    /// The answer of `stats` without histograms, at once.
+    pub(crate) fn totals(&self) -> Stats {
+        let mut stats = self.engine.totals();
+        self.timings.add_totals(&mut stats);
+        stats
+    }
+
+    /// A mailbox that is woken when the server stops.
+    pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
+        let mailbox = Mailbox::new();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.mailboxes.len() == tasks.mailboxes.capacity() {
+            tasks.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
+        }
+        tasks.mailboxes.push(Arc::downgrade(&mailbox));
+        mailbox
+    }
+
+    /// Wakes everybody, to answer what is in flight and to read no more.
+    pub(crate) fn stop_reading(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        for mailbox in tasks.mailboxes.iter().filter_map(Weak::upgrade) {
+            mailbox.wake();
+        }
+    }
+
+    /// All that runs; whatever is spawned from now on is not waited for.
+    pub(crate) fn take_tasks(&self) -> JoinSet<()> {
+        std::mem::take(
+            &mut self
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .running,
+        )
+    }
+}
