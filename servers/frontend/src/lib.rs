@@ -2,12 +2,12 @@
 //!
 //! One listener, one accept path: hyper reads every request; a WebSocket server upgrades
 //! `GET /rpc` (or `/`) and hands the bare socket to the module `ws`. Requests become vectors of
-//! [`busload_engine::Work`]; outcomes come back through one [`mailbox::Mailbox`] per
+//! [`busload_engine::Work`]; outcomes come back through one `mailbox::Mailbox` per
 //! connection.
 //!
 //! **Architecture invariants**
 //! - Nothing here names SQL.
-//! - [`answers`] is the only place that turns engine outcomes into wire codes.
+//! - `answers` is the only place that turns engine outcomes into wire codes.
 //! - The writer thread wakes the runtime once per batch, not once per connection.
 
 pub mod access;
