@@ -92,3 +92,9 @@ record host=`uname -n | cut -d. -f1` *args:
     README
     echo "recorded in $dir"
     exit "$code"
+
+# The long audit: hundreds of kills and power cuts, thousands of crash states, the fuzz targets.
+# About an hour, as root; goes on where it was left
+torture-long dir="results/torture":
+    cargo build --release --locked --bin bench-client
+    scripts/torture-long.sh {{ quote(dir) }}

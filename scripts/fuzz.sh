@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets one after the other and prints how many inputs each has seen. Fails when
-# one of them finds something; the input is then in fuzz/artifacts/TARGET.
+# Runs the fuzz targets one after the other and prints how many inputs each has seen and how much
+# processor time that took. Fails when one of them finds something; the input is then in
+# fuzz/artifacts/TARGET.
 #
 # usage: scripts/fuzz.sh [SECONDS_PER_TARGET [TARGET…]]
 #        defaults: 10 and all of them
@@ -35,7 +36,8 @@ unset CARGO_TARGET_DIR
 export ASAN_OPTIONS=detect_leaks=0
 cargo "+$nightly" fuzz build
 
-printf '%-18s %12s %9s %8s\n' target executions per-second found
+TIMEFORMAT='%U %S'
+printf '%-18s %12s %9s %8s %11s\n' target executions per-second found cpu-seconds
 for target in "${targets[@]}"; do
   found=fuzz/target/found/$target
   log=fuzz/target/$target.log
@@ -45,14 +47,16 @@ for target in "${targets[@]}"; do
     connection) dictionary=connection ;;
     *) dictionary=binary ;;
   esac
-  if ! cargo "+$nightly" fuzz run "$target" "$found" "fuzz/corpus/$target" -- \
+  code=0
+  cpu=$( { time cargo "+$nightly" fuzz run "$target" "$found" "fuzz/corpus/$target" -- \
     -dict="fuzz/dictionaries/$dictionary.dict" -max_total_time="$seconds" -max_len=4096 \
-    -timeout=30 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1; then
+    -timeout=30 -rss_limit_mb=4096 -print_final_stats=1 >"$log" 2>&1; } 2>&1) || code=$?
+  if [ "$code" -ne 0 ]; then
     tail -n 60 "$log"
     echo "fuzz.sh: $target found something" >&2
     exit 1
   fi
   stat() { sed -n "s/^stat::$1: *//p" "$log"; }
-  printf '%-18s %12s %9s %8s\n' "$target" "$(stat number_of_executed_units)" \
-    "$(stat average_exec_per_sec)" "$(stat new_units_added)"
+  printf '%-18s %12s %9s %8s %11.0f\n' "$target" "$(stat number_of_executed_units)" \
+    "$(stat average_exec_per_sec)" "$(stat new_units_added)" "$(awk '{ print $1 + $2 }' <<<"$cpu")"
 done

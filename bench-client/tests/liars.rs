@@ -7,14 +7,19 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use busload_frontend::Transport;
 use busload_wire::control::{Balances, BytesByFile, Stats};
-use common::{Running, Served, bench_client, directory, record, row, run, until, verdicts};
+use common::{
+    Ended, Running, Served, bench_client, directory, record, records, row, rows, run, until,
+    verdicts,
+};
 use futures_util::{SinkExt as _, StreamExt as _};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,6 +47,8 @@ enum Treatment {
     LosesMoney,
     /// Answers everything twice.
     AnswersTwice,
+    /// Applies and answers so many transfers, and no more.
+    FallsSilentAfter(u64),
 }
 
 /// What it says about itself.
@@ -117,6 +124,10 @@ impl Bank {
             Treatment::NeverAppliesAndDropsAFew => (0, usize::from(!(50..53).contains(&self.seen))),
             Treatment::AppliesTwice => (2, 1),
             Treatment::AnswersTwice => (1, 2),
+            Treatment::FallsSilentAfter(count) => {
+                let answers = usize::from(self.seen <= count);
+                (answers, answers)
+            }
         };
         for _ in 0..applied {
             self.apply(args);
@@ -296,6 +307,13 @@ fn start(transport: Transport, treatment: Treatment, counters: Counters) -> (Str
     (format!("{}://{address}", transport.as_str()), bank)
 }
 
+fn connector(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http => "sqlite_rpc",
+        Transport::Ws => "sqlite_ws_rpc",
+    }
+}
+
 /// Measures a liar; its row, and the exit code.
 fn measure(
     directory: &Path,
@@ -304,10 +322,7 @@ fn measure(
     counters: Counters,
 ) -> (Value, Option<i32>, Shared) {
     let (url, bank) = start(transport, treatment, counters);
-    let connector = match transport {
-        Transport::Http => "sqlite_rpc",
-        Transport::Ws => "sqlite_ws_rpc",
-    };
+    let connector = connector(transport);
     let ended = run(bench_client(directory).args([
         "run",
         "--json",
@@ -470,6 +485,80 @@ fn answering_twice() {
             (Some(4), vec!["ledger_mismatch".to_owned()])
         );
     }
+}
+
+/// A load on a server that falls silent: what it does not answer is waited for until the
+/// timeout, which an interruption must precede.
+const SILENT: [&str; 7] = [
+    "--reseed",
+    "--warmup=0",
+    "--concurrency=1",
+    "--accounts=100",
+    "--alpha=1",
+    "--op-timeout=3s",
+    "--no-null-server",
+];
+
+/// Interrupts the program when so many transfers have come, the last of them never answered.
+fn interrupted_at(command: &mut Command, bank: &Shared, seen: u64) -> Ended {
+    let client = Running::start(command.args(SILENT));
+    until("a transfer waits for its answer", || {
+        (bank.lock().expect("nobody panicked").seen >= seen).then_some(())
+    });
+    client.signal(Signal::SIGINT);
+    client.wait()
+}
+
+#[test]
+fn interrupted_before_the_first_answer_nothing_was_measured() {
+    thread::scope(|scope| {
+        for transport in TRANSPORTS {
+            scope.spawn(move || {
+                let directory = directory();
+                let (url, bank) = start(transport, Treatment::FallsSilentAfter(0), Counters::None);
+                let mut command = bench_client(directory.path());
+                command.args(["run", "--seconds=300", "--connectors", connector(transport)]);
+                let ended = interrupted_at(command.args(["--url", &url]), &bank, 1);
+                ended.expect_code(130);
+                let said =
+                    "error: interrupted before anything was measured: nothing was recorded\n";
+                assert_eq!((ended.stderr.as_str(), ended.stdout.as_str()), (said, ""));
+                assert!(records(directory.path()).is_empty());
+            });
+        }
+    });
+}
+
+/// The first row is whole; the second is interrupted before its first answer, twice.
+#[test]
+fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
+    let directory = directory();
+    let treatment = Treatment::FallsSilentAfter(50);
+    let (url, bank) = start(Transport::Ws, treatment, Counters::True);
+    let sweep = || {
+        let mut command = bench_client(directory.path());
+        command.args(["sweep", "--over=inflight=1,2", "--transfers=50"]);
+        command.args(["--output=a.json", "--url", &url]);
+        command
+    };
+    let recorded = || {
+        let text = std::fs::read_to_string(directory.path().join("a.json"));
+        let record: Value = serde_json::from_str(&text.expect("it is kept")).expect("JSON");
+        let valid = rows(&record).iter().map(|row| row["valid"] == true);
+        valid.collect::<Vec<_>>()
+    };
+    let mut seen = 50;
+    for skipped in ["", "skipped 1 of 2 rows: they are in a.json already\n"] {
+        let ended = interrupted_at(&mut sweep(), &bank, seen + 1);
+        ended.expect_code(0);
+        let left = "interrupted: 1 rows are left; go on with --output a.json\n";
+        assert_eq!(ended.stderr, format!("{skipped}{left}"));
+        assert_eq!(recorded(), [true]);
+        seen = bank.lock().expect("nobody panicked").seen;
+    }
+    bank.lock().expect("nobody panicked").treatment = Treatment::Honest;
+    run(sweep().args(SILENT)).expect_code(0);
+    assert_eq!(recorded(), [true, true]);
 }
 
 /// Killed and started again behind the same address, within the client's patience.

@@ -124,9 +124,25 @@ impl InTerminal {
         kill(Pid::from_raw(pid), signal).expect("it runs");
     }
 
-    /// Waits for the end, and checks that the terminal is as it was.
+    /// Waits for the end of a program that says something then, and checks that the terminal is
+    /// as it was.
     #[track_caller]
-    fn wait(mut self) -> Left {
+    fn wait(self) -> Left {
+        self.wait_and(|_| {})
+    }
+
+    /// [`Self::wait`] for a program that says nothing at its end.
+    #[track_caller]
+    fn wait_for_code(self) -> Left {
+        self.wait_and(|slave| {
+            let mut slave = File::from(slave.try_clone().expect("it can be shared"));
+            slave.write_all(b"\n").expect("it is open");
+        })
+    }
+
+    /// Does something when the program has ended, after all that it said.
+    #[track_caller]
+    fn wait_and(mut self, last: impl Fn(&OwnedFd)) -> Left {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -137,6 +153,7 @@ impl InTerminal {
         };
         let after = tcgetattr(&self.slave).expect("it is a terminal");
         assert_eq!(after, self.before, "out of raw mode");
+        last(&self.slave);
         // The terminal hands on what it was given in its own time.
         until("the screen is left", || {
             let said = self.said();
@@ -154,23 +171,6 @@ impl InTerminal {
             said,
             directory: std::mem::replace(&mut self.directory, directory()),
         }
-    }
-
-    /// [`Self::wait`] for a program that says nothing at its end.
-    #[track_caller]
-    fn wait_for_code(self) -> Left {
-        let said = Arc::clone(&self.said);
-        let slave = self.slave.try_clone().expect("it can be shared");
-        let newline = thread::spawn(move || {
-            until("the screen is left", || {
-                let said = said.lock().expect("nobody panics with it");
-                String::from_utf8_lossy(&said).contains(SHOW).then_some(())
-            });
-            File::from(slave).write_all(b"\n").expect("it is open");
-        });
-        let left = self.wait();
-        newline.join().expect("the screen was left");
-        left
     }
 }
 

@@ -189,13 +189,14 @@ enum Recorded {
     WalFullHttp,
     WalNormal,
     DeleteFull,
+    DeleteExtra,
     Memory,
 }
 
 impl Recorded {
     /// The run, or `None` when `test` must be skipped.
     fn run(self, test: &str) -> Option<&'static Run> {
-        static RUNS: [OnceLock<Run>; 5] = [const { OnceLock::new() }; 5];
+        static RUNS: [OnceLock<Run>; 6] = [const { OnceLock::new() }; 6];
         if let Err(why) = strace_works() {
             skipped(test, &why);
             return None;
@@ -205,6 +206,7 @@ impl Recorded {
             Self::WalFullHttp => (Wire::Http, "wal-full"),
             Self::WalNormal => (Wire::Json, "wal-normal"),
             Self::DeleteFull => (Wire::Binary, "delete-full"),
+            Self::DeleteExtra => (Wire::Binary, "delete-extra"),
             Self::Memory => (Wire::Json, "memory"),
         };
         Some(RUNS[self as usize].get_or_init(|| {
@@ -222,6 +224,7 @@ fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
         states: states.unwrap_or(Ok(1_500)).expect("a number of states"),
         seed: 5,
         model,
+        check_answers: true,
     };
     let report = audit(script, base, plan).expect("images can be made");
     assert_eq!(report.states, plan.states);
@@ -337,6 +340,29 @@ fn case_03_a_removal_that_is_not_synced_is_seen_to_come_back() {
     }
 }
 
+/// `synchronous=EXTRA` syncs the directory after the removal, so nothing comes back that was
+/// acknowledged: the same model of the disk that `delete-full` loses under. The control is the
+/// same run with the directory never synced.
+#[test]
+fn case_03_a_removal_that_is_synced_does_not_come_back() {
+    let test = "case_03_a_removal_that_is_synced_does_not_come_back";
+    let Some(Run { script, base }) = Recorded::DeleteExtra.run(test) else {
+        return;
+    };
+    for sector_bytes in [512, 4096] {
+        let model = Model {
+            sector_bytes,
+            ..Model::STRICT
+        };
+        assert!(model.removals_need_sync);
+        let report = replay(script, base, model);
+        assert!(report.is_clean(), "{report:#?}");
+    }
+    let forgotten = without_syncs(script, Synced::Directory);
+    let report = replay(&forgotten, base, Model::STRICT);
+    assert!(report.lost > 0 && report.early_answers > 0, "{report:#?}");
+}
+
 /// The positive control of the replay: a mode that makes no promise is caught.
 #[test]
 fn case_02_replay_of_wal_normal_must_lose() {
@@ -372,7 +398,11 @@ fn case_02_replay_of_memory_must_tear() {
 #[test]
 fn case_10_no_answer_leaves_before_the_sync_of_its_transfer() {
     let test = "case_10_no_answer_leaves_before_the_sync_of_its_transfer";
-    for recorded in [Recorded::WalFull, Recorded::WalFullHttp] {
+    for recorded in [
+        Recorded::WalFull,
+        Recorded::WalFullHttp,
+        Recorded::DeleteExtra,
+    ] {
         let Some(Run { script, base }) = recorded.run(test) else {
             return;
         };
@@ -527,14 +557,16 @@ fn patience(n: u64) -> Duration {
 
 #[test]
 fn case_02_power_cuts_lose_nothing() {
-    let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", "wal-full") else {
-        return;
-    };
-    let _machine = machine();
-    for n in 0..4 {
-        let (acknowledged, faults) = bench.cut(patience(n));
-        assert!(faults.none(), "cut {n}: {faults:?}");
-        assert!(acknowledged > 0, "cut {n}: too little happened");
+    for durability in ["wal-full", "delete-extra"] {
+        let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", durability) else {
+            return;
+        };
+        let _machine = machine();
+        for n in 0..4 {
+            let (acknowledged, faults) = bench.cut(patience(n));
+            assert!(faults.none(), "{durability}, cut {n}: {faults:?}");
+            assert!(acknowledged > 0, "{durability}, cut {n}: too little");
+        }
     }
 }
 
@@ -563,12 +595,19 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
 }
 
 /// `bench-client torture` with power cuts alone; `None` when they cannot be made here.
-fn audited(test: &str, durability: &str, cuts: u64) -> Option<(Option<i32>, Value)> {
+fn audited(
+    test: &str,
+    file_system: &str,
+    durability: &str,
+    cuts: u64,
+) -> Option<(Option<i32>, Value)> {
     let directory = directory();
     let flags = [
         "torture",
         "--faults=power-cut",
         &format!("--cuts={cuts}"),
+        &format!("--file-system={file_system}"),
+        "--states=0",
         "--seconds-per-cycle=0.5",
         "--workers=4",
         &format!("--durability={durability}"),
@@ -587,9 +626,11 @@ fn audited(test: &str, durability: &str, cuts: u64) -> Option<(Option<i32>, Valu
 fn case_02_torture_finds_nothing_lost_by_power_cuts() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts";
     let _machine = machine();
-    let Some((code, record)) = audited(test, "wal-full", 3) else {
+    let Some((code, record)) = audited(test, "ext4", "wal-full", 3) else {
         return;
     };
+    assert_eq!(record["file_system"], "ext4");
+    assert_eq!(record["crash_states"], Value::Null);
     assert_eq!(
         (code, &record["cuts"], &record["lost"]),
         (Some(0), &3.into(), &0.into())
@@ -602,7 +643,34 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
 fn case_02_torture_of_wal_normal_must_find_losses() {
     let test = "case_02_torture_of_wal_normal_must_find_losses";
     let _machine = machine();
-    let Some((code, record)) = audited(test, "wal-normal", 10) else {
+    let Some((code, record)) = audited(test, "ext4", "wal-normal", 10) else {
+        return;
+    };
+    assert_eq!(code, Some(4), "{record:#}");
+    assert!(count(&record["lost"]) > 0, "{record:#}");
+}
+
+/// The same on another file system, with its own log and its own order of writing back.
+#[test]
+fn case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs() {
+    let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "xfs", "wal-full", 3) else {
+        return;
+    };
+    assert_eq!(
+        (code, &record["file_system"], &record["lost"]),
+        (Some(0), &"xfs".into(), &0.into())
+    );
+    assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
+    assert!(count(&record["acknowledged"]) > 100, "{record:#}");
+}
+
+#[test]
+fn case_02_torture_of_wal_normal_on_xfs_must_find_losses() {
+    let test = "case_02_torture_of_wal_normal_on_xfs_must_find_losses";
+    let _machine = machine();
+    let Some((code, record)) = audited(test, "xfs", "wal-normal", 10) else {
         return;
     };
     assert_eq!(code, Some(4), "{record:#}");

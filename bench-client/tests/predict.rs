@@ -64,6 +64,9 @@ fn the_articles_rows() {
     ]);
     near(&found["tps"], 360.0, 0.05);
     near(&found["inputs"]["costs"]["sync_us"], 4.0 * 683.0, 1e-9);
+    // Five, when its removal is synced too.
+    let found = json(&["--sync-latency=683us", "--durability=delete-extra"]);
+    near(&found["inputs"]["costs"]["sync_us"], 5.0 * 683.0, 1e-9);
 }
 
 #[test]

@@ -62,6 +62,18 @@ fn clean(directory: &Path, flags: &[&str]) -> Value {
     record
 }
 
+/// The journals of the audits that run below `directory`, as far as they are there.
+fn journals(directory: &Path) -> Vec<PathBuf> {
+    let list = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path())
+    };
+    let audits = list(&directory.join(".data"));
+    let mut files: Vec<_> = audits.flat_map(|audit| list(&audit)).collect();
+    files.retain(|file| file.file_stem().is_some_and(|stem| stem == "journal"));
+    files
+}
+
 /// The row of a fault, which must have struck at its moment at least once.
 #[track_caller]
 fn struck<'a>(record: &'a Value, fault: &str) -> &'a Value {
@@ -87,7 +99,7 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 }
 
 #[test]
-fn case_1_kill_9_loses_nothing_acknowledged() {
+fn case_01_kill_9_loses_nothing_acknowledged() {
     let _machine = machine();
     for flags in [
         ["--transport=ws", "--encoding=json", "--durability=wal-full"],
@@ -117,9 +129,34 @@ fn case_1_kill_9_loses_nothing_acknowledged() {
     }
 }
 
+/// What a kill left without an answer is sent again with its id: it is answered, and there once.
 #[test]
-fn case_4_killed_at_the_nth_sync() {
-    if !can_trace("case_4_killed_at_the_nth_sync") {
+fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {
+    let _machine = machine();
+    for flags in [
+        ["--transport=ws", "--encoding=json"],
+        ["--transport=ws", "--encoding=binary"],
+        ["--transport=http", "--encoding=json"],
+    ] {
+        let directory = directory();
+        let common = ["--faults=kill", "--kills=4", "--exactly-once"];
+        let record = clean(directory.path(), &[&common[..], &flags[..]].concat());
+        let once = &record["exactly_once"];
+        assert_eq!(once["unresolved"], 0, "{once:#}");
+        assert!(count(&once["resolved"]) > 0, "{once:#}");
+        for (resolved, found) in [
+            ("resolved", "unknown"),
+            ("resolved_committed", "unknown_present"),
+            ("resolved_applied", "unknown_absent"),
+        ] {
+            assert_eq!(once[resolved], record[found], "{resolved}: {record:#}");
+        }
+    }
+}
+
+#[test]
+fn case_04_killed_at_the_nth_sync() {
+    if !can_trace("case_04_killed_at_the_nth_sync") {
         return;
     }
     let _machine = machine();
@@ -133,8 +170,8 @@ fn case_4_killed_at_the_nth_sync() {
 
 /// What was committed and not answered is there, and the client does not claim to know.
 #[test]
-fn case_5_killed_after_the_commit_and_before_the_answer() {
-    if !can_trace("case_5_killed_after_the_commit_and_before_the_answer") {
+fn case_05_killed_after_the_commit_and_before_the_answer() {
+    if !can_trace("case_05_killed_after_the_commit_and_before_the_answer") {
         return;
     }
     let _machine = machine();
@@ -151,12 +188,12 @@ fn case_5_killed_after_the_commit_and_before_the_answer() {
 /// The batch of the failed sync is answered as unknown, and the server goes: both are judged by
 /// the audit (`unexpected_end`).
 #[test]
-fn case_6_an_error_at_a_sync() {
-    if !can_trace("case_6_an_error_at_a_sync") {
+fn case_06_an_error_at_a_sync() {
+    if !can_trace("case_06_an_error_at_a_sync") {
         return;
     }
     let _machine = machine();
-    for durability in ["wal-full", "delete-full"] {
+    for durability in ["wal-full", "delete-full", "delete-extra"] {
         let directory = directory();
         let durability = format!("--durability={durability}");
         let record = clean(
@@ -174,7 +211,7 @@ fn case_6_an_error_at_a_sync() {
 }
 
 #[test]
-fn case_9_snapshots_under_load_obey_the_rules_of_a_bank() {
+fn case_09_snapshots_under_load_obey_the_rules_of_a_bank() {
     let _machine = machine();
     let directory = directory();
     let flags = ["--faults=kill", "--kills=3", "--seconds-per-cycle=1.5"];
@@ -246,10 +283,16 @@ fn case_11_a_full_file_system_and_room_again() {
         "--kills=6",
         "--seconds-per-cycle=1.5",
         "--database=small/ledger.sqlite",
-        "--data-dir=data",
         "--output=record.json",
+        "--keep",
     ]));
-    std::thread::sleep(Duration::from_secs(3));
+    until("it is full", || {
+        let refused = journals(directory.path()).into_iter().any(|journal| {
+            let records = std::fs::read_to_string(journal).unwrap_or_default();
+            records.contains(" failed:storage_full ")
+        });
+        refused.then_some(())
+    });
     std::fs::remove_file(&ballast).expect("it is there");
     audit.wait().expect_code(0);
     let text = std::fs::read_to_string(record).expect("it was written");
@@ -446,7 +489,12 @@ fn an_interrupted_audit_writes_what_it_has() {
         "--seconds-per-cycle=0.3",
         "--output=record.json",
     ]));
-    std::thread::sleep(Duration::from_secs(3));
+    // A cycle has a journal from its beginning.
+    let second = Path::new("journal.2");
+    until("a cycle is over", || {
+        let mut journals = journals(directory.path()).into_iter();
+        journals.find(|journal| journal.ends_with(second))
+    });
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
     ended.expect_code(0);

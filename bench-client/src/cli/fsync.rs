@@ -135,9 +135,11 @@ fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
     let mut ceilings =
         Ceilings::new(baseline).context("the method by which SQLite syncs was not measured")?;
     let delete_full = count(Durability::DeleteFull)?;
+    let delete_extra = count(Durability::DeleteExtra)?;
     let wal_full = count(Durability::WalFull)?;
     let mut rows = vec![
         ceilings.ceiling(Durability::DeleteFull, &delete_full, 1),
+        ceilings.ceiling(Durability::DeleteExtra, &delete_extra, 1),
         ceilings.ceiling(Durability::WalFull, &wal_full, 1),
     ];
     rows.extend(
@@ -159,8 +161,8 @@ fn for_people(report: &FsyncReport) -> String {
     format!(
         "Durable writes of {} bytes, latency in µs\n{}\n\n\
          TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method},\n\
-         mean {append_us:.1} µs when it appends (a new journal) and {overwrite_us:.1} µs when it \
-         overwrites (a reused log, the database)\n{}",
+         mean {append_us:.1} µs when it appends (a new journal, or its removal) and \
+         {overwrite_us:.1} µs when it overwrites (a reused log, the database)\n{}",
         report.baseline.block_bytes,
         methods_table(&report.baseline.methods),
         ceilings_table(rows),
@@ -305,6 +307,7 @@ mod tests {
             names,
             [
                 "delete-full 1",
+                "delete-extra 1",
                 "wal-full 1",
                 "wal-full 10",
                 "wal-full 100",

@@ -174,7 +174,8 @@ pub(crate) struct LoadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server (when this program starts it)")]
 pub(crate) struct ServerKnobs {
-    /// What survives what: delete-full, wal-full, wal-normal, memory, discard-writes
+    /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
+    /// and wal-normal a killed process, memory neither; discard-writes never writes
     /// [default: wal-full; env: SQLITE_MODE]
     #[arg(long, value_parser = parse_durability)]
     durability: Option<Mode>,

@@ -88,7 +88,8 @@ pub(crate) struct PredictArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 struct ServerKnobs {
-    /// What survives what: delete-full, wal-full, wal-normal, memory, discard-writes
+    /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
+    /// and wal-normal a killed process, memory neither; discard-writes never writes
     /// [default: wal-full; env: SQLITE_MODE]
     #[arg(long, value_parser = parse_durability)]
     durability: Option<Mode>,
@@ -234,7 +235,9 @@ impl PredictArgs {
     }
 
     fn sync_times(&self) -> anyhow::Result<Vec<SyncTime>> {
-        let syncs = PipelinedCosts::syncs_per_commit(&self.durability().to_string());
+        let durability = self.durability().to_string();
+        let syncs = PipelinedCosts::syncs_per_commit(&durability);
+        let appending = PipelinedCosts::appending_syncs_per_commit(&durability);
         if syncs == 0.0 {
             return Ok(vec![SyncTime {
                 us: 0.0,
@@ -242,7 +245,7 @@ impl PredictArgs {
             }]);
         }
         if self.sync_latency.is_empty() {
-            let us = measured_sync(self.server.data_dir.as_deref(), syncs)?;
+            let us = measured_sync(self.server.data_dir.as_deref(), syncs, appending)?;
             return Ok(vec![SyncTime {
                 us,
                 source: SyncSource::Measured,
@@ -378,8 +381,8 @@ impl PredictArgs {
     }
 }
 
-/// What the syncs of one commit take here: a new journal is an append, all else overwrites.
-fn measured_sync(named: Option<&Path>, syncs: f64) -> anyhow::Result<f64> {
+/// What the syncs of one commit take here, so many of them at the cost of an append.
+fn measured_sync(named: Option<&Path>, syncs: f64, appending: f64) -> anyhow::Result<f64> {
     let dir = named.unwrap_or(Path::new(DEFAULT_DATA_DIR));
     if named.is_none() {
         std::fs::create_dir_all(dir)
@@ -388,11 +391,7 @@ fn measured_sync(named: Option<&Path>, syncs: f64) -> anyhow::Result<f64> {
     let baseline = disk::measure_short(dir)?;
     let ceilings =
         Ceilings::new(&baseline).context("the method by which SQLite syncs was not measured")?;
-    Ok(if syncs > 1.0 {
-        ceilings.append_us + (syncs - 1.0) * ceilings.overwrite_us
-    } else {
-        ceilings.overwrite_us
-    })
+    Ok(appending * ceilings.append_us + (syncs - appending) * ceilings.overwrite_us)
 }
 
 fn micros(duration: Duration) -> f64 {

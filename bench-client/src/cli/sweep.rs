@@ -15,7 +15,7 @@ use bench_client::report::environment::Environment;
 use bench_client::report::knobs::Knobs;
 use bench_client::report::record::{Record, Repetition, Row};
 use bench_client::report::{summary, table};
-use bench_client::row::RowPlan;
+use bench_client::row::{RowError, RowPlan};
 use bench_client::sweep::{self, Axis, Recorded, Sweep};
 use clap::Args;
 
@@ -170,11 +170,18 @@ impl Sweeping {
         );
         let environment = self.environment.clone();
         let mut numbers = numbers.into_iter();
-        let ended = runtime()?.block_on(measure_watched(&missing, &environment, watch, |row| {
-            self.push(row, numbers.next().flatten())
-        }));
+        let mut ended =
+            runtime()?.block_on(measure_watched(&missing, &environment, watch, |row| {
+                self.push(row, numbers.next().flatten())
+            }));
         if self.record.rows.is_empty() {
             return ended.map(|()| ExitCode::from(VALID));
+        }
+        // Of a sweep that is gone on with, the rows are those that were there before.
+        if let Err(error) = &ended
+            && matches!(error.downcast_ref(), Some(RowError::Interrupted))
+        {
+            ended = Ok(());
         }
         self.record.summaries = summary::summarise(&self.record.rows);
         write(&self.record, &self.path)?;

@@ -33,7 +33,7 @@ pub struct Ceiling {
     pub transfers_per_commit: u32,
     /// Syncs that one commit makes, as counted.
     pub syncs_per_commit: f64,
-    /// Those of them that cost as much as appending: a journal newly created.
+    /// Those of them that cost as much as appending: a journal newly created, or its removal.
     pub append_syncs_per_commit: f64,
     /// What these syncs take together, in microseconds.
     pub sync_us_per_commit: f64,
@@ -145,6 +145,16 @@ mod tests {
     fn a_rollback_journal_appends_once_and_overwrites_three_times() {
         // 500 + 3 × 250 us.
         assert_eq!(tps(Durability::DeleteFull, &DELETE, 1), Some(800.0));
+    }
+
+    #[test]
+    fn the_synced_removal_of_a_rollback_journal_appends_once_more() {
+        let extra = SyncsPerCommit {
+            directory: 4,
+            ..DELETE
+        };
+        // 2 × 500 + 3 × 250 us.
+        assert_eq!(tps(Durability::DeleteExtra, &extra, 7), Some(4_000.0));
     }
 
     #[test]

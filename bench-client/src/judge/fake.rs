@@ -3,8 +3,8 @@
 /// Syncs and bytes over the whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SyncEvidence {
-    /// Syncs that the declared durability needs per batch that wrote: 1 when it promises
-    /// that an answer survives a power cut, else 0.
+    /// Syncs that the declared durability needs per batch that wrote, at least: 1 when its
+    /// COMMIT syncs, whether or not that is enough for a power cut, else 0.
     pub syncs_promised_per_batch: u64,
     /// Batches in which SQLite reported a changed row.
     pub batches_that_wrote: u64,

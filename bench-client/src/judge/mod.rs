@@ -22,6 +22,7 @@ pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
 pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
 pub use verdict::{Verdict, VerdictCode};
 
+use busload_engine::Durability;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -237,8 +238,11 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         verdicts.push(Verdict::unverified(verification));
     }
     match evidence.durability.as_deref() {
-        Some("wal-full" | "delete-full") => {}
-        Some(mode) => verdicts.push(Verdict::not_durable(mode)),
+        Some(name) => match name.parse::<Durability>() {
+            Ok(mode) if mode.survives_power_cut() => {}
+            Ok(Durability::DeleteFull) => verdicts.push(Verdict::delete_full()),
+            _ => verdicts.push(Verdict::not_durable(name)),
+        },
         None => verdicts.push(Verdict::durability_unknown()),
     }
     for warning in &evidence.environment {

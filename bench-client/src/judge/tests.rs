@@ -167,6 +167,37 @@ fn a_weaker_durability_is_valid_and_labelled() {
 }
 
 #[test]
+fn a_rollback_journal_is_durable_only_when_its_removal_is_synced() {
+    let declared = |mode: &str| Evidence {
+        durability: Some(mode.to_owned()),
+        ..honest()
+    };
+    assert_eq!(judge(&declared("delete-extra")).1, []);
+    let (_, verdicts) = judge(&declared("delete-full"));
+    assert!(is_valid(&verdicts));
+    assert_eq!(verdicts[0].code, VerdictCode::NotDurable);
+    for (text, expected) in [
+        (&verdicts[0].message, "survive a killed process"),
+        (&verdicts[0].message, "power cut"),
+        (&verdicts[0].remedy, "--durability delete-extra"),
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+}
+
+/// What is no mode of ours promises nothing that we know.
+#[test]
+fn settings_of_no_mode_are_labelled() {
+    for declared in ["custom", "discard-writes", "WAL-FULL"] {
+        let evidence = Evidence {
+            durability: Some(declared.to_owned()),
+            ..honest()
+        };
+        assert_eq!(codes(&evidence), [VerdictCode::NotDurable], "{declared}");
+    }
+}
+
+#[test]
 fn a_run_in_which_nothing_happened_is_invalid() {
     let evidence = Evidence {
         samples: Vec::new(),
@@ -254,7 +285,7 @@ fn open_loop(rate: f64, offered: u64, achieved_tps: f64) -> GeneratorEvidence {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 19] = [
+    let changes: [fn(&mut Evidence); 20] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.applied = Some(999),
@@ -262,6 +293,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| e.committed_in_window = 0,
         |e| e.server_died = Some("signal 9".to_owned()),
         |e| e.durability = Some("wal-normal".to_owned()),
+        |e| e.durability = Some("delete-full".to_owned()),
         |e| e.durability = None,
         |e| (e.applied, e.samples) = (None, Vec::new()),
         |e| e.not_verified = true,

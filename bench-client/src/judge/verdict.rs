@@ -189,6 +189,19 @@ impl Verdict {
         )
     }
 
+    /// It syncs at COMMIT, and what commits is not among what it has synced.
+    pub(super) fn delete_full() -> Self {
+        Self::warning(
+            VerdictCode::NotDurable,
+            "durability delete-full, SQLite's default: acknowledged transfers survive a killed \
+             process, but a power cut may take the last of them back, since the removal of the \
+             journal is not synced"
+                .to_owned(),
+            "compare only with rows of the same durability, or use --durability delete-extra \
+             or wal-full",
+        )
+    }
+
     pub(super) fn durability_unknown() -> Self {
         Self::warning(
             VerdictCode::DurabilityUnknown,

@@ -32,7 +32,8 @@ use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
 use alarm::Alarm;
 use recorder::ThreadRecorder;
-use resolve::{Resolver, session_half};
+use resolve::Resolver;
+pub(crate) use resolve::session_half;
 use series::Series;
 use worker::{Worker, WorkerEnd};
 
@@ -177,6 +178,13 @@ impl LoadResult {
         let queue = latency.saturating_sub(self.window.service_sum_ns);
         let mean = |sum: u128| sum as f64 / committed as f64 / 1e3;
         (mean(latency), mean(queue))
+    }
+
+    /// Whether any transfer had an outcome, also a bad or an unknown one, before the window
+    /// ended. Of what is answered after a stop, nothing is measured.
+    #[must_use]
+    pub fn saw_an_outcome(&self) -> bool {
+        self.warmup.counts.total() + self.window.counts.total() > 0
     }
 
     /// The counts of the whole run: warm-up, window and drain.

@@ -33,7 +33,7 @@ pub struct Resolve {
     clippy::disallowed_methods,
     reason = "an id must not come back in a later run, which only wall-clock time tells apart"
 )]
-pub(super) fn session_half(seed: u64) -> u64 {
+pub(crate) fn session_half(seed: u64) -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = since_1970.unwrap_or_default();
     let by_second = worker_seed(seed ^ now.as_secs(), now.subsec_nanos());

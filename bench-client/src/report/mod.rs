@@ -6,6 +6,7 @@ pub mod compare_csv;
 pub mod compare_markdown;
 pub mod compare_words;
 pub mod comparison;
+pub mod crash_states;
 pub mod csv;
 pub mod device;
 pub mod environment;

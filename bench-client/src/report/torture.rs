@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::crash_states::CrashStates;
 use super::environment::Environment;
 use crate::torture::fault::{FaultKind, Moment};
 use crate::torture::journal::answer_word;
@@ -28,8 +29,10 @@ pub struct TortureRecord {
     pub seed: u64,
     /// Interruptions of a server, power cuts aside.
     pub kills: u64,
-    /// Power cuts.
+    /// Power cuts, made by stopping a file system.
     pub cuts: u64,
+    /// The file system of the power cuts: `ext4` or `xfs`; absent when there were none.
+    pub file_system: Option<String>,
     /// What became of all transfers.
     #[serde(flatten)]
     pub counts: Counts,
@@ -38,6 +41,12 @@ pub struct TortureRecord {
     /// Whether the journal of every cycle, read back from its file and judged once more, gives
     /// the balances and counts found; absent when that could not be said of any.
     pub replay_matches: Option<bool>,
+    /// What power cuts could have left behind; absent when that was not asked for, or could not
+    /// be found out here.
+    pub crash_states: Option<CrashStates>,
+    /// What became of transfers of unknown outcome that were sent again with their ids; absent
+    /// without `--exactly-once`.
+    pub exactly_once: Option<Resolved>,
     /// One entry per fault that was made.
     pub faults: Vec<FaultRow>,
     /// Faults that were asked for and could not be made here.
@@ -144,6 +153,36 @@ impl Counts {
     }
 }
 
+/// Transfers of unknown outcome that were sent again after the restart, with the same id and
+/// payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resolved {
+    /// Answered `ok`.
+    pub resolved: u64,
+    /// Of those, there before they were sent again.
+    pub resolved_committed: u64,
+    /// Of those, not there before.
+    pub resolved_applied: u64,
+    /// Not answered, or otherwise.
+    pub unresolved: u64,
+}
+
+impl Resolved {
+    /// Adds what became of others.
+    pub fn add(&mut self, more: &Self) {
+        let Self {
+            resolved,
+            resolved_committed,
+            resolved_applied,
+            unresolved,
+        } = more;
+        self.resolved += resolved;
+        self.resolved_committed += resolved_committed;
+        self.resolved_applied += resolved_applied;
+        self.unresolved += unresolved;
+    }
+}
+
 /// Everything that one kind of fault brought about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRow {
@@ -193,7 +232,7 @@ pub struct CycleRow {
 pub struct Finding {
     /// Of which kind.
     pub kind: FindingKind,
-    /// In which cycle, from 1; 0 before the first.
+    /// In which cycle, from 1; 0 before the first, and for what crash states show.
     pub cycle: u32,
     /// Which fault that was; absent before the first cycle.
     pub fault: Option<FaultKind>,
@@ -279,6 +318,12 @@ pub enum FindingKind {
     DidNotComeBack,
     /// The journal, read back from its file, does not give the balances and counts found.
     ReplayDiffers,
+    /// SQLite cannot read the database, or finds it unsound.
+    Unsound,
+    /// An acknowledgement left before what it acknowledges was durable.
+    AnsweredEarly,
+    /// Sent again with its id, a transfer of unknown outcome was not answered `ok`.
+    NotResolved,
 }
 
 impl FindingKind {
@@ -302,6 +347,9 @@ impl FindingKind {
             Self::UnexpectedEnd => "unexpected_end",
             Self::DidNotComeBack => "did_not_come_back",
             Self::ReplayDiffers => "replay_differs",
+            Self::Unsound => "unsound",
+            Self::AnsweredEarly => "answered_early",
+            Self::NotResolved => "not_resolved",
         }
     }
 }
@@ -318,9 +366,12 @@ impl TortureRecord {
             seed,
             kills: 0,
             cuts: 0,
+            file_system: None,
             counts: Counts::default(),
             snapshots: 0,
             replay_matches: None,
+            crash_states: None,
+            exactly_once: None,
             faults: Vec::new(),
             skipped: Vec::new(),
             findings: Vec::new(),
@@ -360,6 +411,21 @@ impl TortureRecord {
         for finding in findings {
             self.find(finding);
         }
+    }
+
+    /// Adds what crash states show.
+    pub fn push_states(&mut self, states: CrashStates) {
+        for finding in states.findings() {
+            self.find(finding);
+        }
+        self.crash_states = Some(states);
+    }
+
+    /// Whether something was judged.
+    #[must_use]
+    pub fn has_judged(&self) -> bool {
+        let states = self.crash_states.as_ref();
+        !self.cycles.is_empty() || states.is_some_and(|states| states.counts.states > 0)
     }
 
     /// Adds what was found outside of a cycle.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::torture::{Counts, CycleRow, FaultRow, Finding, TortureRecord};
+use super::crash_states::{CrashStates, StateCounts};
+use super::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
 use crate::torture::fault::Moment;
 
 /// Findings that are shown one by one; the record has more.
@@ -13,7 +14,12 @@ const SHOWN: usize = 20;
 /// All of it: the table, what was found, and what follows.
 #[must_use]
 pub fn describe(record: &TortureRecord) -> String {
-    let mut parts = vec![table(record).to_string(), summary(record)];
+    let mut parts = Vec::new();
+    if !record.faults.is_empty() {
+        parts.extend([table(record).to_string(), summary(record)]);
+    }
+    parts.extend(record.exactly_once.as_ref().map(resolved));
+    parts.extend(record.crash_states.as_ref().map(states));
     for skipped in &record.skipped {
         parts.push(format!("skipped {}: {}", skipped.fault, skipped.why));
     }
@@ -137,14 +143,75 @@ fn cells(name: &str, cycles: u64, struck: u64, counts: &Counts, findings: u64) -
     [name.to_owned()].into_iter().chain(numbers).collect()
 }
 
+fn resolved(once: &Resolved) -> String {
+    let Resolved {
+        resolved,
+        resolved_committed,
+        resolved_applied,
+        unresolved,
+    } = once;
+    let mut text = format!(
+        "{} transfers of unknown outcome were sent again with their ids: {resolved_committed} had \
+         been applied, {resolved_applied} were applied then",
+        resolved + unresolved
+    );
+    if *unresolved > 0 {
+        let _ = write!(text, ", {unresolved} were not answered ok");
+    }
+    text
+}
+
+/// One line, or two with an example, about crash states.
+#[must_use]
+pub fn states(states: &CrashStates) -> String {
+    let StateCounts {
+        states: judged,
+        acknowledged,
+        lost,
+        twice,
+        holes,
+        halves,
+        integrity,
+        early_answers,
+        unsynced_answers,
+        lost_transfers_max: _,
+    } = states.counts;
+    let distinct = match states.distinct_images {
+        Some(distinct) => format!(" ({distinct} different)"),
+        None => String::new(),
+    };
+    let runs = states.runs.len();
+    let found = if states.counts.is_clean() {
+        "nothing wrong".to_owned()
+    } else {
+        format!(
+            "{lost} have lost something, {twice} applied something twice, {holes} have holes, \
+             {halves} half a transfer, {integrity} are unsound; {} answers too early",
+            early_answers.max(unsynced_answers)
+        )
+    };
+    let mut text = format!(
+        "{judged} crash states{distinct} of {runs} recorded runs with {acknowledged} acknowledged \
+         transfers: {found}"
+    );
+    if let Some(example) = states.example() {
+        let _ = write!(text, "\nfor example {example}");
+    }
+    text
+}
+
 fn summary(record: &TortureRecord) -> String {
     let replay = match record.replay_matches {
         Some(true) => "the journals, read back, give the balances",
         Some(false) => "the journals, read back, do NOT give the balances",
         None => "no journal was read back",
     };
+    let disk = match (&record.file_system, record.cuts) {
+        (Some(kind), 1..) => format!(" of {kind}"),
+        _ => String::new(),
+    };
     format!(
-        "{} kills, {} power cuts, {} snapshots of all balances; {replay}",
+        "{} kills, {} power cuts{disk}, {} snapshots of all balances; {replay}",
         record.kills, record.cuts, record.snapshots
     )
 }
@@ -154,8 +221,12 @@ fn finding(finding: &Finding) -> String {
     if !finding.fails {
         text.insert_str(0, "warning: ");
     }
-    if let Some(fault) = finding.fault {
-        let _ = write!(text, " in cycle {} ({fault})", finding.cycle);
+    match (finding.fault, finding.cycle) {
+        (Some(_), 0) => text.push_str(" in crash states"),
+        (Some(fault), cycle) => {
+            let _ = write!(text, " in cycle {cycle} ({fault})");
+        }
+        (None, _) => {}
     }
     if let Some(worker) = finding.worker {
         let _ = write!(text, ", worker {worker}");
@@ -184,22 +255,41 @@ fn verdict(record: &TortureRecord) -> String {
         ..
     } = record.counts;
     let cut_short = if record.interrupted {
-        " (interrupted before all cycles were done)"
+        " (interrupted before all was done)"
     } else {
         ""
     };
     let said = record.server.durability.as_deref().unwrap_or("unknown");
+    let states = record.crash_states.as_ref().map(|states| states.counts);
+    let states = states.filter(|states| states.states > 0);
+    let mut parts = Vec::new();
     if record.valid {
-        format!(
-            "NOTHING LOST: {acknowledged} acknowledged transfers are all there, once, with \
-             durability {said}{cut_short}"
-        )
-    } else {
-        format!(
-            "FAILED: {lost} lost and {applied_twice} applied twice of {acknowledged} acknowledged, \
-             with durability {said}{cut_short}"
-        )
+        if !record.cycles.is_empty() || states.is_none() {
+            parts.push(format!(
+                "{acknowledged} acknowledged transfers are all there, once"
+            ));
+        }
+        if let Some(states) = states {
+            parts.push(format!(
+                "all {} crash states have what was acknowledged by then, once",
+                states.states
+            ));
+        }
+        let parts = parts.join("; ");
+        return format!("NOTHING LOST: {parts}, with durability {said}{cut_short}");
     }
+    if !record.cycles.is_empty() || states.is_none() {
+        parts.push(format!(
+            "{lost} lost and {applied_twice} applied twice of {acknowledged} acknowledged"
+        ));
+    }
+    if let Some(StateCounts { states, lost, .. }) = states {
+        parts.push(format!(
+            "{lost} of {states} crash states have lost acknowledged transfers"
+        ));
+    }
+    let parts = parts.join("; ");
+    format!("FAILED: {parts}, with durability {said}{cut_short}")
 }
 
 #[cfg(test)]
@@ -273,6 +363,64 @@ mod tests {
         assert!(text.contains("NOTHING LOST: 20 acknowledged"), "{text}");
         assert!(text.contains("1 kills, 1 power cuts"), "{text}");
         assert!(!text.contains("to replay"), "{text}");
+    }
+
+    fn crash_states(lost: u64) -> CrashStates {
+        use crate::report::crash_states::{RecordedRun, Replayed};
+        use crate::torture::images::{Model, ReplayReport};
+        let report = ReplayReport {
+            states: 300,
+            lost,
+            examples: (lost > 0)
+                .then(|| "a cut before line 7".to_owned())
+                .into_iter()
+                .collect(),
+            ..ReplayReport::default()
+        };
+        let mut states = CrashStates::asked(300);
+        states.runs.push(RecordedRun {
+            acknowledged: 50,
+            replays: vec![Replayed::new(Model::STRICT, report)],
+            ..RecordedRun::default()
+        });
+        states.sum_up();
+        states
+    }
+
+    #[test]
+    fn crash_states_have_a_line_and_alone_no_table() {
+        let mut record = record();
+        record.push_states(crash_states(0));
+        let text = describe(&record);
+        for expected in [
+            "300 crash states of 1 recorded runs with 50 acknowledged transfers: nothing wrong",
+            "NOTHING LOST: all 300 crash states have",
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
+        assert!(!text.contains("struck"), "{text}");
+        record.push(row(FaultKind::PowerCut, 0), Vec::new());
+        let text = describe(&record);
+        assert!(
+            text.contains("10 acknowledged transfers are all there, once; all 300"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn crash_states_with_a_loss_fail_with_an_example() {
+        let mut record = record();
+        record.push_states(crash_states(3));
+        assert!(!record.valid);
+        let text = describe(&record);
+        for expected in [
+            "3 have lost something",
+            "for example a cut before line 7",
+            "lost in crash states: ",
+            "FAILED: 3 of 300 crash states have lost",
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The books before and after the load, and what the row is judged by.
 
+use busload_engine::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::RowPlan;
@@ -127,8 +128,8 @@ fn sync_evidence(
     closing: &Books,
     info: Option<&Info>,
 ) -> SyncEvidence {
-    let promises_sync =
-        info.is_some_and(|info| matches!(info.durability.as_str(), "wal-full" | "delete-full"));
+    let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
+    let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
     let page_size = info.and_then(|info| info.pragmas.get("page_size"));
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {

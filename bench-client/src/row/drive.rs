@@ -99,7 +99,7 @@ pub(super) async fn drive(
         series.collect(around);
         line.update(around);
     };
-    if opened.is_none() && interrupted {
+    if interrupted && (opened.is_none() || !result.saw_an_outcome()) {
         return Err(RowError::Interrupted);
     }
     series.close(closed.as_ref(), result.window_length);

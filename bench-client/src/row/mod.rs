@@ -48,8 +48,8 @@ pub enum RowError {
     /// The ledger at the URL is not what the workload needs.
     #[error("{0}")]
     Unsuitable(String),
-    /// Stopped before the window opened.
-    #[error("interrupted before the measurement began: nothing was recorded")]
+    /// Stopped before the window opened, or before any transfer had an outcome.
+    #[error("interrupted before anything was measured: nothing was recorded")]
     Interrupted,
 }
 

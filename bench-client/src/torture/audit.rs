@@ -1,5 +1,7 @@
 //! An audit: cycle after cycle on one database, with the books read between them.
 
+mod judging;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,13 +14,13 @@ use super::desk::{Desk, Means};
 use super::draw::Draw;
 use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
 use super::findings::Findings;
-use super::journal::{self, Journal, JournalError, Record};
-use super::judge::{Circumstances, History, judge};
-use super::ledger::{Balances, Sequence, Standing};
+use super::journal::{Journal, JournalError, Record};
+use super::judge::History;
+use super::ledger::{Balances, Standing};
 use super::plan::{Plan, Stage};
-use super::replay::replay;
 use super::worker::{Habits, Seen};
 use crate::control::ControlError;
+use crate::load::session_half;
 use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
@@ -62,7 +64,7 @@ impl From<CycleError> for TortureError {
 /// Follows an audit.
 pub trait Progress {
     /// A cycle has been judged.
-    fn cycle(&mut self, row: &CycleRow, of: u32, findings: &[Finding]);
+    fn cycle(&mut self, row: &CycleRow, findings: &[Finding]);
 }
 
 /// Puts a server through the faults of a stage. What was found is in the record, also when the
@@ -87,7 +89,7 @@ pub async fn run_stage(
         let place = audit.deal(number, stage.faults.len());
         let fault = &mut *stage.faults[place];
         let more = audit.cycle(number, fault, record, |row, findings| {
-            progress.cycle(row, stage.cycles, findings);
+            progress.cycle(row, findings);
         });
         if !more.await? {
             return Ok(());
@@ -134,10 +136,17 @@ impl<'a> Audit<'a> {
         })?;
         let server = plan.recipe.start(&[], &stage.database, plan.wipe).await?;
         let mut control = plan.recipe.transport.control(server.target());
+        let info = control.info().await?;
+        let remembers = info.as_ref().and_then(|info| info.exactly_once);
+        if plan.transfer_ids && remembers != Some(true) {
+            let why = "the server does not say that it applies a transfer with an id once \
+                       (exactly_once in its info): leave out --exactly-once";
+            return Err(TortureError::Unsuitable(why.to_owned()));
+        }
         if !plan.recipe.own {
             control.seed(means.accounts, means.initial_balance).await?;
         }
-        if let Some(info) = control.info().await? {
+        if let Some(info) = info {
             record.server.durability = Some(info.durability);
         }
         let reading = Reading::take(&mut control, means.accounts).await?;
@@ -150,7 +159,7 @@ impl<'a> Audit<'a> {
         }
         let seed = worker_seed(plan.seed, stage.number);
         let desk_seed = worker_seed(seed, DESK_STREAM);
-        let ids = plan.transfer_ids.then_some(desk_seed);
+        let ids = plan.transfer_ids.then(|| session_half(desk_seed));
         let desks = (0..plan.connections).map(|worker| Desk::new(worker, desk_seed, means, ids));
         let mut audit = Self {
             plan,
@@ -262,7 +271,8 @@ impl<'a> Audit<'a> {
             Ok(reading) => {
                 findings.of_bank(self.bank.check(&reading));
                 let earlier = self.histories.clone();
-                row.counts = self.judge(&happened.seen, &reading.balances, &mut findings);
+                let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
+                row.counts = counts;
                 if fault.ending() == Ending::Graceful && row.counts.unknown_present > 0 {
                     let message = format!(
                         "{} transfers were applied and not answered, after SIGTERM",
@@ -272,6 +282,15 @@ impl<'a> Audit<'a> {
                     findings.add(FindingKind::UnexpectedEnd, message, fails);
                 }
                 let after = reading.balances;
+                let settled = if self.plan.transfer_ids {
+                    self.send_again(&open, &after, record, &mut findings).await
+                } else {
+                    Ok(after.clone())
+                };
+                if let Err(why) = &settled {
+                    let message = format!("it did not serve when transfers came again: {why}");
+                    findings.add(FindingKind::DidNotComeBack, message, true);
+                }
                 let matches = self
                     .read_back(journal, number, &after, &row.counts, &earlier, &findings)
                     .await?;
@@ -281,8 +300,9 @@ impl<'a> Audit<'a> {
                                    not give the balances and counts found";
                     findings.add(FindingKind::ReplayDiffers, message.to_owned(), true);
                 }
-                self.settle(after);
-                true
+                let serves = settled.is_ok();
+                self.settle(settled.unwrap_or(after));
+                serves
             }
             Err(why) => {
                 row.counts = counted(&happened.seen);
@@ -358,61 +378,6 @@ impl<'a> Audit<'a> {
         Err(format!(
             "started {RESTARTS} times, and it did not serve: {why}"
         ))
-    }
-
-    fn judge(&mut self, seen: &[Seen], after: &Balances, findings: &mut Findings) -> Counts {
-        let nothing = Sequence::default();
-        let all: Vec<_> = seen.iter().map(|one| &one.sequence).collect();
-        let circumstances = Circumstances::of(&all, self.plan.ordered);
-        let mut counts = Counts::default();
-        for (worker, desk) in self.desks.iter().enumerate() {
-            let sequence = all.get(worker).copied().unwrap_or(&nothing);
-            let history = &mut self.histories[worker];
-            let pair = desk.pair();
-            let judgement = judge(
-                pair,
-                sequence,
-                &self.balances,
-                after,
-                history,
-                circumstances,
-            );
-            counts.add(&judgement.counts);
-            findings.of_pair(pair.0, judgement.suspicions);
-        }
-        counts
-    }
-
-    /// Closes the journal of a cycle, reads it back from its file and judges it once more, from
-    /// nothing but what is in it: whether that gives the same. Removes it when nothing is wrong.
-    async fn read_back(
-        &self,
-        journal: Journal,
-        number: u32,
-        after: &Balances,
-        counts: &Counts,
-        earlier: &[History],
-        findings: &Findings,
-    ) -> Result<bool, JournalError> {
-        let mut handle = journal.handle();
-        let position = handle.append(&Record::Balances {
-            cycle: number + 1,
-            balances: after.clone(),
-        });
-        handle.durable(position).await?;
-        let path = journal.path().to_owned();
-        drop((journal, handle));
-        let contents = journal::read(&path)?;
-        let replayed = replay(&contents.records, self.plan.ordered, earlier);
-        let matches = contents.torn_bytes == 0
-            && replayed.unsettled == 0
-            && replayed.counts == *counts
-            && replayed.last == *after
-            && replayed.matches();
-        if matches && findings.list.is_empty() && !self.plan.keep {
-            let _ = std::fs::remove_file(&path);
-        }
-        Ok(matches)
     }
 
     /// Stops the server.

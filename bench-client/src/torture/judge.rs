@@ -23,6 +23,8 @@ pub struct Judgement {
     pub counts: Counts,
     /// What is wrong.
     pub suspicions: Vec<Suspicion>,
+    /// How often each transfer of the sequence was applied; empty when that cannot be told.
+    pub applied: Vec<u8>,
     /// How much the transfers that are there moved from the first account to the second, less
     /// those that vanished; absent when that cannot be told.
     pub moved: Option<i128>,
@@ -107,9 +109,10 @@ pub fn judge(
         Explanation::Times(times) => {
             classify(&sequence.entries, &times, circumstances, &mut judgement);
             let began = history.len();
-            for (item, times) in items.iter().zip(times) {
-                history.extend((0..times).map(|_| item.moved));
+            for (item, times) in items.iter().zip(&times) {
+                history.extend((0..*times).map(|_| item.moved));
             }
+            judgement.applied = times;
             judgement.moved = Some(sum(&history[began..]));
         }
         Explanation::Vanished(count) => {
@@ -117,6 +120,7 @@ pub fn judge(
             classify(&sequence.entries, &none, circumstances, &mut judgement);
             let gone = history.split_off(history.len() - count);
             judgement.moved = Some(-sum(&gone));
+            judgement.applied = none;
             judgement.counts.lost += count as u64;
             judgement.suspicions.push(Suspicion {
                 kind: FindingKind::Lost,

@@ -10,8 +10,10 @@
 //! [`fault`] is the seam: what interrupts a server. Everything else does not know how it is done.
 //! A [`Stage`](plan::Stage) is one database and the faults that it is put through.
 
+pub mod again;
 pub mod audit;
 pub mod bank;
+pub mod crash_states;
 pub mod cycle;
 pub mod desk;
 pub mod draw;

@@ -30,7 +30,7 @@ pub(crate) use programs::*;
 pub(crate) use records::*;
 
 /// The longest that any one thing may take before the test calls it a hang.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Variables that the programs honour: none of the tester's may leak in.
 const VARIABLES: [&str; 16] = [

@@ -242,6 +242,7 @@ fn weaker_durability_is_valid_and_labelled() {
         ("wal-normal", "wal", "1"),
         ("memory", "memory", "0"),
         ("delete-full", "delete", "2"),
+        ("delete-extra", "delete", "3"),
     ];
     for (mode, journal, synchronous) in modes {
         let directory = directory();
@@ -255,7 +256,29 @@ fn weaker_durability_is_valid_and_labelled() {
         assert_eq!(row["server"]["pragmas"]["journal_mode"], journal);
         assert_eq!(row["server"]["pragmas"]["synchronous"], synchronous);
         let labelled = verdicts(row, false).contains(&"not_durable".to_owned());
-        assert_eq!(labelled, mode != "delete-full");
+        assert_eq!(labelled, mode != "delete-extra", "{mode}");
+    }
+}
+
+#[test]
+fn every_help_names_every_durability() {
+    let directory = directory();
+    let modes = busload_engine::Durability::ALL.map(busload_engine::Durability::as_str);
+    for verb in [
+        &["run"][..],
+        &["predict"],
+        &["torture"],
+        &["serve", "http"],
+        &["serve", "ws"],
+    ] {
+        let help = run(bench_client(directory.path()).args(verb).arg("--help"));
+        help.expect_code(0);
+        for mode in modes {
+            // There is nothing to audit in what never writes.
+            let named =
+                help.stdout.contains(mode) || (verb[0], mode) == ("torture", "discard-writes");
+            assert!(named, "no {mode} in the help of {verb:?}");
+        }
     }
 }
 

@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn what_a_crash_left_is_recovered_and_read() {
-        for durability in [Durability::WalFull, Durability::DeleteFull] {
+        for durability in [
+            Durability::WalFull,
+            Durability::DeleteFull,
+            Durability::DeleteExtra,
+        ] {
             let dir = tempfile::tempdir().unwrap();
             let (live, crashed) = (dir.path().join("live"), dir.path().join("crashed"));
             std::fs::create_dir(&crashed).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! The number depends on the journal mode, on how SQLite was built and on the system: with a
 //! rollback journal on Linux it is four (the journal twice, its directory, the database), not the
-//! two that are often assumed.
+//! two that are often assumed, and a fifth under `synchronous=EXTRA` (the directory once more).
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,8 @@ pub struct SyncsPerCommit {
     pub wal: u64,
     /// Syncs of the rollback journal.
     pub journal: u64,
-    /// Syncs of the directory: one for each journal newly created.
+    /// Syncs of the directory: one for each journal newly created and, in the mode
+    /// [`DeleteExtra`](Durability::DeleteExtra), one for each that was removed.
     pub directory: u64,
     /// Syncs of anything else.
     pub other: u64,
@@ -50,7 +51,8 @@ impl SyncsPerCommit {
     /// therefore cost as much as appending to a file; the others cost as much as overwriting.
     ///
     /// A file newly created has its directory synced once and is itself synced once after it has
-    /// grown: the one is counted for the other.
+    /// grown: the one is counted for the other. The directory of a removed file is synced by
+    /// itself, and costs the same commit of the file system's log.
     #[must_use]
     pub fn appending(&self) -> f64 {
         self.per_commit(self.directory)
@@ -200,6 +202,24 @@ mod tests {
         );
         assert!((counted.total() - 4.0).abs() < f64::EPSILON);
         assert!((counted.appending() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn extra_syncs_the_directory_once_more_when_the_journal_is_gone() {
+        let counted = count(Durability::DeleteExtra);
+        assert_eq!(
+            counted,
+            SyncsPerCommit {
+                commits: 4,
+                database: 4,
+                wal: 0,
+                journal: 8,
+                directory: 8,
+                other: 0
+            }
+        );
+        assert!((counted.total() - 5.0).abs() < f64::EPSILON);
+        assert!((counted.appending() - 2.0).abs() < f64::EPSILON);
     }
 
     #[test]

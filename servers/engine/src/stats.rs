@@ -266,14 +266,17 @@ impl SharedStats {
         let mut inner = self.lock();
         let counters = &mut inner.counters;
         counters.outcomes.add(&batch.outcomes);
+        let wrote = batch.changes.rows > 0 || batch.wrote_ids;
         if batch.committed {
             counters.changes.rows += batch.changes.rows;
             counters.changes.refunds += batch.changes.refunds;
             counters.batches += 1;
-            counters.batches_that_wrote += u64::from(batch.changes.rows > 0 || batch.wrote_ids);
+            counters.batches_that_wrote += u64::from(wrote);
         }
         counters.transfer_ids = batch.transfer_ids;
-        if !batch.imitated {
+        // What was all taken back was rolled back: under `delete-extra` that syncs, and no COMMIT
+        // may be credited with it.
+        if !batch.imitated && (wrote || !batch.committed) {
             counters.commit_syncs += batch.syncs_ns.len() as u64;
         }
         if self.timed {

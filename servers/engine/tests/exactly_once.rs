@@ -65,7 +65,7 @@ fn has_table(path: &Path) -> bool {
 }
 
 #[test]
-fn the_same_id_in_one_batch() {
+fn case_07_the_same_id_in_one_batch() {
     let (_directory, config) = with(|_| {});
     let bank = Bank::start(&config);
     let (first, other) = (once(1, 0, 1, 5), once(1, 0, 1, 6));
@@ -89,7 +89,7 @@ fn the_same_id_in_one_batch() {
 
 /// Each part of the payload counts.
 #[test]
-fn the_same_id_with_another_payload_is_a_conflict() {
+fn case_07_the_same_id_with_another_payload_is_a_conflict() {
     let (_directory, config) = with(|_| {});
     let bank = Bank::start(&config);
     assert_eq!(bank.apply(&[once(1, 0, 1, 5)]), [Outcome::Committed]);
@@ -127,7 +127,7 @@ fn ids_have_128_bits() {
 }
 
 #[test]
-fn the_same_id_from_many_threads_at_once() {
+fn case_07_the_same_id_from_many_threads_at_once() {
     const THREADS: u32 = 8;
     const EACH: usize = 50;
     let (_directory, config) = with(|config| config.batch_size = 7);
@@ -152,10 +152,11 @@ fn the_same_id_from_many_threads_at_once() {
 }
 
 #[test]
-fn ids_are_remembered_over_a_restart() {
+fn case_07_ids_are_remembered_over_a_restart() {
     for durability in [
         Durability::WalFull,
         Durability::DeleteFull,
+        Durability::DeleteExtra,
         Durability::WalNormal,
     ] {
         let (_directory, config) = with(|config| config.durability = durability);

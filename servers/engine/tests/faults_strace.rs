@@ -21,6 +21,8 @@ use support::{Bank, Mail, balances_in, config, transfer};
 /// Set in the run under `strace`: the directory to work in.
 const DIRECTORY_VARIABLE: &str = "BUSLOAD_FAULT_DIRECTORY";
 const TRANSFERS: usize = 20;
+/// Instead of a suffix: the directory of the database.
+const NAMES: &str = "/";
 
 fn one_by_one(directory: &Path) -> Config {
     Config {
@@ -30,7 +32,7 @@ fn one_by_one(directory: &Path) -> Config {
 }
 
 /// Runs the test `name` under `strace`, which makes `fault` of the calls on the database file
-/// with `suffix`; there it does `work`. Then does `check` in the same directory, without faults.
+/// with `suffix`, or on its directory ([`NAMES`]); there it does `work`. Then does `check` in the same directory, without faults.
 fn with_fault(
     name: &str,
     suffix: &str,
@@ -52,8 +54,11 @@ fn with_fault(
         .expect("the directory exists");
     // Created and seeded before there are faults.
     Bank::start(&one_by_one(&path)).stop_cleanly();
-    let mut faulty = path.join("ledger.sqlite").into_os_string();
-    faulty.push(suffix);
+    let faulty = if suffix == NAMES {
+        path.clone()
+    } else {
+        path.join(format!("ledger.sqlite{suffix}"))
+    };
     let output = Command::new("strace")
         .args(["-f", "-qq", "-e", "signal=none", "-o"])
         .arg(path.join("trace"))
@@ -166,6 +171,42 @@ fn case_06_eio_at_a_commit_sync() {
                 "{applied}"
             );
             bank.stop_cleanly();
+        },
+    );
+}
+
+/// With `delete-extra` a transaction is committed as soon as its journal is gone, and the sync of
+/// that can still fail: it is there, and nobody is told so.
+#[test]
+fn case_06_eio_at_the_sync_of_the_journals_removal() {
+    with_fault(
+        "case_06_eio_at_the_sync_of_the_journals_removal",
+        NAMES,
+        // The directory is synced twice for each transfer, for the second time at its end.
+        "inject=fsync,fdatasync:error=EIO:when=14",
+        |directory| {
+            let bank = Bank::start(&Config {
+                durability: Durability::DeleteExtra,
+                ..one_by_one(directory)
+            });
+            let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
+            let committed = outcomes
+                .iter()
+                .take_while(|outcome| **outcome == Outcome::Committed)
+                .count();
+            assert!(committed > 0, "{outcomes:?}");
+            assert_eq!(outcomes[committed], Outcome::Unknown, "{outcomes:?}");
+            let refused = Outcome::Failed(Failure::ShuttingDown);
+            let rest = &outcomes[committed + 1..];
+            assert!(!rest.is_empty(), "{outcomes:?}");
+            assert!(rest.iter().all(|one| *one == refused), "{outcomes:?}");
+            let error = bank.writer.join().expect_err("it stopped");
+            assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+            acknowledge(directory, committed, 1);
+        },
+        |directory| {
+            let (committed, unknown) = acknowledged(directory);
+            assert_eq!(applied(directory), committed + unknown);
         },
     );
 }
@@ -346,9 +387,9 @@ fn resolve(directory: &Path) {
 
 /// reliability.md A 6, its second half.
 #[test]
-fn what_eio_left_open_is_resolved_by_its_id() {
+fn case_06_what_eio_left_open_is_resolved_by_its_id() {
     with_fault(
-        "what_eio_left_open_is_resolved_by_its_id",
+        "case_06_what_eio_left_open_is_resolved_by_its_id",
         "-wal",
         "inject=fsync,fdatasync:error=EIO:when=8",
         |directory| {

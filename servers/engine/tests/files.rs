@@ -107,7 +107,11 @@ const FOREIGN: [(&str, Make); 12] = [
 fn what_is_no_ledger_is_refused_and_stays_as_it_was() {
     for (what, make) in FOREIGN {
         for fresh in [false, true] {
-            for mode in [Durability::WalFull, Durability::DeleteFull] {
+            for mode in [
+                Durability::WalFull,
+                Durability::DeleteFull,
+                Durability::DeleteExtra,
+            ] {
                 let directory = tempfile::tempdir().unwrap();
                 let config = Config {
                     fresh,

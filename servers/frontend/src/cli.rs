@@ -154,8 +154,9 @@ struct CommonArgs {
     /// Directory of the database when no file is named
     #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
     data_dir: PathBuf,
-    /// What survives what: delete-full, wal-full, wal-normal, memory, or discard-writes
-    /// (reads and answers, never writes: for testing the judge)
+    /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
+    /// and wal-normal a killed process, memory neither; discard-writes reads and answers, never
+    /// writes (for testing the judge)
     #[arg(long, env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
     /// Most transfers waiting for the writer; further ones are answered overloaded

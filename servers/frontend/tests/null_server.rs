@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(5);
 const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
 const WS: &str = env!("CARGO_BIN_EXE_sqlite-ws-rpc-server");
 

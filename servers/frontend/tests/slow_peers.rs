@@ -21,8 +21,9 @@ use support::{
     read_frame, read_response, socket, transfer, transfer_between, transfer_frames, upgrade_on,
 };
 
-/// For a machine that is busy with other things.
-const SLACK: Duration = Duration::from_secs(4);
+/// For a machine that is busy with other things: only that a time limit may be seen late. None
+/// is ever early, whatever the machine does.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// A connection whose receive buffer is small, so that it is soon full.
 fn narrow(server: &Server) -> TcpStream {
@@ -35,24 +36,27 @@ fn narrow(server: &Server) -> TcpStream {
 }
 
 /// Sends `block` for ever and reads nothing, until the server cuts the connection; how long
-/// the server had got rid of no byte then.
+/// the server had written nothing then, or longer.
 fn never_read(server: &Server, mut stream: TcpStream, block: &[u8]) -> Duration {
     stream
         .set_write_timeout(Some(Duration::from_millis(20)))
         .expect("it can be set");
     let client = stream.local_addr().expect("it is connected");
     let began = Instant::now();
-    let (mut unsent, mut stalled, mut at) = (None, began, 0);
+    let (mut unsent, mut at) = (None, 0);
+    let (mut looked, mut wrote) = (began, began);
     loop {
         match stream.write(&block[at..]) {
             Ok(bytes) => at = (at + bytes) % block.len(),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
-        let now = server.unsent(client);
-        if now.is_some() && now != unsent {
-            (unsent, stalled) = (now, Instant::now());
+        let (looks, now) = (Instant::now(), server.unsent(client));
+        // What waits for the client has grown: the server has written since the last look.
+        if now > unsent {
+            wrote = looked;
         }
+        (looked, unsent) = (looks, now);
         assert!(began.elapsed() < support::PATIENCE, "it is never cut off");
     }
     assert_eq!(
@@ -60,12 +64,7 @@ fn never_read(server: &Server, mut stream: TcpStream, block: &[u8]) -> Duration 
         None,
         "the kernel holds nothing either"
     );
-    // Exact, whatever the machine does: the write timeout of these servers is one second.
-    assert!(
-        began.elapsed() >= Duration::from_secs(1),
-        "cut off before the write timeout"
-    );
-    stalled.elapsed()
+    wrote.elapsed()
 }
 
 /// How long one transfer after the other takes, until `over`.
@@ -92,14 +91,30 @@ fn latencies(server: &Server, over: impl Fn() -> bool) -> Vec<Duration> {
     took
 }
 
+/// A connection that was served.
+fn latest(server: &Server) -> TcpStream {
+    if server.is_ws {
+        return socket(server);
+    }
+    let mut stream = server.connect();
+    assert_eq!(post(&mut stream, b"{\"name\":\"health\"}").status, 200);
+    stream
+}
+
 fn case_27(server: &Server, slow: TcpStream, block: &[u8]) {
-    const SAMPLES: usize = 20;
-    let until = Instant::now() + Duration::from_secs(1);
-    let before = latencies(server, || Instant::now() > until);
-    // Until those that measured are gone.
-    thread::sleep(Duration::from_millis(200));
-    let (peak, descriptors) = (server.peak_kib(), server.descriptors());
+    let undisturbed = || {
+        let until = Instant::now() + Duration::from_millis(500);
+        let took = latencies(server, || Instant::now() > until);
+        took[took.len() / 2]
+    };
+    let before = undisturbed();
+    // Served after the slow one was accepted: it and this one have a descriptor.
+    let other = latest(server);
+    let descriptors = server.descriptors() - 2;
+    drop(other);
+    let peak = server.peak_kib();
     let cut = AtomicBool::new(false);
+    let began = Instant::now();
     let (stalled, during) = thread::scope(|scope| {
         let slow = scope.spawn(|| {
             let stalled = never_read(server, slow, block);
@@ -109,31 +124,28 @@ fn case_27(server: &Server, slow: TcpStream, block: &[u8]) {
         let during = latencies(server, || cut.load(Ordering::Relaxed));
         (slow.join().expect("it is cut off"), during)
     });
-    // The write timeout is one second, and is looked at four times. The client notices later than
-    // the server that nothing moves any more.
-    assert!(
-        stalled > Duration::from_millis(500),
-        "too early: {stalled:?}"
-    );
+    let lasted = began.elapsed();
+    // The write timeout is one second, and is looked at four times.
+    assert!(stalled >= Duration::from_secs(1), "too early: {stalled:?}");
     assert!(
         stalled < Duration::from_millis(1250) + SLACK,
         "too late: {stalled:?}"
     );
+    // A machine that others use is not as fast at any time: the slower of two.
+    let after = undisturbed();
+    let bound = 10 * before.max(after) + Duration::from_millis(20);
+    let middle = during[during.len() / 2];
+    // Had the others waited together with the slow one, it were in this.
+    let mean = lasted.div_f64(f64::from(u32::try_from(during.len()).expect("few")));
     assert!(
-        during.len() > SAMPLES,
-        "the others are served: {}",
-        during.len()
-    );
-    let middle = |sorted: &[Duration]| sorted[sorted.len() / 2];
-    let (before, during) = (middle(&before), middle(&during));
-    assert!(
-        during < 10 * before + Duration::from_millis(20),
-        "the others keep their latency: {before:?} before, {during:?} during"
+        middle < bound && mean < bound,
+        "the others keep their latency: {before:?} before, {middle:?} and {mean:?} on average \
+         during, {after:?} after"
     );
     let grown = server.peak_kib().saturating_sub(peak);
     assert!(grown < 3 * FLAT_KIB, "memory grew by {grown} KiB");
     eventually("its descriptor is free", || {
-        server.descriptors() < descriptors
+        server.descriptors() <= descriptors
     });
     let total = books(server)["total"].clone();
     assert_eq!(
@@ -158,10 +170,9 @@ fn case_27_an_http_client_that_never_reads_is_cut_off_and_the_others_are_not_slo
     case_27(&server, narrow(&server), &block);
 }
 
-/// Sends `bytes` one by one until the connection is closed; how long it lived, and what was
-/// answered.
-fn drip(mut stream: TcpStream, bytes: &[u8]) -> (Duration, Vec<u8>) {
-    let began = Instant::now();
+/// Sends `bytes` one by one until the connection is closed; how long after `began` that was, and
+/// what was answered.
+fn drip(began: Instant, mut stream: TcpStream, bytes: &[u8]) -> (Duration, Vec<u8>) {
     let mut reader = stream.try_clone().expect("it can be cloned");
     let closed = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&closed);
@@ -184,9 +195,18 @@ fn drip(mut stream: TcpStream, bytes: &[u8]) -> (Duration, Vec<u8>) {
 
 const SHORT: Duration = Duration::from_millis(800);
 
+/// Closed at its time limit, which is looked at four times; `lived` counts from before the server
+/// could begin to count, so that it is never too short.
+fn on_time_after(limit: Duration, lived: Duration) {
+    assert!(lived >= limit, "too early: {lived:?} of {limit:?}");
+    assert!(
+        lived < limit * 5 / 4 + SLACK,
+        "too late: {lived:?} of {limit:?}"
+    );
+}
+
 fn on_time(lived: Duration) {
-    assert!(lived >= SHORT * 9 / 10, "too early: {lived:?}");
-    assert!(lived < SHORT * 5 / 4 + SLACK, "too late: {lived:?}");
+    on_time_after(SHORT, lived);
 }
 
 #[test]
@@ -195,18 +215,20 @@ fn case_28_slow_headers_are_closed_on_time() {
     let server = Server::start(HTTP, &flags);
     let endless = b"x: y\r\n";
     let mut stream = server.connect();
+    let began = Instant::now();
     stream.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
-    let (lived, answer) = drip(stream, endless);
+    let (lived, answer) = drip(began, stream, endless);
     on_time(lived);
     assert_eq!(answer, b"");
     // Likewise after a request that was answered.
     let mut stream = server.connect();
     assert_eq!(post(&mut stream, transfer("1").as_bytes()).status, 200);
     thread::sleep(SHORT * 2);
+    let began = Instant::now();
     stream
         .write_all(b"GET / HTTP/1.1\r\n")
         .expect("idle is not slow");
-    let (lived, answer) = drip(stream, endless);
+    let (lived, answer) = drip(began, stream, endless);
     on_time(lived);
     assert_eq!(answer, b"");
 }
@@ -218,8 +240,9 @@ fn case_28_a_slow_body_is_closed_on_time() {
     let mut stream = server.connect();
     let request = http_request(transfer("1"));
     let head = request.len() - transfer("1").len();
+    let began = Instant::now();
     stream.write_all(&request[..head + 5]).expect("it reads");
-    let (lived, answer) = drip(stream, b" ");
+    let (lived, answer) = drip(began, stream, b" ");
     on_time(lived);
     let response = read_response(&mut &answer[..]).expect("an answer");
     assert_eq!(response.status, 400);
@@ -231,10 +254,11 @@ fn case_28_a_slow_websocket_handshake_is_closed_on_time() {
     let flags = ["--header-timeout=800ms", "--idle-timeout=10m"];
     let server = Server::start(WS, &flags);
     let mut good = socket(&server);
+    let began = Instant::now();
     let mut slow = server.connect();
     slow.write_all(b"GET /rpc HTTP/1.1\r\nupgrade: websocket\r\n")
         .expect("it reads");
-    let (lived, answer) = drip(slow, b"x: y\r\n");
+    let (lived, answer) = drip(began, slow, b"x: y\r\n");
     on_time(lived);
     assert_eq!(answer, b"");
     // Not a byte is enough to be timed.
@@ -252,31 +276,33 @@ fn case_28_a_slow_websocket_handshake_is_closed_on_time() {
 /// Also messages without an end are idleness, however much of them comes.
 #[test]
 fn idle_connections_are_closed_on_time_and_busy_ones_are_not() {
+    const HELD: Duration = Duration::from_secs(2);
     let flags = ["--idle-timeout=800ms", "--batch-timeout=2s"];
     for program in [HTTP, WS] {
         let server = Server::start(program, &flags);
         let request = transfer_between(1, 0, 1);
         if !server.is_ws {
             let mut stream = server.connect();
+            let began = Instant::now();
             assert_eq!(
                 post(&mut stream, request.as_bytes()).json(),
                 json!({"ok": true})
             );
-            let began = Instant::now();
             assert_eq!(stream.read(&mut [0]).expect("a close, not a reset"), 0);
-            on_time(began.elapsed());
+            on_time_after(HELD + SHORT, began.elapsed());
             continue;
         }
         let mut stream = socket(&server);
-        assert_eq!(ask(&mut stream, request.as_bytes())["ok"], true);
         let began = Instant::now();
+        assert_eq!(ask(&mut stream, request.as_bytes())["ok"], true);
         let (opcode, payload) = read_frame(&mut stream).expect("a farewell");
-        on_time(began.elapsed());
+        on_time_after(HELD + SHORT, began.elapsed());
         assert_eq!((opcode, &payload[..]), (CLOSE, &b"\x03\xe9idle"[..]));
         assert_eq!(read_frame(&mut stream), None);
+        let began = Instant::now();
         let mut endless = socket(&server);
         endless.write_all(&frame(TEXT, b"{")).expect("it reads");
-        let (lived, answer) = drip(endless, &frame(0, b" ")[..]);
+        let (lived, answer) = drip(began, endless, &frame(0, b" ")[..]);
         on_time(lived);
         assert_eq!(answer, b"\x88\x06\x03\xe9idle");
     }
@@ -286,13 +312,14 @@ fn idle_connections_are_closed_on_time_and_busy_ones_are_not() {
 fn case_30_a_peer_that_is_cut_off_is_reaped_by_the_ping_timeout() {
     // A peer behind a cut wire and one that answers no ping are the same to the server as long
     // as it has nothing to send.
-    let flags = ["--ping-interval=500ms", "--ping-timeout=800ms"];
+    const LIMITS: Duration = Duration::from_millis(500 + 2_000);
+    let flags = ["--ping-interval=500ms", "--ping-timeout=2s"];
     let server = Server::start(WS, &flags);
     let descriptors = server.descriptors();
+    let began = Instant::now();
     let mut gone = socket(&server);
     let mut there = socket(&server);
     assert_eq!(read_frame(&mut gone), Some((PING, Vec::new())));
-    let began = Instant::now();
     let answering = thread::spawn(move || {
         for pings in 0..6 {
             let (opcode, payload) = read_frame(&mut there).expect("another ping");
@@ -312,7 +339,7 @@ fn case_30_a_peer_that_is_cut_off_is_reaped_by_the_ping_timeout() {
         (CLOSE, &b"\x03\xf0no answer to a ping"[..])
     );
     assert_eq!(read_frame(&mut gone), None);
-    on_time(began.elapsed());
+    on_time_after(LIMITS, began.elapsed());
     answering.join().expect("who answers stays");
     eventually("both are gone", || server.descriptors() == descriptors);
 }

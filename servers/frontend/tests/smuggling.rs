@@ -108,7 +108,7 @@ fn serves(stream: &mut TcpStream, request: &str, times: usize) {
 
 /// Of two lengths the chunks count (RFC 9112, 6.1), and the connection ends with that request.
 #[test]
-fn with_a_length_and_chunks_nothing_follows() {
+fn case_23_with_a_length_and_chunks_nothing_follows() {
     let server = Server::http();
     let (good, chunked) = (carrier(), chunked());
     let all = chunked.len() + stowaway().len();
@@ -178,7 +178,7 @@ fn with_a_length_and_chunks_nothing_follows() {
 }
 
 #[test]
-fn lengths_that_are_none() {
+fn case_23_lengths_that_are_none() {
     let server = Server::http();
     let (good, length) = (carrier(), carrier().len());
     let cases = [
@@ -261,7 +261,7 @@ fn codings_that_are_not_chunked() {
 }
 
 #[test]
-fn chunks_that_are_none() {
+fn case_23_chunks_that_are_none() {
     let server = Server::http();
     let (good, size) = (carrier(), format!("{:x}", carrier().len()));
     let end = "\r\n0\r\n\r\n";
@@ -299,7 +299,7 @@ fn chunks_that_are_none() {
 }
 
 #[test]
-fn headers_that_are_none() {
+fn case_23_headers_that_are_none() {
     let server = Server::http();
     let tail = format!("content-length: {}\r\n\r\n{}", carrier().len(), carrier());
     let mut cases: Vec<_> = [

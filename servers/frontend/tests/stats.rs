@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// A timeout that no test waits for.
 const NEVER: Duration = Duration::from_hours(1);
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 struct Running {
     url: String,

@@ -79,12 +79,13 @@ fn limited_to(kib: u64) -> [String; 3] {
 /// The log outgrows what the process may write. It does not die of the signal; what it answers
 /// with `ok` is there afterwards, and it says what happened.
 #[test]
-fn case_15_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
+fn case_15_a_short_write_at_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
+    const LIMIT_KIB: u64 = 1024;
     let directory = Arc::new(directory());
     // Without checkpoints the log grows by every batch.
     let flags = ["--checkpoint-pages=10000000", "--batch-size=1"];
     drop(Server::start_in(WS, Arc::clone(&directory), &flags));
-    let wrapper = limited_to(1024);
+    let wrapper = limited_to(LIMIT_KIB);
     let wrapper = wrapper.each_ref().map(String::as_str);
     let mut server = Server::start_under(&wrapper, WS, Arc::clone(&directory), &flags);
     let mut stream = socket(&server);
@@ -112,6 +113,11 @@ fn case_15_a_file_size_limit_is_a_clear_error_and_loses_nothing() {
         committed > 0 && failed > 0,
         "{committed} committed, {failed} failed"
     );
+    // A frame of the log has 24 bytes and a page of 4,096, and the log a head of 32: the limit
+    // is within a frame, and the write that met it was short.
+    let log = directory.path().join("a.sqlite-wal").metadata();
+    assert_eq!(log.expect("the log is there").len(), LIMIT_KIB * 1024);
+    assert_ne!((LIMIT_KIB * 1024 - 32) % (24 + 4096), 0);
     let ended = server.child.try_wait().expect("our child").is_some() || failed < 3;
     if ended {
         // The writer latches an error of COMMIT.

@@ -5,8 +5,14 @@ use super::{Costs, ModelInputs};
 use crate::report::record::{Row, Spread};
 
 /// Syncs of a commit that changes something, by durability mode: counted by `bench-client
-/// fsync`, four with a rollback journal on Linux (journal twice, directory, database).
+/// fsync`, four with a rollback journal on Linux (journal twice, directory, database), one of
+/// them at the cost of an append.
 const DELETE_FULL_SYNCS: f64 = 4.0;
+const DELETE_FULL_APPENDS: f64 = 1.0;
+
+/// The directory is synced once more, after the journal was removed: likewise an append.
+const DELETE_EXTRA_SYNCS: f64 = 5.0;
+const DELETE_EXTRA_APPENDS: f64 = 2.0;
 
 /// What one message over a transport costs each side, in microseconds of CPU.
 struct MessageCosts {
@@ -47,7 +53,7 @@ impl PipelinedCosts {
             sync_us,
             sync_us_per_page: if sync_us > 0.0 { 8.0 } else { 0.0 },
             // A rollback journal is made, written and removed for each commit.
-            writer_us_per_batch: if durability == "delete-full" {
+            writer_us_per_batch: if matches!(durability, "delete-full" | "delete-extra") {
                 210.0
             } else {
                 16.5
@@ -74,7 +80,19 @@ impl PipelinedCosts {
     pub fn syncs_per_commit(durability: &str) -> f64 {
         match durability {
             "delete-full" => DELETE_FULL_SYNCS,
+            "delete-extra" => DELETE_EXTRA_SYNCS,
             "wal-full" => 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Those of [`syncs_per_commit`](Self::syncs_per_commit) that cost as much as appending to
+    /// a file; the others cost as much as overwriting.
+    #[must_use]
+    pub fn appending_syncs_per_commit(durability: &str) -> f64 {
+        match durability {
+            "delete-full" => DELETE_FULL_APPENDS,
+            "delete-extra" => DELETE_EXTRA_APPENDS,
             _ => 0.0,
         }
     }

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use busload_engine::{Durability, probe};
 use proptest::prelude::*;
 
 use super::*;
@@ -398,5 +399,24 @@ proptest! {
         inputs.batch_size += more;
         let many = predict(&inputs);
         prop_assert!(many.tps >= few.tps * 0.95, "{few:?} {many:?}");
+    }
+}
+
+/// The constants of the model are what is counted here, mode by mode.
+#[cfg(target_os = "linux")]
+#[test]
+fn syncs_per_commit_are_those_that_the_probe_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    for mode in Durability::ALL {
+        let counted = probe::syncs_per_commit(directory.path(), mode, 4).unwrap();
+        let name = mode.as_str();
+        assert_eq!(
+            (
+                PipelinedCosts::syncs_per_commit(name),
+                PipelinedCosts::appending_syncs_per_commit(name)
+            ),
+            (counted.total(), counted.appending()),
+            "{mode}"
+        );
     }
 }

@@ -56,11 +56,13 @@ pub mod books;
 #[cfg(test)]
 mod books_tests;
 mod conversation;
+pub mod load;
 pub mod record;
 #[cfg(test)]
 mod record_tests;
 pub mod replay;
 pub mod script;
+mod slate;
 pub mod state;
 #[cfg(test)]
 mod state_tests;
@@ -68,8 +70,9 @@ pub mod strace;
 pub mod trace;
 
 pub use record::{Recording, Role};
-pub use replay::{Plan, ReplayError, ReplayReport, audit, read_image};
+pub use replay::{Plan, ReplayError, ReplayReport, Watch, audit, audit_watched, read_image};
 pub use script::{Script, ScriptError};
+pub use slate::write_image;
 pub use state::{Image, Model};
 pub use strace::{strace_works, traced};
 pub use trace::TraceError;

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use busload_engine::{EngineError, Inspection, inspect};
+use busload_engine::EngineError;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use super::books::{Books, Entry, Faults, Progress};
 use super::record::{Event, Role};
 use super::script::{Script, Step};
+use super::slate::Slate;
 use super::state::{Disk, Fate, Image, Model};
 
 /// Most faulty states that a report tells in words.
 const MAX_EXAMPLES: usize = 10;
-/// Where images are put if it is there: they are opened in their thousands.
-const MEMORY: &str = "/dev/shm";
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +28,9 @@ pub struct Plan {
     pub seed: u64,
     /// What the disk is taken to do.
     pub model: Model,
+    /// Whether every acknowledgement is held against what was durable when it left: as much
+    /// work again as there are syncs, and the same for sectors of all sizes.
+    pub check_answers: bool,
 }
 
 /// What the audit came to. All counts but that of `acknowledged` and `early_answers` are of
@@ -54,7 +55,8 @@ pub struct ReplayReport {
     pub halves: u64,
     /// States that SQLite cannot read, or finds unsound.
     pub integrity: u64,
-    /// Acknowledgements that were on their way before what is durable held their transfer.
+    /// Acknowledgements that were on their way before what is durable held their transfer; 0
+    /// where that was not asked.
     pub early_answers: u64,
     /// Acknowledgements with no sync between the request and them: it began after the request
     /// was read and returned before the answer was written.
@@ -78,12 +80,13 @@ impl ReplayReport {
         lost + twice + holes + halves + integrity + self.early_answers + self.unsynced_answers == 0
     }
 
-    fn take(&mut self, found: &Found, name: impl FnOnce() -> String) {
+    /// Counts a state; what is wrong with it, if anything is.
+    fn take<'f>(&mut self, found: &'f Found) -> Option<&'f str> {
         self.states += 1;
-        let why = match found {
+        match found {
             Found::Unsound(why) => {
                 self.integrity += 1;
-                Some(why.clone())
+                Some(why)
             }
             Found::Judged(faults) => {
                 self.lost += u64::from(faults.lost > 0);
@@ -91,13 +94,8 @@ impl ReplayReport {
                 self.twice += u64::from(faults.twice > 0);
                 self.holes += u64::from(faults.holes > 0);
                 self.halves += u64::from(faults.halves > 0);
-                faults.first.clone()
+                faults.first.as_deref()
             }
-        };
-        if let Some(why) = why
-            && self.examples.len() < MAX_EXAMPLES
-        {
-            self.examples.push(format!("{}: {why}", name()));
         }
     }
 }
@@ -155,6 +153,34 @@ pub fn read_image(database: &Path) -> Result<Image, ReplayError> {
 /// # Errors
 /// The run does not belong to `base`, or images cannot be written.
 pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, ReplayError> {
+    audit_watched(script, base, plan, &mut Unwatched)
+}
+
+/// Follows an audit, state by state.
+pub trait Watch {
+    /// A state was judged; `why` says what is wrong with it. False ends the audit here: its
+    /// report is of what was judged so far.
+    fn judged(&mut self, image: &Image, why: Option<&str>) -> bool;
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn judged(&mut self, _: &Image, _: Option<&str>) -> bool {
+        true
+    }
+}
+
+/// As [`audit`], with somebody who looks on.
+///
+/// # Errors
+/// As those of [`audit`].
+pub fn audit_watched(
+    script: &Script,
+    base: &Image,
+    plan: Plan,
+    watch: &mut dyn Watch,
+) -> Result<ReplayReport, ReplayError> {
     let mut slate = Slate::new()?;
     let before = slate.open(base)?.map_err(ReplayError::Base)?.balances;
     if let Some(missing) = script.books.accounts().find(|id| !before.contains_key(id)) {
@@ -184,7 +210,9 @@ pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, 
     let mut cuts = cuts.into_iter().peekable();
     for (number, (line, step)) in (0_u64..).zip(&script.steps) {
         while cuts.next_if_eq(&number).is_some() {
-            audit.cut(&disk, &progress, *line)?;
+            if !audit.cut(&disk, &progress, *line, watch)? {
+                return Ok(audit.report);
+            }
         }
         match step {
             Step::Asked(entry) => {
@@ -197,7 +225,7 @@ pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, 
                 order.fresh.push(*entry);
             }
             Step::File(event) => {
-                if disk.is_sync(event) {
+                if plan.check_answers && disk.is_sync(event) {
                     audit.answers_of_an_epoch(&disk, &progress, &mut order.fresh)?;
                 }
                 order.take(event, number);
@@ -207,9 +235,13 @@ pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, 
     }
     let last = script.steps.last().map_or(0, |(line, _)| *line);
     for _ in cuts {
-        audit.cut(&disk, &progress, last + 1)?;
+        if !audit.cut(&disk, &progress, last + 1, watch)? {
+            return Ok(audit.report);
+        }
     }
-    audit.answers_of_an_epoch(&disk, &progress, &mut order.fresh)?;
+    if plan.check_answers {
+        audit.answers_of_an_epoch(&disk, &progress, &mut order.fresh)?;
+    }
     Ok(audit.report)
 }
 
@@ -255,14 +287,27 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    fn cut(&mut self, disk: &Disk, progress: &Progress, line: u64) -> Result<(), ReplayError> {
+    /// One state; false when the audit is to end.
+    fn cut(
+        &mut self,
+        disk: &Disk,
+        progress: &Progress,
+        line: u64,
+        watch: &mut dyn Watch,
+    ) -> Result<bool, ReplayError> {
         let fate = self.draw_fate(&disk.pending());
         let image = disk.image(fate, &mut self.random);
         let found = self.judge(&image, progress)?;
-        self.report.take(&found, || {
-            format!("a cut before line {line}, {}", in_words(fate))
+        let why = self.report.take(&found).map(|why| {
+            let cut = in_words(fate);
+            format!("a cut before line {line}, {cut}: {why}")
         });
-        Ok(())
+        if let Some(why) = &why
+            && self.report.examples.len() < MAX_EXAMPLES
+        {
+            self.report.examples.push(why.clone());
+        }
+        Ok(watch.judged(&image, why.as_deref()))
     }
 
     /// Half of the cuts are of the kinds that find most, half leave it all to chance.
@@ -325,66 +370,5 @@ fn in_words(fate: Fate) -> String {
         Fate::Only(one) => format!("of the unsynced changes only number {one} kept"),
         Fate::But(one) => format!("all unsynced changes kept but number {one}"),
         Fate::Each => "each unsynced change kept, dropped or torn".to_owned(),
-    }
-}
-
-/// A directory in which one image after another is opened.
-struct Slate {
-    directory: TempDir,
-    /// What the files hold, so that one that stays the same is not written again; `None`
-    /// when that is not known.
-    written: Option<Image>,
-}
-
-impl Slate {
-    fn new() -> Result<Self, ReplayError> {
-        let memory = Path::new(MEMORY);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("busload-images-");
-        let directory = builder.tempdir_in(memory).or_else(|_| builder.tempdir());
-        let directory = directory.map_err(|source| ReplayError::Write {
-            directory: std::env::temp_dir(),
-            source,
-        })?;
-        Ok(Self {
-            directory,
-            written: Some(Image::default()),
-        })
-    }
-
-    /// Recovers and reads an image. The inner error says that it cannot be read.
-    fn open(&mut self, image: &Image) -> Result<Result<Inspection, EngineError>, ReplayError> {
-        let database = self.directory.path().join("image");
-        self.write(image, &database)
-            .map_err(|source| ReplayError::Write {
-                directory: self.directory.path().to_owned(),
-                source,
-            })?;
-        let found = inspect(&database);
-        // Playing back a journal changes the database and removes the journal.
-        if image[Role::Journal.index()].is_some() || found.is_err() {
-            self.written = None;
-        }
-        Ok(found)
-    }
-
-    fn write(&mut self, image: &Image, database: &Path) -> io::Result<()> {
-        let written = self.written.take();
-        for role in Role::ALL {
-            let content = &image[role.index()];
-            if written.as_ref().map(|written| &written[role.index()]) == Some(content) {
-                continue;
-            }
-            let path = role.path(database);
-            match content {
-                Some(content) => std::fs::write(&path, content)?,
-                None => match std::fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                },
-            }
-        }
-        self.written = Some(image.clone());
-        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use busload_wire::{RequestId, Transfer};
 use rusqlite::Connection;
 
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The address of the call that holds the writer.
 const HOLD: u32 = u32::MAX;

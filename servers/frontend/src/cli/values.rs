@@ -221,6 +221,7 @@ mod tests {
         assert_eq!(mode("DEFAULT"), Ok(Durability::DeleteFull));
         assert_eq!(mode("realistic"), Ok(Durability::WalFull));
         assert_eq!(mode("fastest"), Ok(Durability::Memory));
+        assert_eq!(mode("delete-extra"), Ok(Durability::DeleteExtra));
         assert!(
             parse_durability("realistic_cached")
                 .unwrap()

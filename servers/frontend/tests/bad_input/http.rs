@@ -49,7 +49,7 @@ fn pages_for_people_and_monitors() {
 }
 
 #[test]
-fn unknown_paths_methods_and_content_types() {
+fn case_19_unknown_paths_methods_and_content_types() {
     let server = Server::http();
     let before = books(&server);
     let good = transfer("1");
@@ -126,7 +126,7 @@ fn unknown_paths_methods_and_content_types() {
 
 /// What is not HTTP is refused and the connection closed; nothing of it is executed.
 #[test]
-fn broken_http() {
+fn case_23_broken_http() {
     let server = Server::http();
     let before = books(&server);
     let good = transfer("1");

@@ -139,7 +139,7 @@ fn status_of(code: &str) -> u16 {
 }
 
 #[test]
-fn malformed_requests_over_http() {
+fn case_16_to_18_malformed_requests_over_http() {
     let server = Server::http();
     let before = books(&server);
     let mut stream = server.connect();
@@ -172,7 +172,7 @@ fn malformed_requests_over_http() {
 }
 
 #[test]
-fn malformed_requests_over_websocket() {
+fn case_16_to_18_malformed_requests_over_websocket() {
     let server = Server::ws();
     let before = books(&server);
     let mut stream = socket(&server);
@@ -258,7 +258,7 @@ fn ids_are_whole_numbers_up_to_two_to_the_53() {
 }
 
 #[test]
-fn a_receiver_that_would_overflow_is_refused() {
+fn case_17_a_receiver_that_would_overflow_is_refused() {
     for program in [HTTP, WS] {
         let server = Server::start(program, &["--initial-balance=5000000000000000000"]);
         let before = books(&server);
@@ -284,7 +284,7 @@ fn ask_anew_any(server: &Server, request: &Value) -> Value {
 
 /// One bad transfer among good ones, in one batch: it alone is refused.
 #[test]
-fn one_bad_transfer_spares_its_batch() {
+fn case_21_one_bad_transfer_spares_its_batch() {
     let server = Server::start(WS, &["--batch-timeout=100ms"]);
     let mut stream = socket(&server);
     let mut bytes = Vec::new();

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 pub(crate) use wire::*;
 
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
 pub(crate) const WS: &str = env!("CARGO_BIN_EXE_sqlite-ws-rpc-server");
 /// What a server may need more after an attack than before it.

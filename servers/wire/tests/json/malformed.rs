@@ -23,7 +23,7 @@ fn a_part_of_a_transfer_may_not_be_missing() {
 
 /// reliability.md C 18. Which of the two counts is for each reader to guess, so neither does.
 #[test]
-fn a_key_that_comes_twice_is_refused() {
+fn case_18_a_key_that_comes_twice_is_refused() {
     for args in [
         r#"{"from_id":1,"from_id":1,"to_id":2,"amount":3}"#,
         r#"{"from":1,"from_id":1,"to_id":2,"amount":3}"#,
@@ -62,7 +62,7 @@ fn a_key_that_comes_twice_is_refused() {
 
 /// reliability.md C 18.
 #[test]
-fn nesting_without_end_is_refused_without_a_stack_overflow() {
+fn case_18_nesting_without_end_is_refused_without_a_stack_overflow() {
     for levels in [200, 10_000, 1_000_000] {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         let (open_object, close_object) = (r#"{"a":"#.repeat(levels), "}".repeat(levels));
@@ -108,7 +108,7 @@ fn nesting_without_end_is_refused_without_a_stack_overflow() {
 
 /// reliability.md C 18: wherever it is, also where nobody reads.
 #[test]
-fn invalid_utf8_is_refused() {
+fn case_18_invalid_utf8_is_refused() {
     let bad: [&[u8]; 5] = [
         b"\xff",
         b"\xc3\x28",
@@ -130,7 +130,7 @@ fn invalid_utf8_is_refused() {
 }
 
 #[test]
-fn malformed_json_is_refused() {
+fn case_18_malformed_json_is_refused() {
     for text in [
         "",
         " ",

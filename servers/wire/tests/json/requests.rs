@@ -56,7 +56,7 @@ fn the_id_is_kept_wherever_it_stands() {
 
 /// reliability.md C 19.
 #[test]
-fn an_unknown_method_is_told_from_a_bad_request() {
+fn case_19_an_unknown_method_is_told_from_a_bad_request() {
     for name in [
         "Transfer",
         "transfer ",

@@ -8,7 +8,7 @@ use crate::{invalid_anonymous, transfer_of};
 
 /// reliability.md C 16: each as a transfer's amount, from and to.
 #[test]
-fn a_number_is_an_integer_of_64_bits_and_nothing_like_one() {
+fn case_16_a_number_is_an_integer_of_64_bits_and_nothing_like_one() {
     let bad = [
         "1e3",
         "1E3",

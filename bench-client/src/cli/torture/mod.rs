@@ -1,0 +1,289 @@
+//! `bench-client torture`: is anything lost, on your own disk?
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+mod place;
+mod power;
+mod recipes;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench_client::report::environment::{Environment, EnvironmentWarningCode};
+use bench_client::report::record::write_json;
+use bench_client::report::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
+use bench_client::report::{table, torture_text};
+use bench_client::target::TargetError;
+use bench_client::torture::audit::{Progress, TortureError, run_stage};
+use bench_client::torture::fault::{FaultError, FaultKind};
+use bench_client::torture::plan::{Plan, Stage};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration};
+use clap::{Args, ValueEnum};
+use tokio::sync::watch;
+
+use self::place::Place;
+use self::power::FileSystemArg;
+use self::work::Work;
+use super::interrupt::watch_signals;
+use super::load_args::EncodingArg;
+use super::run::{RUNS, record_path, runtime};
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, print};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TransportArg {
+    /// WebSocket
+    Ws,
+    /// HTTP
+    Http,
+}
+
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub(crate) struct TortureArgs {
+    /// What is done to the server, in turn: kill (kill -9), sync-kill (at the Nth sync),
+    /// answer-kill (after the commit, before the answer), eio (a sync fails), enospc (the disk
+    /// is full for a while), slow-sync, term (SIGTERM), power-cut (see --cuts and --states).
+    /// Those that need strace or root are skipped by name where these are missing
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
+    )]
+    faults: Vec<FaultKind>,
+    /// Interruptions in all, dealt over the faults other than power-cut
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    kills: u32,
+    /// With power-cut: cuts of a real file system on a loop device, which need root and mkfs. 0
+    /// for none
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    cuts: u32,
+    /// File system that is cut
+    #[arg(long, value_enum, default_value = "ext4", value_name = "FILE_SYSTEM")]
+    file_system: FileSystemArg,
+    /// With power-cut: crash states replayed from traces of runs of this program's own server,
+    /// which need strace. What a cut at any moment could have left behind is built, opened and
+    /// judged. 0 for none
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    states: u64,
+    /// Longest time from the start of the load to the interruption
+    #[arg(long, default_value = "2", value_parser = parse_cycle)]
+    seconds_per_cycle: Duration,
+    /// Workers. Each has two accounts that nobody else touches
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    workers: u32,
+    /// Transfers in flight per worker. Over HTTP each has a connection and accounts of its own
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    inflight: u32,
+    /// How requests travel [default: ws, or as --url says]
+    #[arg(long, value_enum)]
+    transport: Option<TransportArg>,
+    /// How transfers are written
+    #[arg(long, value_enum, default_value = "json")]
+    encoding: EncodingArg,
+    /// What the server is to promise: delete-extra, wal-full, delete-full, wal-normal, memory
+    #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
+    durability: Mode,
+    /// Checkpoint when the write-ahead log has grown by this many pages: often, so that
+    /// checkpoints are interrupted too
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    checkpoint_pages: u32,
+    /// The random seed: it replays faults, moments and amounts, and draws the same crash states
+    /// of the same trace. A run is recorded anew each time, and no two are alike
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Transfers carry ids, and what is of unknown outcome after a restart is sent again with the
+    /// same id: it must be answered ok, and be there once. For servers that remember ids, as this
+    /// program's own do
+    #[arg(long)]
+    exactly_once: bool,
+    /// A request without an answer for this long, on a connection that stays open, is a finding
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    answer_timeout: Duration,
+    /// Directory of the database and of the journal, below which the audit makes its own: the
+    /// disk that is judged
+    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Database file [default: a new one]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Audit the server that this command starts, and not one's own. No shell reads it; the word
+    /// {database} in it stands for the database file. Must be started on the same ledger again
+    /// and again, without wiping it
+    #[arg(long, value_name = "COMMAND", requires_all = ["url", "reseed"],
+          conflicts_with_all = ["durability", "checkpoint_pages", "transport"])]
+    server_command: Option<String>,
+    /// Where the server of --server-command listens
+    #[arg(long, requires = "server_command")]
+    url: Option<String>,
+    /// The ledger may be wiped: that of --server-command always is, and so is --database when
+    /// the file exists
+    #[arg(long)]
+    reseed: bool,
+    /// The server of --server-command may apply transfers of one connection in any order: holes
+    /// are no finding then
+    #[arg(long, requires = "server_command")]
+    unordered: bool,
+    /// Keep journal and database also when nothing is wrong
+    #[arg(long)]
+    keep: bool,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record [default: a new one in results/runs]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Seconds, as a number.
+fn parse_cycle(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| ());
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| ()))
+        .ok()
+        .filter(|cycle| (Duration::from_millis(50)..=Duration::from_hours(1)).contains(cycle))
+        .ok_or_else(|| format!("'{text}' is no number of seconds from 0.05 to 3600"))
+}
+
+pub(crate) fn exit_code(error: &TortureError) -> u8 {
+    match error {
+        TortureError::Target(TargetError::NotReady {
+            bad_arguments: true,
+            ..
+        })
+        | TortureError::Unsuitable(_)
+        | TortureError::Journal(_)
+        | TortureError::Fault(FaultError::Unavailable { .. }) => BAD_ARGUMENTS,
+        TortureError::Target(_)
+        | TortureError::Control(_)
+        | TortureError::Fault(FaultError::Failed { .. }) => NO_SERVER,
+    }
+}
+
+fn usage(text: impl Into<String>) -> anyhow::Error {
+    UsageError(text.into()).into()
+}
+
+/// Audits, prints and records.
+pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
+    args.check_power()?;
+    let plan = args.plan()?;
+    let mut environment = Environment::capture(args.judged_directory()).with_allocator("mimalloc");
+    if !plan.recipe.own {
+        environment.forget_storage();
+    }
+    warn_of_storage(&environment);
+    let path = args
+        .output
+        .clone()
+        .unwrap_or_else(|| record_path(RUNS, "torture", &environment));
+    let place = Place::make(args, &environment)?;
+    let mut record = args.record(environment, &plan);
+    let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
+    let ended = runtime()?.block_on(async {
+        let interrupted = watch_signals()?;
+        run_stages(&plan, &mut stages, &interrupted, &mut record).await?;
+        match &states {
+            Some(states) => states.replay(&interrupted, &mut record).await,
+            None => Ok(()),
+        }
+    });
+    drop(stages);
+    if !record.has_judged() {
+        place.clear_up(false, &mut record);
+        ended?;
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
+    write_json(&path, &record)
+        .with_context(|| format!("cannot write the record {}", path.display()))?;
+    if args.json {
+        print(&serde_json::to_string_pretty(&record)?);
+    } else {
+        print(&torture_text::describe(&record));
+        print(&table::record_line(&path));
+    }
+    // What was found before an error is worse than the error.
+    if !record.valid {
+        if let Err(error) = ended {
+            eprintln!("error: {error:#}");
+        }
+        return Ok(ExitCode::from(INVALID));
+    }
+    ended?;
+    Ok(ExitCode::from(VALID))
+}
+
+async fn run_stages(
+    plan: &Plan,
+    stages: &mut [Stage],
+    interrupted: &watch::Receiver<bool>,
+    record: &mut TortureRecord,
+) -> anyhow::Result<()> {
+    // Cycles are numbered through.
+    let of = stages.iter().map(|stage| stage.cycles).sum();
+    for stage in stages {
+        run_stage(plan, stage, interrupted, record, &mut Lines { of }).await?;
+    }
+    Ok(())
+}
+
+/// A line per cycle on standard error.
+struct Lines {
+    of: u32,
+}
+
+impl Progress for Lines {
+    fn cycle(&mut self, row: &CycleRow, findings: &[Finding]) {
+        eprintln!("{}", torture_text::progress(row, self.of, findings));
+    }
+}
+
+fn warn_of_storage(environment: &Environment) {
+    for warning in &environment.warnings {
+        // Nothing is lost faster or slower in a debug build.
+        if warning.code != EnvironmentWarningCode::DebugBuild {
+            eprintln!("warning: {}: {}", warning.message, warning.remedy);
+        }
+    }
+}
+
+impl TortureArgs {
+    /// The directory on the disk that is judged.
+    fn judged_directory(&self) -> &Path {
+        let named = self.database.as_deref().and_then(Path::parent);
+        named
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(if self.database.is_some() {
+                Path::new(".")
+            } else {
+                &self.data_dir
+            })
+    }
+
+    fn record(&self, environment: Environment, plan: &Plan) -> TortureRecord {
+        let own = plan.recipe.own;
+        let server = Audited {
+            own,
+            transport: plan.recipe.transport.as_str().to_owned(),
+            encoding: plan.recipe.transport.encoding().as_str().to_owned(),
+            durability_requested: own.then(|| self.durability.durability.to_string()),
+            durability: None,
+        };
+        let load = Load {
+            workers: self.workers,
+            inflight: self.inflight,
+            connections: plan.connections,
+            cycle_ms: u64::try_from(plan.cycle.as_millis()).unwrap_or(u64::MAX),
+        };
+        TortureRecord::new(environment, server, load, self.seed)
+    }
+}

@@ -1,0 +1,40 @@
+//! The directory of one audit.
+
+use std::path::PathBuf;
+
+use bench_client::report::environment::Environment;
+use bench_client::report::torture::TortureRecord;
+
+use super::super::run::record_path;
+use super::{TortureArgs, usage};
+
+/// The directory of one audit: journal, tracer's log, and the database unless it was named.
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
+}
+
+impl Place {
+    pub(super) fn make(args: &TortureArgs, environment: &Environment) -> anyhow::Result<Self> {
+        let name = record_path("", "torture", environment).with_extension("");
+        let directory = args.data_dir.join(name);
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            usage(format!(
+                "cannot create the directory {}: {error}; choose another with --data-dir",
+                directory.display()
+            ))
+        })?;
+        Ok(Self { directory })
+    }
+
+    /// Removes what was made, or says where it is.
+    pub(super) fn clear_up(&self, keep: bool, record: &mut TortureRecord) {
+        if keep {
+            record.kept.push(self.directory.display().to_string());
+        } else if let Err(error) = std::fs::remove_dir_all(&self.directory) {
+            eprintln!(
+                "warning: cannot remove {}: {error}",
+                self.directory.display()
+            );
+        }
+    }
+}

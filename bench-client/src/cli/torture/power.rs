@@ -1,0 +1,245 @@
+//! Power cuts: of a real file system, and those that might have been.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bench_client::report::crash_states::CrashStates;
+use bench_client::report::torture::TortureRecord;
+use bench_client::torture::audit::TortureError;
+use bench_client::torture::crash_states::{
+    self, CrashStatesError, LONGEST_LOAD, MOST_CONNECTIONS, MOST_TRANSFERS, Progress, Run,
+};
+use bench_client::torture::fault::FaultKind;
+use bench_client::torture::images::load::Load;
+use bench_client::torture::images::strace_works;
+use bench_client::torture::plan::{Plan, Stage};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+
+use super::place::Place;
+use super::work::{Work, skip};
+use super::{TortureArgs, usage};
+
+/// A run is recorded with checkpoints as often as this, too: in pages of the log.
+const OFTEN: u32 = 20;
+/// Least time between two lines about crash states where no line can be redrawn.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// File systems that can be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FileSystemArg {
+    /// Needs mkfs.ext4
+    Ext4,
+    /// Needs mkfs.xfs
+    Xfs,
+}
+
+/// Crash states to be replayed.
+pub(super) struct States {
+    plan: crash_states::Plan,
+    runs: Vec<Run>,
+}
+
+impl TortureArgs {
+    /// Power cuts in both ways, as far as they are asked for and can be made.
+    pub(super) fn power(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        record: &mut TortureRecord,
+        work: &mut Work,
+    ) -> anyhow::Result<()> {
+        if self.cuts > 0 {
+            match self.power_cuts(place, record) {
+                Ok(stage) => work.stages.push(stage),
+                Err(why) => {
+                    let why = format!("no cuts of a file system: {why}");
+                    skip(FaultKind::PowerCut, why, record);
+                }
+            }
+        }
+        if self.states > 0 {
+            match can_replay(plan) {
+                Ok(()) => work.states = Some(self.states(plan, place)?),
+                Err(why) => {
+                    let why = format!("no crash states: {why}");
+                    skip(FaultKind::PowerCut, why, record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Power cuts have a disk of their own below the data directory, and so a stage.
+    #[cfg(target_os = "linux")]
+    fn power_cuts(&self, place: &Place, record: &mut TortureRecord) -> Result<Stage, String> {
+        use bench_client::torture::fault::FaultError;
+        use bench_client::torture::power_cut::{FileSystem, PowerCut};
+        let kind = match self.file_system {
+            FileSystemArg::Ext4 => FileSystem::Ext4,
+            FileSystemArg::Xfs => FileSystem::Xfs,
+        };
+        let fault = PowerCut::new(&place.directory, kind);
+        let fault = fault.map_err(|error| match error {
+            FaultError::Unavailable { why, .. } | FaultError::Failed { why, .. } => why,
+        })?;
+        record.file_system = Some(kind.as_str().to_owned());
+        let disk = bench_client::torture::fault::Fault::directory(&fault);
+        let disk = disk.unwrap_or(&place.directory);
+        Ok(Stage {
+            number: 1,
+            database: disk.join("ledger.sqlite"),
+            faults: vec![Box::new(fault)],
+            cycles: self.cuts,
+            journal: place.directory.join("journal-of-power-cuts"),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "as on Linux")]
+    fn power_cuts(&self, _: &Place, _: &mut TortureRecord) -> Result<Stage, String> {
+        Err("power cuts are made on Linux".to_owned())
+    }
+
+    /// Runs with checkpoints as often as was asked for, and often.
+    fn states(&self, plan: &Plan, place: &Place) -> anyhow::Result<States> {
+        let load = Load {
+            transport: plan.recipe.transport,
+            connections: plan.connections.min(MOST_CONNECTIONS),
+            window: plan.window,
+            transfers: MOST_TRANSFERS,
+            seed: plan.seed,
+            ids: plan.transfer_ids.then_some(plan.seed),
+            answer_timeout: plan.answer_timeout,
+        };
+        let mut often = vec![self.checkpoint_pages, OFTEN];
+        often.dedup();
+        let run = |checkpoint_pages| {
+            let accounts = u64::from(load.accounts());
+            let balance = load.initial_balance();
+            let recipe = self.serve(load.transport, checkpoint_pages, accounts, balance)?;
+            Ok(Run {
+                recipe,
+                checkpoint_pages,
+            })
+        };
+        let directory = std::path::absolute(place.directory.join("crash-states"));
+        Ok(States {
+            plan: crash_states::Plan {
+                states: self.states,
+                seed: plan.seed,
+                load,
+                time: plan.cycle.min(LONGEST_LOAD),
+                directory: directory.context("there is no current directory")?,
+            },
+            runs: often.into_iter().map(run).collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    /// Both ways cannot be switched off.
+    pub(super) fn check_power(&self) -> anyhow::Result<()> {
+        let asked = self.faults.contains(&FaultKind::PowerCut);
+        if asked && self.cuts == 0 && self.states == 0 {
+            return Err(usage(
+                "power-cut with --cuts 0 and --states 0 does nothing: raise one of them, or leave \
+                 power-cut out of --faults",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether crash states can be had of this server, here.
+fn can_replay(plan: &Plan) -> Result<(), String> {
+    if !plan.recipe.own {
+        return Err(
+            "only this program's own server is recorded: the files that a run begins with, and \
+             how they are written, must be known"
+                .to_owned(),
+        );
+    }
+    strace_works()
+}
+
+impl States {
+    /// Records and replays. What was found is in the record, also after an error.
+    pub(super) async fn replay(
+        &self,
+        interrupted: &watch::Receiver<bool>,
+        record: &mut TortureRecord,
+    ) -> anyhow::Result<()> {
+        if *interrupted.borrow() {
+            record.interrupted = true;
+            return Ok(());
+        }
+        let mut states = CrashStates::asked(self.plan.states);
+        let mut line = StatesLine::new();
+        let Self { plan, runs } = self;
+        let ended = crash_states::replay(plan, runs, interrupted, &mut states, &mut line).await;
+        line.end();
+        record.interrupted |= *interrupted.borrow() && states.counts.states < states.asked;
+        let said = states.runs.iter().find_map(|run| run.durability.clone());
+        record.server.durability = record.server.durability.take().or(said);
+        record.push_states(states);
+        ended.map_err(|error| match error {
+            CrashStatesError::Target(error) => TortureError::Target(error).into(),
+            CrashStatesError::Control(error) => TortureError::Control(error).into(),
+            error => error.into(),
+        })
+    }
+}
+
+/// How far the replay is, on standard error: one line that is redrawn on a terminal, else one
+/// now and then.
+struct StatesLine {
+    bar: ProgressBar,
+    told: Option<Instant>,
+    /// States judged, states in all, states with something wrong.
+    last: (u64, u64, u64),
+}
+
+impl StatesLine {
+    fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            told: None,
+            last: (0, 0, 0),
+        }
+    }
+
+    fn tell(&mut self, text: String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+            self.bar.tick();
+        } else if self.told.is_none_or(|told| told.elapsed() >= LINE_INTERVAL) {
+            self.told = Some(Instant::now());
+            eprintln!("{text}");
+        }
+    }
+
+    fn describe(&self) -> String {
+        let (done, of, bad) = self.last;
+        format!("crash states: {done}/{of}, {bad} with something wrong")
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+        eprintln!("{}", self.describe());
+    }
+}
+
+impl Progress for StatesLine {
+    fn stage(&mut self, what: &str) {
+        self.tell(format!("crash states: {what}"));
+    }
+
+    fn states(&mut self, done: u64, of: u64, bad: u64) {
+        self.last = (done, of, bad);
+        self.tell(self.describe());
+    }
+}
