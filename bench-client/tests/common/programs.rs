@@ -90,10 +90,6 @@ impl Running {
         kill(self.pid(), signal).expect("it runs");
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("it is our child").is_some()
-    }
-
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Ended {
