@@ -444,9 +444,9 @@ fn rows_of_other_conditions_are_not_mixed_unless_asked() {
     let flags = ["--over=inflight=1,2", "--output=a.json"];
     let ended = sweep(path, &flags);
     ended.expect_code(2);
-    one_clear_line(&ended, "machine kernel was Linux 0.01");
-    one_clear_line(&ended, "program git_revision was 0123456");
-    one_clear_line(&ended, "--resume-anyway");
+    ended.expect_one_line("machine kernel was Linux 0.01");
+    ended.expect_one_line("program git_revision was 0123456");
+    ended.expect_one_line("--resume-anyway");
     assert_eq!(
         std::fs::read_to_string(path.join("a.json")).expect("it is there"),
         text
@@ -472,7 +472,7 @@ fn rows_of_other_conditions_are_not_mixed_unless_asked() {
         path,
         &["--over=inflight=3", "--queue=5000", "--output=a.json"],
     );
-    one_clear_line(queue.expect_code(2), "setting queue");
+    queue.expect_code(2).expect_one_line("setting queue");
 }
 
 #[test]
@@ -527,23 +527,6 @@ fn a_server_at_a_url_is_swept() {
     again.expect_code(0);
     assert!(again.stderr.contains("skipped 2 of 2"), "{}", again.stderr);
     assert_eq!(served.terminate(), Some(0));
-}
-
-#[track_caller]
-fn one_clear_line(ended: &Ended, says: &str) {
-    assert_eq!(
-        ended.stderr.lines().count(),
-        1,
-        "one line: {}",
-        ended.stderr
-    );
-    assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains(says),
-        "no '{says}' in {}",
-        ended.stderr
-    );
-    assert_eq!(ended.stdout, "");
 }
 
 /// Arguments that cannot be, and a word that the one line must hold.
@@ -632,7 +615,7 @@ fn what_cannot_be_is_refused_in_one_line() {
     for (flags, says) in REFUSED {
         let ended = run(bench_client(directory.path()).args(*flags));
         assert_eq!(ended.code(), Some(2), "{flags:?}: {ended:?}");
-        one_clear_line(&ended, says);
+        ended.expect_one_line(says);
     }
     assert!(!directory.path().join("results").exists());
 }
@@ -643,7 +626,9 @@ fn a_file_that_is_no_sweep_is_refused_and_left() {
     let path = directory.path();
     std::fs::write(path.join("diary.txt"), "dear diary").expect("it can be written");
     let ended = sweep(path, &["--over=alpha=0", "--output=diary.txt"]);
-    one_clear_line(ended.expect_code(2), "is no record of a sweep");
+    ended
+        .expect_code(2)
+        .expect_one_line("is no record of a sweep");
     let text = std::fs::read_to_string(path.join("diary.txt"));
     assert_eq!(text.expect("it is there"), "dear diary");
 
@@ -653,5 +638,7 @@ fn a_file_that_is_no_sweep_is_refused_and_left() {
         path,
         &["--over=alpha=0", "--output=run.json", "--resume-anyway"],
     );
-    one_clear_line(ended.expect_code(2), "is no record of a sweep");
+    ended
+        .expect_code(2)
+        .expect_one_line("is no record of a sweep");
 }

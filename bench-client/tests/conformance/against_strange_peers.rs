@@ -14,7 +14,7 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::common::within;
-use crate::subject::{collect, each_once, id, small};
+use crate::subject::{collect, each_once, id, open, small, submit};
 
 async fn listen() -> (TcpListener, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -60,15 +60,8 @@ fn writing_does_not_stop_reading() {
         });
         let target = parse_url(&format!("ws://{address}")).expect("a URL");
         let connector = WsConnector::new(target, Encoding::Json);
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("the peer is there");
-        for number in 1..=16_384 {
-            session
-                .submit(id(number), small(number))
-                .expect("it is taken");
-        }
+        let mut session = open(&connector).await;
+        submit(&mut session, 1..=16_384);
         let mut out = Vec::new();
         collect(&mut session, &mut out, 16_384).await;
         each_once(
@@ -106,24 +99,13 @@ fn what_was_answered_before_the_end_counts() {
                 }
             });
             let connector = WsConnector::new(target, Encoding::Json);
-            let mut session = connector
-                .connect(WorkerId(0))
-                .await
-                .expect("the peer is there");
-            for number in 1..=3 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            let mut session = open(&connector).await;
+            submit(&mut session, 1..=3);
             let mut out = Vec::new();
             assert!(session.replies(&mut out).now_or_never().is_none());
             peer.await.expect("it answers and goes");
             tokio::time::sleep(Duration::from_millis(50)).await;
-            for number in 4..=6 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            submit(&mut session, 4..=6);
             let error = loop {
                 if let Err(error) = session.replies(&mut out).await {
                     break error;
@@ -233,10 +215,7 @@ fn an_error_that_is_not_understood_is_unknown() {
             }
         });
         let connector = HttpConnector::new(target);
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("the peer is there");
+        let mut session = open(&connector).await;
         for (number, (_, body, expected)) in (1..).zip(cases) {
             session
                 .submit(id(number), small(number))
@@ -280,10 +259,7 @@ fn an_http_session_outlives_its_connections() {
             }
         });
         let connector = HttpConnector::new(target);
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("the peer is there");
+        let mut session = open(&connector).await;
         let mut outcomes = Vec::new();
         for number in 1.. {
             if peer.is_finished() {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_client::connector::{
-    Connector as _, MockAnswer, MockConnector, Outcome, Session as _, WorkerId,
-};
+use bench_client::connector::{MockAnswer, MockConnector, Outcome, Session as _};
 use busload_wire::{ErrorCode, Transfer};
 
 use crate::common::within;
-use crate::subject::{collect, each_once, id, small};
+use crate::subject::{collect, each_once, id, open, small, submit};
 
 fn answering(delay: Duration) -> MockConnector {
     MockConnector::new(Arc::new(move |number, transfer| {
@@ -24,10 +22,7 @@ fn answering(delay: Duration) -> MockConnector {
 fn no_answer_is_lost_to_a_dropped_future() {
     within(async {
         let connector = answering(Duration::from_micros(200));
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("it always opens");
+        let mut session = open(&connector).await;
         let mut expected = BTreeMap::new();
         let mut out = Vec::new();
         for number in 1..=500 {
@@ -63,16 +58,9 @@ fn no_answer_is_lost_to_a_dropped_future() {
 fn a_forgotten_request_is_answered_in_vain() {
     within(async {
         let connector = answering(Duration::from_millis(5));
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("it always opens");
+        let mut session = open(&connector).await;
         let mut out = Vec::new();
-        for number in 1..=14 {
-            session
-                .submit(id(number), small(number))
-                .expect("it is taken");
-        }
+        submit(&mut session, 1..=14);
         for number in 1..=7 {
             session.forget(id(number));
         }
@@ -89,10 +77,7 @@ fn a_forgotten_request_is_answered_in_vain() {
 fn a_disconnect_ends_the_session() {
     within(async {
         let connector = MockConnector::new(Arc::new(|_, _| MockAnswer::Disconnect));
-        let mut session = connector
-            .connect(WorkerId(0))
-            .await
-            .expect("it always opens");
+        let mut session = open(&connector).await;
         session.submit(id(1), small(1)).expect("it is taken");
         assert!(session.replies(&mut Vec::new()).await.is_err());
     });

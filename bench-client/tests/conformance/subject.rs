@@ -1,6 +1,7 @@
 //! The suite, and what it is run on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bench_client::connector::{
@@ -47,11 +48,7 @@ impl<C: Connector> Subject<C> {
         let server = InProcess::start(settings);
         let connector = (self.make)(server.target.clone());
         within(async {
-            let session = connector
-                .connect(WorkerId(0))
-                .await
-                .expect("the server is there");
-            test(session, server).await;
+            test(open(&connector).await, server).await;
         });
     }
 
@@ -168,22 +165,14 @@ impl<C: Connector> Subject<C> {
         };
         self.with(slow, async |mut session, _server| {
             let mut out = Vec::new();
-            for number in 1..=10 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            submit(&mut session, 1..=10);
             assert!(session.replies(&mut out).now_or_never().is_none());
             for number in 1..=5 {
                 session.forget(id(number));
             }
             collect(&mut session, &mut out, 5).await;
             // The slots are free: their successors have other ids.
-            for number in 11..=15 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            submit(&mut session, 11..=15);
             collect(&mut session, &mut out, 10).await;
             let expected = (6..=15)
                 .map(|number| (id(number), Outcome::Committed))
@@ -200,11 +189,7 @@ impl<C: Connector> Subject<C> {
         };
         self.with(never, async |mut session, server| {
             let mut out = Vec::new();
-            for number in 1..=8 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            submit(&mut session, 1..=8);
             let early = tokio::time::timeout(Duration::from_millis(300), session.replies(&mut out));
             assert!(early.await.is_err(), "no answer before the COMMIT");
             let target = server.target.clone();
@@ -258,11 +243,7 @@ impl<C: Connector> Subject<C> {
         };
         self.with(slow, async |mut session, server| {
             let mut out = Vec::new();
-            for number in 1..=20 {
-                session
-                    .submit(id(number), small(number))
-                    .expect("it is taken");
-            }
+            submit(&mut session, 1..=20);
             let early = tokio::time::timeout(Duration::from_millis(100), session.replies(&mut out));
             assert!(early.await.is_err());
             let stopping = tokio::task::spawn_blocking(|| server.stop());
@@ -275,6 +256,21 @@ impl<C: Connector> Subject<C> {
             // Only then does it go; an idle session ends with it.
             stopping.await.expect("it stops");
         });
+    }
+}
+
+/// A session with somebody who is there.
+pub(crate) async fn open<C: Connector>(connector: &C) -> C::Session {
+    let session = connector.connect(WorkerId(0)).await;
+    session.expect("somebody is there")
+}
+
+/// Submits a transfer that can be made for each number.
+pub(crate) fn submit(session: &mut impl Session, numbers: RangeInclusive<u64>) {
+    for number in numbers {
+        session
+            .submit(id(number), small(number))
+            .expect("it is taken");
     }
 }
 

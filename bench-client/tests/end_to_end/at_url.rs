@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -130,6 +131,15 @@ fn stranger(answer: Option<&'static str>) -> String {
     address.to_string()
 }
 
+/// A run with this connector finds nobody to measure at the address, which it names.
+#[track_caller]
+fn no_server(directory: &Path, address: &str, connector: &str, flags: &[&str]) {
+    let url = format!("--url=http://{address}");
+    let connector = format!("--connectors={connector}");
+    let flags = [&["run", &*url, &connector], flags].concat();
+    refused(directory, &[], &flags, 5, address);
+}
+
 #[test]
 fn a_server_that_does_not_speak_the_protocol_is_code_five() {
     let directory = directory();
@@ -147,15 +157,7 @@ fn a_server_that_does_not_speak_the_protocol_is_code_five() {
     for answer in answers {
         let address = stranger(Some(answer));
         for connector in ["sqlite_rpc", "sqlite_ws_rpc"] {
-            let url = format!("--url=http://{address}");
-            let connector = format!("--connectors={connector}");
-            refused(
-                directory.path(),
-                &[],
-                &["run", &url, &connector],
-                5,
-                &address,
-            );
+            no_server(directory.path(), &address, connector, &[]);
         }
     }
     // Nobody there.
@@ -163,22 +165,9 @@ fn a_server_that_does_not_speak_the_protocol_is_code_five() {
     let address = closed.local_addr().expect("it is bound").to_string();
     drop(closed);
     for connector in ["sqlite_rpc", "sqlite_ws_rpc"] {
-        let url = format!("--url=http://{address}");
-        let connector = format!("--connectors={connector}");
-        refused(
-            directory.path(),
-            &[],
-            &["run", &url, &connector],
-            5,
-            &address,
-        );
-        refused(
-            directory.path(),
-            &[],
-            &["run", &url, &connector, "--reseed"],
-            5,
-            &address,
-        );
+        for flags in [&[][..], &["--reseed"]] {
+            no_server(directory.path(), &address, connector, flags);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Other people's files, files that a person named, and files that are in use.
 
 use crate::common::{Served, bench_client, directory, run};
-use crate::{balances, books, one_clear_line, refused};
+use crate::{balances, books, refused};
 
 #[test]
 fn a_file_of_somebody_elses_is_left_alone() {
@@ -66,8 +66,7 @@ fn a_named_database_is_wiped_only_when_asked_and_never_removed() {
     assert_eq!((first.len(), first.iter().sum::<i64>()), (50, 50_000));
     let ended = client(&[]);
     ended.expect_code(2);
-    one_clear_line(&ended);
-    assert!(ended.stderr.contains("--reseed"), "{}", ended.stderr);
+    ended.expect_one_line("--reseed");
     assert_eq!(balances(&file), first, "and it is as it was");
     client(&["--reseed", "--durability=wal-normal"]).expect_code(0);
     let second = balances(&file);
@@ -87,7 +86,7 @@ fn a_named_database_is_wiped_only_when_asked_and_never_removed() {
         .args(base)
         .arg("--reseed"));
     ended.expect_code(2);
-    one_clear_line(&ended);
+    ended.expect_one_line("");
     assert!(std::fs::read(&other).expect("it is still there") == before);
 }
 

@@ -5,13 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::common::{
     Running, bench_client, count, directory, is_alive, number, record, records, row, server_of,
     until, verdicts,
 };
-use crate::one_clear_line;
 
 /// A load that nobody waits for: it is stopped from outside.
 const LONG: [&str; 4] = [
@@ -29,6 +29,20 @@ fn transfers_are_running(directory: &Path, transport: &str) {
         let length = std::fs::metadata(&log).ok()?.len();
         (length > 64 * 1024).then_some(())
     });
+}
+
+/// A client whose transfers are running, and the server that it has started.
+#[track_caller]
+fn under_load(directory: &Path, transport: &str, connector: &str) -> (Running, Pid) {
+    let mut command = bench_client(directory);
+    command
+        .arg("run")
+        .args(LONG)
+        .args(["--connectors", connector]);
+    let client = Running::start(&mut command);
+    let server = server_of(&client);
+    transfers_are_running(directory, transport);
+    (client, server)
 }
 
 #[test]
@@ -80,7 +94,7 @@ fn interrupted_before_anything_was_measured() {
     client.signal(Signal::SIGINT);
     let ended = client.wait();
     ended.expect_code(130);
-    one_clear_line(&ended);
+    ended.expect_one_line("");
     assert!(records(directory.path()).is_empty());
     assert!(!is_alive(server));
 }
@@ -89,14 +103,7 @@ fn interrupted_before_anything_was_measured() {
 fn a_server_dies_with_a_client_that_is_killed() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
         let directory = directory();
-        let mut command = bench_client(directory.path());
-        command
-            .arg("run")
-            .args(LONG)
-            .args(["--connectors", connector]);
-        let client = Running::start(&mut command);
-        let server = server_of(&client);
-        transfers_are_running(directory.path(), transport);
+        let (client, server) = under_load(directory.path(), transport, connector);
         client.signal(Signal::SIGKILL);
         client.wait();
         until("the server is gone", || (!is_alive(server)).then_some(()));
@@ -107,14 +114,7 @@ fn a_server_dies_with_a_client_that_is_killed() {
 fn a_server_that_dies_in_mid_run_is_an_invalid_row() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
         let directory = directory();
-        let mut command = bench_client(directory.path());
-        command
-            .arg("run")
-            .args(LONG)
-            .args(["--connectors", connector]);
-        let client = Running::start(&mut command);
-        let server = server_of(&client);
-        transfers_are_running(directory.path(), transport);
+        let (client, server) = under_load(directory.path(), transport, connector);
         nix::sys::signal::kill(server, Signal::SIGKILL).expect("the server runs");
         client.wait().expect_code(4);
         let record = record(directory.path());

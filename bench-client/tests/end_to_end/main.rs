@@ -65,23 +65,6 @@ fn books(served: &Served) -> (u64, String, String) {
     (balances.accounts, balances.total, balances.digest)
 }
 
-#[track_caller]
-fn one_clear_line(ended: &Ended) {
-    assert_eq!(
-        ended.stderr.lines().count(),
-        1,
-        "one line: {}",
-        ended.stderr
-    );
-    assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
-    assert!(
-        !ended.stderr.contains("--env-"),
-        "names what nobody wrote: {}",
-        ended.stderr
-    );
-    assert_eq!(ended.stdout, "");
-}
-
 /// A run that cannot be: the exit code, one line that holds `says`, and no record.
 #[track_caller]
 fn refused(directory: &Path, variables: &[(&str, &str)], flags: &[&str], code: i32, says: &str) {
@@ -93,12 +76,7 @@ fn refused(directory: &Path, variables: &[(&str, &str)], flags: &[&str], code: i
         Some(code),
         "{variables:?} {flags:?}: {ended:?}"
     );
-    one_clear_line(&ended);
-    assert!(
-        ended.stderr.contains(says),
-        "{flags:?}: no '{says}' in {}",
-        ended.stderr
-    );
+    ended.expect_one_line(says);
     assert!(
         !directory.join("results").exists(),
         "{flags:?} left a record"

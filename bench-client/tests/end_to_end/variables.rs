@@ -5,18 +5,20 @@ use serde_json::json;
 use crate::common::{Served, bench_client, directory, record, row, rows, run, within};
 use crate::{balances, books, control};
 
+/// A run of which only the record is wanted.
+const BRIEF: [&str; 5] = [
+    "run",
+    "--seconds=0.2",
+    "--warmup=0",
+    "--concurrency=3",
+    "--json",
+];
+
 #[test]
 fn the_originals_variables_are_honoured() {
     let directory = directory();
     let mut command = bench_client(directory.path());
-    command.args([
-        "run",
-        "--seconds=0.2",
-        "--warmup=0",
-        "--concurrency=3",
-        "--json",
-        "--keep-db",
-    ]);
+    command.args(BRIEF).arg("--keep-db");
     command.envs([
         ("SQLITE_MODE", "realistic_fast"),
         ("SQLITE_FILE", "ledgers/mine.sqlite"),
@@ -50,13 +52,7 @@ fn the_originals_variables_are_honoured() {
 fn flags_go_before_variables() {
     let directory = directory();
     let mut command = bench_client(directory.path());
-    command.args([
-        "run",
-        "--seconds=0.2",
-        "--warmup=0",
-        "--concurrency=3",
-        "--json",
-    ]);
+    command.args(BRIEF);
     command.args([
         "--durability=memory",
         "--batch-size=9",
