@@ -21,6 +21,10 @@ const START_TIMEOUT: Duration = Duration::from_mins(3);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between attempts to reach a server that has just been started.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// Longest wait for one connection to a server: one that takes longer is not there.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for the error output of a server that did not start.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 /// Lines of the server's error output that are kept for messages.
 const KEPT_LINES: usize = 20;
 
@@ -67,13 +71,35 @@ pub enum TargetError {
         /// Whether it blamed what it was told.
         bad_arguments: bool,
     },
+    /// Somebody else has its place.
+    #[error(
+        "a server is there already, at {authority}: nothing was done to it; stop it, or choose \
+         another --url"
+    )]
+    Occupied {
+        /// Host and port.
+        authority: String,
+    },
+}
+
+/// A process and its group: what is not waited for is killed when this is dropped.
+#[derive(Debug)]
+struct Leader(Child);
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        // Once it has been waited for, its id may be somebody else's.
+        if let Some(group) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
 }
 
 /// A running server. It dies with this process, even when this process is killed: its
 /// standard input is a pipe whose other end is here.
 #[derive(Debug)]
 pub struct ServerProcess {
-    child: Child,
+    child: Leader,
     stdin: Option<ChildStdin>,
     pid: u32,
     target: Target,
@@ -91,11 +117,20 @@ impl ServerProcess {
     }
 
     /// Starts a server that listens at a known place, and waits until it accepts connections
-    /// there; without a place, as [`start`](Self::start).
+    /// there; without a place, as [`start`](Self::start). Whoever stops waiting for it has it
+    /// killed.
     ///
     /// # Errors
     /// It cannot be run, or does not get ready.
     pub async fn start_at(spec: &ServerSpec, place: Option<&Target>) -> Result<Self, TargetError> {
+        Self::start_within(spec, place, START_TIMEOUT).await
+    }
+
+    async fn start_within(
+        spec: &ServerSpec,
+        place: Option<&Target>,
+        limit: Duration,
+    ) -> Result<Self, TargetError> {
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -108,10 +143,12 @@ impl ServerProcess {
         for variable in SERVER_VARIABLES {
             command.env_remove(variable);
         }
-        let mut child = command.spawn().map_err(|source| TargetError::Spawn {
+        let child = command.spawn().map_err(|source| TargetError::Spawn {
             program: shown(&spec.program),
             source,
         })?;
+        let mut leader = Leader(child);
+        let child = &mut leader.0;
         let stdin = child.stdin.take();
         let pid = child.id().unwrap_or(0);
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
@@ -133,7 +170,7 @@ impl ServerProcess {
             match (place, stdout) {
                 (Some(place), stdout) => {
                     drain(stdout);
-                    accepting(place, &mut child).await
+                    accepting(place, child).await
                 }
                 (None, Some(mut stdout)) => {
                     let line = stdout.next_line().await.ok().flatten()?;
@@ -144,26 +181,38 @@ impl ServerProcess {
                 (None, None) => None,
             }
         };
-        let ready = tokio::time::timeout(START_TIMEOUT, ready)
-            .await
-            .unwrap_or(None);
-        let Some((line, target)) = ready else {
+        let ready = tokio::time::timeout(limit, ready).await;
+        let in_time = ready.is_ok();
+        let Some((line, target)) = ready.unwrap_or(None) else {
             let _ = child.start_kill();
             let status = child.wait().await.ok();
             if let Some(listening) = listening {
-                let _ = listening.await;
+                // What it has started may hold its error output open.
+                let _ = tokio::time::timeout(LAST_WORDS_PATIENCE, listening).await;
             }
             let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-            let why = words
-                .back()
-                .cloned()
-                .unwrap_or_else(|| "it printed no address".to_owned());
-            let why = why.strip_prefix("error: ").unwrap_or(&why).to_owned();
+            let last = words.back();
+            let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+            let why = match (place, last) {
+                (Some(Target { authority, .. }), last) if !in_time => {
+                    let last = last.map(|line| format!("; its last line: {line}"));
+                    format!(
+                        "nothing accepted connections at {authority} within {limit:?}{}",
+                        last.unwrap_or_default()
+                    )
+                }
+                (_, Some(last)) => last,
+                (Some(Target { authority, .. }), None) => {
+                    let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+                    format!("it ended{status} before anything accepted connections at {authority}")
+                }
+                (None, None) => "it printed no address".to_owned(),
+            };
             let bad_arguments = status.and_then(|status| status.code()) == Some(2);
             return Err(TargetError::NotReady { why, bad_arguments });
         };
         Ok(Self {
-            child,
+            child: leader,
             stdin,
             pid,
             target,
@@ -216,7 +265,7 @@ impl ServerProcess {
     /// # Errors
     /// It cannot be waited for.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        self.child.0.wait().await
     }
 
     /// The last lines of its error output, latest last.
@@ -229,7 +278,7 @@ impl ServerProcess {
 
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok().flatten()?;
+        let status = self.child.0.try_wait().ok().flatten()?;
         Some(self.describe(status))
     }
 
@@ -250,12 +299,12 @@ impl ServerProcess {
     /// It did not end well; the text says how.
     pub async fn stop(mut self) -> Result<(), String> {
         drop(self.stdin.take());
-        match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
+        match tokio::time::timeout(STOP_TIMEOUT, self.child.0.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(self.describe(status)),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
-                let _ = self.child.kill().await;
+                let _ = self.child.0.kill().await;
                 Err(format!(
                     "it did not stop within {STOP_TIMEOUT:?} and was killed"
                 ))
@@ -277,13 +326,24 @@ async fn accepting(place: &Target, child: &mut Child) -> Option<(String, Target)
         if child.try_wait().ok()?.is_some() {
             return None;
         }
-        if tokio::net::TcpStream::connect(&place.authority)
-            .await
-            .is_ok()
-        {
+        if answers(place).await {
             return Some((String::new(), place.clone()));
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// Whether somebody accepts connections at `place`, asked once.
+pub async fn answers(place: &Target) -> bool {
+    let connecting = tokio::net::TcpStream::connect(&place.authority);
+    let Ok(Ok(stream)) = tokio::time::timeout(CONNECT_PATIENCE, connecting).await else {
+        return false;
+    };
+    // Where nobody listens, a connection to a port of the range that connections leave from may
+    // meet itself.
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local != peer,
+        _ => false,
     }
 }
 
@@ -311,5 +371,66 @@ mod tests {
             "sqlite-ws-rpc-server listening on ws://127.0.0.1:4107/rpc | durability wal-full";
         assert_eq!(announced_url(line).unwrap().authority, "127.0.0.1:4107");
         assert!(announced_url("hello").is_none());
+    }
+
+    async fn refused(words: &[&str], limit: Duration) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Target::plain(&listener.local_addr().unwrap().to_string());
+        drop(listener);
+        let spec = ServerSpec {
+            program: PathBuf::from(words[0]),
+            args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
+        };
+        let started = ServerProcess::start_within(&spec, Some(&place), limit).await;
+        let said = started.unwrap_err().to_string();
+        assert!(said.contains(&place.authority), "{said}");
+        said
+    }
+
+    #[tokio::test]
+    async fn a_place_where_nobody_answers_is_named() {
+        let said = refused(&["sleep", "60"], Duration::from_millis(200)).await;
+        assert!(said.contains("within 200ms"), "{said}");
+        let said = refused(&["true"], Duration::from_mins(1)).await;
+        assert!(said.contains("it ended (exit status: 0)"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_has_it_killed_with_its_group() {
+        let place = Target::plain("127.0.0.1:9");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let script = format!("sleep 60 & echo $! > '{}'; wait", file.display());
+        let spec = ServerSpec {
+            program: PathBuf::from("sh"),
+            args: vec!["-c".to_owned(), script],
+        };
+        let waiting = ServerProcess::start_at(&spec, Some(&place));
+        let begun = async {
+            loop {
+                let pid = std::fs::read_to_string(&file).unwrap_or_default();
+                if let Ok(pid) = pid.trim().parse::<i32>() {
+                    return pid;
+                }
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
+        };
+        let pid = tokio::select! {
+            started = waiting => panic!("{started:?}"),
+            pid = begun => pid,
+        };
+        let runs = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            let status = status.unwrap_or_default();
+            let state = status.lines().find(|line| line.starts_with("State:"));
+            state.is_some_and(|state| !state.contains('Z'))
+        };
+        for _ in 0..500 {
+            if !runs() {
+                return;
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+        panic!("{pid} is still there");
     }
 }

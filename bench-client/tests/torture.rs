@@ -650,3 +650,89 @@ fn a_server_that_cannot_be_started() {
         .expect_code(5);
     }
 }
+
+/// What an audit that never began leaves below its directory.
+fn left_behind(directory: &Path) -> usize {
+    std::fs::read_dir(directory.join(".data")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn waiting_for_a_server_can_be_interrupted() {
+    let directory = directory();
+    let port = common::free_port();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--reseed",
+        "--server-command=sleep 1000",
+        &format!("--url=ws://127.0.0.1:{port}"),
+    ]));
+    let server = until("the command is started", || {
+        let server = common::server_of(&audit);
+        let name = std::fs::read_to_string(format!("/proc/{server}/comm")).ok()?;
+        (name.trim() == "sleep").then_some(server)
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(130);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(left_behind(directory.path()), 0);
+    assert_eq!(records(directory.path()).len(), 0);
+    until("the command is gone", || {
+        (!common::is_alive(server)).then_some(())
+    });
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_refused_before_anything_starts() {
+    let directory = directory();
+    let side = "sqlite_ws_rpc";
+    for verb in [
+        &["run"][..],
+        &["ceiling"],
+        &["sweep", "--over=alpha=0"],
+        &["compare", side, side],
+        &["reproduce"],
+        &["torture"],
+    ] {
+        for output in ["--output=/proc/none/a.json", "--output=/proc/a.json"] {
+            let ended = run(bench_client(directory.path()).args(verb).arg(output));
+            ended.expect_code(2);
+            assert_eq!(ended.stdout, "", "{verb:?}");
+            let errors = ended
+                .stderr
+                .lines()
+                .filter(|line| line.starts_with("error: "));
+            let errors: Vec<_> = errors.collect();
+            assert!(
+                errors.len() == 1 && errors[0].contains("--output"),
+                "{verb:?}: {}",
+                ended.stderr
+            );
+        }
+    }
+    assert_eq!(left_behind(directory.path()), 0);
+}
+
+/// What was judged is shown all the same.
+#[test]
+fn a_record_that_cannot_be_written_after_all() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=1",
+        "--output=made/a.json",
+    ]));
+    until("the load is on", || {
+        (!journals(directory.path()).is_empty()).then_some(())
+    });
+    std::fs::write(directory.path().join("made"), "a file").expect("it can be written");
+    let ended = audit.wait();
+    ended.expect_code(2);
+    assert!(ended.stdout.contains("NOTHING LOST"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("made/a.json"), "{}", ended.stdout);
+    let error = "error: cannot write the record made/a.json";
+    assert!(ended.stderr.contains(error), "{}", ended.stderr);
+}

@@ -6,6 +6,7 @@ mod credential_args;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
+mod output;
 pub(crate) mod predict;
 mod progress;
 pub(crate) mod report;

@@ -27,7 +27,7 @@ use super::load_args::{
     NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
 };
 use super::run::{RUNS, measure_all, record_path, runtime};
-use super::{INTERRUPTED, INVALID, VALID, print};
+use super::{INTERRUPTED, INVALID, VALID, output, print};
 
 /// Accounts in every row.
 const ACCOUNTS: u32 = 100_000;
@@ -65,6 +65,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         .output
         .clone()
         .unwrap_or_else(|| record_path(RUNS, "reproduce", &environment));
+    output::check(&path)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
@@ -87,7 +88,9 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else {
         print(&reproduction.to_markdown());
-        print(&table::record_line(&path));
+        if path.exists() {
+            print(&table::record_line(&path));
+        }
     }
     measured?;
     if reproduction.record.rows.len() < ROWS.len() {

@@ -17,7 +17,7 @@ use super::load_args::LoadArgs;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{INVALID, VALID, print};
+use super::{INVALID, VALID, output, print};
 
 /// Where records go that nobody named.
 pub(crate) const RUNS: &str = "results/runs";
@@ -52,6 +52,7 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
         .output
         .clone()
         .unwrap_or_else(|| record_path(RUNS, what, &environment));
+    output::check(&path)?;
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let environment = record.environment.clone();
@@ -80,7 +81,9 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
         if let Some(medians) = runs::described(&record) {
             print(&format!("\n{medians}\n"));
         }
-        print(&table::record_line(&path));
+        if path.exists() {
+            print(&table::record_line(&path));
+        }
     }
     ended?;
     if let Some(baseline) = baseline {

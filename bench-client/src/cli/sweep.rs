@@ -23,7 +23,7 @@ use super::load_args::LoadArgs;
 use super::run::{RUNS, measure_watched, record_path, runtime, write};
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{INVALID, VALID, print, usage};
+use super::{INVALID, VALID, output, print, usage};
 use given::Given;
 use knee::KneeArgs;
 
@@ -69,6 +69,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     let environment = args.load.environment(&plans);
     let path = args.output.clone();
     let path = path.unwrap_or_else(|| record_path(RUNS, "sweep", &environment));
+    output::check(&path)?;
     let described = Sweep {
         over: args.over.clone(),
         settings: plans.first().map(sweep::settings).unwrap_or_default(),
@@ -184,9 +185,10 @@ impl Sweeping {
             ended = Ok(());
         }
         self.record.summaries = summary::summarise(&self.record.rows);
-        write(&self.record, &self.path)?;
+        let written = write(&self.record, &self.path);
         self.show(None)?;
         ended?;
+        written?;
         let left = numbers.len();
         if left > 0 {
             eprintln!(
@@ -279,7 +281,9 @@ impl Sweeping {
         if let Some(last) = last {
             print(&format!("\n{last}"));
         }
-        print(&table::record_line(&self.path));
+        if self.path.exists() {
+            print(&table::record_line(&self.path));
+        }
         Ok(())
     }
 

@@ -314,6 +314,9 @@ pub enum FindingKind {
     AnsweredTwice,
     /// The server did not end as it must after this fault.
     UnexpectedEnd,
+    /// Somebody accepts connections where the server listened, after its end: what was
+    /// interrupted is not what answers.
+    StillAnswers,
     /// The server did not start again.
     DidNotComeBack,
     /// The journal, read back from its file, does not give the balances and counts found.
@@ -345,6 +348,7 @@ impl FindingKind {
             Self::Unanswered => "unanswered",
             Self::AnsweredTwice => "answered_twice",
             Self::UnexpectedEnd => "unexpected_end",
+            Self::StillAnswers => "still_answers",
             Self::DidNotComeBack => "did_not_come_back",
             Self::ReplayDiffers => "replay_differs",
             Self::Unsound => "unsound",

@@ -18,6 +18,7 @@ use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
 use super::ledger::{Balances, Standing};
 use super::plan::{Plan, Stage};
+use super::recipe::VACATING;
 use super::worker::{Habits, Seen};
 use crate::control::ControlError;
 use crate::load::session_half;
@@ -80,7 +81,15 @@ pub async fn run_stage(
     record: &mut TortureRecord,
     progress: &mut dyn Progress,
 ) -> Result<(), TortureError> {
-    let mut audit = Audit::begin(plan, stage, interrupted, record).await?;
+    let mut told = interrupted.clone();
+    let begun = tokio::select! {
+        begun = Audit::begin(plan, stage, interrupted, record) => Some(begun?),
+        () = stopped(&mut told) => None,
+    };
+    let Some(mut audit) = begun else {
+        record.interrupted = true;
+        return Ok(());
+    };
     for number in 1..=stage.cycles {
         if *interrupted.borrow() {
             record.interrupted = true;
@@ -97,6 +106,13 @@ pub async fn run_stage(
     }
     audit.stop().await;
     Ok(())
+}
+
+/// Comes when the user ends the run.
+async fn stopped(interrupted: &mut watch::Receiver<bool>) {
+    if interrupted.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 struct Audit<'a> {
@@ -134,7 +150,7 @@ impl<'a> Audit<'a> {
                        by amounts: lower --workers or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
-        let server = plan.recipe.start(&[], &stage.database, plan.wipe).await?;
+        let server = plan.recipe.start_first(&stage.database, plan.wipe).await?;
         let mut control = plan.recipe.transport.control(server.target());
         let info = control.info().await?;
         let remembers = info.as_ref().and_then(|info| info.exactly_once);
@@ -233,7 +249,8 @@ impl<'a> Audit<'a> {
         Ok(journal)
     }
 
-    /// One cycle, from aim to judgement; false when the server did not come back.
+    /// One cycle, from aim to judgement; false when the server did not come back, or was never
+    /// what was interrupted.
     async fn cycle(
         &mut self,
         number: u32,
@@ -245,11 +262,18 @@ impl<'a> Audit<'a> {
         let aim = fault.aim(&mut draw, self.plan.cycle);
         let kind = fault.kind();
         let journal = self.open_journal(number, kind).await?;
-        let happened = self.interrupt(fault, &aim, &journal).await?;
-        let struck = fault.has_struck(happened.end.by_itself);
-        let back = match fault.restore().await {
-            Ok(()) => self.restart().await,
-            Err(error) => return Err(error.into()),
+        let mut happened = self.interrupt(fault, &aim, &journal).await?;
+        if happened.still_answers.is_none() {
+            happened.still_answers = self.still_answering().await;
+        }
+        let struck = fault.has_struck(happened.end.by_itself) && happened.still_answers.is_none();
+        let back = if let Some(why) = happened.still_answers.take() {
+            // Its files are not to be touched, and its books say nothing about a restart.
+            Err((FindingKind::StillAnswers, why))
+        } else {
+            fault.restore().await?;
+            let back = self.restart().await;
+            back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
         findings.of_workers(&happened.seen);
@@ -304,9 +328,9 @@ impl<'a> Audit<'a> {
                 self.settle(settled.unwrap_or(after));
                 serves
             }
-            Err(why) => {
+            Err((kind, why)) => {
                 row.counts = counted(&happened.seen);
-                findings.add(FindingKind::DidNotComeBack, why, true);
+                findings.add(kind, why, true);
                 false
             }
         };
@@ -327,6 +351,11 @@ impl<'a> Audit<'a> {
             let _ = self.server.signal(Signal::SIGKILL);
             let _ = self.server.wait().await;
             clear_away(&mut self.server).await;
+            if let Some(why) = self.still_answering().await {
+                let mut happened = struck_at_start("it was never interrupted".to_owned());
+                happened.still_answers = Some(why);
+                return Ok(happened);
+            }
             let recipe = &self.plan.recipe;
             match recipe.start(&aim.wrapper, &self.database, false).await {
                 Ok(server) => self.server = server,
@@ -348,6 +377,17 @@ impl<'a> Audit<'a> {
         };
         let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;
         Ok(happened)
+    }
+
+    /// The server has ended. When somebody else answers in its place, the text says so.
+    async fn still_answering(&self) -> Option<String> {
+        let place = self.plan.recipe.still_answering().await?;
+        Some(format!(
+            "{} still accepts connections {VACATING:?} after the server's end: what was killed is \
+             not what answers there, and nothing more can be said of it; --server-command must \
+             start the server itself, in the foreground",
+            place.authority
+        ))
     }
 
     /// Starts the server as it is and reads its books; the text says why that cannot be done.
@@ -394,6 +434,7 @@ fn struck_at_start(why: String) -> Happened {
         snapshots: 0,
         breaches: Vec::new(),
         end: End::at_start(why),
+        still_answers: None,
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Happened {
     pub breaches: Vec<Breach>,
     /// How the server ended.
     pub end: End,
+    /// Who accepts connections in its place all the same: what ended was not the server.
+    pub still_answers: Option<String>,
 }
 
 /// How a server ended.
@@ -179,6 +181,7 @@ pub async fn run(
         snapshots,
         breaches,
         end: end?,
+        still_answers: None,
     })
 }
 

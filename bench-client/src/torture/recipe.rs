@@ -1,13 +1,19 @@
 //! How the server under audit is started, again and again.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::connector::{Encoding, Target};
 use crate::control::ControlClient;
-use crate::target::{ServerProcess, ServerSpec, TargetError};
+use crate::target::{ServerProcess, ServerSpec, TargetError, answers};
 
 /// Stands for the database file in the command of a server.
 pub const DATABASE_WORD: &str = "{database}";
+/// Longest time for which somebody may accept connections at the place of a server that has
+/// ended.
+pub const VACATING: Duration = Duration::from_secs(5);
+/// Pause between two looks at the place.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How requests travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +104,38 @@ impl Recipe {
     ) -> Result<ServerProcess, TargetError> {
         let spec = self.spec(wrapper, database, wiping);
         ServerProcess::start_at(&spec, self.place.as_ref()).await
+    }
+
+    /// Starts it for the first time, when nobody has its place.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start); or there is a server already, which is left alone.
+    pub async fn start_first(
+        &self,
+        database: &Path,
+        wiping: bool,
+    ) -> Result<ServerProcess, TargetError> {
+        if let Some(place) = &self.place
+            && answers(place).await
+        {
+            return Err(TargetError::Occupied {
+                authority: place.authority.clone(),
+            });
+        }
+        self.start(&[], database, wiping).await
+    }
+
+    /// The server has ended: who still accepts connections at its place, [`VACATING`] later.
+    /// Nobody, for a server that says itself where it listens: it chooses a new place each time.
+    pub async fn still_answering(&self) -> Option<&Target> {
+        let place = self.place.as_ref()?;
+        let vacated = async {
+            while answers(place).await {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        };
+        let waited = tokio::time::timeout(VACATING, vacated).await;
+        waited.is_err().then_some(place)
     }
 }
 

@@ -72,6 +72,8 @@ pub async fn work<C: Connector>(
     };
     let mut replies = Vec::new();
     loop {
+        // Whoever answers when the server is gone is not sent more.
+        connection.sends &= !*gone.borrow();
         let fresh = connection.fill(habits.window, &journal);
         // The invariant of the journal: first durable, then sent.
         if let Some(position) = connection.appended.take() {

@@ -23,7 +23,7 @@ use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::interrupt::watch_signals;
 use crate::cli::run::{RUNS, record_path, runtime};
-use crate::cli::{GATE_FAILED, INTERRUPTED, INVALID, UsageError, VALID, print};
+use crate::cli::{GATE_FAILED, INTERRUPTED, INVALID, UsageError, VALID, output, print};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -103,6 +103,7 @@ impl<'a> Session<'a> {
 
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         self.differences_of(&Measured::default())?;
+        output::check(&self.path)?;
         let label = match &self.base {
             Base::Live(_) => "compared",
             Base::Recorded { .. } => "warning: unlike baseline",
@@ -126,7 +127,7 @@ impl<'a> Session<'a> {
         }
         self.judge(&measured);
         self.record = self.with(&measured);
-        self.write(&self.record)?;
+        let written = self.write(&self.record);
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
         if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
             eprintln!("warning: cannot write the step's summary: {error}");
@@ -140,6 +141,7 @@ impl<'a> Session<'a> {
             print(&describe(&self.record, &self.path));
         }
         ended?;
+        written?;
         Ok(ExitCode::from(if !self.record.valid {
             INVALID
         } else if self.record.metrics.is_empty() {

@@ -104,9 +104,11 @@ pub(super) fn run(
         }
         _ => None,
     };
-    super::write(&sweeping.record, &sweeping.path)?;
+    let written = super::write(&sweeping.record, &sweeping.path);
     sweeping.show(last)?;
-    if ended?.is_none() {
+    let ended = ended?;
+    written?;
+    if ended.is_none() {
         eprintln!(
             "interrupted: the search is not at its end; go on with --output {}",
             sweeping.path.display()

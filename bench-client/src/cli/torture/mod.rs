@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::report::environment::{Environment, EnvironmentWarningCode};
 use bench_client::report::record::write_json;
-use bench_client::report::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
+use bench_client::report::torture::{Audited, CycleRow, Finding, FindingKind, Load, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
@@ -33,7 +33,7 @@ use self::work::Work;
 use super::interrupt::watch_signals;
 use super::load_args::EncodingArg;
 use super::run::{RUNS, record_path, runtime};
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, print};
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, output, print};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TransportArg {
@@ -155,10 +155,13 @@ fn parse_cycle(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn exit_code(error: &TortureError) -> u8 {
     match error {
-        TortureError::Target(TargetError::NotReady {
-            bad_arguments: true,
-            ..
-        })
+        TortureError::Target(
+            TargetError::NotReady {
+                bad_arguments: true,
+                ..
+            }
+            | TargetError::Occupied { .. },
+        )
         | TortureError::Unsuitable(_)
         | TortureError::Journal(_)
         | TortureError::Fault(FaultError::Unavailable { .. }) => BAD_ARGUMENTS,
@@ -185,6 +188,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         .output
         .clone()
         .unwrap_or_else(|| record_path(RUNS, "torture", &environment));
+    output::check(&path)?;
     let place = Place::make(args, &environment)?;
     let mut record = args.record(environment, &plan);
     let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
@@ -203,22 +207,25 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
-    write_json(&path, &record)
-        .with_context(|| format!("cannot write the record {}", path.display()))?;
+    let written = write_json(&path, &record)
+        .with_context(|| format!("cannot write the record {}", path.display()));
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         print(&torture_text::describe(&record));
-        print(&table::record_line(&path));
+        if written.is_ok() {
+            print(&table::record_line(&path));
+        }
     }
     // What was found before an error is worse than the error.
     if !record.valid {
-        if let Err(error) = ended {
+        for error in [ended.err(), written.err()].into_iter().flatten() {
             eprintln!("error: {error:#}");
         }
         return Ok(ExitCode::from(INVALID));
     }
     ended?;
+    written?;
     Ok(ExitCode::from(VALID))
 }
 
@@ -232,6 +239,10 @@ async fn run_stages(
     let of = stages.iter().map(|stage| stage.cycles).sum();
     for stage in stages {
         run_stage(plan, stage, interrupted, record, &mut Lines { of }).await?;
+        let found = record.findings.last();
+        if found.is_some_and(|last| last.kind == FindingKind::StillAnswers) {
+            break;
+        }
     }
     Ok(())
 }
