@@ -18,6 +18,7 @@ use certificate::{Certificate, private_file};
 use common::{
     Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts, within,
 };
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -261,7 +262,42 @@ fn tls_at_a_server_without_it_and_plain_text_at_one_with_it_are_refused() {
         let ended = run(&mut load(here, connector, &url));
         ended.expect_code(5);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        if transport == "ws" {
+            assert!(ended.stderr.contains("wss://"), "{}", ended.stderr);
+        }
     }
+}
+
+#[test]
+fn an_authoritys_certificate_is_no_servers() {
+    let directory = directory();
+    let here = directory.path();
+    let names = vec!["127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let own = params.self_signed(&key).expect("a certificate").pem();
+    let certificate = Certificate {
+        authority: own.clone(),
+        own,
+        key: key.serialize_pem(),
+    };
+    let [own, key] = certificate.flags(here);
+    private_file(here, "authority.pem", &certificate.authority);
+    let flags = [
+        "--seed-accounts=100",
+        "--database=served.sqlite",
+        &own,
+        &key,
+    ];
+    let served = Served::bench_client(here, "ws", &flags);
+    let mut command = load(here, "sqlite_ws_rpc", &served.url());
+    let ended = run(command.arg("--ca=authority.pem"));
+    expect_refused(&ended, here, &["of an authority", "CA:FALSE"]);
+    let ended = run(load(here, "sqlite_ws_rpc", &served.url()).arg("--ca=none"));
+    expect_refused(&ended, here, &["--ca: cannot read none"]);
+    let ended = run(load(here, "sqlite_ws_rpc", &served.url()).arg("--token-file=none"));
+    expect_refused(&ended, here, &["--token-file: cannot read"]);
 }
 
 #[test]

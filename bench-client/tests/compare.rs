@@ -158,6 +158,13 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     refused(directory, &[ws, ws, "--batch-size=1,2"], &["one value"]);
     refused(directory, &[ws, ws, "--fail-if=tps<+5%"], &["tps<-5%"]);
     refused(directory, &[ws, ws, "--fail-if=tps>-5%"], &["tps>-5%"]);
+    for gate in ["--fail-if=tps<100000000", "--fail-if=p99>+10%"] {
+        refused(
+            directory,
+            &[ws, ws, "--rounds=9", gate],
+            &["can never be decided in 9 rounds: it takes --rounds 10"],
+        );
+    }
     refused(
         directory,
         &[ws, ws, "--rounds=2", "--until-precision=2%"],
@@ -246,9 +253,10 @@ fn people_read_verdicts_noise_gates_and_calibration() {
     }
     let progress = ended.stderr.matches("round 3: base ").count();
     assert_eq!(progress, 2, "of A/A and of A/B: {}", ended.stderr);
-    // Too few rounds: undecided, which fails nothing unless that is asked for.
+    // The time is over before there are enough rounds: undecided, which fails nothing unless that
+    // is asked for.
     for (strict, code) in [(None, 0), (Some("--strict"), GATE_FAILED)] {
-        let words = sides.into_iter().chain(["--rounds=1", flags[2]]);
+        let words = sides.into_iter().chain(["--time-limit=10ms", flags[2]]);
         let mut command = bench_client(directory.path());
         let command = command
             .arg("compare")
@@ -319,7 +327,7 @@ fn an_invalid_run_ends_the_comparison() {
     let words = [
         "sqlite_ws_rpc",
         "sqlite_ws_rpc,durability=discard-writes",
-        "--rounds=5",
+        "--rounds=10",
         "--fail-if=tps<-5%",
         "--json",
     ];
@@ -485,6 +493,11 @@ fn a_baseline_is_saved_and_compared_with() {
         "{}",
         ended.stderr
     );
+    refused(
+        directory,
+        &["--baseline=main", "--fail-if=tps<-5%"],
+        &["in 2 rounds against the 2", "--rounds 39 or", "--runs 6"],
+    );
     let ended = save(directory, &["--runs=3", "--save-baseline=main", "--seed=9"]);
     ended.expect_code(0);
     assert!(
@@ -492,6 +505,21 @@ fn a_baseline_is_saved_and_compared_with() {
         "{}",
         ended.stdout
     );
+
+    // Gates that so few runs can never decide.
+    for (flags, says) in [
+        (
+            ["--rounds=3", "--fail-if=tps<-5%"],
+            "in 3 rounds against the 3 of baseline main: it takes --rounds 15",
+        ),
+        (
+            ["--rounds=9", "--fail-if=tps<1"],
+            "it takes --rounds 10 or more",
+        ),
+    ] {
+        let words = ["--baseline=main", flags[0], flags[1]];
+        refused(directory, &words, &["can never be decided", says]);
+    }
 
     // The same knobs, all of them from the baseline.
     let mut command = bench_client(directory);

@@ -281,7 +281,8 @@ fn the_second_key_quits_at_once() {
     let server = Pid::from_raw(server.parse().expect("a process id"));
     kill(server, Signal::SIGSTOP).expect("it runs");
     program.press("q");
-    thread::sleep(Duration::from_millis(500));
+    // Sooner would be the same wish.
+    thread::sleep(Duration::from_millis(800));
     program.press("q");
     let left = program.wait_for_code();
     kill(server, Signal::SIGCONT).expect("it is there");

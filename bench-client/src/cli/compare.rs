@@ -19,7 +19,7 @@ use std::time::Duration;
 use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule};
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
-use bench_client::statistics::Level;
+use bench_client::statistics::{Level, RUNS_MIN};
 use busload_frontend::cli::parse_duration;
 use clap::Args;
 
@@ -83,7 +83,7 @@ pub(crate) struct CompareArgs {
     #[arg(long)]
     calibrate: bool,
     /// Exit with 3 when this is proven: 'tps<-5%', 'p99>+10%', 'tps<100000', 'p99>5ms'; as often
-    /// as needed. Relative to A, or B's own value
+    /// as needed. Relative to A, or B's own value. Wants 10 rounds or more
     #[arg(long, value_name = "GATE")]
     fail_if: Vec<Gate>,
     /// Exit with 3 also when a gate is undecided
@@ -150,6 +150,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
             ));
         }
     };
+    args.refuse_undecidable(&base)?;
     Session::new(args, base, candidate).run()
 }
 
@@ -209,14 +210,48 @@ impl CompareArgs {
                 ..unlimited
             },
             (Base::Recorded { baseline, .. }, None) => {
-                let recorded = u32::try_from(baseline.rows.len()).unwrap_or(ROUNDS_MAX);
-                let needed = LEVEL.runs_min(recorded, MAKE_UP);
+                let recorded = baseline.count();
+                let gates = self.fail_if.iter();
+                let needed = gates
+                    .map(|gate| gate.runs_min(Some(recorded), LEVEL, MAKE_UP))
+                    .chain([LEVEL.runs_min(recorded, MAKE_UP)]);
                 Schedule {
-                    rounds: Some(recorded.max(needed.unwrap_or(recorded))),
+                    rounds: needed.flatten().chain([recorded]).max(),
                     ..unlimited
                 }
             }
         }
+    }
+
+    /// Refuses gates that so many runs can never decide: they would pass whatever was measured.
+    fn refuse_undecidable(&self, base: &Base) -> anyhow::Result<()> {
+        let rounds = self.schedule(base).rounds.unwrap_or(ROUNDS_MAX);
+        let (recorded, against) = match base {
+            Base::Live(_) => (None, String::new()),
+            Base::Recorded { label, baseline } => {
+                let count = baseline.count();
+                (
+                    Some(count),
+                    format!(" against the {count} of baseline {label}"),
+                )
+            }
+        };
+        for gate in &self.fail_if {
+            let remedy = match gate.runs_min(recorded, LEVEL, ROUNDS_MAX) {
+                Some(needed) if needed <= rounds => continue,
+                // A baseline of few runs asks for more of the candidate than one of enough.
+                Some(needed) if needed > MAKE_UP => format!(
+                    "it takes --rounds {needed} or more, or a baseline of --runs {RUNS_MIN} or more"
+                ),
+                Some(needed) => format!("it takes --rounds {needed} or more"),
+                None => format!("it takes a baseline of --runs {RUNS_MIN} or more"),
+            };
+            let (gate, s) = (gate.as_str(), if rounds == 1 { "" } else { "s" });
+            return Err(usage(&format!(
+                "--fail-if '{gate}' can never be decided in {rounds} round{s}{against}: {remedy}"
+            )));
+        }
+        Ok(())
     }
 
     fn equivalence(&self) -> f64 {

@@ -8,6 +8,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use bench_client::connector::{Credentials, Target, Trust};
 use busload_frontend::exposed;
 use busload_frontend::token::Token;
@@ -68,8 +69,8 @@ impl CredentialArgs {
         let warning = self.token_file.as_deref();
         let warning = warning.and_then(|path| exposed("token file", path));
         let credentials = Credentials {
-            token: token.transpose()?,
-            trust: trust.transpose()?,
+            token: token.transpose().context("--token-file")?,
+            trust: trust.transpose().context("--ca")?,
         };
         if let Some(warning) = warning {
             eprintln!("warning: {warning}");

@@ -1,25 +1,31 @@
 //! Ctrl-C: the first one ends the measurement, the second one the program.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
+use busload_frontend::SAME_WISH;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Becomes true at the first SIGINT or SIGTERM. Call inside a runtime.
+/// Becomes true at the first SIGINT or SIGTERM; one that comes later than [`SAME_WISH`] after it
+/// ends the program. Call inside a runtime.
 pub(crate) fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
     let (told, interrupted) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
     tokio::spawn(async move {
-        for times in 0_u8.. {
+        let mut first: Option<Instant> = None;
+        loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if times > 0 {
+            if first.is_some_and(|first| first.elapsed() >= SAME_WISH) {
                 super::screen::close();
                 // Children die with this process: their standard input ends.
                 std::process::exit(i32::from(super::INTERRUPTED));
             }
+            first.get_or_insert_with(Instant::now);
             told.send_replace(true);
         }
     });

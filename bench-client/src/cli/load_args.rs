@@ -210,7 +210,7 @@ pub(crate) struct ServerKnobs {
     no_stage_timings: bool,
     /// Let the server waste this much of a processor per transfer: to test what a comparison
     /// sees
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, hide = true, value_name = "TIME", value_parser = parse_duration)]
     busy_wait: Option<Duration>,
     #[command(flatten)]
     ids: once::IdArgs,

@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bench_client::report::compare_words::Which;
 use bench_client::report::github_benchmark::Direction;
-use bench_client::report::load_record::{AnyRecord, Report, Shown};
+use bench_client::report::load_record::{AnyRecord, ReadError, Report, Shown};
+use bench_client::report::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::report::tracked::{self, UnfitError};
 use bench_client::report::{
     bmf, compare_csv, csv, github_benchmark, gobench, hgrm, hlog, html, junit, markdown,
+    torture_text,
 };
 use clap::{Args, ValueEnum};
 
@@ -18,7 +20,8 @@ use super::{UsageError, VALID, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Records of run, sweep, reproduce or compare: several make one report
+    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture, as
+    /// Markdown
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -138,6 +141,11 @@ fn check(args: &ReportArgs) -> Result<(), UsageError> {
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
+    if let ([path], Format::Md) = (args.records.as_slice(), args.format)
+        && let Err(ReadError::Audit { .. }) = AnyRecord::read(path)
+    {
+        return finish(args, &audit(path)?);
+    }
     let records: Result<Vec<_>, _> = args
         .records
         .iter()
@@ -169,11 +177,30 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         Format::Junit => junit::to_xml(&report)?,
         Format::Gobench => gobench::of_report(&report, args.side.map(Which::from))?,
     };
+    finish(args, &text)
+}
+
+fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     match &args.output {
-        Some(path) => write(path, &text)?,
+        Some(path) => write(path, text)?,
         None => print(text.trim_end_matches('\n')),
     }
     Ok(ExitCode::from(VALID))
+}
+
+/// A record of `torture`: what it printed, as a block of code.
+fn audit(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{shown} is no record of `torture` that this program reads (torture_version \
+             {TORTURE_VERSION}): use the program that wrote it"
+        )
+    })?;
+    // Messages of servers are in it, and must not end the block.
+    let text = torture_text::describe(&record).replace("```", "'''");
+    Ok(format!("```text\n{text}\n```\n"))
 }
 
 /// CSV of rows, or of the metrics of comparisons.

@@ -105,6 +105,12 @@ pub fn named_path(name: &str) -> Result<PathBuf, BaselineError> {
 }
 
 impl Baseline {
+    /// How many runs it has.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
+    }
+
     /// Saves a record under a name; whether it replaced another.
     ///
     /// # Errors

@@ -146,6 +146,12 @@ fn refused(url: String, error: io::Error) -> ConnectError {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name: use in the URL a name that the certificate has".to_owned()
         }
+        // rustls has no word of its own for it.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it is that of an authority and not of a server: make it with -addext \
+             basicConstraints=critical,CA:FALSE"
+                .to_owned()
+        }
         other => other.to_string(),
     };
     ConnectError::Untrusted { url, why }

@@ -97,7 +97,7 @@ impl Reply {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No connection.
-    #[error("cannot connect to {url}")]
+    #[error("cannot connect to {url}{}", remedy(source))]
     Io {
         /// Where to.
         url: String,
@@ -149,6 +149,15 @@ pub enum ConnectError {
         /// Where.
         url: String,
     },
+}
+
+/// What to do when nobody listens there.
+fn remedy(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::ConnectionRefused {
+        " (start a server there, or leave --url out to have one started)"
+    } else {
+        ""
+    }
 }
 
 impl ConnectError {

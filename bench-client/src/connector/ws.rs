@@ -13,6 +13,7 @@ use futures_util::{Sink, Stream};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -91,6 +92,9 @@ pub(crate) async fn open(
             "it answered {} to the handshake",
             response.status()
         ))),
+        Err(WsError::Protocol(ProtocolError::HttparseError(_))) if target.tls.is_none() => Err(
+            not_ours("its answer is not HTTP: if it serves wss://, write so in the URL".to_owned()),
+        ),
         Err(WsError::Protocol(error)) if encoding == Encoding::Binary => Err(not_ours(format!(
             "{error}; it may lack the binary encoding, use --encoding json"
         ))),

@@ -24,7 +24,7 @@ pub enum DiskError {
         source: io::Error,
     },
     /// No file could be created in the directory.
-    #[error("cannot create a file in {}", dir.display())]
+    #[error("cannot create a file in {} (choose another directory with --data-dir)", dir.display())]
     Create {
         /// The directory.
         dir: PathBuf,

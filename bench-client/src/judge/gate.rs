@@ -219,6 +219,19 @@ impl Gate {
         self.metric
     }
 
+    /// Fewest rounds in which it can be decided; against so many `recorded` runs of a base,
+    /// fewest runs of the candidate. `None` when more than `limit` would be needed.
+    #[must_use]
+    pub fn runs_min(&self, recorded: Option<u32>, level: Level, limit: u32) -> Option<u32> {
+        match (self.threshold, recorded) {
+            (Threshold::Ratio(_), Some(recorded)) => level.runs_min(recorded, limit),
+            // The candidate's own value has no other side.
+            (Threshold::Ratio(_), None) | (Threshold::Value(_), _) => {
+                Some(level.rounds_min()).filter(|runs| *runs <= limit)
+            }
+        }
+    }
+
     /// Holds the gate against the comparison of its metric and the candidate's values (transfers
     /// per second, or milliseconds, in the order of the runs).
     ///

@@ -46,6 +46,15 @@ pub enum ReadError {
         /// What is missing.
         source: serde_json::Error,
     },
+    /// It is what `torture` wrote, which has no rows.
+    #[error(
+        "{file} is a record of `torture`, which has no rows: `bench-client report` shows one such \
+         record alone, with --format md"
+    )]
+    Audit {
+        /// The file.
+        file: String,
+    },
     /// It was written by a later version of this program.
     #[error(
         "{file} has schema_version {found}, and this program reads versions 1 to \
@@ -148,6 +157,9 @@ impl AnyRecord {
             }
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));
+        }
+        if value.get("torture_version").is_some() {
+            return Err(ReadError::Audit { file });
         }
         let extra = ArticlePart::deserialize(&value).map_err(failed)?;
         let record = Record::deserialize(value).map_err(failed)?;

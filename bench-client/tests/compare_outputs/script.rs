@@ -155,7 +155,7 @@ fn the_script_builds_each_revision_once_and_passes_the_exit_code_on() {
         "HEAD",
         "--",
         "--rounds",
-        "2",
+        "10",
         "--fail-if",
         "tps<-5%",
     ];
@@ -169,7 +169,7 @@ fn the_script_builds_each_revision_once_and_passes_the_exit_code_on() {
     let compared = format!(
         "# v2 compare sqlite_rpc,batch-size=10,server-bin={} \
          sqlite_rpc,batch-size=10,server-bin={} --output target/compare/out/comparison.json \
-         --rounds 2 --fail-if tps<-5%",
+         --rounds 10 --fail-if tps<-5%",
         bin("v1"),
         bin("v2")
     );

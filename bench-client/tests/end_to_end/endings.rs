@@ -57,6 +57,8 @@ fn an_interrupted_measurement_is_written_and_marked() {
     let server = server_of(&client);
     transfers_are_running(directory.path(), "ws");
     thread::sleep(Duration::from_millis(300));
+    // Twice at once, as from `timeout(1)`, is one wish.
+    client.signal(Signal::SIGINT);
     client.signal(Signal::SIGINT);
     let ended = client.wait();
     ended.expect_code(0);

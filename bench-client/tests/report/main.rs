@@ -110,6 +110,27 @@ fn what_is_no_record_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_record_of_torture_is_shown_as_it_was_printed() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
+    let record = results.join("2026-11-21-vm-2core-torture/kills-ws.json");
+    let directory = tempfile::tempdir().expect("a directory");
+    let ended = report(directory.path(), &[&record], &["--format=md"]);
+    ended.expect_code(0);
+    assert!(ended.stdout.starts_with("```text\n"), "{}", ended.stdout);
+    for says in ["NOTHING LOST: ", "\n```\n"] {
+        assert!(ended.stdout.contains(says), "{}", ended.stdout);
+    }
+    let both: &[&Path] = &[&record, &record];
+    for (files, format) in [(&both[..1], "--format=csv"), (both, "--format=md")] {
+        let ended = report(directory.path(), files, &[format]);
+        ended.expect_code(2);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        let says = "kills-ws.json is a record of `torture`";
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let (directory, path, _) = with_everything();
     for (flags, expected) in [

@@ -26,7 +26,10 @@ pub enum LockError {
         lock: PathBuf,
     },
     /// The lock file could not be created.
-    #[error("cannot create the lock file {lock}")]
+    #[error(
+        "cannot create the lock file {lock} (choose another place for the database: --database of a \
+         server, --data-dir of bench-client)"
+    )]
     Io {
         /// The lock file.
         lock: PathBuf,

@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::access::{Access, Seeding, is_loopback};
 use crate::cli::parse_duration_within;
 use crate::origin::Origin;
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsError};
 use crate::token::{Token, readable_by_others};
 
 /// Bounds of the time for a TLS handshake.
@@ -70,12 +71,16 @@ impl AccessArgs {
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => {
                 let timeout = self.tls_handshake_timeout;
-                Some(Tls::from_files(certificate, key, timeout)?)
+                let tls = Tls::from_files(certificate, key, timeout);
+                Some(tls.map_err(|error| self.with_flag(error))?)
             }
             _ => None,
         };
         let access = Access {
-            token: token.transpose()?.map(|token| token.digest()),
+            token: token
+                .transpose()
+                .context("--token-file")?
+                .map(|token| token.digest()),
             unauthenticated: self.allow_unauthenticated,
             origins: self.allow_origin.clone(),
             seeding: match (self.allow_seed, self.no_seed) {
@@ -91,6 +96,25 @@ impl AccessArgs {
             eprintln!("warning: {warning}");
         }
         Ok(access)
+    }
+
+    /// With the flag that named the file.
+    fn with_flag(&self, error: TlsError) -> anyhow::Error {
+        let flag = match &error {
+            TlsError::Unreadable { path, .. }
+            | TlsError::Missing { path, .. }
+            | TlsError::NotPem { path, .. }
+                if self.tls_cert.as_ref() != self.tls_key.as_ref() =>
+            {
+                if Some(path) == self.tls_key.as_ref() {
+                    "--tls-key"
+                } else {
+                    "--tls-cert"
+                }
+            }
+            _ => "--tls-cert and --tls-key",
+        };
+        anyhow::Error::new(error).context(flag)
     }
 
     fn warn_of_files(&self) {

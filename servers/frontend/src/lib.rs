@@ -42,3 +42,4 @@ pub use access_args::exposed;
 pub use cli::{HttpArgs, WsArgs};
 pub use limits::Limits;
 pub use server::{NULL_DURABILITY, ServeError, Server, Settings, Stopped, Transport};
+pub use signals::SAME_WISH;

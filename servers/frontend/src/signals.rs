@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -11,8 +12,14 @@ use tokio::sync::Notify;
 /// Exit code after a second signal: what was queued may be unanswered.
 const IMPATIENT_EXIT_CODE: i32 = 5;
 
-/// Completes on SIGINT, SIGTERM or, if asked, at the end of standard input. The second signal
-/// ends the process at once, which is no more to the ledger than a `kill -9`.
+/// Signals that come within this time of the first are the same wish. `timeout(1)` signals its
+/// child and then the process group that the child is in, so one wish comes as two signals
+/// within a millisecond. A person who loses patience takes longer than this.
+pub const SAME_WISH: Duration = Duration::from_millis(500);
+
+/// Completes on SIGINT, SIGTERM or, if asked, at the end of standard input. A signal later than
+/// [`SAME_WISH`] after the first ends the process at once, which is no more to the ledger than a
+/// `kill -9`.
 pub(crate) fn stop_signal(until_stdin_ends: bool) -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
@@ -20,8 +27,12 @@ pub(crate) fn stop_signal(until_stdin_ends: bool) -> anyhow::Result<impl Future<
     let signalled = Arc::clone(&stop);
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
+        let first = Instant::now();
         signalled.notify_one();
         either(&mut interrupt, &mut terminate).await;
+        while first.elapsed() < SAME_WISH {
+            either(&mut interrupt, &mut terminate).await;
+        }
         eprintln!("error: ended by a second signal, before everything queued was answered");
         std::process::exit(IMPATIENT_EXIT_CODE);
     });

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use busload_frontend::SAME_WISH;
+use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 use support::{
     FIN, HTTP, INITIAL_BALANCE, Server, TEXT, WS, ask, balances, close_code, eventually, frame,
@@ -172,6 +173,20 @@ fn case_32_a_stop_does_not_wait_for_half_a_request() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
+/// `timeout(1)` signals its child and the process group that the child is in.
+#[test]
+fn case_32_two_signals_at_once_are_one_wish() {
+    for _ in 0..20 {
+        let mut server = Server::ws();
+        let pid = server.pid();
+        // The second may find that it has ended.
+        for _ in 0..2 {
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+        assert_eq!(server.ended(), Some(0), "{}", server.said());
+    }
+}
+
 #[test]
 fn case_32_a_second_signal_ends_at_once() {
     let mut server = Server::start(WS, &["--batch-timeout=60s", "--shutdown-timeout=60s"]);
@@ -182,8 +197,10 @@ fn case_32_a_second_signal_ends_at_once() {
         .expect("it reads");
     // Answered behind it, so it is queued; and it stays so.
     assert_eq!(ask(&mut stream, b"{\"id\":2,\"name\":\"health\"}")["id"], 2);
+    // Twice at once is one wish.
     server.signal(Signal::SIGTERM);
-    thread::sleep(Duration::from_millis(500));
+    server.signal(Signal::SIGTERM);
+    thread::sleep(SAME_WISH + Duration::from_millis(200));
     assert!(
         server.child.try_wait().expect("our child").is_none(),
         "it waits for the batch"

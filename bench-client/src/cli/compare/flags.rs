@@ -40,10 +40,15 @@ fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
 
+/// Not a variable of the environment, which is a hidden argument.
+fn is_flag(arg: &Arg) -> bool {
+    !arg.is_hide_set() || arg.get_id() == "busy_wait"
+}
+
 /// What may stand behind the connector of a side, besides `server-bin`.
 pub(super) fn keys() -> Vec<String> {
     let command = command();
-    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let shown = command.get_arguments().filter(|arg| is_flag(arg));
     let names = shown.filter_map(Arg::get_long).map(str::to_owned);
     let mut keys: Vec<String> = names
         .filter(|name| !NOT_OF_A_SIDE.contains(&name.as_str()))
@@ -118,7 +123,7 @@ impl FromArgMatches for SharedFlags {
         let mut flags = Vec::new();
         for arg in command().get_arguments() {
             let id = arg.get_id().as_str();
-            let Some(name) = arg.get_long().filter(|_| !arg.is_hide_set()) else {
+            let Some(name) = arg.get_long().filter(|_| is_flag(arg)) else {
                 continue;
             };
             if matches.value_source(id) != Some(ValueSource::CommandLine) {
@@ -226,6 +231,7 @@ mod tests {
             "url",
             "reseed",
             "data-dir",
+            "busy-wait",
         ] {
             assert!(keys.iter().any(|other| other == key), "{key}");
         }

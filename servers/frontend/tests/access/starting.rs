@@ -72,7 +72,10 @@ fn a_token_file_that_is_none_is_refused_without_being_shown() {
     }
     let (code, said) = refused_start(WS, &directory, &["--token-file=none"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("cannot read the token file none: "), "{said}");
+    assert!(
+        said.contains("--token-file: cannot read the token file none: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -136,11 +139,15 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
         (&flag("cert", &garbage), &key, "holds no certificate"),
         (&certificate, &flag("key", &garbage), "holds no private key"),
         (&certificate, &flag("key", &broken), "is no PEM"),
-        (&flag("cert", "none".as_ref()), &key, "cannot read none"),
+        (
+            &flag("cert", "none".as_ref()),
+            &key,
+            "--tls-cert: cannot read none",
+        ),
         (
             &certificate,
             &flag("key", "none".as_ref()),
-            "cannot read none",
+            "--tls-key: cannot read none",
         ),
     ] {
         let (code, said) = refused_start(HTTP, &directory, &[certificate, key]);

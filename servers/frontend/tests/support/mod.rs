@@ -139,7 +139,7 @@ impl Server {
         stream
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("process ids fit"))
     }
 
