@@ -123,6 +123,23 @@ async function view(width, scheme) {
   return { width, scheme, problems, requests, ...result.value };
 }
 
+// The browser's other processes end a little later and write until then, so a directory that was
+// just emptied may have a file again. What cannot be removed at all is no fault of the page.
+async function remove(directory) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (tries === 100) {
+        process.stderr.write(`left behind: ${error.message}\n`);
+        return;
+      }
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 200); });
+  }
+}
+
 async function main() {
   const seen = [];
   for (const width of widths) {
@@ -147,6 +164,5 @@ try {
   browser.kill('SIGKILL');
   await ended;
   clearTimeout(timer);
-  // Its other processes end a little later, and write until then.
-  rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+  await remove(profile);
 }
