@@ -79,10 +79,11 @@ impl<P: ReplyPort> NullWriter<P> {
         while let Some(Taken { work, control }) = self.queue.take(self.batch_timeout, None) {
             if !work.is_empty() {
                 let mut record = self.answer_batch(work, &mut replies);
+                self.stats.count(&record);
                 let answering = Instant::now();
                 self.port.transfers(&mut replies);
                 record.answer = answering.elapsed();
-                self.stats.record(&record);
+                self.stats.time(&record);
             }
             if let Some(Control { to, id, call }) = control {
                 let reply = self.answer(&call);

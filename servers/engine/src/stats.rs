@@ -239,7 +239,7 @@ struct Inner {
     timings: Timings,
 }
 
-/// Shared between the writer, which locks it once per batch, and whoever reads.
+/// Shared between the writer, which locks it twice per batch, and whoever reads.
 pub(crate) struct SharedStats {
     inner: Mutex<Inner>,
     /// Whether the timings are recorded.
@@ -262,9 +262,10 @@ impl SharedStats {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, batch: &BatchRecord) {
-        let mut inner = self.lock();
-        let counters = &mut inner.counters;
+    /// Counts a batch. To be called before its answers leave, so that nobody who has one finds
+    /// it missing in the counters.
+    pub(crate) fn count(&self, batch: &BatchRecord) {
+        let counters = &mut self.lock().counters;
         counters.outcomes.add(&batch.outcomes);
         let wrote = batch.changes.rows > 0 || batch.wrote_ids;
         if batch.committed {
@@ -279,8 +280,12 @@ impl SharedStats {
         if !batch.imitated && (wrote || !batch.committed) {
             counters.commit_syncs += batch.syncs_ns.len() as u64;
         }
+    }
+
+    /// Records how long the stages of a batch took, when the last of them is over.
+    pub(crate) fn time(&self, batch: &BatchRecord) {
         if self.timed {
-            inner.timings.record(batch);
+            self.lock().timings.record(batch);
         }
     }
 

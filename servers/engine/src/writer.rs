@@ -164,10 +164,11 @@ impl<P: ReplyPort> Shift<'_, P> {
         record
             .syncs_ns
             .extend(self.samples.iter().map(|sample| sample.latency_ns));
+        self.stats.count(&record);
         let answering = Instant::now();
         self.port.transfers(&mut self.replies);
         record.answer = answering.elapsed();
-        self.stats.record(&record);
+        self.stats.time(&record);
         failpoint::reach(failpoint::AFTER_ANSWER);
         let mut reporter = Reporter {
             troubles: self.troubles,
