@@ -4,9 +4,9 @@
 //! good as never equal (2^32 values at the least, see [`super::desk`]). So the one amount that
 //! moved between the two accounts of a pair tells which transfers moved it. What is looked for
 //! goes from what an honest server can leave behind to ever stranger damage, and the first
-//! explanation that fits is taken: a run of transfers missing at the end, one or a run in the
-//! middle, some applied twice. What no single damage of these explains is said to be unexplained,
-//! never guessed.
+//! explanation that fits is taken: a run of transfers missing at the end; one or a run missing in
+//! the middle, applied twice, or there although it was refused; two damaged transfers, or one
+//! applied three times. What none of these explains is said to be unexplained, never guessed.
 
 use std::collections::HashMap;
 
@@ -71,6 +71,8 @@ struct Search<'a> {
     sums: Vec<i128>,
     /// Places of the items whose outcome is not known.
     open: Vec<usize>,
+    /// Places of the items that were refused.
+    refused: Vec<usize>,
     /// The sum of what was acknowledged.
     acknowledged: i128,
 }
@@ -103,6 +105,7 @@ impl<'a> Search<'a> {
                 .map(|place| i128::from(items[*place].moved))
                 .sum(),
             open: places(|standing| standing == Standing::Open),
+            refused: places(|standing| standing == Standing::Refused),
             items,
             delta,
             live,
@@ -176,7 +179,8 @@ impl<'a> Search<'a> {
         Some(self.first_of_live(count))
     }
 
-    /// One transfer too few or too many, a run of them, or everything twice.
+    /// One transfer too few or too many, a run of them, or everything twice. A run of refused
+    /// ones that are there is a batch that was answered with an error and applied.
     fn damaged_once(&self) -> Option<Vec<u8>> {
         self.bases().take(MOST_BASES).find_map(|base| {
             let mut times = self.times_of(&base);
@@ -195,7 +199,13 @@ impl<'a> Search<'a> {
                 return Some(times.iter().map(|once| 2 * once).collect());
             }
             let there: Vec<_> = (0..times.len()).filter(|at| times[*at] == 1).collect();
-            let (run, change) = self.run_of(&there, wanted)?;
+            let (run, change) = self
+                .run_of(&there, -wanted, wanted)
+                .map(|(run, missing)| (run, if missing { 0 } else { 2 }))
+                .or_else(|| {
+                    let (run, _) = self.run_of(&self.refused, wanted, wanted)?;
+                    Some((run, 1))
+                })?;
             for place in run {
                 times[*place] = change;
             }
@@ -203,17 +213,22 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The run of neighbours whose loss, or second application, makes up for `wanted`.
-    fn run_of<'p>(&self, there: &'p [usize], wanted: i128) -> Option<(&'p [usize], u8)> {
+    /// The run of neighbours among `places` that moved `first`, or else `second` in all; whether
+    /// it is `first`.
+    fn run_of<'p>(
+        &self,
+        places: &'p [usize],
+        first: i128,
+        second: i128,
+    ) -> Option<(&'p [usize], bool)> {
         let mut sum = 0_i128;
         let mut beginnings = HashMap::from([(0_i128, 0_usize)]);
-        for end in 1..=there.len() {
-            sum += self.moved(there[end - 1]);
-            if let Some(begin) = beginnings.get(&(sum + wanted)) {
-                return Some((&there[*begin..end], 0));
-            }
-            if let Some(begin) = beginnings.get(&(sum - wanted)) {
-                return Some((&there[*begin..end], 2));
+        for end in 1..=places.len() {
+            sum += self.moved(places[end - 1]);
+            for (wanted, is_first) in [(first, true), (second, false)] {
+                if let Some(begin) = beginnings.get(&(sum - wanted)) {
+                    return Some((&places[*begin..end], is_first));
+                }
             }
             beginnings.entry(sum).or_insert(end);
         }
@@ -248,7 +263,8 @@ impl<'a> Search<'a> {
             .collect()
     }
 
-    /// Two transfers, each missing or there once more than it should be.
+    /// Two transfers, each missing or there once more than it should be; or one that is there
+    /// twice more than it should be.
     fn damaged_twice(&self) -> Option<Vec<u8>> {
         let by_amount = self.by_amount();
         self.bases().take(MOST_BASES).find_map(|base| {
@@ -262,7 +278,11 @@ impl<'a> Search<'a> {
                         .get(&rest)
                         .map(|place| (*place, 1))
                         .or_else(|| by_amount.get(&-rest).map(|place| (*place, -1)))?;
-                    let possible = other != one && (second > 0 || times[other] == 1);
+                    let possible = if other == one {
+                        *change > 0 && second > 0
+                    } else {
+                        second > 0 || times[other] == 1
+                    };
                     possible.then(|| {
                         let mut times = times.clone();
                         times[one] = times[one].saturating_add_signed(*change);

@@ -100,12 +100,7 @@ pub fn judge(
             standing: entry.standing(),
         })
         .collect();
-    // Either account tells; one of them may be the damaged one.
-    let mut explanation = explain(&items, history, left);
-    if explanation == Explanation::Unexplained && left != gained {
-        explanation = explain(&items, history, gained);
-    }
-    match explanation {
+    match explain_pair(&items, history, left, gained) {
         Explanation::Times(times) => {
             classify(&sequence.entries, &times, circumstances, &mut judgement);
             let began = history.len();
@@ -148,6 +143,35 @@ pub fn judge(
         history.drain(..history.len() - MOST_HISTORY);
     }
     judgement
+}
+
+/// Either account tells; where they differ, one of them is the damaged one. That which is as it
+/// was answered is not: of a transfer that only left, or only arrived, nothing more is said than
+/// that, whichever account it left.
+fn explain_pair(items: &[Item], history: &History, left: i128, gained: i128) -> Explanation {
+    let explanation = explain(items, history, left);
+    if left == gained || is_as_answered(&explanation, items) {
+        return explanation;
+    }
+    let other = explain(items, history, gained);
+    if explanation == Explanation::Unexplained || is_as_answered(&other, items) {
+        other
+    } else {
+        explanation
+    }
+}
+
+/// Whether this is what the answers say, without any damage to whole transfers.
+fn is_as_answered(explanation: &Explanation, items: &[Item]) -> bool {
+    let Explanation::Times(times) = explanation else {
+        return false;
+    };
+    let mut each = items.iter().zip(times);
+    each.all(|(item, times)| match item.standing {
+        Standing::Acknowledged => *times == 1,
+        Standing::Open => *times <= 1,
+        Standing::Refused => *times == 0,
+    })
 }
 
 fn sum(moved: &[i64]) -> i128 {

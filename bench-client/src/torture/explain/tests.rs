@@ -139,6 +139,37 @@ proptest! {
         found(&items, &times)?;
     }
 
+    #[test]
+    fn a_run_of_refused_ones_that_were_applied_is_recognised(
+        (items, open) in connection(),
+        begin in 0.0..1.0,
+        length in 1_usize..20,
+        applied in 0.0..=1.0,
+    ) {
+        let mut times = honest(&items, share_of(open, applied));
+        let refused: Vec<_> = (0..items.len())
+            .filter(|at| items[*at].standing == Standing::Refused)
+            .collect();
+        prop_assume!(!refused.is_empty());
+        for place in refused.iter().skip(share_of(refused.len(), begin)).take(length) {
+            times[*place] = 1;
+        }
+        found(&items, &times)?;
+    }
+
+    #[test]
+    fn one_applied_three_times_is_recognised(
+        (items, open) in connection(),
+        which in 0.0..1.0,
+        applied in 0.0..=1.0,
+    ) {
+        let mut times = honest(&items, share_of(open, applied));
+        let there: Vec<_> = (0..times.len()).filter(|at| times[*at] == 1).collect();
+        prop_assume!(!there.is_empty());
+        times[there[share_of(there.len(), which)]] = 3;
+        found(&items, &times)?;
+    }
+
     /// Whatever happened, an explanation always adds up: counts are never invented.
     #[test]
     fn an_explanation_adds_up((items, _) in connection(), seed: u64) {

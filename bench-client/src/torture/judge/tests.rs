@@ -164,6 +164,33 @@ fn money_that_left_and_did_not_arrive() {
     assert_eq!(judgement.counts.unexplained, 1);
 }
 
+/// Whole transfers are all there by one of the accounts, whichever it is: none is called lost or
+/// applied twice beside it.
+#[test]
+fn a_transfer_that_moved_by_half_is_said_to_be_that() {
+    let sequence = sequence(&[OK, OK, OK, OPEN]);
+    let amount = sequence.entries[1].transfer.amount;
+    let before = vec![Some(START); 6];
+    for (account, change) in [(2, amount), (2, -amount), (3, amount), (3, -amount)] {
+        let mut after = balances(&sequence, &[1; 4]);
+        after[account] = after[account].map(|balance| balance + change);
+        let mut history = History::new();
+        let judgement = judge(PAIR, &sequence, &before, &after, &mut history, ORDERED);
+        let found: Vec<_> = judgement.suspicions.iter().map(|one| one.kind).collect();
+        assert_eq!(found, [FindingKind::PairNotConserved], "{account} {change}");
+        assert_eq!(judgement.counts.unknown_present, 1);
+        assert_eq!(judgement.moved, None);
+    }
+}
+
+#[test]
+fn a_batch_that_was_refused_and_applied() {
+    let answers = [OK, FULL, FULL, FULL, FULL, OK, OPEN];
+    let (counts, found) = judged(&answers, &[1, 1, 1, 1, 1, 1, 0]);
+    assert_eq!((counts.refused_present, counts.unexplained), (4, 0));
+    assert_eq!(found, [FindingKind::RefusedPresent; 4]);
+}
+
 #[test]
 fn what_was_there_and_vanishes_later_is_lost() {
     let mut history = History::new();
