@@ -95,7 +95,7 @@ fn load(directory: &Path, connector: &str, url: &str) -> Command {
         url,
         "--accounts=100",
         "--concurrency=3",
-        "--seconds=0.3",
+        "--seconds=0.5",
         "--warmup=0.1",
         "--no-null-server",
         "--output=record.json",
@@ -166,7 +166,7 @@ fn no_process_shows_the_token() {
         &guarded.served.url(),
     );
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let arguments = arguments.into_iter().filter(|arg| arg != "--seconds=0.3");
+    let arguments = arguments.into_iter().filter(|arg| arg != "--seconds=0.5");
     let mut again = bench_client(guarded.directory.path());
     again.args(arguments).args(flags);
     command = again;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Runs that take a moment.
 const TINY: [&str; 4] = [
-    "--seconds=0.2",
+    "--seconds=0.4",
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
@@ -565,12 +565,12 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
             "--allow-unlike",
         ],
     );
-    let like = "sqlite_ws_rpc,batch-size=100,queue=6000,seconds=0.4";
+    let like = "sqlite_ws_rpc,batch-size=100,queue=6000,seconds=0.5";
     let file = "--baseline=results/baselines/main.json";
     refused(
         directory,
         &[like, file],
-        &["seconds: 0.2 s (base), 0.4 s (candidate)"],
+        &["seconds: 0.4 s (base), 0.5 s (candidate)"],
     );
     let words = [
         side,

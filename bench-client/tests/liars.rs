@@ -327,7 +327,7 @@ fn measure(
         "run",
         "--json",
         "--reseed",
-        "--seconds=0.3",
+        "--seconds=0.5",
         "--warmup=0.1",
         "--concurrency=4",
         "--max-inflight-per-worker=4",

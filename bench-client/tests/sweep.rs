@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// Rows that take a moment.
 const TINY: [&str; 6] = [
-    "--seconds=0.2",
+    "--seconds=0.4",
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
@@ -196,7 +196,7 @@ fn the_other_knobs_can_be_swept_too() {
     let directory = directory();
     let base = [
         "sweep",
-        "--seconds=0.1",
+        "--seconds=0.4",
         "--warmup=0",
         "--accounts=500",
         "--no-null-server",

@@ -55,7 +55,7 @@ fn a_server_at_a_url_is_wiped_only_when_asked() {
         let larger = |flags: &[&str]| {
             let base = [
                 "run",
-                "--seconds=0.3",
+                "--seconds=0.5",
                 "--warmup=0.1",
                 "--concurrency=4",
                 "--accounts=2000",
@@ -213,7 +213,7 @@ fn a_server_without_a_place_left_is_code_five() {
         &url,
         "--accounts=100",
         "--concurrency=8",
-        "--seconds=0.2",
+        "--seconds=0.4",
         "--warmup=0",
     ];
     refused(directory.path(), &[], &flags, 5, "--concurrency");

@@ -22,7 +22,7 @@ fn a_file_of_somebody_elses_is_left_alone() {
         refused(
             here,
             &[("SQLITE_FILE", file)],
-            &["run", "--seconds=0.1", "--warmup=0"],
+            &["run", "--seconds=0.4", "--warmup=0"],
             2,
             file,
         );
@@ -48,7 +48,7 @@ fn a_named_database_is_wiped_only_when_asked_and_never_removed() {
     let named = [("SQLITE_FILE", "mine.sqlite")];
     let base = [
         "run",
-        "--seconds=0.2",
+        "--seconds=0.4",
         "--warmup=0",
         "--concurrency=2",
         "--accounts=50",

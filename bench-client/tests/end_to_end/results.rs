@@ -286,7 +286,7 @@ fn every_help_names_every_durability() {
 fn lists_give_one_row_per_combination() {
     let directory = directory();
     let ended = run(bench_client(directory.path()).arg("run").args([
-        "--seconds=0.1",
+        "--seconds=0.4",
         "--warmup=0",
         "--accounts=500",
         "--concurrency=2",

@@ -8,7 +8,7 @@ use crate::{balances, books, control};
 /// A run of which only the record is wanted.
 const BRIEF: [&str; 5] = [
     "run",
-    "--seconds=0.2",
+    "--seconds=0.4",
     "--warmup=0",
     "--concurrency=3",
     "--json",
@@ -156,7 +156,7 @@ fn the_invalid_pragma_of_the_original_is_warned_of() {
     let mut command = bench_client(directory.path());
     command.args([
         "run",
-        "--seconds=0.1",
+        "--seconds=0.4",
         "--warmup=0",
         "--accounts=50",
         "--concurrency=1",
@@ -177,7 +177,7 @@ fn urls_come_from_the_environment_too() {
     let mut command = bench_client(directory.path());
     command.args([
         "run",
-        "--seconds=0.2",
+        "--seconds=0.4",
         "--warmup=0",
         "--concurrency=2",
         "--accounts=100",
