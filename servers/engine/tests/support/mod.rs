@@ -26,6 +26,12 @@ const CONTROL: u32 = u32::MAX - 1;
 /// A transfer from this account to itself makes the port panic when it is answered.
 pub(crate) const PANIC_ACCOUNT: i64 = -77;
 
+/// Whether tests that CI runs scaled down have the sizes and times of the list of cases
+/// (docs/reliability.md): when `BUSLOAD_LONG` is 1.
+pub(crate) fn is_full_size() -> bool {
+    std::env::var_os("BUSLOAD_LONG").is_some_and(|value| value == "1")
+}
+
 pub(crate) type Answered = Result<ControlReply, EngineError>;
 
 /// What the writer says.
