@@ -172,7 +172,8 @@ fn read_answers(stream: &mut TcpStream, count: usize) -> (i64, i64, Option<Durat
 
 fn slow_syncs(slow: &Slow) {
     const FLOOD: usize = 5000;
-    const FLAGS: [&str; 2] = ["--queue=200", "--batch-size=50"];
+    // A client that waits is not pinged meanwhile.
+    const FLAGS: [&str; 3] = ["--queue=200", "--batch-size=50", "--ping-interval=1h"];
     let directory = Arc::new(directory());
     // The ledger is made by a server whose syncs are not slow.
     let (code, _) = Server::start_in(WS, Arc::clone(&directory), &FLAGS).terminate();
