@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use busload_engine::{CheckpointMode, Config, Durability, Failure, Outcome, Trouble};
 use busload_wire::Transfer;
 use rusqlite::Connection;
-use support::{Bank, balances_in, config, is_full_size, transfer};
+use support::{Bank, balances_in, config, is_full_size, tell, transfer};
 
 const FRAME_BYTES: u64 = 4096 + 24;
 
@@ -116,6 +116,7 @@ fn write_under(bank: &Bank, directory: &Path, pinned: Duration) -> u64 {
 /// reliability.md B 12: for as long as it takes, and for a minute in full size.
 #[test]
 fn case_12_a_pinned_reader_is_told_of_and_fails_no_write() {
+    const NAME: &str = "case_12_a_pinned_reader_is_told_of_and_fails_no_write";
     let pinned = Duration::from_secs(if is_full_size() { 60 } else { 0 });
     for mode in CheckpointMode::ALL {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -145,6 +146,8 @@ fn case_12_a_pinned_reader_is_told_of_and_fails_no_write() {
             all_committed(&bank, &there_and_back(3_000));
             assert!(log_length(directory.path()) < bound, "{mode}");
             assert_eq!(bank.engine.troubles(), [], "{mode}");
+            let lengths = format!("{longest} bytes of log, then less than {bound}");
+            tell(NAME, &format!("{mode}, pinned for {pinned:?}: {lengths}"));
         }
         bank.stop_cleanly();
         assert_eq!(

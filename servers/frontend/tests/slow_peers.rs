@@ -18,7 +18,7 @@ use socket2::{Domain, Socket, Type};
 use support::{
     CLOSE, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PING, PONG, Server, TEXT, WS, ask, balances,
     books, eventually, frame, http_request, is_full_size, post, prepare, read_answer,
-    read_answer_and_pong, read_frame, read_response, socket, transfer, transfer_between,
+    read_answer_and_pong, read_frame, read_response, socket, tell, transfer, transfer_between,
     transfer_frames, upgrade_on,
 };
 
@@ -358,9 +358,16 @@ fn case_33_a_frozen_server_gives_no_false_answer_when_it_thaws() {
         "--header-timeout=1s",
     ];
     if is_full_size() {
+        const NAME: &str = "case_33_a_frozen_server_gives_no_false_answer_when_it_thaws";
         const FREEZE: Duration = Duration::from_secs(10);
-        frozen_and_thawed(FREEZE, &short);
-        frozen_and_thawed(FREEZE, &[]);
+        for (limits, which) in [
+            (&short[..], "of 1 and 2 s"),
+            (&[], "as they are by default"),
+        ] {
+            frozen_and_thawed(FREEZE, limits);
+            let text = format!("frozen for {FREEZE:?}, time limits {which}");
+            tell(&format!("slow_peers::{NAME}"), &text);
+        }
     } else {
         frozen_and_thawed(Duration::from_secs(4), &short);
     }
