@@ -7,9 +7,10 @@
 #   [FUZZ_SECONDS=600] scripts/torture-long.sh DIR
 #
 # DIR gets a record (NAME.json) and what was printed (NAME.txt) of each audit, long-tests.txt and
-# fuzz.txt, and README.md with the counts of all. FUZZ_SECONDS is the time for each fuzz target; 0 leaves them out. BENCH_CLIENT
-# names another program than target/release/bench-client. Power cuts need root, most kills strace,
-# the tests what scripts/long-tests.sh says; the database is below .data/ here, on the disk that is judged.
+# fuzz.txt, and README.md with the counts of all. FUZZ_SECONDS is the time for each fuzz target; 0
+# leaves them out. BENCH_CLIENT names another program than target/release/bench-client. Power cuts
+# need root, most kills strace, the tests what scripts/long-tests.sh says; the database is below
+# .data/ here, on the disk that is judged.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
