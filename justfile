@@ -93,7 +93,8 @@ record host=`uname -n | cut -d. -f1` *args:
     echo "recorded in $dir"
     exit "$code"
 
-# The long audit: hundreds of kills and power cuts, thousands of crash states, the fuzz targets.
+# The long audit: hundreds of kills and power cuts, thousands of crash states, the scaled-down
+# tests at full size, the fuzz targets.
 # About an hour, as root; goes on where it was left
 torture-long dir="results/torture":
     cargo build --release --locked --bin bench-client

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # The long audit: hundreds of kills, power cuts and thousands of crash states for every durability
-# mode that promises to survive them, the controls that must lose, and the fuzz targets. About an
-# hour, nearly all of it fuzzing. Resumable: an audit whose record is there is not made again.
+# mode that promises to survive them, the controls that must lose, the tests that CI runs scaled
+# down at their full size, and the fuzz targets. About an hour, nearly all of it fuzzing.
+# Resumable: an audit whose record is there is not made again.
 #
 #   [FUZZ_SECONDS=600] scripts/torture-long.sh DIR
 #
-# DIR gets a record (NAME.json) and what was printed (NAME.txt) of each audit, and README.md with
-# the counts of all. FUZZ_SECONDS is the time for each fuzz target; 0 leaves them out. BENCH_CLIENT
-# names another program than target/release/bench-client. Power cuts need root, most kills strace;
-# the database is below .data/ here, on the disk that is judged.
+# DIR gets a record (NAME.json) and what was printed (NAME.txt) of each audit, long-tests.txt and
+# fuzz.txt, and README.md with the counts of all. FUZZ_SECONDS is the time for each fuzz target; 0
+# leaves them out. BENCH_CLIENT names another program than target/release/bench-client. Power cuts
+# need root, most kills strace, the tests what scripts/long-tests.sh says; the database is below
+# .data/ here, on the disk that is judged.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ $# -ne 1 ]; then
-  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
   exit 2
 fi
 dir=$1
@@ -60,6 +62,8 @@ audit kills-ids 0 --faults kill,sync-kill,answer-kill --kills 60 --seconds-per-c
   --exactly-once
 audit kills-delete-extra 0 --faults kill,sync-kill,answer-kill,eio,term --kills 50 \
   --seconds-per-cycle 1 --seed 105 --durability delete-extra
+# Killed at any of the first 200 syncs: 60 for each second of a cycle.
+audit kills-sync 0 --faults sync-kill --kills 60 --seconds-per-cycle 3.34 --seed 114
 audit cuts-ext4 0 --faults power-cut --cuts 60 --states 0 --seconds-per-cycle 1 --seed 106
 audit cuts-xfs 0 --faults power-cut --cuts 30 --states 0 --seconds-per-cycle 1 --seed 107 \
   --file-system xfs
@@ -74,6 +78,11 @@ audit control-wal-normal 4 --faults power-cut --cuts 20 --states 2000 --seconds-
   --seed 112 --durability wal-normal
 audit control-delete-full 4 --faults power-cut --cuts 20 --states 2000 --seconds-per-cycle 1 \
   --seed 113 --durability delete-full
+
+if [ ! -e "$dir/long-tests.txt" ]; then
+  scripts/long-tests.sh | tee "$dir/long-tests.part"
+  mv "$dir/long-tests.part" "$dir/long-tests.txt"
+fi
 
 if [ "$fuzz_seconds" -ne 0 ] && [ ! -e "$dir/fuzz.txt" ]; then
   scripts/fuzz.sh "$fuzz_seconds" | tee "$dir/fuzz.part"
@@ -98,6 +107,12 @@ fi
       + "| \(if .valid then 0 else 4 end) |"
     ' "$dir/$name.json"
   done
+  echo
+  echo "Tests at their full size, which CI runs scaled down (scripts/long-tests.sh):"
+  echo
+  echo '```text'
+  cat "$dir/long-tests.txt"
+  echo '```'
   if [ -e "$dir/fuzz.txt" ]; then
     echo
     echo "Fuzzing, $fuzz_seconds seconds for each target:"

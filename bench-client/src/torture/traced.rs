@@ -26,8 +26,9 @@ const WRITES: &str = "pwrite64";
 const ANSWERS: &str = "sendto,sendmsg,writev";
 const ANSWERS_OF_ANY: &str = "sendto,sendmsg,writev,write";
 
-/// Calls among which one is chosen, per second of a cycle: fewer than a disk makes, so that the
-/// moment usually comes.
+/// Calls among which one is chosen, from the first of the process on and per second of a cycle:
+/// fewer than a disk makes, so that the moment usually comes. To change one of these is to change
+/// what seeds mean.
 const SYNCS_PER_SECOND: u64 = 60;
 const WRITES_PER_SECOND: u64 = 150;
 const ANSWERS_PER_SECOND: u64 = 300;
@@ -256,6 +257,22 @@ mod tests {
             };
             assert_eq!(aims(1), aims(1));
             assert_ne!(aims(1), aims(2));
+        }
+    }
+
+    #[test]
+    fn syncs_are_drawn_from_the_first_on_and_more_of_them_for_longer_cycles() {
+        for (cycle_ms, last) in [(100, 20), (1000, 60), (3340, 200)] {
+            let drawn = |seed| {
+                let mut draw = Draw::new(seed, 0);
+                let cycle = Duration::from_millis(cycle_ms);
+                match fault(FaultKind::SyncKill).aim(&mut draw, cycle).moment {
+                    Moment::Call { first, .. } => first,
+                    Moment::Time { .. } => panic!("it is at a call"),
+                }
+            };
+            let all: std::collections::BTreeSet<u64> = (0..20 * last).map(drawn).collect();
+            assert_eq!(all, (1..=last).collect(), "{cycle_ms} ms");
         }
     }
 

@@ -17,8 +17,9 @@ use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use support::{
     CLOSE, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PING, PONG, Server, TEXT, WS, ask, balances,
-    books, eventually, frame, http_request, post, prepare, read_answer, read_answer_and_pong,
-    read_frame, read_response, socket, transfer, transfer_between, transfer_frames, upgrade_on,
+    books, eventually, frame, http_request, is_full_size, post, prepare, read_answer,
+    read_answer_and_pong, read_frame, read_response, socket, tell, transfer, transfer_between,
+    transfer_frames, upgrade_on,
 };
 
 /// For a machine that is busy with other things: only that a time limit may be seen late. None
@@ -345,21 +346,37 @@ fn case_30_a_peer_that_is_cut_off_is_reaped_by_the_ping_timeout() {
 }
 
 /// A server that is frozen for longer than all its time limits: nobody is cut off for it, and
-/// whatever is answered afterwards is true. (Ten seconds in the list of cases; the limits are
-/// scaled down with the freeze.)
+/// whatever is answered afterwards is true. Ten seconds in full size, and then also with the
+/// limits that a server has when nobody says anything, of which ten seconds reach two.
 #[test]
 fn case_33_a_frozen_server_gives_no_false_answer_when_it_thaws() {
-    const FREEZE: Duration = Duration::from_secs(4);
-    const CLIENTS: u64 = 4;
-    const WINDOW: u64 = 50;
-    let limits = [
+    let short = [
         "--ping-interval=1s",
         "--ping-timeout=1s",
         "--write-timeout=1s",
         "--idle-timeout=2s",
         "--header-timeout=1s",
     ];
-    let server = Server::start(WS, &limits);
+    if is_full_size() {
+        const NAME: &str = "case_33_a_frozen_server_gives_no_false_answer_when_it_thaws";
+        const FREEZE: Duration = Duration::from_secs(10);
+        for (limits, which) in [
+            (&short[..], "of 1 and 2 s"),
+            (&[], "as they are by default"),
+        ] {
+            frozen_and_thawed(FREEZE, limits);
+            let text = format!("frozen for {FREEZE:?}, time limits {which}");
+            tell(&format!("slow_peers::{NAME}"), &text);
+        }
+    } else {
+        frozen_and_thawed(Duration::from_secs(4), &short);
+    }
+}
+
+fn frozen_and_thawed(freeze: Duration, limits: &[&str]) {
+    const CLIENTS: u64 = 4;
+    const WINDOW: u64 = 50;
+    let server = Server::start(WS, limits);
     let over = AtomicBool::new(false);
     let ok = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -388,7 +405,7 @@ fn case_33_a_frozen_server_gives_no_false_answer_when_it_thaws() {
         server.signal(Signal::SIGSTOP);
         // The kernel accepts it.
         let late = server.connect();
-        thread::sleep(FREEZE);
+        thread::sleep(freeze);
         server.signal(Signal::SIGCONT);
         let mut late = upgrade_on(late);
         let answer = ask(&mut late, transfer_between(1, 50, 99).as_bytes());

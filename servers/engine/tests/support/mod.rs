@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,20 @@ const HOLD: u32 = u32::MAX;
 const CONTROL: u32 = u32::MAX - 1;
 /// A transfer from this account to itself makes the port panic when it is answered.
 pub(crate) const PANIC_ACCOUNT: i64 = -77;
+
+/// Whether tests that CI runs scaled down have the sizes and times of the list of cases
+/// (docs/reliability.md): when `BUSLOAD_LONG` is 1.
+pub(crate) fn is_full_size() -> bool {
+    std::env::var_os("BUSLOAD_LONG").is_some_and(|value| value == "1")
+}
+
+/// Says, past the test harness, what size a test had or what it counted.
+pub(crate) fn tell(name: &str, what: &str) {
+    let line = format!("{}::{name}: {what}\n", env!("CARGO_CRATE_NAME"));
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("stderr takes a line");
+}
 
 pub(crate) type Answered = Result<ControlReply, EngineError>;
 

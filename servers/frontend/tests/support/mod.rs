@@ -11,7 +11,7 @@ mod wire;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -93,6 +93,20 @@ impl Server {
         directory: Arc<TempDir>,
         flags: &[&str],
     ) -> Self {
+        let place = Arc::clone(&directory);
+        Self::try_start_under(wrapper, program, directory, flags).unwrap_or_else(|ended| {
+            let said = std::fs::read_to_string(place.path().join("stderr"));
+            panic!("no address: {ended}, {said:?}")
+        })
+    }
+
+    /// The same for one that may end before it has announced itself: how it ended then.
+    pub(crate) fn try_start_under(
+        wrapper: &[&str],
+        program: &str,
+        directory: Arc<TempDir>,
+        flags: &[&str],
+    ) -> Result<Self, ExitStatus> {
         let mut child = command(wrapper, program, &directory, flags)
             .spawn()
             .expect("the server can be started");
@@ -105,24 +119,23 @@ impl Server {
             .split("://")
             .nth(1)
             .and_then(|rest| rest.split('/').next());
-        let address = address.and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| {
-            let said = std::fs::read_to_string(directory.path().join("stderr"));
-            panic!("no address in '{announced}': {said:?}")
-        });
+        let Some(address) = address.and_then(|address| address.parse().ok()) else {
+            let _ = child.kill();
+            return Err(child.wait().expect("it is our child"));
+        };
         let printed = thread::spawn(move || {
             let mut text = String::new();
             let _ = stdout.read_to_string(&mut text);
             text
         });
-        Self {
+        Ok(Self {
             child,
             address,
             directory,
             is_ws: program == WS,
             announced,
             printed: Some(printed),
-        }
+        })
     }
 
     pub(crate) fn http() -> Self {
@@ -284,9 +297,20 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Whether tests that CI runs scaled down have the sizes and times of the list of cases
+/// (docs/reliability.md): when `BUSLOAD_LONG` is 1.
+pub(crate) fn is_full_size() -> bool {
+    std::env::var_os("BUSLOAD_LONG").is_some_and(|value| value == "1")
+}
+
 /// Says, past the test harness, which test passed over its work and why.
 pub(crate) fn skip(name: &str, why: &str) {
-    let line = format!("skipped {name}: {why}\n");
+    tell(&format!("skipped {name}"), why);
+}
+
+/// Says, past the test harness, what size a test had or what it counted.
+pub(crate) fn tell(name: &str, what: &str) {
+    let line = format!("{name}: {what}\n");
     std::io::stderr()
         .write_all(line.as_bytes())
         .expect("stderr takes a line");

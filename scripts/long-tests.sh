@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The tests that CI runs scaled down, at the full size of their cases (docs/reliability.md): about
+# six minutes on two cores. Prints a line for each test, what it counted, and the sums; fails when
+# a test fails or passes over its work, or when one of them was not run.
+#
+# usage: scripts/long-tests.sh
+#
+# Needs strace, and a hard limit of 20,000 open files (ulimit -Hn). Debug build, like `just test`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+case "${1:-}" in ?*) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 2 ;; esac
+work=${CARGO_TARGET_DIR:-target}/long-tests
+mkdir -p "$work"
+
+# run PACKAGE TEST_FILE NAME…
+run() {
+  local package=$1 file=$2 code=0 name
+  shift 2
+  BUSLOAD_LONG=1 cargo test --locked --package "$package" --test "$file" -- --exact "$@" \
+    >"$work/$file.out" 2>"$work/$file.err" || code=$?
+  # What tests say goes to standard error, beside what cargo says, which names places here.
+  grep -E "^(skipped )?$file::" "$work/$file.err" || true
+  for name in "$@"; do
+    if grep -qx "test $name \.\.\. ok" "$work/$file.out"; then
+      echo "test $file::$name ... ok"
+    else
+      echo "test $file::$name ... NOT OK"
+      code=1
+    fi
+  done
+  grep '^test result:' "$work/$file.out" || code=1
+  if grep -q "^skipped $file::" "$work/$file.err"; then code=1; fi
+  if [ "$code" -ne 0 ]; then
+    tail -n 60 "$work/$file.err" "$work/$file.out" >&2
+    echo "error: $file is not as it must be" >&2
+    exit 1
+  fi
+}
+
+run busload-frontend sync_kills case_04_killed_at_each_sync_with_a_write_ahead_log \
+  case_04_killed_at_each_sync_with_a_rollback_journal \
+  case_04_killed_at_each_sync_of_the_first_start
+run busload-engine checkpoints case_12_a_pinned_reader_is_told_of_and_fails_no_write
+run busload-frontend overload case_13_slow_syncs_mean_a_bounded_queue_and_then_overloaded
+run busload-frontend connections case_29_as_many_connections_as_there_are_descriptors
+run busload-frontend slow_peers case_33_a_frozen_server_gives_no_false_answer_when_it_thaws
