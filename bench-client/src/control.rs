@@ -281,9 +281,19 @@ impl ControlClient {
                 let fresh = Lane::open(&self.target).await?;
                 let (fresh, exchange) = fresh.exchange(post(head, text)).await;
                 *lane = fresh;
+                // A server that has answered before speaks what it is spoken to in.
+                let remedy = if self.timeout == FIRST_ANSWER_TIMEOUT {
+                    self.target.tls_remedy("http")
+                } else {
+                    String::new()
+                };
                 match exchange {
                     Exchange::Answered(body) => Ok(body),
                     Exchange::NotSent(why) | Exchange::Lost(why) => Err(no_answer(why)),
+                    Exchange::NotHttp => Err(no_answer(format!("what came is not HTTP{remedy}"))),
+                    Exchange::Closed => Err(no_answer(format!(
+                        "it closed the connection without one{remedy}"
+                    ))),
                 }
             }
             ControlTransport::Ws { socket, next_id } => {

@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::connector::{Target, parse_url};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
-const START_TIMEOUT: Duration = Duration::from_mins(3);
+pub const START_TIMEOUT: Duration = Duration::from_mins(3);
 /// Longest wait for a graceful stop; the server's own limit is shorter.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between attempts to reach a server that has just been started.

@@ -8,6 +8,7 @@ mod common;
 #[path = "../../servers/frontend/tests/access/certificate.rs"]
 mod certificate;
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -257,15 +258,49 @@ fn tls_at_a_server_without_it_and_plain_text_at_one_with_it_are_refused() {
         expect_refused(&run(&mut with_ca), here, &["--ca", "https:// or wss://"]);
         plain.kill();
 
+        let says = format!("if it serves {transport}s://, write so in the URL");
         let secure = Served::bench_client(here, transport, &[&flags[..], &[&own, &key]].concat());
         let url = secure.url().replace("s://", "://");
         let ended = run(&mut load(here, connector, &url));
         ended.expect_code(5);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-        if transport == "ws" {
-            assert!(ended.stderr.contains("wss://"), "{}", ended.stderr);
-        }
+        assert!(ended.stderr.contains(&says), "{}", ended.stderr);
     }
+}
+
+/// As TLS libraries other than ours do with plain text, and plain servers with a handshake.
+#[test]
+fn a_server_that_closes_without_an_answer_may_speak_the_other() {
+    let directory = directory();
+    let here = directory.path();
+    private_file(here, "other-authority.pem", &Certificate::new().authority);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let place = listener.local_addr().expect("it is bound").to_string();
+    let closes = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2 * CONNECTORS.len()) {
+            let mut stream = stream.expect("a connection");
+            // What is not read when it closes would be a reset.
+            let read = stream.read(&mut [0; 16 * 1024]).expect("a request");
+            assert!(read > 0);
+        }
+    });
+    for (transport, connector) in CONNECTORS {
+        let ended = run(&mut load(
+            here,
+            connector,
+            &format!("{transport}://{place}"),
+        ));
+        ended.expect_code(5);
+        let says = format!("if it serves {transport}s://, write so in the URL");
+        ended.expect_one_line(&says);
+        let ended = run(&mut load(
+            here,
+            connector,
+            &format!("{transport}s://{place}"),
+        ));
+        expect_refused(&ended, here, &["cannot speak TLS", "http:// or ws://"]);
+    }
+    closes.join().expect("it saw what it should");
 }
 
 #[test]

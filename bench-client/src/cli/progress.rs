@@ -41,6 +41,12 @@ impl Progress for ProgressLine {
         self.bar.tick();
     }
 
+    fn notice(&self, what: &str) {
+        // A reader that has gone away is no reason to stop.
+        self.bar
+            .suspend(|| drop(writeln!(std::io::stderr(), "{}: {what}", self.title)));
+    }
+
     fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
         let seconds = elapsed.as_secs_f64();
         let tps = table::rate(tps);

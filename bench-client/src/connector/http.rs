@@ -78,6 +78,22 @@ pub(crate) enum Exchange {
     NotSent(String),
     /// It was sent, or may have been, and no answer came.
     Lost(String),
+    /// It was sent, or may have been, and what came is no answer of HTTP.
+    NotHttp,
+    /// It was sent, or may have been, and the connection was closed.
+    Closed,
+}
+
+impl Exchange {
+    fn without_answer(error: &hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::NotHttp
+        } else if error.is_incomplete_message() {
+            Self::Closed
+        } else {
+            Self::Lost(error.to_string())
+        }
+    }
 }
 
 impl Lane {
@@ -107,7 +123,7 @@ impl Lane {
                     Err(error) if error.message().is_some() => {
                         return Exchange::NotSent(error.error().to_string());
                     }
-                    Err(error) => return Exchange::Lost(error.error().to_string()),
+                    Err(error) => return Exchange::without_answer(error.error()),
                 };
                 match Limited::new(response.into_body(), MAX_BODY_BYTES)
                     .collect()
@@ -231,7 +247,7 @@ async fn call(
             decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
         }
         Exchange::NotSent(_) => Outcome::Failed(None),
-        Exchange::Lost(_) => Outcome::Unknown,
+        Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => Outcome::Unknown,
     };
     Done {
         lane,

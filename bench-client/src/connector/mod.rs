@@ -315,6 +315,15 @@ impl Target {
         }
     }
 
+    /// What to try when what came from there is no HTTP, or nothing came; empty when TLS is
+    /// spoken already.
+    pub(crate) fn tls_remedy(&self, transport: &str) -> String {
+        match self.tls {
+            Some(_) => String::new(),
+            None => format!(": if it serves {transport}s://, write so in the URL"),
+        }
+    }
+
     pub(crate) fn forbidden(&self, transport: &str) -> ConnectError {
         ConnectError::Forbidden {
             url: self.url(transport),

@@ -92,9 +92,14 @@ pub(crate) async fn open(
             "it answered {} to the handshake",
             response.status()
         ))),
-        Err(WsError::Protocol(ProtocolError::HttparseError(_))) if target.tls.is_none() => Err(
-            not_ours("its answer is not HTTP: if it serves wss://, write so in the URL".to_owned()),
-        ),
+        Err(WsError::Protocol(ProtocolError::HttparseError(_))) => Err(not_ours(format!(
+            "its answer is not HTTP{}",
+            target.tls_remedy("ws")
+        ))),
+        Err(WsError::Protocol(ProtocolError::HandshakeIncomplete)) => Err(not_ours(format!(
+            "it closed the connection without an answer{}",
+            target.tls_remedy("ws")
+        ))),
         Err(WsError::Protocol(error)) if encoding == Encoding::Binary => Err(not_ours(format!(
             "{error}; it may lack the binary encoding, use --encoding json"
         ))),

@@ -218,12 +218,21 @@ impl Progress {
 pub struct Load {
     plan: LoadPlan,
     start: watch::Sender<Option<Schedule>>,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     progress: Arc<Progress>,
     results: mpsc::Receiver<ThreadResult>,
     interval: Option<Duration>,
     intervals: Option<mpsc::Receiver<ThreadInterval>>,
     threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// What ends a load early.
+#[derive(Debug, Clone, Default)]
+struct Signals {
+    /// Nothing more is to be submitted.
+    stop: Arc<AtomicBool>,
+    /// The server has ended, and nobody will answer in its place.
+    gone: Arc<AtomicBool>,
 }
 
 struct ThreadResult {
@@ -241,7 +250,7 @@ impl Load {
         let session = session_half(plan.seed);
         let connector = Arc::new(connector);
         let (start, started) = watch::channel(None);
-        let stop = Arc::new(AtomicBool::new(false));
+        let signals = Signals::default();
         let per_thread = (0..threads).map(|_| AtomicU64::new(0)).collect();
         let progress = Arc::new(Progress { per_thread });
         let (connected, mut all_connected) = mpsc::channel(threads);
@@ -258,7 +267,7 @@ impl Load {
                 plan: plan.clone(),
                 connector: Arc::clone(&connector),
                 started: started.clone(),
-                stop: Arc::clone(&stop),
+                signals: signals.clone(),
                 progress: Arc::clone(&progress),
                 interval,
                 ended: ended.clone(),
@@ -281,7 +290,7 @@ impl Load {
         Ok(Self {
             plan,
             start,
-            stop,
+            signals,
             progress,
             results,
             interval,
@@ -325,7 +334,20 @@ impl Load {
     /// Asks the workers to stop submitting; what is in flight is still awaited.
     #[must_use]
     pub fn stopper(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
+        Arc::clone(&self.signals.stop)
+    }
+
+    /// Whether transfers of unknown outcome are sent again until they have one.
+    #[must_use]
+    pub fn sends_again(&self) -> bool {
+        self.plan.exactly_once.is_some()
+    }
+
+    /// Tells the workers, when they are to stop, that nobody is there any more to be asked what
+    /// became of the transfers of unknown outcome: they stay unknown, at once.
+    #[must_use]
+    pub fn forsaker(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.signals.gone)
     }
 
     /// Waits for all workers to end and merges what they saw.
@@ -412,7 +434,7 @@ struct ClientThread<C> {
     plan: LoadPlan,
     connector: Arc<C>,
     started: watch::Receiver<Option<Schedule>>,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     progress: Arc<Progress>,
     interval: Option<Duration>,
     ended: mpsc::Sender<ThreadInterval>,
@@ -555,7 +577,7 @@ impl<C: Connector> ClientThread<C> {
             TransferSource::new(Arc::clone(&self.plan.zipf), self.plan.seed, id.0),
             pacer,
             schedule,
-            Arc::clone(&self.stop),
+            self.signals.clone(),
             Rc::clone(recorder),
             resolver,
         );

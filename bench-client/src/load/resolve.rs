@@ -164,6 +164,13 @@ impl Resolver {
         overdue.map(|(slot, _)| *slot).collect()
     }
 
+    /// The slots whose transfers wait to be sent again.
+    pub(super) fn waiting(&self) -> Vec<u32> {
+        let waiting = self.open.iter();
+        let waiting = waiting.filter(|(_, open)| open.again_at.is_some());
+        waiting.map(|(slot, _)| *slot).collect()
+    }
+
     /// A transfer is sent again: its id.
     pub(super) fn send_again(&mut self, slot: u32) -> TransferId {
         if let Some(open) = self.open.get_mut(&slot) {
@@ -289,7 +296,9 @@ mod tests {
         assert_eq!(long.judge(0, now, Outcome::Unknown, now), Judged::Open);
         assert!(long.overdue(now + 999 * MS).is_empty());
         assert_eq!(long.overdue(now + 1000 * MS), [0]);
+        assert_eq!(long.waiting(), [0]);
         long.send_again(0);
+        assert!(long.waiting().is_empty(), "it is in flight");
         assert!(long.overdue(now + 1000 * MS).is_empty(), "it is in flight");
         let judged = long.judge(0, now, Outcome::Unknown, now + 1000 * MS);
         assert_eq!(judged, Judged::Closed(Outcome::Unknown, Some(now)));

@@ -6,7 +6,7 @@ mod slots;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use busload_wire::{RequestId, Transfer};
@@ -14,7 +14,7 @@ use busload_wire::{RequestId, Transfer};
 use super::alarm::Alarm;
 use super::recorder::{ThreadRecorder, Timing};
 use super::resolve::Resolver;
-use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule};
+use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule, Signals};
 use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};
 use crate::workload::TransferSource;
 use slots::Slots;
@@ -48,7 +48,7 @@ pub(super) struct Worker<C: Connector, P> {
     source: TransferSource,
     pacer: P,
     schedule: Schedule,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     recorder: Rc<RefCell<ThreadRecorder>>,
     slots: Slots,
     /// Since when there has been a free slot.
@@ -89,7 +89,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         source: TransferSource,
         pacer: P,
         schedule: Schedule,
-        stop: Arc<AtomicBool>,
+        signals: Signals,
         recorder: Rc<RefCell<ThreadRecorder>>,
         resolver: Option<Resolver>,
     ) -> Self {
@@ -105,7 +105,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
             source,
             pacer,
             schedule,
-            stop,
+            signals,
             recorder,
             slots: Slots::new(plan.max_inflight, Instant::now()),
             // The making of a worker is the generator's own time, not the server's.
@@ -190,7 +190,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
 
     /// The phase of what happens now. After a stop nothing is measured any more.
     fn phase(&self, now: Instant) -> Phase {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.signals.stop.load(Ordering::Relaxed) {
             Phase::Drain
         } else {
             self.schedule.phase(now)
@@ -198,7 +198,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
     }
 
     fn next(&mut self, now: Instant) -> Next {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.signals.stop.load(Ordering::Relaxed) {
             self.recorder.borrow_mut().note_stop(now);
             return Next::Drain;
         }

@@ -1,7 +1,7 @@
 //! While the load is on: when the window opens and closes, and what may end it early.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -37,6 +37,11 @@ pub(super) async fn drive(
 ) -> Result<Watched, RowError> {
     let progress = load.progress();
     let stopper = load.stopper();
+    let end = End {
+        stop: load.stopper(),
+        gone: load.forsaker(),
+        sends_again: load.sends_again(),
+    };
     let threads = load.threads();
     let (interval, messages) = (load.interval(), load.intervals());
     let began = Instant::now();
@@ -78,16 +83,17 @@ pub(super) async fn drive(
             opened = Some(moment(control, pid).await);
             series.open(opened.as_ref());
         }
-        if server
-            .as_mut()
-            .is_some_and(|server| server.ended().is_some())
-        {
-            stopper.store(true, Ordering::Relaxed);
-        }
+        end.look(server, around);
         if schedule.window_end.is_some_and(|end| now >= end) {
             let closed = moment(control, pid).await;
             around.progress.stage("draining");
-            break (finish.await?, Some(closed));
+            let result = loop {
+                tokio::select! {
+                    result = &mut finish => break result?,
+                    () = tokio::time::sleep(LOOK_EVERY) => end.look(server, around),
+                }
+            };
+            break (result, Some(closed));
         }
         if opened.is_some() && now >= series.next_reading(now) {
             tokio::select! {
@@ -110,6 +116,29 @@ pub(super) async fn drive(
         result,
         interrupted,
     })
+}
+
+/// Ends the load with the server, if that is a process of our own.
+struct End {
+    stop: Arc<AtomicBool>,
+    gone: Arc<AtomicBool>,
+    sends_again: bool,
+}
+
+impl End {
+    fn look(&self, server: &mut Option<ServerProcess>, around: &Surroundings<'_>) {
+        let Some(how) = server.as_mut().and_then(ServerProcess::ended) else {
+            return;
+        };
+        self.stop.store(true, Ordering::Relaxed);
+        // Nobody starts it again.
+        if !self.gone.swap(true, Ordering::Relaxed) && self.sends_again {
+            around.progress.notice(&format!(
+                "the server has ended ({how}): transfers of unknown outcome stay unknown, since \
+                 nobody is left to be asked about them"
+            ));
+        }
+    }
 }
 
 async fn stopped(interrupted: &watch::Receiver<bool>) {

@@ -74,6 +74,10 @@ pub trait Progress {
     fn stage(&self, what: &str);
     /// Load is on: the phase, time into it, and committed transfers per second.
     fn load(&self, phase: &str, elapsed: Duration, tps: f64);
+    /// Something happened that a person should read now, and not only in the row.
+    fn notice(&self, what: &str) {
+        self.stage(what);
+    }
     /// The server that is measured has told its knobs.
     fn server(&self, info: &Info) {
         let _ = info;

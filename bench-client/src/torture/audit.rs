@@ -1,6 +1,7 @@
 //! An audit: cycle after cycle on one database, with the books read between them.
 
 mod judging;
+mod starting;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,11 +26,8 @@ use crate::load::session_half;
 use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
+use starting::told_of;
 
-/// How often a server that was interrupted is started before it is said not to come back.
-const RESTARTS: u32 = 3;
-/// Pause between them.
-const RESTART_PAUSE: Duration = Duration::from_millis(300);
 /// Longest wait for a server that was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -66,6 +64,11 @@ impl From<CycleError> for TortureError {
 pub trait Progress {
     /// A cycle has been judged.
     fn cycle(&mut self, row: &CycleRow, findings: &[Finding]);
+    /// Something takes long: what is waited for.
+    fn waiting(&mut self, what: &str);
+    /// The user has ended the audit before the server of this cycle was back: what it did in the
+    /// cycle cannot be judged.
+    fn not_judged(&mut self, number: u32);
 }
 
 /// Puts a server through the faults of a stage. What was found is in the record, also when the
@@ -83,7 +86,7 @@ pub async fn run_stage(
 ) -> Result<(), TortureError> {
     let mut told = interrupted.clone();
     let begun = tokio::select! {
-        begun = Audit::begin(plan, stage, interrupted, record) => Some(begun?),
+        begun = Audit::begin(plan, stage, interrupted, record, progress) => Some(begun?),
         () = stopped(&mut told) => None,
     };
     let Some(mut audit) = begun else {
@@ -97,11 +100,13 @@ pub async fn run_stage(
         }
         let place = audit.deal(number, stage.faults.len());
         let fault = &mut *stage.faults[place];
-        let more = audit.cycle(number, fault, record, |row, findings| {
-            progress.cycle(row, findings);
-        });
-        if !more.await? {
-            return Ok(());
+        match audit.cycle(number, fault, record, progress).await? {
+            After::Serves => {}
+            After::Over => return Ok(()),
+            After::Interrupted => {
+                record.interrupted = true;
+                break;
+            }
         }
     }
     audit.stop().await;
@@ -113,6 +118,16 @@ async fn stopped(interrupted: &mut watch::Receiver<bool>) {
     if interrupted.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// What a cycle leaves.
+enum After {
+    /// A server, for the next one.
+    Serves,
+    /// None: it did not come back, or was never what was interrupted.
+    Over,
+    /// The user has ended the audit before the cycle could be judged.
+    Interrupted,
 }
 
 struct Audit<'a> {
@@ -144,13 +159,15 @@ impl<'a> Audit<'a> {
         stage: &Stage,
         interrupted: &watch::Receiver<bool>,
         record: &mut TortureRecord,
+        progress: &mut dyn Progress,
     ) -> Result<Self, TortureError> {
         let means = Means::share_out(plan.connections, plan.window).ok_or_else(|| {
             let why = "so many connections with so many transfers in flight cannot be told apart \
                        by amounts: lower --workers or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
-        let server = plan.recipe.start_first(&stage.database, plan.wipe).await?;
+        let starting = plan.recipe.start_first(&stage.database, plan.wipe);
+        let server = told_of(starting, &plan.recipe, progress).await?;
         let mut control = plan.recipe.transport.control(server.target());
         let info = control.info().await?;
         let remembers = info.as_ref().and_then(|info| info.exactly_once);
@@ -249,20 +266,21 @@ impl<'a> Audit<'a> {
         Ok(journal)
     }
 
-    /// One cycle, from aim to judgement; false when the server did not come back, or was never
-    /// what was interrupted.
+    /// One cycle, from aim to judgement.
     async fn cycle(
         &mut self,
         number: u32,
         fault: &mut dyn Fault,
         record: &mut TortureRecord,
-        mut tell: impl FnMut(&CycleRow, &[Finding]),
-    ) -> Result<bool, TortureError> {
+        progress: &mut dyn Progress,
+    ) -> Result<After, TortureError> {
         let mut draw = Draw::new(worker_seed(self.seed, AIM_STREAM), number);
         let aim = fault.aim(&mut draw, self.plan.cycle);
         let kind = fault.kind();
         let journal = self.open_journal(number, kind).await?;
-        let mut happened = self.interrupt(fault, &aim, &journal).await?;
+        let Some(mut happened) = self.interrupt(fault, &aim, &journal, progress).await? else {
+            return Ok(After::Interrupted);
+        };
         if happened.still_answers.is_none() {
             happened.still_answers = self.still_answering().await;
         }
@@ -272,7 +290,10 @@ impl<'a> Audit<'a> {
             Err((FindingKind::StillAnswers, why))
         } else {
             fault.restore().await?;
-            let back = self.restart().await;
+            let Some(back) = self.restart(progress).await else {
+                progress.not_judged(next_row(record));
+                return Ok(After::Interrupted);
+            };
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
@@ -283,7 +304,7 @@ impl<'a> Audit<'a> {
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let mut row = CycleRow {
-            number: u32::try_from(record.cycles.len()).unwrap_or(u32::MAX) + 1,
+            number: next_row(record),
             fault: kind,
             moment: aim.moment.clone(),
             struck,
@@ -334,19 +355,25 @@ impl<'a> Audit<'a> {
                 false
             }
         };
-        tell(&row, &findings.list);
+        progress.cycle(&row, &findings.list);
         record.push(row, findings.list);
-        Ok(came_back)
+        Ok(if came_back {
+            After::Serves
+        } else {
+            After::Over
+        })
     }
 
     /// Puts the load on and interrupts. Under a wrapper a server of its own is started for it:
-    /// the books were read from one without.
+    /// the books were read from one without. `None` when the user ends the audit before that one
+    /// is there.
     async fn interrupt(
         &mut self,
         fault: &mut dyn Fault,
         aim: &Aim,
         journal: &Journal,
-    ) -> Result<Happened, TortureError> {
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Happened>, TortureError> {
         if !aim.wrapper.is_empty() {
             let _ = self.server.signal(Signal::SIGKILL);
             let _ = self.server.wait().await;
@@ -354,13 +381,19 @@ impl<'a> Audit<'a> {
             if let Some(why) = self.still_answering().await {
                 let mut happened = struck_at_start("it was never interrupted".to_owned());
                 happened.still_answers = Some(why);
-                return Ok(happened);
+                return Ok(Some(happened));
             }
             let recipe = &self.plan.recipe;
-            match recipe.start(&aim.wrapper, &self.database, false).await {
+            let starting = recipe.start(&aim.wrapper, &self.database, false);
+            let mut told = self.interrupted.clone();
+            let started = tokio::select! {
+                started = told_of(starting, recipe, progress) => started,
+                () = stopped(&mut told) => return Ok(None),
+            };
+            match started {
                 Ok(server) => self.server = server,
                 // The moment came before the server was ready.
-                Err(TargetError::NotReady { why, .. }) => return Ok(struck_at_start(why)),
+                Err(TargetError::NotReady { why, .. }) => return Ok(Some(struck_at_start(why))),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -376,7 +409,7 @@ impl<'a> Audit<'a> {
             interrupted: self.interrupted.clone(),
         };
         let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;
-        Ok(happened)
+        Ok(Some(happened))
     }
 
     /// The server has ended. When somebody else answers in its place, the text says so.
@@ -390,42 +423,17 @@ impl<'a> Audit<'a> {
         ))
     }
 
-    /// Starts the server as it is and reads its books; the text says why that cannot be done.
-    async fn restart(&mut self) -> Result<Reading, String> {
-        let mut why = String::new();
-        for attempt in 0..RESTARTS {
-            if attempt > 0 {
-                tokio::time::sleep(RESTART_PAUSE).await;
-            }
-            let started = self.plan.recipe.start(&[], &self.database, false).await;
-            let read = match started {
-                Ok(server) => {
-                    self.server = server;
-                    let mut control = self.plan.recipe.transport.control(self.server.target());
-                    Reading::take(&mut control, self.bank.accounts)
-                        .await
-                        .map_err(|error| crate::with_causes(&error))
-                }
-                Err(error) => Err(crate::with_causes(&error)),
-            };
-            match read {
-                Ok(reading) => return Ok(reading),
-                Err(error) => why = error,
-            }
-            let _ = self.server.signal(Signal::SIGKILL);
-            clear_away(&mut self.server).await;
-        }
-        Err(format!(
-            "started {RESTARTS} times, and it did not serve: {why}"
-        ))
-    }
-
-    /// Stops the server.
+    /// Stops the server, if there is one.
     async fn stop(mut self) {
         let _ = self.server.signal(Signal::SIGTERM);
         let _ = tokio::time::timeout(STOP_PATIENCE, self.server.wait()).await;
         clear_away(&mut self.server).await;
     }
+}
+
+/// The number of the cycle that is recorded next: over all stages, from 1.
+fn next_row(record: &TortureRecord) -> u32 {
+    u32::try_from(record.cycles.len()).unwrap_or(u32::MAX - 1) + 1
 }
 
 fn struck_at_start(why: String) -> Happened {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::connector::{Encoding, Target};
 use crate::control::ControlClient;
-use crate::target::{ServerProcess, ServerSpec, TargetError, answers};
+use crate::target::{START_TIMEOUT, ServerProcess, ServerSpec, TargetError, answers};
 
 /// Stands for the database file in the command of a server.
 pub const DATABASE_WORD: &str = "{database}";
@@ -106,6 +106,17 @@ impl Recipe {
         ServerProcess::start_at(&spec, self.place.as_ref()).await
     }
 
+    /// What is waited for while it starts, and for how long.
+    #[must_use]
+    pub fn awaited(&self) -> String {
+        let what = match &self.place {
+            Some(place) => format!("listen at {}", place.authority),
+            None => "say where it listens".to_owned(),
+        };
+        let seconds = START_TIMEOUT.as_secs();
+        format!("waiting for the server to {what}, up to {seconds} s")
+    }
+
     /// Starts it for the first time, when nobody has its place.
     ///
     /// # Errors
@@ -144,8 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wrapper_comes_first_and_the_database_is_named() {
-        let recipe = Recipe {
+    fn a_recipe_says_how_it_is_started_and_what_is_waited_for() {
+        let mut recipe = Recipe {
             program: PathBuf::from("server"),
             args: vec!["--file={database}".to_owned(), "x".to_owned()],
             wiping_args: vec!["--fresh".to_owned()],
@@ -165,5 +176,10 @@ mod tests {
             words(&["strace", "-f"], true),
             ["strace", "-f", "server", "--file=a b", "x", "--fresh"]
         );
+        let own = "waiting for the server to say where it listens, up to 180 s";
+        assert_eq!(recipe.awaited(), own);
+        recipe.place = Some(Target::plain("127.0.0.1:9000"));
+        let foreign = "waiting for the server to listen at 127.0.0.1:9000, up to 180 s";
+        assert_eq!(recipe.awaited(), foreign);
     }
 }

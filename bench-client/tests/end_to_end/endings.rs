@@ -134,6 +134,40 @@ fn a_server_that_dies_in_mid_run_is_an_invalid_row() {
     }
 }
 
+/// Nobody starts it again, so nobody waits for one that says what became of the transfers that
+/// were in flight: neither in the window nor, when it stood still until then, after it.
+#[test]
+fn a_dead_server_is_not_waited_for_to_resolve_what_is_unknown() {
+    for (seconds, stands_still) in [("--seconds=300", false), ("--seconds=1", true)] {
+        let directory = directory();
+        let mut command = bench_client(directory.path());
+        command.args(["run", "--exactly-once", "--warmup=0", "--accounts=1000"]);
+        // Longer than the patience of a test.
+        command.args(["--resolve-timeout=8min", "--id-horizon=1h", seconds]);
+        command.args(["--concurrency=4", "--connectors=sqlite_ws_rpc"]);
+        let client = Running::start(&mut command);
+        let server = server_of(&client);
+        transfers_are_running(directory.path(), "ws");
+        let signal = |signal| nix::sys::signal::kill(server, signal).expect("the server runs");
+        if stands_still {
+            signal(Signal::SIGSTOP);
+            thread::sleep(Duration::from_secs(2));
+        }
+        signal(Signal::SIGKILL);
+        let ended = client.wait();
+        ended.expect_code(4);
+        let lines: Vec<_> = ended.stderr.lines().collect();
+        let said = lines.iter().filter(|line| line.contains("stay unknown"));
+        assert_eq!(said.count(), 1, "{lines:?}");
+        assert!(ended.stderr.contains("SIGKILL"), "{lines:?}");
+        let record = record(directory.path());
+        let row = row(&record);
+        assert_eq!(verdicts(row, true), ["server_died"]);
+        assert!(count(&row["exactly_once"]["unknown"]) > 0, "{row:#}");
+        assert_eq!(row["exactly_once"]["resolved"], 0);
+    }
+}
+
 /// The first row's server lives, the second's dies: the first row's record is there.
 #[test]
 fn rows_are_recorded_as_they_end() {

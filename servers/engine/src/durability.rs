@@ -70,6 +70,11 @@ impl Durability {
         matches!(self, Self::WalFull | Self::WalNormal)
     }
 
+    /// Whether the mode ever syncs anything.
+    pub(crate) const fn syncs(self) -> bool {
+        self.settings().1 > 0
+    }
+
     /// Whether COMMIT does not return before what it wrote is synced. That makes at least one
     /// sync per transaction, and is not yet [`survives_power_cut`](Self::survives_power_cut).
     #[must_use]

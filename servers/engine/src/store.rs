@@ -68,6 +68,9 @@ impl Store {
         let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
         let lock = LockFile::take(path)?;
         let meter = IoMeter::register()?;
+        if config.durability.syncs() && meter.sees_directory_syncs() {
+            check_directory(path)?;
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -285,6 +288,23 @@ fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Erro
         )
         .optional()
         .map(|row| row.is_some())
+}
+
+/// A directory that can be written to but not opened cannot be synced. The first commit would say
+/// so, and by then somebody waits for its outcome.
+fn check_directory(path: &Path) -> Result<(), EngineError> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    match std::fs::File::open(parent.unwrap_or(Path::new("."))) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(EngineError::NotALedger {
+            database: path.to_owned(),
+            why: format!(
+                "its directory cannot be opened, and so not be synced ({error}): permit the                  server to read it"
+            ),
+        }),
+    }
 }
 
 /// Removes a ledger and its log, but nothing that is not a ledger.

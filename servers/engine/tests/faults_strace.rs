@@ -59,12 +59,18 @@ fn with_fault(
     } else {
         path.join(format!("ledger.sqlite{suffix}"))
     };
+    // Every call named here stops the process, whatever the file: no more than it takes.
+    let calls = if fault.starts_with("inject=openat") {
+        "trace=openat"
+    } else {
+        "trace=pwrite64,fsync,fdatasync"
+    };
     let output = Command::new("strace")
         .args(["-f", "-qq", "-e", "signal=none", "-o"])
         .arg(path.join("trace"))
         .arg("-P")
         .arg(&faulty)
-        .args(["-e", "trace=pwrite64,fsync,fdatasync", "-e", fault])
+        .args(["-e", calls, "-e", fault])
         .arg(std::env::current_exe().expect("the test knows its own path"))
         .args(["--exact", name, "--nocapture"])
         .env(DIRECTORY_VARIABLE, &path)
@@ -175,6 +181,33 @@ fn case_06_eio_at_a_commit_sync() {
     );
 }
 
+/// Transfers under `delete-extra` until one is of unknown outcome, as one must be.
+fn until_one_is_unknown(directory: &Path) {
+    let bank = Bank::start(&Config {
+        durability: Durability::DeleteExtra,
+        ..one_by_one(directory)
+    });
+    let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
+    let committed = outcomes
+        .iter()
+        .take_while(|outcome| **outcome == Outcome::Committed)
+        .count();
+    assert!(committed > 0, "{outcomes:?}");
+    assert_eq!(outcomes.get(committed), Some(&Outcome::Unknown));
+    let refused = Outcome::Failed(Failure::ShuttingDown);
+    let rest = &outcomes[committed + 1..];
+    assert!(!rest.is_empty(), "{outcomes:?}");
+    assert!(rest.iter().all(|one| *one == refused), "{outcomes:?}");
+    let error = bank.writer.join().expect_err("it stopped");
+    assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+    acknowledge(directory, committed, 1);
+}
+
+fn the_unknown_one_is_there(directory: &Path) {
+    let (committed, unknown) = acknowledged(directory);
+    assert_eq!(applied(directory), committed + unknown);
+}
+
 /// With `delete-extra` a transaction is committed as soon as its journal is gone, and the sync of
 /// that can still fail: it is there, and nobody is told so.
 #[test]
@@ -184,30 +217,32 @@ fn case_06_eio_at_the_sync_of_the_journals_removal() {
         NAMES,
         // The directory is synced twice for each transfer, for the second time at its end.
         "inject=fsync,fdatasync:error=EIO:when=14",
-        |directory| {
-            let bank = Bank::start(&Config {
-                durability: Durability::DeleteExtra,
-                ..one_by_one(directory)
-            });
-            let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
-            let committed = outcomes
-                .iter()
-                .take_while(|outcome| **outcome == Outcome::Committed)
-                .count();
-            assert!(committed > 0, "{outcomes:?}");
-            assert_eq!(outcomes[committed], Outcome::Unknown, "{outcomes:?}");
-            let refused = Outcome::Failed(Failure::ShuttingDown);
-            let rest = &outcomes[committed + 1..];
-            assert!(!rest.is_empty(), "{outcomes:?}");
-            assert!(rest.iter().all(|one| *one == refused), "{outcomes:?}");
-            let error = bank.writer.join().expect_err("it stopped");
-            assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
-            acknowledge(directory, committed, 1);
-        },
-        |directory| {
-            let (committed, unknown) = acknowledged(directory);
-            assert_eq!(applied(directory), committed + unknown);
-        },
+        until_one_is_unknown,
+        the_unknown_one_is_there,
+    );
+}
+
+/// Or it cannot even be tried.
+#[test]
+fn case_06_no_descriptor_for_the_sync_of_the_journals_removal() {
+    with_fault(
+        "case_06_no_descriptor_for_the_sync_of_the_journals_removal",
+        NAMES,
+        "inject=openat:error=EMFILE:when=14",
+        until_one_is_unknown,
+        the_unknown_one_is_there,
+    );
+}
+
+/// Without it a power cut might leave half a transaction, and no journal to take it back.
+#[test]
+fn case_06_no_descriptor_for_the_sync_of_a_new_journal() {
+    with_fault(
+        "case_06_no_descriptor_for_the_sync_of_a_new_journal",
+        NAMES,
+        "inject=openat:error=EMFILE:when=13",
+        until_one_is_unknown,
+        holds_what_was_acknowledged,
     );
 }
 

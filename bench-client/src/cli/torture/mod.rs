@@ -256,6 +256,17 @@ impl Progress for Lines {
     fn cycle(&mut self, row: &CycleRow, findings: &[Finding]) {
         eprintln!("{}", torture_text::progress(row, self.of, findings));
     }
+
+    fn waiting(&mut self, what: &str) {
+        eprintln!("{what}");
+    }
+
+    fn not_judged(&mut self, number: u32) {
+        eprintln!(
+            "cycle {number} is not judged, and not in the record: the audit was ended before the \
+             server was back"
+        );
+    }
 }
 
 fn warn_of_storage(environment: &Environment) {

@@ -1,6 +1,7 @@
 //! Exactly once: a worker sends transfers of unknown outcome again.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use busload_wire::Transfer;
@@ -65,13 +66,18 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         self.resolver.as_ref().is_some_and(Resolver::has_open)
     }
 
-    /// What could not be sent again in time stays unknown.
+    /// What could not be sent again in time stays unknown, and so does what nobody is left to be
+    /// asked about.
     pub(super) fn give_up_overdue(&mut self, now: Instant) {
         let Some(resolver) = &mut self.resolver else {
             return;
         };
-        let overdue: Vec<_> = resolver
-            .overdue(now)
+        let overdue = if self.signals.gone.load(Ordering::Relaxed) {
+            resolver.waiting()
+        } else {
+            resolver.overdue(now)
+        };
+        let overdue: Vec<_> = overdue
             .into_iter()
             .map(|slot| (slot, resolver.give_up(slot)))
             .collect();

@@ -10,7 +10,9 @@
 //! one, those that failed included. The directory's are among them although SQLite makes them
 //! inside other calls. `tests/sync_count_strace.rs` holds the counts against the kernel's.
 //!
-//! **Architecture Invariant**: nothing here changes what is written or synced, or when.
+//! **Architecture Invariant**: nothing here changes what is written or synced, or when. One thing
+//! is told that SQLite would pass over: a directory that cannot be opened, and so is not synced, is
+//! an I/O error of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
 
 mod shim;
 #[cfg(test)]
@@ -88,8 +90,9 @@ pub struct IoCounts {
     pub directory_syncs: u64,
     /// Syncs of temporary files.
     pub other_syncs: u64,
-    /// Syncs that failed; each is also counted in its kind. SQLite ignores a failed sync of the
-    /// directory of a new file, so that one is not counted here.
+    /// Syncs that failed; each is also counted in its kind, but for a directory that could not be
+    /// opened: that sync was not made. SQLite ignores a failed sync of the directory of a new file,
+    /// so that one is not counted here.
     pub sync_errors: u64,
     /// Time spent waiting for syncs, summed over threads.
     pub sync_ns: u64,

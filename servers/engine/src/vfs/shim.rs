@@ -13,7 +13,9 @@
 //! The unix VFS syncs a directory inside the first `xSync` of a newly created journal or WAL, and
 //! inside `xDelete` when asked to. It opens the directory through a function that `xSetSystemCall`
 //! can replace, and syncs it straight after: our replacement notes the time, by thread, and the
-//! `xSync` or `xDelete` around it counts the sync.
+//! `xSync` or `xDelete` around it counts the sync. When the directory cannot be opened, the unix
+//! VFS makes no sync and reports success; then the `xSync` or `xDelete` around it reports
+//! `SQLITE_IOERR_DIR_FSYNC`, as `xDelete` does for a sync that failed.
 
 #![allow(
     unsafe_code,
@@ -55,9 +57,20 @@ static BASE_OPEN_DIRECTORY: OnceLock<OpenDirectoryFn> = OnceLock::new();
 /// Whether ours is in place.
 static HOOKED: OnceLock<bool> = OnceLock::new();
 
+/// What became of the directory in one call of the base.
+#[derive(Debug, Clone, Copy)]
+enum Directory {
+    /// It was not to be synced, or the base is none that syncs directories.
+    NotAsked,
+    /// It was opened, from this moment on, and synced.
+    Opened(Instant),
+    /// It was to be synced and could not be opened. The base keeps that to itself.
+    NotOpened,
+}
+
 thread_local! {
-    /// When this thread last set out to open a directory in order to sync it.
-    static DIRECTORY_OPENED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// The last one that this thread set out to sync.
+    static DIRECTORY: Cell<Directory> = const { Cell::new(Directory::NotAsked) };
 }
 
 /// Registers a VFS that reports to `tally`, under its name. On success it lives as long as the
@@ -240,17 +253,17 @@ unsafe extern "C" fn delete(
 ) -> c_int {
     // SAFETY: SQLite calls this with the VFS it was found in.
     let wiring = unsafe { Wiring::of(vfs) };
-    let (code, directory_opened_at) = watch_directory(|| {
+    let (code, directory) = watch_directory(|| {
         // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
         unsafe { (wiring.delete)(wiring.base, name, sync_directory) }
     });
-    if let Some(opened_at) = directory_opened_at {
+    if let Directory::Opened(opened_at) = directory {
         wiring
             .tally
             .record_sync(SyncKind::Directory, opened_at.elapsed());
-        if code == ffi::SQLITE_IOERR_DIR_FSYNC {
-            wiring.tally.record_sync_error();
-        }
+    }
+    if code == ffi::SQLITE_IOERR_DIR_FSYNC {
+        wiring.tally.record_sync_error();
     }
     code
 }
@@ -260,16 +273,19 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: this function is reached only through a `Table`.
     let table = unsafe { Table::of(file) };
     let started_at = Instant::now();
-    let (code, directory_opened_at) = watch_directory(|| {
+    let (code, directory) = watch_directory(|| {
         // SAFETY: SQLite's own arguments, for the function that the base gave this file.
         unsafe { (table.sync)(file, flags) }
     });
     let ended_at = Instant::now();
-    let file_ended_at = directory_opened_at.unwrap_or(ended_at);
+    let file_ended_at = match directory {
+        Directory::Opened(opened_at) => opened_at,
+        Directory::NotAsked | Directory::NotOpened => ended_at,
+    };
     table
         .tally
         .record_sync(table.kind, file_ended_at.duration_since(started_at));
-    if let Some(opened_at) = directory_opened_at {
+    if let Directory::Opened(opened_at) = directory {
         table
             .tally
             .record_sync(SyncKind::Directory, ended_at.duration_since(opened_at));
@@ -314,11 +330,16 @@ fn kind_of(open_flags: c_int) -> SyncKind {
     }
 }
 
-/// Runs one call of the base, which opens at most one directory, and says when it did.
-fn watch_directory(call: impl FnOnce() -> c_int) -> (c_int, Option<Instant>) {
-    DIRECTORY_OPENED_AT.set(None);
+/// Runs one call of the base, which syncs at most one directory, and says what became of that. A
+/// call that went well but for a directory that was not synced has not gone well.
+fn watch_directory(call: impl FnOnce() -> c_int) -> (c_int, Directory) {
+    DIRECTORY.set(Directory::NotAsked);
     let code = call();
-    (code, DIRECTORY_OPENED_AT.take())
+    let directory = DIRECTORY.get();
+    match directory {
+        Directory::NotOpened if code == ffi::SQLITE_OK => (ffi::SQLITE_IOERR_DIR_FSYNC, directory),
+        _ => (code, directory),
+    }
 }
 
 /// Puts [`open_directory`] in the place of the base's function, if the base has it. True when done.
@@ -363,14 +384,22 @@ unsafe extern "C" fn open_directory(path: *const c_char, descriptor: *mut c_int)
     };
     // SAFETY: SQLite's own arguments for the function that this one stands in for.
     let code = unsafe { base(path, descriptor) };
-    if code == ffi::SQLITE_OK {
-        DIRECTORY_OPENED_AT.set(Some(opened_at));
-    }
+    DIRECTORY.set(if code == ffi::SQLITE_OK {
+        Directory::Opened(opened_at)
+    } else {
+        Directory::NotOpened
+    });
     code
 }
 
+#[cfg(all(test, target_os = "linux"))]
+#[path = "../../tests/support/nobody.rs"]
+mod nobody;
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use rusqlite::{Connection, OpenFlags};
 
     use super::super::IoMeter;
@@ -395,6 +424,46 @@ mod tests {
         let wiring = unsafe { Wiring::of(ffi::sqlite3_vfs_find(meter.vfs_name().as_ptr())) };
         let table_count = wiring.tables.lock().unwrap().len();
         assert!((2..=4).contains(&table_count), "{table_count} tables");
+    }
+
+    /// What SQLite does with it is in `tests/unopened_directory.rs`.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_removal_whose_directory_cannot_be_opened_is_an_error_if_it_was_to_be_synced() {
+        let name = "a_removal_whose_directory_cannot_be_opened_is_an_error";
+        let Some(directory) = super::nobody::Restricted::make(name) else {
+            return;
+        };
+        let meter = IoMeter::register().unwrap();
+        let path = directory.path().join("journal");
+        let c_path = CString::new(path.to_str().unwrap()).unwrap();
+        let delete = |sync_directory| {
+            // SAFETY: the name ends in a nul, the meter's VFS is a shim's and has `xDelete`, which
+            // is given itself and a path that ends in a nul.
+            unsafe {
+                let vfs = ffi::sqlite3_vfs_find(meter.vfs_name().as_ptr());
+                (*vfs).xDelete.unwrap()(vfs, c_path.as_ptr(), sync_directory)
+            }
+        };
+        let counted = || {
+            let counts = meter.counts();
+            (counts.directory_syncs, counts.sync_errors)
+        };
+        for (readable, sync_directory, code, counts) in [
+            (true, 1, ffi::SQLITE_OK, (1, 0)),
+            (false, 0, ffi::SQLITE_OK, (1, 0)),
+            (false, 1, ffi::SQLITE_IOERR_DIR_FSYNC, (1, 1)),
+            (true, 1, ffi::SQLITE_OK, (2, 1)),
+        ] {
+            std::fs::write(&path, "").unwrap();
+            directory.readable(readable);
+            assert_eq!(delete(sync_directory), code);
+            assert!(!path.exists(), "it is removed all the same");
+            assert_eq!(counted(), counts);
+        }
+        directory.readable(false);
+        assert_eq!(delete(1), ffi::SQLITE_IOERR_DELETE_NOENT);
+        assert_eq!(counted(), (2, 1), "there was nothing to be synced");
     }
 
     #[test]

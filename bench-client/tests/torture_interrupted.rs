@@ -1,0 +1,116 @@
+//! `bench-client torture`, ended by its user while a server does not come back.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{Running, count, directory, free_port, is_alive, machine, records, server_of, until};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// While it is there, a server sleeps in the place of starting.
+const GATE: &str = "gate";
+/// The error output of the audit.
+const SAID: &str = "said";
+
+/// An audit of a server that comes back until there is the gate.
+fn audit(directory: &Path, flags: &[&str]) -> Running {
+    let script = format!(
+        "[ -e {GATE} ] && exec sleep 1000
+         exec '{}' serve ws --allow-seed --until-stdin-ends \"$@\"",
+        env!("CARGO_BIN_EXE_bench-client")
+    );
+    std::fs::write(directory.join("server.sh"), script).expect("written");
+    let port = free_port();
+    let server = format!("sh server.sh --port={port} --database={{database}}");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("exec \"$@\" 2>{SAID}"), "sh"])
+        .args([env!("CARGO_BIN_EXE_bench-client"), "torture"])
+        .args(["--faults=kill", "--reseed", "--output=record.json"])
+        .args(["--server-command", &server])
+        .args(["--url", &format!("ws://127.0.0.1:{port}")])
+        .args(flags)
+        .current_dir(directory);
+    Running::start(&mut command)
+}
+
+fn said(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join(SAID)).unwrap_or_default()
+}
+
+/// Shuts the gate once the cycle has begun.
+fn shut_in_cycle(directory: &Path, cycle: u32) {
+    let name = format!("journal.{cycle}");
+    until("the cycle has begun", || {
+        let audits = std::fs::read_dir(directory.join(".data")).ok()?;
+        let mut audits = audits.flatten();
+        audits.find(|audit| audit.path().join(&name).exists())
+    });
+    std::fs::write(directory.join(GATE), "").expect("written");
+}
+
+fn sleeping(audit: &Running) -> Pid {
+    until("a server does not come back", || {
+        let server = server_of(audit);
+        let name = std::fs::read_to_string(format!("/proc/{server}/comm")).ok()?;
+        (name.trim() == "sleep").then_some(server)
+    })
+}
+
+fn nothing_is_left(directory: &Path, server: Pid) {
+    until("the server is gone", || (!is_alive(server)).then_some(()));
+    let left = std::fs::read_dir(directory.join(".data"));
+    assert_eq!(left.map_or(0, Iterator::count), 0);
+}
+
+#[test]
+fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
+    let _machine = machine();
+    let directory = directory();
+    let here = directory.path();
+    let audit = audit(here, &["--seconds-per-cycle=0.3"]);
+    shut_in_cycle(here, 2);
+    let server = sleeping(&audit);
+    until("the audit says what it waits for", || {
+        let said = said(here);
+        let mut lines = said.lines();
+        let waiting = |line: &&str| line.starts_with("waiting for the server to listen at 127");
+        lines.find(waiting).map(|_| ())
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    let said = said(here);
+    ended.expect_code(0);
+    let text = std::fs::read_to_string(here.join("record.json")).expect("written");
+    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(record["interrupted"], true);
+    assert_eq!(record["findings"], json!([]), "{record:#}");
+    let kills = count(&record["kills"]);
+    assert!(kills >= 1, "{record:#}");
+    let next = format!("cycle {} is not judged", kills + 1);
+    assert!(said.contains(&next), "{said}");
+    nothing_is_left(here, server);
+}
+
+/// Then there is a little time for the cycle to be judged, and not more.
+#[test]
+fn ended_under_load_an_audit_does_not_wait_for_long() {
+    let _machine = machine();
+    let directory = directory();
+    let here = directory.path();
+    let audit = audit(here, &["--seconds-per-cycle=3000"]);
+    shut_in_cycle(here, 1);
+    audit.signal(Signal::SIGINT);
+    let server = sleeping(&audit);
+    let ended = audit.wait();
+    ended.expect_code(130);
+    let said = said(here);
+    assert!(said.contains("cycle 1 is not judged"), "{said}");
+    assert_eq!(records(here).len(), 0);
+    nothing_is_left(here, server);
+}
