@@ -39,22 +39,24 @@ fn plan() -> LoadPlan {
     }
 }
 
-/// How often each transfer came, by its id.
-type Seen = Arc<Mutex<HashMap<u128, (Transfer, u32)>>>;
+/// What came, by its id: the transfer, how many others had come before it, how often it came.
+type Seen = Arc<Mutex<HashMap<u128, (Transfer, u64, u32)>>>;
 
-/// A server that knows ids: `script` is told how often a transfer has come.
+/// A server that knows ids: `script` is told the number of a transfer, which it keeps when it
+/// comes again, and how often it has come.
 fn remembering(
     script: impl Fn(u64, u32) -> MockAnswer + Send + Sync + 'static,
 ) -> (MockConnector, Seen) {
     let seen = Seen::default();
     let known = Arc::clone(&seen);
-    let connector = MockConnector::new(Arc::new(move |number, transfer: &Transfer| {
+    let connector = MockConnector::new(Arc::new(move |_, transfer: &Transfer| {
         let id = transfer.transfer_id.expect("every transfer has an id");
         let mut known = known.lock().expect("nobody panics");
-        let entry = known.entry(id.to_u128()).or_insert((*transfer, 0));
-        assert_eq!(entry.0, *transfer, "the same id, the same transfer");
-        entry.1 += 1;
-        script(number, entry.1)
+        let others = known.len() as u64;
+        let (first, number, times) = known.entry(id.to_u128()).or_insert((*transfer, others, 0));
+        assert_eq!(first, transfer, "the same id, the same transfer");
+        *times += 1;
+        script(*number, *times)
     }));
     (connector, seen)
 }
@@ -85,7 +87,7 @@ fn whatever_hides_an_outcome_it_is_found_out() {
         assert!(result.sent_again >= result.resolved);
         let seen = seen.lock().expect("nobody panics");
         assert_eq!(seen.len() as u64, counts.committed, "an id for each");
-        let repeated: u32 = seen.values().map(|(_, times)| times - 1).sum();
+        let repeated: u32 = seen.values().map(|(_, _, times)| times - 1).sum();
         assert_eq!(u64::from(repeated), result.sent_again);
     }
 }
