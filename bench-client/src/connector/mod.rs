@@ -270,7 +270,18 @@ fn parse_with(url: &str, credentials: &Credentials) -> Result<Target, String> {
         _ => return Err(format!("{url}: the scheme must be http, ws, https or wss")),
     };
     let host = uri.host().ok_or_else(|| format!("{url} has no host"))?;
-    let port = uri.port_u16().unwrap_or(usual_port);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let place = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, place)| place);
+    // What is no port must not become the usual one: somebody else may listen there.
+    let port = match place.strip_prefix(host) {
+        None | Some("") => usual_port,
+        Some(_) => uri
+            .port_u16()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("{url}: the port must be a number from 1 to 65535"))?,
+    };
     let trust = secure.then(|| credentials.trust()).transpose();
     Ok(Target {
         authority: format!("{host}:{port}"),
@@ -364,6 +375,32 @@ mod tests {
             assert_eq!(parse_url(url).unwrap().authority, "127.0.0.1:4107");
         }
         for bad in ["127.0.0.1:4107", "ftp://a", "ws://", ""] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_port_is_not_taken_for_the_usual_one() {
+        for (url, authority) in [
+            ("ws://host", "host:80"),
+            ("wss://80", "80:443"),
+            ("ws://80:80", "80:80"),
+            ("http://[::1]:4107", "[::1]:4107"),
+            ("http://[::1]", "[::1]:80"),
+            ("ws://me:pass@host:4107/rpc", "host:4107"),
+            ("ws://me:99999@host", "host:80"),
+        ] {
+            assert_eq!(parse_url(url).unwrap().authority, authority, "{url}");
+        }
+        for bad in [
+            "ws://host:99999",
+            "ws://host:65536/rpc",
+            "ws://host:0",
+            "ws://host:abc",
+            "ws://host:",
+            "http://[::1]:99999",
+            "ws://host:-1",
+        ] {
             assert!(parse_url(bad).is_err(), "{bad}");
         }
     }

@@ -22,6 +22,8 @@ pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
 pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
 pub use verdict::{Verdict, VerdictCode};
 
+use std::collections::BTreeMap;
+
 use busload_engine::Durability;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,6 +65,8 @@ pub struct Evidence {
     pub acknowledged: u64,
     /// Transfers acknowledged inside the window.
     pub committed_in_window: u64,
+    /// Answered inside the window as rejected or failed, by reason.
+    pub not_committed_in_window: BTreeMap<String, u64>,
     /// Transfers of unknown outcome, over the whole run.
     pub unknown: u64,
     /// Answers to requests that were not in flight.
@@ -265,9 +269,21 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     }
 }
 
+/// From this share of the answered transfers on, those that were not committed are told of.
+const NOT_COMMITTED_SHARE: f64 = 0.01;
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     if evidence.unknown > 0 {
         verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
+    }
+    let others: u64 = evidence.not_committed_in_window.values().sum();
+    let answered = evidence.committed_in_window + others;
+    if others > 0 && others as f64 >= NOT_COMMITTED_SHARE * answered as f64 {
+        verdicts.push(Verdict::not_committed(
+            evidence.committed_in_window,
+            &evidence.not_committed_in_window,
+        ));
     }
     if evidence.interrupted {
         verdicts.push(Verdict::interrupted());

@@ -220,6 +220,7 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::Unverified
         | VerdictCode::NotVerified
         | VerdictCode::UnknownOutcomes
+        | VerdictCode::NotCommitted
         | VerdictCode::Interrupted
         | VerdictCode::Unstable
         | VerdictCode::SyncTooFast
@@ -283,9 +284,38 @@ fn open_loop(rate: f64, offered: u64, achieved_tps: f64) -> GeneratorEvidence {
     }
 }
 
+fn refuse(evidence: &mut Evidence, reason: &str, count: u64) {
+    evidence
+        .not_committed_in_window
+        .insert(reason.to_owned(), count);
+}
+
+#[test]
+fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
+    let with = |reasons: &[(&str, u64)]| {
+        let mut evidence = Evidence {
+            committed_in_window: 990,
+            ..honest()
+        };
+        for (reason, count) in reasons {
+            refuse(&mut evidence, reason, *count);
+        }
+        judge(&evidence).1
+    };
+    assert_eq!(with(&[("overloaded", 9)]), []);
+    let told = with(&[("overloaded", 4), ("insufficient_funds", 6)]);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].code, VerdictCode::NotCommitted);
+    assert_eq!(
+        told[0].message,
+        "10 of 1000 answered transfers were not committed: insufficient_funds 6, overloaded 4"
+    );
+    assert!(told[0].remedy.contains("--queue") && told[0].remedy.contains("--initial-balance"));
+}
+
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 20] = [
+    let changes: [fn(&mut Evidence); 21] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.applied = Some(999),
@@ -298,6 +328,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| (e.applied, e.samples) = (None, Vec::new()),
         |e| e.not_verified = true,
         |e| e.unknown = 3,
+        |e| refuse(e, "overloaded", 100),
         |e| e.interrupted = true,
         |e| e.baselines = Some((baseline(900.0), baseline(100.0))),
         |e| e.baselines = Some((baseline(900.0), baseline(900.0))),

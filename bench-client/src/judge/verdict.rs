@@ -1,5 +1,8 @@
 //! Verdicts: what a row says about itself, each with what to do about it.
 
+use std::collections::BTreeMap;
+
+use busload_wire::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,8 @@ pub enum VerdictCode {
     NotVerified,
     /// Transfers have no known outcome.
     UnknownOutcomes,
+    /// A part of the answered transfers was rejected or failed.
+    NotCommitted,
     /// Stopped from outside.
     Interrupted,
     /// The disk was not the same before and after.
@@ -177,7 +182,7 @@ impl Verdict {
         Self::invalid(
             VerdictCode::ServerDied,
             format!("the server ended in mid-run: {how}"),
-            "start the server by hand (bench-client serve) and look at what it prints",
+            "look at what the server prints, and measure again",
         )
     }
 
@@ -239,6 +244,42 @@ impl Verdict {
             VerdictCode::UnknownOutcomes,
             format!("{count} transfers have no known outcome"),
             "raise --op-timeout, lower --max-inflight-per-worker, or look at the errors",
+        )
+    }
+
+    pub(super) fn not_committed(committed: u64, others: &BTreeMap<String, u64>) -> Self {
+        let count: u64 = others.values().sum();
+        let reasons: Vec<_> = others
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        let mut remedies = Vec::new();
+        for (code, remedy) in [
+            (
+                ErrorCode::Overloaded,
+                "lower --max-inflight-per-worker or raise the server's --queue",
+            ),
+            (ErrorCode::StorageFull, "make room on the server's disk"),
+            (
+                ErrorCode::InsufficientFunds,
+                "raise --initial-balance or lower --alpha",
+            ),
+        ] {
+            if others.contains_key(code.as_str()) {
+                remedies.push(remedy);
+            }
+        }
+        if remedies.is_empty() {
+            remedies.push("look at the reasons; TPS counts what was committed");
+        }
+        Self::warning(
+            VerdictCode::NotCommitted,
+            format!(
+                "{count} of {} answered transfers were not committed: {}",
+                committed + count,
+                reasons.join(", ")
+            ),
+            &remedies.join("; "),
         )
     }
 

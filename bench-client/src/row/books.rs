@@ -76,10 +76,15 @@ pub(super) fn weigh(
     closing: Option<&Books>,
     info: Option<&Info>,
 ) -> Evidence {
-    let whole = result.whole_run();
+    let (whole, counts) = (result.whole_run(), &result.window.counts);
     let mut evidence = Evidence {
         acknowledged: whole.committed,
-        committed_in_window: result.window.counts.committed,
+        committed_in_window: counts.committed,
+        not_committed_in_window: counts
+            .rejected()
+            .into_iter()
+            .chain(counts.failed())
+            .collect(),
         unknown: whole.unknown,
         amount: plan.amount.unsigned_abs(),
         unexpected_answers: result.unexpected_answers,

@@ -25,13 +25,14 @@ pub(super) fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String>
                 hide_next = value.is_none();
                 return value.map_or(name.to_owned(), |_| format!("{name}=***"));
             }
-            without_user_information(&text)
+            without_secrets(&text)
         })
         .collect()
 }
 
-/// `http://user:password@host/` becomes `http://***@host/`; also several, separated by commas.
-fn without_user_information(text: &str) -> String {
+/// `http://user:password@host/?key=value` becomes `http://***@host/?***`; also several, separated
+/// by commas. A query means nothing to the protocol, so what is in it may be anything.
+fn without_secrets(text: &str) -> String {
     let mut parts = text.split("://");
     let mut result = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -40,12 +41,25 @@ fn without_user_information(text: &str) -> String {
         match part[..authority].rfind('@') {
             Some(at) => {
                 result.push_str("***");
-                result.push_str(&part[at..]);
+                push_without_query(&mut result, &part[at..]);
             }
-            None => result.push_str(part),
+            None => push_without_query(&mut result, part),
         }
     }
     result
+}
+
+fn push_without_query(result: &mut String, part: &str) {
+    match part.split_once('?') {
+        Some((before, query)) => {
+            result.push_str(before);
+            result.push_str("?***");
+            if let Some(comma) = query.find(',') {
+                result.push_str(&query[comma..]);
+            }
+        }
+        None => result.push_str(part),
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +83,8 @@ mod tests {
             "--url",
             "http://user:secret@host/rpc",
             "--urls=ws://host/a@b,ws://secret@host",
+            "--urls=ws://host/?key=secret,ws://host",
+            "ws://host?secret",
         ]);
         let expected = [
             "bench-client",
@@ -81,6 +97,8 @@ mod tests {
             "--url",
             "http://***@host/rpc",
             "--urls=ws://host/a@b,ws://***@host",
+            "--urls=ws://host/?***,ws://host",
+            "ws://host?***",
         ];
         assert_eq!(arguments, expected);
     }
