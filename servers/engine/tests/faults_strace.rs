@@ -32,7 +32,8 @@ fn one_by_one(directory: &Path) -> Config {
 }
 
 /// Runs the test `name` under `strace`, which makes `fault` of the calls on the database file
-/// with `suffix`, or on its directory ([`NAMES`]); there it does `work`. Then does `check` in the same directory, without faults.
+/// with `suffix`, or on its directory ([`NAMES`]); there it does `work`. Then does `check` in the same directory,
+/// without faults.
 fn with_fault(
     name: &str,
     suffix: &str,
@@ -181,10 +182,10 @@ fn case_06_eio_at_a_commit_sync() {
     );
 }
 
-/// Transfers under `delete-extra` until one is of unknown outcome, as one must be.
-fn until_one_is_unknown(directory: &Path) {
+/// Transfers until one is of unknown outcome, as one must be, and not the first.
+fn until_one_is_unknown(directory: &Path, durability: Durability) {
     let bank = Bank::start(&Config {
-        durability: Durability::DeleteExtra,
+        durability,
         ..one_by_one(directory)
     });
     let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
@@ -217,8 +218,115 @@ fn case_06_eio_at_the_sync_of_the_journals_removal() {
         NAMES,
         // The directory is synced twice for each transfer, for the second time at its end.
         "inject=fsync,fdatasync:error=EIO:when=14",
-        until_one_is_unknown,
+        |directory| until_one_is_unknown(directory, Durability::DeleteExtra),
         the_unknown_one_is_there,
+    );
+}
+
+/// Without the name of its journal a power cut might leave half a transaction, and nothing to take
+/// it back. SQLite drops the error of this sync.
+#[test]
+fn case_06_eio_at_the_sync_of_a_new_journals_name() {
+    with_fault(
+        "case_06_eio_at_the_sync_of_a_new_journals_name",
+        NAMES,
+        // The first of the two syncs of a transfer.
+        "inject=fsync,fdatasync:error=EIO:when=13",
+        |directory| until_one_is_unknown(directory, Durability::DeleteExtra),
+        holds_what_was_acknowledged,
+    );
+}
+
+/// Here the removal is not synced.
+#[test]
+fn case_06_eio_at_the_sync_of_a_new_journals_name_in_delete_full() {
+    with_fault(
+        "case_06_eio_at_the_sync_of_a_new_journals_name_in_delete_full",
+        NAMES,
+        "inject=fsync,fdatasync:error=EIO:when=7",
+        |directory| until_one_is_unknown(directory, Durability::DeleteFull),
+        holds_what_was_acknowledged,
+    );
+}
+
+/// The first commit syncs the name of the log, without which all that follow are gone after a
+/// power cut.
+fn eio_at_the_name_of_a_new_log(name: &str, durability: Durability) {
+    with_fault(
+        name,
+        NAMES,
+        "inject=fsync,fdatasync:error=EIO:when=1+",
+        |directory| {
+            let bank = Bank::start(&Config {
+                durability,
+                ..one_by_one(directory)
+            });
+            let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
+            assert_eq!(outcomes[0], Outcome::Unknown, "{outcomes:?}");
+            let refused = Outcome::Failed(Failure::ShuttingDown);
+            let mut rest = outcomes[1..].iter();
+            assert!(rest.all(|one| *one == refused), "{outcomes:?}");
+            let error = bank.writer.join().expect_err("it stopped");
+            assert!(matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+        },
+        |directory| assert!((0..=1).contains(&applied(directory))),
+    );
+}
+
+#[test]
+fn case_06_eio_at_the_sync_of_a_new_logs_name() {
+    eio_at_the_name_of_a_new_log(
+        "case_06_eio_at_the_sync_of_a_new_logs_name",
+        Durability::WalFull,
+    );
+}
+
+#[test]
+fn case_06_eio_at_the_sync_of_a_new_logs_name_in_wal_normal() {
+    eio_at_the_name_of_a_new_log(
+        "case_06_eio_at_the_sync_of_a_new_logs_name_in_wal_normal",
+        Durability::WalNormal,
+    );
+}
+
+/// Nobody has been promised anything yet: the server does not start.
+#[test]
+fn case_06_eio_at_the_sync_of_a_new_ledgers_name() {
+    with_fault(
+        "case_06_eio_at_the_sync_of_a_new_ledgers_name",
+        NAMES,
+        "inject=fsync,fdatasync:error=EIO:when=1+",
+        |directory| {
+            for durability in [
+                Durability::WalFull,
+                Durability::DeleteExtra,
+                Durability::DeleteFull,
+                Durability::WalNormal,
+            ] {
+                let database = directory.join(format!("{durability}.sqlite"));
+                let started = Bank::open(&Config {
+                    database: database.clone(),
+                    durability,
+                    ..one_by_one(directory)
+                });
+                let Err(error) = started else {
+                    panic!("{durability} starts");
+                };
+                assert!(!matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+            }
+        },
+        |directory| {
+            for durability in [Durability::WalFull, Durability::DeleteExtra] {
+                let database = directory.join(format!("{durability}.sqlite"));
+                Bank::start(&Config {
+                    database: database.clone(),
+                    durability,
+                    ..one_by_one(directory)
+                })
+                .stop_cleanly();
+                assert_eq!(balances_in(&database), [1000; 10], "{durability}");
+            }
+        },
     );
 }
 
@@ -229,7 +337,7 @@ fn case_06_no_descriptor_for_the_sync_of_the_journals_removal() {
         "case_06_no_descriptor_for_the_sync_of_the_journals_removal",
         NAMES,
         "inject=openat:error=EMFILE:when=14",
-        until_one_is_unknown,
+        |directory| until_one_is_unknown(directory, Durability::DeleteExtra),
         the_unknown_one_is_there,
     );
 }
@@ -241,7 +349,7 @@ fn case_06_no_descriptor_for_the_sync_of_a_new_journal() {
         "case_06_no_descriptor_for_the_sync_of_a_new_journal",
         NAMES,
         "inject=openat:error=EMFILE:when=13",
-        until_one_is_unknown,
+        |directory| until_one_is_unknown(directory, Durability::DeleteExtra),
         holds_what_was_acknowledged,
     );
 }
