@@ -312,7 +312,9 @@ fn case_06_eio_at_the_sync_of_a_new_ledgers_name() {
                 let Err(error) = started else {
                     panic!("{durability} starts");
                 };
-                assert!(!matches!(error, EngineError::OutcomeUnknown(_)), "{error}");
+                let said = error.to_string();
+                assert!(said.contains(&format!("{durability}.sqlite")), "{said}");
+                assert!(said.contains("its directory cannot be synced"), "{said}");
             }
         },
         |directory| {
@@ -524,6 +526,37 @@ fn eio_at_the_sync_of_a_seeding() {
         |directory| {
             let balances = balances_in(&directory.join("ledger.sqlite"));
             assert!(balances == [1000; 10] || balances == [5; 5], "{balances:?}");
+        },
+    );
+}
+
+/// Known not to have happened, so nothing stops.
+#[test]
+fn case_11_a_seeding_on_a_full_disk() {
+    with_fault(
+        "case_11_a_seeding_on_a_full_disk",
+        "-wal",
+        "inject=pwrite64:error=ENOSPC:when=1..2",
+        |directory| {
+            let bank = Bank::start(&one_by_one(directory));
+            let seed = || {
+                bank.call(ControlCall::Seed {
+                    accounts: 5,
+                    initial_balance: 5,
+                })
+            };
+            for _ in 0..2 {
+                let full = seed();
+                assert!(matches!(full, Err(EngineError::StorageFull)), "{full:?}");
+                assert_eq!(bank.balance(9), Some(1000), "it was rolled back");
+            }
+            seed().expect("there is room again");
+            assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
+            bank.stop_cleanly();
+        },
+        |directory| {
+            let balances = balances_in(&directory.join("ledger.sqlite"));
+            assert_eq!(balances, [4, 6, 5, 5, 5]);
         },
     );
 }
