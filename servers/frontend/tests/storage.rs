@@ -162,7 +162,8 @@ fn case_15_a_file_size_limit_below_the_ledger_is_refused_at_start() {
 #[test]
 fn case_15_a_limit_of_open_files_below_the_ledger_is_refused_at_start() {
     let mut refused = 0;
-    for limit in 10..20 {
+    // How many are enough depends on what is inherited as well.
+    for limit in 10..100 {
         let directory = directory();
         let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
         let mut server = command(
@@ -177,7 +178,8 @@ fn case_15_a_limit_of_open_files_below_the_ledger_is_refused_at_start() {
         let mut errors = said.lines().filter(|line| !line.starts_with("warning: "));
         let Some(error) = errors.next() else {
             assert_eq!(output.status.code(), Some(0), "{limit}: {said}");
-            continue;
+            assert!(refused > 0, "no limit was low enough");
+            return;
         };
         assert_eq!(output.status.code(), Some(2), "{limit}: {said}");
         assert_eq!(errors.next(), None, "{limit}: {said}");
@@ -191,5 +193,5 @@ fn case_15_a_limit_of_open_files_below_the_ledger_is_refused_at_start() {
             "{limit}: {said}"
         );
     }
-    assert!(refused > 0, "no limit was low enough");
+    panic!("no limit was high enough");
 }
