@@ -13,6 +13,7 @@ use crate::checkpoint::CheckpointMode;
 use crate::durability::{Durability, DurabilityError, Pragmas};
 use crate::lock_file::LockError;
 use crate::null::{NullPace, NullWriter};
+use crate::place;
 use crate::queue::{Control, Queue, ReplyPort, Work};
 use crate::stats::{SharedStats, Snapshot};
 use crate::store::Store;
@@ -129,6 +130,16 @@ pub enum EngineError {
         /// What is wrong with it.
         why: String,
     },
+    /// The ledger cannot be opened where it is, or could not be safely.
+    #[error("cannot open {database}: {why}; {remedy}")]
+    CannotOpen {
+        /// The file.
+        database: PathBuf,
+        /// What is in the way.
+        why: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// SQLite has the WAL-reset bug.
     #[error("sqlite {found} has the wal-reset bug: build with the bundled sqlite")]
     SqliteTooOld {
@@ -160,6 +171,9 @@ pub enum EngineError {
     /// Too many control calls wait.
     #[error("too many calls are waiting")]
     Overloaded,
+    /// The disk is full; what was begun was rolled back.
+    #[error("no room to write: make room on the disk of the database")]
+    StorageFull,
     /// The engine takes no more.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -240,7 +254,8 @@ impl<A: Clone + Send + 'static> Engine<A> {
         P: ReplyPort<Address = A>,
     {
         let store = Store::open(config)?;
-        let ids = Remembered::load(&store.connection, config.id_horizon, config.max_ids)?;
+        let ids = Remembered::load(&store.connection, config.id_horizon, config.max_ids)
+            .map_err(|error| place::explain(&config.database, error.into()))?;
         let ids = ids.ok_or_else(|| EngineError::NotALedger {
             database: config.database.clone(),
             why: "its table transfer_ids holds what no server wrote".to_owned(),

@@ -21,6 +21,7 @@ mod inspect;
 mod ledger;
 mod lock_file;
 mod null;
+mod place;
 pub mod probe;
 mod queue;
 mod room;

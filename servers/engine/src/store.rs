@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use busload_wire::control::{Balances, Verification};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
 use crate::lock_file::LockFile;
+use crate::place;
 use crate::transfer_ids;
 use crate::vfs::{IoCounts, IoMeter};
 
@@ -49,6 +50,10 @@ impl Store {
     /// Opens the database, takes the lock, sets and reads back the pragmas, and seeds the
     /// ledger if the file holds none.
     pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
+        Self::open_unexplained(config).map_err(|error| place::explain(&config.database, error))
+    }
+
+    fn open_unexplained(config: &Config) -> Result<Self, EngineError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(EngineError::SqliteTooOld {
                 found: rusqlite::version(),
@@ -64,12 +69,13 @@ impl Store {
         if config.fresh || !path.exists() {
             check_seeding(config.seed_accounts, config.seed_balance)?;
         }
-        // Two names of one file (a symbolic link) have one lock.
+        // Two names of one file have one lock when one is a symbolic link, else they are refused.
         let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
+        place::check_names(path)?;
         let lock = LockFile::take(path)?;
         let meter = IoMeter::register()?;
         if config.durability.syncs() && meter.sees_directory_syncs() {
-            check_directory(path)?;
+            place::check_directory(path)?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -77,8 +83,7 @@ impl Store {
         if config.fresh {
             remove_ledger(path, flags)?;
         }
-        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())
-            .map_err(|error| open_error(path, error))?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         check_ledger(&connection, path)?;
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
@@ -115,8 +120,7 @@ impl Store {
         flags: OpenFlags,
     ) -> Result<(), EngineError> {
         let meter = IoMeter::register()?;
-        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())
-            .map_err(|error| open_error(path, error))?;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
         config.durability.apply(&connection, SECOND_CACHE_KIB)?;
         self.second = Some(connection);
         self.second_meter = Some(meter);
@@ -290,30 +294,12 @@ fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Erro
         .map(|row| row.is_some())
 }
 
-/// A directory that can be written to but not opened cannot be synced. The first commit would say
-/// so, and by then somebody waits for its outcome.
-fn check_directory(path: &Path) -> Result<(), EngineError> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    match std::fs::File::open(parent.unwrap_or(Path::new("."))) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(EngineError::NotALedger {
-            database: path.to_owned(),
-            why: format!(
-                "its directory cannot be opened, and so not be synced ({error}): permit the                  server to read it"
-            ),
-        }),
-    }
-}
-
 /// Removes a ledger and its log, but nothing that is not a ledger.
 fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
     if !path.exists() {
         return Ok(());
     }
-    let connection =
-        Connection::open_with_flags(path, flags).map_err(|error| open_error(path, error))?;
+    let connection = Connection::open_with_flags(path, flags)?;
     check_ledger(&connection, path)?;
     drop(connection);
     for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -343,9 +329,7 @@ fn check_ledger(connection: &Connection, path: &Path) -> Result<(), EngineError>
     let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(keep_log, has_log)?;
     // The first statement that reads the header tells what kind of file this is.
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-        .map_err(|error| open_error(path, error))?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     check_schema(connection, path)?;
     connection.set_db_config(keep_log, false)?;
     Ok(())
@@ -406,20 +390,4 @@ pub(crate) fn check_seeding(accounts: i64, initial_balance: i64) -> Result<(), E
         });
     }
     Ok(())
-}
-
-fn open_error(path: &Path, error: rusqlite::Error) -> EngineError {
-    let why = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => "it is not an sqlite database".to_owned(),
-        Some(ErrorCode::CannotOpen) => "it cannot be opened or created".to_owned(),
-        Some(ErrorCode::DatabaseCorrupt) => "it is corrupt".to_owned(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another process holds it locked".to_owned()
-        }
-        _ => return EngineError::Sqlite(error),
-    };
-    EngineError::NotALedger {
-        database: path.to_owned(),
-        why,
-    }
 }

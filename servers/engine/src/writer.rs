@@ -282,6 +282,19 @@ fn io_failure(error: &EngineError) -> Option<rusqlite::Error> {
         .then(|| rusqlite::Error::SqliteFailure(*failure, message.clone()))
 }
 
+/// A seeding that found no room, as a batch is answered that did not.
+fn storage_full(error: EngineError, store: &Store) -> EngineError {
+    match &error {
+        EngineError::Sqlite(sqlite)
+            if sqlite.sqlite_error_code() == Some(ErrorCode::DiskFull)
+                && store.connection.is_autocommit() =>
+        {
+            EngineError::StorageFull
+        }
+        _ => error,
+    }
+}
+
 fn answer<A: Clone>(
     call: &ControlCall,
     store: &Store,
@@ -303,7 +316,9 @@ fn answer<A: Clone>(
             accounts,
             initial_balance,
         } => {
-            store.seed(accounts, initial_balance)?;
+            store
+                .seed(accounts, initial_balance)
+                .map_err(|error| storage_full(error, store))?;
             ledger.forget_ids();
             stats.record_transfer_ids(ledger.id_counts());
             Ok(ControlReply::Seeded)

@@ -418,6 +418,42 @@ fn a_second_name_of_the_file_is_no_way_round_the_lock() {
     assert_eq!(balances_in(&config.database), [1000; 2]);
 }
 
+/// Lock, log and journal have the name of the database: a hard link would have its own.
+#[cfg(unix)]
+#[test]
+fn case_14_a_hard_link_is_no_way_round_the_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), Durability::WalFull);
+    let bank = Bank::start(&config);
+    let link = directory.path().join("link.sqlite");
+    std::fs::hard_link(&config.database, &link).unwrap();
+    for fresh in [false, true] {
+        let by_link = Config {
+            database: link.clone(),
+            fresh,
+            ..config.clone()
+        };
+        let error = refused(&by_link).to_string();
+        assert!(error.contains("link.sqlite"), "{error}");
+        assert!(error.contains("2 names (hard links)"), "{error}");
+        assert!(error.contains("remove the other name"), "{error}");
+    }
+    assert!(!directory.path().join("link.sqlite.lock").exists());
+    assert_eq!(
+        bank.apply(&[transfer(0, 1, 5)]),
+        [Outcome::Committed],
+        "who has it open goes on"
+    );
+    bank.stop_cleanly();
+
+    // By either name it is refused, as long as there are two.
+    assert!(matches!(refused(&config), EngineError::CannotOpen { .. }));
+    std::fs::remove_file(&link).unwrap();
+    let bank = Bank::start(&config);
+    assert_eq!(bank.balances(2), [995, 1005]);
+    bank.stop_cleanly();
+}
+
 /// `--database Cargo` beside a `Cargo.lock`.
 #[test]
 fn a_lock_file_of_somebody_elses_is_not_touched() {

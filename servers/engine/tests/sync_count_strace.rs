@@ -15,6 +15,7 @@ use std::thread;
 use busload_engine::vfs::{IoCounts, IoMeter};
 use rusqlite::{Connection, OpenFlags};
 use strace::can_trace;
+use tempfile::TempDir;
 
 /// Set in the run under `strace`: the directory to work in.
 const DIRECTORY_VARIABLE: &str = "BUSLOAD_SYNC_COUNT_DIRECTORY";
@@ -168,6 +169,63 @@ fn failed_directory_sync() {
     });
 }
 
+#[test]
+fn failed_sync_of_the_directory_of_a_new_journal() {
+    // The second of those five.
+    let failure = ["-e", "inject=fsync,fdatasync:error=EIO:when=27"];
+    let name = "failed_sync_of_the_directory_of_a_new_journal";
+    compare_with(name, &failure, |directory, meter| {
+        let delete_extra = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA";
+        commits_of_which_one_fails(directory, meter, delete_extra);
+    });
+}
+
+#[test]
+fn failed_sync_of_the_directory_of_a_log() {
+    // Those of another thread: strace counts by thread. First the log, then its name.
+    let failure = ["-e", "inject=fsync,fdatasync:error=EIO:when=2"];
+    let name = "failed_sync_of_the_directory_of_a_log";
+    compare_with(name, &failure, |directory, meter| {
+        // Makes no sync that fails.
+        let without = "PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL";
+        let first = ledger(directory, meter, without);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let connection = open(directory, meter);
+                connection
+                    .execute_batch("PRAGMA synchronous=FULL")
+                    .expect("the pragma is accepted");
+                let before = meter.counts();
+                let error = connection
+                    .execute("UPDATE accounts SET balance = 1", [])
+                    .expect_err("its log's name is not durable");
+                let code = error.sqlite_error().map(|error| error.extended_code);
+                assert_eq!(code, Some(rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC), "{error}");
+                let counts = meter.counts().since(&before);
+                assert_eq!((counts.directory_syncs, counts.sync_errors), (1, 1));
+            });
+        });
+        drop(first);
+    });
+}
+
+/// What a connection without a meter does is as it was, its errors too.
+#[test]
+fn connections_without_a_meter_keep_sqlites_own_rules() {
+    let failure = ["-e", "inject=fsync,fdatasync:error=EIO:when=30"];
+    let name = "connections_without_a_meter_keep_sqlites_own_rules";
+    let run = run_with(name, &failure, |directory, _| {
+        let connection = Connection::open(directory.join("ledger.sqlite")).expect("a new file");
+        let delete_extra = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA";
+        fill(&connection, delete_extra);
+        one_commit_fails(&connection);
+    });
+    if let Some(Run { trace, path, .. }) = run {
+        assert_eq!(traced(&trace, &path).failed, 1, "{trace}");
+        assert_eq!(read_counted(&path), Syncs::default(), "none is a meter's");
+    }
+}
+
 fn open(directory: &Path, meter: &IoMeter) -> Connection {
     let path = directory.join("ledger.sqlite");
     Connection::open_with_flags_and_vfs(path, OpenFlags::default(), meter.vfs_name())
@@ -176,6 +234,11 @@ fn open(directory: &Path, meter: &IoMeter) -> Connection {
 
 fn ledger(directory: &Path, meter: &IoMeter, pragmas: &str) -> Connection {
     let connection = open(directory, meter);
+    fill(&connection, pragmas);
+    connection
+}
+
+fn fill(connection: &Connection, pragmas: &str) {
     connection
         .execute_batch(pragmas)
         .expect("the pragmas are accepted");
@@ -185,7 +248,6 @@ fn ledger(directory: &Path, meter: &IoMeter, pragmas: &str) -> Connection {
              INSERT INTO accounts VALUES (1, 0);",
         )
         .expect("the table is created");
-    connection
 }
 
 fn commit(connection: &Connection) {
@@ -202,7 +264,10 @@ fn commits(directory: &Path, meter: &IoMeter, pragmas: &str) {
 }
 
 fn commits_of_which_one_fails(directory: &Path, meter: &IoMeter, pragmas: &str) {
-    let connection = ledger(directory, meter, pragmas);
+    one_commit_fails(&ledger(directory, meter, pragmas));
+}
+
+fn one_commit_fails(connection: &Connection) {
     let failed_count = (0..COMMIT_COUNT)
         .filter(|_| {
             connection
@@ -230,19 +295,39 @@ fn compare(name: &str, work: impl FnOnce(&Path, &IoMeter)) {
 /// Runs the test `name` under `strace` with more options, where it does `work`, and compares what
 /// was counted.
 fn compare_with(name: &str, strace_options: &[&str], work: impl FnOnce(&Path, &IoMeter)) {
+    if let Some(Run { trace, path, .. }) = run_with(name, strace_options, work) {
+        let counted = read_counted(&path);
+        let traced = traced(&trace, &path);
+        assert_eq!(counted, traced, "counted, then traced:\n{trace}");
+    }
+}
+
+/// What a run under `strace` left.
+struct Run {
+    trace: String,
+    /// As the kernel names it, by which syncs are told apart.
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+/// `None` in that run, and where there can be none.
+fn run_with(
+    name: &str,
+    strace_options: &[&str],
+    work: impl FnOnce(&Path, &IoMeter),
+) -> Option<Run> {
     if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
         let directory = PathBuf::from(directory);
         let meter = IoMeter::register().expect("the meter registers");
         work(&directory, &meter);
         write_counted(&directory, &meter.counts());
-        return;
+        return None;
     }
     if !can_trace(name) {
-        return;
+        return None;
     }
 
     let directory = tempfile::tempdir().expect("a temporary directory");
-    // Syncs are told apart by path, as the kernel names it.
     let path = directory
         .path()
         .canonicalize()
@@ -270,12 +355,11 @@ fn compare_with(name: &str, strace_options: &[&str], work: impl FnOnce(&Path, &I
     assert!(status.success(), "the run under strace failed: {status}");
 
     let trace = fs::read_to_string(trace).expect("strace wrote its trace");
-    let counted = read_counted(&path);
-    assert_eq!(
-        counted,
-        traced(&trace, &path),
-        "counted, then traced:\n{trace}"
-    );
+    Some(Run {
+        trace,
+        path,
+        _directory: directory,
+    })
 }
 
 fn write_counted(directory: &Path, counts: &IoCounts) {

@@ -36,6 +36,7 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         EngineError::SeedOutOfRange { .. } => ErrorCode::InvalidRequest,
         EngineError::Overloaded => ErrorCode::Overloaded,
         EngineError::ShuttingDown => ErrorCode::ShuttingDown,
+        EngineError::StorageFull => ErrorCode::StorageFull,
         EngineError::OutcomeUnknown(_) => ErrorCode::UnknownOutcome,
         _ => ErrorCode::Internal,
     }

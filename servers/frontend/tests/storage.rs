@@ -149,11 +149,49 @@ fn case_15_a_file_size_limit_below_the_ledger_is_refused_at_start() {
     let mut server = command(&wrapper, WS, &directory, &[]);
     let output = server.stderr(Stdio::piped()).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    let code = output.status.code();
+    assert_eq!(output.status.code(), Some(2), "not by a signal: {said}");
+    assert!(said.starts_with("error: cannot open "), "{said}");
     assert!(
-        matches!(code, Some(2 | 5)),
-        "not by a signal: {:?}: {said}",
-        output.status
+        said.contains("a.sqlite: ") && said.contains("ulimit -f"),
+        "{said}"
     );
-    assert!(said.starts_with("error: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// Each limit is one at which something else cannot be opened, until there is enough.
+#[test]
+fn case_15_a_limit_of_open_files_below_the_ledger_is_refused_at_start() {
+    let mut refused = 0;
+    // How many are enough depends on what is inherited as well.
+    for limit in 10..100 {
+        let directory = directory();
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        let mut server = command(
+            &["bash", "-c", &script],
+            WS,
+            &directory,
+            &["--until-stdin-ends"],
+        );
+        server.stdin(Stdio::null());
+        let output = server.stderr(Stdio::piped()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut errors = said.lines().filter(|line| !line.starts_with("warning: "));
+        let Some(error) = errors.next() else {
+            assert_eq!(output.status.code(), Some(0), "{limit}: {said}");
+            assert!(refused > 0, "no limit was low enough");
+            return;
+        };
+        if !error.contains("a.sqlite") {
+            continue; // The program itself did not get that far.
+        }
+        assert_eq!(output.status.code(), Some(2), "{limit}: {said}");
+        assert_eq!(errors.next(), None, "{limit}: {said}");
+        assert!(!error.contains("  "), "{limit}: {said}");
+        refused += 1;
+        assert!(
+            error.contains("ulimit -n") || error.contains("oo many open files"),
+            "{limit}: {said}"
+        );
+    }
+    panic!("no limit was high enough");
 }

@@ -11,9 +11,10 @@
 //! inside other calls. `tests/sync_count_strace.rs` holds the counts against the kernel's.
 //!
 //! **Architecture Invariant**: nothing here changes what is written or synced, or when. One thing
-//! is told that SQLite would pass over: a directory that cannot be opened, and so is not synced, is
-//! an I/O error of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
+//! is told that SQLite would pass over: a directory that cannot be opened or synced is an I/O error
+//! of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
 
+mod directory;
 mod shim;
 #[cfg(test)]
 mod tests;
@@ -91,8 +92,7 @@ pub struct IoCounts {
     /// Syncs of temporary files.
     pub other_syncs: u64,
     /// Syncs that failed; each is also counted in its kind, but for a directory that could not be
-    /// opened: that sync was not made. SQLite ignores a failed sync of the directory of a new file,
-    /// so that one is not counted here.
+    /// opened: that sync was not made.
     pub sync_errors: u64,
     /// Time spent waiting for syncs, summed over threads.
     pub sync_ns: u64,
@@ -207,7 +207,7 @@ impl IoMeter {
     /// Whether syncs of directories are seen. They are on SQLite's unix VFS.
     #[must_use]
     pub fn sees_directory_syncs(&self) -> bool {
-        shim::sees_directory_syncs()
+        directory::is_hooked()
     }
 
     /// The counts so far. They hold all that this thread has caused; while other threads write,

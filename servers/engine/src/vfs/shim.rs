@@ -11,25 +11,23 @@
 //! and is undone by calling ours again on close; in between such a file goes uncounted.
 //!
 //! The unix VFS syncs a directory inside the first `xSync` of a newly created journal or WAL, and
-//! inside `xDelete` when asked to. It opens the directory through a function that `xSetSystemCall`
-//! can replace, and syncs it straight after: our replacement notes the time, by thread, and the
-//! `xSync` or `xDelete` around it counts the sync. When the directory cannot be opened, the unix
-//! VFS makes no sync and reports success; then the `xSync` or `xDelete` around it reports
-//! `SQLITE_IOERR_DIR_FSYNC`, as `xDelete` does for a sync that failed.
+//! inside `xDelete` when asked to. [`super::directory`] makes that sync in its place; the `xSync`
+//! or `xDelete` around it counts it, and reports `SQLITE_IOERR_DIR_FSYNC` when it failed or the
+//! directory could not be opened.
 
 #![allow(
     unsafe_code,
     reason = "a SQLite VFS is an interface of C functions and pointers"
 )]
 
-use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use libsqlite3_sys as ffi;
 
+use super::directory::{self, Directory};
 use super::{SyncKind, Tally, VfsError};
 
 type OpenFn = unsafe extern "C" fn(
@@ -43,35 +41,10 @@ type DeleteFn = unsafe extern "C" fn(*mut ffi::sqlite3_vfs, *const c_char, c_int
 type SyncFn = unsafe extern "C" fn(*mut ffi::sqlite3_file, c_int) -> c_int;
 type WriteFn =
     unsafe extern "C" fn(*mut ffi::sqlite3_file, *const c_void, c_int, ffi::sqlite3_int64) -> c_int;
-type OpenDirectoryFn = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
 
 /// The newest layouts of `sqlite3_vfs` and `sqlite3_io_methods` that the bindings know.
 const VFS_VERSION_MAX: c_int = 3;
 const IO_METHODS_VERSION_MAX: c_int = 3;
-
-/// The name under which the unix VFS lists the function that opens directories.
-const OPEN_DIRECTORY_NAME: &CStr = c"openDirectory";
-
-/// The base's function, set before ours takes its place.
-static BASE_OPEN_DIRECTORY: OnceLock<OpenDirectoryFn> = OnceLock::new();
-/// Whether ours is in place.
-static HOOKED: OnceLock<bool> = OnceLock::new();
-
-/// What became of the directory in one call of the base.
-#[derive(Debug, Clone, Copy)]
-enum Directory {
-    /// It was not to be synced, or the base is none that syncs directories.
-    NotAsked,
-    /// It was opened, from this moment on, and synced.
-    Opened(Instant),
-    /// It was to be synced and could not be opened. The base keeps that to itself.
-    NotOpened,
-}
-
-thread_local! {
-    /// The last one that this thread set out to sync.
-    static DIRECTORY: Cell<Directory> = const { Cell::new(Directory::NotAsked) };
-}
 
 /// Registers a VFS that reports to `tally`, under its name. On success it lives as long as the
 /// process.
@@ -88,7 +61,7 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
         return Err(VfsError::Incomplete);
     };
     // SAFETY: `base` is the default VFS found above.
-    HOOKED.get_or_init(|| unsafe { hook_open_directory(base) });
+    unsafe { directory::hook(base) };
 
     let wiring = Wiring {
         base,
@@ -109,11 +82,6 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
             Err(VfsError::Refused { code })
         }
     }
-}
-
-/// See [`super::IoMeter::sees_directory_syncs`].
-pub(super) fn sees_directory_syncs() -> bool {
-    HOOKED.get().copied().unwrap_or(false)
 }
 
 /// What SQLite is given to register: it changes `vfs` (the link to the next VFS), never `wiring`.
@@ -253,14 +221,14 @@ unsafe extern "C" fn delete(
 ) -> c_int {
     // SAFETY: SQLite calls this with the VFS it was found in.
     let wiring = unsafe { Wiring::of(vfs) };
-    let (code, directory) = watch_directory(|| {
+    let (code, directory) = directory::watch(|| {
         // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
         unsafe { (wiring.delete)(wiring.base, name, sync_directory) }
     });
-    if let Directory::Opened(opened_at) = directory {
+    if let Directory::Tried { began_at, .. } = directory {
         wiring
             .tally
-            .record_sync(SyncKind::Directory, opened_at.elapsed());
+            .record_sync(SyncKind::Directory, began_at.elapsed());
     }
     if code == ffi::SQLITE_IOERR_DIR_FSYNC {
         wiring.tally.record_sync_error();
@@ -273,22 +241,22 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: this function is reached only through a `Table`.
     let table = unsafe { Table::of(file) };
     let started_at = Instant::now();
-    let (code, directory) = watch_directory(|| {
+    let (code, directory) = directory::watch(|| {
         // SAFETY: SQLite's own arguments, for the function that the base gave this file.
         unsafe { (table.sync)(file, flags) }
     });
     let ended_at = Instant::now();
     let file_ended_at = match directory {
-        Directory::Opened(opened_at) => opened_at,
+        Directory::Tried { began_at, .. } => began_at,
         Directory::NotAsked | Directory::NotOpened => ended_at,
     };
     table
         .tally
         .record_sync(table.kind, file_ended_at.duration_since(started_at));
-    if let Directory::Opened(opened_at) = directory {
+    if let Directory::Tried { began_at, .. } = directory {
         table
             .tally
-            .record_sync(SyncKind::Directory, ended_at.duration_since(opened_at));
+            .record_sync(SyncKind::Directory, ended_at.duration_since(began_at));
     }
     if code != ffi::SQLITE_OK {
         table.tally.record_sync_error();
@@ -330,75 +298,13 @@ fn kind_of(open_flags: c_int) -> SyncKind {
     }
 }
 
-/// Runs one call of the base, which syncs at most one directory, and says what became of that. A
-/// call that went well but for a directory that was not synced has not gone well.
-fn watch_directory(call: impl FnOnce() -> c_int) -> (c_int, Directory) {
-    DIRECTORY.set(Directory::NotAsked);
-    let code = call();
-    let directory = DIRECTORY.get();
-    match directory {
-        Directory::NotOpened if code == ffi::SQLITE_OK => (ffi::SQLITE_IOERR_DIR_FSYNC, directory),
-        _ => (code, directory),
-    }
-}
-
-/// Puts [`open_directory`] in the place of the base's function, if the base has it. True when done.
-///
-/// # Safety
-/// `base` is a registered VFS that is never freed, and this is called once.
-unsafe fn hook_open_directory(base: *mut ffi::sqlite3_vfs) -> bool {
-    // SAFETY: by the contract; the link to the next VFS is not read.
-    let (version, get, set) = unsafe {
-        (
-            (*base).iVersion,
-            (*base).xGetSystemCall,
-            (*base).xSetSystemCall,
-        )
-    };
-    let (3.., Some(get), Some(set)) = (version, get, set) else {
-        return false;
-    };
-    // SAFETY: the base's own function and a name that ends in a nul.
-    let Some(original) = (unsafe { get(base, OPEN_DIRECTORY_NAME.as_ptr()) }) else {
-        return false;
-    };
-    // SAFETY: SQLite keeps these functions as `void (*)(void)`; of this name it is, by its
-    // documentation in os_unix.c, `int (*)(const char*, int*)`.
-    let original =
-        unsafe { std::mem::transmute::<unsafe extern "C" fn(), OpenDirectoryFn>(original) };
-    BASE_OPEN_DIRECTORY.get_or_init(|| original);
-    // SAFETY: the same type in the other direction.
-    let ours =
-        unsafe { std::mem::transmute::<OpenDirectoryFn, unsafe extern "C" fn()>(open_directory) };
-    // SAFETY: the base's own function. It stores one aligned pointer in a table of C; a thread that
-    // is just reading it finds the old or the new function, and both serve.
-    let code = unsafe { set(base, OPEN_DIRECTORY_NAME.as_ptr(), Some(ours)) };
-    code == ffi::SQLITE_OK
-}
-
-/// Stands in for the unix VFS's `openDirectory`, for every connection of the process.
-unsafe extern "C" fn open_directory(path: *const c_char, descriptor: *mut c_int) -> c_int {
-    let opened_at = Instant::now();
-    let Some(base) = BASE_OPEN_DIRECTORY.get() else {
-        return ffi::SQLITE_CANTOPEN; // never: it is set before this function can be reached
-    };
-    // SAFETY: SQLite's own arguments for the function that this one stands in for.
-    let code = unsafe { base(path, descriptor) };
-    DIRECTORY.set(if code == ffi::SQLITE_OK {
-        Directory::Opened(opened_at)
-    } else {
-        Directory::NotOpened
-    });
-    code
-}
-
 #[cfg(all(test, target_os = "linux"))]
 #[path = "../../tests/support/nobody.rs"]
 mod nobody;
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
+    use std::ffi::{CStr, CString};
 
     use rusqlite::{Connection, OpenFlags};
 

@@ -1,0 +1,145 @@
+//! The sync of a directory, made and judged here, because SQLite does not say whether it failed.
+//!
+//! The unix VFS opens a directory that it is to sync through a function that `xSetSystemCall` can
+//! replace. What follows it does by itself: it passes over a directory that it cannot open, and in
+//! `xSync`, after a new journal or log, over the error of the sync too (`os_unix.c`: `unixSync` and
+//! `unixDelete`, the two callers). So our replacement opens the directory, syncs and closes it, and
+//! answers that it cannot be opened: nothing is left to be done, and there is one sync as before.
+//! [`watch`], which is around the call, knows how it went.
+//!
+//! That is for files of a meter. Calls of other connections find the base's own function.
+
+#![allow(
+    unsafe_code,
+    reason = "SQLite's unix VFS keeps its system calls as C function pointers"
+)]
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int};
+use std::fs::File;
+use std::os::fd::FromRawFd as _;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use libsqlite3_sys as ffi;
+
+type OpenDirectoryFn = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
+
+/// The name under which the unix VFS lists the function that opens directories.
+const OPEN_DIRECTORY_NAME: &CStr = c"openDirectory";
+
+/// The base's function, set before ours takes its place.
+static BASE_OPEN_DIRECTORY: OnceLock<OpenDirectoryFn> = OnceLock::new();
+/// Whether ours is in place.
+static HOOKED: OnceLock<bool> = OnceLock::new();
+
+/// What became of the directory in one call of the base.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Directory {
+    /// It was not to be synced, or the base is none that syncs directories.
+    NotAsked,
+    /// It was to be synced and could not be opened.
+    NotOpened,
+    /// It was opened, from this moment on, and a sync was made.
+    Tried {
+        /// Before it was opened.
+        began_at: Instant,
+        /// Whether the sync succeeded.
+        synced: bool,
+    },
+}
+
+thread_local! {
+    /// What the call of [`watch`] that this thread is in has seen; `None` outside of it.
+    static WATCHED: Cell<Option<Directory>> = const { Cell::new(None) };
+}
+
+/// Puts our function in the place of the base's, if the base has it and this was not done before.
+///
+/// # Safety
+/// `base` is a registered VFS that is never freed, the same in every call.
+pub(super) unsafe fn hook(base: *mut ffi::sqlite3_vfs) {
+    // SAFETY: by the contract, and once.
+    HOOKED.get_or_init(|| unsafe { replace(base) });
+}
+
+/// See [`super::IoMeter::sees_directory_syncs`].
+pub(super) fn is_hooked() -> bool {
+    HOOKED.get().copied().unwrap_or(false)
+}
+
+/// Runs one call of the base, which syncs at most one directory, and says what became of that. A
+/// call that went well but for a directory that was not synced has not gone well.
+pub(super) fn watch(call: impl FnOnce() -> c_int) -> (c_int, Directory) {
+    WATCHED.set(Some(Directory::NotAsked));
+    let code = call();
+    let directory = WATCHED.take().unwrap_or(Directory::NotAsked);
+    let synced = match directory {
+        Directory::NotAsked => true,
+        Directory::NotOpened => false,
+        Directory::Tried { synced, .. } => synced,
+    };
+    if code == ffi::SQLITE_OK && !synced {
+        return (ffi::SQLITE_IOERR_DIR_FSYNC, directory);
+    }
+    (code, directory)
+}
+
+/// True when done.
+///
+/// # Safety
+/// `base` is a registered VFS that is never freed, and this is called once.
+unsafe fn replace(base: *mut ffi::sqlite3_vfs) -> bool {
+    // SAFETY: by the contract; the link to the next VFS is not read.
+    let (version, get, set) = unsafe {
+        (
+            (*base).iVersion,
+            (*base).xGetSystemCall,
+            (*base).xSetSystemCall,
+        )
+    };
+    let (3.., Some(get), Some(set)) = (version, get, set) else {
+        return false;
+    };
+    // SAFETY: the base's own function and a name that ends in a nul.
+    let Some(original) = (unsafe { get(base, OPEN_DIRECTORY_NAME.as_ptr()) }) else {
+        return false;
+    };
+    // SAFETY: SQLite keeps these functions as `void (*)(void)`; of this name it is, by its
+    // documentation in os_unix.c, `int (*)(const char*, int*)`.
+    let original =
+        unsafe { std::mem::transmute::<unsafe extern "C" fn(), OpenDirectoryFn>(original) };
+    BASE_OPEN_DIRECTORY.get_or_init(|| original);
+    // SAFETY: the same type in the other direction.
+    let ours =
+        unsafe { std::mem::transmute::<OpenDirectoryFn, unsafe extern "C" fn()>(open_directory) };
+    // SAFETY: the base's own function. It stores one aligned pointer in a table of C; a thread that
+    // is just reading it finds the old or the new function, and both serve.
+    let code = unsafe { set(base, OPEN_DIRECTORY_NAME.as_ptr(), Some(ours)) };
+    code == ffi::SQLITE_OK
+}
+
+/// Stands in for the unix VFS's `openDirectory`, for every connection of the process. Under
+/// [`watch`] it never hands out a descriptor.
+unsafe extern "C" fn open_directory(path: *const c_char, descriptor: *mut c_int) -> c_int {
+    let began_at = Instant::now();
+    let Some(base) = BASE_OPEN_DIRECTORY.get() else {
+        return ffi::SQLITE_CANTOPEN; // never: it is set before this function can be reached
+    };
+    // SAFETY: SQLite's own arguments for the function that this one stands in for.
+    let code = unsafe { base(path, descriptor) };
+    if WATCHED.get().is_none() {
+        return code;
+    }
+    if code != ffi::SQLITE_OK {
+        WATCHED.set(Some(Directory::NotOpened));
+        return code;
+    }
+    // SAFETY: the base has just opened it and stored it there. SQLite, told that it was not opened,
+    // does not look at it again: it is this call's alone.
+    let directory = unsafe { File::from_raw_fd(*descriptor) };
+    // The call that SQLite makes where it has one; on macOS one that reaches the medium.
+    let synced = directory.sync_data().is_ok();
+    WATCHED.set(Some(Directory::Tried { began_at, synced }));
+    ffi::SQLITE_CANTOPEN
+}
