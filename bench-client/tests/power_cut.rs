@@ -18,6 +18,7 @@ use bench_client::connector::{
     Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
 };
 use bench_client::target::{ServerProcess, ServerSpec};
+use bench_client::torture::fault::Onset;
 use bench_client::torture::images::books::{Books, Entry, Faults, Progress};
 use bench_client::torture::images::record::{Event, Synced};
 use bench_client::torture::images::script::Step;
@@ -79,8 +80,8 @@ fn server(database: &Path, wire: Wire, durability: &str) -> ServerSpec {
 type Sent = Vec<(Transfer, bool)>;
 
 /// Moves money between two accounts until the server is gone or `time` is over; then waits
-/// for what is in flight.
-async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
+/// for what is in flight. An answer that is read after the onset does not count.
+async fn work<C: Connector>(connector: C, worker: u32, time: Duration, onset: &Onset) -> Sent {
     let mut sent = Sent::new();
     let Ok(mut session) = connector.connect(WorkerId(worker)).await else {
         return sent;
@@ -109,11 +110,12 @@ async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
             return sent;
         }
         gone |= session.replies(&mut out).await.is_err();
+        let counts = !onset.has_come();
         for Reply { id, outcome } in out.drain(..) {
             inflight -= 1;
             let at = usize::try_from(id.get()).expect("it is small") - 1;
             match outcome {
-                Outcome::Committed => sent[at].1 = true,
+                Outcome::Committed => sent[at].1 = counts,
                 // The last words of a server that sees its disk go.
                 Outcome::Unknown | Outcome::Failed(_) => gone = true,
                 other @ Outcome::Rejected(_) => {
@@ -125,13 +127,19 @@ async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
 }
 
 /// All workers for this long.
-async fn load(target: &Target, wire: Wire, time: Duration) -> Vec<Sent> {
+async fn load(target: &Target, wire: Wire, time: Duration, onset: &Onset) -> Vec<Sent> {
     let workers = (0..WORKERS).map(|worker| async move {
         let target = target.clone();
         match wire {
-            Wire::Http => work(HttpConnector::new(target), worker, time).await,
-            Wire::Json => work(WsConnector::new(target, Encoding::Json), worker, time).await,
-            Wire::Binary => work(WsConnector::new(target, Encoding::Binary), worker, time).await,
+            Wire::Http => work(HttpConnector::new(target), worker, time, onset).await,
+            Wire::Json => {
+                let connector = WsConnector::new(target, Encoding::Json);
+                work(connector, worker, time, onset).await
+            }
+            Wire::Binary => {
+                let connector = WsConnector::new(target, Encoding::Binary);
+                work(connector, worker, time, onset).await
+            }
         }
     });
     futures_util::future::join_all(workers).await
@@ -160,7 +168,8 @@ fn recorded(wire: Wire, durability: &str) -> (Script, Image) {
         let base = read_image(&database).expect("the ledger can be read");
         let spec = traced(&server(&database, wire, durability), &trace);
         let server = ServerProcess::start(&spec).await.expect("it starts");
-        let sent = load(server.target(), wire, Duration::from_secs(1)).await;
+        let never = Onset::default();
+        let sent = load(server.target(), wire, Duration::from_secs(1), &never).await;
         server.stop().await.expect("it stops");
         (base, sent)
     });
@@ -537,12 +546,15 @@ impl Bench {
         let mut server = ServerProcess::start(&spec).await.expect("it starts");
         let target = server.target().clone();
         let pid = Pid::from_raw(i32::try_from(server.pid()).expect("process ids fit"));
+        let onset = Onset::default();
         let cutter = async {
             tokio::time::sleep(after).await;
-            self.disk.cut().expect("the file system can be stopped");
+            self.disk
+                .cut(&onset)
+                .expect("the file system can be stopped");
             kill(pid, Signal::SIGKILL).expect("it runs");
         };
-        let (sent, ()) = tokio::join!(load(&target, Wire::Json, PATIENCE), cutter);
+        let (sent, ()) = tokio::join!(load(&target, Wire::Json, PATIENCE, &onset), cutter);
         while server.ended().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -691,7 +703,8 @@ fn a_loop_disk_leaves_nothing_behind() {
     assert!(mounted(&path));
     // A process that still has a file open, as a server that does not die.
     let held = std::fs::File::open(bench.database()).expect("it is there");
-    bench.disk.cut().expect("the file system can be stopped");
+    let cut = bench.disk.cut(&Onset::default());
+    cut.expect("the file system can be stopped");
     let Bench { disk, .. } = bench;
     let panicked = std::panic::catch_unwind(move || {
         let _disk = disk;

@@ -7,6 +7,7 @@ use busload_wire::{ErrorCode, RequestId};
 use tokio::sync::watch;
 
 use super::desk::Desk;
+use super::fault::Onset;
 use super::journal::{JournalError, JournalHandle, Position, Record};
 use super::ledger::Sequence;
 use crate::connector::{Connector, Outcome, Reply, Session, WorkerId};
@@ -25,6 +26,15 @@ pub struct Habits {
     pub answer_timeout: Duration,
 }
 
+/// What a worker is told of the server's end.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// Becomes true when the server is dead, for connections that do not notice.
+    pub gone: watch::Receiver<bool>,
+    /// From then on answers come too late to count.
+    pub onset: Onset,
+}
+
 /// What a worker saw.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -36,14 +46,15 @@ pub struct Seen {
     pub surplus_answers: u64,
     /// The server said itself that it does not know an outcome.
     pub said_unknown: u64,
+    /// Refusals that came too late to count. The sequence has them as unanswered.
+    pub late_refusals: u64,
 }
 
 /// Sends transfers over one connection until it ends, or until the server says that an outcome
 /// is unknown or that it stops. What is then in flight is waited for.
 ///
 /// There is no second connection: the transfers of a cycle are those of one connection, in the
-/// order in which they were sent. That is what the judge rests on. `gone` says that the server
-/// is dead, for connections that do not notice.
+/// order in which they were sent. That is what the judge rests on.
 ///
 /// # Errors
 /// The journal is broken. Nothing was sent that is not in it.
@@ -52,7 +63,7 @@ pub async fn work<C: Connector>(
     desk: &mut Desk,
     mut journal: JournalHandle,
     habits: Habits,
-    mut gone: watch::Receiver<bool>,
+    Ends { mut gone, onset }: Ends,
 ) -> Result<Seen, JournalError> {
     let worker = desk.pair().0;
     let connected = tokio::select! {
@@ -91,7 +102,9 @@ pub async fn work<C: Connector>(
         open &= !matches!(waited, Ok(Err(_)));
         // What a dead server had sent before is still read.
         open &= waited.is_ok() || !*gone.borrow();
-        let refused = connection.take(&mut replies, &journal);
+        // Asked after the reading: whatever was read before the onset had left before it.
+        let late = onset.has_come();
+        let refused = connection.take(&mut replies, late, &journal);
         if !open || connection.gives_up(habits.answer_timeout) {
             break;
         }
@@ -167,14 +180,31 @@ impl<S: Session> Connection<'_, S> {
         }));
     }
 
-    /// Takes answers; true when there was a refusal that passes.
-    fn take(&mut self, replies: &mut Vec<Reply>, journal: &JournalHandle) -> bool {
+    /// An answer that came too late to count: as if none had come.
+    fn answer_late(&mut self, place: usize, outcome: Outcome, journal: &JournalHandle) {
+        let refused = matches!(outcome, Outcome::Rejected(_) | Outcome::Failed(_));
+        self.seen.late_refusals += u64::from(refused);
+        self.sends = false;
+        self.appended = Some(journal.append(&Record::Late {
+            worker: self.desk.pair().0,
+            number: self.seen.sequence.entries[place].number,
+            outcome,
+        }));
+    }
+
+    /// Takes answers, which do not count when they are `late`; true when there was a refusal
+    /// that passes.
+    fn take(&mut self, replies: &mut Vec<Reply>, late: bool, journal: &JournalHandle) -> bool {
         let mut refused = false;
         for Reply { id, outcome } in replies.drain(..) {
             let Some((place, _)) = self.inflight.remove(&id.get()) else {
                 self.seen.surplus_answers += 1;
                 continue;
             };
+            if late {
+                self.answer_late(place, outcome, journal);
+                continue;
+            }
             self.answer(place, outcome, journal);
             match outcome {
                 Outcome::Unknown => {
@@ -207,6 +237,7 @@ mod tests {
     use crate::connector::{MockAnswer, MockConnector};
     use crate::torture::desk::Means;
     use crate::torture::journal::{self, Journal};
+    use crate::torture::ledger::Standing;
 
     const HABITS: Habits = Habits {
         window: 4,
@@ -215,6 +246,14 @@ mod tests {
 
     /// Works against a script; what was seen, and what the journal says.
     async fn worked(
+        script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
+    ) -> (Seen, Vec<Record>) {
+        worked_until(u64::MAX, script).await
+    }
+
+    /// The same; the onset of a fault comes with this request.
+    async fn worked_until(
+        cut_at: u64,
         script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
     ) -> (Seen, Vec<Record>) {
         let directory = tempfile::tempdir().unwrap();
@@ -230,7 +269,9 @@ mod tests {
         let means = Means::share_out(1, 4).unwrap();
         let mut desk = Desk::new(0, 1, means, None);
         desk.settle(means.initial_balance, means.initial_balance);
-        let (_alive, alive) = watch::channel(false);
+        let (_alive, gone) = watch::channel(false);
+        let onset = Onset::default();
+        let cut = onset.clone();
         let sent = path.clone();
         let connector = MockConnector::new(Arc::new(move |number, transfer| {
             let durable = journal::read(&sent).unwrap().records;
@@ -238,9 +279,13 @@ mod tests {
                 .iter()
                 .any(|one| matches!(one, Record::Sent { transfer: t, .. } if t == transfer));
             assert!(is_there, "sent before it was durable");
+            if number == cut_at {
+                cut.come();
+            }
             script(number)
         }));
-        let seen = work(&connector, &mut desk, handle, HABITS, alive)
+        let ends = Ends { gone, onset };
+        let seen = work(&connector, &mut desk, handle, HABITS, ends)
             .await
             .unwrap();
         drop(journal);
@@ -318,6 +363,53 @@ mod tests {
         check(&seen, &records);
         assert!(seen.sequence.has_passing_refusals());
         assert!((31..=34).contains(&seen.sequence.entries.len()), "{seen:?}");
+    }
+
+    /// What was answered while a fault was under way is in the journal and counts for nothing,
+    /// acknowledgement or refusal; what was answered before counts.
+    #[tokio::test]
+    async fn what_comes_after_the_onset_does_not_count() {
+        for outcome in [
+            Outcome::Committed,
+            Outcome::Unknown,
+            Outcome::Failed(Some(ErrorCode::StorageFull)),
+        ] {
+            let (seen, records) = worked_until(20, move |number| match number {
+                0..20 => soon(Outcome::Committed),
+                _ => soon(outcome),
+            })
+            .await;
+            check(&seen, &records);
+            let entries = &seen.sequence.entries;
+            let counted = entries
+                .iter()
+                .filter(|entry| entry.answer.is_some())
+                .count();
+            assert!((10..=20).contains(&counted), "{counted}");
+            let (before, after) = entries.split_at(counted);
+            assert!(
+                before
+                    .iter()
+                    .all(|e| e.standing() == Standing::Acknowledged)
+            );
+            assert!(after.iter().all(|e| e.standing() == Standing::Open));
+            let late: Vec<_> = records
+                .iter()
+                .filter_map(|record| match record {
+                    Record::Late {
+                        number, outcome, ..
+                    } => Some((*number, *outcome)),
+                    _ => None,
+                })
+                .collect();
+            assert!(late.contains(&(21, outcome)), "{late:?}");
+            assert_eq!(late.len(), after.len(), "each of them, and no other");
+            let refused = late.iter().filter(|(_, o)| matches!(o, Outcome::Failed(_)));
+            assert_eq!(seen.late_refusals, refused.count() as u64);
+            assert_eq!(seen.said_unknown, 0);
+            assert!(entries.len() <= 24, "nothing is sent any more");
+            assert!(seen.unanswered.is_empty());
+        }
     }
 
     #[tokio::test]
