@@ -29,7 +29,7 @@ use bench_client::torture::images::{
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_engine::inspect;
 use busload_wire::{RequestId, Transfer};
-use common::{PATIENCE, bench_client, count, directory, machine, run, skipped, within};
+use common::{PATIENCE, bench_client, count, directory, free_port, machine, run, skipped, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -604,6 +604,58 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
         lost,
         "12 power cuts have lost nothing of a server that does not sync at commit"
     );
+}
+
+/// A cut of a disk on which the ledger is not shows nothing, and says so.
+#[test]
+fn case_36_a_ledger_that_is_not_on_the_disk_that_is_cut() {
+    let test = "case_36_a_ledger_that_is_not_on_the_disk_that_is_cut";
+    let _machine = machine();
+    let audited = |words: &str| {
+        let directory = directory();
+        let port = free_port();
+        let server = env!("CARGO_BIN_EXE_bench-client");
+        let serve = format!("{server} serve ws --port {port} --until-stdin-ends");
+        let ended = run(bench_client(directory.path()).args([
+            "torture",
+            "--faults=power-cut",
+            "--cuts=2",
+            "--states=0",
+            "--seconds-per-cycle=1",
+            "--workers=2",
+            "--json",
+            "--reseed",
+            &format!("--server-command=env NOT_USED={{database}} {serve} {words}"),
+            &format!("--url=ws://127.0.0.1:{port}"),
+        ]));
+        if let Some((_, why)) = ended.stderr.split_once("skipped power-cut: no cuts") {
+            skipped(test, why.lines().next().unwrap_or_default());
+            return None;
+        }
+        Some(ended)
+    };
+    let Some(ended) = audited("--database elsewhere.sqlite") else {
+        return;
+    };
+    ended.expect_code(4);
+    let record = ended.json();
+    let found = record["findings"].as_array().expect("a list");
+    for (finding, cycle) in found.iter().zip(1..) {
+        assert_eq!(
+            (&finding["kind"], &finding["cycle"], &finding["fails"]),
+            (&"ledger_elsewhere".into(), &cycle.into(), &true.into())
+        );
+    }
+    assert_eq!(found.len(), 2, "{record:#}");
+    assert!(count(&record["acknowledged"]) > 0, "{record:#}");
+    assert_eq!(
+        (&record["valid"], &record["lost"]),
+        (&false.into(), &0.into())
+    );
+    // The same with the ledger in its place.
+    let ended = audited("--database {database}").expect("as before");
+    ended.expect_code(0);
+    assert!(count(&ended.json()["acknowledged"]) > 0);
 }
 
 /// `bench-client torture` with power cuts alone; `None` when they cannot be made here.

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 use self::onlooker::{Distinct, Onlooker, Tally};
 use super::images::load::{self, Load};
+use super::images::record::Event;
+use super::images::script::Step;
 use super::images::{
     self, Image, Model, Recording, ReplayError, Script, ScriptError, TraceError, audit_watched,
     read_image, traced, write_image,
@@ -144,6 +146,17 @@ pub enum CrashStatesError {
         clients: u64,
         /// As the trace has it.
         trace: u64,
+    },
+    /// Transfers were acknowledged, and no write to the database is in the trace.
+    #[error(
+        "the trace {} has no write to the database and {acknowledged} acknowledgements: nothing \
+         can be concluded from it", path.display()
+    )]
+    Unwritten {
+        /// Which.
+        path: PathBuf,
+        /// Acknowledged transfers in it.
+        acknowledged: u64,
     },
     /// No transfer was acknowledged.
     #[error("nothing was acknowledged while the server was recorded: lengthen --seconds-per-cycle")]
@@ -289,6 +302,13 @@ async fn record(
             trace: acknowledged,
         });
     }
+    // Such a database is not the one that was traced, and no state of it could be bad.
+    if acknowledged > 0 && !has_written(&script) {
+        return Err(CrashStatesError::Unwritten {
+            path: trace,
+            acknowledged,
+        });
+    }
     if acknowledged == 0 && !*interrupted.borrow() {
         return Err(CrashStatesError::Nothing);
     }
@@ -304,6 +324,12 @@ async fn record(
         replays: Vec::new(),
     };
     Ok((row, Recorded { script, base }))
+}
+
+/// Whether something was written to the files of the database.
+fn has_written(script: &Script) -> bool {
+    let mut steps = script.steps.iter();
+    steps.any(|(_, step)| matches!(step, Step::File(Event::Written { .. })))
 }
 
 /// Ends when the time is over, the trace long enough, or the user has had enough.
@@ -390,6 +416,24 @@ mod tests {
             let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
             assert!(most - least <= 1, "{shares:?}");
         }
+    }
+
+    /// The trace of a server whose database is elsewhere has only its conversation in it.
+    #[test]
+    fn a_trace_without_a_write_is_seen() {
+        use super::super::images::Role;
+        let mut script = Script::default();
+        script
+            .steps
+            .push((1, Step::File(Event::Created(Role::Log))));
+        assert!(!has_written(&script));
+        let written = Event::Written {
+            role: Role::Log,
+            offset: 0,
+            data: vec![1],
+        };
+        script.steps.push((2, Step::File(written)));
+        assert!(has_written(&script));
     }
 
     #[test]

@@ -241,6 +241,12 @@ pub trait Fault: Send {
         by_itself
     }
 
+    /// In words, that the interruption cannot have hit the server's ledger if what it has
+    /// acknowledged is there: asked when the cycle was judged.
+    fn missed(&self) -> Option<String> {
+        None
+    }
+
     /// The server is gone: makes the directory what a restart would find.
     ///
     /// # Errors

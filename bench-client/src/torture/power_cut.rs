@@ -13,6 +13,7 @@
 //! not flushed. A sync that forgets the device's cache is not caught, and writes are not torn
 //! below the size of a block; [`images`](super::images) is for those.
 
+mod files;
 mod ioctl;
 
 use std::fs::File;
@@ -27,8 +28,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
+use self::files::Files;
 use super::draw::Draw;
 use super::fault::{Aim, Fault, FaultError, FaultKind, Onset};
+use super::recipe::DATABASE_WORD;
 use crate::target::ServerProcess;
 
 /// Longest wait for a file system to let go of what a killed server had open.
@@ -274,6 +277,10 @@ pub struct PowerCut {
     cut: bool,
     /// From here on the cut of this cycle is under way.
     onset: Onset,
+    /// What was on the disk before the load; absent when it could not be read.
+    before: Option<Files>,
+    /// Nothing was written to the disk from then to the cut.
+    untouched: bool,
 }
 
 impl PowerCut {
@@ -294,6 +301,8 @@ impl PowerCut {
             disk,
             cut: false,
             onset: Onset::default(),
+            before: None,
+            untouched: false,
         })
     }
 }
@@ -318,6 +327,8 @@ impl Fault for PowerCut {
         let latest = u64::try_from(cycle.as_millis()).unwrap_or(u64::MAX);
         self.cut = false;
         self.onset = Onset::default();
+        self.before = Files::below(self.disk.path()).ok();
+        self.untouched = false;
         let after = draw.within(EARLIEST_CUT_MS.min(latest), latest);
         Aim::after(Duration::from_millis(after))
     }
@@ -326,6 +337,8 @@ impl Fault for PowerCut {
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
+        let now = Files::below(self.disk.path()).ok();
+        self.untouched = now.is_some() && now == self.before;
         let result = self.disk.cut(&self.onset).map_err(|error| failed(&error));
         self.cut = result.is_ok();
         // Its writes fail from now on. That it sees them fail is no part of a power cut.
@@ -339,6 +352,16 @@ impl Fault for PowerCut {
 
     fn onset(&self) -> Onset {
         self.onset.clone()
+    }
+
+    fn missed(&self) -> Option<String> {
+        (self.cut && self.untouched).then(|| {
+            format!(
+                "nothing was written to the file system that was cut, and all that was \
+                 acknowledged is there: the ledger is elsewhere, and the cut shows nothing; the \
+                 server must keep it in the file that {DATABASE_WORD} in --server-command names"
+            )
+        })
     }
 
     fn has_struck(&self, _by_itself: bool) -> bool {
