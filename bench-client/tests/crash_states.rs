@@ -201,20 +201,19 @@ fn nothing_to_do_is_refused_in_one_line() {
 fn without_strace_it_is_skipped_by_name() {
     let _machine = machine();
     let directory = directory();
-    let audit = |faults: &str| {
+    let audit = |flags: &[&str]| {
         let mut command = bench_client(directory.path());
         command.env("PATH", directory.path());
-        run(command.args([
+        command.args([
             "torture",
             "--json",
-            faults,
-            "--kills=1",
             "--cuts=0",
             "--workers=2",
             "--seconds-per-cycle=0.3",
-        ]))
+        ]);
+        run(command.args(flags))
     };
-    let ended = audit("--faults=kill,power-cut");
+    let ended = audit(&["--faults=kill,power-cut", "--kills=1"]);
     ended.expect_code(0);
     let record = ended.json();
     assert_eq!(record["skipped"][0]["fault"], "power-cut");
@@ -225,7 +224,7 @@ fn without_strace_it_is_skipped_by_name() {
         ended.stderr.contains("skipped power-cut: no crash states"),
         "{ended:#?}"
     );
-    let ended = audit("--faults=power-cut");
+    let ended = audit(&["--faults=power-cut"]);
     ended.expect_code(2);
     assert!(ended.stderr.contains("none of the faults"), "{ended:#?}");
 }

@@ -18,6 +18,7 @@ use bench_client::connector::{
     Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
 };
 use bench_client::target::{ServerProcess, ServerSpec};
+use bench_client::torture::fault::Onset;
 use bench_client::torture::images::books::{Books, Entry, Faults, Progress};
 use bench_client::torture::images::record::{Event, Synced};
 use bench_client::torture::images::script::Step;
@@ -28,7 +29,7 @@ use bench_client::torture::images::{
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_engine::inspect;
 use busload_wire::{RequestId, Transfer};
-use common::{PATIENCE, bench_client, count, directory, machine, run, skipped, within};
+use common::{PATIENCE, bench_client, count, directory, free_port, machine, run, skipped, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -79,8 +80,8 @@ fn server(database: &Path, wire: Wire, durability: &str) -> ServerSpec {
 type Sent = Vec<(Transfer, bool)>;
 
 /// Moves money between two accounts until the server is gone or `time` is over; then waits
-/// for what is in flight.
-async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
+/// for what is in flight. An answer that is read after the onset does not count.
+async fn work<C: Connector>(connector: C, worker: u32, time: Duration, onset: &Onset) -> Sent {
     let mut sent = Sent::new();
     let Ok(mut session) = connector.connect(WorkerId(worker)).await else {
         return sent;
@@ -109,11 +110,12 @@ async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
             return sent;
         }
         gone |= session.replies(&mut out).await.is_err();
+        let counts = !onset.has_come();
         for Reply { id, outcome } in out.drain(..) {
             inflight -= 1;
             let at = usize::try_from(id.get()).expect("it is small") - 1;
             match outcome {
-                Outcome::Committed => sent[at].1 = true,
+                Outcome::Committed => sent[at].1 = counts,
                 // The last words of a server that sees its disk go.
                 Outcome::Unknown | Outcome::Failed(_) => gone = true,
                 other @ Outcome::Rejected(_) => {
@@ -125,13 +127,19 @@ async fn work<C: Connector>(connector: C, worker: u32, time: Duration) -> Sent {
 }
 
 /// All workers for this long.
-async fn load(target: &Target, wire: Wire, time: Duration) -> Vec<Sent> {
+async fn load(target: &Target, wire: Wire, time: Duration, onset: &Onset) -> Vec<Sent> {
     let workers = (0..WORKERS).map(|worker| async move {
         let target = target.clone();
         match wire {
-            Wire::Http => work(HttpConnector::new(target), worker, time).await,
-            Wire::Json => work(WsConnector::new(target, Encoding::Json), worker, time).await,
-            Wire::Binary => work(WsConnector::new(target, Encoding::Binary), worker, time).await,
+            Wire::Http => work(HttpConnector::new(target), worker, time, onset).await,
+            Wire::Json => {
+                let connector = WsConnector::new(target, Encoding::Json);
+                work(connector, worker, time, onset).await
+            }
+            Wire::Binary => {
+                let connector = WsConnector::new(target, Encoding::Binary);
+                work(connector, worker, time, onset).await
+            }
         }
     });
     futures_util::future::join_all(workers).await
@@ -160,7 +168,8 @@ fn recorded(wire: Wire, durability: &str) -> (Script, Image) {
         let base = read_image(&database).expect("the ledger can be read");
         let spec = traced(&server(&database, wire, durability), &trace);
         let server = ServerProcess::start(&spec).await.expect("it starts");
-        let sent = load(server.target(), wire, Duration::from_secs(1)).await;
+        let never = Onset::default();
+        let sent = load(server.target(), wire, Duration::from_secs(1), &never).await;
         server.stop().await.expect("it stops");
         (base, sent)
     });
@@ -537,12 +546,15 @@ impl Bench {
         let mut server = ServerProcess::start(&spec).await.expect("it starts");
         let target = server.target().clone();
         let pid = Pid::from_raw(i32::try_from(server.pid()).expect("process ids fit"));
+        let onset = Onset::default();
         let cutter = async {
             tokio::time::sleep(after).await;
-            self.disk.cut().expect("the file system can be stopped");
+            self.disk
+                .cut(&onset)
+                .expect("the file system can be stopped");
             kill(pid, Signal::SIGKILL).expect("it runs");
         };
-        let (sent, ()) = tokio::join!(load(&target, Wire::Json, PATIENCE), cutter);
+        let (sent, ()) = tokio::join!(load(&target, Wire::Json, PATIENCE, &onset), cutter);
         while server.ended().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -594,12 +606,76 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
     );
 }
 
+/// A cut of a disk on which the ledger is not shows nothing, and says so.
+#[test]
+fn case_36_a_ledger_that_is_not_on_the_disk_that_is_cut() {
+    let test = "case_36_a_ledger_that_is_not_on_the_disk_that_is_cut";
+    let _machine = machine();
+    let audited = |words: &str| {
+        let directory = directory();
+        let port = free_port();
+        let server = env!("CARGO_BIN_EXE_bench-client");
+        let serve = format!("{server} serve ws --port {port} --until-stdin-ends");
+        let ended = run(bench_client(directory.path()).args([
+            "torture",
+            "--faults=power-cut",
+            "--cuts=2",
+            "--states=0",
+            "--seconds-per-cycle=1",
+            "--workers=2",
+            "--json",
+            "--reseed",
+            &format!("--server-command=env NOT_USED={{database}} {serve} {words}"),
+            &format!("--url=ws://127.0.0.1:{port}"),
+        ]));
+        if let Some((_, why)) = ended.stderr.split_once("skipped power-cut: no cuts") {
+            skipped(test, why.lines().next().unwrap_or_default());
+            return None;
+        }
+        Some(ended)
+    };
+    let Some(ended) = audited("--database elsewhere.sqlite") else {
+        return;
+    };
+    ended.expect_code(4);
+    let record = ended.json();
+    let found = record["findings"].as_array().expect("a list");
+    for (finding, cycle) in found.iter().zip(1..) {
+        assert_eq!(
+            (&finding["kind"], &finding["cycle"], &finding["fails"]),
+            (&"ledger_elsewhere".into(), &cycle.into(), &true.into())
+        );
+    }
+    assert_eq!(found.len(), 2, "{record:#}");
+    assert!(count(&record["acknowledged"]) > 0, "{record:#}");
+    assert_eq!(
+        (&record["valid"], &record["lost"]),
+        (&false.into(), &0.into())
+    );
+    // The same with the ledger in its place.
+    let ended = audited("--database {database}").expect("as before");
+    ended.expect_code(0);
+    assert!(count(&ended.json()["acknowledged"]) > 0);
+}
+
 /// `bench-client torture` with power cuts alone; `None` when they cannot be made here.
 fn audited(
     test: &str,
     file_system: &str,
     durability: &str,
     cuts: u64,
+) -> Option<(Option<i32>, Value)> {
+    let load = ["--seconds-per-cycle=0.5", "--workers=4"];
+    audited_with(test, file_system, durability, cuts, &load)
+}
+
+/// The same with these flags as well.
+fn audited_with(
+    test: &str,
+    file_system: &str,
+    durability: &str,
+    cuts: u64,
+    more: &[&str],
 ) -> Option<(Option<i32>, Value)> {
     let directory = directory();
     let flags = [
@@ -608,12 +684,10 @@ fn audited(
         &format!("--cuts={cuts}"),
         &format!("--file-system={file_system}"),
         "--states=0",
-        "--seconds-per-cycle=0.5",
-        "--workers=4",
         &format!("--durability={durability}"),
         "--json",
     ];
-    let ended = run(bench_client(directory.path()).args(flags));
+    let ended = run(bench_client(directory.path()).args(flags).args(more));
     if let Some((_, why)) = ended.stderr.split_once("skipped power-cut: ") {
         skipped(test, why.lines().next().unwrap_or_default());
         return None;
@@ -637,6 +711,39 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
     );
     assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
     assert!(count(&record["acknowledged"]) > 100, "{record:#}");
+}
+
+/// In short cycles the log is still growing. A sync that returns while the file system is being
+/// stopped may have lost what it says is durable: an answer that follows it does not count.
+#[test]
+fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
+    let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles";
+    let _machine = machine();
+    let load = ["--seconds-per-cycle=0.2", "--workers=4"];
+    let Some((code, record)) = audited_with(test, "ext4", "wal-full", 20, &load) else {
+        return;
+    };
+    assert_eq!(
+        (code, &record["lost"], &record["replay_matches"]),
+        (Some(0), &0.into(), &true.into()),
+        "{record:#}"
+    );
+    assert_eq!(count(&record["faults"][0]["struck"]), 20, "{record:#}");
+    assert!(count(&record["acknowledged"]) > 0, "{record:#}");
+}
+
+/// What commits with a rollback journal is that it is removed, which `synchronous=FULL` does not
+/// sync: with one transfer at a time nothing else does either, until the next one begins.
+#[test]
+fn case_02_torture_of_delete_full_must_find_losses() {
+    let test = "case_02_torture_of_delete_full_must_find_losses";
+    let _machine = machine();
+    let alone = ["--seconds-per-cycle=0.3", "--workers=1", "--inflight=1"];
+    let Some((code, record)) = audited_with(test, "ext4", "delete-full", 20, &alone) else {
+        return;
+    };
+    assert_eq!(code, Some(4), "{record:#}");
+    assert!(count(&record["lost"]) > 0, "{record:#}");
 }
 
 #[test]
@@ -691,7 +798,8 @@ fn a_loop_disk_leaves_nothing_behind() {
     assert!(mounted(&path));
     // A process that still has a file open, as a server that does not die.
     let held = std::fs::File::open(bench.database()).expect("it is there");
-    bench.disk.cut().expect("the file system can be stopped");
+    let cut = bench.disk.cut(&Onset::default());
+    cut.expect("the file system can be stopped");
     let Bench { disk, .. } = bench;
     let panicked = std::panic::catch_unwind(move || {
         let _disk = disk;

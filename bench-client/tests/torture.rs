@@ -604,6 +604,31 @@ fn bad_input_is_refused() {
             "'flood' is no fault: choose from kill",
         ),
         (vec!["--kills=0"], "0 is not in 1..="),
+        (
+            vec!["--faults=power-cut", "--kills=5"],
+            "--kills is for the faults other than power-cut",
+        ),
+        (
+            vec!["--faults=kill", "--cuts=10"],
+            "--cuts without power-cut among --faults does nothing",
+        ),
+        (
+            vec!["--cuts=0", "--states=2000", "--file-system=ext4"],
+            "--cuts and --states and --file-system without power-cut",
+        ),
+        (
+            vec!["--faults=power-cut", "--cuts=0", "--file-system=xfs"],
+            "--file-system with --cuts 0 does nothing",
+        ),
+        (
+            vec![
+                "--faults=kill,power-cut",
+                "--server-command=server --file elsewhere",
+                "--url=ws://127.0.0.1:1",
+                "--reseed",
+            ],
+            "power-cut needs the word {database} in --server-command",
+        ),
         (vec!["--seconds-per-cycle=0"], "no number of seconds"),
         (vec!["--url=ws://127.0.0.1:1"], "--server-command"),
         (vec!["--server-command=true", "--reseed"], "--url"),

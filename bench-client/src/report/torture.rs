@@ -317,6 +317,8 @@ pub enum FindingKind {
     /// Somebody accepts connections where the server listened, after its end: what was
     /// interrupted is not what answers.
     StillAnswers,
+    /// What was interrupted is not where the server keeps its ledger: nothing was tested.
+    LedgerElsewhere,
     /// The server did not start again.
     DidNotComeBack,
     /// The journal, read back from its file, does not give the balances and counts found.
@@ -349,6 +351,7 @@ impl FindingKind {
             Self::AnsweredTwice => "answered_twice",
             Self::UnexpectedEnd => "unexpected_end",
             Self::StillAnswers => "still_answers",
+            Self::LedgerElsewhere => "ledger_elsewhere",
             Self::DidNotComeBack => "did_not_come_back",
             Self::ReplayDiffers => "replay_differs",
             Self::Unsound => "unsound",

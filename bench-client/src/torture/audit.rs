@@ -326,6 +326,13 @@ impl<'a> Audit<'a> {
                     let fails = self.plan.recipe.own;
                     findings.add(FindingKind::UnexpectedEnd, message, fails);
                 }
+                let all_there = row.counts.lost == 0 && row.counts.unexplained == 0;
+                if all_there
+                    && row.counts.acknowledged > 0
+                    && let Some(message) = fault.missed()
+                {
+                    findings.add(FindingKind::LedgerElsewhere, message, true);
+                }
                 let after = reading.balances;
                 let settled = if self.plan.transfer_ids {
                     self.send_again(&open, &after, record, &mut findings).await

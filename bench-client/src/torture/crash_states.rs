@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 use self::onlooker::{Distinct, Onlooker, Tally};
 use super::images::load::{self, Load};
+use super::images::record::Event;
+use super::images::script::Step;
 use super::images::{
     self, Image, Model, Recording, ReplayError, Script, ScriptError, TraceError, audit_watched,
     read_image, traced, write_image,
@@ -144,6 +146,17 @@ pub enum CrashStatesError {
         clients: u64,
         /// As the trace has it.
         trace: u64,
+    },
+    /// Transfers were acknowledged, and no write to the database is in the trace.
+    #[error(
+        "the trace {} has no write to the database and {acknowledged} acknowledgements: nothing \
+         can be concluded from it", path.display()
+    )]
+    Unwritten {
+        /// Which.
+        path: PathBuf,
+        /// Acknowledged transfers in it.
+        acknowledged: u64,
     },
     /// No transfer was acknowledged.
     #[error("nothing was acknowledged while the server was recorded: lengthen --seconds-per-cycle")]
@@ -289,6 +302,13 @@ async fn record(
             trace: acknowledged,
         });
     }
+    // Such a database is not the one that was traced, and no state of it could be bad.
+    if acknowledged > 0 && !has_written(&script) {
+        return Err(CrashStatesError::Unwritten {
+            path: trace,
+            acknowledged,
+        });
+    }
     if acknowledged == 0 && !*interrupted.borrow() {
         return Err(CrashStatesError::Nothing);
     }
@@ -304,6 +324,12 @@ async fn record(
         replays: Vec::new(),
     };
     Ok((row, Recorded { script, base }))
+}
+
+/// Whether something was written to the files of the database.
+fn has_written(script: &Script) -> bool {
+    let mut steps = script.steps.iter();
+    steps.any(|(_, step)| matches!(step, Step::File(Event::Written { .. })))
 }
 
 /// Ends when the time is over, the trace long enough, or the user has had enough.
@@ -378,34 +404,4 @@ fn unwound<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn states_are_dealt_evenly() {
-        for states in [0, 1, 7, 8, 9, 300, 2000, 10_000_001] {
-            let parts = 2 * MODELS.len() as u64;
-            let shares = [0, 4].map(|first| share_out(states, parts, first)).concat();
-            assert_eq!(shares.iter().sum::<u64>(), states);
-            let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-            assert!(most - least <= 1, "{shares:?}");
-        }
-    }
-
-    #[test]
-    fn every_model_is_tried_and_answers_are_checked_for_both_fates_of_removals() {
-        let mut shapes: Vec<_> = MODELS
-            .iter()
-            .map(|(model, _)| (model.sector_bytes, model.removals_need_sync))
-            .collect();
-        shapes.sort_unstable();
-        assert_eq!(
-            shapes,
-            [(512, false), (512, true), (4096, false), (4096, true)]
-        );
-        for comes_back in [true, false] {
-            let of = |(model, _): &&(Model, bool)| model.removals_need_sync == comes_back;
-            assert!(MODELS.iter().filter(of).any(|(_, checks)| *checks));
-        }
-    }
-}
+mod tests;

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 
 use super::bank::{Bank, Breach, watch_snapshots};
 use super::desk::Desk;
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
+use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment, Onset};
 use super::journal::{JournalError, JournalHandle};
 use super::recipe::Transport;
-use super::worker::{Habits, Seen, work};
+use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::{Connector, HttpConnector, WsConnector};
 use crate::target::ServerProcess;
 
@@ -161,11 +161,16 @@ pub async fn run(
     let (tell_gone, gone) = watch::channel(false);
     let target = server.target().clone();
     let mut control = around.transport.control(&target);
+    let onset = fault.onset();
     let load = async {
         match around.transport {
-            Transport::Http => load(&HttpConnector::new(target), desks, around, &gone).await,
+            Transport::Http => {
+                let connector = HttpConnector::new(target);
+                load(&connector, desks, around, &gone, &onset).await
+            }
             Transport::Ws(encoding) => {
-                load(&WsConnector::new(target, encoding), desks, around, &gone).await
+                let connector = WsConnector::new(target, encoding);
+                load(&connector, desks, around, &gone, &onset).await
             }
         }
     };
@@ -190,10 +195,15 @@ async fn load<C: Connector>(
     desks: &mut [Desk],
     around: &Surroundings<'_>,
     gone: &watch::Receiver<bool>,
+    onset: &Onset,
 ) -> Result<Vec<Seen>, JournalError> {
     let workers = desks.iter_mut().map(|desk| {
         let journal = around.journal.clone();
-        work(connector, desk, journal, around.habits, gone.clone())
+        let ends = Ends {
+            gone: gone.clone(),
+            onset: onset.clone(),
+        };
+        work(connector, desk, journal, around.habits, ends)
     });
     join_all(workers).await.into_iter().collect()
 }

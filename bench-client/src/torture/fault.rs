@@ -17,6 +17,8 @@
 //! 6. a server without a wrapper is started on it, balances are read, transfers are classed.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -170,6 +172,32 @@ pub enum Ending {
     Graceful,
 }
 
+/// The moment from which on an answer proves nothing: a fault that takes a while to take effect
+/// says so before it begins, and whoever reads answers asks after each reading. A clone is the
+/// same moment.
+///
+/// **Invariant**: an answer that was read before [`has_come`](Self::has_come) said no had left
+/// the server before whatever came after [`come`](Self::come).
+#[derive(Debug, Clone, Default)]
+pub struct Onset(Arc<AtomicBool>);
+
+impl Onset {
+    /// It is now. To be called before the first act of the fault.
+    pub fn come(&self) {
+        self.0.store(true, Ordering::SeqCst);
+        // With its counterpart: either the flag is seen, or what was read before the question
+        // was read before anything that is done from here on.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether it has come. To be called after answers were read, and not before.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Interrupts servers. One value lives as long as a run and is used for many cycles.
 pub trait Fault: Send {
     /// Which.
@@ -185,6 +213,12 @@ pub trait Fault: Send {
     /// Chooses the moment of the next cycle, which lasts at most `cycle`. All randomness comes
     /// from `draw`, so that a seed replays it.
     fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim;
+
+    /// The moment of the cycle that was aimed at last from which on answers prove nothing; for
+    /// a fault after which they still do, one that never comes.
+    fn onset(&self) -> Onset {
+        Onset::default()
+    }
 
     /// How a server that was struck must end.
     fn ending(&self) -> Ending {
@@ -205,6 +239,12 @@ pub trait Fault: Send {
     /// `by_itself` is whether it ended before [`strike`](Self::strike).
     fn has_struck(&self, by_itself: bool) -> bool {
         by_itself
+    }
+
+    /// In words, that the interruption cannot have hit the server's ledger if what it has
+    /// acknowledged is there: asked when the cycle was judged.
+    fn missed(&self) -> Option<String> {
+        None
     }
 
     /// The server is gone: makes the directory what a restart would find.

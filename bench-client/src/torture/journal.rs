@@ -12,11 +12,12 @@
 //! A record is a line of words and their CRC-32 in hexadecimal:
 //!
 //! ```text
-//! run 1 SEED ACCOUNTS INITIAL-BALANCE
+//! run 2 SEED ACCOUNTS INITIAL-BALANCE
 //! balances CYCLE BALANCE…                         read before that cycle; - for a missing account
 //! cycle CYCLE FAULT
 //! sent WORKER NUMBER FROM TO AMOUNT TRANSFER-ID   - for no transfer id
 //! answer WORKER NUMBER ANSWER                     ok, unknown, rejected:CODE, failed:CODE, failed
+//! late WORKER NUMBER ANSWER                       read after the onset of the fault: does not count
 //! ```
 
 use std::fs::File;

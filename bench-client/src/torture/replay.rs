@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::journal::Record;
 use super::judge::{Circumstances, History, Judgement, judge};
 use super::ledger::{Balances, Entry, Pair, Sequence};
+use crate::connector::Outcome;
 use crate::report::torture::Counts;
 
 /// What a journal says.
@@ -45,6 +46,8 @@ pub fn replay(records: &[Record], ordered: bool, earlier: &[History]) -> Replay 
     let mut replay = Replay::default();
     let mut histories: BTreeMap<u32, History> = (0..).zip(earlier.iter().cloned()).collect();
     let mut sequences = Sequences::new();
+    // A refusal that does not count leaves what looks like a hole.
+    let mut keeps_order = ordered;
     for record in records {
         match record {
             Record::Run { .. } | Record::Cycle { .. } => {}
@@ -53,10 +56,11 @@ pub fn replay(records: &[Record], ordered: bool, earlier: &[History]) -> Replay 
                     let first = balances.iter().map(|balance| balance.map(i128::from));
                     replay.expected = first.collect();
                 } else {
-                    replay.settle(&sequences, balances, &mut histories, ordered);
+                    replay.settle(&sequences, balances, &mut histories, keeps_order);
                 }
                 replay.last.clone_from(balances);
                 sequences.clear();
+                keeps_order = ordered;
             }
             Record::Sent {
                 worker,
@@ -81,6 +85,10 @@ pub fn replay(records: &[Record], ordered: bool, earlier: &[History]) -> Replay 
                 if let Some(entry) = entry {
                     entry.answer.get_or_insert(*outcome);
                 }
+            }
+            // The request stays without an answer.
+            Record::Late { outcome, .. } => {
+                keeps_order &= !matches!(outcome, Outcome::Rejected(_) | Outcome::Failed(_));
             }
         }
     }
@@ -211,6 +219,49 @@ mod tests {
         let replay = replay(&journal(AMOUNTS[0] + AMOUNTS[1]), true, &[]);
         assert_eq!(replay.counts.lost, 1);
         assert!(replay.matches(), "what is there is explained");
+    }
+
+    fn late(number: u64, outcome: Outcome) -> Record {
+        Record::Late {
+            worker: 0,
+            number,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn an_answer_that_came_too_late_is_none() {
+        for (there, present) in [(AMOUNTS[0], 0), (AMOUNTS[0] + AMOUNTS[1], 1)] {
+            let mut records = journal(0);
+            records.truncate(6);
+            records.extend([late(2, Outcome::Committed), balances(2, there)]);
+            let replay = replay(&records, true, &[]);
+            let expected = Counts {
+                sent: 2,
+                acknowledged: 1,
+                unknown: 1,
+                unknown_present: present,
+                unknown_absent: 1 - present,
+                ..Counts::default()
+            };
+            assert_eq!(replay.counts, expected);
+            assert!(replay.matches() && replay.unsettled == 0);
+        }
+    }
+
+    /// A refusal that does not count looks like a hole, and is none.
+    #[test]
+    fn a_refusal_that_came_too_late_is_no_hole() {
+        for (answer, holes) in [
+            (late(2, Outcome::Failed(None)), 0),
+            (late(2, Outcome::Committed), 1),
+        ] {
+            let mut records = journal(0);
+            records.truncate(6);
+            records.extend([answer, sent(3), balances(2, AMOUNTS[0] + AMOUNTS[2])]);
+            let replay = replay(&records, true, &[]);
+            assert_eq!((replay.counts.holes, replay.counts.lost), (holes, 0));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use busload_wire::{ErrorCode, RequestId};
 use tokio::sync::watch;
 
 use super::desk::Desk;
+use super::fault::Onset;
 use super::journal::{JournalError, JournalHandle, Position, Record};
 use super::ledger::Sequence;
 use crate::connector::{Connector, Outcome, Reply, Session, WorkerId};
@@ -25,6 +26,15 @@ pub struct Habits {
     pub answer_timeout: Duration,
 }
 
+/// What a worker is told of the server's end.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// Becomes true when the server is dead, for connections that do not notice.
+    pub gone: watch::Receiver<bool>,
+    /// From then on answers come too late to count.
+    pub onset: Onset,
+}
+
 /// What a worker saw.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -36,14 +46,15 @@ pub struct Seen {
     pub surplus_answers: u64,
     /// The server said itself that it does not know an outcome.
     pub said_unknown: u64,
+    /// Refusals that came too late to count. The sequence has them as unanswered.
+    pub late_refusals: u64,
 }
 
 /// Sends transfers over one connection until it ends, or until the server says that an outcome
 /// is unknown or that it stops. What is then in flight is waited for.
 ///
 /// There is no second connection: the transfers of a cycle are those of one connection, in the
-/// order in which they were sent. That is what the judge rests on. `gone` says that the server
-/// is dead, for connections that do not notice.
+/// order in which they were sent. That is what the judge rests on.
 ///
 /// # Errors
 /// The journal is broken. Nothing was sent that is not in it.
@@ -52,7 +63,7 @@ pub async fn work<C: Connector>(
     desk: &mut Desk,
     mut journal: JournalHandle,
     habits: Habits,
-    mut gone: watch::Receiver<bool>,
+    Ends { mut gone, onset }: Ends,
 ) -> Result<Seen, JournalError> {
     let worker = desk.pair().0;
     let connected = tokio::select! {
@@ -91,7 +102,9 @@ pub async fn work<C: Connector>(
         open &= !matches!(waited, Ok(Err(_)));
         // What a dead server had sent before is still read.
         open &= waited.is_ok() || !*gone.borrow();
-        let refused = connection.take(&mut replies, &journal);
+        // Asked after the reading: whatever was read before the onset had left before it.
+        let late = onset.has_come();
+        let refused = connection.take(&mut replies, late, &journal);
         if !open || connection.gives_up(habits.answer_timeout) {
             break;
         }
@@ -167,14 +180,31 @@ impl<S: Session> Connection<'_, S> {
         }));
     }
 
-    /// Takes answers; true when there was a refusal that passes.
-    fn take(&mut self, replies: &mut Vec<Reply>, journal: &JournalHandle) -> bool {
+    /// An answer that came too late to count: as if none had come.
+    fn answer_late(&mut self, place: usize, outcome: Outcome, journal: &JournalHandle) {
+        let refused = matches!(outcome, Outcome::Rejected(_) | Outcome::Failed(_));
+        self.seen.late_refusals += u64::from(refused);
+        self.sends = false;
+        self.appended = Some(journal.append(&Record::Late {
+            worker: self.desk.pair().0,
+            number: self.seen.sequence.entries[place].number,
+            outcome,
+        }));
+    }
+
+    /// Takes answers, which do not count when they are `late`; true when there was a refusal
+    /// that passes.
+    fn take(&mut self, replies: &mut Vec<Reply>, late: bool, journal: &JournalHandle) -> bool {
         let mut refused = false;
         for Reply { id, outcome } in replies.drain(..) {
             let Some((place, _)) = self.inflight.remove(&id.get()) else {
                 self.seen.surplus_answers += 1;
                 continue;
             };
+            if late {
+                self.answer_late(place, outcome, journal);
+                continue;
+            }
             self.answer(place, outcome, journal);
             match outcome {
                 Outcome::Unknown => {
@@ -200,134 +230,4 @@ impl<S: Session> Connection<'_, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::connector::{MockAnswer, MockConnector};
-    use crate::torture::desk::Means;
-    use crate::torture::journal::{self, Journal};
-
-    const HABITS: Habits = Habits {
-        window: 4,
-        answer_timeout: Duration::from_millis(200),
-    };
-
-    /// Works against a script; what was seen, and what the journal says.
-    async fn worked(
-        script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
-    ) -> (Seen, Vec<Record>) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let journal = Journal::create(&path).unwrap();
-        let handle = journal.handle();
-        let position = handle.append(&Record::Run {
-            seed: 1,
-            accounts: 2,
-            initial_balance: 5,
-        });
-        handle.clone().durable(position).await.unwrap();
-        let means = Means::share_out(1, 4).unwrap();
-        let mut desk = Desk::new(0, 1, means, None);
-        desk.settle(means.initial_balance, means.initial_balance);
-        let (_alive, alive) = watch::channel(false);
-        let sent = path.clone();
-        let connector = MockConnector::new(Arc::new(move |number, transfer| {
-            let durable = journal::read(&sent).unwrap().records;
-            let is_there = durable
-                .iter()
-                .any(|one| matches!(one, Record::Sent { transfer: t, .. } if t == transfer));
-            assert!(is_there, "sent before it was durable");
-            script(number)
-        }));
-        let seen = work(&connector, &mut desk, handle, HABITS, alive)
-            .await
-            .unwrap();
-        drop(journal);
-        (seen, journal::read(&path).unwrap().records)
-    }
-
-    fn soon(outcome: Outcome) -> MockAnswer {
-        MockAnswer::After(Duration::from_millis(1), outcome)
-    }
-
-    /// Everything seen is in the journal, in the order in which it happened.
-    fn check(seen: &Seen, records: &[Record]) {
-        let sent: Vec<_> = records
-            .iter()
-            .filter_map(|record| match record {
-                Record::Sent {
-                    number, transfer, ..
-                } => Some((*number, *transfer)),
-                _ => None,
-            })
-            .collect();
-        let entries = &seen.sequence.entries;
-        let of_worker: Vec<_> = entries.iter().map(|e| (e.number, e.transfer)).collect();
-        assert_eq!(sent, of_worker);
-        for entry in entries {
-            let answer = records.iter().find_map(|record| match record {
-                Record::Answer {
-                    number, outcome, ..
-                } if *number == entry.number => Some(*outcome),
-                _ => None,
-            });
-            assert_eq!(answer, entry.answer, "{}", entry.number);
-        }
-    }
-
-    #[tokio::test]
-    async fn works_until_the_connection_ends() {
-        let (seen, records) = worked(|number| match number {
-            0..50 => soon(Outcome::Committed),
-            _ => MockAnswer::Disconnect,
-        })
-        .await;
-        check(&seen, &records);
-        let entries = &seen.sequence.entries;
-        assert!(
-            entries[..46]
-                .iter()
-                .all(|e| e.answer == Some(Outcome::Committed))
-        );
-        assert!(entries.iter().any(|e| e.answer.is_none()));
-        assert!(seen.unanswered.is_empty(), "the connection was not open");
-    }
-
-    #[tokio::test]
-    async fn sends_nothing_after_an_unknown_outcome() {
-        let (seen, records) = worked(|number| match number {
-            9 => soon(Outcome::Unknown),
-            _ => soon(Outcome::Committed),
-        })
-        .await;
-        check(&seen, &records);
-        assert!((10..=13).contains(&seen.sequence.entries.len()), "{seen:?}");
-        assert_eq!(seen.said_unknown, 1);
-        assert!(seen.sequence.entries.iter().all(|e| e.answer.is_some()));
-    }
-
-    #[tokio::test]
-    async fn goes_on_after_a_refusal_that_passes() {
-        let (seen, records) = worked(|number| match number {
-            9 => soon(Outcome::Failed(Some(ErrorCode::StorageFull))),
-            30 => soon(Outcome::Failed(Some(ErrorCode::ShuttingDown))),
-            _ => soon(Outcome::Committed),
-        })
-        .await;
-        check(&seen, &records);
-        assert!(seen.sequence.has_passing_refusals());
-        assert!((31..=34).contains(&seen.sequence.entries.len()), "{seen:?}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_never_comes_is_seen() {
-        let (seen, records) = worked(|number| match number {
-            9 => MockAnswer::Silence,
-            _ => soon(Outcome::Committed),
-        })
-        .await;
-        check(&seen, &records);
-        assert_eq!(seen.unanswered, [10], "the tenth");
-    }
-}
+mod tests;

@@ -35,6 +35,9 @@ use super::load_args::EncodingArg;
 use super::run::{RUNS, record_path, runtime};
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, output, print};
 
+/// Interruptions, unless --kills says otherwise.
+const KILLS: u32 = 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TransportArg {
     /// WebSocket
@@ -59,21 +62,21 @@ pub(crate) struct TortureArgs {
         default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
     )]
     faults: Vec<FaultKind>,
-    /// Interruptions in all, dealt over the faults other than power-cut
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    kills: u32,
+    /// Interruptions in all, dealt over the faults other than power-cut [default: 20]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    kills: Option<u32>,
     /// With power-cut: cuts of a real file system on a loop device, which need root and mkfs. 0
-    /// for none
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    cuts: u32,
-    /// File system that is cut
-    #[arg(long, value_enum, default_value = "ext4", value_name = "FILE_SYSTEM")]
-    file_system: FileSystemArg,
+    /// for none [default: 10]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    cuts: Option<u32>,
+    /// With power-cut: the file system that is cut [default: ext4]
+    #[arg(long, value_enum, value_name = "FILE_SYSTEM")]
+    file_system: Option<FileSystemArg>,
     /// With power-cut: crash states replayed from traces of runs of this program's own server,
     /// which need strace. What a cut at any moment could have left behind is built, opened and
-    /// judged. 0 for none
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
-    states: u64,
+    /// judged. 0 for none [default: 2000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    states: Option<u64>,
     /// Longest time from the start of the load to the interruption
     #[arg(long, default_value = "2", value_parser = parse_cycle)]
     seconds_per_cycle: Duration,
@@ -177,6 +180,7 @@ fn usage(text: impl Into<String>) -> anyhow::Error {
 
 /// Audits, prints and records.
 pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
+    args.check_kills()?;
     args.check_power()?;
     let plan = args.plan()?;
     let mut environment = Environment::capture(args.judged_directory()).with_allocator("mimalloc");
@@ -279,6 +283,22 @@ fn warn_of_storage(environment: &Environment) {
 }
 
 impl TortureArgs {
+    /// What is not asked for cannot be counted.
+    fn check_kills(&self) -> anyhow::Result<()> {
+        let others = self.faults.iter().any(|kind| *kind != FaultKind::PowerCut);
+        if self.kills.is_some() && !others {
+            return Err(usage(
+                "--kills is for the faults other than power-cut, and none is in --faults: leave \
+                 it out, or say with --cuts how often the power is cut",
+            ));
+        }
+        Ok(())
+    }
+
+    fn kills(&self) -> u32 {
+        self.kills.unwrap_or(KILLS)
+    }
+
     /// The directory on the disk that is judged.
     fn judged_directory(&self) -> &Path {
         let named = self.database.as_deref().and_then(Path::parent);

@@ -13,6 +13,7 @@ use bench_client::torture::fault::FaultKind;
 use bench_client::torture::images::load::Load;
 use bench_client::torture::images::strace_works;
 use bench_client::torture::plan::{Plan, Stage};
+use bench_client::torture::recipe::DATABASE_WORD;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
@@ -25,6 +26,11 @@ use super::{TortureArgs, usage};
 const OFTEN: u32 = 20;
 /// Least time between two lines about crash states where no line can be redrawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Cuts, unless --cuts says otherwise.
+const CUTS: u32 = 10;
+/// Crash states, unless --states says otherwise.
+const STATES: u64 = 2000;
 
 /// File systems that can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +56,7 @@ impl TortureArgs {
         record: &mut TortureRecord,
         work: &mut Work,
     ) -> anyhow::Result<()> {
-        if self.cuts > 0 {
+        if self.cuts() > 0 {
             match self.power_cuts(place, record) {
                 Ok(stage) => work.stages.push(stage),
                 Err(why) => {
@@ -59,7 +65,7 @@ impl TortureArgs {
                 }
             }
         }
-        if self.states > 0 {
+        if self.crash_states() > 0 {
             match can_replay(plan) {
                 Ok(()) => work.states = Some(self.states(plan, place)?),
                 Err(why) => {
@@ -77,8 +83,8 @@ impl TortureArgs {
         use bench_client::torture::fault::FaultError;
         use bench_client::torture::power_cut::{FileSystem, PowerCut};
         let kind = match self.file_system {
-            FileSystemArg::Ext4 => FileSystem::Ext4,
-            FileSystemArg::Xfs => FileSystem::Xfs,
+            None | Some(FileSystemArg::Ext4) => FileSystem::Ext4,
+            Some(FileSystemArg::Xfs) => FileSystem::Xfs,
         };
         let fault = PowerCut::new(&place.directory, kind);
         let fault = fault.map_err(|error| match error {
@@ -91,7 +97,7 @@ impl TortureArgs {
             number: 1,
             database: disk.join("ledger.sqlite"),
             faults: vec![Box::new(fault)],
-            cycles: self.cuts,
+            cycles: self.cuts(),
             journal: place.directory.join("journal-of-power-cuts"),
         })
     }
@@ -127,7 +133,7 @@ impl TortureArgs {
         let directory = std::path::absolute(place.directory.join("crash-states"));
         Ok(States {
             plan: crash_states::Plan {
-                states: self.states,
+                states: self.crash_states(),
                 seed: plan.seed,
                 load,
                 time: plan.cycle.min(LONGEST_LOAD),
@@ -137,10 +143,45 @@ impl TortureArgs {
         })
     }
 
-    /// Both ways cannot be switched off.
+    fn cuts(&self) -> u32 {
+        self.cuts.unwrap_or(CUTS)
+    }
+
+    fn crash_states(&self) -> u64 {
+        self.states.unwrap_or(STATES)
+    }
+
+    /// What belongs to power cuts is for power cuts, both ways cannot be switched off, and the
+    /// ledger must be on the disk that is cut.
     pub(super) fn check_power(&self) -> anyhow::Result<()> {
         let asked = self.faults.contains(&FaultKind::PowerCut);
-        if asked && self.cuts == 0 && self.states == 0 {
+        let given = [
+            (self.cuts.is_some(), "--cuts"),
+            (self.states.is_some(), "--states"),
+            (self.file_system.is_some(), "--file-system"),
+        ];
+        let given: Vec<_> = given.iter().filter(|one| one.0).map(|one| one.1).collect();
+        if !asked && !given.is_empty() {
+            return Err(usage(format!(
+                "{} without power-cut among --faults does nothing: add power-cut to --faults, or \
+                 leave it out",
+                given.join(" and ")
+            )));
+        }
+        if asked && self.cuts() == 0 && self.file_system.is_some() {
+            return Err(usage(
+                "--file-system with --cuts 0 does nothing: no file system is cut",
+            ));
+        }
+        let command = self.server_command.as_deref();
+        if asked && command.is_some_and(|command| !command.contains(DATABASE_WORD)) {
+            return Err(usage(format!(
+                "power-cut needs the word {DATABASE_WORD} in --server-command: it stands for the \
+                 database file on the file system that is cut, and a ledger elsewhere would not \
+                 be tested",
+            )));
+        }
+        if asked && self.cuts() == 0 && self.crash_states() == 0 {
             return Err(usage(
                 "power-cut with --cuts 0 and --states 0 does nothing: raise one of them, or leave \
                  power-cut out of --faults",

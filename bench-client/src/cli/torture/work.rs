@@ -68,7 +68,7 @@ impl TortureArgs {
             let stage = Stage {
                 number: 0,
                 faults,
-                cycles: self.kills,
+                cycles: self.kills(),
                 database: std::path::absolute(database).context("there is no current directory")?,
                 journal: place.directory.join("journal"),
             };

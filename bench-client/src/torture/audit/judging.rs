@@ -22,7 +22,9 @@ impl Audit<'_> {
     ) -> (Counts, Vec<Vec<Open>>) {
         let nothing = Sequence::default();
         let all: Vec<_> = seen.iter().map(|one| &one.sequence).collect();
-        let circumstances = Circumstances::of(&all, self.plan.ordered);
+        // A refusal that came too late to count leaves what looks like a hole.
+        let ordered = self.plan.ordered && seen.iter().all(|one| one.late_refusals == 0);
+        let circumstances = Circumstances::of(&all, ordered);
         let mut counts = Counts::default();
         let mut open = Vec::new();
         for (worker, desk) in self.desks.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::torture::fault::FaultKind;
 use crate::torture::ledger::Balances;
 
 /// The version of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub enum Record {
     },
     /// An answer was read.
     Answer {
+        /// Whose.
+        worker: u32,
+        /// To which request.
+        number: u64,
+        /// What it says.
+        outcome: Outcome,
+    },
+    /// An answer was read when the fault had begun to take effect: it proves nothing, and the
+    /// request stands as one without an answer.
+    Late {
         /// Whose.
         worker: u32,
         /// To which request.
@@ -112,6 +122,11 @@ impl Record {
                 number,
                 outcome,
             } => format!("answer {worker} {number} {}", answer_word(*outcome)),
+            Self::Late {
+                worker,
+                number,
+                outcome,
+            } => format!("late {worker} {number} {}", answer_word(*outcome)),
         }
     }
 
@@ -158,6 +173,11 @@ impl Record {
                 },
             },
             "answer" => Self::Answer {
+                worker: next()?.parse().ok()?,
+                number: next()?.parse().ok()?,
+                outcome: parse_answer(next()?)?,
+            },
+            "late" => Self::Late {
                 worker: next()?.parse().ok()?,
                 number: next()?.parse().ok()?,
                 outcome: parse_answer(next()?)?,

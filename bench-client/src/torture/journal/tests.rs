@@ -54,6 +54,11 @@ fn records() -> Vec<Record> {
             number: 1,
             outcome,
         });
+        records.push(Record::Late {
+            worker: 1,
+            number: 2,
+            outcome,
+        });
     }
     records
 }
