@@ -13,7 +13,7 @@ use super::bank::{Bank, Reading};
 use super::cycle::{self, CycleError, End, Happened, Surroundings, clear_away};
 use super::desk::{Desk, Means};
 use super::draw::Draw;
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
+use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
 use super::findings::Findings;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
@@ -284,7 +284,10 @@ impl<'a> Audit<'a> {
         if happened.still_answers.is_none() {
             happened.still_answers = self.still_answering().await;
         }
-        let struck = fault.has_struck(happened.end.by_itself) && happened.still_answers.is_none();
+        let not_yet = happened.end.cut_short && matches!(aim.moment, Moment::Time { .. });
+        let struck = fault.has_struck(happened.end.by_itself)
+            && !not_yet
+            && happened.still_answers.is_none();
         let back = if let Some(why) = happened.still_answers.take() {
             // Its files are not to be touched, and its books say nothing about a restart.
             Err((FindingKind::StillAnswers, why))
@@ -301,6 +304,9 @@ impl<'a> Audit<'a> {
         findings.of_bank(happened.breaches.clone());
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.recipe.own;
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        for (message, fails) in happened.end.judge_errors(self.plan.recipe.own) {
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let mut row = CycleRow {
@@ -406,6 +412,7 @@ impl<'a> Audit<'a> {
             journal: journal.handle(),
             cycle: self.plan.cycle,
             bank: &self.bank,
+            own: self.plan.recipe.own,
             interrupted: self.interrupted.clone(),
         };
         let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
+use super::failed_syncs::FailedSync;
 use crate::target::ServerProcess;
 
 /// How a server is interrupted.
@@ -164,7 +165,7 @@ pub enum Ending {
     /// Any way: it is killed.
     Any,
     /// It goes on, or ends by itself with an exit code other than 0, after it has answered the
-    /// transfers whose outcome it does not know.
+    /// transfers whose outcome it does not know. After [`Fault::failed_syncs`] it may not go on.
     Refuses,
     /// With exit code 0, after it has answered everything it took.
     Graceful,
@@ -205,6 +206,12 @@ pub trait Fault: Send {
     /// `by_itself` is whether it ended before [`strike`](Self::strike).
     fn has_struck(&self, by_itself: bool) -> bool {
         by_itself
+    }
+
+    /// The syncs that it has made fail so far, in the order in which they returned. The server
+    /// must end because of them, unless they were a checkpoint's.
+    fn failed_syncs(&self) -> Vec<FailedSync> {
+        Vec::new()
     }
 
     /// The server is gone: makes the directory what a restart would find.

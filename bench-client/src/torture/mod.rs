@@ -18,6 +18,7 @@ pub mod cycle;
 pub mod desk;
 pub mod draw;
 pub mod explain;
+pub mod failed_syncs;
 pub mod fault;
 mod findings;
 pub mod images;
