@@ -352,5 +352,14 @@ fn shorten(text: &[u8]) -> String {
     if short.len() < text.len() {
         short.push('…');
     }
-    format!("'{}'", short.escape_debug())
+    // As it is, but on one line, and without what a terminal would obey.
+    let mut plain = String::with_capacity(short.len());
+    for character in short.chars() {
+        if character.is_control() {
+            plain.extend(character.escape_debug());
+        } else {
+            plain.push(character);
+        }
+    }
+    format!("'{plain}'")
 }

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::crash_states::{CrashStates, StateCounts};
 use super::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
+use super::torture_verdict::verdict;
 use crate::torture::fault::Moment;
 
 /// Findings that are shown one by one; the record has more.
@@ -24,23 +25,38 @@ pub fn describe(record: &TortureRecord) -> String {
         parts.push(format!("skipped {}: {}", skipped.fault, skipped.why));
     }
     parts.extend(record.findings.iter().take(SHOWN).map(finding));
-    let listed = record.findings.len() as u64 + record.findings_not_listed;
-    if listed > SHOWN as u64 {
-        parts.push(format!(
-            "… and {} more, in the record",
-            listed - SHOWN as u64
-        ));
-    }
+    parts.extend(more(record));
+    let warnings = record.warnings.iter();
+    parts.extend(warnings.map(|warning| format!("warning: {warning}")));
     parts.push(verdict(record));
     if !record.valid {
         parts.push(format!(
             "to replay (seed {}): {}",
             record.seed,
-            record.environment.command_line.join(" ")
+            shell_line(&record.environment.command_line)
         ));
     }
     parts.extend(record.kept.iter().map(|path| format!("kept {path}")));
     parts.join("\n")
+}
+
+/// Findings that are not shown: how many of them are in the record.
+fn more(record: &TortureRecord) -> Option<String> {
+    let listed = record.findings.len().saturating_sub(SHOWN);
+    Some(match (listed, record.findings_not_listed) {
+        (0, 0) => return None,
+        (listed, 0) => format!("… and {listed} more, in the record"),
+        (listed, counted) => format!(
+            "… and {} more: {listed} in the record, and {counted} only counted there",
+            listed as u64 + counted
+        ),
+    })
+}
+
+/// A command as a shell reads it.
+fn shell_line(words: &[String]) -> String {
+    // Nothing but a zero byte cannot be quoted, and no argument has one.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// One line about one cycle.
@@ -247,51 +263,6 @@ fn finding(finding: &Finding) -> String {
     text
 }
 
-fn verdict(record: &TortureRecord) -> String {
-    let Counts {
-        acknowledged,
-        lost,
-        applied_twice,
-        ..
-    } = record.counts;
-    let cut_short = if record.interrupted {
-        " (interrupted before all was done)"
-    } else {
-        ""
-    };
-    let said = record.server.durability.as_deref().unwrap_or("unknown");
-    let states = record.crash_states.as_ref().map(|states| states.counts);
-    let states = states.filter(|states| states.states > 0);
-    let mut parts = Vec::new();
-    if record.valid {
-        if !record.cycles.is_empty() || states.is_none() {
-            parts.push(format!(
-                "{acknowledged} acknowledged transfers are all there, once"
-            ));
-        }
-        if let Some(states) = states {
-            parts.push(format!(
-                "all {} crash states have what was acknowledged by then, once",
-                states.states
-            ));
-        }
-        let parts = parts.join("; ");
-        return format!("NOTHING LOST: {parts}, with durability {said}{cut_short}");
-    }
-    if !record.cycles.is_empty() || states.is_none() {
-        parts.push(format!(
-            "{lost} lost and {applied_twice} applied twice of {acknowledged} acknowledged"
-        ));
-    }
-    if let Some(StateCounts { states, lost, .. }) = states {
-        parts.push(format!(
-            "{lost} of {states} crash states have lost acknowledged transfers"
-        ));
-    }
-    let parts = parts.join("; ");
-    format!("FAILED: {parts}, with durability {said}{cut_short}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,6 +400,16 @@ mod tests {
         record.push(row(FaultKind::Kill, 1), vec![loss()]);
         assert!(!record.valid);
         let text = describe(&record);
+        record.environment.command_line =
+            ["torture", "--server-command=node 'a b.js'", "--kills=2"]
+                .map(str::to_owned)
+                .into();
+        let text_of = describe(&record);
+        let (_, command) = text_of
+            .split_once("to replay (seed 7): ")
+            .expect("it is there");
+        let words = shlex::split(command.lines().next().unwrap_or_default());
+        assert_eq!(words, Some(record.environment.command_line.clone()));
         let line = "lost in cycle 1 (kill), worker 3, transfer 9 (1234 from 6 to 7, answered ok): \
                     acknowledged, and not there";
         for expected in [line, "FAILED: 1 lost", "to replay (seed 7): "] {
@@ -455,6 +436,64 @@ mod tests {
             record.findings.len() as u64 + record.findings_not_listed,
             500
         );
-        assert!(describe(&record).contains("and 480 more"));
+        let said = "… and 480 more: 180 in the record, and 300 only counted there";
+        assert!(describe(&record).contains(said));
+        let mut record = self::record();
+        record.push(row(FaultKind::Kill, 30), vec![loss(); 30]);
+        assert!(describe(&record).contains("… and 10 more, in the record\n"));
+        let mut record = self::record();
+        record.push(row(FaultKind::Kill, 20), vec![loss(); 20]);
+        assert!(!describe(&record).contains('…'));
+    }
+
+    #[test]
+    fn the_last_line_names_every_class_that_failed() {
+        let mut record = record();
+        let finding = |kind, fails| Finding {
+            kind,
+            fails,
+            ..loss()
+        };
+        let findings = vec![
+            finding(FindingKind::WrongRejection, true),
+            finding(FindingKind::WrongRejection, true),
+            finding(FindingKind::UnexpectedEnd, false),
+            finding(FindingKind::Hole, true),
+        ];
+        let mut row = row(FaultKind::Kill, 0);
+        row.counts.holes = 1;
+        record.push(row, findings);
+        let text = describe(&record);
+        let expected = "FAILED: 1 hole, 2 wrong_rejection (10 acknowledged), with";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn a_fault_that_never_struck_is_a_warning() {
+        let mut record = record();
+        for struck in [false, true] {
+            let fault = FaultKind::Kill;
+            record.push(
+                CycleRow {
+                    struck,
+                    ..row(fault, 0)
+                },
+                Vec::new(),
+            );
+            let fault = FaultKind::SyncKill;
+            record.push(
+                CycleRow {
+                    struck: false,
+                    ..row(fault, 0)
+                },
+                Vec::new(),
+            );
+        }
+        record.conclude();
+        assert_eq!(record.warnings.len(), 1, "{:?}", record.warnings);
+        let text = describe(&record);
+        let expected = "\nwarning: sync-kill struck in none of its 2 cycles";
+        assert!(text.contains(expected), "{text}");
+        assert!(record.valid);
     }
 }

@@ -1,7 +1,7 @@
 //! An audit: cycle after cycle on one database, with the books read between them.
 
 mod judging;
-mod starting;
+pub(super) mod starting;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::load::session_half;
 use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
-use starting::told_of;
+use starting::{Back, told_of};
 
 /// Longest wait for a server that was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -300,7 +300,7 @@ impl<'a> Audit<'a> {
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen);
+        findings.of_workers(&happened.seen, self.plan.recipe.own);
         findings.of_bank(happened.breaches.clone());
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.recipe.own;
@@ -319,7 +319,8 @@ impl<'a> Audit<'a> {
         };
         record.snapshots += happened.snapshots;
         let came_back = match back {
-            Ok(reading) => {
+            Ok(Back { reading, failed }) => {
+                findings.of_starts(failed, self.plan.recipe.own);
                 findings.of_bank(self.bank.check(&reading));
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);

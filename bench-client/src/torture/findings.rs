@@ -1,9 +1,10 @@
 //! What was found in one cycle, by everybody who looked.
 
+use super::audit::starting::FailedStart;
 use super::bank::Breach;
 use super::fault::FaultKind;
 use super::judge::Suspicion;
-use super::worker::Seen;
+use super::worker::{Overtaken, Seen};
 use crate::connector::Outcome;
 use crate::report::torture::{Finding, FindingKind, SuspectTransfer};
 
@@ -65,9 +66,28 @@ impl Findings {
         }
     }
 
-    /// What workers noticed by themselves.
-    pub(super) fn of_workers(&mut self, seen: &[Seen]) {
+    /// Starts of which nothing came, before one that served. That it was too slow is not held
+    /// against this program's `own` server, that it ended is.
+    pub(super) fn of_starts(&mut self, failed: Vec<FailedStart>, own: bool) {
+        for FailedStart { why, ended } in failed {
+            let message = format!("it had to be started once more: {why}");
+            self.add(FindingKind::FailedStart, message, own && ended);
+        }
+    }
+
+    /// What workers noticed by themselves. Only of this program's `own` server it is known that
+    /// it answers the transfers of a connection in their order.
+    pub(super) fn of_workers(&mut self, seen: &[Seen], own: bool) {
         for (worker, one) in (0..).zip(seen) {
+            for Overtaken { place, later } in &one.overtaken {
+                let message = format!(
+                    "no answer came, and {later} transfers that were sent later on the same \
+                     connection were answered ok"
+                );
+                let transfer = SuspectTransfer::of(&one.sequence.entries[*place], None);
+                let kind = FindingKind::Overtaken;
+                self.push(kind, Some(worker), Some(transfer), message, own);
+            }
             for entry in &one.sequence.entries {
                 let kind = match entry.answer {
                     Some(Outcome::Rejected(_)) => FindingKind::WrongRejection,

@@ -16,6 +16,12 @@ const TICK: Duration = Duration::from_millis(50);
 /// Pause after a refusal that passes, such as a full disk: it would be asked again at once.
 const REFUSED_PAUSE: Duration = Duration::from_millis(2);
 
+/// A transfer is overtaken when so many that were sent later on its connection were answered ok,
+const OVERTAKEN_BY: usize = 100;
+/// and the last of these answers came so long after it was sent. Refusals do not count: a server
+/// may give them at once.
+const OVERTAKEN_AGE: Duration = Duration::from_secs(1);
+
 /// What a worker does.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
@@ -32,10 +38,21 @@ pub struct Seen {
     pub sequence: Sequence,
     /// Transfers without an answer on a connection that stayed open.
     pub unanswered: Vec<u64>,
+    /// Transfers without an answer that were overtaken by others, in order.
+    pub overtaken: Vec<Overtaken>,
     /// Answers to requests that were not in flight.
     pub surplus_answers: u64,
     /// The server said itself that it does not know an outcome.
     pub said_unknown: u64,
+}
+
+/// A transfer that was not answered, though later ones of its connection were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Where it is in the sequence.
+    pub place: usize,
+    /// How many later ones were answered ok.
+    pub later: usize,
 }
 
 /// Sends transfers over one connection until it ends, or until the server says that an outcome
@@ -69,6 +86,7 @@ pub async fn work<C: Connector>(
         seen: Seen::default(),
         appended: None,
         sends: true,
+        heard: Instant::now(),
     };
     let mut replies = Vec::new();
     loop {
@@ -103,6 +121,7 @@ pub async fn work<C: Connector>(
     if let Some(position) = connection.appended.take() {
         journal.durable(position).await?;
     }
+    connection.notice_overtaken();
     Ok(connection.seen)
 }
 
@@ -116,6 +135,8 @@ struct Connection<'a, S> {
     appended: Option<Position>,
     /// Whether more is sent.
     sends: bool,
+    /// When the last answer ok came.
+    heard: Instant,
 }
 
 impl<S: Session> Connection<'_, S> {
@@ -183,10 +204,33 @@ impl<S: Session> Connection<'_, S> {
                 }
                 Outcome::Failed(None | Some(ErrorCode::ShuttingDown)) => self.sends = false,
                 Outcome::Failed(Some(_)) => refused = true,
-                Outcome::Committed | Outcome::Rejected(_) => {}
+                Outcome::Committed => self.heard = Instant::now(),
+                Outcome::Rejected(_) => {}
             }
         }
         refused
+    }
+
+    /// Looks for transfers that others have overtaken, when no answer will come any more.
+    fn notice_overtaken(&mut self) {
+        let seen = &mut self.seen;
+        let entries = &seen.sequence.entries;
+        let flying = self.inflight.iter();
+        let mut old: Vec<_> = flying
+            .filter(|(number, _)| !seen.unanswered.contains(number))
+            .filter(|(_, (_, sent))| self.heard.saturating_duration_since(*sent) >= OVERTAKEN_AGE)
+            .map(|(_, (place, _))| *place)
+            .collect();
+        old.sort_unstable();
+        let counted = old.into_iter().map(|place| {
+            let later = entries[place + 1..].iter();
+            let later = later.filter(|later| later.answer == Some(Outcome::Committed));
+            Overtaken {
+                place,
+                later: later.count(),
+            }
+        });
+        seen.overtaken = counted.filter(|one| one.later >= OVERTAKEN_BY).collect();
     }
 
     /// Whether an answer is overdue: the connection is then given up.
@@ -217,6 +261,13 @@ mod tests {
     async fn worked(
         script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
     ) -> (Seen, Vec<Record>) {
+        worked_as(HABITS, script).await
+    }
+
+    async fn worked_as(
+        habits: Habits,
+        script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
+    ) -> (Seen, Vec<Record>) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let journal = Journal::create(&path).unwrap();
@@ -240,7 +291,7 @@ mod tests {
             assert!(is_there, "sent before it was durable");
             script(number)
         }));
-        let seen = work(&connector, &mut desk, handle, HABITS, alive)
+        let seen = work(&connector, &mut desk, handle, habits, alive)
             .await
             .unwrap();
         drop(journal);
@@ -329,5 +380,47 @@ mod tests {
         .await;
         check(&seen, &records);
         assert_eq!(seen.unanswered, [10], "the tenth");
+        assert_eq!(seen.overtaken, [], "it is named once");
+    }
+
+    /// What is found when the tenth is never answered and `later` ones are, the last of them when
+    /// the tenth is old; then the connection ends.
+    async fn overtaken(later: u64, outcome: Outcome) -> Vec<Overtaken> {
+        let patient = Habits {
+            answer_timeout: Duration::from_mins(10),
+            ..HABITS
+        };
+        let last = 9 + later;
+        let (seen, records) = worked_as(patient, move |number| match number {
+            0..9 => soon(Outcome::Committed),
+            9 => MockAnswer::Silence,
+            _ if number < last => soon(outcome),
+            _ if number == last => MockAnswer::After(OVERTAKEN_AGE, outcome),
+            // The window is full with them until then.
+            _ if number <= last + 2 => MockAnswer::Silence,
+            _ => MockAnswer::Disconnect,
+        })
+        .await;
+        check(&seen, &records);
+        assert_eq!(seen.unanswered, [0_u64; 0]);
+        seen.overtaken
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_many_later_ones_have_overtaken_is_seen() {
+        let full = Outcome::Failed(Some(ErrorCode::StorageFull));
+        for (later, outcome, found) in [
+            (100, Outcome::Committed, true),
+            (99, Outcome::Committed, false),
+            (100, full, false),
+        ] {
+            let expected = Overtaken {
+                place: 9,
+                later: 100,
+            };
+            let expected = found.then_some(expected);
+            let seen = overtaken(later, outcome).await;
+            assert_eq!(seen, Vec::from_iter(expected), "{later} {outcome:?}");
+        }
     }
 }
