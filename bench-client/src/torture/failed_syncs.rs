@@ -12,10 +12,15 @@ use std::path::{Path, PathBuf};
 /// What SQLite appends to the name of a database for its write-ahead log.
 const LOG_SUFFIX: &str = "-wal";
 
+/// The thread of this program's own servers that does nothing but checkpoints. Its first sync of
+/// a log is followed by one of the directory.
+const CHECKPOINTER: &str = "checkpointer";
+
 /// What a sync was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncOf {
-    /// A database beside which there is a write-ahead log: a checkpoint.
+    /// A database beside which there is a write-ahead log, or anything by the thread that does
+    /// checkpoints: a checkpoint.
     Checkpoint,
     /// A write-ahead log: a commit, or the beginning of a checkpoint.
     Log,
@@ -24,12 +29,12 @@ pub enum SyncOf {
 }
 
 impl SyncOf {
-    /// Tells it by the file and by what is beside it now.
-    fn file(file: &Path) -> Self {
+    /// Tells it by the thread, the file and what is beside it now.
+    fn tell(thread: &str, file: &Path) -> Self {
         let name = file.as_os_str().to_string_lossy();
         let mut log = file.as_os_str().to_owned();
         log.push(LOG_SUFFIX);
-        if Path::new(&log).exists() {
+        if thread == CHECKPOINTER || Path::new(&log).exists() {
             Self::Checkpoint
         } else if name.ends_with(LOG_SUFFIX) {
             Self::Log
@@ -69,10 +74,9 @@ pub fn failed_syncs(log: &[u8]) -> Vec<FailedSync> {
     // The files of calls that have not returned, by thread.
     let mut begun: HashMap<&str, PathBuf> = HashMap::new();
     for line in log.lines() {
-        let Some((thread, call)) = line.trim_start().split_once(' ') else {
+        let Some((thread, name, call)) = thread_of(line) else {
             continue;
         };
-        let call = call.trim_start();
         if call.ends_with("<unfinished ...>") {
             begun.insert(thread, file_of(call));
             continue;
@@ -87,7 +91,7 @@ pub fn failed_syncs(log: &[u8]) -> Vec<FailedSync> {
             file_of(call)
         };
         if result.ends_with("(INJECTED)") {
-            let of = SyncOf::file(&file);
+            let of = SyncOf::tell(name, &file);
             failed.push((thread, FailedSync { file, of, later: 0 }));
         } else if result.starts_with('0') {
             let mine = failed.iter_mut().filter(|(whose, _)| *whose == thread);
@@ -97,6 +101,22 @@ pub fn failed_syncs(log: &[u8]) -> Vec<FailedSync> {
         }
     }
     failed.into_iter().map(|(_, one)| one).collect()
+}
+
+/// The thread of a line, by its number and its name if that is there; and the rest of the line.
+fn thread_of(line: &str) -> Option<(&str, &str, &str)> {
+    let (thread, call) = match line.split_once('<') {
+        // With a name: `strace -Y`.
+        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let (name, call) = rest.split_once("> ")?;
+            ((number, name), call)
+        }
+        _ => {
+            let (number, call) = line.split_once(' ')?;
+            ((number, ""), call)
+        }
+    };
+    Some((thread.0, thread.1, call.trim_start()))
 }
 
 /// The path that `strace -y` puts between angle brackets; those in a path it writes as numbers.
@@ -163,6 +183,10 @@ mod tests {
              103 fdatasync(5<{rollback}>) = -1 EIO (Input/output error) (INJECTED)\n\
              103 fdatasync(5<{}>) = -1 EIO (Input/output error) (INJECTED)\n\
              103 fdatasync(5</gone/x-journal>(deleted)) = 0\n\
+             105<checkpointer> fdatasync(4<{log}>) = -1 EIO (Input/output error) (INJECTED)\n\
+             106<a writer> fdatasync(4<{log}> <unfinished ...>\n\
+             105<checkpointer> fdatasync(4<{log}>) = 0\n\
+             106<a writer> <... fdatasync resumed>) = -1 EIO (Input/output error) (INJECTED)\n\
              104 fdatasync(5</cut",
             directory.path().display(),
         );
@@ -175,10 +199,12 @@ mod tests {
         assert_eq!(
             found,
             [
-                (log, SyncOf::Log, 2),
+                (log.clone(), SyncOf::Log, 2),
                 (wal, SyncOf::Checkpoint, 0),
                 (rollback, SyncOf::Commit, 1),
                 (whole, SyncOf::Commit, 1),
+                (log.clone(), SyncOf::Checkpoint, 1),
+                (log, SyncOf::Log, 0),
             ]
         );
         assert_eq!(failed_syncs(b""), []);

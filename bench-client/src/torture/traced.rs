@@ -100,9 +100,11 @@ impl Tracer {
         let mut words: Vec<String> = ["strace", "-DD", "-f", "-qq"].map(String::from).into();
         let seccomp = self.seccomp && !action.starts_with("signal=");
         words.extend(seccomp.then(|| "--seccomp-bpf".to_owned()));
-        // The names of files are looked up at every call: only where they are asked for.
-        let names = action.starts_with(SYNC_ERROR);
-        words.extend(names.then(|| "-y".to_owned()));
+        // The names of files and threads are looked up at every call: only where they are asked
+        // for.
+        if action.starts_with(SYNC_ERROR) {
+            words.extend(["-y", "-Y"].map(String::from));
+        }
         words.extend(["-o".to_owned(), self.log.display().to_string()]);
         let expressions = [
             "signal=none".to_owned(),
