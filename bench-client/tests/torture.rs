@@ -684,6 +684,24 @@ fn bad_input_is_refused() {
 }
 
 #[test]
+fn the_help_says_what_is_allowed() {
+    let directory = directory();
+    let ended = run(bench_client(directory.path()).args(["torture", "--help"]));
+    let help: Vec<_> = ended.expect_code(0).stdout.split_whitespace().collect();
+    let help = help.join(" ");
+    for expected in [
+        "other than power-cut; 1 to 1,000,000",
+        "0 for none, to 10,000,000",
+        "to the interruption, 0.05 to 3600",
+        "Workers, 1 to 4,096",
+        "in flight per worker, 1 to 4,096",
+        "wal-normal, memory; or discard-writes",
+    ] {
+        assert!(help.contains(expected), "{expected}: {help}");
+    }
+}
+
+#[test]
 fn a_server_that_cannot_be_started() {
     let directory = directory();
     let port = common::free_port();

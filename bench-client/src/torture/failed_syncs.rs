@@ -60,7 +60,14 @@ impl FailedSync {
     #[must_use]
     pub fn name(&self) -> String {
         let name = self.file.file_name().unwrap_or(self.file.as_os_str());
-        name.to_string_lossy().into_owned()
+        let name = name.to_string_lossy();
+        if name.is_empty() {
+            "a file without a name".to_owned()
+        } else if self.file.is_dir() {
+            format!("the directory {name}")
+        } else {
+            name.into_owned()
+        }
     }
 }
 
