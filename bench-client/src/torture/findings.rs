@@ -114,3 +114,62 @@ impl Findings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torture::ledger::{Entry, Sequence};
+
+    /// The kinds of what is found, and whether each fails.
+    fn found(look: impl FnOnce(&mut Findings)) -> Vec<(FindingKind, bool)> {
+        let mut findings = Findings::new(1, FaultKind::Kill);
+        look(&mut findings);
+        let list = findings.list.iter();
+        list.map(|finding| (finding.kind, finding.fails)).collect()
+    }
+
+    #[test]
+    fn only_an_own_server_that_ended_fails_by_a_start() {
+        for (own, ended, fails) in [
+            (true, true, true),
+            (true, false, false),
+            (false, true, false),
+        ] {
+            let start = FailedStart {
+                why: "disk I/O error".to_owned(),
+                ended,
+            };
+            let found = found(|findings| findings.of_starts(vec![start], own));
+            assert_eq!(found, [(FindingKind::FailedStart, fails)]);
+        }
+    }
+
+    #[test]
+    fn only_an_own_server_must_answer_in_order() {
+        let transfer = busload_wire::Transfer {
+            from: 0,
+            to: 1,
+            amount: 1,
+            transfer_id: None,
+        };
+        let entry = Entry {
+            number: 1,
+            transfer,
+            answer: None,
+        };
+        let seen = [Seen {
+            sequence: Sequence {
+                entries: vec![entry],
+            },
+            overtaken: vec![Overtaken {
+                place: 0,
+                later: 100,
+            }],
+            ..Seen::default()
+        }];
+        for own in [true, false] {
+            let found = found(|findings| findings.of_workers(&seen, own));
+            assert_eq!(found, [(FindingKind::Overtaken, own)]);
+        }
+    }
+}
