@@ -25,6 +25,7 @@ pub mod images;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
+mod passed_over;
 pub mod plan;
 #[cfg(target_os = "linux")]
 pub mod power_cut;
