@@ -352,5 +352,30 @@ fn shorten(text: &[u8]) -> String {
     if short.len() < text.len() {
         short.push('…');
     }
-    format!("'{}'", short.escape_debug())
+    // As it is, but on one line, and without what a terminal would obey.
+    let mut plain = String::with_capacity(short.len());
+    for character in short.chars() {
+        if character.is_control() {
+            plain.extend(character.escape_debug());
+        } else {
+            plain.push(character);
+        }
+    }
+    format!("'{plain}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_answer_is_shown_as_it_is() {
+        assert_eq!(
+            shorten(b"{\"exactly_once\": true}"),
+            "'{\"exactly_once\": true}'"
+        );
+        assert_eq!(shorten(b"a\x1b[2J\nb"), "'a\\u{1b}[2J\\nb'");
+        let long = shorten("\u{e4}".repeat(100).as_bytes());
+        assert_eq!(long.chars().count(), 63);
+    }
 }

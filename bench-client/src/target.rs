@@ -70,6 +70,8 @@ pub enum TargetError {
         why: String,
         /// Whether it blamed what it was told.
         bad_arguments: bool,
+        /// Whether it gave up by itself; else it was killed since it took too long.
+        ended: bool,
     },
     /// Somebody else has its place.
     #[error(
@@ -209,7 +211,11 @@ impl ServerProcess {
                 (None, None) => "it printed no address".to_owned(),
             };
             let bad_arguments = status.and_then(|status| status.code()) == Some(2);
-            return Err(TargetError::NotReady { why, bad_arguments });
+            return Err(TargetError::NotReady {
+                why,
+                bad_arguments,
+                ended: in_time,
+            });
         };
         Ok(Self {
             child: leader,

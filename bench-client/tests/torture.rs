@@ -508,6 +508,53 @@ fn an_interrupted_audit_writes_what_it_has() {
     assert_eq!(left.count(), 0, "nothing is left behind");
 }
 
+/// The moment that was meant did not come: it is not said that it did.
+#[test]
+fn a_cycle_that_was_ended_early_has_not_struck() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=3",
+        "--seconds-per-cycle=3000",
+        "--output=record.json",
+    ]));
+    until("the load is on", || {
+        let journal = std::fs::read_to_string(journals(directory.path()).first()?);
+        journal.ok()?.contains("\nanswer ").then_some(())
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(0);
+    let text = std::fs::read_to_string(directory.path().join("record.json")).expect("written");
+    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    let cycles = record["cycles"].as_array().expect("a list");
+    assert_eq!(cycles.len(), 1, "{record:#}");
+    assert_eq!(cycles[0]["struck"], false, "{record:#}");
+    assert_eq!(record["faults"][0]["struck"], 0);
+    assert_eq!(record["found"], json!([]), "it is no finding");
+    assert!(ended.stderr.contains("not reached"), "{}", ended.stderr);
+    let warning = "kill struck in none of its 1 cycles";
+    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
+}
+
+/// Nothing is synced there, so nothing happens at a sync.
+#[test]
+fn a_fault_that_cannot_strike_is_told_of() {
+    if !can_trace("a_fault_that_cannot_strike_is_told_of") {
+        return;
+    }
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--faults=sync-kill", "--kills=2", "--durability=memory"];
+    let record = torture(directory.path(), &flags).json();
+    let warnings = record["warnings"].as_array().expect("a list");
+    let warnings = warnings.iter().filter_map(Value::as_str);
+    let told = warnings.filter(|one| one.starts_with("sync-kill struck in none of its 2 cycles"));
+    assert_eq!(told.count(), 1, "{record:#}");
+}
+
 /// The harness is killed as well: its journal can be read, and everything it says was
 /// acknowledged is in the database.
 #[test]
@@ -659,6 +706,24 @@ fn bad_input_is_refused() {
         );
     }
     assert_eq!(records(directory.path()).len(), 0);
+}
+
+#[test]
+fn the_help_says_what_is_allowed() {
+    let directory = directory();
+    let ended = run(bench_client(directory.path()).args(["torture", "--help"]));
+    let help: Vec<_> = ended.expect_code(0).stdout.split_whitespace().collect();
+    let help = help.join(" ");
+    for expected in [
+        "other than power-cut; 1 to 1,000,000",
+        "0 for none, to 10,000,000",
+        "to the interruption, 0.05 to 3600",
+        "Workers, 1 to 4,096",
+        "in flight per worker, 1 to 4,096",
+        "wal-normal, memory; or discard-writes",
+    ] {
+        assert!(help.contains(expected), "{expected}: {help}");
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub mod summary;
 pub mod table;
 pub mod torture;
 pub mod torture_text;
+mod torture_verdict;
 pub mod tracked;
 
 pub use environment::Environment;

@@ -55,6 +55,12 @@ pub struct TortureRecord {
     pub findings: Vec<Finding>,
     /// Findings that are not listed.
     pub findings_not_listed: u64,
+    /// How many findings of cycles there are of each kind, listed or not.
+    #[serde(default)]
+    pub found: Vec<Found>,
+    /// What the audit could not show, and should have.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Every interruption, in order.
     pub cycles: Vec<CycleRow>,
     /// The journals and databases that were kept, because something is wrong or `--keep` was
@@ -246,6 +252,17 @@ pub struct Finding {
     pub fails: bool,
 }
 
+/// How often something of one kind was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// Which kind.
+    pub kind: FindingKind,
+    /// Findings that make the audit fail.
+    pub failing: u64,
+    /// Those that do not.
+    pub warnings: u64,
+}
+
 /// A transfer that something is wrong with, as the journal has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspectTransfer {
@@ -310,6 +327,8 @@ pub enum FindingKind {
     WrongRejection,
     /// No answer came on a connection that stayed open.
     Unanswered,
+    /// No answer came, though many transfers sent later on the same connection were answered.
+    Overtaken,
     /// An answer to a request that was not sent, or was answered before.
     AnsweredTwice,
     /// The server did not end as it must after this fault.
@@ -321,6 +340,8 @@ pub enum FindingKind {
     LedgerElsewhere,
     /// The server did not start again.
     DidNotComeBack,
+    /// The server came back, and only when it was started once more.
+    FailedStart,
     /// The journal, read back from its file, does not give the balances and counts found.
     ReplayDiffers,
     /// SQLite cannot read the database, or finds it unsound.
@@ -348,11 +369,13 @@ impl FindingKind {
             Self::NegativeBalance => "negative_balance",
             Self::WrongRejection => "wrong_rejection",
             Self::Unanswered => "unanswered",
+            Self::Overtaken => "overtaken",
             Self::AnsweredTwice => "answered_twice",
             Self::UnexpectedEnd => "unexpected_end",
             Self::StillAnswers => "still_answers",
             Self::LedgerElsewhere => "ledger_elsewhere",
             Self::DidNotComeBack => "did_not_come_back",
+            Self::FailedStart => "failed_start",
             Self::ReplayDiffers => "replay_differs",
             Self::Unsound => "unsound",
             Self::AnsweredEarly => "answered_early",
@@ -383,6 +406,8 @@ impl TortureRecord {
             skipped: Vec::new(),
             findings: Vec::new(),
             findings_not_listed: 0,
+            found: Vec::new(),
+            warnings: Vec::new(),
             cycles: Vec::new(),
             kept: Vec::new(),
             interrupted: false,
@@ -416,8 +441,36 @@ impl TortureRecord {
         row.findings += findings.len() as u64;
         self.cycles.push(cycle);
         for finding in findings {
+            let kind = finding.kind;
+            let place = self.found.iter().position(|found| found.kind == kind);
+            let place = place.unwrap_or_else(|| {
+                self.found.push(Found {
+                    kind,
+                    failing: 0,
+                    warnings: 0,
+                });
+                self.found.len() - 1
+            });
+            let found = &mut self.found[place];
+            if finding.fails {
+                found.failing += 1;
+            } else {
+                found.warnings += 1;
+            }
             self.find(finding);
         }
+    }
+
+    /// All was done: says which faults have shown nothing.
+    pub fn conclude(&mut self) {
+        let idle = self.faults.iter().filter(|row| row.struck == 0);
+        let warnings = idle.map(|FaultRow { fault, cycles, .. }| {
+            format!(
+                "{fault} struck in none of its {cycles} cycles, so it has shown nothing: its \
+                 moment never came"
+            )
+        });
+        self.warnings.extend(warnings);
     }
 
     /// Adds what crash states show.

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::crash_states::{CrashStates, StateCounts};
 use super::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
+use super::torture_verdict::verdict;
 use crate::torture::fault::Moment;
 
 /// Findings that are shown one by one; the record has more.
@@ -24,23 +25,38 @@ pub fn describe(record: &TortureRecord) -> String {
         parts.push(format!("skipped {}: {}", skipped.fault, skipped.why));
     }
     parts.extend(record.findings.iter().take(SHOWN).map(finding));
-    let listed = record.findings.len() as u64 + record.findings_not_listed;
-    if listed > SHOWN as u64 {
-        parts.push(format!(
-            "… and {} more, in the record",
-            listed - SHOWN as u64
-        ));
-    }
+    parts.extend(more(record));
+    let warnings = record.warnings.iter();
+    parts.extend(warnings.map(|warning| format!("warning: {warning}")));
     parts.push(verdict(record));
     if !record.valid {
         parts.push(format!(
             "to replay (seed {}): {}",
             record.seed,
-            record.environment.command_line.join(" ")
+            shell_line(&record.environment.command_line)
         ));
     }
     parts.extend(record.kept.iter().map(|path| format!("kept {path}")));
     parts.join("\n")
+}
+
+/// Findings that are not shown: how many of them are in the record.
+fn more(record: &TortureRecord) -> Option<String> {
+    let listed = record.findings.len().saturating_sub(SHOWN);
+    Some(match (listed, record.findings_not_listed) {
+        (0, 0) => return None,
+        (listed, 0) => format!("… and {listed} more, in the record"),
+        (listed, counted) => format!(
+            "… and {} more: {listed} in the record, and {counted} only counted there",
+            listed as u64 + counted
+        ),
+    })
+}
+
+/// A command as a shell reads it.
+fn shell_line(words: &[String]) -> String {
+    // Nothing but a zero byte cannot be quoted, and no argument has one.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// One line about one cycle.
@@ -247,214 +263,5 @@ fn finding(finding: &Finding) -> String {
     text
 }
 
-fn verdict(record: &TortureRecord) -> String {
-    let Counts {
-        acknowledged,
-        lost,
-        applied_twice,
-        ..
-    } = record.counts;
-    let cut_short = if record.interrupted {
-        " (interrupted before all was done)"
-    } else {
-        ""
-    };
-    let said = record.server.durability.as_deref().unwrap_or("unknown");
-    let states = record.crash_states.as_ref().map(|states| states.counts);
-    let states = states.filter(|states| states.states > 0);
-    let mut parts = Vec::new();
-    if record.valid {
-        if !record.cycles.is_empty() || states.is_none() {
-            parts.push(format!(
-                "{acknowledged} acknowledged transfers are all there, once"
-            ));
-        }
-        if let Some(states) = states {
-            parts.push(format!(
-                "all {} crash states have what was acknowledged by then, once",
-                states.states
-            ));
-        }
-        let parts = parts.join("; ");
-        return format!("NOTHING LOST: {parts}, with durability {said}{cut_short}");
-    }
-    if !record.cycles.is_empty() || states.is_none() {
-        parts.push(format!(
-            "{lost} lost and {applied_twice} applied twice of {acknowledged} acknowledged"
-        ));
-    }
-    if let Some(StateCounts { states, lost, .. }) = states {
-        parts.push(format!(
-            "{lost} of {states} crash states have lost acknowledged transfers"
-        ));
-    }
-    let parts = parts.join("; ");
-    format!("FAILED: {parts}, with durability {said}{cut_short}")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::environment::Environment;
-    use crate::report::torture::{Audited, FindingKind, Load, SuspectTransfer};
-    use crate::torture::fault::FaultKind;
-
-    fn record() -> TortureRecord {
-        let server = Audited {
-            own: true,
-            transport: "ws".to_owned(),
-            encoding: "json".to_owned(),
-            durability_requested: None,
-            durability: Some("wal-full".to_owned()),
-        };
-        let load = Load {
-            workers: 16,
-            inflight: 8,
-            connections: 16,
-            cycle_ms: 2000,
-        };
-        let here = Environment::capture(std::path::Path::new("."));
-        TortureRecord::new(here, server, load, 7)
-    }
-
-    fn row(fault: FaultKind, lost: u64) -> CycleRow {
-        CycleRow {
-            number: 1,
-            fault,
-            moment: Moment::Time { after_ms: 81 },
-            struck: true,
-            ended: "SIGKILL".to_owned(),
-            counts: Counts {
-                sent: 12,
-                acknowledged: 10,
-                lost,
-                unknown: 2,
-                unknown_present: 1,
-                ..Counts::default()
-            },
-        }
-    }
-
-    fn loss() -> Finding {
-        Finding {
-            kind: FindingKind::Lost,
-            cycle: 1,
-            fault: Some(FaultKind::Kill),
-            worker: Some(3),
-            transfer: Some(SuspectTransfer {
-                number: 9,
-                from: 6,
-                to: 7,
-                amount: 1234,
-                answer: Some("ok".to_owned()),
-                applied: Some(0),
-            }),
-            message: "acknowledged, and not there".to_owned(),
-            fails: true,
-        }
-    }
-
-    #[test]
-    fn a_clean_audit_says_so() {
-        let mut record = record();
-        record.push(row(FaultKind::Kill, 0), Vec::new());
-        record.push(row(FaultKind::PowerCut, 0), Vec::new());
-        let text = describe(&record);
-        assert!(text.contains("NOTHING LOST: 20 acknowledged"), "{text}");
-        assert!(text.contains("1 kills, 1 power cuts"), "{text}");
-        assert!(!text.contains("to replay"), "{text}");
-    }
-
-    fn crash_states(lost: u64) -> CrashStates {
-        use crate::report::crash_states::{RecordedRun, Replayed};
-        use crate::torture::images::{Model, ReplayReport};
-        let report = ReplayReport {
-            states: 300,
-            lost,
-            examples: (lost > 0)
-                .then(|| "a cut before line 7".to_owned())
-                .into_iter()
-                .collect(),
-            ..ReplayReport::default()
-        };
-        let mut states = CrashStates::asked(300);
-        states.runs.push(RecordedRun {
-            acknowledged: 50,
-            replays: vec![Replayed::new(Model::STRICT, report)],
-            ..RecordedRun::default()
-        });
-        states.sum_up();
-        states
-    }
-
-    #[test]
-    fn crash_states_have_a_line_and_alone_no_table() {
-        let mut record = record();
-        record.push_states(crash_states(0));
-        let text = describe(&record);
-        for expected in [
-            "300 crash states of 1 recorded runs with 50 acknowledged transfers: nothing wrong",
-            "NOTHING LOST: all 300 crash states have",
-        ] {
-            assert!(text.contains(expected), "{text}");
-        }
-        assert!(!text.contains("struck"), "{text}");
-        record.push(row(FaultKind::PowerCut, 0), Vec::new());
-        let text = describe(&record);
-        assert!(
-            text.contains("10 acknowledged transfers are all there, once; all 300"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn crash_states_with_a_loss_fail_with_an_example() {
-        let mut record = record();
-        record.push_states(crash_states(3));
-        assert!(!record.valid);
-        let text = describe(&record);
-        for expected in [
-            "3 have lost something",
-            "for example a cut before line 7",
-            "lost in crash states: ",
-            "FAILED: 3 of 300 crash states have lost",
-        ] {
-            assert!(text.contains(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_loss_names_the_transfer_and_how_to_replay() {
-        let mut record = record();
-        record.push(row(FaultKind::Kill, 1), vec![loss()]);
-        assert!(!record.valid);
-        let text = describe(&record);
-        let line = "lost in cycle 1 (kill), worker 3, transfer 9 (1234 from 6 to 7, answered ok): \
-                    acknowledged, and not there";
-        for expected in [line, "FAILED: 1 lost", "to replay (seed 7): "] {
-            assert!(text.contains(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_warning_leaves_the_audit_valid() {
-        let mut record = record();
-        let warning = Finding {
-            fails: false,
-            ..loss()
-        };
-        record.push(row(FaultKind::Kill, 0), vec![warning]);
-        assert!(record.valid && describe(&record).contains("warning: lost"));
-    }
-
-    #[test]
-    fn findings_are_listed_up_to_a_limit_and_counted_beyond() {
-        let mut record = record();
-        record.push(row(FaultKind::Kill, 500), vec![loss(); 500]);
-        assert_eq!(
-            record.findings.len() as u64 + record.findings_not_listed,
-            500
-        );
-        assert!(describe(&record).contains("and 480 more"));
-    }
-}
+mod tests;

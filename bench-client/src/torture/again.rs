@@ -156,9 +156,7 @@ pub fn check(
         };
         sent_again.entries.push(entry);
     }
-    let whatever_order = Circumstances { ordered: false };
-    let moved = judge(pair, &sent_again, before, after, history, whatever_order);
-    for mut found in moved.suspicions {
+    for mut found in judged(pair, open, sent_again, (before, after), history) {
         if found.kind == FindingKind::RefusedPresent {
             let number = found.transfer.as_ref().map(|transfer| transfer.number);
             let there = |open: &&Open| open.there && Some(open.entry.number) == number;
@@ -166,11 +164,96 @@ pub fn check(
                 found.kind = FindingKind::AppliedTwice;
                 "applied, and again when it was sent again with its id"
                     .clone_into(&mut found.message);
+                let applied = found.transfer.as_mut().and_then(|one| one.applied.as_mut());
+                if let Some(times) = applied {
+                    *times = times.saturating_add(1);
+                }
             }
         }
         suspicions.push(found);
     }
     (resolved, suspicions)
+}
+
+/// Judges what was sent again. What was there counts as refused: it may not move anything. Where
+/// that explains nothing, any part of what was there may have moved once more.
+fn judged(
+    pair: Pair,
+    open: &[Open],
+    mut sent_again: Sequence,
+    (before, after): (&Balances, &Balances),
+    history: &mut History,
+) -> Vec<Suspicion> {
+    let whatever_order = Circumstances { ordered: false };
+    let mut as_refused = history.clone();
+    let judgement = judge(
+        pair,
+        &sent_again,
+        before,
+        after,
+        &mut as_refused,
+        whatever_order,
+    );
+    let unexplained = judgement.suspicions.iter();
+    if !unexplained
+        .map(|one| one.kind)
+        .any(|kind| kind == FindingKind::Unexplained)
+    {
+        *history = as_refused;
+        return judgement.suspicions;
+    }
+    let there = open.iter().zip(&mut sent_again.entries);
+    for (_, entry) in there.filter(|(open, _)| open.there) {
+        entry.answer = None;
+    }
+    let mut again = judge(pair, &sent_again, before, after, history, whatever_order);
+    let all = open.iter().zip(&sent_again.entries).zip(&again.applied);
+    let twice = all.filter(|((open, _), times)| open.there && **times > 0);
+    let twice = twice.map(|((_, entry), times)| Suspicion {
+        kind: FindingKind::AppliedTwice,
+        transfer: Some(SuspectTransfer::of(entry, Some(times.saturating_add(1)))),
+        message: "applied, and again when it was sent again with its id".to_owned(),
+    });
+    again.suspicions.extend(twice);
+    for found in &mut again.suspicions {
+        if found.kind == FindingKind::Unexplained
+            && let Some(more) = moved_again(pair, open, &sent_again, before, after)
+        {
+            found.kind = FindingKind::AppliedTwice;
+            found.message = format!(
+                "{more} more has moved than what was not there: of what was there, and was sent \
+                 again with its id, some was applied again; the balances do not say which"
+            );
+        }
+    }
+    again.suspicions
+}
+
+/// How much has moved besides what was not there and is answered ok, if that may be some of what
+/// was there before.
+fn moved_again(
+    pair: Pair,
+    open: &[Open],
+    sent_again: &Sequence,
+    before: &Balances,
+    after: &Balances,
+) -> Option<i128> {
+    let at = |balances: &Balances| {
+        let first = usize::try_from(pair.first()).ok()?;
+        balances.get(first).copied().flatten().map(i128::from)
+    };
+    let mut more = at(before)? - at(after)?;
+    let (mut least, mut most) = (0, 0);
+    for (open, entry) in open.iter().zip(&sent_again.entries) {
+        let moved = i128::from(pair.moved(&entry.transfer));
+        if open.there {
+            least += moved.min(0);
+            most += moved.max(0);
+        } else if entry.answer == Some(Outcome::Committed) {
+            more -= moved;
+        }
+    }
+    (more != 0 && (least..=most).contains(&more)).then_some(more)
 }
 
 #[cfg(test)]
@@ -236,6 +319,45 @@ mod tests {
     fn a_server_that_forgot_an_id_is_caught() {
         let (_, kinds, _) = found(AMOUNTS.iter().sum(), [OK; 3]);
         assert_eq!(kinds, [FindingKind::AppliedTwice]);
+    }
+
+    /// So many transfers, all there; every second is applied again.
+    fn every_second_again(count: u64) -> Vec<Suspicion> {
+        let mut draw = super::super::draw::Draw::new(5, 5);
+        let entries = (1..=count).map(|number| Entry {
+            number,
+            transfer: Transfer {
+                from: 0,
+                to: 1,
+                amount: i64::try_from(draw.within(1, 1 << 40)).unwrap(),
+                transfer_id: None,
+            },
+            answer: None,
+        });
+        let all: Vec<_> = entries.map(|entry| Open { entry, there: true }).collect();
+        let again = all.iter().filter(|open| open.entry.number % 2 == 0);
+        let moved: i64 = again.map(|open| open.entry.transfer.amount).sum();
+        let balances = |moved| vec![Some((1 << 50) - moved), Some((1 << 50) + moved)];
+        let around = (&balances(0), &balances(moved));
+        let answers = vec![OK; all.len()];
+        check(Pair(0), &all, &answers, around, &mut History::new()).1
+    }
+
+    #[test]
+    fn a_server_that_forgot_some_ids_is_caught_by_that_name() {
+        let found = every_second_again(12);
+        let numbers: Vec<_> = found
+            .iter()
+            .filter(|one| one.kind == FindingKind::AppliedTwice)
+            .map(|one| one.transfer.as_ref().unwrap().number)
+            .collect();
+        assert_eq!(numbers, [2, 4, 6, 8, 10, 12]);
+        assert_eq!(found.len(), 6);
+        // So many that it cannot be said which.
+        let found = every_second_again(40);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].kind, FindingKind::AppliedTwice);
+        assert!(found[0].message.contains("do not say which"), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An audit: cycle after cycle on one database, with the books read between them.
 
 mod judging;
-mod starting;
+pub(super) mod starting;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::bank::{Bank, Reading};
 use super::cycle::{self, CycleError, End, Happened, Surroundings, clear_away};
 use super::desk::{Desk, Means};
 use super::draw::Draw;
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
+use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
 use super::findings::Findings;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
@@ -26,7 +26,7 @@ use crate::load::session_half;
 use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
-use starting::told_of;
+use starting::{Back, told_of};
 
 /// Longest wait for a server that was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -284,7 +284,10 @@ impl<'a> Audit<'a> {
         if happened.still_answers.is_none() {
             happened.still_answers = self.still_answering().await;
         }
-        let struck = fault.has_struck(happened.end.by_itself) && happened.still_answers.is_none();
+        let not_yet = happened.end.cut_short && matches!(aim.moment, Moment::Time { .. });
+        let struck = fault.has_struck(happened.end.by_itself)
+            && !not_yet
+            && happened.still_answers.is_none();
         let back = if let Some(why) = happened.still_answers.take() {
             // Its files are not to be touched, and its books say nothing about a restart.
             Err((FindingKind::StillAnswers, why))
@@ -297,10 +300,13 @@ impl<'a> Audit<'a> {
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen);
+        findings.of_workers(&happened.seen, self.plan.recipe.own);
         findings.of_bank(happened.breaches.clone());
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.recipe.own;
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        for (message, fails) in happened.end.judge_errors(self.plan.recipe.own) {
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let mut row = CycleRow {
@@ -313,7 +319,8 @@ impl<'a> Audit<'a> {
         };
         record.snapshots += happened.snapshots;
         let came_back = match back {
-            Ok(reading) => {
+            Ok(Back { reading, failed }) => {
+                findings.of_starts(failed, self.plan.recipe.own);
                 findings.of_bank(self.bank.check(&reading));
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
@@ -413,6 +420,7 @@ impl<'a> Audit<'a> {
             journal: journal.handle(),
             cycle: self.plan.cycle,
             bank: &self.bank,
+            own: self.plan.recipe.own,
             interrupted: self.interrupted.clone(),
         };
         let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;

@@ -10,8 +10,10 @@ use tokio::sync::watch;
 
 use super::bank::{Bank, Breach, watch_snapshots};
 use super::desk::Desk;
+use super::failed_syncs::FailedSync;
 use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment, Onset};
 use super::journal::{JournalError, JournalHandle};
+use super::passed_over::after_errors;
 use super::recipe::Transport;
 use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::{Connector, HttpConnector, WsConnector};
@@ -34,6 +36,8 @@ pub struct Surroundings<'a> {
     pub cycle: Duration,
     /// What must hold of all balances.
     pub bank: &'a Bank,
+    /// The server is this program's own.
+    pub own: bool,
     /// Becomes true when the user ends the run.
     pub interrupted: watch::Receiver<bool>,
 }
@@ -64,6 +68,10 @@ pub struct End {
     pub last_line: Option<String>,
     /// Whether it had been ready before.
     pub ready: bool,
+    /// The user ended the cycle, before the time that was meant.
+    pub cut_short: bool,
+    /// Syncs that failed, and it neither ended nor told that they were a checkpoint's.
+    pub passed_over: Vec<FailedSync>,
 }
 
 /// Why a cycle could not be finished.
@@ -86,6 +94,8 @@ impl End {
             status: None,
             last_line: Some(why),
             ready: false,
+            cut_short: false,
+            passed_over: Vec::new(),
         }
     }
 
@@ -224,11 +234,15 @@ async fn interrupt(
             std::future::pending::<()>().await;
         }
     };
-    let by_itself = tokio::select! {
-        _ = server.wait() => true,
-        () = tokio::time::sleep(longest) => false,
-        () = stopped => false,
+    let (mut by_itself, cut_short) = tokio::select! {
+        _ = server.wait() => (true, false),
+        () = tokio::time::sleep(longest) => (false, false),
+        () = stopped => (false, true),
     };
+    let mut passed_over = Vec::new();
+    if !by_itself && !cut_short {
+        (by_itself, passed_over) = after_errors(server, fault, around).await;
+    }
     let struck = if by_itself {
         Ok(())
     } else {
@@ -245,6 +259,8 @@ async fn interrupt(
         status,
         last_line: last_line(server),
         ready: true,
+        cut_short,
+        passed_over,
     })
 }
 
@@ -281,6 +297,8 @@ mod tests {
             status: Some(ExitStatus::from_raw(raw)),
             last_line: None,
             ready: true,
+            cut_short: false,
+            passed_over: Vec::new(),
         }
     }
 
@@ -326,10 +344,8 @@ mod tests {
             assert!(wrong.judge(&term, &[]).is_some(), "{wrong:?}");
         }
         let stuck = End {
-            by_itself: false,
             status: None,
-            last_line: None,
-            ready: true,
+            ..end(OK, false)
         };
         assert!(stuck.judge(&term, &[]).is_some());
     }

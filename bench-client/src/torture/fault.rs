@@ -26,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::Draw;
+use super::failed_syncs::FailedSync;
 use crate::target::ServerProcess;
 
 /// How a server is interrupted.
@@ -166,7 +167,7 @@ pub enum Ending {
     /// Any way: it is killed.
     Any,
     /// It goes on, or ends by itself with an exit code other than 0, after it has answered the
-    /// transfers whose outcome it does not know.
+    /// transfers whose outcome it does not know. After [`Fault::failed_syncs`] it may not go on.
     Refuses,
     /// With exit code 0, after it has answered everything it took.
     Graceful,
@@ -245,6 +246,12 @@ pub trait Fault: Send {
     /// acknowledged is there: asked when the cycle was judged.
     fn missed(&self) -> Option<String> {
         None
+    }
+
+    /// The syncs that it has made fail so far, in the order in which they returned. The server
+    /// must end because of them, unless they were a checkpoint's.
+    fn failed_syncs(&self) -> Vec<FailedSync> {
+        Vec::new()
     }
 
     /// The server is gone: makes the directory what a restart would find.

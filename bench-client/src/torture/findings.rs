@@ -1,9 +1,10 @@
 //! What was found in one cycle, by everybody who looked.
 
+use super::audit::starting::FailedStart;
 use super::bank::Breach;
 use super::fault::FaultKind;
 use super::judge::Suspicion;
-use super::worker::Seen;
+use super::worker::{Overtaken, Seen};
 use crate::connector::Outcome;
 use crate::report::torture::{Finding, FindingKind, SuspectTransfer};
 
@@ -65,9 +66,28 @@ impl Findings {
         }
     }
 
-    /// What workers noticed by themselves.
-    pub(super) fn of_workers(&mut self, seen: &[Seen]) {
+    /// Starts of which nothing came, before one that served. That it was too slow is not held
+    /// against this program's `own` server, that it ended is.
+    pub(super) fn of_starts(&mut self, failed: Vec<FailedStart>, own: bool) {
+        for FailedStart { why, ended } in failed {
+            let message = format!("it had to be started once more: {why}");
+            self.add(FindingKind::FailedStart, message, own && ended);
+        }
+    }
+
+    /// What workers noticed by themselves. Only of this program's `own` server it is known that
+    /// it answers the transfers of a connection in their order.
+    pub(super) fn of_workers(&mut self, seen: &[Seen], own: bool) {
         for (worker, one) in (0..).zip(seen) {
+            for Overtaken { place, later } in &one.overtaken {
+                let message = format!(
+                    "no answer came, and {later} transfers that were sent later on the same \
+                     connection were answered ok"
+                );
+                let transfer = SuspectTransfer::of(&one.sequence.entries[*place], None);
+                let kind = FindingKind::Overtaken;
+                self.push(kind, Some(worker), Some(transfer), message, own);
+            }
             for entry in &one.sequence.entries {
                 let kind = match entry.answer {
                     Some(Outcome::Rejected(_)) => FindingKind::WrongRejection,
@@ -91,6 +111,65 @@ impl Findings {
                     true,
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torture::ledger::{Entry, Sequence};
+
+    /// The kinds of what is found, and whether each fails.
+    fn found(look: impl FnOnce(&mut Findings)) -> Vec<(FindingKind, bool)> {
+        let mut findings = Findings::new(1, FaultKind::Kill);
+        look(&mut findings);
+        let list = findings.list.iter();
+        list.map(|finding| (finding.kind, finding.fails)).collect()
+    }
+
+    #[test]
+    fn only_an_own_server_that_ended_fails_by_a_start() {
+        for (own, ended, fails) in [
+            (true, true, true),
+            (true, false, false),
+            (false, true, false),
+        ] {
+            let start = FailedStart {
+                why: "disk I/O error".to_owned(),
+                ended,
+            };
+            let found = found(|findings| findings.of_starts(vec![start], own));
+            assert_eq!(found, [(FindingKind::FailedStart, fails)]);
+        }
+    }
+
+    #[test]
+    fn only_an_own_server_must_answer_in_order() {
+        let transfer = busload_wire::Transfer {
+            from: 0,
+            to: 1,
+            amount: 1,
+            transfer_id: None,
+        };
+        let entry = Entry {
+            number: 1,
+            transfer,
+            answer: None,
+        };
+        let seen = [Seen {
+            sequence: Sequence {
+                entries: vec![entry],
+            },
+            overtaken: vec![Overtaken {
+                place: 0,
+                later: 100,
+            }],
+            ..Seen::default()
+        }];
+        for own in [true, false] {
+            let found = found(|findings| findings.of_workers(&seen, own));
+            assert_eq!(found, [(FindingKind::Overtaken, own)]);
         }
     }
 }

@@ -18,12 +18,14 @@ pub mod cycle;
 pub mod desk;
 pub mod draw;
 pub mod explain;
+pub mod failed_syncs;
 pub mod fault;
 mod findings;
 pub mod images;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
+mod passed_over;
 pub mod plan;
 #[cfg(target_os = "linux")]
 pub mod power_cut;

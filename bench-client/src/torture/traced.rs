@@ -13,12 +13,15 @@ use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 
 use super::draw::Draw;
+use super::failed_syncs::{FailedSync, failed_syncs};
 use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
 use super::signals::send;
 use crate::target::ServerProcess;
 
 /// How a durable write ends, whichever the server uses.
 const SYNCS: &str = "fsync,fdatasync";
+/// What is done to a sync that fails.
+const SYNC_ERROR: &str = "error=EIO";
 /// How SQLite writes.
 const WRITES: &str = "pwrite64";
 /// How answers are sent. Some servers use `write` for sockets, too, and what else they do with
@@ -97,6 +100,11 @@ impl Tracer {
         let mut words: Vec<String> = ["strace", "-DD", "-f", "-qq"].map(String::from).into();
         let seccomp = self.seccomp && !action.starts_with("signal=");
         words.extend(seccomp.then(|| "--seccomp-bpf".to_owned()));
+        // The names of files and threads are looked up at every call: only where they are asked
+        // for.
+        if action.starts_with(SYNC_ERROR) {
+            words.extend(["-y", "-Y"].map(String::from));
+        }
         words.extend(["-o".to_owned(), self.log.display().to_string()]);
         let expressions = [
             "signal=none".to_owned(),
@@ -107,9 +115,14 @@ impl Tracer {
         words
     }
 
+    /// What it wrote so far.
+    fn log(&self) -> Vec<u8> {
+        std::fs::read(&self.log).unwrap_or_default()
+    }
+
     /// Whether the log says that something was done to a call.
     fn injected(&self) -> bool {
-        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = self.log();
         let log = String::from_utf8_lossy(&log);
         log.contains("(INJECTED)") || log.contains("(DELAYED)")
     }
@@ -159,11 +172,7 @@ impl TracedFault {
                 "signal=SIGKILL".to_owned(),
                 once(one_of(SYNCS_PER_SECOND)),
             ),
-            FaultKind::Eio => (
-                SYNCS,
-                "error=EIO".to_owned(),
-                once(one_of(SYNCS_PER_SECOND)),
-            ),
+            FaultKind::Eio => (SYNCS, SYNC_ERROR.to_owned(), once(one_of(SYNCS_PER_SECOND))),
             FaultKind::Enospc => {
                 let first = WRITES_AT_START + one_of(WRITES_PER_SECOND);
                 let last = first + draw.within(0, MOST_FULL_WRITES - 1);
@@ -209,7 +218,8 @@ impl Fault for TracedFault {
 
     fn ending(&self) -> Ending {
         match self.kind {
-            // A full disk is no reason to stop, unless not even the rollback can be written.
+            // A full disk is no reason to stop, unless not even the rollback can be written. A
+            // sync that failed is one, unless it was a checkpoint's.
             FaultKind::Eio | FaultKind::Enospc => Ending::Refuses,
             _ => Ending::Any,
         }
@@ -220,6 +230,13 @@ impl Fault for TracedFault {
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
         Box::pin(std::future::ready(send(self.kind, server, Signal::SIGKILL)))
+    }
+
+    fn failed_syncs(&self) -> Vec<FailedSync> {
+        match self.kind {
+            FaultKind::Eio => failed_syncs(&self.tracer.log()),
+            _ => Vec::new(),
+        }
     }
 
     fn has_struck(&self, by_itself: bool) -> bool {

@@ -17,6 +17,12 @@ const TICK: Duration = Duration::from_millis(50);
 /// Pause after a refusal that passes, such as a full disk: it would be asked again at once.
 const REFUSED_PAUSE: Duration = Duration::from_millis(2);
 
+/// A transfer is overtaken when so many that were sent later on its connection were answered ok,
+const OVERTAKEN_BY: usize = 100;
+/// and the last of these answers came so long after it was sent. Refusals do not count: a server
+/// may give them at once.
+const OVERTAKEN_AGE: Duration = Duration::from_secs(1);
+
 /// What a worker does.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
@@ -42,12 +48,23 @@ pub struct Seen {
     pub sequence: Sequence,
     /// Transfers without an answer on a connection that stayed open.
     pub unanswered: Vec<u64>,
+    /// Transfers without an answer that were overtaken by others, in order.
+    pub overtaken: Vec<Overtaken>,
     /// Answers to requests that were not in flight.
     pub surplus_answers: u64,
     /// The server said itself that it does not know an outcome.
     pub said_unknown: u64,
     /// Refusals that came too late to count. The sequence has them as unanswered.
     pub late_refusals: u64,
+}
+
+/// A transfer that was not answered, though later ones of its connection were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Where it is in the sequence.
+    pub place: usize,
+    /// How many later ones were answered ok.
+    pub later: usize,
 }
 
 /// Sends transfers over one connection until it ends, or until the server says that an outcome
@@ -80,6 +97,7 @@ pub async fn work<C: Connector>(
         seen: Seen::default(),
         appended: None,
         sends: true,
+        heard: Instant::now(),
     };
     let mut replies = Vec::new();
     loop {
@@ -116,6 +134,7 @@ pub async fn work<C: Connector>(
     if let Some(position) = connection.appended.take() {
         journal.durable(position).await?;
     }
+    connection.notice_overtaken();
     Ok(connection.seen)
 }
 
@@ -129,6 +148,8 @@ struct Connection<'a, S> {
     appended: Option<Position>,
     /// Whether more is sent.
     sends: bool,
+    /// When the last answer ok came.
+    heard: Instant,
 }
 
 impl<S: Session> Connection<'_, S> {
@@ -213,10 +234,33 @@ impl<S: Session> Connection<'_, S> {
                 }
                 Outcome::Failed(None | Some(ErrorCode::ShuttingDown)) => self.sends = false,
                 Outcome::Failed(Some(_)) => refused = true,
-                Outcome::Committed | Outcome::Rejected(_) => {}
+                Outcome::Committed => self.heard = Instant::now(),
+                Outcome::Rejected(_) => {}
             }
         }
         refused
+    }
+
+    /// Looks for transfers that others have overtaken, when no answer will come any more.
+    fn notice_overtaken(&mut self) {
+        let seen = &mut self.seen;
+        let entries = &seen.sequence.entries;
+        let flying = self.inflight.iter();
+        let mut old: Vec<_> = flying
+            .filter(|(number, _)| !seen.unanswered.contains(number))
+            .filter(|(_, (_, sent))| self.heard.saturating_duration_since(*sent) >= OVERTAKEN_AGE)
+            .map(|(_, (place, _))| *place)
+            .collect();
+        old.sort_unstable();
+        let counted = old.into_iter().map(|place| {
+            let later = entries[place + 1..].iter();
+            let later = later.filter(|later| later.answer == Some(Outcome::Committed));
+            Overtaken {
+                place,
+                later: later.count(),
+            }
+        });
+        seen.overtaken = counted.filter(|one| one.later >= OVERTAKEN_BY).collect();
     }
 
     /// Whether an answer is overdue: the connection is then given up.

@@ -38,6 +38,8 @@ pub(crate) enum Lie {
     AnswersEarly,
     /// Applies one and does not answer it.
     DropsAnswers,
+    /// The same, to a client that does not wait for it.
+    NeverAnswers,
     /// Cannot write one, and answers as if it had.
     SwallowsErrors,
     /// Answers one as refused, and applies it.
@@ -58,6 +60,12 @@ pub(crate) enum Lie {
     ForgetsTheEnd,
     /// Claims to remember ids, and applies whatever comes.
     ForgetsIds,
+    /// Syncs what it writes, and does not ask whether that has failed.
+    IgnoresSyncErrors,
+    /// The same, but ends when it has failed: the control for it.
+    MindsSyncErrors,
+    /// Gives up at every second start.
+    StartsAtTheSecondTry,
     /// Has `stats`, and shows in them what is: the control for those below, which treat transfers
     /// as they should and, while they come, show books that never were.
     ShowsTheBooks,
@@ -72,10 +80,11 @@ pub(crate) enum Lie {
 }
 
 impl Lie {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::None,
         Self::AnswersEarly,
         Self::DropsAnswers,
+        Self::NeverAnswers,
         Self::SwallowsErrors,
         Self::RefusesAndApplies,
         Self::RefusesABatch,
@@ -86,6 +95,9 @@ impl Lie {
         Self::RejectsWrongly,
         Self::ForgetsTheEnd,
         Self::ForgetsIds,
+        Self::IgnoresSyncErrors,
+        Self::MindsSyncErrors,
+        Self::StartsAtTheSecondTry,
         Self::ShowsTheBooks,
         Self::ShowsHalf,
         Self::ShowsDebt,
@@ -170,6 +182,14 @@ impl Bank {
         self.file
             .write_all(lines.as_bytes())
             .expect("it is written");
+        match self.lie {
+            Lie::IgnoresSyncErrors => drop(self.file.sync_data()),
+            Lie::MindsSyncErrors if self.file.sync_data().is_err() => {
+                eprintln!("error: what is written may not be there");
+                std::process::exit(5);
+            }
+            _ => {}
+        }
     }
 
     /// A line for the tally.
@@ -203,6 +223,7 @@ impl Bank {
     fn is_lied_about(&self, moved: &Moved, number: u64) -> bool {
         match self.lie {
             Lie::DropsAnswers
+            | Lie::NeverAnswers
             | Lie::SwallowsErrors
             | Lie::RefusesAndApplies
             | Lie::AppliesTwice
@@ -229,7 +250,7 @@ impl Bank {
             _ if !lied => {}
             Lie::RejectsWrongly => return (1, refused("insufficient_funds")),
             Lie::SwallowsErrors => return (1, answer),
-            Lie::DropsAnswers => times = 0,
+            Lie::DropsAnswers | Lie::NeverAnswers => times = 0,
             Lie::AnswersTwice => times = 2,
             Lie::RefusesAndApplies | Lie::RefusesABatch => answer = refused("storage_full"),
             Lie::AppliesTwice => copies = 2,

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use audited::{Audited, audit, had_its_chance, kinds};
 use bank::Lie;
-use common::{count, directory, machine};
+use common::{can_trace, count, directory, machine};
 use serde_json::{Value, json};
 use tally::Moved;
 
@@ -108,10 +108,92 @@ fn case_36_an_answer_dropped() {
     let audited = Audited::until(Lie::DropsAnswers, &["--faults=kill"], |audited| {
         audited.ended.code() != Some(0)
     });
-    let audited = audited.caught(&["unanswered"]);
+    // Killed a moment before it gives up, it has at least seen others answered.
+    let audited = audited.caught(&["unanswered", "overtaken"]);
     let given_up = audited.tally.transfers("given_up");
     within_what_was_told(&audited.named("unanswered"), &given_up, &audited.told());
     audited.counts(&[]);
+}
+
+/// Found, too, where the client has not waited for long: others that it sent later were answered.
+/// A server that is not this program's own may answer in any order, so that it is a warning.
+#[test]
+fn case_36_an_answer_overtaken() {
+    let _machine = machine();
+    let audited = Audited::until(Lie::NeverAnswers, &["--faults=kill", "--keep"], |audited| {
+        !audited.kinds().is_empty()
+    });
+    audited.ended.expect_code(0);
+    assert_eq!(audited.kinds(), BTreeSet::from(["overtaken".to_owned()]));
+    assert!(audited.named("overtaken").is_subset(&audited.told()));
+    audited.counts(&[]);
+}
+
+/// Whether a fault struck in a cycle, and the messages of what was found.
+fn struck_and_said(record: &Value) -> (u64, Vec<String>) {
+    let cycles = record["cycles"].as_array().expect("a list");
+    let struck = cycles.iter().filter(|cycle| cycle["struck"] == true);
+    let findings = record["findings"].as_array().expect("a list");
+    let said = findings.iter().map(|one| one["message"].as_str());
+    let said = said.map(|one| one.expect("a text").to_owned());
+    (struck.count() as u64, said.collect())
+}
+
+/// It goes on as if nothing had been: a warning, since it is not this program's own.
+#[test]
+fn case_36_a_sync_error_ignored() {
+    if !can_trace("case_36_a_sync_error_ignored") {
+        return;
+    }
+    let _machine = machine();
+    for (lie, caught) in [
+        (Lie::IgnoresSyncErrors, true),
+        (Lie::MindsSyncErrors, false),
+    ] {
+        let audited = Audited::until(lie, &["--faults=eio"], |audited| {
+            let (struck, said) = struck_and_said(&audited.record);
+            struck > 0 && (!caught || !said.is_empty())
+        });
+        audited.ended.expect_code(0);
+        let (struck, said) = struck_and_said(&audited.record);
+        assert!(struck > 0, "{lie:?}: {:#}", audited.record);
+        let kinds = audited.kinds();
+        assert!(
+            kinds.iter().all(|kind| kind == "unexpected_end"),
+            "{kinds:?}"
+        );
+        let went_on = said.iter().filter(|one| {
+            one.starts_with("answered on after a sync that failed: of ledger.sqlite, and ")
+        });
+        let went_on = went_on.count() as u64;
+        assert_eq!(went_on > 0, caught, "{lie:?}: {said:?}");
+        assert!(went_on <= struck);
+    }
+}
+
+/// That it came back in the end does not hide it.
+#[test]
+fn a_start_that_failed_is_told_of() {
+    let _machine = machine();
+    let directory = directory();
+    let ended = audit(
+        directory.path(),
+        Lie::StartsAtTheSecondTry,
+        &["--faults=kill"],
+        1,
+    );
+    let record = ended.expect_code(0).json();
+    assert_eq!(kinds(&record), BTreeSet::from(["failed_start".to_owned()]));
+    let (_, said) = struck_and_said(&record);
+    assert_eq!(said.len(), 3, "once in each cycle: {record:#}");
+    for message in said {
+        assert!(message.contains("once more") && message.contains("not yet"));
+    }
+    let found = json!([{"kind": "failed_start", "failing": 0, "warnings": 3}]);
+    assert_eq!(record["found"], found);
+    let lines = ended.stderr.lines();
+    let told = lines.filter(|line| line.contains("warning: failed_start in cycle "));
+    assert_eq!(told.count(), 3, "{}", ended.stderr);
 }
 
 /// A later one of the same connection is there, so that most are holes as well; one that was

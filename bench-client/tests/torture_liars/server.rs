@@ -39,6 +39,15 @@ pub(crate) fn run() {
     let lie = lie.expect("it is one of them");
     let variable = |name| std::env::var(name).expect("it is set");
     let [file, tally] = [FILE, TALLY].map(|name| PathBuf::from(variable(name)));
+    if lie == Lie::StartsAtTheSecondTry {
+        // A mark that is there at every second start.
+        let mark = tally.with_extension("mark");
+        if std::fs::remove_file(&mark).is_ok() {
+            eprintln!("error: not yet");
+            std::process::exit(1);
+        }
+        std::fs::write(mark, "").expect("it can be written");
+    }
     let bank = Arc::new(Mutex::new(Bank::open(lie, &file, &tally)));
     runtime().block_on(async {
         let address = format!("127.0.0.1:{}", variable(PORT));

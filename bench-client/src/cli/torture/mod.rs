@@ -23,6 +23,7 @@ use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::{FaultError, FaultKind};
 use bench_client::torture::plan::{Plan, Stage};
+use bench_client::torture::recipe::Transport;
 use busload_frontend::cli::{DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration};
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
@@ -62,11 +63,11 @@ pub(crate) struct TortureArgs {
         default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
     )]
     faults: Vec<FaultKind>,
-    /// Interruptions in all, dealt over the faults other than power-cut [default: 20]
+    /// Interruptions in all, dealt over the faults other than power-cut; 1 to 1,000,000 [default: 20]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     kills: Option<u32>,
     /// With power-cut: cuts of a real file system on a loop device, which need root and mkfs. 0
-    /// for none [default: 10]
+    /// for none, to 1,000,000 [default: 10]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     cuts: Option<u32>,
     /// With power-cut: the file system that is cut [default: ext4]
@@ -74,16 +75,17 @@ pub(crate) struct TortureArgs {
     file_system: Option<FileSystemArg>,
     /// With power-cut: crash states replayed from traces of runs of this program's own server,
     /// which need strace. What a cut at any moment could have left behind is built, opened and
-    /// judged. 0 for none [default: 2000]
+    /// judged. 0 for none, to 10,000,000 [default: 2000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     states: Option<u64>,
-    /// Longest time from the start of the load to the interruption
+    /// Longest time from the start of the load to the interruption, 0.05 to 3600
     #[arg(long, default_value = "2", value_parser = parse_cycle)]
     seconds_per_cycle: Duration,
-    /// Workers. Each has two accounts that nobody else touches
+    /// Workers, 1 to 4,096. Each has two accounts that nobody else touches
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     workers: u32,
-    /// Transfers in flight per worker. Over HTTP each has a connection and accounts of its own
+    /// Transfers in flight per worker, 1 to 4,096. Over HTTP each has a connection and accounts of
+    /// its own
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     inflight: u32,
     /// How requests travel [default: ws, or as --url says]
@@ -92,11 +94,12 @@ pub(crate) struct TortureArgs {
     /// How transfers are written
     #[arg(long, value_enum, default_value = "json")]
     encoding: EncodingArg,
-    /// What the server is to promise: delete-extra, wal-full, delete-full, wal-normal, memory
+    /// What the server is to promise: delete-extra, wal-full, delete-full, wal-normal, memory; or
+    /// discard-writes, which writes nothing: a control that must fail
     #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
     /// Checkpoint when the write-ahead log has grown by this many pages: often, so that
-    /// checkpoints are interrupted too
+    /// checkpoints are interrupted too; 1 to 10,000,000
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     checkpoint_pages: u32,
     /// The random seed: it replays faults, moments and amounts, and draws the same crash states
@@ -210,6 +213,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         ended?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
+    record.conclude();
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
     let written = write_json(&path, &record)
         .with_context(|| format!("cannot write the record {}", path.display()));
@@ -326,6 +330,28 @@ impl TortureArgs {
             connections: plan.connections,
             cycle_ms: u64::try_from(plan.cycle.as_millis()).unwrap_or(u64::MAX),
         };
-        TortureRecord::new(environment, server, load, self.seed)
+        let mut record = TortureRecord::new(environment, server, load, self.seed);
+        record.warnings.extend(self.silence_warning(plan));
+        record
+    }
+
+    /// Over HTTP nothing can overtake a transfer, and within a second little does.
+    fn silence_warning(&self, plan: &Plan) -> Option<String> {
+        const SHORT: Duration = Duration::from_secs(1);
+        let within_a_cycle = plan.answer_timeout < plan.cycle;
+        let can_be_overtaken = plan.recipe.transport != Transport::Http && plan.cycle > SHORT;
+        (!self
+            .faults
+            .iter()
+            .all(|fault| *fault == FaultKind::PowerCut)
+            && !within_a_cycle
+            && !can_be_overtaken)
+            .then(|| {
+                format!(
+                    "a request that is never answered cannot be found: --answer-timeout ({:?}) is \
+                     not below --seconds-per-cycle ({:?})",
+                    plan.answer_timeout, plan.cycle
+                )
+            })
     }
 }

@@ -8,6 +8,8 @@ use super::super::bank::Reading;
 use super::super::cycle::clear_away;
 use super::super::recipe::Recipe;
 use super::{Audit, Progress, stopped};
+use crate::control::ControlError;
+use crate::target::TargetError;
 
 /// How often a server that was interrupted is started before it is said not to come back.
 const RESTARTS: u32 = 3;
@@ -18,6 +20,20 @@ const WORTH_TELLING: Duration = Duration::from_secs(5);
 /// How long a server may take to come back when the user has ended the audit before it was
 /// started: the cycle is to be judged, if that is soon.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that is back, with its books.
+pub(super) struct Back {
+    pub(super) reading: Reading,
+    /// Starts before this one, of which nothing came.
+    pub(super) failed: Vec<FailedStart>,
+}
+
+/// A start of which nothing came.
+pub(in crate::torture) struct FailedStart {
+    pub(in crate::torture) why: String,
+    /// The server ended by itself: it was not just too slow.
+    pub(in crate::torture) ended: bool,
+}
 
 /// Waits for a start, and says so when it takes long.
 pub(super) async fn told_of<T>(
@@ -39,7 +55,7 @@ impl Audit<'_> {
     pub(super) async fn restart(
         &mut self,
         progress: &mut dyn Progress,
-    ) -> Option<Result<Reading, String>> {
+    ) -> Option<Result<Back, String>> {
         let mut told = self.interrupted.clone();
         let enough = async {
             if *told.borrow() {
@@ -56,8 +72,8 @@ impl Audit<'_> {
         }
     }
 
-    async fn start_again(&mut self, progress: &mut dyn Progress) -> Result<Reading, String> {
-        let mut why = String::new();
+    async fn start_again(&mut self, progress: &mut dyn Progress) -> Result<Back, String> {
+        let mut failed = Vec::new();
         for attempt in 0..RESTARTS {
             if attempt > 0 {
                 tokio::time::sleep(RESTART_PAUSE).await;
@@ -68,21 +84,40 @@ impl Audit<'_> {
                 Ok(server) => {
                     self.server = server;
                     let mut control = recipe.transport.control(self.server.target());
-                    Reading::take(&mut control, self.bank.accounts)
-                        .await
-                        .map_err(|error| crate::with_causes(&error))
+                    let read = Reading::take(&mut control, self.bank.accounts).await;
+                    match read {
+                        Ok(reading) => Ok(reading),
+                        Err(error) => Err(self.failed_reading(&error).await),
+                    }
                 }
-                Err(error) => Err(crate::with_causes(&error)),
+                Err(error) => Err(FailedStart {
+                    why: crate::with_causes(&error),
+                    ended: matches!(error, TargetError::NotReady { ended: true, .. }),
+                }),
             };
             match read {
-                Ok(reading) => return Ok(reading),
-                Err(error) => why = error,
+                Ok(reading) => return Ok(Back { reading, failed }),
+                Err(error) => failed.push(error),
             }
             let _ = self.server.signal(Signal::SIGKILL);
             clear_away(&mut self.server).await;
         }
+        let why = failed.pop().map_or_else(String::new, |last| last.why);
         Err(format!(
             "started {RESTARTS} times, and it did not serve: {why}"
         ))
+    }
+
+    /// A server was started, and its books cannot be read: whether it has ended.
+    async fn failed_reading(&mut self, error: &ControlError) -> FailedStart {
+        let ending = tokio::time::timeout(RESTART_PAUSE, self.server.wait()).await;
+        let how = match ending {
+            Ok(Ok(status)) => format!(" (it had ended: {status})"),
+            _ => String::new(),
+        };
+        FailedStart {
+            why: format!("{}{how}", crate::with_causes(error)),
+            ended: ending.is_ok(),
+        }
     }
 }

@@ -13,11 +13,12 @@ const HABITS: Habits = Habits {
 
 /// Works against a script; what was seen, and what the journal says.
 async fn worked(script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static) -> (Seen, Vec<Record>) {
-    worked_until(u64::MAX, script).await
+    worked_until(HABITS, u64::MAX, script).await
 }
 
-/// The same; the onset of a fault comes with this request.
+/// The same with other habits; the onset of a fault comes with the request `cut_at`.
 async fn worked_until(
+    habits: Habits,
     cut_at: u64,
     script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
 ) -> (Seen, Vec<Record>) {
@@ -50,7 +51,7 @@ async fn worked_until(
         script(number)
     }));
     let ends = Ends { gone, onset };
-    let seen = work(&connector, &mut desk, handle, HABITS, ends)
+    let seen = work(&connector, &mut desk, handle, habits, ends)
         .await
         .unwrap();
     drop(journal);
@@ -139,7 +140,7 @@ async fn what_comes_after_the_onset_does_not_count() {
         Outcome::Unknown,
         Outcome::Failed(Some(ErrorCode::StorageFull)),
     ] {
-        let (seen, records) = worked_until(20, move |number| match number {
+        let (seen, records) = worked_until(HABITS, 20, move |number| match number {
             0..20 => soon(Outcome::Committed),
             _ => soon(outcome),
         })
@@ -186,4 +187,46 @@ async fn an_answer_that_never_comes_is_seen() {
     .await;
     check(&seen, &records);
     assert_eq!(seen.unanswered, [10], "the tenth");
+    assert_eq!(seen.overtaken, [], "it is named once");
+}
+
+/// What is found when the tenth is never answered and `later` ones are, the last of them when
+/// the tenth is old; then the connection ends.
+async fn overtaken(later: u64, outcome: Outcome) -> Vec<Overtaken> {
+    let patient = Habits {
+        answer_timeout: Duration::from_mins(10),
+        ..HABITS
+    };
+    let last = 9 + later;
+    let (seen, records) = worked_until(patient, u64::MAX, move |number| match number {
+        0..9 => soon(Outcome::Committed),
+        9 => MockAnswer::Silence,
+        _ if number < last => soon(outcome),
+        _ if number == last => MockAnswer::After(OVERTAKEN_AGE, outcome),
+        // The window is full with them until then.
+        _ if number <= last + 2 => MockAnswer::Silence,
+        _ => MockAnswer::Disconnect,
+    })
+    .await;
+    check(&seen, &records);
+    assert_eq!(seen.unanswered, [0_u64; 0]);
+    seen.overtaken
+}
+
+#[tokio::test]
+async fn an_answer_that_many_later_ones_have_overtaken_is_seen() {
+    let full = Outcome::Failed(Some(ErrorCode::StorageFull));
+    for (later, outcome, found) in [
+        (100, Outcome::Committed, true),
+        (99, Outcome::Committed, false),
+        (100, full, false),
+    ] {
+        let expected = Overtaken {
+            place: 9,
+            later: 100,
+        };
+        let expected = found.then_some(expected);
+        let seen = overtaken(later, outcome).await;
+        assert_eq!(seen, Vec::from_iter(expected), "{later} {outcome:?}");
+    }
 }

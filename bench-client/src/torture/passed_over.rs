@@ -1,0 +1,144 @@
+//! A sync failed, and the server is still there: whether it passes over that.
+
+use std::time::{Duration, Instant};
+
+use super::cycle::{End, Surroundings};
+use super::failed_syncs::{FailedSync, SyncOf};
+use super::fault::Fault;
+use crate::target::ServerProcess;
+
+/// How long after the time of the cycle a server may take to end because a sync failed, or to
+/// tell that it was a checkpoint's.
+const ERROR_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two looks at it.
+const ERROR_PAUSE: Duration = Duration::from_millis(50);
+/// So many syncs after one that failed are more than the rollback of a commit makes, and than a
+/// server makes that is about to end: it goes on.
+const MANY_SYNCS: usize = 20;
+/// The trouble of which this program's own server tells on standard error.
+const CHECKPOINT_TROUBLE: &str = "checkpoint_failed";
+
+impl End {
+    /// What it did after syncs that failed and must not have done; whether that fails. For
+    /// servers other than this program's `own` it is a warning.
+    #[must_use]
+    pub fn judge_errors(&self, own: bool) -> Vec<(String, bool)> {
+        let each = self.passed_over.iter().map(|sync| {
+            let name = sync.name();
+            match (sync.of, sync.later) {
+                (SyncOf::Checkpoint, _) => {
+                    let message = format!("a sync of {name} failed, and it told nobody");
+                    (message, false)
+                }
+                (_, 0) => {
+                    let message = format!(
+                        "a sync of {name} failed, and {ERROR_PATIENCE:?} later it had not ended"
+                    );
+                    (message, own)
+                }
+                (_, later) => {
+                    let message = format!(
+                        "answered on after a sync that failed: of {name}, and {later} more syncs \
+                         followed"
+                    );
+                    (message, own)
+                }
+            }
+        });
+        each.collect()
+    }
+}
+
+/// The time of the cycle is over, and the server is there. If syncs have failed, it is given time
+/// to end because of them. Whether it has ended; the syncs that it passed over if not.
+pub(super) async fn after_errors(
+    server: &mut ServerProcess,
+    fault: &dyn Fault,
+    around: &Surroundings<'_>,
+) -> (bool, Vec<FailedSync>) {
+    let began = Instant::now();
+    // Not those that fail from now on: it could not end in time.
+    let failed = fault.failed_syncs().len();
+    loop {
+        let told = server.last_lines();
+        let told = told.iter().any(|line| line.contains(CHECKPOINT_TROUBLE));
+        let mut open = fault.failed_syncs();
+        open.truncate(failed);
+        open.retain(|sync| is_passed_over(sync, told, around.own));
+        if open.is_empty() || *around.interrupted.borrow() {
+            return (false, Vec::new());
+        }
+        let goes_on = |sync: &FailedSync| sync.of == SyncOf::Commit && sync.later >= MANY_SYNCS;
+        if open.iter().any(goes_on) {
+            open.retain(goes_on);
+            return (false, open);
+        }
+        if began.elapsed() > ERROR_PATIENCE {
+            return (false, open);
+        }
+        if tokio::time::timeout(ERROR_PAUSE, server.wait())
+            .await
+            .is_ok()
+        {
+            return (true, Vec::new());
+        }
+    }
+}
+
+/// Whether a server that goes on after this sync has failed has passed over it. `told` is whether
+/// it told of a checkpoint that failed, as only this program's `own` does.
+fn is_passed_over(sync: &FailedSync, told: bool, own: bool) -> bool {
+    match sync.of {
+        SyncOf::Checkpoint => own && !told,
+        SyncOf::Log => !told,
+        SyncOf::Commit => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_not_go_on_after_an_error_that_was_not_a_checkpoints() {
+        let sync = |of, later| FailedSync {
+            file: "/somewhere/ledger-journal".into(),
+            of,
+            later,
+        };
+        for (of, told, own, passed_over) in [
+            (SyncOf::Commit, false, true, true),
+            (SyncOf::Commit, true, true, true),
+            (SyncOf::Commit, false, false, true),
+            (SyncOf::Log, false, true, true),
+            (SyncOf::Log, true, true, false),
+            (SyncOf::Log, false, false, true),
+            (SyncOf::Checkpoint, false, true, true),
+            (SyncOf::Checkpoint, true, true, false),
+            (SyncOf::Checkpoint, false, false, false),
+        ] {
+            let sync = sync(of, 0);
+            let found = is_passed_over(&sync, told, own);
+            assert_eq!(found, passed_over, "{of:?} {told} {own}");
+        }
+        let judged = |of, later, own| {
+            let end = End {
+                passed_over: vec![sync(of, later)],
+                ..End::at_start(String::new())
+            };
+            end.judge_errors(own).remove(0)
+        };
+        for own in [true, false] {
+            let (message, fails) = judged(SyncOf::Commit, 3, own);
+            assert_eq!(fails, own);
+            let expected = "answered on after a sync that failed: of ledger-journal";
+            assert!(message.starts_with(expected), "{message}");
+            let (message, fails) = judged(SyncOf::Log, 0, own);
+            assert_eq!(fails, own);
+            assert!(message.contains("it had not ended"), "{message}");
+        }
+        let (message, fails) = judged(SyncOf::Checkpoint, 3, true);
+        assert!(!fails && message.contains("told nobody"), "{message}");
+        assert_eq!(End::at_start(String::new()).judge_errors(true), []);
+    }
+}
