@@ -95,7 +95,8 @@ struct ServerKnobs {
     durability: Option<Mode>,
     #[arg(long, hide = true, env = "SQLITE_MODE", value_parser = parse_durability)]
     env_mode: Option<Mode>,
-    /// Most transfers in one transaction [default: 4096; env: SQLITE_WS_RPC_BATCH_SIZE]
+    /// Most transfers in one transaction [default: 4096; env: SQLITE_WS_RPC_BATCH_SIZE; 1 where
+    /// SQLITE_WS_RPC_BATCHING or SQLITE_WS_RPC_GROUP_COMMIT is 0 or false]
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_batch_size)]
     batch_size: Vec<usize>,
     /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms

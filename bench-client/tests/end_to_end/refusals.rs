@@ -122,7 +122,28 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["frobnicate"], "frobnicate"),
     (&["serve", "smtp"], "smtp"),
     (&["serve", "ws", "--port=70000"], "--port"),
-    (&["serve", "ws", "--listen=nowhere"], "--listen"),
+    (&["serve", "ws", "--listen=nowhere"], "such as 127.0.0.1"),
+    // Negative values are values, and refused as such: by what they may be.
+    (
+        &["serve", "ws", "--port", "-1"],
+        "'--port <PORT>': -1 is not in",
+    ),
+    (
+        &["serve", "http", "--batch-timeout", "-1ms"],
+        "'--batch-timeout <BATCH_TIMEOUT>': '-1ms' is negative",
+    ),
+    (
+        &["run", "--seed", "-1"],
+        "'--seed <SEED>': write a whole number that is not negative",
+    ),
+    (
+        &["run", "--alpha", "-1"],
+        "'--alpha <ALPHA>': '-1' is no finite number",
+    ),
+    (
+        &["torture", "--kills", "-1"],
+        "'--kills <KILLS>': -1 is not in 1..=1000000",
+    ),
     (
         &["serve", "ws", "--port=0", "--batch-size=0"],
         "--batch-size",

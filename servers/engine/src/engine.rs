@@ -70,7 +70,9 @@ pub struct Config {
     pub busy_wait: Duration,
 }
 
-/// A call that is not a transfer. Answered in order with the transfers around it.
+/// A call that is not a transfer. It sees every transfer that was submitted before it. A transfer
+/// submitted after it may be applied before it all the same: whoever must not have that waits for
+/// the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlCall {
     /// Read one balance.
@@ -330,7 +332,8 @@ impl<A: Clone + Send + 'static> Engine<A> {
         self.queue.push(to, work)
     }
 
-    /// Queues a control call behind everything submitted so far.
+    /// Queues a control call behind everything submitted so far. Transfers do not wait for calls
+    /// that have not begun.
     ///
     /// # Errors
     /// Too many calls wait, or the engine is closed.

@@ -77,13 +77,16 @@ pub(crate) struct Control<A> {
     pub(crate) call: ControlCall,
 }
 
-enum Item<A> {
-    Work(Job<A>),
-    Control(Control<A>),
+/// A control call and what it has to see.
+struct Waiting<A> {
+    control: Control<A>,
+    /// Transfers that were queued before it, since the start.
+    after: u64,
 }
 
 /// What the writer does next. The work comes first, the control call after its COMMIT:
-/// a control call sees every transfer that was submitted before it.
+/// a control call sees every transfer that was submitted before it. Transfers wait for no control
+/// call that has not begun: there is a batch of them between two.
 pub(crate) struct Taken<A> {
     pub(crate) work: Vec<Job<A>>,
     pub(crate) control: Option<Control<A>>,
@@ -98,9 +101,12 @@ enum Awaited {
 }
 
 struct State<A> {
-    items: VecDeque<Item<A>>,
+    work: VecDeque<Job<A>>,
+    controls: VecDeque<Waiting<A>>,
+    /// Transfers in `work`.
     transfers: usize,
-    controls: usize,
+    /// Transfers taken from it, since the start.
+    taken: u64,
     peak: usize,
     overloaded: u64,
     awaited: Awaited,
@@ -129,9 +135,10 @@ const MAX_CONTROLS: usize = 1024;
 impl<A> Queue<A> {
     pub(crate) fn new(capacity: usize, batch_size: usize) -> Self {
         let state = State {
-            items: VecDeque::new(),
+            work: VecDeque::new(),
+            controls: VecDeque::new(),
             transfers: 0,
-            controls: 0,
+            taken: 0,
             peak: 0,
             overloaded: 0,
             awaited: Awaited::Nothing,
@@ -172,27 +179,27 @@ impl<A> Queue<A> {
         if !work.is_empty() {
             state.transfers += work.len();
             state.peak = state.peak.max(state.transfers);
-            state.items.push_back(Item::Work(Job {
+            state.work.push_back(Job {
                 to,
                 work,
                 queued_at: Instant::now(),
-            }));
+            });
             self.wake(state);
         }
         refuse(refused, Failure::Overloaded)
     }
 
-    /// Queues a control call behind everything that is queued now.
+    /// Queues a control call behind every transfer and control call that is queued now.
     pub(crate) fn push_control(&self, control: Control<A>) -> Result<(), EngineError> {
         let mut state = self.lock();
         if state.closed {
             return Err(EngineError::ShuttingDown);
         }
-        if state.controls == MAX_CONTROLS {
+        if state.controls.len() == MAX_CONTROLS {
             return Err(EngineError::Overloaded);
         }
-        state.controls += 1;
-        state.items.push_back(Item::Control(control));
+        let after = state.taken + state.transfers as u64;
+        state.controls.push_back(Waiting { control, after });
         self.wake(state);
         Ok(())
     }
@@ -202,7 +209,7 @@ impl<A> Queue<A> {
             Awaited::Nothing => false,
             Awaited::Anything => true,
             Awaited::FullBatch => {
-                state.closed || state.controls > 0 || state.transfers >= state.batch_size
+                state.closed || !state.controls.is_empty() || state.transfers >= state.batch_size
             }
         };
         if reached {
@@ -222,12 +229,14 @@ impl<A> Queue<A> {
     {
         let mut state = self.lock();
         loop {
-            if let Some(first) = state.items.front() {
-                let full = state.transfers >= state.batch_size || state.controls > 0;
+            if !state.controls.is_empty() {
+                break;
+            }
+            if let Some(oldest) = state.work.front() {
+                let full = state.transfers >= state.batch_size;
                 if full || state.closed || timeout.is_zero() {
                     break;
                 }
-                let Item::Work(oldest) = first else { break };
                 let left = timeout.saturating_sub(oldest.queued_at.elapsed());
                 if left.is_zero() {
                     break;
@@ -247,7 +256,7 @@ impl<A> Queue<A> {
                     .wait_timeout(state, idle)
                     .unwrap_or_else(PoisonError::into_inner);
                 state = locked;
-                if waited.timed_out() && state.items.is_empty() && !state.closed {
+                if waited.timed_out() && state.is_empty() && !state.closed {
                     state.awaited = Awaited::Nothing;
                     break;
                 }
@@ -282,48 +291,45 @@ impl<A> Queue<A> {
     }
 }
 
+impl<A> State<A> {
+    fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.controls.is_empty()
+    }
+}
+
 impl<A: Clone> State<A> {
-    /// At most `batch_size` transfers, up to the first control call: a vector that does
-    /// not fit is split, its rest goes first in the next batch.
+    /// At most `batch_size` transfers, whoever waits before them: a vector that does not fit is
+    /// split, its rest goes first in the next batch. Then the next control call, if no transfer
+    /// that was queued before it is left.
     fn take(&mut self) -> Taken<A> {
-        let mut taken = Taken {
-            work: Vec::new(),
-            control: None,
-        };
+        let mut work = Vec::new();
         let mut room = self.batch_size;
-        while let Some(item) = self.items.front_mut() {
-            match item {
-                Item::Work(job) if job.work.len() > room => {
-                    if room > 0 {
-                        let rest = job.work.split_off(room);
-                        let part = std::mem::replace(&mut job.work, rest);
-                        self.transfers -= part.len();
-                        taken.work.push(Job {
-                            to: job.to.clone(),
-                            work: part,
-                            ..*job
-                        });
-                    }
-                    break;
+        while let Some(job) = self.work.front_mut() {
+            if job.work.len() > room {
+                if room > 0 {
+                    let rest = job.work.split_off(room);
+                    let part = std::mem::replace(&mut job.work, rest);
+                    work.push(Job {
+                        to: job.to.clone(),
+                        work: part,
+                        ..*job
+                    });
+                    room = 0;
                 }
-                Item::Work(_) => {
-                    let Some(Item::Work(job)) = self.items.pop_front() else {
-                        break;
-                    };
-                    room -= job.work.len();
-                    self.transfers -= job.work.len();
-                    taken.work.push(job);
-                }
-                Item::Control(_) => {
-                    if let Some(Item::Control(control)) = self.items.pop_front() {
-                        self.controls -= 1;
-                        taken.control = Some(control);
-                    }
-                    break;
-                }
+                break;
             }
+            room -= job.work.len();
+            work.extend(self.work.pop_front());
         }
-        taken
+        let taken = self.batch_size - room;
+        self.transfers -= taken;
+        self.taken += taken as u64;
+        let is_next = |waiting: &mut Waiting<A>| waiting.after <= self.taken;
+        let control = self.controls.pop_front_if(is_next);
+        Taken {
+            work,
+            control: control.map(|waiting| waiting.control),
+        }
     }
 }
 
@@ -332,4 +338,61 @@ fn refuse(mut work: Vec<Work>, failure: Failure) -> Vec<Work> {
         one.outcome = Outcome::Failed(failure);
     }
     work
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSFER: Transfer = Transfer {
+        from: 0,
+        to: 1,
+        amount: 1,
+        transfer_id: None,
+    };
+
+    fn push(queue: &Queue<u32>, to: u32, transfers: usize) {
+        let refused = queue.push(to, vec![Work::new(None, TRANSFER); transfers]);
+        assert!(refused.is_empty());
+    }
+
+    fn call(queue: &Queue<u32>, to: u32) {
+        let (id, call) = (None, ControlCall::Verify);
+        assert!(queue.push_control(Control { to, id, call }).is_ok());
+    }
+
+    /// Whose transfers are in the next batch, how many of each, and whose call follows it.
+    fn take(queue: &Queue<u32>) -> (Vec<(u32, usize)>, Option<u32>) {
+        let taken = queue.take(Duration::ZERO, None).unwrap();
+        let work = taken.work.iter().map(|job| (job.to, job.work.len()));
+        (work.collect(), taken.control.map(|control| control.to))
+    }
+
+    #[test]
+    fn a_transfer_waits_for_no_call_that_has_not_begun() {
+        let queue = Queue::new(100, 10);
+        for caller in 0..50 {
+            call(&queue, caller);
+        }
+        assert_eq!(take(&queue), (vec![], Some(0)));
+        for caller in 1..50 {
+            push(&queue, 99, 3);
+            assert_eq!(take(&queue), (vec![(99, 3)], Some(caller)));
+        }
+    }
+
+    #[test]
+    fn a_call_waits_for_the_transfers_before_it_and_at_most_a_batch_with_others() {
+        let queue = Queue::new(100, 4);
+        push(&queue, 1, 6);
+        call(&queue, 7);
+        call(&queue, 8);
+        for _ in 0..10 {
+            push(&queue, 2, 4);
+        }
+        assert_eq!(take(&queue), (vec![(1, 4)], None));
+        assert_eq!(take(&queue), (vec![(1, 2), (2, 2)], Some(7)));
+        assert_eq!(take(&queue), (vec![(2, 2), (2, 2)], Some(8)));
+        assert_eq!(take(&queue), (vec![(2, 2), (2, 2)], None));
+    }
 }

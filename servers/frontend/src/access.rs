@@ -126,7 +126,7 @@ pub(crate) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// A request without a host is of HTTP/1.0 and of no browser.
+/// A request without a host is of HTTP/1.0, or it would not be here, and of no browser.
 fn check_host<B>(request: &Request<B>) -> Result<(), ErrorCode> {
     let in_line = request.uri().authority();
     let in_line = in_line.map(|authority| authority.as_str().as_bytes());

@@ -50,7 +50,7 @@ pub(crate) struct AccessArgs {
     /// The certificate's private key: a PEM file
     #[arg(long, help_heading = HEADING, value_name = "PEM", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// How long a TLS handshake may take, such as 10s
+    /// How long a TLS handshake may take [10ms … 600s]
     #[arg(long, help_heading = HEADING, value_name = "TIME", default_value = "10s", requires = "tls_cert", value_parser = parse_handshake_timeout)]
     tls_handshake_timeout: Duration,
 }
@@ -104,6 +104,7 @@ impl AccessArgs {
             TlsError::Unreadable { path, .. }
             | TlsError::Missing { path, .. }
             | TlsError::NotPem { path, .. }
+            | TlsError::Encrypted { path }
                 if self.tls_cert.as_ref() != self.tls_key.as_ref() =>
             {
                 if Some(path) == self.tls_key.as_ref() {

@@ -8,6 +8,8 @@
 
 mod messages;
 mod serving;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,7 +33,9 @@ pub use values::{
     parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_queue,
     parse_within,
 };
-use values::{parse_env_batch_size, parse_milliseconds, parse_probe_interval, parse_switch};
+use values::{
+    parse_env_batch_size, parse_listen, parse_milliseconds, parse_probe_interval, parse_switch,
+};
 
 /// Accounts of a new ledger.
 const DEFAULT_ACCOUNTS: i64 = 100_000;
@@ -62,7 +66,7 @@ pub struct HttpArgs {
     #[arg(long, default_value_t = DEFAULT_BATCH_SIZE, value_parser = parse_batch_size)]
     batch_size: usize,
     /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms or 0.5ms;
-    /// 0ms commits whatever waits the moment the writer is free
+    /// 0ms commits whatever waits the moment the writer is free [0ms … 60s]
     #[arg(long, default_value = "0ms", value_parser = parse_batch_timeout)]
     batch_timeout: Duration,
 }
@@ -82,11 +86,13 @@ pub struct WsArgs {
 /// The batch knobs with the environment variables of the article's server.
 #[derive(Debug, Args)]
 struct WsBatchArgs {
-    /// Most transfers in one transaction [1 … 1048576, default 4096; env: SQLITE_WS_RPC_BATCH_SIZE]
+    /// Most transfers in one transaction [1 … 1048576] [default: 4096] [env:
+    /// SQLITE_WS_RPC_BATCH_SIZE; 1 where SQLITE_WS_RPC_BATCHING or SQLITE_WS_RPC_GROUP_COMMIT is 0
+    /// or false]
     #[arg(long, value_parser = parse_batch_size)]
     batch_size: Option<usize>,
     /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms or 0.5ms;
-    /// 0ms, the default, commits whatever waits the moment the writer is free
+    /// 0ms, the default, commits whatever waits the moment the writer is free [0ms … 60s]
     /// [env: SQLITE_WS_RPC_BATCH_MS, in milliseconds]
     #[arg(long, value_parser = parse_batch_timeout)]
     batch_timeout: Option<Duration>,
@@ -143,7 +149,7 @@ impl BatchEnvironment {
 struct CommonArgs {
     /// Address to listen on; another than loopback needs --token-file or
     /// --allow-unauthenticated
-    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = parse_listen)]
     listen: IpAddr,
     /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
     #[arg(long, env = "SQLITE_FILE", value_name = "FILE")]
@@ -160,18 +166,19 @@ struct CommonArgs {
     #[arg(long, env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
     /// Most transfers waiting for the writer; further ones are answered overloaded
+    /// [1 … 16777216]
     #[arg(long, value_name = "TRANSFERS", default_value_t = DEFAULT_QUEUE, value_parser = parse_queue)]
     queue: usize,
-    /// Accounts to create when the file holds no ledger
+    /// Accounts to create when the file holds no ledger [2 … 10000000]
     #[arg(long, env = "SEED_ACCOUNTS", default_value_t = DEFAULT_ACCOUNTS, value_parser = parse_accounts)]
     seed_accounts: i64,
-    /// Balance of each account created [default: 10000000]; for a file that another tool
-    /// seeded, what verify compares with
+    /// Balance of each account created, 0 or more [default: 10000000]; for a file that another
+    /// tool seeded, what verify compares with
     #[arg(long, env = "SEED_INITIAL_BALANCE", value_parser = clap::value_parser!(i64).range(0..))]
     initial_balance: Option<i64>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Checkpoint when the write-ahead log has grown by this many pages
+    /// Checkpoint when the write-ahead log has grown by this many pages [1 … 10000000]
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     checkpoint_pages: u32,
     /// Who checkpoints: background (a thread of its own, the writer only the rest) or
@@ -179,23 +186,23 @@ struct CommonArgs {
     #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
     checkpoint: CheckpointMode,
     /// Refuse transfers as on a full disk while the write-ahead log is this long, because another
-    /// process reads from it [default: 16384, or more for many --checkpoint-pages]
+    /// process reads from it [1 … 1048576] [default: 16384, or more for many --checkpoint-pages]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     log_limit_mib: Option<u64>,
-    /// On a full disk, how long to wait between two tries to write, such as 100ms
+    /// On a full disk, how long to wait between two tries to write [1ms … 60s]
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_probe_interval)]
     probe_interval: Duration,
-    /// SQLite's page cache, in KiB
+    /// SQLite's page cache, in KiB [64 … 16777216]
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     cache_kib: u32,
     /// How long the outcome of a transfer with an id is remembered, at least [1s … 168h]
     #[arg(long, default_value = DEFAULT_ID_HORIZON, value_parser = parse_id_horizon)]
     id_horizon: Duration,
     /// Most ids remembered, at most 58 bytes of memory each; when all are younger than the
-    /// horizon, transfers with new ids are answered overloaded
+    /// horizon, transfers with new ids are answered overloaded [1 … 268435456]
     #[arg(long, value_name = "IDS", default_value_t = DEFAULT_MAX_IDS, value_parser = parse_max_ids)]
     max_ids: usize,
-    /// Threads that read requests and write answers
+    /// Threads that read requests and write answers [1 … 256]
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     io_threads: u16,
     #[command(flatten)]
@@ -326,32 +333,5 @@ impl CommonArgs {
             self.checkpoint_pages
         );
         Ok(limit)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Server {
-        #[command(flatten)]
-        http: HttpArgs,
-    }
-
-    #[test]
-    fn the_logs_limit_leaves_room_for_checkpoints() {
-        let limit = |flags: &[&str]| {
-            let words = ["server"].iter().chain(flags);
-            let server = Server::try_parse_from(words).unwrap();
-            server.http.common.log_limit_mib()
-        };
-        assert_eq!(limit(&[]).unwrap(), 16_384);
-        assert_eq!(limit(&["--checkpoint-pages=3200000"]).unwrap(), 100_000);
-        assert_eq!(limit(&["--log-limit-mib=125"]).unwrap(), 125);
-        assert!(limit(&["--log-limit-mib=124"]).is_err());
-        assert!(limit(&["--log-limit-mib=124", "--checkpoint-pages=100"]).is_ok());
     }
 }

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
@@ -40,6 +40,9 @@ pub(crate) async fn handle(
     shared: Arc<Shared>,
     client: Arc<Client>,
 ) -> Result<Answer, Infallible> {
+    if !names_its_host(&request) {
+        return Ok(refusal(ErrorCode::InvalidRequest));
+    }
     let page = match shared.access.admit(&request) {
         Ok(page) => page,
         Err(code) => return Ok(turn_away(code)),
@@ -56,6 +59,13 @@ pub(crate) async fn handle(
         cors::let_read(answer.headers_mut(), page);
     }
     Ok(answer)
+}
+
+/// One `Host`, which HTTP/1.0 may leave out (RFC 9112, 3.2): of none or of two, whoever is
+/// between the client and here may have understood another host than we would.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let named = request.headers().get_all(header::HOST).iter().count();
+    named == 1 || (named == 0 && request.version() < Version::HTTP_11)
 }
 
 /// The answer to whoever is not let in.

@@ -21,6 +21,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 #[command(next_help_heading = "What clients may use")]
 pub(crate) struct LimitArgs {
     /// Transfers in flight on one connection; past it the server stops reading from it
+    /// [1 … 16384]
     #[arg(long, default_value_t = Limits::standard().inflight_per_connection, value_parser = parse_inflight)]
     max_inflight_per_connection: usize,
     /// Connections at the same time, as far as the limit of open files allows; further ones
@@ -37,7 +38,8 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::standard().message_bytes, value_parser = parse_content_bytes)]
     max_message_bytes: usize,
     /// Until a request's headers are complete; for a WebSocket handshake from the connecting,
-    /// else from the first byte [this and the following: 10ms … 24h]
+    /// else from the first byte, but for a request whose beginning came together with the one
+    /// before it, which --idle-timeout bounds [this and the following: 10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     header_timeout: Duration,
     /// Until an HTTP body is complete

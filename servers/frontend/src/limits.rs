@@ -17,7 +17,9 @@ pub struct Limits {
     /// Bytes of a WebSocket message, and of a single frame.
     pub message_bytes: usize,
     /// From the first byte of a request until its headers are complete; on a WebSocket server
-    /// the first one's, which is the handshake, from the accepting of the connection.
+    /// the first one's, which is the handshake, from the accepting of the connection. Where the
+    /// first bytes were read together with the request before, they are in the HTTP library's
+    /// buffer, unseen, and the idle limit is the one that counts.
     pub header_timeout: Duration,
     /// Until an HTTP body is complete.
     pub body_timeout: Duration,

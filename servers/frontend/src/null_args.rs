@@ -25,11 +25,12 @@ pub(crate) struct NullArgs {
     /// opened, and flags and variables that are about it have no effect
     #[arg(long)]
     null_server: bool,
-    /// CPU time that the null server spends on each transfer, such as 550ns [default: 0]
+    /// CPU time that the null server spends on each transfer, such as 550ns [0s … 60s]
+    /// [default: 0]
     #[arg(long, requires = "null_server", value_name = "DURATION", value_parser = parse_null_time)]
     null_apply: Option<Duration>,
     /// How long the null server sleeps for each batch, where a real one waits for its sync,
-    /// such as 80us [default: 0]
+    /// such as 80us [0s … 60s] [default: 0]
     #[arg(long, requires = "null_server", value_name = "DURATION", value_parser = parse_null_time)]
     null_sync: Option<Duration>,
 }

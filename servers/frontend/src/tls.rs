@@ -39,6 +39,16 @@ pub enum TlsError {
         /// How its block begins.
         begin: &'static str,
     },
+    /// A key that needs a password.
+    #[error(
+        "the key {0} is encrypted, and encrypted keys are not read: decrypt it (openssl pkey \
+         -in {0} -out FILE; chmod 600 FILE) and name that file",
+        path.display()
+    )]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is not PEM.
     #[error("{} is no PEM", path.display())]
     NotPem {
@@ -110,16 +120,29 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+    let text = read(path)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        _ if is_encrypted(&text) => TlsError::Encrypted {
+            path: path.to_owned(),
+        },
         pem::Error::NoItemsFound => TlsError::Missing {
             path: path.to_owned(),
-            what: "private key that is not encrypted",
+            what: "private key",
             begin: "PRIVATE KEY",
         },
         source => TlsError::NotPem {
             path: path.to_owned(),
             source,
         },
+    })
+}
+
+/// Whether PEM holds an encrypted key: PKCS #8 says so in the name of its block (RFC 7468, 11),
+/// the older forms in a header line behind it (RFC 1421, 4.6.1.1).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let mut lines = pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.any(|line| {
+        line == b"-----BEGIN ENCRYPTED PRIVATE KEY-----" || line == b"Proc-Type: 4,ENCRYPTED"
     })
 }
 

@@ -187,6 +187,8 @@ struct Args {
     #[serde(default, alias = "to")]
     to_id: Option<i64>,
     amount: Option<i64>,
+    /// `null` is no id: a client whose id got lost must not believe that it has one.
+    #[serde(default, deserialize_with = "present")]
     transfer_id: Option<TransferIdText>,
     id: Option<i64>,
     accounts: Option<i64>,
@@ -194,6 +196,13 @@ struct Args {
     initial_balance: Option<Balance>,
     balances: Option<bool>,
     histograms: Option<bool>,
+}
+
+/// A value under a key that is there; `null` is read as any other value.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl Args {

@@ -1,13 +1,19 @@
 //! The command line as it is read, and what is said when it cannot be.
 
+use std::ffi::{OsStr, OsString};
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
+
+/// What the standard library says of a word that is no whole number, and clap with it. No flag of
+/// ours takes a negative one.
+const NO_DIGIT: &str = "invalid digit found in string";
 
 /// Reads the command line. What cannot be read is said in one line that names what the
 /// person wrote, a flag or an environment variable; the exit code is 2.
 #[must_use]
 pub fn parse_arguments<P: Parser>() -> P {
-    P::try_parse().unwrap_or_else(|error| {
+    P::try_parse_from(with_negative_values(std::env::args_os())).unwrap_or_else(|error| {
         // Help and version go to standard output, or are all that can be said.
         let is_page = !error.use_stderr()
             || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
@@ -21,6 +27,29 @@ pub fn parse_arguments<P: Parser>() -> P {
     })
 }
 
+/// The words, with a negative number joined to the flag before it: clap takes it for a flag of its
+/// own otherwise, and says so instead of what the value may be.
+fn with_negative_values(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_flag = |word: &OsString| {
+        let bytes = word.as_encoded_bytes();
+        let long = bytes.len() > 2 && bytes.starts_with(b"--") && !bytes.contains(&b'=');
+        long || matches!(bytes, [b'-', letter] if letter.is_ascii_alphabetic())
+    };
+    let is_negative =
+        |word: &OsStr| matches!(word.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..]);
+    let mut joined: Vec<OsString> = Vec::new();
+    for word in words {
+        match joined.last_mut().filter(|last| is_flag(last)) {
+            Some(flag) if is_negative(&word) => {
+                flag.push("=");
+                flag.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
+}
+
 /// clap's message without its usage and its pointer to the help.
 #[must_use]
 pub fn in_one_line(error: &clap::Error, command: &Command) -> String {
@@ -31,7 +60,8 @@ pub fn in_one_line(error: &clap::Error, command: &Command) -> String {
     let line = lines
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
-        .join(" ");
+        .join(" ")
+        .replace(NO_DIGIT, "write a whole number that is not negative");
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return line;
     };
@@ -58,5 +88,26 @@ fn environment_variable_of(command: &Command, shown: &str) -> Option<String> {
         None => command
             .get_subcommands()
             .find_map(|sub| environment_variable_of(sub, shown)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_number_belongs_to_the_flag_before_it() {
+        for (words, joined) in [
+            ("a --port -1", "a --port=-1"),
+            ("a --time -1ms --b -.5", "a --time=-1ms --b=-.5"),
+            ("a --port=1 -1", "a --port=1 -1"),
+            ("a --port -1 -2", "a --port=-1 -2"),
+            ("a --port --fresh -x -", "a --port --fresh -x -"),
+            ("a -P -1 -1", "a -P=-1 -1"),
+            ("a -- -1", "a -- -1"),
+        ] {
+            let words = words.split(' ').map(OsString::from);
+            assert_eq!(with_negative_values(words).join(OsStr::new(" ")), joined);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the values of the flags and variables may be.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const MAX_BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Mode {
     /// The mode.
     pub durability: Durability,
-    /// It was asked for by a name that promises something else.
+    /// It was asked for by a name that promises something else, or keeps nothing.
     pub warning: Option<&'static str>,
 }
 
@@ -45,7 +46,13 @@ pub fn parse_durability(text: &str) -> Result<Mode, String> {
         other => other
             .parse()
             .map_err(|error| format!("{error}"))
-            .and_then(plain),
+            .map(|durability| Mode {
+                durability,
+                warning: (durability == Durability::DiscardWrites).then_some(
+                    "discard-writes answers and writes nothing: every transfer that it \
+                     acknowledges is lost; it is for testing whoever checks servers",
+                ),
+            }),
     }
 }
 
@@ -58,7 +65,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
     let friendly = text.replace('µ', "u");
     let duration: jiff::SignedDuration = friendly.parse().map_err(|_| help())?;
-    Duration::try_from(duration).map_err(|_| help())
+    Duration::try_from(duration)
+        .map_err(|_| format!("'{text}' is negative: write a duration such as 2ms or 15s"))
 }
 
 /// A duration within bounds, which `wanted` says in words.
@@ -76,6 +84,22 @@ pub fn parse_duration_within(
     } else {
         Err(wanted.to_owned())
     }
+}
+
+/// An address to listen on.
+///
+/// # Errors
+/// It is no address, and not `localhost`.
+pub(super) fn parse_listen(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    text.parse().map_err(|_| {
+        format!(
+            "'{text}' is no IP address: write one without a port, such as 127.0.0.1 or ::1, or \
+             localhost"
+        )
+    })
 }
 
 /// A batch timeout: a duration of at most a minute.
@@ -229,5 +253,24 @@ mod tests {
                 .is_some()
         );
         assert!(mode("fast").is_err());
+        assert!(parse_durability("wal-full").unwrap().warning.is_none());
+        let discards = parse_durability("discard-writes").unwrap();
+        assert!(discards.warning.unwrap().contains("writes nothing"));
+    }
+
+    #[test]
+    fn a_server_listens_on_an_address_or_on_localhost() {
+        assert_eq!(
+            parse_listen("localhost"),
+            Ok(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        );
+        assert_eq!(parse_listen("::1").map(|at| at.is_loopback()), Ok(true));
+        for bad in ["foo", "", "127.0.0.1:4103", "localhost:1", "[::1]"] {
+            let said = parse_listen(bad).unwrap_err();
+            assert!(
+                said.contains(&format!("'{bad}'")) && said.contains("127.0.0.1"),
+                "{said}"
+            );
+        }
     }
 }

@@ -81,6 +81,10 @@ pub(super) struct Connection {
     binary: bool,
     /// Requests read whose answers have not been given to the socket.
     inflight: usize,
+    /// One of them is a control call. Nothing is read until it is answered: it costs the writer
+    /// a commit of its own at least, for which everybody waits, and what comes after it must not
+    /// be queued before it is done.
+    calling: bool,
     /// Transfers read in this turn, not submitted yet.
     incoming: Vec<Work>,
     decoded: Vec<(RequestId, busload_wire::Transfer)>,
@@ -114,6 +118,7 @@ impl Connection {
             mailbox,
             binary,
             inflight: 0,
+            calling: false,
             incoming: Vec::new(),
             decoded: Vec::new(),
             arrived: VecDeque::new(),
@@ -145,7 +150,7 @@ impl Connection {
         if self.inflight > 0 || self.dirty {
             self.watch.asked();
         }
-        if self.dirty || !self.has_room() || self.input == Input::Closed {
+        if self.dirty || !self.may_read() || self.input == Input::Closed {
             self.watch.heard();
         }
         let mut mail = std::mem::take(&mut self.mail);
@@ -169,7 +174,7 @@ impl Connection {
         if self.input == Input::Closed && self.inflight == 0 && !self.dirty {
             return Ok(Poll::Ready(End::Stopping));
         }
-        if read == Read::MoreMayBeBuffered && self.has_room() {
+        if read == Read::MoreMayBeBuffered && self.may_read() {
             // The others have their turn first.
             cx.waker().wake_by_ref();
         }
@@ -201,17 +206,17 @@ impl Connection {
         Ok(None)
     }
 
-    fn has_room(&self) -> bool {
-        self.inflight < self.shared.limits.inflight_per_connection
+    fn may_read(&self) -> bool {
+        !self.calling && self.inflight < self.shared.limits.inflight_per_connection
     }
 
-    /// Reads until the socket has nothing more, the connection has its fill in flight, or
-    /// its turn is over; then submits all transfers read at once.
+    /// Reads until the socket has nothing more, the connection has its fill in flight or a
+    /// control call, or its turn is over; then submits all transfers read at once.
     fn read_requests(&mut self, cx: &mut Context<'_>) -> Result<Read, WsError> {
         let mut read = Read::MoreMayBeBuffered;
         self.read_since = self.shared.timings.now();
         for _ in 0..REQUESTS_PER_TURN {
-            if !self.has_room() {
+            if !self.may_read() {
                 break;
             }
             match Pin::new(&mut self.socket).poll_next(cx)? {
@@ -267,6 +272,7 @@ impl Connection {
                 }
                 Route::Control(call) => {
                     self.inflight += 1;
+                    self.calling = true;
                     // In order: the call sees every transfer read before it.
                     self.submit();
                     let mailbox = Arc::clone(&self.mailbox);
@@ -338,6 +344,7 @@ impl Connection {
             }
             answers::encode_control(&mut self.scratch, AnswerId::Echo(id), &reply);
             self.inflight -= 1;
+            self.calling = false;
             self.send_scratch()?;
         }
         while let Some(mut arrived) = self.arrived.pop_front() {

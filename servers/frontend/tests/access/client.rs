@@ -119,7 +119,8 @@ pub(crate) fn ask(
         let length = body.len();
         format!("Content-Type: application/json\r\nContent-Length: {length}\r\n")
     };
-    let request = format!("{line} HTTP/1.1\r\n{content}{headers}\r\n{body}");
+    let host = host_beside(headers);
+    let request = format!("{line} HTTP/1.1\r\n{host}{content}{headers}\r\n{body}");
     stream.write_all(request.as_bytes()).expect("it reads");
     let response = if line.starts_with("HEAD") {
         read_head(stream)
@@ -129,10 +130,21 @@ pub(crate) fn ask(
     response.expect("an answer")
 }
 
-/// A handshake of WebSocket; the headers are all that names a host.
+/// A host that is let in, where the headers name none.
+fn host_beside(headers: &str) -> &'static str {
+    let names = |line: &str| line.starts_with("Host:");
+    if headers.lines().any(names) {
+        ""
+    } else {
+        "Host: x\r\n"
+    }
+}
+
+/// A handshake of WebSocket, to a host of this machine where the headers name none.
 pub(crate) fn handshake(headers: &str) -> String {
+    let host = host_beside(headers);
     format!(
-        "GET /rpc HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET /rpc HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
          {headers}\r\n"
     )

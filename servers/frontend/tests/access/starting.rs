@@ -99,6 +99,44 @@ fn a_secret_that_others_can_read_is_warned_of() {
 }
 
 #[test]
+fn a_negative_value_is_refused_with_its_flag_and_what_may_be() {
+    let directory = directory();
+    for program in [HTTP, WS] {
+        for (flag, value, says) in [
+            ("--batch-timeout", "-1ms", "such as 2ms"),
+            ("--initial-balance", "-5", "-5 is not in 0"),
+            ("--max-connections", "-1", "-1 is not in 1..=1000000"),
+            ("--listen", "-1", "no IP address"),
+        ] {
+            let (code, said) = refused_start(program, &directory, &[flag, value]);
+            assert_eq!(code, 2, "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(said.contains(&format!("'{flag} <")), "{said}");
+            assert!(said.contains(says), "no '{says}' in {said}");
+        }
+    }
+}
+
+/// What acknowledges and writes nothing says so; what writes says nothing.
+#[test]
+fn a_server_that_discards_its_writes_warns_of_it() {
+    for program in [HTTP, WS] {
+        let warned = |flags: &[&str]| {
+            let (code, said) = Server::start(program, flags).stop();
+            assert_eq!(code, Some(0), "{said}");
+            let warnings = said.lines().filter(|line| line.starts_with("warning: "));
+            warnings.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let warnings = warned(&["--durability=discard-writes"]);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("writes nothing"), "{warnings:?}");
+        for quiet in [&[][..], &["--durability=discard-writes", "--null-server"]] {
+            assert_eq!(warned(quiet), [""; 0]);
+        }
+    }
+}
+
+#[test]
 fn flags_that_do_not_go_together_are_refused() {
     let directory = directory();
     let token = token_flag(directory.path());
@@ -133,12 +171,26 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
         "broken",
         "-----BEGIN PRIVATE KEY-----\nnot base64!\n-----END PRIVATE KEY-----\n",
     );
+    let older = private_file(
+        directory.path(),
+        "older",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+         DEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n\
+         AAAAAAAA\n-----END EC PRIVATE KEY-----\n",
+    );
+    let newer = private_file(
+        directory.path(),
+        "newer",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAAAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
     let flag = |name: &str, path: &std::path::Path| format!("--tls-{name}={}", path.display());
     for (certificate, key, says) in [
         (&certificate, &other, "they must belong together"),
         (&flag("cert", &garbage), &key, "holds no certificate"),
         (&certificate, &flag("key", &garbage), "holds no private key"),
         (&certificate, &flag("key", &broken), "is no PEM"),
+        (&certificate, &flag("key", &older), "openssl pkey -in"),
+        (&certificate, &flag("key", &newer), "openssl pkey -in"),
         (
             &flag("cert", "none".as_ref()),
             &key,

@@ -128,7 +128,7 @@ fn a_websocket_is_spoken_under_tls_and_closed_properly() {
 fn who_speaks_no_tls_gets_nothing() {
     let secure = Secure::start(HTTP, &[]);
     let mut plain = secure.server.connect();
-    let request = format!("GET /health HTTP/1.1\r\n{}\r\n", bearer(SECRET));
+    let request = format!("GET /health HTTP/1.1\r\nhost: x\r\n{}\r\n", bearer(SECRET));
     plain.write_all(request.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);

@@ -48,6 +48,53 @@ fn pages_for_people_and_monitors() {
     }
 }
 
+/// RFC 9112, 3.2: HTTP/1.1 names its host, once. HTTP/1.0 need not.
+#[test]
+fn case_23_a_request_names_its_host_once() {
+    for server in [Server::http(), Server::ws()] {
+        let before = books(&server);
+        let good = transfer("1");
+        let length = good.len();
+        let content = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+        let websocket = "upgrade: websocket\r\nconnection: Upgrade\r\n\
+                         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                         sec-websocket-version: 13\r\n";
+        let status = |line: &str, headers: &str, body: &str| {
+            let mut stream = server.connect();
+            let request = format!("{line}\r\n{headers}\r\n{body}");
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let response = read_response(&mut stream).expect("an answer");
+            if response.status == 400 {
+                let refusal = json!({"ok": false, "error": "invalid_request"});
+                assert_eq!(response.json(), refusal, "{line}");
+            }
+            response.status
+        };
+        let two = "host: x\r\nhost: x\r\n";
+        for hosts in ["", two] {
+            for (line, headers, body) in [
+                ("POST /rpc", &*content, &*good),
+                ("POST http://x/rpc", &content, &good),
+                ("GET /rpc", websocket, ""),
+                ("GET /health", "", ""),
+                ("GET /metrics", "", ""),
+            ] {
+                let line = format!("{line} HTTP/1.1");
+                let headers = format!("{hosts}{headers}");
+                assert_eq!(status(&line, &headers, body), 400, "{line} {hosts:?}");
+            }
+        }
+        assert_eq!(status("GET /health HTTP/1.0", two, ""), 400);
+        assert_eq!(books(&server), before);
+        assert_eq!(status("GET /health HTTP/1.0", "", ""), 200);
+        assert_eq!(status("GET /health HTTP/1.1", "host: x\r\n", ""), 200);
+        if !server.is_ws {
+            assert_eq!(status("POST /rpc HTTP/1.0", &content, &good), 200);
+            assert_ne!(books(&server), before);
+        }
+    }
+}
+
 #[test]
 fn case_19_unknown_paths_methods_and_content_types() {
     let server = Server::http();

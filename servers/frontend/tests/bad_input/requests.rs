@@ -43,6 +43,8 @@ const INVALID: &[&str] = &[
     "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"amount\":1}}",
     "{\"name\":\"transfer\",\"args\":{\"from_id\":\"0\",\"to_id\":1,\"amount\":1}}",
     "{\"name\":\"transfer\",\"args\":{\"from_id\":0.0,\"to_id\":1,\"amount\":1}}",
+    "{\"name\":\"transfer\",\"args\":{\"from_id\":0,\"to_id\":1,\"amount\":1,\"transfer_id\":null}}",
+    "{\"name\":\"transfer\",\"args\":{\"transfer_id\":null,\"from_id\":0,\"to_id\":1,\"amount\":1}}",
     "{\"name\":\"getAccount\"}",
     "{\"name\":\"getAccount\",\"args\":{\"id\":\"1\"}}",
     "{\"name\":\"getAccount\",\"args\":{\"id\":1.5}}",

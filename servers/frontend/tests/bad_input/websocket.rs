@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use crate::support::{
-    CLOSE, FIN, PING, PONG, Server, TEXT, books, close_code, frame, header, read_frame,
-    read_response, socket, transfer_between, upgrade,
+    CLOSE, FIN, PING, PONG, Server, TEXT, books, close_code, frame, header, read_answer,
+    read_frame, read_response, socket, transfer_between, upgrade,
 };
 
 /// Breaches of the WebSocket protocol, with the code to close with.
@@ -83,6 +83,34 @@ fn case_24_broken_websocket() {
         );
     }
     assert_eq!(books(&server), before);
+}
+
+/// A length in more bytes than it needs (RFC 6455, 5.2, forbids it) is read as what it says, and
+/// what comes after its payload is the next frame: nothing hides in the difference.
+#[test]
+fn a_length_written_too_long_is_the_length() {
+    let server = Server::ws();
+    let mut stream = socket(&server);
+    let ask = |id: u64| format!("{{\"id\":{id},\"name\":\"health\"}}").into_bytes();
+    let long = |id: u64, marker: u8, length: &[u8]| {
+        let mut bytes = vec![FIN | TEXT, 0x80 | marker];
+        bytes.extend(length);
+        bytes.extend([0; 4]);
+        bytes.extend(ask(id));
+        bytes
+    };
+    let length = ask(1).len();
+    let two = u16::try_from(length).expect("short").to_be_bytes();
+    let eight = (length as u64).to_be_bytes();
+    let bytes = [
+        long(1, 126, &two),
+        long(2, 127, &eight),
+        frame(FIN | TEXT, &ask(3)),
+    ];
+    stream.write_all(&bytes.concat()).expect("it reads");
+    for id in 1..=3 {
+        assert_eq!(read_answer(&mut stream)["id"], id);
+    }
 }
 
 #[test]

@@ -112,8 +112,8 @@ fn a_transfer_id_is_a_number_or_hexadecimal_digits() {
         id_of(r#""ffffffffffffffffffffffffffffffff""#),
         Ok(Some(u128::MAX))
     );
-    assert_eq!(id_of("null"), Ok(None));
     for id in [
+        "null",
         "-1",
         "1.0",
         "1e3",
