@@ -461,7 +461,7 @@ impl TortureRecord {
         }
     }
 
-    /// All was done: says which faults have shown nothing.
+    /// All was done: says what has shown nothing.
     pub fn conclude(&mut self) {
         let idle = self.faults.iter().filter(|row| row.struck == 0);
         let warnings = idle.map(|FaultRow { fault, cycles, .. }| {
@@ -471,6 +471,11 @@ impl TortureRecord {
             )
         });
         self.warnings.extend(warnings);
+        if !self.cycles.is_empty() && self.counts.acknowledged == 0 {
+            let message = "nothing was acknowledged, so nothing could be lost: look at what the \
+                           server answers";
+            self.warnings.push(message.to_owned());
+        }
     }
 
     /// Adds what crash states show.

@@ -325,21 +325,7 @@ impl<'a> Audit<'a> {
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
                 row.counts = counts;
-                if fault.ending() == Ending::Graceful && row.counts.unknown_present > 0 {
-                    let message = format!(
-                        "{} transfers were applied and not answered, after SIGTERM",
-                        row.counts.unknown_present
-                    );
-                    let fails = self.plan.recipe.own;
-                    findings.add(FindingKind::UnexpectedEnd, message, fails);
-                }
-                let all_there = row.counts.lost == 0 && row.counts.unexplained == 0;
-                if all_there
-                    && row.counts.acknowledged > 0
-                    && let Some(message) = fault.missed()
-                {
-                    findings.add(FindingKind::LedgerElsewhere, message, true);
-                }
+                self.hold_against(fault, &row.counts, &mut findings);
                 let after = reading.balances;
                 let settled = if self.plan.transfer_ids {
                     self.send_again(&open, &after, record, &mut findings).await
@@ -376,6 +362,25 @@ impl<'a> Audit<'a> {
         } else {
             After::Over
         })
+    }
+
+    /// What the fault makes of the counts of its cycle.
+    fn hold_against(&self, fault: &dyn Fault, counts: &Counts, findings: &mut Findings) {
+        if fault.ending() == Ending::Graceful && counts.unknown_present > 0 {
+            let message = format!(
+                "{} transfers were applied and not answered, after SIGTERM",
+                counts.unknown_present
+            );
+            let fails = self.plan.recipe.own;
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        let all_there = counts.lost == 0 && counts.unexplained == 0;
+        if all_there
+            && counts.acknowledged > 0
+            && let Some(message) = fault.missed()
+        {
+            findings.add(FindingKind::LedgerElsewhere, message, true);
+        }
     }
 
     /// Puts the load on and interrupts. Under a wrapper a server of its own is started for it:

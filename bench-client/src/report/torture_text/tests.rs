@@ -201,6 +201,19 @@ fn the_last_line_names_every_class_that_failed() {
 }
 
 #[test]
+fn an_audit_without_acknowledgements_is_warned_of() {
+    let warned = |acknowledged| {
+        let mut record = record();
+        let mut row = row(FaultKind::Kill, 0);
+        row.counts.acknowledged = acknowledged;
+        record.push(row, Vec::new());
+        record.conclude();
+        record.warnings.len()
+    };
+    assert_eq!((warned(0), warned(1)), (1, 0));
+}
+
+#[test]
 fn a_fault_that_never_struck_is_a_warning() {
     let mut record = record();
     for struck in [false, true] {
