@@ -1,5 +1,6 @@
 //! The audit of a run: thousands of power cuts that might have been.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ pub struct ReplayReport {
     /// Acknowledgements with no sync between the request and them: it began after the request
     /// was read and returned before the answer was written.
     pub unsynced_answers: u64,
-    /// The first faulty states, in words.
+    /// The first faulty states, and the first of each class, in words.
     pub examples: Vec<String>,
 }
 
@@ -81,12 +82,12 @@ impl ReplayReport {
     }
 
     /// Counts a state; what is wrong with it, if anything is.
-    fn take<'f>(&mut self, found: &'f Found) -> Option<&'f str> {
+    fn take<'f>(&mut self, found: &'f Found) -> Option<Cow<'f, str>> {
         self.states += 1;
         match found {
             Found::Unsound(why) => {
                 self.integrity += 1;
-                Some(why)
+                Some(Cow::Borrowed(why))
             }
             Found::Judged(faults) => {
                 self.lost += u64::from(faults.lost > 0);
@@ -94,7 +95,12 @@ impl ReplayReport {
                 self.twice += u64::from(faults.twice > 0);
                 self.holes += u64::from(faults.holes > 0);
                 self.halves += u64::from(faults.halves > 0);
-                faults.first.as_deref()
+                let first = faults.first.as_deref()?;
+                // What comes first may be something else, and a loss is what matters.
+                Some(match faults.lost {
+                    0 => Cow::Borrowed(first),
+                    lost => Cow::Owned(format!("{first} ({lost} acknowledged lost in all)")),
+                })
             }
         }
     }
@@ -202,6 +208,7 @@ pub fn audit_watched(
             acknowledged: script.acknowledged,
             ..ReplayReport::default()
         },
+        shown: 0,
         random,
     };
     let mut disk = Disk::new(plan.model, base);
@@ -278,11 +285,27 @@ enum Found {
     Judged(Faults),
 }
 
+impl Found {
+    /// A bit for each class of what is wrong.
+    fn classes(&self) -> u8 {
+        match self {
+            Self::Unsound(_) => 1,
+            Self::Judged(faults) => [faults.lost, faults.twice, faults.holes, faults.halves]
+                .iter()
+                .zip(1..)
+                .map(|(count, bit)| u8::from(*count > 0) << bit)
+                .sum(),
+        }
+    }
+}
+
 struct Audit<'a> {
     books: &'a Books,
     before: BTreeMap<i64, i64>,
     slate: Slate,
     report: ReplayReport,
+    /// Classes of which there is an example.
+    shown: u8,
     random: Xoshiro256PlusPlus,
 }
 
@@ -302,9 +325,11 @@ impl Audit<'_> {
             let cut = in_words(fate);
             format!("a cut before line {line}, {cut}: {why}")
         });
+        let news = found.classes() & !self.shown;
         if let Some(why) = &why
-            && self.report.examples.len() < MAX_EXAMPLES
+            && (self.report.examples.len() < MAX_EXAMPLES || news != 0)
         {
+            self.shown |= news;
             self.report.examples.push(why.clone());
         }
         Ok(watch.judged(&image, why.as_deref()))
