@@ -1,4 +1,5 @@
-//! `bench-client torture`, ended by its user while a server does not come back.
+//! `bench-client torture`, ended by its user: under load, between two cycles, before the first
+//! server has come, while one does not come back.
 
 #![cfg(target_os = "linux")]
 
@@ -7,7 +8,10 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Running, count, directory, free_port, is_alive, machine, records, server_of, until};
+use common::{
+    Running, bench_client, count, directory, free_port, is_alive, journals, left_behind, machine,
+    records, server_of, until,
+};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -64,8 +68,12 @@ fn sleeping(audit: &Running) -> Pid {
 
 fn nothing_is_left(directory: &Path, server: Pid) {
     until("the server is gone", || (!is_alive(server)).then_some(()));
-    let left = std::fs::read_dir(directory.join(".data"));
-    assert_eq!(left.map_or(0, Iterator::count), 0);
+    assert_eq!(left_behind(directory), 0);
+}
+
+fn record(directory: &Path) -> Value {
+    let text = std::fs::read_to_string(directory.join("record.json")).expect("written");
+    serde_json::from_str(&text).expect("it is JSON")
 }
 
 #[test]
@@ -86,8 +94,7 @@ fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
     let ended = audit.wait();
     let said = said(here);
     ended.expect_code(0);
-    let text = std::fs::read_to_string(here.join("record.json")).expect("written");
-    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    let record = record(here);
     assert_eq!(record["interrupted"], true);
     assert_eq!(record["findings"], json!([]), "{record:#}");
     let kills = count(&record["kills"]);
@@ -113,4 +120,87 @@ fn ended_under_load_an_audit_does_not_wait_for_long() {
     assert!(said.contains("cycle 1 is not judged"), "{said}");
     assert_eq!(records(here).len(), 0);
     nothing_is_left(here, server);
+}
+
+#[test]
+fn an_interrupted_audit_writes_what_it_has() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=1000",
+        "--seconds-per-cycle=0.3",
+        "--output=record.json",
+    ]));
+    // A cycle has a journal from its beginning.
+    let second = Path::new("journal.2");
+    until("a cycle is over", || {
+        let mut journals = journals(directory.path()).into_iter();
+        journals.find(|journal| journal.ends_with(second))
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(0);
+    let record = record(directory.path());
+    assert_eq!(record["interrupted"], true);
+    let kills = count(&record["kills"]);
+    assert!((1..1000).contains(&kills), "{kills}");
+    assert!(ended.stderr.lines().count() as u64 >= kills, "a line each");
+    assert_eq!(left_behind(directory.path()), 0);
+}
+
+/// The moment that was meant did not come: it is not said that it did.
+#[test]
+fn a_cycle_that_was_ended_early_has_not_struck() {
+    let _machine = machine();
+    let directory = directory();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--kills=3",
+        "--seconds-per-cycle=3000",
+        "--output=record.json",
+    ]));
+    until("the load is on", || {
+        let journal = std::fs::read_to_string(journals(directory.path()).first()?);
+        journal.ok()?.contains("\nanswer ").then_some(())
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(0);
+    let record = record(directory.path());
+    let cycles = record["cycles"].as_array().expect("a list");
+    assert_eq!(cycles.len(), 1, "{record:#}");
+    assert_eq!(cycles[0]["struck"], false, "{record:#}");
+    assert_eq!(record["faults"][0]["struck"], 0);
+    assert_eq!(record["found"], json!([]), "it is no finding");
+    assert!(ended.stderr.contains("not reached"), "{}", ended.stderr);
+    let warning = "kill struck in none of its 1 cycles";
+    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
+}
+
+#[test]
+fn waiting_for_a_server_can_be_interrupted() {
+    let directory = directory();
+    let port = free_port();
+    let audit = Running::start(bench_client(directory.path()).args([
+        "torture",
+        "--faults=kill",
+        "--reseed",
+        "--server-command=sleep 1000",
+        &format!("--url=ws://127.0.0.1:{port}"),
+    ]));
+    let server = until("the command is started", || {
+        let server = server_of(&audit);
+        let name = std::fs::read_to_string(format!("/proc/{server}/comm")).ok()?;
+        (name.trim() == "sleep").then_some(server)
+    });
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(130);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(left_behind(directory.path()), 0);
+    assert_eq!(records(directory.path()).len(), 0);
+    until("the command is gone", || (!is_alive(server)).then_some(()));
 }

@@ -71,3 +71,20 @@ pub(crate) fn count(value: &Value) -> u64 {
         .as_u64()
         .unwrap_or_else(|| panic!("{value} is no count"))
 }
+
+/// The journals of the audits that run below `directory`, as far as they are there.
+pub(crate) fn journals(directory: &Path) -> Vec<PathBuf> {
+    let list = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path())
+    };
+    let audits = list(&directory.join(".data"));
+    let mut files: Vec<_> = audits.flat_map(|audit| list(&audit)).collect();
+    files.retain(|file| file.file_stem().is_some_and(|stem| stem == "journal"));
+    files
+}
+
+/// How many files and directories there are below where audits work; an audit leaves none.
+pub(crate) fn left_behind(directory: &Path) -> usize {
+    std::fs::read_dir(directory.join(".data")).map_or(0, Iterator::count)
+}
