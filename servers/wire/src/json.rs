@@ -3,6 +3,8 @@
 //! Requests are `{"id": 7, "name": "transfer", "args": {…}}` (`id` over WebSocket only),
 //! answers `{"id": 7, "ok": true, "result": …}` or `{"id": 7, "ok": false, "error": "…"}`.
 
+mod canonical;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,7 +35,15 @@ pub struct RequestError {
 /// # Errors
 /// The text is no request of this protocol. The error carries the id when one was seen,
 /// so that the answer can name it.
+#[inline]
 pub fn decode_request(text: &[u8]) -> Result<Request, RequestError> {
+    match canonical::read_transfer(text) {
+        Some(request) => Ok(request),
+        None => decode_any_request(text),
+    }
+}
+
+fn decode_any_request(text: &[u8]) -> Result<Request, RequestError> {
     let mut id = None;
     let invalid = |id: Option<u64>| RequestError {
         id: id.and_then(RequestId::new),
@@ -397,16 +407,7 @@ fn put<R: Serialize>(out: &mut BytesMut, envelope: &Envelope<'_, R>) {
 
 /// Appends the answer to a transfer, or any answer without a result.
 pub fn encode_outcome(out: &mut BytesMut, id: AnswerId, result: Result<(), ErrorCode>) {
-    let error = result.err().map(ErrorCode::as_str);
-    put::<()>(
-        out,
-        &Envelope {
-            id,
-            ok: error.is_none(),
-            result: None,
-            error,
-        },
-    );
+    canonical::write_outcome(out, id, result);
 }
 
 /// Appends a successful answer that has a result.
@@ -490,11 +491,14 @@ fn put_request<A: Serialize>(
 
 /// Appends a transfer request; the hot path of a client.
 pub fn encode_transfer(out: &mut BytesMut, id: Option<RequestId>, transfer: &Transfer) {
+    let Some(transfer_id) = transfer.transfer_id else {
+        return canonical::write_transfer(out, id, transfer);
+    };
     let args = TransferArgs {
         from_id: transfer.from,
         to_id: transfer.to,
         amount: transfer.amount,
-        transfer_id: transfer.transfer_id.map(HexId),
+        transfer_id: Some(HexId(transfer_id)),
     };
     put_request(out, id, "transfer", Some(args));
 }
@@ -554,7 +558,15 @@ struct AnswerText<'a> {
 ///
 /// # Errors
 /// The text is no JSON object with a boolean `ok`, or its id is above 2^53.
+#[inline]
 pub fn decode_answer(text: &[u8]) -> Result<Answer, AnswerError> {
+    match canonical::read_success(text) {
+        Some(answer) => Ok(answer),
+        None => decode_any_answer(text),
+    }
+}
+
+fn decode_any_answer(text: &[u8]) -> Result<Answer, AnswerError> {
     // Once for the whole text: cheaper than once per string.
     let text = std::str::from_utf8(text).map_err(|_| AnswerError)?;
     let Object::<AnswerText<'_>>(answer) = serde_json::from_str(text).map_err(|_| AnswerError)?;
