@@ -15,6 +15,7 @@
 //! of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
 
 mod directory;
+mod log_buffer;
 mod shim;
 #[cfg(test)]
 mod tests;

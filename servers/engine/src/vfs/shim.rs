@@ -28,6 +28,7 @@ use std::time::Instant;
 use libsqlite3_sys as ffi;
 
 use super::directory::{self, Directory};
+use super::log_buffer::{LogBuffer, LogFile};
 use super::{SyncKind, Tally, VfsError};
 
 type OpenFn = unsafe extern "C" fn(
@@ -41,6 +42,9 @@ type DeleteFn = unsafe extern "C" fn(*mut ffi::sqlite3_vfs, *const c_char, c_int
 type SyncFn = unsafe extern "C" fn(*mut ffi::sqlite3_file, c_int) -> c_int;
 type WriteFn =
     unsafe extern "C" fn(*mut ffi::sqlite3_file, *const c_void, c_int, ffi::sqlite3_int64) -> c_int;
+
+/// The lock of SQLite's shared memory that the writer of a log holds (`WAL_WRITE_LOCK`).
+const LOG_WRITE_LOCK: c_int = 0;
 
 /// The newest layouts of `sqlite3_vfs` and `sqlite3_io_methods` that the bindings know.
 const VFS_VERSION_MAX: c_int = 3;
@@ -56,10 +60,16 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
     }
     // SAFETY: SQLite's built-in VFSs are static. Only the link to the next VFS ever changes, under
     // SQLite's own lock, and it is the one field not read, here and in `Shim::new`.
-    let (open, delete) = unsafe { ((*base).xOpen, (*base).xDelete) };
+    let (open, delete, file_size) = unsafe { ((*base).xOpen, (*base).xDelete, (*base).szOsFile) };
     let (Some(open), Some(delete)) = (open, delete) else {
         return Err(VfsError::Incomplete);
     };
+    // SQLite puts files one behind the other, so their size is a multiple of the alignment, too.
+    let extra_offset = usize::try_from(file_size)
+        .map_err(|_| VfsError::Incomplete)?
+        .next_multiple_of(align_of::<Extra>());
+    let file_size =
+        c_int::try_from(extra_offset + size_of::<Extra>()).map_err(|_| VfsError::Incomplete)?;
     // SAFETY: `base` is the default VFS found above.
     unsafe { directory::hook(base) };
 
@@ -67,11 +77,12 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
         base,
         open,
         delete,
+        extra_offset,
         tally,
         tables: Mutex::default(),
     };
     // SAFETY: `base` is the default VFS found above.
-    let shim = Box::into_raw(Box::new(unsafe { Shim::new(wiring) }));
+    let shim = Box::into_raw(Box::new(unsafe { Shim::new(wiring, file_size) }));
     // SAFETY: the pointer is to the shim's first field, and the shim is not touched from here on
     // except by SQLite and through `wiring`. It is freed only when SQLite has not taken it.
     match unsafe { ffi::sqlite3_vfs_register(shim.cast(), 0) } {
@@ -95,6 +106,8 @@ struct Wiring {
     base: *mut ffi::sqlite3_vfs,
     open: OpenFn,
     delete: DeleteFn,
+    /// Where in a file's memory its [`Extra`] is.
+    extra_offset: usize,
     tally: &'static Tally,
     /// One per kind of file and table of the base: the unix VFS has a handful, one for each way of
     /// locking. Never freed, since open files point to them.
@@ -108,8 +121,32 @@ struct Table {
     base: &'static ffi::sqlite3_io_methods,
     sync: SyncFn,
     write: WriteFn,
+    /// Where in a file's memory its [`Extra`] is.
+    extra_offset: usize,
     kind: SyncKind,
     tally: &'static Tally,
+}
+
+/// What a file has in addition to the base's, in the same memory, behind it.
+#[repr(C)]
+struct Extra {
+    /// Of a log: its frames that are not written yet. Of a database: those of its log while that
+    /// is open. Null otherwise. Owned by the log's file.
+    ///
+    /// A connection and its files are used by one thread at a time, so what this points to is too.
+    frames: *mut LogBuffer,
+    /// Of a log: the file of its database. Null otherwise.
+    database: *mut ffi::sqlite3_file,
+}
+
+impl Extra {
+    /// # Safety
+    /// `file` is memory of a file that a [`Shim`] over a base with files of `offset` bytes opens or
+    /// has opened.
+    unsafe fn of(file: *mut ffi::sqlite3_file, offset: usize) -> *mut Self {
+        // SAFETY: SQLite gives a file as many bytes as `szOsFile` of its VFS says, aligned to 8.
+        unsafe { file.byte_add(offset).cast() }
+    }
 }
 
 impl Shim {
@@ -119,13 +156,14 @@ impl Shim {
     ///
     /// # Safety
     /// `wiring.base` is a registered VFS that is never freed.
-    unsafe fn new(wiring: Wiring) -> Self {
+    unsafe fn new(wiring: Wiring, file_size: c_int) -> Self {
         let base = wiring.base;
         // SAFETY: by the contract; the base's link to the next VFS, which other threads may be
         // changing, is not read.
         let vfs = unsafe {
             ffi::sqlite3_vfs {
                 iVersion: (*base).iVersion.min(VFS_VERSION_MAX),
+                szOsFile: file_size,
                 pNext: ptr::null_mut(),
                 zName: wiring.tally.name.as_ptr(),
                 xOpen: Some(open),
@@ -159,16 +197,33 @@ impl Wiring {
         {
             return Some(known);
         }
-        let table = Box::leak(Box::new(Table {
-            methods: ffi::sqlite3_io_methods {
-                iVersion: base.iVersion.min(IO_METHODS_VERSION_MAX),
-                xSync: Some(sync),
-                xWrite: Some(write),
-                ..*base
+        let counted = ffi::sqlite3_io_methods {
+            iVersion: base.iVersion.min(IO_METHODS_VERSION_MAX),
+            xSync: Some(sync),
+            xWrite: Some(write),
+            ..*base
+        };
+        let methods = match kind {
+            SyncKind::Wal => ffi::sqlite3_io_methods {
+                xClose: base.xClose.and(Some(close_log)),
+                xRead: base.xRead.and(Some(read_log)),
+                xTruncate: base.xTruncate.and(Some(truncate_log)),
+                xFileSize: base.xFileSize.and(Some(log_size)),
+                ..counted
             },
+            SyncKind::Database => ffi::sqlite3_io_methods {
+                xShmLock: base.xShmLock.and(Some(lock_shared_memory)),
+                xShmBarrier: base.xShmBarrier.and(Some(shared_memory_barrier)),
+                ..counted
+            },
+            SyncKind::Journal | SyncKind::Directory | SyncKind::Other => counted,
+        };
+        let table = Box::leak(Box::new(Table {
+            methods,
             base,
             sync: base.xSync?,
             write: base.xWrite?,
+            extra_offset: self.extra_offset,
             kind,
             tally: self.tally,
         }));
@@ -184,6 +239,57 @@ impl Table {
         // SAFETY: by the contract; tables are never freed or changed, and the pointer that `open`
         // stored was made from a reference to the whole table.
         unsafe { &*(*file).pMethods.cast::<Self>() }
+    }
+
+    /// The frames of a log that are not written yet: those of the log that `file` is, or of the
+    /// log of the database that `file` is.
+    ///
+    /// # Safety
+    /// `file` is open, its methods are this table's, and its connection is used by this thread,
+    /// which has no other reference to them.
+    unsafe fn frames<'a>(&self, file: *mut ffi::sqlite3_file) -> Option<&'a mut LogBuffer> {
+        // SAFETY: `open` has set the extra of every file, and `close_log` takes the pointer out
+        // of both files before it frees what it points to.
+        unsafe { (*Extra::of(file, self.extra_offset)).frames.as_mut() }
+    }
+
+    /// Writes the frames that are not written yet, if `file` is a log.
+    ///
+    /// # Safety
+    /// As [`Table::frames`].
+    unsafe fn flush(&'static self, file: *mut ffi::sqlite3_file) -> c_int {
+        if self.kind != SyncKind::Wal {
+            return ffi::SQLITE_OK;
+        }
+        // SAFETY: by the contract.
+        match unsafe { self.frames(file) } {
+            Some(frames) => frames.flush(&mut Base { table: self, file }),
+            None => ffi::SQLITE_OK,
+        }
+    }
+}
+
+/// The base's own writing to a file, counted.
+struct Base {
+    table: &'static Table,
+    /// Open, with the methods of `table`.
+    file: *mut ffi::sqlite3_file,
+}
+
+impl LogFile for Base {
+    fn write(&mut self, bytes: &[u8], offset: i64) -> c_int {
+        let Ok(size_bytes) = c_int::try_from(bytes.len()) else {
+            return ffi::SQLITE_IOERR_WRITE;
+        };
+        // SAFETY: an open file of this table, for the function that the base gave it, and as many
+        // bytes as there are.
+        let code =
+            unsafe { (self.table.write)(self.file, bytes.as_ptr().cast(), size_bytes, offset) };
+        if code == ffi::SQLITE_OK {
+            let written = u64::from(size_bytes.unsigned_abs());
+            self.table.tally.record_write(self.table.kind, written);
+        }
+        code
     }
 }
 
@@ -205,12 +311,43 @@ unsafe extern "C" fn open(
     // SAFETY: the base has opened the file, so its methods are set, to one of the base's tables,
     // which are static. Null, as for a file without methods, gives `None`.
     let base: Option<&'static ffi::sqlite3_io_methods> = unsafe { (*file).pMethods.as_ref() };
+    let extra = Extra {
+        frames: ptr::null_mut(),
+        database: ptr::null_mut(),
+    };
+    // SAFETY: the file's memory ends with an extra, which is this call's alone.
+    unsafe { Extra::of(file, wiring.extra_offset).write(extra) };
     if let Some(table) = base.and_then(|base| wiring.table(base, kind_of(flags))) {
         // SAFETY: the file is still this call's alone, and the new table answers for every method
         // of the old one, of the same version.
         unsafe { (*file).pMethods = ptr::from_ref(table).cast() };
+        if table.kind == SyncKind::Wal && !name.is_null() {
+            // SAFETY: the file was opened just above, under a name that SQLite made for a log.
+            unsafe { open_log(table, name, file) };
+        }
     }
     code
+}
+
+/// Gives a log its buffer, and lets its database's file know of it.
+///
+/// # Safety
+/// `file` is open with the methods of `table`; `name` is what SQLite opened it by, as a log.
+unsafe fn open_log(
+    table: &'static Table,
+    name: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+) {
+    // SAFETY: SQLite has put the database's file where this finds it for every name of a log.
+    let database = unsafe { ffi::sqlite3_database_file_object(name) };
+    let frames = Box::into_raw(Box::new(LogBuffer::new()));
+    // SAFETY: both files are open, by the same VFS: a connection has one for all its files.
+    unsafe {
+        Extra::of(file, table.extra_offset).write(Extra { frames, database });
+        if !database.is_null() {
+            (*Extra::of(database, table.extra_offset)).frames = frames;
+        }
+    }
 }
 
 /// `xDelete`.
@@ -240,6 +377,11 @@ unsafe extern "C" fn delete(
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: this function is reached only through a `Table`.
     let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own file, in a call of its connection.
+    let code = unsafe { table.flush(file) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
     let started_at = Instant::now();
     let (code, directory) = directory::watch(|| {
         // SAFETY: SQLite's own arguments, for the function that the base gave this file.
@@ -273,14 +415,140 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: this function is reached only through a `Table`.
     let table = unsafe { Table::of(file) };
-    // SAFETY: SQLite's own arguments, for the function that the base gave this file.
-    let code = unsafe { (table.write)(file, data, size_bytes, offset) };
-    if code == ffi::SQLITE_OK {
-        table
-            .tally
-            .record_write(table.kind, u64::from(size_bytes.unsigned_abs()));
+    let Ok(length) = usize::try_from(size_bytes) else {
+        return ffi::SQLITE_IOERR_WRITE;
+    };
+    // SAFETY: SQLite hands over as many bytes as it says, for the time of this call.
+    let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
+    let mut base = Base { table, file };
+    if table.kind == SyncKind::Wal
+        // SAFETY: SQLite's own file, in a call of its connection.
+        && let Some(frames) = unsafe { table.frames(file) }
+    {
+        return frames.write(data, offset, &mut base);
     }
-    code
+    base.write(data, offset)
+}
+
+/// `xRead` of a log.
+unsafe extern "C" fn read_log(
+    file: *mut ffi::sqlite3_file,
+    data: *mut c_void,
+    size_bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own file, in a call of its connection.
+    let code = unsafe { table.flush(file) };
+    match table.base.xRead {
+        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+        Some(read) if code == ffi::SQLITE_OK => unsafe { read(file, data, size_bytes, offset) },
+        Some(_) => code,
+        None => ffi::SQLITE_IOERR_READ,
+    }
+}
+
+/// `xFileSize` of a log.
+unsafe extern "C" fn log_size(
+    file: *mut ffi::sqlite3_file,
+    size_bytes: *mut ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own file, in a call of its connection.
+    let code = unsafe { table.flush(file) };
+    match table.base.xFileSize {
+        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+        Some(size) if code == ffi::SQLITE_OK => unsafe { size(file, size_bytes) },
+        Some(_) => code,
+        None => ffi::SQLITE_IOERR_FSTAT,
+    }
+}
+
+/// `xTruncate` of a log: what is not written yet was to be cut off.
+unsafe extern "C" fn truncate_log(
+    file: *mut ffi::sqlite3_file,
+    size_bytes: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own file, in a call of its connection.
+    if let Some(frames) = unsafe { table.frames(file) } {
+        frames.discard();
+    }
+    match table.base.xTruncate {
+        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+        Some(truncate) => unsafe { truncate(file, size_bytes) },
+        None => ffi::SQLITE_IOERR_TRUNCATE,
+    }
+}
+
+/// `xClose` of a log. What is not written yet was never committed.
+unsafe extern "C" fn close_log(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite closes a log before its database, so both files are still open, and nothing
+    // else refers to the frames. They were made by `open_log`, from a box.
+    unsafe {
+        let extra = Extra::of(file, table.extra_offset).replace(Extra {
+            frames: ptr::null_mut(),
+            database: ptr::null_mut(),
+        });
+        if !extra.database.is_null() {
+            (*Extra::of(extra.database, table.extra_offset)).frames = ptr::null_mut();
+        }
+        if !extra.frames.is_null() {
+            drop(Box::from_raw(extra.frames));
+        }
+    }
+    match table.base.xClose {
+        // SAFETY: SQLite's own argument, for the function that the base gave this file.
+        Some(close) => unsafe { close(file) },
+        None => ffi::SQLITE_OK,
+    }
+}
+
+/// `xShmLock` of a database. A connection that gives up the log's write lock has committed, and
+/// then nothing is left to be written, or has given its transaction up.
+unsafe extern "C" fn lock_shared_memory(
+    file: *mut ffi::sqlite3_file,
+    first: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    const RELEASE: c_int = ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_EXCLUSIVE;
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    if flags & RELEASE == RELEASE
+        && first <= LOG_WRITE_LOCK
+        && LOG_WRITE_LOCK < first + count
+        // SAFETY: SQLite's own file, in a call of its connection.
+        && let Some(frames) = unsafe { table.frames(file) }
+    {
+        frames.discard();
+    }
+    match table.base.xShmLock {
+        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+        Some(lock) => unsafe { lock(file, first, count, flags) },
+        None => ffi::SQLITE_IOERR_SHMLOCK,
+    }
+}
+
+/// `xShmBarrier` of a database: what comes before it is seen by whoever sees what comes after it.
+/// SQLite publishes a commit in the log's index around one.
+unsafe extern "C" fn shared_memory_barrier(file: *mut ffi::sqlite3_file) {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    debug_assert!(
+        // SAFETY: SQLite's own file, in a call of its connection.
+        unsafe { table.frames(file) }.is_none_or(|frames| frames.is_empty()),
+        "nothing is published that is not in the file"
+    );
+    if let Some(barrier) = table.base.xShmBarrier {
+        // SAFETY: SQLite's own argument, for the function that the base gave this file.
+        unsafe { barrier(file) };
+    }
 }
 
 fn kind_of(open_flags: c_int) -> SyncKind {
