@@ -243,3 +243,38 @@ fn pages_overwritten_in_the_log_are_committed_with_their_new_checksums() {
     script.push(add(1));
     run(&script, "FULL");
 }
+
+/// Frames of a transaction that was given up must not land on those that another connection has
+/// committed in their place since.
+#[test]
+fn frames_given_up_are_not_written_over_those_of_another_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.sqlite");
+    let meter = IoMeter::register().unwrap();
+    let ours = open(&path, Some(&meter), "FULL");
+    ours.execute_batch(&format!(
+        "CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL, ballast BLOB);
+         WITH RECURSIVE n(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM n LIMIT {ROWS})
+         INSERT INTO accounts SELECT x, 0, zeroblob(700) FROM n;
+         PRAGMA wal_checkpoint(TRUNCATE);
+         UPDATE accounts SET balance = 1 WHERE id = 0;"
+    ))
+    .unwrap();
+    let before = meter.counts().wal_written_bytes;
+    ours.execute_batch("BEGIN IMMEDIATE; UPDATE accounts SET balance = 7 WHERE id < 80; ROLLBACK")
+        .unwrap();
+    let spilled = meter.counts().wal_written_bytes - before;
+    assert_eq!(spilled, 0, "the frames that spilled were only gathered");
+    open(&path, None, "FULL")
+        .execute_batch("UPDATE accounts SET balance = balance + 1")
+        .unwrap();
+    ours.execute(
+        "UPDATE accounts SET balance = balance + 1 WHERE id = 399",
+        [],
+    )
+    .unwrap();
+    let mut expected = vec![1; usize::try_from(ROWS).unwrap()];
+    (expected[0], expected[399]) = (2, 2);
+    assert!(after_a_kill(&path) == expected);
+    assert!(balances(&ours) == expected);
+}
