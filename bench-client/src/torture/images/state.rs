@@ -85,6 +85,8 @@ pub struct Disk {
     /// change that comes too late.
     syncs: BTreeMap<u32, (Synced, [Option<usize>; 3], u64)>,
     changes: u64,
+    /// Bytes of a frame of the log, header and page, by the header of the log.
+    frame_bytes: Option<usize>,
 }
 
 /// Which of the changes that nothing has made durable are on the disk all the same.
@@ -125,6 +127,7 @@ impl Disk {
             names: Default::default(),
             syncs: BTreeMap::new(),
             changes: 0,
+            frame_bytes: base[Role::Log.index()].as_deref().and_then(frame_bytes),
         };
         for (name, content) in disk.names.iter_mut().zip(base) {
             if let Some(content) = content {
@@ -153,8 +156,7 @@ impl Disk {
         match event {
             Event::Written { role, offset, data } => {
                 let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
-                let data = data.clone();
-                self.change(*role, Content::Write { offset, data });
+                self.write(*role, offset, data);
             }
             Event::Truncated { role, length } => {
                 let length = usize::try_from(*length).unwrap_or(usize::MAX);
@@ -183,6 +185,29 @@ impl Disk {
                 }
             }
             Event::Received { .. } | Event::Sent { .. } | Event::Closed { .. } => {}
+        }
+    }
+
+    /// A write to the log that holds many frames is a change for each: a power cut may leave any
+    /// number of them, and a choice by sectors alone would hardly ever leave exactly the first.
+    fn write(&mut self, role: Role, offset: usize, data: &[u8]) {
+        if role == Role::Log && offset == 0 {
+            self.frame_bytes = frame_bytes(data).or(self.frame_bytes);
+        }
+        let frame = self.frame_bytes.filter(|_| role == Role::Log);
+        let (mut offset, mut left) = (offset, data);
+        while !left.is_empty() {
+            let to_the_next = frame.map_or(left.len(), |frame| {
+                match offset.checked_sub(LOG_HEADER_BYTES) {
+                    Some(of_frames) => frame - of_frames % frame,
+                    None => LOG_HEADER_BYTES - offset,
+                }
+            });
+            let (piece, rest) = left.split_at(to_the_next.min(left.len()));
+            let data = piece.to_vec();
+            self.change(role, Content::Write { offset, data });
+            offset += piece.len();
+            left = rest;
         }
     }
 
@@ -267,6 +292,17 @@ impl Disk {
             file.map(|file| self.files[file].image(fate, self.model.sector_bytes, random))
         })
     }
+}
+
+/// Bytes of the header of a write-ahead log (<https://sqlite.org/walformat.html>).
+const LOG_HEADER_BYTES: usize = 32;
+
+/// Bytes of a frame of the log that begins with this header: its own header and a page.
+fn frame_bytes(log: &[u8]) -> Option<usize> {
+    let header = log.get(..LOG_HEADER_BYTES)?;
+    let page = u32::from_be_bytes(header[8..12].try_into().ok()?);
+    let page = usize::try_from(page).ok()?;
+    (512..=65_536).contains(&page).then_some(24 + page)
 }
 
 fn kept(fate: Fate, number: u64, random: &mut Xoshiro256PlusPlus) -> Kept {

@@ -293,3 +293,36 @@ proptest! {
         }
     }
 }
+
+/// Three frames in one write to the log: each is there or not, as if written by itself.
+#[test]
+fn a_write_of_many_frames_may_leave_the_first_of_them() {
+    const FRAME: usize = 24 + 512;
+    let mut header = vec![0; 32];
+    header[8..12].copy_from_slice(&512_u32.to_be_bytes());
+    let mut disk = Disk::new(Model::STRICT, &[None, Some(header), None]);
+    let frames: Vec<u8> = [1, 2, 3].iter().flat_map(|&n| [n; FRAME]).collect();
+    disk.apply(&Event::Written {
+        role: Role::Log,
+        offset: 32,
+        data: frames,
+    });
+    assert_eq!(disk.pending(), [0, 1, 2]);
+    // A sector that two frames share comes with the later one; cuts between sectors are torn.
+    let log = |fate| {
+        let [_, log, _] = disk.image(fate, &mut random(3));
+        log.unwrap()
+    };
+    assert_eq!(log(Fate::None).len(), 32);
+    assert_eq!(
+        log(Fate::First(0)),
+        [vec![0; 8], vec![0, 0, 2, 0], vec![0; 20], vec![1; FRAME]].concat()
+    );
+    let two = log(Fate::First(1));
+    assert_eq!(two.len(), 32 + 2 * FRAME);
+    assert!(two[32 + FRAME..].iter().all(|&byte| byte == 2));
+    let only = log(Fate::Only(2));
+    assert_eq!(only.len(), 32 + 3 * FRAME);
+    assert!(only[32 + 2 * FRAME..].iter().all(|&byte| byte == 3));
+    assert!(!only[..FRAME].contains(&1), "the first frame is not there");
+}
