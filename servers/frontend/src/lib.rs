@@ -17,6 +17,7 @@ pub mod cli;
 mod connection;
 mod cors;
 mod descriptors;
+pub mod frames;
 mod guarded;
 mod http;
 mod limit_args;
