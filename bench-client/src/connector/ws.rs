@@ -1,21 +1,21 @@
 //! Transfers over one WebSocket per worker.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::hash::{BuildHasher as _, RandomState};
 use std::task::{Context, Poll};
 
+use busload_frontend::frames::{FrameSocket, Incoming};
 use busload_frontend::stream::Stream as Wire;
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{decode_answer, encode_transfer};
 use busload_wire::{Answer, RequestId, Transfer};
-use bytes::BytesMut;
-use futures_util::{Sink, Stream};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{
@@ -48,17 +48,34 @@ impl WsConnector {
     }
 }
 
-/// Opens a WebSocket; shared with the control plane.
+/// Opens a WebSocket for the control plane.
 pub(crate) async fn open(
     target: &Target,
     encoding: Encoding,
 ) -> Result<WebSocketStream<Wire>, ConnectError> {
+    let stream = target.connect("ws").await?;
+    shake_hands(target, encoding, stream).await
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
+}
+
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    target: &Target,
+    encoding: Encoding,
+    stream: S,
+) -> Result<WebSocketStream<S>, ConnectError> {
     let url = target.url("ws");
     let not_ours = |why: String| ConnectError::Protocol {
         url: url.clone(),
         why,
     };
-    let stream = target.connect("ws").await?;
     let mut request = url
         .as_str()
         .into_client_request()
@@ -73,13 +90,7 @@ pub(crate) async fn open(
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, token.header_value());
     }
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(Some(MAX_MESSAGE_BYTES))
-        .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    match client_async_with_config(request, stream, Some(config)).await {
+    match client_async_with_config(request, stream, Some(config())).await {
         Ok((socket, _)) => Ok(socket),
         Err(WsError::Io(source)) => Err(ConnectError::Io { url, source }),
         Err(WsError::Http(response)) if response.status() == StatusCode::UNAUTHORIZED => {
@@ -112,10 +123,14 @@ impl Connector for WsConnector {
     const TRANSPORT: &'static str = "ws";
 
     async fn connect(&self, _worker: WorkerId) -> Result<WsSession, ConnectError> {
+        let stream = self.target.connect("ws").await?;
+        let stream = FrameSocket::before_handshake(stream, &config());
+        let socket = shake_hands(&self.target, self.encoding, stream).await?;
+        // The standard library's way to the operating system's randomness.
+        let seed = RandomState::new().hash_one(0);
         Ok(WsSession {
-            socket: open(&self.target, self.encoding).await?,
+            socket: FrameSocket::client(socket, seed),
             encoding: self.encoding,
-            scratch: BytesMut::new(),
             builder: MessageBuilder::new(),
             answers: Vec::new(),
             forgotten: Forgotten::default(),
@@ -126,9 +141,8 @@ impl Connector for WsConnector {
 
 /// One WebSocket.
 pub struct WsSession {
-    socket: WebSocketStream<Wire>,
+    socket: FrameSocket<Wire>,
     encoding: Encoding,
-    scratch: BytesMut,
     builder: MessageBuilder,
     answers: Vec<Answer>,
     forgotten: Forgotten,
@@ -137,17 +151,14 @@ pub struct WsSession {
 }
 
 impl WsSession {
-    fn send(&mut self, message: Message) -> Result<(), TransportError> {
-        self.dirty = true;
-        Pin::new(&mut self.socket).start_send(message).map_err(dead)
-    }
-
     fn send_records(&mut self) -> Result<(), TransportError> {
         if self.builder.is_empty() {
             return Ok(());
         }
-        let message = self.builder.finish().freeze();
-        self.send(Message::Binary(message))
+        self.dirty = true;
+        let message = self.builder.finish();
+        let put = |out: &mut bytes::BytesMut| out.extend_from_slice(&message);
+        self.socket.put_binary(put).map_err(dead)
     }
 
     fn poll_replies(
@@ -158,7 +169,7 @@ impl WsSession {
         // An error in writing waits until what was answered before it has been read.
         let mut broken = self.send_records().err();
         if self.dirty && broken.is_none() {
-            match Pin::new(&mut self.socket).poll_flush(cx) {
+            match self.socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.dirty = false,
                 Poll::Ready(Err(error)) => broken = Some(dead(error)),
                 // The read below goes on; the waker is registered for both.
@@ -167,8 +178,8 @@ impl WsSession {
         }
         let before = out.len();
         loop {
-            let error = match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => match self.take(&message, out) {
+            let error = match self.socket.poll_next(cx) {
+                Poll::Ready(Some(Ok(incoming))) => match self.take(&incoming, out) {
                     Ok(()) => continue,
                     Err(error) => error,
                 },
@@ -184,30 +195,55 @@ impl WsSession {
         }
     }
 
-    fn take(&mut self, message: &Message, out: &mut Vec<Reply>) -> Result<(), TransportError> {
-        let broken = |why: String| TransportError::Protocol(why);
-        match message {
-            Message::Text(text) => {
-                let answer =
-                    decode_answer(text.as_bytes()).map_err(|error| broken(error.to_string()))?;
-                self.answers.push(answer);
+    fn take(&mut self, incoming: &Incoming, out: &mut Vec<Reply>) -> Result<(), TransportError> {
+        match incoming {
+            Incoming::Text(text) => {
+                let answer = text_answer(self.socket.payload(text))?;
+                self.push(&answer, out)
             }
-            Message::Binary(bytes) => {
+            Incoming::Message(Message::Text(text)) => {
+                let answer = text_answer(text.as_bytes())?;
+                self.push(&answer, out)
+            }
+            Incoming::Binary(payload) => {
+                binary::decode_outcomes(self.socket.payload(payload), &mut self.answers)
+                    .map_err(|error| TransportError::Protocol(error.to_string()))?;
+                self.push_all(out)
+            }
+            Incoming::Message(Message::Binary(bytes)) => {
                 binary::decode_outcomes(bytes, &mut self.answers)
-                    .map_err(|error| broken(error.to_string()))?;
+                    .map_err(|error| TransportError::Protocol(error.to_string()))?;
+                self.push_all(out)
             }
             // The library answers pings and closes by itself.
-            _ => self.dirty = true,
-        }
-        for answer in self.answers.drain(..) {
-            let reply = Reply::from_answer(&answer)
-                .ok_or_else(|| broken("an answer without an id".to_owned()))?;
-            if !self.forgotten.is_late(reply.id) {
-                out.push(reply);
+            Incoming::Message(_) => {
+                self.dirty = true;
+                Ok(())
             }
+        }
+    }
+
+    fn push_all(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {
+        let mut answers = std::mem::take(&mut self.answers);
+        let pushed = answers
+            .drain(..)
+            .try_for_each(|answer| self.push(&answer, out));
+        self.answers = answers;
+        pushed
+    }
+
+    fn push(&mut self, answer: &Answer, out: &mut Vec<Reply>) -> Result<(), TransportError> {
+        let reply = Reply::from_answer(answer)
+            .ok_or_else(|| TransportError::Protocol("an answer without an id".to_owned()))?;
+        if !self.forgotten.is_late(reply.id) {
+            out.push(reply);
         }
         Ok(())
     }
+}
+
+fn text_answer(text: &[u8]) -> Result<Answer, TransportError> {
+    decode_answer(text).map_err(|error| TransportError::Protocol(error.to_string()))
 }
 
 impl Session for WsSession {
@@ -219,10 +255,10 @@ impl Session for WsSession {
             self.builder.push_transfer(id, &transfer);
             return Ok(());
         }
-        encode_transfer(&mut self.scratch, Some(id), &transfer);
-        let text = Utf8Bytes::try_from(self.scratch.split().freeze())
-            .map_err(|error| TransportError::Protocol(error.to_string()))?;
-        self.send(Message::Text(text))
+        self.dirty = true;
+        self.socket
+            .put_text(|out| encode_transfer(out, Some(id), &transfer))
+            .map_err(dead)
     }
 
     fn forget(&mut self, id: RequestId) {
