@@ -10,10 +10,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use crate::access::Access;
+use crate::counters::FrontCounters;
+use crate::input_memory::Input;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::server::Transport;
-use crate::timings::Timings;
 
 /// What the connections share.
 pub(crate) struct Shared {
@@ -24,7 +25,7 @@ pub(crate) struct Shared {
     /// Whether clients may wipe the ledger.
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
-    pub(crate) timings: Arc<Timings>,
+    pub(crate) front: FrontCounters,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
     /// Messages are sent back as they came.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
 /// One accepted connection, as HTTP and after the upgrade.
 pub(crate) struct Client {
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) input: Arc<Input>,
     /// Its place among the connections, free again when it is gone.
     pub(crate) _place: OwnedSemaphorePermit,
 }
@@ -58,7 +60,14 @@ impl Shared {
     /// The answer of `stats` without histograms, at once.
     pub(crate) fn totals(&self) -> Stats {
         let mut stats = self.engine.totals();
-        self.timings.add_totals(&mut stats);
+        self.front.add_totals(&mut stats);
+        stats
+    }
+
+    /// As `stats` with histograms of the engine, and without those of the front end; at once.
+    pub(crate) fn counters(&self) -> Stats {
+        let mut stats = self.engine.stats();
+        self.front.add_totals(&mut stats);
         stats
     }
 
