@@ -12,6 +12,17 @@ unsafe extern "C" {
     fn mi_collect(force: bool);
 }
 
+/// Lets memory be taken in the system's small pages only. To be called before it is needed.
+///
+/// With huge pages, the room that is reserved for a WebSocket frame when its header has come is
+/// taken from the system as a whole with its first byte: a client would be given a megabyte for
+/// a few bytes.
+pub(crate) fn use_small_pages() {
+    // A system that knows no huge pages gives none.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
 /// Gives memory that is not used any more back to the operating system.
 ///
 /// mimalloc does so by itself only while the program allocates: what thousands of connections

@@ -113,6 +113,12 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer 
     response
 }
 
+/// The connection ends with this answer.
+fn close_after(answer: &mut Answer) {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+}
+
 fn status_of(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -189,7 +195,13 @@ async fn rpc(request: Request<Incoming>, shared: &Shared, client: &Client) -> An
     }
     let body = match read_body(request, shared, client).await {
         Ok(body) => body,
-        Err(code) => return refusal(code),
+        Err(code) => {
+            let mut answer = refusal(code);
+            if client.input.is_refused() {
+                close_after(&mut answer);
+            }
+            return answer;
+        }
     };
     match decode_request(&body) {
         Ok(request) => call(request.call, began, shared, &client.mailbox).await,
@@ -288,8 +300,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     // To a proxy the body is a body; here it would be frames.
     if !request.body().is_end_stream() {
         let mut answer = refusal(ErrorCode::InvalidRequest);
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(header::CONNECTION, close);
+        close_after(&mut answer);
         return answer;
     }
     let upgraded = hyper::upgrade::on(&mut request);

@@ -112,7 +112,10 @@ impl InputMemory {
     pub(crate) async fn give_back(&self, trim: fn()) {
         loop {
             self.freed.notified().await;
-            tokio::time::sleep(GIVE_BACK_PAUSE).await;
+            let freed = self.lock().freed;
+            if freed < self.budget / GOING_PARTS {
+                tokio::time::sleep(GIVE_BACK_PAUSE).await;
+            }
             self.lock().freed = 0;
             trim();
         }
