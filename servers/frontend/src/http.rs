@@ -11,7 +11,7 @@ use busload_engine::{ControlCall, Outcome, Work};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -93,12 +93,12 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Cl
             answer(StatusCode::OK, JSON, body.freeze())
         }
         (&Method::GET, "/metrics") => {
-            let body = metrics::render(&shared.engine.stats());
+            let body = metrics::render(&shared.histograms().await);
             let text = HeaderValue::from_static(metrics::CONTENT_TYPE);
             answer(StatusCode::OK, text, Bytes::from(body))
         }
         (&Method::POST, "/rpc") if shared.transport == Transport::Http => {
-            rpc(request, &shared, &client.mailbox).await
+            rpc(request, &shared, &client).await
         }
         _ => refusal(ErrorCode::UnknownMethod),
     }
@@ -111,6 +111,12 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer 
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
     response
+}
+
+/// The connection ends with this answer.
+fn close_after(answer: &mut Answer) {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
 }
 
 fn status_of(code: ErrorCode) -> StatusCode {
@@ -128,19 +134,48 @@ fn outcome(result: Result<(), ErrorCode>) -> Answer {
     answer(status, JSON, body.freeze())
 }
 
-/// Reads the body within its bounds of size and time.
-async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes, ErrorCode> {
+/// Reads the body within its bounds of size, time and memory.
+async fn read_body(
+    request: Request<Incoming>,
+    shared: &Shared,
+    client: &Client,
+) -> Result<Bytes, ErrorCode> {
     let limit = shared.limits.body_bytes;
     // One that says that it is too large is not waited for.
     if request.body().size_hint().lower() > limit as u64 {
         return Err(ErrorCode::TooLarge);
     }
-    let body = Limited::new(request.into_body(), limit);
-    match tokio::time::timeout(shared.limits.body_timeout, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ErrorCode::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(ErrorCode::InvalidRequest),
+    let body = tokio::select! {
+        biased;
+        body = collect(request.into_body(), limit) => body,
+        // Nothing of it was queued.
+        () = client.input.refused() => Err(ErrorCode::Overloaded),
+        () = tokio::time::sleep(shared.limits.body_timeout) => Err(ErrorCode::InvalidRequest),
+    };
+    if client.input.is_refused() {
+        client.input.leave();
     }
+    client.input.whole(0);
+    body
+}
+
+/// The whole body in one piece. One of many small pieces takes no more memory than one of few.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ErrorCode> {
+    let mut gathered = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ErrorCode::InvalidRequest)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > limit - gathered.len() {
+            return Err(ErrorCode::TooLarge);
+        }
+        if gathered.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        gathered.extend_from_slice(&data);
+    }
+    Ok(gathered.freeze())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -153,17 +188,23 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
-    let began = shared.timings.now();
+async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, client: &Client) -> Answer {
+    let began = shared.front.timings.now();
     if !is_json(request.headers()) {
         return refusal(ErrorCode::InvalidRequest);
     }
-    let body = match read_body(request, shared).await {
+    let body = match read_body(request, shared, client).await {
         Ok(body) => body,
-        Err(code) => return refusal(code),
+        Err(code) => {
+            let mut answer = refusal(code);
+            if client.input.is_refused() {
+                close_after(&mut answer);
+            }
+            return answer;
+        }
     };
     match decode_request(&body) {
-        Ok(request) => call(request.call, began, shared, mailbox).await,
+        Ok(request) => call(request.call, began, shared, &client.mailbox).await,
         Err(error) => refusal(error.code),
     }
 }
@@ -172,7 +213,7 @@ async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>
 async fn call(
     call: Call,
     began: Option<Instant>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mailbox: &Arc<Mailbox>,
 ) -> Answer {
     let mut body = BytesMut::new();
@@ -184,12 +225,12 @@ async fn call(
             let (posted, done) = if let Some(work) = refused.first() {
                 (None, work.outcome)
             } else {
-                shared.timings.read(took, 1);
+                shared.front.timings.read(took, 1);
                 transferred(mailbox).await
             };
             let answer = outcome(answers::of_outcome(done));
             if let Some(posted) = posted {
-                shared.timings.replied(&[(posted, 1)]);
+                shared.front.timings.replied(&[(posted, 1)]);
             }
             return answer;
         }
@@ -210,6 +251,9 @@ async fn call(
         }
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
         Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
+        Route::Histograms => {
+            answers::encode_stats(&mut body, AnswerId::Absent, &shared.histograms().await);
+        }
     }
     answer(StatusCode::OK, JSON, body.freeze())
 }
@@ -259,8 +303,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     // To a proxy the body is a body; here it would be frames.
     if !request.body().is_end_stream() {
         let mut answer = refusal(ErrorCode::InvalidRequest);
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(header::CONNECTION, close);
+        close_after(&mut answer);
         return answer;
     }
     let upgraded = hyper::upgrade::on(&mut request);

@@ -12,16 +12,20 @@
 
 pub mod access;
 mod access_args;
+mod allocator;
 mod answers;
 pub mod cli;
 mod connection;
 mod cors;
+mod counters;
 mod descriptors;
 pub mod frames;
 mod guarded;
 mod http;
+mod input_memory;
 mod limit_args;
 pub mod limits;
+mod listener;
 mod mailbox;
 mod metrics;
 mod null_args;

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use busload_engine::Engine;
 use busload_wire::control::{Info, Stats};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
+use crate::counters::FrontCounters;
+use crate::input_memory::Input;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::server::Transport;
-use crate::timings::Timings;
 
 /// What the connections share.
 pub(crate) struct Shared {
@@ -24,7 +25,9 @@ pub(crate) struct Shared {
     /// Whether clients may wipe the ledger.
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
-    pub(crate) timings: Arc<Timings>,
+    pub(crate) front: FrontCounters,
+    /// Whose histograms are packed now: a copy has a few MiB.
+    pub(crate) packing: Semaphore,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
     /// Messages are sent back as they came.
@@ -36,6 +39,7 @@ pub(crate) struct Shared {
 /// One accepted connection, as HTTP and after the upgrade.
 pub(crate) struct Client {
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) input: Arc<Input>,
     /// Its place among the connections, free again when it is gone.
     pub(crate) _place: OwnedSemaphorePermit,
 }
@@ -58,8 +62,22 @@ impl Shared {
     /// The answer of `stats` without histograms, at once.
     pub(crate) fn totals(&self) -> Stats {
         let mut stats = self.engine.totals();
-        self.timings.add_totals(&mut stats);
+        self.front.add_totals(&mut stats);
         stats
+    }
+
+    /// The answer of `stats` with histograms. Packing takes milliseconds, in which the runtime
+    /// must not be held up; one is packed at a time, so that memory does not grow with who asks.
+    pub(crate) async fn histograms(self: &Arc<Self>) -> Stats {
+        let _turn = self.packing.acquire().await;
+        let shared = Arc::clone(self);
+        let packed = tokio::task::spawn_blocking(move || {
+            let mut stats = shared.engine.stats();
+            shared.front.add_histograms(&mut stats);
+            stats
+        });
+        // A defect of the packing itself costs the histograms, not the answer.
+        packed.await.unwrap_or_else(|_| self.totals())
     }
 
     /// A mailbox that is woken when the server stops.
