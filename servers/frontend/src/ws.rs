@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
+use crate::frames::FrameSocket;
 use crate::guarded::Guarded;
 use crate::limits::{LONGEST_ANSWER_BYTES, Limits, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 use crate::shared::{Client, Shared};
@@ -41,13 +41,7 @@ pub(crate) async fn serve(
     // An echo is as long as a message, which answers are not.
     #[cfg(feature = "echo")]
     let config = config.max_write_buffer_size(usize::MAX);
-    let socket = WebSocketStream::from_partially_read(
-        stream,
-        already_read.to_vec(),
-        Role::Server,
-        Some(config),
-    )
-    .await;
+    let socket = FrameSocket::server(stream, &already_read, config).await;
     let close_timeout = shared.limits.close_timeout;
     let mut connection = Connection::new(socket, binary, shared, client);
     let mut end = poll_fn(|cx| connection.poll(cx)).await;

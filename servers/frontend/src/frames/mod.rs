@@ -303,8 +303,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameSocket<S> {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
         while self.library_writes {
             match Pin::new(&mut self.library).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.library_writes = false,
-                Poll::Ready(Err(WsError::ConnectionClosed)) => self.library_writes = false,
+                // After the closing it says so, having written all.
+                Poll::Ready(Ok(()) | Err(WsError::ConnectionClosed)) => {
+                    self.library_writes = false;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 // There was no room for its frame.
                 Poll::Pending => ready!(self.tap().poll_write_out(cx)).map_err(WsError::Io)?,

@@ -301,7 +301,7 @@ async fn a_limit_below_the_usual_holds_for_ordinary_frames_too() {
     let (ours, mut peer) = duplex(64 * 1024);
     let config = config().max_message_size(Some(10));
     let mut socket = FrameSocket::server(ours, &[], config).await;
-    peer.write_all(&[0x81, 0x80 | 10, 0, 0, 0, 0])
+    peer.write_all(&[0x81, 0x80 | 0x0a, 0, 0, 0, 0])
         .await
         .unwrap();
     peer.write_all(b"just right").await.unwrap();
@@ -309,7 +309,7 @@ async fn a_limit_below_the_usual_holds_for_ordinary_frames_too() {
         next(&mut socket).await,
         Some(Ok(Incoming::Text(_)))
     ));
-    peer.write_all(&[0x81, 0x80 | 11, 0, 0, 0, 0])
+    peer.write_all(&[0x81, 0x80 | 0x0b, 0, 0, 0, 0])
         .await
         .unwrap();
     peer.write_all(b"one too far").await.unwrap();
@@ -332,7 +332,7 @@ async fn pings_of_a_peer_that_does_not_read_are_answered_within_a_bound() {
     let (ours, mut peer) = duplex(1024);
     let config = config().write_buffer_size(2048).max_write_buffer_size(4096);
     let mut socket = FrameSocket::server(ours, &[], config).await;
-    let ping = [&[0x89, 0x80 | 100, 0, 0, 0, 0][..], &[7; 100]].concat();
+    let ping = [&[0x89, 0x80 | 0x64, 0, 0, 0, 0][..], &[7; 100]].concat();
     for _ in 0..500 {
         peer.write_all(&ping).await.unwrap();
         assert!(matches!(

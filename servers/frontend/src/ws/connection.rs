@@ -2,7 +2,6 @@
 //! has arrived out, one flush.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -10,16 +9,15 @@ use std::time::Instant;
 
 use busload_engine::{ControlCall, ControlReply, Work};
 use busload_wire::binary::{self, MessageBuilder};
-use busload_wire::json::{AnswerId, decode_request, encode_outcome};
+use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome};
 use busload_wire::{ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
-use futures_util::{Sink, Stream};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::answers::{self, Route};
+use crate::frames::{FrameSocket, Incoming, Payload};
 use crate::guarded::Guarded;
 use crate::limits::{OUTCOMES_PER_MESSAGE, REQUESTS_PER_TURN};
 use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
@@ -79,7 +77,7 @@ impl From<Delivery> for Arrived {
 }
 
 pub(super) struct Connection {
-    socket: WebSocketStream<Guarded<Wire>>,
+    socket: FrameSocket<Guarded<Wire>>,
     watch: Watch,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -104,7 +102,6 @@ pub(super) struct Connection {
     /// Given to the socket and not flushed yet: when posted, and how many.
     answered: Vec<(Instant, usize)>,
     controls: Vec<ControlAnswer>,
-    scratch: BytesMut,
     builder: MessageBuilder,
     /// The socket holds something that was not flushed.
     dirty: bool,
@@ -113,7 +110,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        socket: WebSocketStream<Guarded<Wire>>,
+        socket: FrameSocket<Guarded<Wire>>,
         binary: bool,
         shared: Arc<Shared>,
         client: Arc<Client>,
@@ -134,7 +131,6 @@ impl Connection {
             read_since: None,
             answered: Vec::new(),
             controls: Vec::new(),
-            scratch: BytesMut::new(),
             builder: MessageBuilder::new(),
             dirty: false,
             input: Input::Open,
@@ -147,7 +143,7 @@ impl Connection {
         debug_assert!(!self.dirty, "the socket held nothing to be written");
         let stream = self.socket.into_inner();
         self.client.input.leave();
-        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        let socket = FrameSocket::server(stream, &[], config).await;
         Self {
             socket,
             input: Input::Closed,
@@ -155,7 +151,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn into_socket(self) -> WebSocketStream<Guarded<Wire>> {
+    pub(super) fn into_socket(self) -> FrameSocket<Guarded<Wire>> {
         self.client.input.leave();
         self.socket
     }
@@ -226,7 +222,7 @@ impl Connection {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
-        if self.dirty && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
+        if self.dirty && self.socket.poll_flush(cx)?.is_ready() {
             self.dirty = false;
             self.shared.front.timings.replied(&self.answered);
             self.answered.clear();
@@ -242,7 +238,7 @@ impl Connection {
                 Due::Idle => return Ok(Some(End::Idle)),
                 Due::Ping => {
                     self.dirty = true;
-                    Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()))?;
+                    self.socket.start_send(Message::Ping(Bytes::new()))?;
                     self.flush(cx)?;
                 }
             }
@@ -263,8 +259,8 @@ impl Connection {
             if !self.may_read() {
                 break;
             }
-            match Pin::new(&mut self.socket).poll_next(cx)? {
-                Poll::Ready(Some(message)) => self.take(message)?,
+            match self.socket.poll_next(cx)? {
+                Poll::Ready(Some(incoming)) => self.take(incoming)?,
                 Poll::Ready(None) => {
                     read = Read::PeerLeft;
                     break;
@@ -280,35 +276,84 @@ impl Connection {
     }
 
     /// One message: a request, or many transfers.
-    fn take(&mut self, message: Message) -> Result<(), WsError> {
+    fn take(&mut self, incoming: Incoming) -> Result<(), WsError> {
         self.watch.heard();
-        let input = &self.client.input;
-        match &message {
-            Message::Text(_) | Message::Binary(_) => {
-                input.whole(message.len());
-                self.watch.asked();
+        let whole = match &incoming {
+            Incoming::Text(payload) | Incoming::Binary(payload) => Some(payload.len()),
+            Incoming::Message(Message::Text(text)) => Some(text.len()),
+            Incoming::Message(Message::Binary(bytes)) => Some(bytes.len()),
+            Incoming::Message(other) => {
+                self.client.input.aside(other.len() + CONTROL_HEADER_BYTES);
+                None
             }
-            _ => input.aside(message.len() + CONTROL_HEADER_BYTES),
+        };
+        if let Some(bytes) = whole {
+            self.client.input.whole(bytes);
+            self.watch.asked();
         }
         #[cfg(feature = "echo")]
-        if self.shared.echo.load(Ordering::Acquire) && (message.is_text() || message.is_binary()) {
-            self.dirty = true;
-            return Pin::new(&mut self.socket).start_send(message);
+        if self.shared.echo.load(Ordering::Acquire) && whole.is_some() {
+            return self.send_back(incoming);
         }
-        match message {
-            Message::Text(text) => self.take_json(text.as_bytes()),
-            Message::Binary(bytes) if self.binary => self.take_binary(&bytes),
-            Message::Binary(_) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
+        match incoming {
+            Incoming::Text(payload) => self.take_text(&payload),
+            Incoming::Message(Message::Text(text)) => {
+                let request = decode_request(text.as_bytes());
+                self.take_request(request)
+            }
+            Incoming::Binary(payload) if self.binary => {
+                let bytes = self.socket.payload(&payload);
+                let decoded = binary::decode_transfers(bytes, &mut self.decoded);
+                self.take_transfers(decoded.is_ok())
+            }
+            Incoming::Message(Message::Binary(bytes)) if self.binary => {
+                let decoded = binary::decode_transfers(&bytes, &mut self.decoded);
+                self.take_transfers(decoded.is_ok())
+            }
+            Incoming::Binary(_) | Incoming::Message(Message::Binary(_)) => {
+                self.answer_now(None, Err(ErrorCode::InvalidRequest))
+            }
             // The library answers pings and closes by itself, at the next flush.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
+            Incoming::Message(_) => {
                 self.dirty = true;
                 Ok(())
             }
         }
     }
 
-    fn take_json(&mut self, text: &[u8]) -> Result<(), WsError> {
-        match decode_request(text) {
+    /// Text that nobody has checked yet. What is read as a request is UTF-8.
+    fn take_text(&mut self, payload: &Payload) -> Result<(), WsError> {
+        let text = self.socket.payload(payload);
+        let request = decode_request(text);
+        if request.is_err()
+            && let Err(error) = std::str::from_utf8(text)
+        {
+            return Err(WsError::Utf8(error.to_string()));
+        }
+        self.take_request(request)
+    }
+
+    #[cfg(feature = "echo")]
+    fn send_back(&mut self, incoming: Incoming) -> Result<(), WsError> {
+        self.dirty = true;
+        match incoming {
+            Incoming::Text(payload) => {
+                let text = self.socket.payload(&payload).to_vec();
+                if let Err(error) = std::str::from_utf8(&text) {
+                    return Err(WsError::Utf8(error.to_string()));
+                }
+                self.socket.put_text(|out| out.extend_from_slice(&text))
+            }
+            Incoming::Binary(payload) => {
+                let bytes = self.socket.payload(&payload).to_vec();
+                self.socket.put_binary(|out| out.extend_from_slice(&bytes))
+            }
+            Incoming::Message(message) => self.socket.start_send(message),
+        }
+    }
+
+    fn take_request(&mut self, request: Result<Request, RequestError>) -> Result<(), WsError> {
+        match request {
             Ok(Request { id: None, .. }) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
             Ok(Request { id, call }) => match answers::route(call) {
                 Route::Transfer(transfer) => {
@@ -332,20 +377,17 @@ impl Connection {
                 }
                 Route::Health => {
                     let troubles = self.shared.engine.troubles();
-                    answers::encode_health(&mut self.scratch, AnswerId::Echo(id), &troubles);
-                    self.send_scratch()
+                    self.send(|out| answers::encode_health(out, AnswerId::Echo(id), &troubles))
                 }
                 Route::Info => {
                     let shared = Arc::clone(&self.shared);
-                    answers::encode_info(&mut self.scratch, AnswerId::Echo(id), &shared.info);
-                    self.send_scratch()
+                    self.send(|out| answers::encode_info(out, AnswerId::Echo(id), &shared.info))
                 }
                 Route::Totals => {
                     // What was read before it is queued when it looks.
                     self.submit();
                     let totals = self.shared.totals();
-                    answers::encode_stats(&mut self.scratch, AnswerId::Echo(id), &totals);
-                    self.send_scratch()
+                    self.send(|out| answers::encode_stats(out, AnswerId::Echo(id), &totals))
                 }
                 Route::Histograms => {
                     self.inflight += 1;
@@ -363,18 +405,17 @@ impl Connection {
         }
     }
 
-    fn take_binary(&mut self, bytes: &[u8]) -> Result<(), WsError> {
-        let mut decoded = std::mem::take(&mut self.decoded);
-        if binary::decode_transfers(bytes, &mut decoded).is_err() {
-            self.decoded = decoded;
+    /// The transfers of a binary message, all of them or none.
+    fn take_transfers(&mut self, are_valid: bool) -> Result<(), WsError> {
+        if !are_valid {
             self.builder
                 .push_outcome(None, Err(ErrorCode::InvalidRequest));
             return self.send_binary();
         }
-        self.inflight += decoded.len();
+        self.inflight += self.decoded.len();
+        let works = self.decoded.drain(..);
         self.incoming
-            .extend(decoded.drain(..).map(|(id, t)| Work::new(Some(id), t)));
-        self.decoded = decoded;
+            .extend(works.map(|(id, transfer)| Work::new(Some(id), transfer)));
         Ok(())
     }
 
@@ -401,18 +442,19 @@ impl Connection {
     /// Gives outcomes to the socket while it takes them.
     fn write_answers(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
         while let Some((id, reply)) = self.controls.pop() {
-            if Pin::new(&mut self.socket).poll_ready(cx)?.is_pending() {
+            if self.socket.poll_ready(cx)?.is_pending() {
                 self.controls.push((id, reply));
                 return Ok(());
             }
-            answers::encode_control(&mut self.scratch, AnswerId::Echo(id), &reply);
             self.inflight -= 1;
             self.calling = false;
-            self.send_scratch()?;
+            self.send(|out| {
+                answers::encode_control(out, AnswerId::Echo(id), &reply);
+            })?;
         }
         while let Some(mut arrived) = self.arrived.pop_front() {
             while arrived.left.len() > 0 {
-                if Pin::new(&mut self.socket).poll_ready(cx)?.is_pending() {
+                if self.socket.poll_ready(cx)?.is_pending() {
                     self.arrived.push_front(arrived);
                     return Ok(());
                 }
@@ -440,21 +482,19 @@ impl Connection {
         id: Option<RequestId>,
         result: Result<(), ErrorCode>,
     ) -> Result<(), WsError> {
-        encode_outcome(&mut self.scratch, AnswerId::Echo(id), result);
-        self.send_scratch()
+        self.send(|out| encode_outcome(out, AnswerId::Echo(id), result))
     }
 
-    fn send_scratch(&mut self) -> Result<(), WsError> {
+    fn send(&mut self, write: impl FnOnce(&mut BytesMut)) -> Result<(), WsError> {
         self.dirty = true;
-        let text = self.scratch.split().freeze();
-        let text = Utf8Bytes::try_from(text).map_err(|error| WsError::Utf8(error.to_string()))?;
-        Pin::new(&mut self.socket).start_send(Message::Text(text))
+        self.socket.put_text(write)
     }
 
     fn send_binary(&mut self) -> Result<(), WsError> {
         self.dirty = true;
-        let message = self.builder.finish().freeze();
-        Pin::new(&mut self.socket).start_send(Message::Binary(message))
+        let message = self.builder.finish();
+        self.socket
+            .put_binary(|out| out.extend_from_slice(&message))
     }
 }
 
