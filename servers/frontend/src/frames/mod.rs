@@ -169,7 +169,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameSocket<S> {
                         return Poll::Ready(Some(Ok(Incoming::Message(message))));
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Ready(None) => {
+                        // Its answer to the closing is the last thing that leaves.
+                        let _ = ready!(self.tap().poll_write_out(cx));
+                        return Poll::Ready(None);
+                    }
                     Poll::Pending if self.closing || self.tap().is_granted() => {
                         return Poll::Pending;
                     }

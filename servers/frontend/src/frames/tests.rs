@@ -413,3 +413,22 @@ async fn what_was_read_with_the_upgrade_comes_first() {
     assert_eq!((payload.len(), payload.is_empty()), (2, false));
     assert_eq!(socket.payload(&payload), b"hi");
 }
+
+/// Also when nobody flushes any more: the reader is told that it is over, and goes.
+#[tokio::test(flavor = "current_thread")]
+async fn a_close_is_answered_before_the_reader_is_told_of_the_end() {
+    let (mut socket, mut peer) = server().await;
+    peer.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])
+        .await
+        .unwrap();
+    let first = next(&mut socket).await;
+    assert!(matches!(
+        first,
+        Some(Ok(Incoming::Message(Message::Close(_))))
+    ));
+    assert!(next(&mut socket).await.is_none());
+    drop(socket);
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, [0x88, 2, 0x03, 0xe8]);
+}
