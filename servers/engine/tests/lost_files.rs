@@ -120,36 +120,38 @@ fn a_database_that_is_removed_renamed_or_replaced_is_noticed_in_every_mode() {
 /// database whose log is gone.
 #[test]
 fn what_was_acknowledged_meanwhile_is_in_the_file_that_was_open() {
-    for (suffix, deeds) in [
-        ("", &[Deed::Renamed][..]),
-        ("-wal", &DEEDS),
-        ("-shm", &DEEDS),
-    ] {
+    let lose = |durability: Durability, suffix: &str, deed: Deed| {
+        let (_directory, config, bank) = served(durability);
+        let file = of(&config, suffix);
+        deed.to(&file);
+        let acknowledged = until_noticed(&bank);
+        assert_gone(bank, &file);
+        if suffix.is_empty() {
+            fs::rename(kept(&config.database), &config.database).expect("it is there");
+        } else if deed == Deed::Replaced {
+            // A copy of the log of a moment ago, which a restart would play back.
+            fs::remove_file(&file).expect("it is there");
+        }
+        let bank = Bank::start(&config);
+        // The first one, and perhaps the one that was not answered.
+        let applied = bank.balance(1).expect("there") - 1_000_000;
+        let known = acknowledged + 1;
+        assert!(
+            (known..=known + 1).contains(&applied),
+            "{durability} {deed:?} {suffix}: {known} acknowledged, {applied} there"
+        );
+        bank.stop_cleanly();
+    };
+    thread::scope(|scope| {
         for durability in [Durability::WalFull, Durability::WalNormal] {
-            for deed in deeds {
-                let (_directory, config, bank) = served(durability);
-                let file = of(&config, suffix);
-                deed.to(&file);
-                let acknowledged = until_noticed(&bank);
-                assert_gone(bank, &file);
-                if suffix.is_empty() {
-                    fs::rename(kept(&config.database), &config.database).expect("it is there");
-                } else if *deed == Deed::Replaced {
-                    // A copy of the log of a moment ago, which a restart would play back.
-                    fs::remove_file(&file).expect("it is there");
+            scope.spawn(move || lose(durability, "", Deed::Renamed));
+            for suffix in ["-wal", "-shm"] {
+                for deed in DEEDS {
+                    scope.spawn(move || lose(durability, suffix, deed));
                 }
-                let bank = Bank::start(&config);
-                // The first one, and perhaps the one that was not answered.
-                let applied = bank.balance(1).expect("there") - 1_000_000;
-                let known = acknowledged + 1;
-                assert!(
-                    (known..=known + 1).contains(&applied),
-                    "{durability} {deed:?} {suffix}: {known} acknowledged, {applied} there"
-                );
-                bank.stop_cleanly();
             }
         }
-    }
+    });
 }
 
 /// The log that stays behind is not played back into another database.
