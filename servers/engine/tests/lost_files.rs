@@ -52,7 +52,10 @@ fn of(config: &Config, suffix: &str) -> PathBuf {
 fn until_noticed(bank: &Bank) -> i64 {
     let began = Instant::now();
     for acknowledged in 0.. {
-        match bank.apply(&[transfer(0, 1, 1)])[..] {
+        if !bank.submit(1, &[transfer(0, 1, 1)]).is_empty() {
+            return acknowledged;
+        }
+        match bank.outcomes(1)[..] {
             [Outcome::Committed] => {}
             // Noticed with the batch, or between two.
             [Outcome::Unknown | Outcome::Failed(Failure::ShuttingDown)] => return acknowledged,
