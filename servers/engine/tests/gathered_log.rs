@@ -2,6 +2,11 @@
 //! see the difference. Every script is run through a meter while a stranger, with SQLite's own
 //! VFS, reads along, and while the process might be killed after any statement.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this file is tests and their helpers"
+)]
+
 use std::path::Path;
 
 use busload_engine::vfs::IoMeter;
