@@ -5,6 +5,7 @@ use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::RowPlan;
 use super::balances::seeded;
+use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
 use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, SyncEvidence};
 use crate::load::LoadResult;
@@ -29,14 +30,19 @@ impl Books {
     pub(super) async fn read(
         plan: &RowPlan,
         control: &mut ControlClient,
-        pid: Option<u32>,
+        location: &Location,
     ) -> Result<Self, ControlError> {
         let stats = control.stats(plan.verify.is_some()).await?;
-        let usage = pid.map_or_else(ProcessUsage::default, ProcessUsage::of_process);
+        let usage = location
+            .pid
+            .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
         Ok(Self {
             stats,
             usage,
-            device: plan.directory().and_then(DeviceCounters::of_path),
+            device: location
+                .directory
+                .as_deref()
+                .and_then(DeviceCounters::of_path),
         })
     }
 
@@ -127,6 +133,7 @@ fn sync_evidence(
     let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
     let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
     let page_size = info.and_then(|info| info.pragmas.get("page_size"));
+    let device = closing.device_since(opening);
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {
         syncs_promised_per_batch: u64::from(promises_sync),
@@ -141,9 +148,8 @@ fn sync_evidence(
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),
-        device_bytes: closing
-            .device_since(opening)
-            .map(|device| device.bytes_written),
+        device_flushes: device.as_ref().and_then(|device| device.flushes),
+        device_bytes: device.map(|device| device.bytes_written),
         page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
         sync_p50_us: None,
     }

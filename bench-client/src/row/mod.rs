@@ -3,6 +3,7 @@
 mod balances;
 mod books;
 mod drive;
+mod locate;
 mod null;
 mod plan;
 mod prepare;
@@ -29,6 +30,7 @@ use crate::target::{ServerProcess, TargetError};
 use balances::Before;
 pub use balances::VerifyPlan;
 use books::{Books, Closing, own_verification, weigh};
+use locate::Location;
 use plan::connect;
 pub use plan::{ConnectorKind, RowPlan, ServerChoice};
 use prepare::prepare;
@@ -124,7 +126,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         None => Ok(()),
     };
     remove_database(plan);
-    let (mut measured, mut evidence) = measured?;
+    let (mut measured, mut evidence, location) = measured?;
     if let Err(how) = stopped {
         evidence.server_died.get_or_insert(how);
     }
@@ -132,10 +134,8 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
-    evidence
-        .environment
-        .clone_from(&around.environment.warnings);
-    let file_system = around.environment.storage.file_system.as_deref();
+    location.add_to(&mut evidence, around.environment);
+    let file_system = location.file_system(around.environment);
     if let Some(syncs) = &mut evidence.syncs
         && !file_system.is_some_and(|name| ACCOUNTED.contains(&name))
     {
@@ -205,7 +205,7 @@ async fn run(
     plan: &RowPlan,
     around: &Surroundings<'_>,
     server: &mut Option<ServerProcess>,
-) -> Result<(Measured, Evidence), RowError> {
+) -> Result<(Measured, Evidence, Location), RowError> {
     let target = match (&plan.server, &*server) {
         (_, Some(server)) => server.target().clone(),
         (ServerChoice::Url { target, .. }, None) => target.clone(),
@@ -213,21 +213,21 @@ async fn run(
             return Err(RowError::Interrupted);
         }
     };
-    let pid = server.as_ref().map(ServerProcess::pid);
     let mut control = plan.connector.control(target.clone());
     let info = prepare(plan, around, &mut control).await?;
+    let location = Location::of(plan, server.as_ref(), info.as_ref());
     if let Some(info) = &info {
         around.progress.server(info);
     }
     around.progress.stage("reading the books");
-    let opening = Books::read(plan, &mut control, pid).await?;
+    let opening = Books::read(plan, &mut control, &location).await?;
     let before = Before::know(plan, around, &mut control).await?;
     around.progress.stage("connecting");
     let connecting = connect(plan, target);
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let watched = drive::drive(around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(around, load, &mut control, server, location.pid).await?;
     let drive::Watched {
         result,
         mut moments,
@@ -235,8 +235,16 @@ async fn run(
         interrupted,
     } = watched;
     around.progress.stage("verifying");
-    let (closing, mut died) =
-        close_books(plan, around, &mut control, &before, &result, server).await;
+    let (closing, mut died) = close_books(
+        plan,
+        around,
+        &mut control,
+        &before,
+        &result,
+        server,
+        &location,
+    )
+    .await;
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
     let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
     if replaced {
@@ -269,6 +277,7 @@ async fn run(
         intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
+        server_preload: location.preload.clone(),
         device,
         ceiling_tps: None,
         wire_us: None,
@@ -278,7 +287,7 @@ async fn run(
             after: None,
         },
     };
-    Ok((measured, evidence))
+    Ok((measured, evidence, location))
 }
 
 /// The books after the load, and how the server died if it did.
@@ -289,13 +298,13 @@ async fn close_books(
     before: &Before,
     result: &LoadResult,
     server: &mut Option<ServerProcess>,
+    location: &Location,
 ) -> (Option<Closing>, Option<String>) {
-    let pid = server.as_ref().map(ServerProcess::pid);
     // A process that is gone tells nothing any more.
     let mut died = server.as_mut().and_then(ServerProcess::ended);
     let closing = async {
         Ok::<_, ControlError>(Closing {
-            books: Books::read(plan, control, pid).await?,
+            books: Books::read(plan, control, location).await?,
             checked: before
                 .check(plan, around, control, &result.accounts)
                 .await?,

@@ -200,9 +200,9 @@ fn only_acknowledged_transfers_move_money() {
     let result = load(connector, plan);
     let moved = moved.lock().expect("nobody panicked");
     for account in 0..100 {
-        let moves = result.accounts.acknowledged(account);
+        let count = result.accounts.acknowledged(account);
         let net =
-            i64::try_from(moves.credits).expect("few") - i64::try_from(moves.debits).expect("few");
+            i64::try_from(count.credits).expect("few") - i64::try_from(count.debits).expect("few");
         assert_eq!(
             net * 7,
             moved.get(&account).copied().unwrap_or(0),
