@@ -109,6 +109,37 @@ struct Leader {
     ended: bool,
 }
 
+impl Leader {
+    fn spawn(spec: &ServerSpec) -> Result<Self, TargetError> {
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for this process, which then stops the server.
+            .process_group(0)
+            .kill_on_drop(true);
+        for variable in SERVER_VARIABLES {
+            command.env_remove(variable);
+        }
+        let spawned = descendants::spare(Role::Server, || {
+            let child = command.spawn()?;
+            let pid = child.id().unwrap_or(0);
+            Ok((child, pid))
+        });
+        let (child, spared) = spawned.map_err(|source| TargetError::Spawn {
+            program: shown(&spec.program),
+            source,
+        })?;
+        Ok(Self {
+            child,
+            _spared: spared,
+            ended: false,
+        })
+    }
+}
+
 impl Drop for Leader {
     fn drop(&mut self) {
         if self.ended {
@@ -163,32 +194,7 @@ impl ServerProcess {
         place: Option<&Target>,
         limit: Duration,
     ) -> Result<Self, TargetError> {
-        let mut command = Command::new(&spec.program);
-        command
-            .args(&spec.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A Ctrl-C at the terminal is for this process, which then stops the server.
-            .process_group(0)
-            .kill_on_drop(true);
-        for variable in SERVER_VARIABLES {
-            command.env_remove(variable);
-        }
-        let spawned = descendants::spare(Role::Server, || {
-            let child = command.spawn()?;
-            let pid = child.id().unwrap_or(0);
-            Ok((child, pid))
-        });
-        let (child, spared) = spawned.map_err(|source| TargetError::Spawn {
-            program: shown(&spec.program),
-            source,
-        })?;
-        let mut leader = Leader {
-            child,
-            _spared: spared,
-            ended: false,
-        };
+        let mut leader = Leader::spawn(spec)?;
         let child = &mut leader.child;
         let stdin = child.stdin.take();
         let pid = child.id().unwrap_or(0);

@@ -1,5 +1,5 @@
 //! Which Unix sockets are connected to which, as the kernel tells through its socket diagnostics
-//! (sock_diag(7)): `/proc/net/unix` does not say.
+//! (`sock_diag(7)`): `/proc/net/unix` does not say.
 
 use std::collections::HashMap;
 use std::io;

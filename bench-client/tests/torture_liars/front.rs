@@ -1,7 +1,7 @@
 //! A server in two processes: a front owns the port, and the ledger is in the memory of a daemon
 //! behind it, which is in a session of its own and does not notice when the front is killed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::bank::Lie;
-use super::common::{free_port, is_alive, runtime, until};
+use super::common::{Running, free_port, is_alive, runtime, until};
 use super::server::{self, FILE, LIE, PORT, TALLY, variable};
 
 /// Set in the process that is a front: how its daemon is started.
@@ -118,11 +118,6 @@ pub(crate) fn run() -> bool {
     })
 }
 
-/// Starts a daemon whose parent is not this test.
-fn start(daemon: &mut Command) {
-    daemon.spawn().expect("setsid can be started");
-}
-
 fn leave_pid(daemons: &Path) {
     use std::io::Write as _;
 
@@ -140,7 +135,8 @@ fn leave_pid(daemons: &Path) {
 pub(crate) struct Front {
     pub(crate) command: String,
     pub(crate) port: u16,
-    daemons: std::path::PathBuf,
+    daemons: PathBuf,
+    _beforehand: Option<Running>,
 }
 
 impl Front {
@@ -157,18 +153,15 @@ impl Front {
         beforehand.env(LIE, format!("{lie:?}")).env(TALLY, &tally);
         beforehand.env(FILE, directory.join("beforehand"));
         beforehand.env(DAEMONS, &daemons);
-        match how {
-            Daemon::Child | Daemon::Grandchild => {}
-            Daemon::Beforehand => start(&mut beforehand),
-            Daemon::Listening => {
-                beforehand.env(PORT, port.to_string()).env(ASKED, asked);
-                start(&mut beforehand);
-            }
+        if how == Daemon::Listening {
+            beforehand.env(PORT, port.to_string()).env(ASKED, asked);
         }
+        let is_started = matches!(how, Daemon::Beforehand | Daemon::Listening);
         Self {
             command: server::command_with(lie, port, &tally, &variables),
             port,
             daemons,
+            _beforehand: is_started.then(|| Running::start(&mut beforehand)),
         }
     }
 
