@@ -11,16 +11,16 @@ use std::task::{Context, Poll};
 
 use busload_frontend::stream::Stream;
 use busload_frontend::token::Token;
-use busload_wire::json::{decode_answer, encode_transfer};
+use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use super::{
@@ -58,6 +58,7 @@ impl Connector for HttpConnector {
             calls: FuturesUnordered::new(),
             scratch: BytesMut::new(),
             forgotten: Forgotten::default(),
+            contradictory: 0,
         })
     }
 }
@@ -73,7 +74,7 @@ type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
 /// What one HTTP exchange came to.
 pub(crate) enum Exchange {
     /// An answer arrived whole.
-    Answered(Bytes),
+    Answered(StatusCode, Bytes),
     /// The request was not sent.
     NotSent(String),
     /// It was sent, or may have been, and no answer came.
@@ -125,11 +126,12 @@ impl Lane {
                     }
                     Err(error) => return Exchange::without_answer(error.error()),
                 };
+                let status = response.status();
                 match Limited::new(response.into_body(), MAX_BODY_BYTES)
                     .collect()
                     .await
                 {
-                    Ok(body) => Exchange::Answered(body.to_bytes()),
+                    Ok(body) => Exchange::Answered(status, body.to_bytes()),
                     Err(error) => Exchange::Lost(error.to_string()),
                 }
             };
@@ -199,6 +201,8 @@ pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
 struct Done {
     lane: Option<Lane>,
     reply: Reply,
+    /// The answer contradicts itself.
+    contradicts: bool,
     /// No new connection could be had: the server is gone.
     unreachable: Option<std::io::Error>,
 }
@@ -215,6 +219,7 @@ pub struct HttpSession {
     calls: FuturesUnordered<Call>,
     scratch: BytesMut,
     forgotten: Forgotten,
+    contradictory: u64,
 }
 
 async fn call(
@@ -236,23 +241,42 @@ async fn call(
                 return Done {
                     lane: None,
                     reply,
+                    contradicts: false,
                     unreachable,
                 };
             }
         },
     };
     let (lane, exchange) = lane.exchange(request).await;
-    let outcome = match exchange {
-        Exchange::Answered(body) => {
-            decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
-        }
-        Exchange::NotSent(_) => Outcome::Failed(None),
-        Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => Outcome::Unknown,
+    let (outcome, contradicts) = match exchange {
+        Exchange::Answered(status, body) => outcome(status, &body),
+        Exchange::NotSent(_) => (Outcome::Failed(None), false),
+        Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => (Outcome::Unknown, false),
     };
     Done {
         lane,
         reply: Reply { id, outcome },
+        contradicts,
         unreachable: None,
+    }
+}
+
+/// What an answer says about its transfer, and whether it contradicts itself.
+///
+/// The status has to agree about success only: the original's servers answer every refusal with
+/// one status, and others answer 200 to whatever they have understood. What went wrong is said by
+/// the error's text.
+fn outcome(status: StatusCode, body: &[u8]) -> (Outcome, bool) {
+    match read_answer(body) {
+        Ok((answer, consistent)) => {
+            let contradicts = !consistent || answer.result.is_ok() && !status.is_success();
+            let told = Outcome::of(answer.result);
+            (
+                if contradicts { Outcome::Unknown } else { told },
+                contradicts,
+            )
+        }
+        Err(_) => (Outcome::Unknown, false),
     }
 }
 
@@ -281,8 +305,10 @@ impl HttpSession {
                 Poll::Ready(Some(Done {
                     lane,
                     reply,
+                    contradicts,
                     unreachable,
                 })) => {
+                    self.contradictory += u64::from(contradicts);
                     self.idle.extend(lane);
                     if !self.forgotten.is_late(reply.id) {
                         out.push(reply);
@@ -314,6 +340,10 @@ impl Session for HttpSession {
 
     fn late_answers(&self) -> u64 {
         self.forgotten.late
+    }
+
+    fn contradictory_answers(&self) -> u64 {
+        self.contradictory
     }
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {

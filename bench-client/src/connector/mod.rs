@@ -218,6 +218,11 @@ pub trait Session: Send {
     /// Answers that came for forgotten requests.
     fn late_answers(&self) -> u64;
 
+    /// Answers that contradicted themselves: their transfers are of unknown outcome.
+    fn contradictory_answers(&self) -> u64 {
+        0
+    }
+
     /// Writes what was submitted and waits for at least one answer, reading and writing
     /// together: a blocked write never stops reading. Appends to `out`, which is valid
     /// even on an error. Cancel-safe.

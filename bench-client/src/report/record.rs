@@ -209,6 +209,10 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Answers that contradicted themselves, such as `ok` with an HTTP status of failure: their
+    /// transfers are of unknown outcome.
+    #[serde(default)]
+    pub contradictory_answers: u64,
     /// What became of transfers of unknown outcome, under `--exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exactly_once: Option<ExactlyOnce>,
