@@ -7,20 +7,24 @@
 
 mod budget;
 pub mod compare;
+mod edges;
 mod fake;
 pub mod gate;
 
 mod generator;
 mod ledger;
 pub mod model;
+mod stand_still;
 mod syncs;
 mod verdict;
 
 pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
+pub use edges::WindowEdges;
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
 pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
+pub use stand_still::{StandStill, stand_still};
 pub use syncs::doubtful_baseline;
 pub use verdict::{Verdict, VerdictCode};
 
@@ -111,6 +115,10 @@ pub struct Evidence {
     pub littles_law: Option<LittlesLaw>,
     /// Whether the warm-up had ended when the window opened.
     pub steady_state: Option<SteadyState>,
+    /// What crossed the ends of the window.
+    pub edges: Option<WindowEdges>,
+    /// The longest time in which nothing was committed.
+    pub stand_still: Option<StandStill>,
 }
 
 /// One account whose balance was read before and after the run.
@@ -342,15 +350,42 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             verdicts.push(Verdict::offered_not_achieved(open));
         }
     }
-    if let Some(law) = evidence.littles_law
-        && !law.holds()
-    {
-        verdicts.push(Verdict::littles_law(&law));
-    }
+    warn_of_the_window(evidence, verdicts);
     if let Some(steady) = evidence.steady_state
         && !steady.steady
     {
         verdicts.push(Verdict::not_steady(&steady));
+    }
+}
+
+/// A window below this is as long as a few commits, or a few hiccups of the machine.
+const WINDOW_MIN_SECONDS: f64 = 0.5;
+
+/// What makes the window another one than it looks.
+fn warn_of_the_window(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    let generator = evidence.generator.as_ref();
+    let seconds = generator.map(|generator| generator.seconds);
+    let unsent = generator.and_then(|generator| Some(generator.open_loop.as_ref()?.dropped));
+    let committed = evidence.committed_in_window;
+    let edges = evidence.edges.as_ref();
+    let held_back = edges.filter(|edges| edges.held_back(committed, unsent.unwrap_or(0)));
+    let cut_off = edges.filter(|edges| edges.cut_off(committed));
+    let too_short = seconds.filter(|seconds| *seconds < WINDOW_MIN_SECONDS && committed > 0);
+    if let Some(edges) = held_back {
+        verdicts.push(Verdict::held_back(edges, committed));
+    }
+    if too_short.is_some() || cut_off.is_some() {
+        verdicts.push(Verdict::short_window(too_short, cut_off));
+    }
+    if let Some(gap) = &evidence.stand_still {
+        verdicts.push(Verdict::stand_still(gap));
+    }
+    // Transfers that cross the ends break the law as well: they are told of as what they are.
+    if let Some(law) = evidence.littles_law
+        && !law.holds()
+        && held_back.or(cut_off).is_none()
+    {
+        verdicts.push(Verdict::littles_law(&law));
     }
 }
 

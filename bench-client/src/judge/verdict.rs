@@ -1,12 +1,13 @@
 //! Verdicts: what a row says about itself, each with what to do about it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use busload_wire::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeltaCheck, Evidence, LittlesLaw, Verification};
+use super::{DeltaCheck, Evidence, LittlesLaw, StandStill, Verification, WindowEdges};
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::report::environment::{
     EnvironmentWarning, EnvironmentWarningCode, WITHOUT_PRELOAD, preloaded_message,
@@ -66,6 +67,12 @@ pub enum VerdictCode {
     LittlesLaw,
     /// The warm-up had not ended when the window opened.
     NotSteady,
+    /// Answers of transfers that began before the window make a notable share of it.
+    HeldBack,
+    /// The window was too short for what is in it.
+    ShortWindow,
+    /// Nothing was committed for a notable time, although transfers were in flight.
+    StandStill,
     /// The database was in memory.
     Tmpfs,
     /// The database was on an overlay.
@@ -437,6 +444,73 @@ impl Verdict {
             ),
             "raise --warmup, or measure longer with --seconds",
         )
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(super) fn held_back(edges: &WindowEdges, committed: u64) -> Self {
+        Self::warning(
+            VerdictCode::HeldBack,
+            format!(
+                "{} of the {committed} transfers that the window counts ({:.0} %) began before it: \
+                 they had waited for {:.1} ms in the mean when it opened, and were answered \
+                 {:.1} ms later; those that began in it make {:.0} TPS",
+                edges.began_before,
+                edges.began_before as f64 / committed as f64 * 100.0,
+                edges.waited_before_ms,
+                edges.waited_within_ms,
+                edges.tps_begun_within
+            ),
+            "do not quote this TPS: find out why answers were held back during the warm-up, \
+             raise --warmup, and measure longer with --seconds",
+        )
+    }
+
+    /// `too_short` are its seconds, if they are too few of themselves; `cut_off` is what crossed
+    /// its ends, if it lost a notable share by that.
+    pub(super) fn short_window(too_short: Option<f64>, cut_off: Option<&WindowEdges>) -> Self {
+        let mut found = Vec::new();
+        if let Some(seconds) = too_short {
+            found.push(format!(
+                "the window was {seconds:.3} s long, in which a few commits make the TPS"
+            ));
+        }
+        if let Some(edges) = cut_off {
+            found.push(format!(
+                "{} transfers began in the window and were answered after it: TPS is too low by \
+                 what was done for them in it, as much as {:.0} transfers",
+                edges.answered_after, -edges.excess
+            ));
+        }
+        Self::warning(
+            VerdictCode::ShortWindow,
+            found.join("; "),
+            "measure longer with --seconds or --transfers",
+        )
+    }
+
+    pub(super) fn stand_still(gap: &StandStill) -> Self {
+        let mut message = format!(
+            "nothing was committed for {:.1} s from {:.1} s on",
+            gap.seconds, gap.from_seconds
+        );
+        if gap.gaps > 1 {
+            let _ = write!(message, ", the longest of {} such gaps", gap.gaps);
+        }
+        let (whose, remedy) = if gap.generator {
+            (
+                ": the generator stood still, or the whole machine, since its own timers did not \
+                 run either",
+                "this is not the server's: find out what stopped or starved this process, and \
+                 measure again",
+            )
+        } else {
+            (
+                ": the server answered nothing, while the generator's own timers ran",
+                "look at what the server and its disk did then: TPS and latency contain the gap",
+            )
+        };
+        message.push_str(whose);
+        Self::warning(VerdictCode::StandStill, message, remedy)
     }
 
     pub(super) fn of_environment(warning: &EnvironmentWarning) -> Self {
