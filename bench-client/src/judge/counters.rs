@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn each_contradiction_is_found() {
-        let changes: [(fn(&mut Stats), &str); 8] = [
+        type Change = fn(&mut Stats);
+        let changes: [(Change, &str); 8] = [
             (|stats| stats.row_changes = 10, "row_changes grew by 0"),
             (|stats| stats.committed = 5, "committed grew by 0, and 100"),
             (
