@@ -7,6 +7,7 @@ use busload_wire::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::own_verify::initial_balance;
 use super::{DeltaCheck, Evidence, LittlesLaw, StandStill, Verification, WindowEdges};
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::report::environment::{
@@ -39,6 +40,8 @@ pub enum VerdictCode {
     Unverified,
     /// Checking was switched off.
     NotVerified,
+    /// The server's own verification fails, and all that this client checked is right.
+    OwnVerifyFailed,
     /// Transfers have no known outcome.
     UnknownOutcomes,
     /// A part of the answered transfers was rejected or failed.
@@ -147,7 +150,12 @@ impl Verdict {
         )
     }
 
-    pub(super) fn ledger_mismatch(evidence: &Evidence, deltas: &DeltaCheck) -> Self {
+    /// `accounts`: what is wrong with their number.
+    pub(super) fn ledger_mismatch(
+        evidence: &Evidence,
+        deltas: &DeltaCheck,
+        accounts: Option<String>,
+    ) -> Self {
         let mut found = Vec::new();
         if let Some(applied) = evidence.applied {
             found.push(format!(
@@ -156,16 +164,17 @@ impl Verdict {
             ));
         }
         if let Some(first) = deltas.first {
+            let changed = match first.change() {
+                Some(change) => format!("it changed by {change}"),
+                None => "it is gone".to_owned(),
+            };
             found.push(format!(
-                "{} of {} sampled balances are wrong, account {} first: it changed by {}, \
-                 acknowledged transfers make {}",
-                deltas.mismatches,
-                deltas.checked,
-                first.account,
-                i128::from(first.after) - i128::from(first.before),
-                first.acknowledged_delta
+                "{} of {} sampled balances are wrong, account {} first: {changed}, acknowledged \
+                 transfers make {}",
+                deltas.mismatches, deltas.checked, first.account, first.acknowledged_delta
             ));
         }
+        found.extend(accounts);
         if evidence.unexpected_answers > 0 {
             found.push(format!(
                 "{} answers to nothing in flight",
@@ -241,19 +250,70 @@ impl Verdict {
         )
     }
 
-    pub(super) fn unverified(verification: &Verification) -> Self {
+    pub(super) fn unverified(evidence: &Evidence, verification: &Verification) -> Self {
         let mut missing = Vec::new();
+        let mut remedies = Vec::new();
         if verification.conserved.is_none() {
             missing.push("conservation");
+            remedies.push(match evidence.seeded {
+                Some(seeded) => format!(
+                    "tell the server SEED_INITIAL_BALANCE={}, or compare the whole ledger with \
+                     --verify-accounts {}",
+                    seeded.balance, seeded.accounts
+                ),
+                None => "seed through this program (--reseed), or tell the server \
+                         SEED_INITIAL_BALANCE"
+                    .to_owned(),
+            });
         }
         if verification.ledger_ok.is_none() {
             missing.push("acknowledged against applied");
         }
+        if evidence.unknown > 0 {
+            remedies.push("raise --op-timeout, so that fewer outcomes are unknown".to_owned());
+        }
+        if remedies.is_empty() {
+            remedies.push("compare more accounts with --verify-accounts".to_owned());
+        }
         Self::warning(
             VerdictCode::Unverified,
             format!("could not be checked: {}", missing.join(", ")),
-            "seed through this program (--reseed), tell the server SEED_INITIAL_BALANCE, \
-             or raise --op-timeout if outcomes are unknown",
+            &remedies.join("; "),
+        )
+    }
+
+    /// `checked` balances are right, and the server says that its ledger is not.
+    pub(super) fn own_verify_failed(evidence: &Evidence, error: &str, checked: u64) -> Self {
+        let own = initial_balance(error);
+        let theirs = match own {
+            Some(own) => format!("{own}, an initial balance of its own"),
+            None => "an initial balance of its own, which it does not tell".to_owned(),
+        };
+        let (ours, remedy) = match evidence.seeded {
+            Some(seeded) => (
+                format!("this program seeded it with {}", seeded.balance),
+                format!(
+                    "start the server with SEED_INITIAL_BALANCE={}, or seed with its own: \
+                     --initial-balance {}",
+                    seeded.balance,
+                    own.map_or_else(|| "N".to_owned(), |own| own.to_string())
+                ),
+            ),
+            None => (
+                "the ledger may have been seeded with another".to_owned(),
+                "start the server with the balance that its ledger was seeded with in \
+                 SEED_INITIAL_BALANCE, or let this program seed it with the server's: --reseed \
+                 --initial-balance"
+                    .to_owned(),
+            ),
+        };
+        Self::warning(
+            VerdictCode::OwnVerifyFailed,
+            format!(
+                "the server's own verification fails ({error}), and all {checked} balances that \
+                 this client checked are right: it seems to compare with {theirs}, and {ours}"
+            ),
+            &remedy,
         )
     }
 

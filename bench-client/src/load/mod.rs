@@ -4,6 +4,7 @@
 //! table of its own; its workers share those without a lock. Nothing shared between
 //! threads is written per operation.
 
+mod accounts;
 mod alarm;
 mod edges;
 mod pacer;
@@ -13,10 +14,11 @@ mod resolve;
 mod series;
 mod worker;
 
+pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
-pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
+pub use recorder::{Counts, Offered, Tally, Times};
 pub use resolve::Resolve;
 pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
@@ -140,8 +142,8 @@ pub struct LoadResult {
     /// Of those, how many named an account that was already in flight on the same client
     /// thread.
     pub collisions: u64,
-    /// Net change per sampled account by acknowledged transfers, over the whole run.
-    pub deltas: Vec<(u32, i64)>,
+    /// What the transfers of the whole run did with each account.
+    pub accounts: Accounts,
     /// Sessions opened again after one broke.
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
@@ -409,7 +411,7 @@ fn summarise(
         }
     }
     LoadResult {
-        deltas: recorder.deltas(),
+        accounts: recorder.accounts,
         submitted: recorder.submitted,
         collisions: recorder.collisions,
         mean_inflight: if window_length.is_zero() {
