@@ -94,8 +94,8 @@ mod tests {
             latency_us: LatencyUs {
                 min: mean,
                 mean,
-                p50: mean,
-                p99: mean,
+                p50: Some(mean),
+                p99: Some(mean),
                 max: mean,
             },
             syncs_per_second: 1e6 / mean,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, Pattern};
+use crate::statistics::Percentile;
 
 /// Every method and pattern measured in one directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,10 +66,10 @@ pub struct LatencyUs {
     pub min: f64,
     /// The arithmetic mean.
     pub mean: f64,
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
+    /// The median; absent below 20 writes.
+    pub p50: Option<f64>,
+    /// The 99th percentile; absent below 1,000 writes.
+    pub p99: Option<f64>,
     /// The slowest.
     pub max: f64,
 }
@@ -78,8 +79,8 @@ impl LatencyUs {
         Self {
             min: micros(latency_ns.min()),
             mean: (latency_ns.mean()).round() / 1e3,
-            p50: micros(latency_ns.value_at_quantile(0.50)),
-            p99: micros(latency_ns.value_at_quantile(0.99)),
+            p50: Percentile::P50.of(latency_ns).map(micros),
+            p99: Percentile::P99.of(latency_ns).map(micros),
             max: micros(latency_ns.max()),
         }
     }
@@ -97,7 +98,7 @@ mod tests {
     fn measurement() -> SyncMeasurement {
         let mut latency_ns = Histogram::new(3).unwrap();
         for microseconds in 1..=100 {
-            latency_ns.record(microseconds * 1_000).unwrap();
+            latency_ns.record_n(microseconds * 1_000, 10).unwrap();
         }
         SyncMeasurement::from_nanoseconds(Method::ODsync, Pattern::Append, &latency_ns)
     }
@@ -117,11 +118,11 @@ mod tests {
             syncs_per_second,
             ..
         } = measurement();
-        assert_eq!(count, 100);
+        assert_eq!(count, 1_000);
         assert_near(latency_us.min, 1.0);
         assert_near(latency_us.mean, 50.5);
-        assert_near(latency_us.p50, 50.0);
-        assert_near(latency_us.p99, 99.0);
+        assert_near(latency_us.p50.unwrap(), 50.0);
+        assert_near(latency_us.p99.unwrap(), 99.0);
         assert_near(latency_us.max, 100.0);
         assert_near(syncs_per_second, 1e6 / 50.5);
     }

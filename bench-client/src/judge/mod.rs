@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::Baseline;
 use crate::report::environment::EnvironmentWarning;
-use crate::statistics::SteadyState;
+use crate::statistics::{SPEED_SAMPLES_MIN, SteadyState};
 
 /// What was checked of a row, over warm-up, window, drain and late answers together.
 /// `null` is "could not be checked".
@@ -225,7 +225,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
     baseline
         .methods
         .iter()
-        .map(|method| method.latency_us.p50)
+        .filter_map(|method| method.latency_us.p50)
         .reduce(f64::min)
 }
 
@@ -299,10 +299,15 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             verdicts.push(Verdict::generator_bound(&reasons));
         }
         if let Some(open) = &generator.open_loop
+            && open.offered >= SPEED_SAMPLES_MIN
             && open.achieved_tps * generator.seconds < ACHIEVED_SHARE * open.offered as f64
         {
             verdicts.push(Verdict::offered_not_achieved(open));
         }
+    }
+    if evidence.committed_in_window < SPEED_SAMPLES_MIN {
+        // Of so few transfers one that was late decides.
+        return;
     }
     if let Some(law) = evidence.littles_law
         && !law.holds()

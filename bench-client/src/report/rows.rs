@@ -72,7 +72,8 @@ pub struct Measured {
 pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
     let seconds = measured.result.window_length.as_secs_f64();
-    let generator = generator(&measured, seconds);
+    let tps = measured.result.tps();
+    let generator = generator(&measured, seconds).with_null_server(measured.ceiling_tps, tps);
     let littles_law = littles_law(&measured.result, seconds);
     let steady_state = steady_state(&measured.result.ticks);
     let budget = time_budget(&measured);
@@ -80,18 +81,15 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let offered = measured.result.offered.as_deref();
     let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
     let latency_ms = Latency::of(latency);
-    let tps = measured.result.tps();
     let mut evidence = evidence.clone();
     if let Some(syncs) = &mut evidence.syncs {
-        syncs.sync_p50_us = server
-            .as_ref()
-            .and_then(|server| server.sync_us)
-            .map(|sync| sync.p50);
+        syncs.sync_p50_us = server.as_ref().and_then(|server| server.sync_us?.p50);
     }
     evidence.generator = Some(GeneratorEvidence {
         thread_cpu: generator.thread_cpu.clone(),
         event_loop_lag_us: generator.event_loop_lag_us,
         tps,
+        committed: measured.result.window.counts.committed,
         ceiling_tps: generator.ceiling_tps,
         latency_ms: (!latency.ns.is_empty()).then_some(latency_ms),
         open_loop: open_loop.clone(),
@@ -221,7 +219,8 @@ fn generator(measured: &Measured, seconds: f64) -> Generator {
     Generator {
         thread_cpu: result.thread_cpu.iter().map(share).collect(),
         event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
-        ceiling_tps: measured.ceiling_tps,
+        ceiling_tps: None,
+        ceiling_refuted: None,
     }
 }
 

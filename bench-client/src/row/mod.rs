@@ -150,7 +150,8 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     row.fingerprint = Some(conditions.fingerprint());
     if matches!(plan.server, ServerChoice::Own { .. }) {
         let cores = around.environment.machine.usable_cores;
-        row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
+        row.prediction = ModelInputs::from_row(&row, cores)
+            .map(|inputs| predict(&inputs).held_against(&row, cores));
     }
     Ok(row)
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bench_client::compare::{Baseline, Conditions};
 use bench_client::judge::compare::{
-    compare_all, compare_all_unpaired, is_precise, noise_floor, noise_floors,
+    compare_all, compare_all_unpaired, hold_against, is_precise, noise_floor, noise_floors,
+    not_compared,
 };
 use bench_client::judge::gate::{fails, judge_gates};
 use bench_client::report::comparison::{
@@ -85,6 +86,7 @@ impl<'a> Session<'a> {
             differences: Vec::new(),
             rounds: Vec::new(),
             metrics: Vec::new(),
+            not_compared: Vec::new(),
             noise_floor: Vec::new(),
             gates: Vec::new(),
             stopped: Stopped::Interrupted,
@@ -142,6 +144,12 @@ impl<'a> Session<'a> {
         }
         ended?;
         written?;
+        if self.record.valid
+            && self.record.metrics.is_empty()
+            && let Some(first) = self.record.not_compared.first()
+        {
+            return Err(usage(&format!("nothing was compared: {}", first.why)));
+        }
         Ok(ExitCode::from(if !self.record.valid {
             INVALID
         } else if self.record.metrics.is_empty() {
@@ -319,6 +327,7 @@ impl<'a> Session<'a> {
             Base::Live(_) => noise_floors(&measured.rows, &measured.rounds, LEVEL),
             Base::Recorded { baseline, .. } => floors_of_runs(&[&baseline.rows, &measured.rows]),
         };
+        hold_against(&mut self.record.noise_floor, &self.record.metrics);
         let candidates: Vec<&Row> = match &self.base {
             Base::Live(_) => {
                 let rounds = measured.rounds.iter();
@@ -328,8 +337,16 @@ impl<'a> Session<'a> {
             }
             Base::Recorded { .. } => measured.rows.iter().filter(|row| row.valid).collect(),
         };
+        let runs = self.base.recorded().iter().chain(&measured.rows);
+        self.record.not_compared = not_compared(runs);
         let gates = &self.args.fail_if;
-        self.record.gates = judge_gates(gates, &self.record.metrics, &candidates, LEVEL);
+        self.record.gates = judge_gates(
+            gates,
+            &self.record.metrics,
+            &self.record.not_compared,
+            &candidates,
+            LEVEL,
+        );
         self.record.differences = self.differences(measured);
         let [base, candidate] = self.known(measured);
         let recorded = self.base.recorded().first();
@@ -361,7 +378,7 @@ fn floors_of_runs(series: &[&[Row]]) -> Vec<NoiseFloor> {
         let mut pairs = Vec::new();
         for rows in series {
             for (number, pair) in rows.chunks_exact(2).enumerate() {
-                let (first, second) = (metric.of(&pair[0]), metric.of(&pair[1]));
+                let (first, second) = (metric.of(&pair[0])?, metric.of(&pair[1])?);
                 pairs.push(if number.is_multiple_of(2) {
                     (first, second)
                 } else {
