@@ -15,16 +15,11 @@ use std::time::Duration;
 use busload_frontend::Transport;
 use busload_wire::control::{Balances, BytesByFile, Stats};
 use common::{
-    Ended, Running, Served, bench_client, directory, record, records, row, rows, run, until,
-    verdicts,
+    Answer, Ended, Ledger, Peer, Running, Served, Serving, bench_client, directory, record,
+    records, row, rows, run, until, verdicts,
 };
-use futures_util::{SinkExt as _, StreamExt as _};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::accept_async;
-use tokio_tungstenite::tungstenite::Message;
 
 const ACCOUNTS: usize = 100;
 
@@ -62,249 +57,101 @@ enum Counters {
     None,
 }
 
-struct Bank {
-    treatment: Treatment,
-    counters: Counters,
-    balances: Vec<i64>,
-    initial: i64,
-    seen: u64,
-    applied: u64,
-    unanswered: u64,
+/// A liar: a peer that treats transfers in its own way, and says what it likes about itself.
+struct Liar {
+    serving: Serving,
+    treatment: Arc<Mutex<Treatment>>,
 }
 
-/// What to send back, and how often.
-struct Answer {
-    body: Value,
-    times: usize,
+impl Liar {
+    fn seen(&self) -> u64 {
+        self.serving.ledger().seen
+    }
 }
 
-fn ok(result: Value) -> Value {
-    let mut answer = json!({"ok": true});
-    answer["result"] = result;
+/// Does to a transfer what this server does to it, and answers it so often.
+fn treat(treatment: Treatment, ledger: &mut Ledger, args: &Value) -> Answer {
+    ledger.seen += 1;
+    let seen = ledger.seen;
+    let every_50th = seen.is_multiple_of(50);
+    let (applied, answered) = match treatment {
+        Treatment::Honest | Treatment::LosesMoney => (1, 1),
+        Treatment::NeverApplies => (0, 1),
+        Treatment::SwallowsSome => (usize::from(!every_50th), 1),
+        Treatment::DropsAnswers => (1, usize::from(!every_50th || seen > 500)),
+        Treatment::NeverAppliesAndDropsAFew => (0, usize::from(!(50..53).contains(&seen))),
+        Treatment::AppliesTwice => (2, 1),
+        Treatment::AnswersTwice => (1, 2),
+        Treatment::FallsSilentAfter(count) => {
+            let answers = usize::from(seen <= count);
+            (answers, answers)
+        }
+    };
+    let (from, to, amount) = Ledger::parts(args);
+    for _ in 0..applied {
+        ledger.balances[from] -= amount;
+        if treatment != Treatment::LosesMoney {
+            ledger.balances[to] += amount;
+        }
+        ledger.applied += 1;
+    }
+    let mut answer = Answer::of(json!({"ok": true}));
+    answer.times = answered;
     answer
 }
 
-impl Bank {
-    fn new(treatment: Treatment, counters: Counters) -> Self {
-        let (balances, initial) = (vec![1_000_000; ACCOUNTS], 1_000_000);
-        Self {
-            treatment,
-            counters,
-            balances,
-            initial,
-            seen: 0,
-            applied: 0,
-            unanswered: 0,
-        }
-    }
-
-    fn apply(&mut self, args: &Value) {
-        let account = |name: &str| usize::try_from(args[name].as_u64().expect("an account"));
-        let (from, to) = (
-            account("from_id").expect("small"),
-            account("to_id").expect("small"),
-        );
-        let amount = args["amount"].as_i64().expect("an amount");
-        self.balances[from] -= amount;
-        if self.treatment != Treatment::LosesMoney {
-            self.balances[to] += amount;
-        }
-        self.applied += 1;
-    }
-
-    /// How often a transfer is answered.
-    fn transfer(&mut self, args: &Value) -> usize {
-        self.seen += 1;
-        let every_50th = self.seen.is_multiple_of(50);
-        let (applied, answered) = match self.treatment {
-            Treatment::Honest | Treatment::LosesMoney => (1, 1),
-            Treatment::NeverApplies => (0, 1),
-            Treatment::SwallowsSome => (usize::from(!every_50th), 1),
-            Treatment::DropsAnswers => (1, usize::from(!every_50th || self.seen > 500)),
-            Treatment::NeverAppliesAndDropsAFew => (0, usize::from(!(50..53).contains(&self.seen))),
-            Treatment::AppliesTwice => (2, 1),
-            Treatment::AnswersTwice => (1, 2),
-            Treatment::FallsSilentAfter(count) => {
-                let answers = usize::from(self.seen <= count);
-                (answers, answers)
-            }
-        };
-        for _ in 0..applied {
-            self.apply(args);
-        }
-        self.unanswered += u64::from(answered == 0);
-        answered
-    }
-
-    fn stats(&self) -> Stats {
-        let lies = self.counters == Counters::False;
-        let claimed = self.seen - self.unanswered;
-        let applied = if lies { claimed } else { self.applied };
-        let seeded = self.initial * i64::try_from(ACCOUNTS).expect("small");
-        let total = if lies {
-            seeded
-        } else {
-            self.balances.iter().sum()
-        };
-        let digest = self.balances.iter().fold(0_u64, |digest, balance| {
-            digest
-                .wrapping_mul(31)
-                .wrapping_add(balance.cast_unsigned())
-        });
-        Stats {
-            committed: claimed,
-            applied,
-            batches: applied,
-            batches_that_wrote: applied,
-            commit_syncs: applied,
-            bytes_written: BytesByFile {
-                wal: applied * 4096,
-                ..BytesByFile::default()
-            },
-            balances: Some(Balances {
-                accounts: ACCOUNTS as u64,
-                total: total.to_string(),
-                lowest: "0".to_owned(),
-                digest: (if lies { claimed } else { digest }).to_string(),
-            }),
-            ..Stats::default()
-        }
-    }
-
-    fn verify(&self) -> Value {
-        if self.counters != Counters::None {
-            return ok(json!({"skipped": true}));
-        }
-        let total: i64 = self.balances.iter().sum();
-        let changed = self.balances.iter().filter(|b| **b != self.initial).count();
-        if total != self.initial * i64::try_from(ACCOUNTS).expect("small") || changed == 0 {
-            return json!({"ok": false, "error": "internal error"});
-        }
-        ok(json!({
-            "accounts": ACCOUNTS.to_string(),
-            "total": total.to_string(),
-            "changed": changed.to_string(),
-        }))
-    }
-
-    /// As the original's servers answer, apart from the lies.
-    fn answer(&mut self, request: &Value) -> Answer {
-        let args = &request["args"];
-        let mut times = 1;
-        let mut body = match request["name"].as_str().unwrap_or_default() {
-            "health" => ok(json!({"status": "ok"})),
-            "transfer" => {
-                times = self.transfer(args);
-                json!({"ok": true})
-            }
-            "getAccount" => {
-                let id = usize::try_from(args["id"].as_u64().expect("an account")).expect("small");
-                let found = self.balances.get(id);
-                ok(found.map_or(Value::Null, |b| json!({"id": id, "balance": b.to_string()})))
-            }
-            "verify" => self.verify(),
-            "seed" => {
-                self.initial = args["initialBalance"].as_i64().expect("a balance");
-                self.balances.fill(self.initial);
-                json!({"ok": true})
-            }
-            "stats" if self.counters != Counters::None => {
-                ok(serde_json::to_value(self.stats()).expect("plain numbers"))
-            }
-            name => json!({"ok": false, "error": format!("unknown method: {name}")}),
-        };
-        if !request["id"].is_null() {
-            body["id"] = request["id"].clone();
-        }
-        Answer { body, times }
-    }
-}
-
-type Shared = Arc<Mutex<Bank>>;
-
-fn answer(bank: &Shared, request: &str) -> Answer {
-    let request = serde_json::from_str(request).expect("the client sends JSON");
-    bank.lock().expect("nobody panicked").answer(&request)
-}
-
-async fn serve_ws(stream: TcpStream, bank: Shared) {
-    let Ok(mut socket) = accept_async(stream).await else {
-        return;
-    };
-    while let Some(Ok(message)) = socket.next().await {
-        let Message::Text(request) = message else {
-            continue;
-        };
-        let Answer { body, times } = answer(&bank, &request);
-        for _ in 0..times {
-            if socket.send(Message::text(body.to_string())).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The body of the next request; `None` at the end.
-async fn next_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return None;
-        }
-        let line = line.trim().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    String::from_utf8(body).ok()
-}
-
-async fn serve_http(stream: TcpStream, bank: Shared) {
-    let mut stream = BufReader::new(stream);
-    while let Some(request) = next_request(&mut stream).await {
-        let Answer { body, times } = answer(&bank, &request);
-        let (status, body) = (if body["ok"] == true { 200 } else { 500 }, body.to_string());
-        if times == 0 {
-            // An answer that never comes, on a connection that stays.
-            std::future::pending::<()>().await;
-        }
-        let text = format!(
-            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        if stream.write_all(text.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Starts a liar; it lives as long as the test binary.
-fn start(transport: Transport, treatment: Treatment, counters: Counters) -> (String, Shared) {
-    let bank = Arc::new(Mutex::new(Bank::new(treatment, counters)));
-    let (send, started) = std::sync::mpsc::sync_channel(1);
-    let shared = Arc::clone(&bank);
-    thread::spawn(move || {
-        common::runtime().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            send.send(listener.local_addr().expect("it is bound"))
-                .expect("the test waits");
-            while let Ok((stream, _)) = listener.accept().await {
-                let bank = Arc::clone(&shared);
-                match transport {
-                    Transport::Http => tokio::spawn(serve_http(stream, bank)),
-                    Transport::Ws => tokio::spawn(serve_ws(stream, bank)),
-                };
-            }
-        });
+fn stats(ledger: &Ledger, lies: bool) -> Stats {
+    let claimed = ledger.seen - ledger.unanswered;
+    let applied = if lies { claimed } else { ledger.applied };
+    let seeded = ledger.initial * i64::try_from(ledger.balances.len()).expect("small");
+    let total = if lies { seeded } else { ledger.total() };
+    let digest = ledger.balances.iter().fold(0_u64, |digest, balance| {
+        digest
+            .wrapping_mul(31)
+            .wrapping_add(balance.cast_unsigned())
     });
-    let address = started.recv_timeout(common::PATIENCE).expect("it starts");
-    (format!("{}://{address}", transport.as_str()), bank)
+    Stats {
+        committed: claimed,
+        applied,
+        batches: applied,
+        batches_that_wrote: applied,
+        commit_syncs: applied,
+        bytes_written: BytesByFile {
+            wal: applied * 4096,
+            ..BytesByFile::default()
+        },
+        balances: Some(Balances {
+            accounts: ledger.balances.len() as u64,
+            total: total.to_string(),
+            lowest: "0".to_owned(),
+            digest: (if lies { claimed } else { digest }).to_string(),
+        }),
+        ..Stats::default()
+    }
+}
+
+/// Starts a liar; it ends when dropped.
+fn start(transport: Transport, treatment: Treatment, counters: Counters) -> Liar {
+    let treatment = Arc::new(Mutex::new(treatment));
+    let habit = Arc::clone(&treatment);
+    let peer = Peer::new(transport, ACCOUNTS).answers(move |ledger, request| match request["name"]
+        .as_str()
+    {
+        Some("transfer") => {
+            let treatment = *habit.lock().expect("nobody panicked");
+            treat(treatment, ledger, &request["args"])
+        }
+        Some("stats") if counters != Counters::None => {
+            let stats = stats(ledger, counters == Counters::False);
+            Answer::ok(serde_json::to_value(stats).expect("plain numbers"))
+        }
+        Some("verify") if counters != Counters::None => Answer::ok(json!({"skipped": true})),
+        _ => ledger.answer(request),
+    });
+    Liar {
+        serving: peer.start(),
+        treatment,
+    }
 }
 
 fn connector(transport: Transport) -> &'static str {
@@ -320,8 +167,9 @@ fn measure(
     transport: Transport,
     treatment: Treatment,
     counters: Counters,
-) -> (Value, Option<i32>, Shared) {
-    let (url, bank) = start(transport, treatment, counters);
+) -> (Value, Option<i32>, Liar) {
+    let liar = start(transport, treatment, counters);
+    let url = &liar.serving.url;
     let connector = connector(transport);
     let ended = run(bench_client(directory).args([
         "run",
@@ -338,7 +186,7 @@ fn measure(
         &format!("--connectors={connector}"),
     ]));
     let record = ended.json();
-    (row(&record).clone(), ended.code(), bank)
+    (row(&record).clone(), ended.code(), liar)
 }
 
 const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Ws];
@@ -347,9 +195,9 @@ const TRANSPORTS: [Transport; 2] = [Transport::Http, Transport::Ws];
 fn caught(treatment: Treatment, counters: Counters, expected: &[&str]) {
     for transport in TRANSPORTS {
         let directory = directory();
-        let (row, code, bank) = measure(directory.path(), transport, treatment, counters);
+        let (row, code, liar) = measure(directory.path(), transport, treatment, counters);
         let what = format!("{transport:?} {treatment:?} {counters:?}: {row:#}");
-        let seen = bank.lock().expect("nobody panicked").seen;
+        let seen = liar.seen();
         assert!(seen > 60, "too little happened to say anything: {what}");
         let codes: BTreeSet<_> = verdicts(&row, true).into_iter().collect();
         let expected: BTreeSet<_> = expected.iter().map(|code| (*code).to_owned()).collect();
@@ -365,7 +213,7 @@ fn an_honest_server_is_believed() {
     for transport in TRANSPORTS {
         for counters in [Counters::True, Counters::None] {
             let directory = directory();
-            let (row, code, bank) =
+            let (row, code, liar) =
                 measure(directory.path(), transport, Treatment::Honest, counters);
             assert_eq!((code, &row["valid"]), (Some(0), &json!(true)), "{row:#}");
             let verify = &row["verify"];
@@ -379,10 +227,7 @@ fn an_honest_server_is_believed() {
             );
             let sample = (&verify["sampled_accounts"], &verify["sample_mismatches"]);
             assert_eq!(sample, (&json!(100), &json!(0)));
-            assert_eq!(
-                verify["acknowledged"],
-                bank.lock().expect("nobody panicked").seen
-            );
+            assert_eq!(verify["acknowledged"], liar.seen());
             assert_eq!(verify["applied"].is_null(), counters == Counters::None);
             assert!(verdicts(&row, false).contains(&"durability_unknown".to_owned()));
         }
@@ -441,13 +286,13 @@ fn dropping_answers() {
     for transport in TRANSPORTS {
         for counters in [Counters::True, Counters::None] {
             let directory = directory();
-            let (row, code, bank) = measure(
+            let (row, code, liar) = measure(
                 directory.path(),
                 transport,
                 Treatment::DropsAnswers,
                 counters,
             );
-            let bank = bank.lock().expect("nobody panicked");
+            let bank = liar.serving.ledger();
             let verify = &row["verify"];
             assert!(bank.unanswered > 0, "nothing was dropped: {row:#}");
             assert_eq!(verify["unknown"], bank.unanswered, "{row:#}");
@@ -500,10 +345,10 @@ const SILENT: [&str; 7] = [
 ];
 
 /// Interrupts the program when so many transfers have come, the last of them never answered.
-fn interrupted_at(command: &mut Command, bank: &Shared, seen: u64) -> Ended {
+fn interrupted_at(command: &mut Command, liar: &Liar, seen: u64) -> Ended {
     let client = Running::start(command.args(SILENT));
     until("a transfer waits for its answer", || {
-        (bank.lock().expect("nobody panicked").seen >= seen).then_some(())
+        (liar.seen() >= seen).then_some(())
     });
     client.signal(Signal::SIGINT);
     client.wait()
@@ -515,10 +360,10 @@ fn interrupted_before_the_first_answer_nothing_was_measured() {
         for transport in TRANSPORTS {
             scope.spawn(move || {
                 let directory = directory();
-                let (url, bank) = start(transport, Treatment::FallsSilentAfter(0), Counters::None);
+                let liar = start(transport, Treatment::FallsSilentAfter(0), Counters::None);
                 let mut command = bench_client(directory.path());
                 command.args(["run", "--seconds=300", "--connectors", connector(transport)]);
-                let ended = interrupted_at(command.args(["--url", &url]), &bank, 1);
+                let ended = interrupted_at(command.args(["--url", &liar.serving.url]), &liar, 1);
                 ended.expect_code(130);
                 let said =
                     "error: interrupted before anything was measured: nothing was recorded\n";
@@ -534,11 +379,11 @@ fn interrupted_before_the_first_answer_nothing_was_measured() {
 fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
     let directory = directory();
     let treatment = Treatment::FallsSilentAfter(50);
-    let (url, bank) = start(Transport::Ws, treatment, Counters::True);
+    let liar = start(Transport::Ws, treatment, Counters::True);
     let sweep = || {
         let mut command = bench_client(directory.path());
         command.args(["sweep", "--over=inflight=1,2", "--transfers=50"]);
-        command.args(["--output=a.json", "--url", &url]);
+        command.args(["--output=a.json", "--url", &liar.serving.url]);
         command
     };
     let recorded = || {
@@ -549,14 +394,14 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
     };
     let mut seen = 50;
     for skipped in ["", "skipped 1 of 2 rows: they are in a.json already\n"] {
-        let ended = interrupted_at(&mut sweep(), &bank, seen + 1);
+        let ended = interrupted_at(&mut sweep(), &liar, seen + 1);
         ended.expect_code(0);
         let left = "interrupted: 1 rows are left; go on with --output a.json\n";
         assert_eq!(ended.stderr, format!("{skipped}{left}"));
         assert_eq!(recorded(), [true]);
-        seen = bank.lock().expect("nobody panicked").seen;
+        seen = liar.seen();
     }
-    bank.lock().expect("nobody panicked").treatment = Treatment::Honest;
+    *liar.treatment.lock().expect("nobody panicked") = Treatment::Honest;
     run(sweep().args(SILENT)).expect_code(0);
     assert_eq!(recorded(), [true, true]);
 }

@@ -163,7 +163,9 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
     );
     budget_adds_up(row);
     let generator = &row["generator"];
-    assert!(number(&generator["ceiling_tps"]) > 0.0);
+    // On a busy machine what the null server reached may have been no ceiling.
+    let refuted = generator.get("ceiling_refuted");
+    assert!(number(refuted.unwrap_or(&generator["ceiling_tps"])) > 0.0);
     assert_eq!(list(&generator["thread_cpu"]).len(), 2);
     for share in list(&generator["thread_cpu"]) {
         assert!((0.0..=1.1).contains(&number(share)), "{share}");
@@ -203,10 +205,17 @@ fn a_closed_loop_says_what_its_latency_does_not_show() {
         number(&row["latency_ms"]["mean"]) * 1e3,
         1e-9,
     );
-    let stages: Vec<_> = list(&row["budget"]["stages"])
+    let mut stages: Vec<_> = list(&row["budget"]["stages"])
         .iter()
         .map(|stage| stage["stage"].as_str().expect("a name"))
         .collect();
+    // On a busy machine the null server may have been slower than the real one.
+    if !stages.contains(&"wire") {
+        let withheld = list(&row["budget"]["withheld"]);
+        let why = withheld[0].as_str().expect("a sentence");
+        assert!(why.starts_with("the time on the wire: "), "{why}");
+        stages.insert(1, "wire");
+    }
     assert_eq!(
         stages,
         [

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use bench_client::disk::{
     self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, SyncMeasurement,
 };
+use bench_client::judge::{Verdict, doubtful_baseline};
 use bench_client::report::environment::{Environment, EnvironmentWarningCode};
 use bench_client::report::table::{known, rate};
 use busload_engine::Durability;
@@ -60,6 +61,8 @@ struct FsyncReport {
     #[serde(flatten)]
     baseline: Baseline,
     ceilings: Ceilings,
+    /// Why these are not the times of syncs, where they are not.
+    warnings: Vec<Verdict>,
 }
 
 /// Measures and prints.
@@ -74,13 +77,20 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
             TIME_LIMIT
         },
     };
-    warn_of_file_system(&config.dir);
+    let environment = Environment::capture(&config.dir);
+    warn_of_environment(&environment);
     let Some(baseline) = baseline_unless_interrupted(&config)? else {
         eprintln!("interrupted before the measurement ended: no file is left behind");
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let ceilings = ceilings(&config.dir, &baseline)?;
-    let report = FsyncReport { baseline, ceilings };
+    let warnings = doubts(&baseline, &environment);
+    warn(&warnings);
+    let report = FsyncReport {
+        baseline,
+        ceilings,
+        warnings,
+    };
     if args.json {
         print(&serde_json::to_string_pretty(&report)?);
     } else {
@@ -118,8 +128,24 @@ fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
-fn warn_of_file_system(dir: &Path) {
-    for warning in Environment::capture(dir).warnings {
+/// Says them on standard error.
+pub(super) fn warn(warnings: &[Verdict]) {
+    for warning in warnings {
+        eprintln!("warning: {}: {}", warning.message, warning.remedy);
+    }
+}
+
+/// In memory syncs do nothing by right, and the environment's warning has said so.
+pub(super) fn doubts(baseline: &Baseline, environment: &Environment) -> Vec<Verdict> {
+    let mut warnings = environment.warnings.iter();
+    if warnings.any(|warning| warning.code == EnvironmentWarningCode::Tmpfs) {
+        return Vec::new();
+    }
+    doubtful_baseline(baseline)
+}
+
+fn warn_of_environment(environment: &Environment) {
+    for warning in &environment.warnings {
         // How fast this program computes is not measured here.
         if warning.code != EnvironmentWarningCode::DebugBuild {
             eprintln!("warning: {}: {}", warning.message, warning.remedy);
@@ -156,8 +182,16 @@ fn for_people(report: &FsyncReport) -> String {
         append_us,
         overwrite_us,
         rows,
-        ..
+        withheld,
     } = &report.ceilings;
+    if *withheld {
+        return format!(
+            "Durable writes of {} bytes, latency in µs\n{}\n\n\
+             TPS ceilings: withheld, since what {method} does here is no sync",
+            report.baseline.block_bytes,
+            methods_table(&report.baseline.methods),
+        );
+    }
     format!(
         "Durable writes of {} bytes, latency in µs\n{}\n\n\
          TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method},\n\
@@ -243,11 +277,16 @@ mod tests {
     }
 
     fn report() -> FsyncReport {
-        let dir = tempfile::tempdir().unwrap();
+        // Not a temporary directory, which may be in memory.
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let baseline = disk::measure_short(dir.path()).unwrap();
         let ceilings = ceilings(dir.path(), &baseline).unwrap();
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
-        FsyncReport { baseline, ceilings }
+        FsyncReport {
+            warnings: doubtful_baseline(&baseline),
+            baseline,
+            ceilings,
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use bench_client::disk::{self, Ceilings};
 use bench_client::judge::model::{
     ARTICLE_CPU_US, Costs, ModelInputs, PipelinedCosts, Prediction, SharedThreadCosts, predict,
 };
+use bench_client::report::environment::Environment;
 use bench_client::row::ConnectorKind;
 use busload_engine::Durability;
 use busload_frontend::cli::{
@@ -27,7 +28,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::load_args::{ConnectorArg, parse_env_inflight};
-use super::{UsageError, VALID, print};
+use super::{UsageError, VALID, fsync, print};
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -390,6 +391,7 @@ fn measured_sync(named: Option<&Path>, syncs: f64, appending: f64) -> anyhow::Re
             .with_context(|| format!("cannot create the directory {}", dir.display()))?;
     }
     let baseline = disk::measure_short(dir)?;
+    fsync::warn(&fsync::doubts(&baseline, &Environment::capture(dir)));
     let ceilings =
         Ceilings::new(&baseline).context("the method by which SQLite syncs was not measured")?;
     Ok(appending * ceilings.append_us + (syncs - appending) * ceilings.overwrite_us)

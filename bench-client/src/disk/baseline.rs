@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Baseline, BlockSize, DiskError, Method, Pattern, sampler};
+use super::sampler::{self, Caller};
+use super::{Baseline, BlockSize, DiskError, Method, Pattern};
 
 /// In passing: at most so many samples for each method and pattern.
 const SHORT_COUNT: u64 = 200;
 
 /// In passing: at most so long for each method and pattern, of which there are six.
 const SHORT_TIME_LIMIT: Duration = Duration::from_millis(45);
+
+/// Samples of the C library's `fdatasync`: enough to tell whether it reaches the disk at all.
+const CHECK_COUNT: u64 = 50;
+
+/// Time for these.
+const CHECK_TIME_LIMIT: Duration = Duration::from_millis(200);
 
 /// What to measure, and where.
 #[derive(Clone, Debug)]
@@ -58,12 +65,31 @@ pub fn measure_while(
     let mut methods = Vec::with_capacity(Method::ALL.len() * Pattern::ALL.len());
     for method in Method::ALL {
         for pattern in Pattern::ALL {
-            methods.push(sampler::sample(config, method, pattern, keep_going)?);
+            methods.push(sampler::sample(
+                config,
+                Caller::Kernel,
+                method,
+                pattern,
+                keep_going,
+            )?);
         }
     }
+    let check = BaselineConfig {
+        count: config.count.min(CHECK_COUNT),
+        time_limit: config.time_limit.min(CHECK_TIME_LIMIT),
+        ..config.clone()
+    };
+    let by_c_library = sampler::sample(
+        &check,
+        Caller::CLibrary,
+        Method::Fdatasync,
+        Pattern::Overwrite,
+        keep_going,
+    )?;
     Ok(Baseline {
         block_bytes: config.block.bytes(),
         methods,
+        by_c_library: Some(by_c_library),
     })
 }
 

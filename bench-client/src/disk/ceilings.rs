@@ -20,6 +20,9 @@ pub struct Ceilings {
     pub append_us: f64,
     /// Mean latency of a sync of space in use (pattern `overwrite`), in microseconds.
     pub overwrite_us: f64,
+    /// The method's times are not those of syncs, so that no ceiling follows from them.
+    #[serde(default)]
+    pub withheld: bool,
     /// One entry for each durability mode and number of transfers per commit.
     pub rows: Vec<Ceiling>,
 }
@@ -37,7 +40,8 @@ pub struct Ceiling {
     pub append_syncs_per_commit: f64,
     /// What these syncs take together, in microseconds.
     pub sync_us_per_commit: f64,
-    /// Transfers per second, or nothing when the mode makes no syncs at a commit.
+    /// Transfers per second, or nothing when the mode makes no syncs at a commit, or when
+    /// ceilings are withheld.
     pub tps: Option<f64>,
 }
 
@@ -55,6 +59,7 @@ impl Ceilings {
             method: SQLITE_METHOD,
             append_us: mean_us(Pattern::Append)?,
             overwrite_us: mean_us(Pattern::Overwrite)?,
+            withheld: baseline.is_doubtful(SQLITE_METHOD),
             rows: Vec::new(),
         })
     }
@@ -76,7 +81,8 @@ impl Ceilings {
             syncs_per_commit: total,
             append_syncs_per_commit: appending,
             sync_us_per_commit: sync_us,
-            tps: (sync_us > 0.0).then(|| f64::from(transfers_per_commit) * 1e6 / sync_us),
+            tps: (sync_us > 0.0 && !self.withheld)
+                .then(|| f64::from(transfers_per_commit) * 1e6 / sync_us),
         }
     }
 }
@@ -106,6 +112,7 @@ mod tests {
                 entry(Pattern::Append, 500.0),
                 entry(Pattern::Overwrite, 250.0),
             ],
+            by_c_library: None,
         }
     }
 
@@ -169,11 +176,24 @@ mod tests {
     }
 
     #[test]
+    fn no_ceiling_follows_from_what_is_no_sync() {
+        let mut instant = baseline();
+        for entry in &mut instant.methods {
+            entry.count = 200;
+            entry.latency_us.p50 = Some(0.6);
+        }
+        let ceilings = Ceilings::new(&instant).unwrap();
+        assert!(ceilings.withheld);
+        assert_eq!(ceilings.ceiling(Durability::WalFull, &WAL, 1000).tps, None);
+    }
+
+    #[test]
     fn a_baseline_without_the_method_of_sqlite_gives_no_ceilings() {
         assert_eq!(
             Ceilings::new(&Baseline {
                 block_bytes: 4096,
-                methods: vec![]
+                methods: vec![],
+                by_c_library: None,
             }),
             None
         );

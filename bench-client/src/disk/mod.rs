@@ -9,7 +9,9 @@
 mod baseline;
 mod block_size;
 mod ceilings;
+mod doubt;
 mod error;
+mod kernel;
 mod method;
 mod report;
 mod sampler;
@@ -17,6 +19,7 @@ mod sampler;
 pub use baseline::{BaselineConfig, measure, measure_short, measure_while};
 pub use block_size::{BlockSize, BlockSizeError};
 pub use ceilings::{Ceiling, Ceilings};
+pub use doubt::{Doubt, SYNC_MIN_US};
 pub use error::DiskError;
 pub use method::{Method, Pattern};
 pub use report::{Baseline, LatencyUs, SyncMeasurement};

@@ -12,8 +12,13 @@ use crate::statistics::Percentile;
 pub struct Baseline {
     /// The size of each write.
     pub block_bytes: u32,
-    /// One entry for each method and pattern.
+    /// One entry for each method and pattern, made durable by system calls of this program.
     pub methods: Vec<SyncMeasurement>,
+    /// `fdatasync` and `overwrite` once more, through the C library as SQLite does it: far
+    /// faster than by system call, somebody swallows syncs. Absent in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub by_c_library: Option<SyncMeasurement>,
 }
 
 impl Baseline {
@@ -42,6 +47,13 @@ pub struct SyncMeasurement {
 }
 
 impl SyncMeasurement {
+    /// The median, or the least of too few for one, in microseconds: slow syncs give few
+    /// samples in a given time.
+    #[must_use]
+    pub fn typical_us(&self) -> f64 {
+        self.latency_us.p50.unwrap_or(self.latency_us.min)
+    }
+
     /// Sums up the latencies, in nanoseconds, of one method and pattern.
     pub(super) fn from_nanoseconds(
         method: Method,
@@ -132,6 +144,7 @@ mod tests {
         let baseline = Baseline {
             block_bytes: 4096,
             methods: vec![measurement()],
+            by_c_library: None,
         };
         let json = serde_json::to_value(&baseline).unwrap();
         let entry = json["methods"][0].as_object().unwrap();

@@ -1,16 +1,14 @@
 //! One file, written and synced block by block with a clock around each.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use nix::fcntl::OFlag;
 use tempfile::NamedTempFile;
 
-use super::{BaselineConfig, DiskError, Method, Pattern, SyncMeasurement};
+use super::{BaselineConfig, DiskError, Method, Pattern, SyncMeasurement, kernel};
 
 /// The region that overwriting goes round and round in, at most: what SQLite's write-ahead log
 /// grows to by default before it is reused (1,000 pages of 4 KiB). Smaller would let a drive
@@ -31,15 +29,25 @@ const PREPARE_SHARE: f64 = 0.5;
 /// Latencies above this are recorded as this.
 const LATENCY_MAX: Duration = Duration::from_hours(1);
 
+/// Who makes the sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// This program, by a system call of its own.
+    Kernel,
+    /// The C library, as for SQLite.
+    CLibrary,
+}
+
 /// Takes the samples of one method and pattern.
 pub(super) fn sample(
     config: &BaselineConfig,
+    caller: Caller,
     method: Method,
     pattern: Pattern,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<SyncMeasurement, DiskError> {
     let started = Instant::now();
-    let mut target = Target::create(config, method)?;
+    let mut target = Target::create(config, caller, method)?;
     let end = match pattern {
         Pattern::Append => APPEND_BYTES_MAX,
         Pattern::Overwrite => target.make_region(started)?,
@@ -74,22 +82,23 @@ pub(super) fn sample(
 /// file system need not log what no name leads to (btrfs does not): its syncs would be too cheap.
 struct Target<'a> {
     config: &'a BaselineConfig,
+    caller: Caller,
     method: Method,
     file: NamedTempFile,
     block: Vec<u8>,
 }
 
 impl<'a> Target<'a> {
-    fn create(config: &'a BaselineConfig, method: Method) -> Result<Self, DiskError> {
-        let flags = match method {
-            Method::ODsync => OFlag::O_DSYNC,
-            Method::Fdatasync | Method::Fsync => OFlag::empty(),
-        };
+    fn create(
+        config: &'a BaselineConfig,
+        caller: Caller,
+        method: Method,
+    ) -> Result<Self, DiskError> {
         let create = || {
-            let file = create_in(&config.dir, flags)?;
+            let file = create_in(&config.dir, method)?;
             // So that the first sample does not pay for what came before: the freeing of the last
             // measurement's blocks, say, which a file system may discard at its next commit.
-            file.as_file().sync_all()?;
+            kernel::sync(file.as_file(), Method::Fsync)?;
             Ok(file)
         };
         let file = create().map_err(|source| DiskError::Create {
@@ -98,6 +107,7 @@ impl<'a> Target<'a> {
         })?;
         Ok(Self {
             config,
+            caller,
             method,
             file,
             block: incompressible(config.block.bytes()),
@@ -126,7 +136,7 @@ impl<'a> Target<'a> {
         {
             let written = self.file.as_file().write_all_at(&piece, made);
             written
-                .and_then(|()| self.file.as_file().sync_all())
+                .and_then(|()| kernel::sync(self.file.as_file(), Method::Fsync))
                 .map_err(|e| self.failed(e))?;
             made += piece.len() as u64;
         }
@@ -136,7 +146,7 @@ impl<'a> Target<'a> {
     fn cut_back(&mut self) -> Result<(), DiskError> {
         let file = self.file.as_file();
         file.set_len(0)
-            .and_then(|()| file.sync_all())
+            .and_then(|()| kernel::sync(file, Method::Fsync))
             .map_err(|source| self.failed(source))
     }
 
@@ -149,7 +159,13 @@ impl<'a> Target<'a> {
         let file = self.file.as_file();
         let started = Instant::now();
         let written = file.write_all_at(&self.block, offset);
-        let synced = written.and_then(|()| sync(self.method, file));
+        let synced = written.and_then(|()| match (self.caller, self.method) {
+            (Caller::CLibrary, Method::Fdatasync) => file.sync_data(),
+            (Caller::CLibrary, Method::Fsync) => file.sync_all(),
+            (Caller::CLibrary, Method::ODsync) | (Caller::Kernel, _) => {
+                kernel::sync(file, self.method)
+            }
+        });
         let latency = started.elapsed();
         synced
             .map(|()| latency)
@@ -165,25 +181,11 @@ impl<'a> Target<'a> {
     }
 }
 
-fn sync(method: Method, file: &File) -> io::Result<()> {
-    match method {
-        Method::ODsync => Ok(()),
-        Method::Fdatasync => file.sync_data(),
-        Method::Fsync => file.sync_all(),
-    }
-}
-
 /// Creates a file of a name of its own, which goes when the value is dropped.
-fn create_in(dir: &Path, flags: OFlag) -> io::Result<NamedTempFile> {
+fn create_in(dir: &Path, method: Method) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".busload-sync-")
-        .make_in(dir, |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .custom_flags(flags.bits())
-                .open(path)
-        })
+        .make_in(dir, |path| kernel::create_new(path, method))
 }
 
 /// Bytes as a database's are: neither holes nor squeezed to nothing by a file system that

@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 use crate::report::comparison::{Change, Metric, MetricComparison, NoiseFloor, NotCompared, Round};
 use crate::report::record::Row;
 use crate::report::table::grouped;
-use crate::statistics::{Estimate, Level, Percentile, Ratio, SPEED_SAMPLES_MIN, log_ratios};
+use crate::statistics::{Estimate, Level, Ratio, SPEED_SAMPLES_MIN, log_ratios};
 
 /// What may pass as no difference unless said otherwise, as a share. An interval of twenty
 /// rounds whose runs vary by 5 % is ± 5 % wide, so that narrower a promise would hardly ever be
@@ -17,7 +17,7 @@ pub const ROUNDS_MAX: u32 = 1_000;
 
 /// Compares every metric of runs measured in turn. `rounds` point into `rows`; `equivalence`
 /// is what may pass as no difference ([`EQUIVALENCE`]). A metric that is not above 0 in every
-/// run is left out, as is a percentile that a run has too few transfers for ([`not_compared`]).
+/// run is left out, as is what there are too few transfers for ([`not_compared`]).
 #[must_use]
 pub fn compare_all(
     rows: &[Row],
@@ -25,6 +25,13 @@ pub fn compare_all(
     level: Level,
     equivalence: f64,
 ) -> Vec<MetricComparison> {
+    let of_side = |row: fn(&Round) -> usize| {
+        let rounds = rounds.iter();
+        are_enough(rounds.filter_map(|round| rows.get(row(round))))
+    };
+    if !of_side(|round| round.base_row) || !of_side(|round| round.candidate_row) {
+        return Vec::new();
+    }
     let compare = |metric| {
         let pairs = pairs(metric, rows, rounds)?;
         compare_metric(metric, &pairs, level, equivalence)
@@ -41,9 +48,12 @@ pub fn compare_all_unpaired(
     level: Level,
     equivalence: f64,
 ) -> Vec<MetricComparison> {
+    if !are_enough(base) || !are_enough(candidate) {
+        return Vec::new();
+    }
     let compare = |metric: Metric| {
         let values = |rows: &[Row]| {
-            let values = rows.iter().map(|row| value(metric, row));
+            let values = rows.iter().map(|row| metric.of(row));
             values.collect::<Option<Vec<_>>>()
         };
         compare_metric_unpaired(
@@ -62,45 +72,41 @@ pub fn compare_all_unpaired(
 #[must_use]
 pub fn pairs(metric: Metric, rows: &[Row], rounds: &[Round]) -> Option<Vec<(f64, f64)>> {
     let pair = |round: &Round| {
-        let base = value(metric, rows.get(round.base_row)?)?;
-        Some((base, value(metric, rows.get(round.candidate_row)?)?))
+        let base = metric.of(rows.get(round.base_row)?)?;
+        Some((base, metric.of(rows.get(round.candidate_row)?)?))
     };
     rounds.iter().map(pair).collect()
 }
 
-/// Fewest committed transfers of a run with which a metric of it is compared.
-fn samples_min(metric: Metric) -> u64 {
-    let percentile = metric.percentile();
-    percentile.map_or(SPEED_SAMPLES_MIN, Percentile::samples_min)
+/// Whether the runs of a side together are enough to say anything of its speed.
+fn are_enough<'a>(side: impl IntoIterator<Item = &'a Row>) -> bool {
+    let committed = side.into_iter().map(|row| row.committed);
+    committed.sum::<u64>() >= SPEED_SAMPLES_MIN
 }
 
-/// A metric of a run; `None` with too few transfers to compare it.
-fn value(metric: Metric, row: &Row) -> Option<f64> {
-    metric
-        .of(row)
-        .filter(|_| row.committed >= SPEED_SAMPLES_MIN)
-}
-
-/// The metrics that one of these runs has too few transfers for, and what to do about it: they
-/// are not compared.
+/// What is not compared, and what to do about it: a percentile that one of the runs has too few
+/// transfers for, or anything of a side that has too few in all its runs.
 #[must_use]
-pub fn not_compared<'a>(runs: impl IntoIterator<Item = &'a Row>) -> Vec<NotCompared> {
-    let runs: Vec<&Row> = runs.into_iter().collect();
+pub fn not_compared(sides: [&[&Row]; 2]) -> Vec<NotCompared> {
+    let few = sides.iter().any(|side| !are_enough(side.iter().copied()));
+    let runs: Vec<&Row> = sides.concat();
     let why = |metric: Metric| {
-        let unknown = runs
-            .iter()
-            .filter(|row| value(metric, row).is_none())
-            .count();
-        (unknown > 0).then(|| NotCompared {
-            metric,
-            why: format!(
-                "{unknown} of {} runs have fewer than the {} committed transfers that {} \
-                 needs: measure longer with --seconds",
+        let unknown = runs.iter().filter(|row| metric.of(row).is_none()).count();
+        let why = match metric.percentile() {
+            Some(percentile) if unknown > 0 => format!(
+                "{unknown} of {} runs have fewer than the {} committed transfers that a {} needs",
                 runs.len(),
-                grouped(samples_min(metric)),
+                grouped(percentile.samples_min()),
                 metric.as_str()
             ),
-        })
+            _ if few => format!(
+                "the runs of a side have fewer than {SPEED_SAMPLES_MIN} committed transfers \
+                 together"
+            ),
+            _ => return None,
+        };
+        let why = why + ": measure longer with --seconds";
+        Some(NotCompared { metric, why })
     };
     Metric::ALL.into_iter().filter_map(why).collect()
 }
@@ -194,8 +200,8 @@ pub fn noise_floors(rows: &[Row], rounds: &[Round], level: Level) -> Vec<NoiseFl
     let neighbours = same_side(rounds);
     let floor = |metric: Metric| {
         let pair = |&(first, second): &(usize, usize)| {
-            let first = value(metric, rows.get(first)?)?;
-            Some((first, value(metric, rows.get(second)?)?))
+            let first = metric.of(rows.get(first)?)?;
+            Some((first, metric.of(rows.get(second)?)?))
         };
         let pairs: Option<Vec<(f64, f64)>> = neighbours.iter().map(pair).collect();
         noise_floor(metric, &pairs?, rounds.len(), level)

@@ -18,6 +18,9 @@ pub struct SyncEvidence {
     /// Bytes that the block device below the database wrote meanwhile, for everybody; `None`
     /// where there is no such device to ask.
     pub device_bytes: Option<u64>,
+    /// Flushes that the disks below the database completed meanwhile, for everybody; `None` where
+    /// a sync need not flush or nothing counts them.
+    pub device_flushes: Option<u64>,
     /// Size of a database page: the least that a batch that wrote must write.
     pub page_bytes: u64,
     /// Median sync at COMMIT, in microseconds.

@@ -13,6 +13,7 @@ pub mod gate;
 mod generator;
 mod ledger;
 pub mod model;
+mod syncs;
 mod verdict;
 
 pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
@@ -20,6 +21,7 @@ pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
 pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
 pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
+pub use syncs::doubtful_baseline;
 pub use verdict::{Verdict, VerdictCode};
 
 use std::collections::BTreeMap;
@@ -28,9 +30,10 @@ use busload_engine::Durability;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::Baseline;
-use crate::report::environment::EnvironmentWarning;
+use crate::disk::{Baseline, SYNC_MIN_US};
+use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
 use crate::statistics::{SPEED_SAMPLES_MIN, SteadyState};
+use syncs::doubtful_server;
 
 /// What was checked of a row, over warm-up, window, drain and late answers together.
 /// `null` is "could not be checked".
@@ -95,6 +98,9 @@ pub struct Evidence {
     pub interrupted: bool,
     /// Verification was switched off.
     pub not_verified: bool,
+    /// Libraries preloaded into the server that may replace its syncs, and are not in this
+    /// program as well.
+    pub preloaded: Vec<String>,
     /// Of the machine and the file system.
     pub environment: Vec<EnvironmentWarning>,
     /// Sync baselines before and after.
@@ -252,6 +258,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     for warning in &evidence.environment {
         verdicts.push(Verdict::of_environment(warning));
     }
+    warn_of_syncs(evidence, verdicts);
     warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
@@ -263,8 +270,39 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         let fastest = before.min(after);
         if let Some(p50) = evidence.syncs.as_ref().and_then(|syncs| syncs.sync_p50_us)
             && p50 < TOO_FAST_SHARE * fastest
+            && p50 >= SYNC_MIN_US
         {
             verdicts.push(Verdict::sync_too_fast(p50, fastest));
+        }
+    }
+}
+
+/// What is called a sync, and may be none.
+fn warn_of_syncs(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    if !evidence.preloaded.is_empty() {
+        let names: Vec<_> = evidence.preloaded.iter().map(String::as_str).collect();
+        verdicts.push(Verdict::preloaded(&names));
+    }
+    // That of memory says so, and its syncs take no time by right.
+    let in_memory = evidence
+        .environment
+        .iter()
+        .any(|warning| warning.code == EnvironmentWarningCode::Tmpfs);
+    if in_memory {
+        return;
+    }
+    let mut doubts = evidence
+        .syncs
+        .as_ref()
+        .map_or_else(Vec::new, doubtful_server);
+    if let Some((before, after)) = &evidence.baselines {
+        doubts.extend(doubtful_baseline(before));
+        doubts.extend(doubtful_baseline(after));
+    }
+    for doubt in doubts {
+        // Once each: before and after are the same disk.
+        if !verdicts.iter().any(|verdict| verdict.code == doubt.code) {
+            verdicts.push(doubt);
         }
     }
 }

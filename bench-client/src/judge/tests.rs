@@ -31,6 +31,7 @@ fn honest() -> Evidence {
             bytes_written: 40_960,
             storage_bytes: Some(40_960),
             device_bytes: None,
+            device_flushes: None,
             page_bytes: 4096,
             sync_p50_us: Some(100.0),
         }),
@@ -224,6 +225,10 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::Interrupted
         | VerdictCode::Unstable
         | VerdictCode::SyncTooFast
+        | VerdictCode::SyncDoesNothing
+        | VerdictCode::SyncMethodsApart
+        | VerdictCode::FlushesMissing
+        | VerdictCode::Preloaded
         | VerdictCode::NullServer
         | VerdictCode::GeneratorBound
         | VerdictCode::OfferedNotAchieved
@@ -262,7 +267,81 @@ fn baseline(p50: f64) -> Baseline {
                 mean: p50,
             },
         }],
+        by_c_library: None,
     }
+}
+
+/// A baseline whose methods are ten times apart.
+fn apart() -> Baseline {
+    let (mut fast, slow) = (baseline(9.0), baseline(90.0));
+    fast.methods[0].count = 20;
+    fast.methods.push(SyncMeasurement {
+        method: Method::Fsync,
+        ..slow.methods[0].clone()
+    });
+    fast
+}
+
+/// Claims so many syncs of a length, while the device counted some flushes.
+fn claim(evidence: &mut Evidence, syncs: u64, p50_us: Option<f64>, flushes: Option<u64>) {
+    let claimed = evidence.syncs.as_mut().expect("there are some");
+    claimed.commit_syncs = syncs;
+    claimed.sync_p50_us = p50_us;
+    claimed.device_flushes = flushes;
+}
+
+#[test]
+fn a_sync_that_does_nothing_is_warned_of() {
+    let told = |syncs, p50_us, flushes| {
+        let mut evidence = honest();
+        claim(&mut evidence, syncs, Some(p50_us), flushes);
+        codes(&evidence)
+    };
+    assert_eq!(told(1_000, 100.0, Some(1_000)), []);
+    // Whatever else uses the device adds to its flushes.
+    assert_eq!(told(1_000, 100.0, Some(90_000)), []);
+    assert_eq!(told(1_000, 4.0, None), []);
+    assert_eq!(told(1_000, 0.0, None), [VerdictCode::SyncDoesNothing]);
+    assert_eq!(told(1_000, 100.0, Some(499)), [VerdictCode::FlushesMissing]);
+    assert_eq!(
+        told(1_000, 2.9, Some(0)),
+        [VerdictCode::SyncDoesNothing, VerdictCode::FlushesMissing]
+    );
+    assert_eq!(told(19, 0.0, Some(0)), [], "too few to judge by");
+    let mut evidence = honest();
+    claim(&mut evidence, 1_000, Some(0.4), Some(0));
+    evidence.environment = vec![EnvironmentWarning {
+        code: EnvironmentWarningCode::Tmpfs,
+        message: "in memory".to_owned(),
+        remedy: "do something".to_owned(),
+    }];
+    assert_eq!(codes(&evidence), [VerdictCode::Tmpfs], "by right");
+    // A mode that promises no sync does not lie about it.
+    let mut evidence = honest();
+    claim(&mut evidence, 1_000, Some(0.4), Some(0));
+    evidence.syncs.as_mut().unwrap().syncs_promised_per_batch = 0;
+    evidence.durability = Some("wal-normal".to_owned());
+    assert_eq!(codes(&evidence), [VerdictCode::NotDurable]);
+}
+
+#[test]
+fn a_baseline_without_syncs_is_warned_of_once() {
+    let swallowed = || {
+        let mut baseline = baseline(96.0);
+        let mut by_c_library = baseline.methods[0].clone();
+        by_c_library.count = 50;
+        by_c_library.latency_us.p50 = Some(0.6);
+        baseline.by_c_library = Some(by_c_library);
+        baseline
+    };
+    let mut evidence = honest();
+    evidence.baselines = Some((swallowed(), swallowed()));
+    let (_, verdicts) = judge(&evidence);
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    assert_eq!(verdicts[0].code, VerdictCode::SyncDoesNothing);
+    assert!(verdicts[0].message.contains("0.6 us through the C library"));
+    evidence.baselines = Some((apart(), apart()));
+    assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
 }
 
 /// An open loop that got this many transfers in a second, of which so many were committed.
@@ -316,7 +395,7 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 21] = [
+    let changes: [fn(&mut Evidence); 25] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.applied = Some(999),
@@ -334,6 +413,10 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| e.baselines = Some((baseline(900.0), baseline(100.0))),
         |e| e.baselines = Some((baseline(900.0), baseline(900.0))),
         |e| e.durability = Some("null".to_owned()),
+        |e| e.preloaded = vec!["fake.so".to_owned()],
+        |e| claim(e, 100, Some(0.4), None),
+        |e| claim(e, 100, Some(100.0), Some(3)),
+        |e| e.baselines = Some((apart(), apart())),
         |e| {
             e.generator = Some(GeneratorEvidence {
                 thread_cpu: vec![0.99],
@@ -362,6 +445,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         EnvironmentWarningCode::RemoteFileSystem,
         EnvironmentWarningCode::BarriersOff,
         EnvironmentWarningCode::DebugBuild,
+        EnvironmentWarningCode::Preloaded,
     ];
     let warned = of_environment.map(|code| Evidence {
         environment: vec![EnvironmentWarning {

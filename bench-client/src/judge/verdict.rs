@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DeltaCheck, Evidence, LittlesLaw, Verification};
-use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::disk::{SYNC_MIN_US, SyncMeasurement};
+use crate::report::environment::{
+    EnvironmentWarning, EnvironmentWarningCode, WITHOUT_PRELOAD, preloaded_message,
+};
 use crate::report::record::OpenLoop;
 use crate::statistics::{CONFIDENCE, Estimate, SteadyState, VARIATION_MAX};
 
@@ -45,6 +48,14 @@ pub enum VerdictCode {
     Unstable,
     /// Syncs were faster than this disk can be.
     SyncTooFast,
+    /// Syncs were faster than any medium is, or reach the kernel and not the disk.
+    SyncDoesNothing,
+    /// Two ways to make the same write durable are ten times apart.
+    SyncMethodsApart,
+    /// The disk flushed its cache less often than the server claims to have synced.
+    FlushesMissing,
+    /// A library that may replace syncs is loaded before the C library.
+    Preloaded,
     /// The null server answered: nothing was stored.
     NullServer,
     /// The load generator, not the server, may have been the limit.
@@ -311,6 +322,67 @@ impl Verdict {
         )
     }
 
+    pub(super) fn sync_does_nothing(what: &str) -> Self {
+        Self::warning(
+            VerdictCode::SyncDoesNothing,
+            format!(
+                "{what}: no medium makes a write durable in less than {SYNC_MIN_US:.0} us, so \
+                 its syncs do nothing"
+            ),
+            "do not quote it as durable: start it without LD_PRELOAD and eatmydata, on a file \
+             system and a virtual disk that honour syncs",
+        )
+    }
+
+    pub(super) fn sync_swallowed(by_c_library_us: f64, by_kernel_us: f64) -> Self {
+        Self::warning(
+            VerdictCode::SyncDoesNothing,
+            format!(
+                "fdatasync takes {by_c_library_us:.1} us through the C library and \
+                 {by_kernel_us:.0} us by system call: what is between them swallows the syncs of \
+                 SQLite"
+            ),
+            WITHOUT_PRELOAD,
+        )
+    }
+
+    pub(super) fn sync_methods_apart(fast: &SyncMeasurement, slow: &SyncMeasurement) -> Self {
+        Self::warning(
+            VerdictCode::SyncMethodsApart,
+            format!(
+                "a durable write ({}) takes {:.1} us by {} and {:.1} us by {}: ten times apart, \
+                 they are not both syncs",
+                fast.pattern,
+                fast.typical_us(),
+                fast.method,
+                slow.typical_us(),
+                slow.method
+            ),
+            "find out which of them reaches the medium; measure on another disk or file system \
+             with --data-dir",
+        )
+    }
+
+    pub(super) fn flushes_missing(claimed: u64, flushes: u64) -> Self {
+        Self::warning(
+            VerdictCode::FlushesMissing,
+            format!(
+                "the server claims {claimed} syncs at COMMIT, the disk below its database \
+                 flushed its cache {flushes} times meanwhile, for everybody"
+            ),
+            "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
+             file system without barriers)",
+        )
+    }
+
+    pub(super) fn preloaded(libraries: &[&str]) -> Self {
+        Self::warning(
+            VerdictCode::Preloaded,
+            preloaded_message(libraries, "the server"),
+            WITHOUT_PRELOAD,
+        )
+    }
+
     pub(super) fn null_server() -> Self {
         Self::warning(
             VerdictCode::NullServer,
@@ -375,6 +447,7 @@ impl Verdict {
         let code = match warning.code {
             EnvironmentWarningCode::Tmpfs => VerdictCode::Tmpfs,
             EnvironmentWarningCode::Overlay => VerdictCode::Overlay,
+            EnvironmentWarningCode::Preloaded => VerdictCode::Preloaded,
             _ => VerdictCode::Environment,
         };
         Self::warning(code, warning.message.clone(), &warning.remedy)

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use super::environment::Storage;
+
 /// Counters of a block device since boot (`/proc/diskstats`), over everybody that uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCounters {
@@ -11,8 +14,8 @@ pub struct DeviceCounters {
     pub writes: u64,
     /// Bytes written.
     pub bytes_written: u64,
-    /// Flushes completed; `None` before Linux 5.5. A device without a write cache, and writes
-    /// that force unit access, need none.
+    /// Flushes completed by the disks below it, each counted; `None` before Linux 5.5 and where
+    /// a sync need not flush (no volatile write cache) or flushes are not counted.
     pub flushes: Option<u64>,
 }
 
@@ -31,14 +34,23 @@ impl DeviceCounters {
         use std::os::unix::fs::MetadataExt as _;
         let device = std::fs::metadata(path).ok()?.dev();
         let (major, minor) = (major(device), minor(device));
-        let disk = procfs::diskstats().ok()?.into_iter().find(|disk| {
+        let all = procfs::diskstats().ok()?;
+        let disk = all.iter().find(|disk| {
             u64::try_from(disk.major) == Ok(major) && u64::try_from(disk.minor) == Ok(minor)
         })?;
+        // Partitions, LVM and encryption have no count of their own: the kernel counts a flush
+        // at the disk that carries it out.
+        let below = Storage::of_directory(path).block_devices;
+        let flushes = below.iter().map(|device| {
+            let disk = all.iter().find(|disk| disk.name == device.name)?;
+            disk.flushes.filter(|_| device.must_be_flushed())
+        });
         Some(Self {
-            name: disk.name,
+            name: disk.name.clone(),
             writes: disk.writes as u64,
             bytes_written: disk.sectors_written as u64 * SECTOR_BYTES,
-            flushes: disk.flushes,
+            // None at all since boot: they are not counted.
+            flushes: flushes.sum::<Option<u64>>().filter(|count| *count > 0),
         })
     }
 
@@ -86,5 +98,7 @@ mod tests {
         file.as_file().sync_all().unwrap();
         let done = DeviceCounters::of_path(directory).unwrap().since(&before);
         assert!(done.writes > 0 && done.bytes_written >= 1 << 20, "{done:?}");
+        // Not every disk needs flushes; one that does has flushed.
+        assert!(done.flushes != Some(0), "{done:?}");
     }
 }

@@ -16,6 +16,7 @@ use jiff::{Timestamp, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::preload;
 use command_line::redacted;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
@@ -23,6 +24,7 @@ use elsewhere as platform;
 use linux as platform;
 pub use storage::{BlockDevice, Storage};
 pub use warning::{EnvironmentWarning, EnvironmentWarningCode};
+pub(crate) use warning::{WITHOUT_PRELOAD, preloaded_message};
 
 /// Machine, storage and program of a run. Holds neither this machine's host name nor the user's
 /// name nor the database directory, so that records can be published; the command line is as it
@@ -44,6 +46,11 @@ pub struct Environment {
     /// The SQLite of the server, as the first row found it; absent for a server that does not
     /// tell. A row whose durability differs has its own pragmas.
     pub sqlite: Option<Sqlite>,
+    /// Libraries that are loaded before the C library into this program and the servers that it
+    /// starts (`LD_PRELOAD`, `/etc/ld.so.preload`): file names. Empty in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub preload: Vec<String>,
     /// What about this environment makes figures less meaningful, each with a remedy.
     pub warnings: Vec<EnvironmentWarning>,
 }
@@ -101,9 +108,14 @@ impl Environment {
     #[must_use]
     pub fn capture(database_dir: &Path) -> Self {
         let storage = Storage::of_directory(database_dir);
-        let mut warnings = storage.warnings();
+        let mut warnings = storage.environment_warnings();
         if cfg!(debug_assertions) {
-            warnings.push(EnvironmentWarningCode::DebugBuild);
+            warnings.push(EnvironmentWarningCode::DebugBuild.warning());
+        }
+        let preload = preload::of_this_process();
+        let suspects = preload::suspects(&preload);
+        if !suspects.is_empty() {
+            warnings.push(EnvironmentWarning::preloaded(&suspects));
         }
         Self {
             started_at: now(),
@@ -112,10 +124,8 @@ impl Environment {
             machine: Machine::of_this_process(),
             storage,
             sqlite: None,
-            warnings: warnings
-                .into_iter()
-                .map(EnvironmentWarningCode::warning)
-                .collect(),
+            preload,
+            warnings,
         }
     }
 
@@ -123,8 +133,7 @@ impl Environment {
     /// somewhere else.
     pub fn forget_storage(&mut self) {
         self.storage = Storage::default();
-        self.warnings
-            .retain(|warning| warning.code == EnvironmentWarningCode::DebugBuild);
+        self.warnings.retain(EnvironmentWarning::is_of_program);
     }
 
     /// Records the memory allocator. It is chosen in a binary, so only that can say which it is.

@@ -190,6 +190,10 @@ pub struct Row {
     pub collision_scope: String,
     /// The server's own counters over the window; absent for a server without `stats`.
     pub server: Option<ServerRow>,
+    /// Libraries that are loaded before the C library into the server (`LD_PRELOAD`,
+    /// `/etc/ld.so.preload`): file names; absent for a server whose process cannot be looked at.
+    #[serde(default)]
+    pub server_preload: Option<Vec<String>>,
     /// Processor time over the window.
     pub cpu: Cpu,
     /// What the block device wrote meanwhile; absent where there is none to ask.
@@ -393,7 +397,8 @@ pub struct Device {
     pub writes: u64,
     /// Bytes written.
     pub bytes_written: u64,
-    /// Flushes of its write cache, where the operating system tells.
+    /// Flushes completed by the disks below it; absent where a sync need not flush (no volatile
+    /// write cache) or the operating system does not count.
     pub flushes: Option<u64>,
 }
 

@@ -53,6 +53,8 @@ pub struct Measured {
     pub opening_usage: ProcessUsage,
     /// The server process after the load.
     pub closing_usage: ProcessUsage,
+    /// Libraries preloaded into the server; `None` where nobody tells.
+    pub server_preload: Option<Vec<String>>,
     /// What the block device did over the whole run.
     pub device: Option<DeviceCounters>,
     /// TPS of the same load on the null server.
@@ -104,6 +106,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         result,
         moments,
         intervals,
+        server_preload,
         device,
         interrupted,
         sync_baseline,
@@ -169,6 +172,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         }
         .to_owned(),
         server,
+        server_preload,
         cpu: cpu(moments.as_ref()),
         device: device.map(|device| Device {
             name: device.name,

@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::record::{OpenLoop, Row};
+use super::record::{Device, OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::judge::model::error;
@@ -379,7 +379,8 @@ pub fn describe(row: &Row) -> String {
     }
     if let Some(server) = &row.server {
         let mut text = format!(
-            "{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
+            "{}{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
+            by_its_own_account(row),
             grouped(server.commits_that_wrote),
             grouped(server.commit_syncs),
             server.mean_batch
@@ -393,6 +394,17 @@ pub fn describe(row: &Row) -> String {
             );
         }
         line("server", text);
+    }
+    if let Some((device, flushes)) = flushes(row) {
+        line(
+            "device",
+            format!(
+                "{} flushed {} times and wrote {} bytes over the whole run, for everybody",
+                device.name,
+                grouped(flushes),
+                grouped(device.bytes_written)
+            ),
+        );
     }
     if let (Some(client), Some(server)) = (row.cpu.client_s, row.cpu.server_s)
         && row.seconds > 0.0
@@ -464,6 +476,22 @@ pub fn describe(row: &Row) -> String {
         line("", format!("         {}", verdict.remedy));
     }
     lines.join("\n")
+}
+
+/// The device's flushes, which are what nobody but the kernel counts.
+fn flushes(row: &Row) -> Option<(&Device, u64)> {
+    let device = row.device.as_ref()?;
+    Some((device, device.flushes?))
+}
+
+/// How the server's counters are to be read: syncs that no device was seen to carry out are what
+/// the server says, and no more.
+#[must_use]
+pub fn by_its_own_account(row: &Row) -> &'static str {
+    match flushes(row) {
+        Some(_) => "",
+        None => "by its own account: ",
+    }
 }
 
 /// All rows, one line each.

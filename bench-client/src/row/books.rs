@@ -4,6 +4,7 @@ use busload_engine::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::RowPlan;
+use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
 use crate::judge::{Evidence, Sample, SyncEvidence};
 use crate::load::LoadResult;
@@ -24,7 +25,7 @@ impl Books {
         plan: &RowPlan,
         control: &mut ControlClient,
         accounts: &[u32],
-        pid: Option<u32>,
+        location: &Location,
     ) -> Result<Self, ControlError> {
         let stats = control.stats(plan.verify).await?;
         let mut samples = Vec::new();
@@ -34,12 +35,17 @@ impl Books {
                 samples.push(control.balance(i64::from(*account)).await?.unwrap_or(0));
             }
         }
-        let usage = pid.map_or_else(ProcessUsage::default, ProcessUsage::of_process);
+        let usage = location
+            .pid
+            .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
         Ok(Self {
             stats,
             samples,
             usage,
-            device: plan.directory().and_then(DeviceCounters::of_path),
+            device: location
+                .directory
+                .as_deref()
+                .and_then(DeviceCounters::of_path),
         })
     }
 
@@ -136,6 +142,7 @@ fn sync_evidence(
     let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
     let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
     let page_size = info.and_then(|info| info.pragmas.get("page_size"));
+    let device = closing.device_since(opening);
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {
         syncs_promised_per_batch: u64::from(promises_sync),
@@ -150,9 +157,8 @@ fn sync_evidence(
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),
-        device_bytes: closing
-            .device_since(opening)
-            .map(|device| device.bytes_written),
+        device_flushes: device.as_ref().and_then(|device| device.flushes),
+        device_bytes: device.map(|device| device.bytes_written),
         page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
         sync_p50_us: None,
     }

@@ -2,6 +2,7 @@
 
 mod books;
 mod drive;
+mod locate;
 mod null;
 mod plan;
 mod prepare;
@@ -26,6 +27,7 @@ use crate::report::series::Interval;
 use crate::target::{ServerProcess, TargetError};
 
 use books::{Books, own_verification, weigh};
+use locate::Location;
 use plan::connect;
 pub use plan::{ConnectorKind, RowPlan, ServerChoice};
 use prepare::prepare;
@@ -121,7 +123,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         None => Ok(()),
     };
     remove_database(plan);
-    let (mut measured, mut evidence) = measured?;
+    let (mut measured, mut evidence, location) = measured?;
     if let Err(how) = stopped {
         evidence.server_died.get_or_insert(how);
     }
@@ -129,10 +131,8 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
-    evidence
-        .environment
-        .clone_from(&around.environment.warnings);
-    let file_system = around.environment.storage.file_system.as_deref();
+    location.add_to(&mut evidence, around.environment);
+    let file_system = location.file_system(around.environment);
     if let Some(syncs) = &mut evidence.syncs
         && !file_system.is_some_and(|name| ACCOUNTED.contains(&name))
     {
@@ -203,7 +203,7 @@ async fn run(
     plan: &RowPlan,
     around: &Surroundings<'_>,
     server: &mut Option<ServerProcess>,
-) -> Result<(Measured, Evidence), RowError> {
+) -> Result<(Measured, Evidence, Location), RowError> {
     let target = match (&plan.server, &*server) {
         (_, Some(server)) => server.target().clone(),
         (ServerChoice::Url { target, .. }, None) => target.clone(),
@@ -211,21 +211,21 @@ async fn run(
             return Err(RowError::Interrupted);
         }
     };
-    let pid = server.as_ref().map(ServerProcess::pid);
     let mut control = plan.connector.control(target.clone());
     let info = prepare(plan, around, &mut control).await?;
+    let location = Location::of(plan, server.as_ref(), info.as_ref());
     if let Some(info) = &info {
         around.progress.server(info);
     }
     let accounts = sampled_accounts(plan.zipf.account_count());
     around.progress.stage("reading the books");
-    let opening = Books::read(plan, &mut control, &accounts, pid).await?;
+    let opening = Books::read(plan, &mut control, &accounts, &location).await?;
     around.progress.stage("connecting");
     let connecting = connect(plan, target);
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let watched = drive::drive(around, load, &mut control, server, pid).await?;
+    let watched = drive::drive(around, load, &mut control, server, location.pid).await?;
     let drive::Watched {
         result,
         mut moments,
@@ -233,7 +233,7 @@ async fn run(
         interrupted,
     } = watched;
     around.progress.stage("verifying");
-    let (closing, mut died) = close_books(plan, &mut control, &accounts, server).await;
+    let (closing, mut died) = close_books(plan, &mut control, &accounts, server, &location).await;
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
     let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
     if replaced {
@@ -273,6 +273,7 @@ async fn run(
         intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
+        server_preload: location.preload.clone(),
         device,
         ceiling_tps: None,
         wire_us: None,
@@ -282,7 +283,7 @@ async fn run(
             after: None,
         },
     };
-    Ok((measured, evidence))
+    Ok((measured, evidence, location))
 }
 
 /// The books after the load, and how the server died if it did.
@@ -291,11 +292,11 @@ async fn close_books(
     control: &mut ControlClient,
     accounts: &[u32],
     server: &mut Option<ServerProcess>,
+    location: &Location,
 ) -> (Option<Books>, Option<String>) {
-    let pid = server.as_ref().map(ServerProcess::pid);
     // A process that is gone tells nothing any more.
     let mut died = server.as_mut().and_then(ServerProcess::ended);
-    match Books::read(plan, control, accounts, pid).await {
+    match Books::read(plan, control, accounts, location).await {
         Ok(books) => (Some(books), died),
         Err(error) => {
             if died.is_none() {

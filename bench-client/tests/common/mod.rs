@@ -8,6 +8,7 @@
 )]
 
 mod in_process;
+mod peer;
 mod programs;
 mod records;
 
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 pub(crate) use in_process::*;
+pub(crate) use peer::*;
 pub(crate) use programs::*;
 pub(crate) use records::*;
 

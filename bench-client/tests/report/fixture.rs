@@ -189,6 +189,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             pragmas: BTreeMap::from([("synchronous".to_owned(), "2".to_owned())]),
         }),
         device: None,
+        server_preload: None,
         cpu: Cpu {
             client_s: Some(5.0),
             server_s: Some(7.0),

@@ -89,10 +89,9 @@ pub enum ControlCall {
     },
     /// Compare with the seeding.
     Verify,
-    /// Counters and timings.
+    /// All balances, and the counters and timings that go with them. Counters alone are
+    /// [`Engine::stats`] and [`Engine::totals`], which end no batch.
     Stats {
-        /// Also read all balances.
-        balances: bool,
         /// With the histograms of the timings.
         histograms: bool,
     },
@@ -354,7 +353,8 @@ impl<A: Clone + Send + 'static> Engine<A> {
         self.queue.push_control(Control { to, id, call })
     }
 
-    /// Counters and timings, without waiting in the queue.
+    /// Counters and timings, without waiting in the queue: a batch that fills goes on filling.
+    /// Copies some MiB and packs them, which takes milliseconds.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let snapshot = self.stats.snapshot(&self.io(), self.queue.counts(), true);

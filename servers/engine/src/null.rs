@@ -156,17 +156,10 @@ impl<P: ReplyPort> NullWriter<P> {
             ControlCall::Verify => Ok(ControlReply::Verified(Verification::Skipped {
                 skipped: true,
             })),
-            ControlCall::Stats {
-                balances,
-                histograms,
-            } => {
+            ControlCall::Stats { histograms } => {
                 let (io, queue) = (IoCounts::default(), self.queue.counts());
                 let snapshot = self.stats.snapshot(&io, queue, histograms);
-                let snapshot = if balances {
-                    snapshot.with_balances(self.balances())
-                } else {
-                    snapshot
-                };
+                let snapshot = snapshot.with_balances(self.balances());
                 Ok(ControlReply::Stats(Box::new(snapshot)))
             }
         }

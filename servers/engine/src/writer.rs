@@ -324,16 +324,9 @@ fn answer<A: Clone>(
             Ok(ControlReply::Seeded)
         }
         ControlCall::Verify => Ok(ControlReply::Verified(store.verify()?)),
-        ControlCall::Stats {
-            balances,
-            histograms,
-        } => {
+        ControlCall::Stats { histograms } => {
             let snapshot = stats.snapshot(&store.io(), queue.counts(), histograms);
-            let snapshot = if balances {
-                snapshot.with_balances(store.balances()?)
-            } else {
-                snapshot
-            };
+            let snapshot = snapshot.with_balances(store.balances()?);
             Ok(ControlReply::Stats(Box::new(snapshot)))
         }
     }

@@ -144,10 +144,7 @@ fn totals_are_exact_and_wait_for_nobody() {
 #[test]
 fn balances_can_be_had_without_histograms() {
     let (_directory, bank) = start(Durability::Memory, 4096);
-    let call = ControlCall::Stats {
-        balances: true,
-        histograms: false,
-    };
+    let call = ControlCall::Stats { histograms: false };
     let Ok(ControlReply::Stats(snapshot)) = bank.call(call) else {
         panic!("no stats");
     };

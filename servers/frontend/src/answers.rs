@@ -54,6 +54,9 @@ pub(crate) enum Route {
     Info,
     /// Counters without histograms: answered by the front end, out of turn.
     Totals,
+    /// Counters with histograms: answered by the front end, out of turn, by a thread that has
+    /// the time to pack them.
+    Histograms,
 }
 
 /// Where a call goes.
@@ -79,12 +82,13 @@ pub(crate) fn route(call: Call) -> Route {
             histograms: false,
         } => Route::Totals,
         Call::Stats {
-            balances,
+            balances: false,
+            histograms: true,
+        } => Route::Histograms,
+        Call::Stats {
+            balances: true,
             histograms,
-        } => Route::Control(ControlCall::Stats {
-            balances,
-            histograms,
-        }),
+        } => Route::Control(ControlCall::Stats { histograms }),
         Call::Health => Route::Health,
         Call::Info => Route::Info,
     }

@@ -93,7 +93,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Cl
             answer(StatusCode::OK, JSON, body.freeze())
         }
         (&Method::GET, "/metrics") => {
-            let body = metrics::render(&shared.engine.stats());
+            let body = metrics::render(&shared.histograms().await);
             let text = HeaderValue::from_static(metrics::CONTENT_TYPE);
             answer(StatusCode::OK, text, Bytes::from(body))
         }
@@ -153,7 +153,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>) -> Answer {
+async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, mailbox: &Arc<Mailbox>) -> Answer {
     let began = shared.timings.now();
     if !is_json(request.headers()) {
         return refusal(ErrorCode::InvalidRequest);
@@ -172,7 +172,7 @@ async fn rpc(request: Request<Incoming>, shared: &Shared, mailbox: &Arc<Mailbox>
 async fn call(
     call: Call,
     began: Option<Instant>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mailbox: &Arc<Mailbox>,
 ) -> Answer {
     let mut body = BytesMut::new();
@@ -210,6 +210,9 @@ async fn call(
         }
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
         Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
+        Route::Histograms => {
+            answers::encode_stats(&mut body, AnswerId::Absent, &shared.histograms().await);
+        }
     }
     answer(StatusCode::OK, JSON, body.freeze())
 }

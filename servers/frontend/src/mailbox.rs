@@ -79,6 +79,12 @@ impl Mailbox {
         controls.append(&mut contents.controls);
     }
 
+    /// The answer to a call that came from the runtime itself, not from the writer thread.
+    pub(crate) fn post(&self, answer: ControlAnswer) {
+        lock(&self.contents).controls.push(answer);
+        self.wake();
+    }
+
     /// Wakes the connection.
     pub(crate) fn wake(&self) {
         self.waker.wake();

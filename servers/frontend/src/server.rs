@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
 use busload_wire::control::Info;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::access::{Access, Unprotected};
 use crate::connection::accept;
@@ -129,6 +129,7 @@ impl Server {
             may_seed,
             transport: settings.transport,
             timings,
+            packing: Semaphore::new(1),
             stopping: AtomicBool::new(false),
             #[cfg(feature = "echo")]
             echo: AtomicBool::new(false),

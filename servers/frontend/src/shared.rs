@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use busload_engine::Engine;
 use busload_wire::control::{Info, Stats};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
     pub(crate) timings: Arc<Timings>,
+    /// Whose histograms are packed now: a copy has a few MiB.
+    pub(crate) packing: Semaphore,
     /// No request is read any more; what is in flight is answered.
     pub(crate) stopping: AtomicBool,
     /// Messages are sent back as they came.
@@ -60,6 +62,20 @@ impl Shared {
         let mut stats = self.engine.totals();
         self.timings.add_totals(&mut stats);
         stats
+    }
+
+    /// The answer of `stats` with histograms. Packing takes milliseconds, in which the runtime
+    /// must not be held up; one is packed at a time, so that memory does not grow with who asks.
+    pub(crate) async fn histograms(self: &Arc<Self>) -> Stats {
+        let _turn = self.packing.acquire().await;
+        let shared = Arc::clone(self);
+        let packed = tokio::task::spawn_blocking(move || {
+            let mut stats = shared.engine.stats();
+            shared.timings.add_histograms(&mut stats);
+            stats
+        });
+        // A defect of the packing itself costs the histograms, not the answer.
+        packed.await.unwrap_or_else(|_| self.totals())
     }
 
     /// A mailbox that is woken when the server stops.

@@ -1,4 +1,4 @@
-//! `stats` as a client sees it: with histograms in turn, without them at once.
+//! `stats` as a client sees it: at once and ending no batch, with balances in turn.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -145,9 +145,13 @@ async fn counters_come_at_once_and_stages_count_every_transfer() {
     socket.send(transfers(3)).await.expect("it reads");
     let light = json!({"id": 9, "name": "stats", "args": {"histograms": false}});
     // Three of four: the writer waits, and an answer that waited for it would never come.
-    let before = stats_of(&ask(&mut socket, light.clone()).await);
-    assert_eq!((before.queue.depth, before.committed), (3, 0));
-    assert_eq!(before.transfer_stages.read_ns.count, 3);
+    let heavy = json!({"id": 10, "name": "stats"});
+    for (request, histogram) in [(&light, false), (&heavy, true), (&light, false)] {
+        let before = stats_of(&ask(&mut socket, request.clone()).await);
+        assert_eq!((before.queue.depth, before.committed), (3, 0));
+        let read = &before.transfer_stages.read_ns;
+        assert_eq!((read.count, !read.histogram.is_empty()), (3, histogram));
+    }
     socket.send(transfers(1)).await.expect("it reads");
     let mut outcomes = Vec::new();
     while outcomes.len() < 4 {
@@ -156,10 +160,12 @@ async fn counters_come_at_once_and_stages_count_every_transfer() {
     }
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
     // Whoever has an answer finds it counted. The writer times a batch after its answers, and
-    // only the full answer waits for that.
+    // before it turns to a call.
     let counted = stats_of(&ask(&mut socket, light.clone()).await);
     assert_eq!((counted.committed, counted.batches), (4, 1));
-    let full = stats_of(&ask(&mut socket, json!({"id": 10, "name": "stats"})).await);
+    let account = json!({"id": 11, "name": "getAccount", "args": {"id": 0}});
+    assert_eq!(ask(&mut socket, account).await["ok"], true);
+    let full = stats_of(&ask(&mut socket, heavy).await);
     let after = stats_of(&ask(&mut socket, light).await);
     let (s, t) = (&after.transfer_stages, &full.transfer_stages);
     for (light, heavy) in [
@@ -225,13 +231,25 @@ async fn over_http_the_stages_count_every_transfer() {
     };
     let transfer =
         || rpc(json!({"name": "transfer", "args": {"from_id": 0, "to_id": 1, "amount": 1}}));
-    let four = tokio::join!(transfer(), transfer(), transfer(), transfer());
+    let light = json!({"name": "stats", "args": {"histograms": false}});
+    let heavy = json!({"name": "stats"});
+    let looks = async {
+        // Three of four: the writer waits for the fourth, whoever looks.
+        while stats_of(&rpc(light.clone()).await).queue.depth < 3 {}
+        for request in [&heavy, &light] {
+            let stats = stats_of(&rpc(request.clone()).await);
+            assert_eq!((stats.queue.depth, stats.batches), (3, 0));
+        }
+        transfer().await
+    };
+    let four = tokio::join!(transfer(), transfer(), transfer(), looks);
     for answer in [four.0, four.1, four.2, four.3] {
         assert_eq!(answer["ok"], true);
     }
-    let light = json!({"name": "stats", "args": {"histograms": false}});
-    // The full answer waits for the writer to have counted, the light one for nobody.
-    let full = stats_of(&rpc(json!({"name": "stats"})).await);
+    // The writer times a batch after its answers, and before it turns to a call.
+    let account = json!({"name": "getAccount", "args": {"id": 0}});
+    assert_eq!(rpc(account).await["ok"], true);
+    let full = stats_of(&rpc(heavy).await);
     let totals = stats_of(&rpc(light).await);
     for stats in [&totals, &full] {
         let t = &stats.transfer_stages;

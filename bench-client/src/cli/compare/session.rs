@@ -337,8 +337,19 @@ impl<'a> Session<'a> {
             }
             Base::Recorded { .. } => measured.rows.iter().filter(|row| row.valid).collect(),
         };
-        let runs = self.base.recorded().iter().chain(&measured.rows);
-        self.record.not_compared = not_compared(runs);
+        let bases: Vec<&Row> = match &self.base {
+            Base::Live(_) => {
+                let rounds = measured.rounds.iter();
+                rounds.map(|round| &measured.rows[round.base_row]).collect()
+            }
+            Base::Recorded { baseline, .. } => baseline.rows.iter().collect(),
+        };
+        // Without a round there is nothing yet to compare.
+        self.record.not_compared = if bases.is_empty() || candidates.is_empty() {
+            Vec::new()
+        } else {
+            not_compared([&bases, &candidates])
+        };
         let gates = &self.args.fail_if;
         self.record.gates = judge_gates(
             gates,

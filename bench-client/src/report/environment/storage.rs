@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::platform;
-use super::warning::EnvironmentWarningCode;
+use super::warning::{EnvironmentWarning, EnvironmentWarningCode};
 
 /// What the database directory is stored on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,13 +38,28 @@ pub struct BlockDevice {
     pub write_cache: Option<String>,
 }
 
+impl BlockDevice {
+    /// Whether a sync must flush its cache.
+    pub(in crate::report) fn must_be_flushed(&self) -> bool {
+        self.write_cache.as_deref() == Some("write back")
+    }
+}
+
 impl Storage {
-    pub(super) fn of_directory(directory: &Path) -> Self {
+    /// What this directory is stored on, or the nearest one above that exists.
+    #[must_use]
+    pub(crate) fn of_directory(directory: &Path) -> Self {
         std::path::absolute(directory)
             .ok()
             .and_then(|path| path.ancestors().find_map(|path| path.canonicalize().ok()))
             .and_then(|directory| platform::storage(&directory))
             .unwrap_or_default()
+    }
+
+    /// What about it makes figures less meaningful.
+    pub(crate) fn environment_warnings(&self) -> Vec<EnvironmentWarning> {
+        let codes = self.warnings().into_iter();
+        codes.map(EnvironmentWarningCode::warning).collect()
     }
 
     pub(super) fn warnings(&self) -> Vec<EnvironmentWarningCode> {

@@ -28,6 +28,43 @@ pub enum EnvironmentWarningCode {
     BarriersOff,
     /// The program is built without optimisation.
     DebugBuild,
+    /// Something is loaded before the C library (`LD_PRELOAD`) that may replace syncs.
+    Preloaded,
+}
+
+/// What preloaded libraries may do to syncs.
+pub(crate) fn preloaded_message(libraries: &[&str], into: &str) -> String {
+    format!(
+        "{} preloaded into {into}, and may replace fsync, fdatasync and open: eatmydata, for \
+         one, makes every sync do nothing",
+        match libraries {
+            [one] => format!("the library {one} is"),
+            several => format!("the libraries {} are", several.join(", ")),
+        }
+    )
+}
+
+/// What to do about it.
+pub(crate) const WITHOUT_PRELOAD: &str =
+    "start it without LD_PRELOAD, /etc/ld.so.preload and eatmydata";
+
+impl EnvironmentWarning {
+    /// Nothing of it is about the storage of the database.
+    pub(super) fn is_of_program(&self) -> bool {
+        matches!(
+            self.code,
+            EnvironmentWarningCode::DebugBuild | EnvironmentWarningCode::Preloaded
+        )
+    }
+
+    /// The libraries that are preloaded into this program, and so into the servers it starts.
+    pub(super) fn preloaded(libraries: &[&str]) -> Self {
+        Self {
+            code: EnvironmentWarningCode::Preloaded,
+            message: preloaded_message(libraries, "this program and the servers it starts"),
+            remedy: WITHOUT_PRELOAD.to_owned(),
+        }
+    }
 }
 
 impl EnvironmentWarningCode {
@@ -56,6 +93,7 @@ impl EnvironmentWarningCode {
                 "the program is built without optimisation, so the CPU limits more than it should",
                 "build with --release",
             ),
+            Self::Preloaded => return EnvironmentWarning::preloaded(&[]),
         };
         EnvironmentWarning {
             code: self,

@@ -292,10 +292,7 @@ impl Bank {
 
     /// Counters after everything submitted so far.
     pub(crate) fn stats(&self) -> Stats {
-        match self.call(ControlCall::Stats {
-            balances: true,
-            histograms: true,
-        }) {
+        match self.call(ControlCall::Stats { histograms: true }) {
             Ok(ControlReply::Stats(snapshot)) => snapshot.pack(),
             other => panic!("{other:?}"),
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use busload_engine::{ControlCall, Work};
+use busload_engine::{ControlCall, ControlReply, Work};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{ErrorCode, Request, RequestId};
@@ -297,6 +297,17 @@ impl Connection {
                     let totals = self.shared.totals();
                     answers::encode_stats(&mut self.scratch, AnswerId::Echo(id), &totals);
                     self.send_scratch()
+                }
+                Route::Histograms => {
+                    self.inflight += 1;
+                    self.calling = true;
+                    self.submit();
+                    let (shared, mailbox) = (Arc::clone(&self.shared), Arc::clone(&self.mailbox));
+                    tokio::spawn(async move {
+                        let stats = Box::new(shared.histograms().await);
+                        mailbox.post((id, Ok(ControlReply::Stats(stats))));
+                    });
+                    Ok(())
                 }
             },
             Err(error) => self.answer_now(error.id, Err(error.code)),

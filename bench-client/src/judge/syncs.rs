@@ -1,0 +1,68 @@
+//! Were the syncs syncs? What the disk's baseline, the server's own times and the device's
+//! flushes say about it.
+
+use super::Verdict;
+use super::fake::SyncEvidence;
+use crate::disk::{Baseline, Doubt, SYNC_MIN_US};
+
+/// Warnings about a baseline whose times are not those of syncs.
+#[must_use]
+pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
+    let doubts = baseline.doubts();
+    let too_fast = doubts.iter().find_map(|doubt| match doubt {
+        Doubt::TooFast(entry) => Some(Verdict::sync_does_nothing(&format!(
+            "a durable write by {} takes {:.1} us here",
+            entry.method,
+            entry.typical_us()
+        ))),
+        _ => None,
+    });
+    let swallowed = doubts.iter().find_map(|doubt| match doubt {
+        Doubt::Swallowed {
+            by_c_library,
+            by_kernel,
+        } => Some(Verdict::sync_swallowed(
+            by_c_library.typical_us(),
+            by_kernel.typical_us(),
+        )),
+        _ => None,
+    });
+    let apart = doubts.iter().find_map(|doubt| match doubt {
+        Doubt::Apart { fast, slow } => Some(Verdict::sync_methods_apart(fast, slow)),
+        _ => None,
+    });
+    [too_fast, swallowed, apart].into_iter().flatten().collect()
+}
+
+/// Fewer syncs at COMMIT than this are too few to judge their time by.
+const SYNCS_MIN: u64 = 20;
+
+/// A sync of one thread ends with a flush of its own, so that there are as many flushes as syncs
+/// and more with every other user of the device. Less than this share is no accounting error.
+const FLUSHES_SHARE: f64 = 0.5;
+
+/// Warnings about the server's own syncs, unless they are too few or it promises none.
+pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if syncs.syncs_promised_per_batch == 0 || syncs.commit_syncs < SYNCS_MIN {
+        return verdicts;
+    }
+    if let Some(p50) = syncs.sync_p50_us
+        && p50 < SYNC_MIN_US
+    {
+        verdicts.push(Verdict::sync_does_nothing(&format!(
+            "the server says that its sync p50 is {p50:.1} us"
+        )));
+    }
+    if let Some(flushes) = syncs.device_flushes
+        && are_missing(flushes, syncs.commit_syncs)
+    {
+        verdicts.push(Verdict::flushes_missing(syncs.commit_syncs, flushes));
+    }
+    verdicts
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn are_missing(flushes: u64, syncs: u64) -> bool {
+    (flushes as f64) < FLUSHES_SHARE * syncs as f64
+}

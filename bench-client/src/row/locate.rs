@@ -1,0 +1,73 @@
+//! Where the measured server is, as far as this machine can tell: its process, and the directory
+//! of its database.
+
+use std::path::PathBuf;
+
+use busload_wire::control::Info;
+
+use super::{RowPlan, ServerChoice};
+use crate::judge::Evidence;
+use crate::report::environment::{Environment, Storage};
+use crate::report::{listener, preload};
+use crate::target::ServerProcess;
+
+/// What is known of the server from outside of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Location {
+    /// Its process; of one at a URL only when it is certain.
+    pub(super) pid: Option<u32>,
+    /// The directory of its database.
+    pub(super) directory: Option<PathBuf>,
+    /// Libraries that were preloaded into it; `None` where nobody tells.
+    pub(super) preload: Option<Vec<String>>,
+    /// What the database of a server at a URL is stored on; that of this program's own is in the
+    /// environment.
+    storage: Option<Storage>,
+}
+
+impl Location {
+    /// Of a server of this program's own, or of one at a loopback address.
+    pub(super) fn of(plan: &RowPlan, server: Option<&ServerProcess>, info: Option<&Info>) -> Self {
+        if let Some(server) = server {
+            return Self {
+                pid: Some(server.pid()),
+                directory: plan.directory().map(PathBuf::from),
+                preload: preload::of_process(server.pid()),
+                storage: None,
+            };
+        }
+        let ServerChoice::Url { target, .. } = &plan.server else {
+            return Self::default();
+        };
+        let said = info.map(|info| info.pid);
+        let Some(listening) = listener::pid_at(&target.authority, said) else {
+            return Self::default();
+        };
+        let directory = listener::database_directory(listening);
+        Self {
+            // A proxy listens and does not do the work.
+            pid: (said == Some(listening) || directory.is_some()).then_some(listening),
+            storage: directory.as_deref().map(Storage::of_directory),
+            directory,
+            preload: preload::of_process(listening),
+        }
+    }
+
+    /// Adds what the machine, the storage and the process say about the row.
+    pub(super) fn add_to(&self, evidence: &mut Evidence, environment: &Environment) {
+        evidence.environment.clone_from(&environment.warnings);
+        let storage = self.storage.iter().flat_map(Storage::environment_warnings);
+        evidence.environment.extend(storage);
+        let preload = self.preload.as_deref().unwrap_or_default();
+        let suspects = preload::suspects(preload).into_iter();
+        // What the server has inherited has been said already.
+        let its_own = suspects.filter(|name| !environment.preload.iter().any(|one| one == name));
+        evidence.preloaded = its_own.map(str::to_owned).collect();
+    }
+
+    /// The file system of the database.
+    pub(super) fn file_system<'a>(&'a self, environment: &'a Environment) -> Option<&'a str> {
+        let storage = self.storage.as_ref().unwrap_or(&environment.storage);
+        storage.file_system.as_deref()
+    }
+}
