@@ -492,15 +492,15 @@ fn six_reasons_make_a_row_invalid_and_no_other() {
 /// Of a handful of transfers one that was late decides about speed; money is counted one by one.
 #[test]
 fn a_handful_is_judged_for_its_money_and_not_for_its_speed() {
-    let slow = |committed: u64| {
+    let slow = |committed: u32| {
         let mut evidence = Evidence {
-            committed_in_window: committed,
+            committed_in_window: committed.into(),
             ..honest()
         };
-        let late = open_loop(15.0, committed, committed as f64 * 0.9);
+        let late = open_loop(15.0, committed.into(), f64::from(committed) * 0.9);
         evidence.generator = Some(GeneratorEvidence {
             thread_cpu: vec![0.99],
-            committed,
+            committed: committed.into(),
             ..late
         });
         evidence.littles_law = Some(LittlesLaw {

@@ -87,8 +87,10 @@ mod tests {
                 }
             }
         }
-        use Percentile::{P50, P95, P99, P999};
-        let expected = [(P50, 20), (P95, 200), (P99, 1_000), (P999, 10_000)];
+        let expected: Vec<_> = Percentile::ALL
+            .into_iter()
+            .zip([20, 200, 1_000, 10_000])
+            .collect();
         assert_eq!(known_from, expected);
     }
 }

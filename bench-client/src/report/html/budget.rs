@@ -1,5 +1,7 @@
 //! Where the time of a transfer and of a second goes, as stacked bars.
 
+use std::fmt::Write as _;
+
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
@@ -97,7 +99,7 @@ fn about(words: &str, rows: &[(Shown<'_>, &Budget)]) -> String {
     let mut about = words.to_owned();
     for (shown, budget) in rows {
         for what in &budget.withheld {
-            about.push_str(&format!(" Withheld of {}, {what}.", shown.name()));
+            let _ = write!(about, " Withheld of {}, {what}.", shown.name());
         }
     }
     about
