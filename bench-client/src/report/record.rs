@@ -111,6 +111,14 @@ pub struct Row {
     pub connector: String,
     /// `http` or `ws`.
     pub transport: String,
+    /// Where the server listened, without credentials and query; absent in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub server_url: Option<String>,
+    /// What the server calls itself: name and version by `info`, else the header `Server` or
+    /// `X-Powered-By` of an answer over HTTP; absent when it does not say.
+    #[serde(default)]
+    pub server_name: Option<String>,
     /// `json` or `binary`.
     pub encoding: String,
     /// The durability mode as the server read it back from SQLite; `unknown` for a server

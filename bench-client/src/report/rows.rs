@@ -43,6 +43,10 @@ pub struct Moment {
 pub struct Measured {
     /// What the server says it is.
     pub info: Option<Info>,
+    /// Where it listened.
+    pub server_url: String,
+    /// What it calls itself.
+    pub server_name: Option<String>,
     /// What the load saw.
     pub result: LoadResult,
     /// The two ends of the window.
@@ -103,6 +107,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let valid = is_valid(&verdicts);
     let Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,
@@ -128,6 +134,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         name: plan.name.clone(),
         connector: plan.connector.as_str().to_owned(),
         transport: plan.connector.transport().to_owned(),
+        server_url: Some(server_url),
+        server_name,
         encoding: plan.encoding.as_str().to_owned(),
         durability: info
             .map_or("unknown", |info| info.durability.as_str())

@@ -336,6 +336,18 @@ pub fn describe(row: &Row) -> String {
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));
     line("row", describe_knobs(row));
+    // Whose address is of interest: one that was not started for this row.
+    if let Some(url) = row
+        .server_url
+        .as_ref()
+        .filter(|_| row.durability_requested.is_none())
+    {
+        let name = row
+            .server_name
+            .as_deref()
+            .unwrap_or("a server that tells no name");
+        line("server at", format!("{url}: {name}"));
+    }
     if let Some(repetition) = row.repetition {
         line("run", format!("{} of {}", repetition.number, repetition.of));
     }

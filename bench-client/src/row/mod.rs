@@ -217,6 +217,11 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
+    let server_url = target.url(plan.connector.transport());
+    let server_name = match &info {
+        Some(info) => Some(format!("{} {}", info.server, info.version)),
+        None => control.said_name().await,
+    };
     let accounts = sampled_accounts(plan.zipf.account_count());
     around.progress.stage("reading the books");
     let opening = Books::read(plan, &mut control, &accounts, &location).await?;
@@ -268,6 +273,8 @@ async fn run(
     let usage = closing.map_or_else(ProcessUsage::default, |books| books.usage);
     let measured = Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,

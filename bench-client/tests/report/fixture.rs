@@ -130,6 +130,8 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         name: None,
         connector: "sqlite_ws_rpc".to_owned(),
         transport: "ws".to_owned(),
+        server_url: Some("ws://127.0.0.1:4107/rpc".to_owned()),
+        server_name: Some("sqlite-ws-rpc-server 0.1.0".to_owned()),
         encoding: "json".to_owned(),
         durability: "wal-full".to_owned(),
         durability_requested: Some("wal-full".to_owned()),

@@ -82,6 +82,8 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("row", |one| one.shown.label.to_owned()),
     ("connector", |one| one.row().connector.clone()),
     ("transport", |one| one.row().transport.clone()),
+    ("server_url", |one| maybe(one.row().server_url.as_ref())),
+    ("server_name", |one| maybe(one.row().server_name.as_ref())),
     ("encoding", |one| one.row().encoding.clone()),
     ("durability", |one| one.row().durability.clone()),
     ("durability_requested", |one| {
