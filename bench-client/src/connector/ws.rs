@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use busload_frontend::frames::{FrameSocket, Incoming};
 use busload_frontend::stream::Stream as Wire;
 use busload_wire::binary::{self, MessageBuilder};
-use busload_wire::json::{decode_answer, encode_transfer};
+use busload_wire::json::{AnswerError, encode_transfer, read_answer};
 use busload_wire::{Answer, RequestId, Transfer};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -134,6 +134,7 @@ impl Connector for WsConnector {
             builder: MessageBuilder::new(),
             answers: Vec::new(),
             forgotten: Forgotten::default(),
+            contradictory: 0,
             dirty: false,
         })
     }
@@ -146,6 +147,7 @@ pub struct WsSession {
     builder: MessageBuilder,
     answers: Vec<Answer>,
     forgotten: Forgotten,
+    contradictory: u64,
     /// Something was submitted that is not flushed.
     dirty: bool,
 }
@@ -198,12 +200,12 @@ impl WsSession {
     fn take(&mut self, incoming: &Incoming, out: &mut Vec<Reply>) -> Result<(), TransportError> {
         match incoming {
             Incoming::Text(text) => {
-                let answer = text_answer(self.socket.payload(text))?;
-                self.push(&answer, out)
+                let read = read_answer(self.socket.payload(text));
+                self.push_text(read, out)
             }
             Incoming::Message(Message::Text(text)) => {
-                let answer = text_answer(text.as_bytes())?;
-                self.push(&answer, out)
+                let read = read_answer(text.as_bytes());
+                self.push_text(read, out)
             }
             Incoming::Binary(payload) => {
                 binary::decode_outcomes(self.socket.payload(payload), &mut self.answers)
@@ -223,6 +225,17 @@ impl WsSession {
         }
     }
 
+    fn push_text(
+        &mut self,
+        read: Result<(Answer, bool), AnswerError>,
+        out: &mut Vec<Reply>,
+    ) -> Result<(), TransportError> {
+        let (answer, consistent) =
+            read.map_err(|error| TransportError::Protocol(error.to_string()))?;
+        self.contradictory += u64::from(!consistent);
+        self.push(&answer, out)
+    }
+
     fn push_all(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {
         let mut answers = std::mem::take(&mut self.answers);
         let pushed = answers
@@ -240,10 +253,6 @@ impl WsSession {
         }
         Ok(())
     }
-}
-
-fn text_answer(text: &[u8]) -> Result<Answer, TransportError> {
-    decode_answer(text).map_err(|error| TransportError::Protocol(error.to_string()))
 }
 
 impl Session for WsSession {
@@ -267,6 +276,10 @@ impl Session for WsSession {
 
     fn late_answers(&self) -> u64 {
         self.forgotten.late
+    }
+
+    fn contradictory_answers(&self) -> u64 {
+        self.contradictory
     }
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
 use crate::load::Arrival;
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::report::record::OpenLoop;
+use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
 use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {
@@ -385,6 +385,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::Unverified
         | VerdictCode::NotVerified
         | VerdictCode::OwnVerifyFailed
+        | VerdictCode::ContradictoryAnswers
+        | VerdictCode::CountersContradict
         | VerdictCode::UnknownOutcomes
         | VerdictCode::NotCommitted
         | VerdictCode::Interrupted
@@ -394,6 +396,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::SyncMethodsApart
         | VerdictCode::FlushesMissing
         | VerdictCode::Preloaded
+        | VerdictCode::Throttled
+        | VerdictCode::ProcessorSlowed
         | VerdictCode::NullServer
         | VerdictCode::GeneratorBound
         | VerdictCode::OfferedNotAchieved
@@ -429,8 +433,8 @@ fn baseline(p50: f64) -> Baseline {
             syncs_per_second: 1e6 / p50,
             latency_us: LatencyUs {
                 min: p50,
-                p50,
-                p99: p50,
+                p50: Some(p50),
+                p99: Some(p50),
                 max: p50,
                 mean: p50,
             },
@@ -498,7 +502,7 @@ fn a_baseline_without_syncs_is_warned_of_once() {
         let mut baseline = baseline(96.0);
         let mut by_c_library = baseline.methods[0].clone();
         by_c_library.count = 50;
-        by_c_library.latency_us.p50 = 0.6;
+        by_c_library.latency_us.p50 = Some(0.6);
         baseline.by_c_library = Some(by_c_library);
         baseline
     };
@@ -510,6 +514,63 @@ fn a_baseline_without_syncs_is_warned_of_once() {
     assert!(verdicts[0].message.contains("0.6 us through the C library"));
     evidence.baselines = Some((apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
+}
+
+fn throttled(throttled_periods: u64) -> Throttled {
+    Throttled {
+        periods: 50,
+        throttled_periods,
+        seconds: 0.25,
+    }
+}
+
+fn speed(before: f64, after: f64) -> ProcessorSpeed {
+    ProcessorSpeed {
+        before,
+        after,
+        best: 730.0,
+    }
+}
+
+#[test]
+fn a_quota_that_kept_somebody_from_running_is_told_of() {
+    let told = |client: Option<u64>, server: Option<u64>| {
+        let mut evidence = honest();
+        evidence.throttled = [client, server].map(|periods| periods.map(throttled));
+        judge(&evidence).1
+    };
+    assert_eq!(told(None, None), []);
+    assert_eq!(told(Some(0), Some(0)), []);
+    let both = told(Some(3), Some(3));
+    assert_eq!(both.len(), 1);
+    assert_eq!(both[0].code, VerdictCode::Throttled);
+    assert_eq!(
+        both[0].message,
+        "the CPU quota kept client and server from running in 3 of 50 periods, for 0.25 s summed \
+         over cores"
+    );
+    let server = told(Some(0), Some(7));
+    assert!(
+        server[0]
+            .message
+            .contains("kept the server from running in 7 of 50")
+    );
+    let apart = told(Some(1), Some(7));
+    assert!(apart[0].message.contains("the client") && apart[0].message.contains("the server"));
+}
+
+#[test]
+fn a_processor_that_slows_down_is_told_of() {
+    let told = |before, after| {
+        let mut evidence = honest();
+        evidence.processor_speed = Some(speed(before, after));
+        codes(&evidence)
+    };
+    assert_eq!(told(730.0, 700.0), []);
+    assert_eq!(told(730.0, 500.0), [VerdictCode::ProcessorSlowed]);
+    assert_eq!(told(500.0, 730.0), [VerdictCode::ProcessorSlowed]);
+    // Slow all along, in a row that follows faster ones.
+    assert_eq!(told(500.0, 500.0), [VerdictCode::ProcessorSlowed]);
 }
 
 /// An open loop that got this many transfers in a second, of which so many were committed.
@@ -527,6 +588,7 @@ fn open_loop(rate: f64, offered: u64, achieved_tps: f64) -> GeneratorEvidence {
             schedule_lag_us: None,
         }),
         seconds: 1.0,
+        committed: 1_000,
         ..GeneratorEvidence::default()
     }
 }
@@ -654,12 +716,23 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
     assert!(told[0].remedy.contains("--queue") && told[0].remedy.contains("--initial-balance"));
 }
 
+/// Of a server that says nothing of what this client saw.
+fn counters() -> ServerCounters {
+    ServerCounters {
+        before: busload_wire::control::Stats::default(),
+        after: busload_wire::control::Stats::default(),
+        batch_size: None,
+    }
+}
+
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 29] = [
+    let changes: [fn(&mut Evidence); 31] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.own_verify = Some(Err("internal error".to_owned())),
+        |e| e.contradictory_answers = 1,
+        |e| e.counters = Some(Box::new(counters())),
         |e| e.applied = Some(999),
         |e| e.applied = Some(0),
         |e| e.committed_in_window = 0,
@@ -679,9 +752,12 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| claim(e, 100, Some(0.4), None),
         |e| claim(e, 100, Some(100.0), Some(3)),
         |e| e.baselines = Some((apart(), apart())),
+        |e| e.throttled = [Some(throttled(3)), None],
+        |e| e.processor_speed = Some(speed(700.0, 400.0)),
         |e| {
             e.generator = Some(GeneratorEvidence {
                 thread_cpu: vec![0.99],
+                committed: 1_000,
                 ..GeneratorEvidence::default()
             });
         },
@@ -751,6 +827,44 @@ fn six_reasons_make_a_row_invalid_and_no_other() {
         found.insert(name.as_str().expect("a name").to_owned());
     }
     assert_eq!(found, every_code(), "each of them was judged");
+}
+
+/// Of a handful of transfers one that was late decides about speed; money is counted one by one.
+#[test]
+fn a_handful_is_judged_for_its_money_and_not_for_its_speed() {
+    let slow = |committed: u32| {
+        let mut evidence = Evidence {
+            committed_in_window: committed.into(),
+            ..honest()
+        };
+        let late = open_loop(15.0, committed.into(), f64::from(committed) * 0.9);
+        evidence.generator = Some(GeneratorEvidence {
+            thread_cpu: vec![0.99],
+            committed: committed.into(),
+            ..late
+        });
+        evidence.littles_law = Some(LittlesLaw {
+            in_flight: 10.0,
+            throughput_times_latency: 1.0,
+        });
+        evidence.steady_state = Some(SteadyState {
+            transient_seconds: 1.0,
+            transient_ratio: 0.5,
+            steady: false,
+        });
+        evidence
+    };
+    assert_eq!(codes(&slow(15)), []);
+    assert_eq!(codes(&slow(20)).len(), 4, "{:?}", codes(&slow(20)));
+    let mut lost = Evidence {
+        acknowledged: 15,
+        applied: Some(14),
+        ..slow(15)
+    };
+    assert_eq!(codes(&lost), [VerdictCode::LedgerMismatch]);
+    (lost.acknowledged, lost.applied) = (1, Some(0));
+    assert!(codes(&lost).contains(&VerdictCode::Fake));
+    assert!(codes(&lost).contains(&VerdictCode::LedgerMismatch));
 }
 
 /// In a window of a second, 500 Poisson arrivals per second are 500 give or take 22.

@@ -5,7 +5,6 @@
 //! [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use busload_engine::decode_histogram;
@@ -21,7 +20,8 @@ use crate::judge::{
     Budget, Generator, LittlesLaw, Prediction, StandStill, Verdict, Verification, WindowEdges,
 };
 use crate::load::{Arrival, Times};
-use crate::statistics::{Estimate, SteadyState};
+use crate::output::{self, Existing};
+use crate::statistics::{Estimate, Percentile, SteadyState};
 use crate::sweep::{Knee, Sweep};
 
 /// The version of the record's form. Records of version 1 are read as well: what they lack
@@ -82,25 +82,12 @@ impl Record {
     }
 }
 
-/// Writes a value as JSON into a file that is complete at every moment.
+/// Writes a value as JSON into a file that is complete at every moment, or into a device.
 ///
 /// # Errors
 /// The directory cannot be written to.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    writeln!(file)?;
-    // A temporary file is for its owner only; a record is for everybody.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    output::write_json(path, value, Existing::Replaced)
 }
 
 /// One measurement.
@@ -113,6 +100,14 @@ pub struct Row {
     pub connector: String,
     /// `http` or `ws`.
     pub transport: String,
+    /// Where the server listened, without credentials and query; absent in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub server_url: Option<String>,
+    /// What the server calls itself: name and version by `info`, else the header `Server` or
+    /// `X-Powered-By` of an answer over HTTP; absent when it does not say.
+    #[serde(default)]
+    pub server_name: Option<String>,
     /// `json` or `binary`.
     pub encoding: String,
     /// The durability mode as the server read it back from SQLite; `unknown` for a server
@@ -198,6 +193,12 @@ pub struct Row {
     pub server_preload: Option<Vec<String>>,
     /// Processor time over the window.
     pub cpu: Cpu,
+    /// For how long something had to wait; absent where the kernel does not count it.
+    #[serde(default)]
+    pub stalls: Option<Stalls>,
+    /// How fast a processor computed before and after; absent in records of earlier versions.
+    #[serde(default)]
+    pub processor_speed: Option<ProcessorSpeed>,
     /// What the block device wrote meanwhile; absent where there is none to ask.
     #[serde(default)]
     pub device: Option<Device>,
@@ -209,6 +210,14 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Answers that contradicted themselves, such as `ok` with an HTTP status of failure: their
+    /// transfers are of unknown outcome.
+    #[serde(default)]
+    pub contradictory_answers: u64,
+    /// Keep-alive connections that the server had closed while nothing was asked on them, and
+    /// that were replaced before anything was sent.
+    #[serde(default)]
+    pub idle_reconnects: u64,
     /// What became of transfers of unknown outcome, under `--exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exactly_once: Option<ExactlyOnce>,
@@ -299,28 +308,30 @@ pub struct Summary {
     pub rows: Vec<usize>,
     /// Committed transfers per second.
     pub tps: Estimate,
-    /// Median latency in milliseconds.
-    pub p50_ms: Estimate,
+    /// Median latency in milliseconds; like the other percentiles absent when one of the
+    /// repetitions had too few transfers to tell it.
+    pub p50_ms: Option<Estimate>,
     /// 95th percentile in milliseconds.
-    pub p95_ms: Estimate,
+    pub p95_ms: Option<Estimate>,
     /// 99th percentile in milliseconds.
-    pub p99_ms: Estimate,
+    pub p99_ms: Option<Estimate>,
     /// Why nothing should be concluded from them, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<Verdict>,
 }
 
-/// Quantiles of a latency, in milliseconds.
+/// Quantiles of a latency, in milliseconds. Each is absent when there are too few transfers to
+/// tell it ([`Percentile::samples_min`]).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p999: f64,
+    /// Median; absent below 20 transfers.
+    pub p50: Option<f64>,
+    /// 95th percentile; absent below 200.
+    pub p95: Option<f64>,
+    /// 99th percentile; absent below 1,000.
+    pub p99: Option<f64>,
+    /// 99.9th percentile; absent below 10,000.
+    pub p999: Option<f64>,
     /// Longest.
     pub max: f64,
     /// Arithmetic mean.
@@ -334,10 +345,10 @@ pub struct Spread {
     pub count: u64,
     /// Arithmetic mean.
     pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
+    /// Median; absent below 20 values.
+    pub p50: Option<f64>,
+    /// 99th percentile; absent below 1,000.
+    pub p99: Option<f64>,
     /// Largest.
     pub max: f64,
 }
@@ -409,7 +420,7 @@ pub struct Device {
 }
 
 /// Processor time over the window, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// Of this process.
     pub client_s: Option<f64>,
@@ -417,6 +428,51 @@ pub struct Cpu {
     pub server_s: Option<f64>,
     /// Taken from this machine by its hypervisor.
     pub steal_s: Option<f64>,
+    /// What CPU quotas (cgroups) did to this process; absent where no CPU controller is in sight.
+    #[serde(default)]
+    pub client_throttled: Option<Throttled>,
+    /// What they did to the server process, when it runs on this machine: the same as to this one
+    /// if both are in the same control group.
+    #[serde(default)]
+    pub server_throttled: Option<Throttled>,
+}
+
+/// What the CPU quotas over a process did in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Throttled {
+    /// Periods (of 0.1 s usually) in which there was something to run, of all groups that have a
+    /// quota.
+    pub periods: u64,
+    /// Of these, those in which the quota was used up.
+    pub throttled_periods: u64,
+    /// Time not allowed to run, summed over cores.
+    pub seconds: f64,
+}
+
+/// For how long of the window something on the machine had to wait (`/proc/pressure`), in
+/// seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stalls {
+    /// A task was ready and waited for a processor.
+    pub cpu_some_s: f64,
+    /// A task waited for I/O.
+    pub io_some_s: f64,
+    /// All tasks that were not idle waited for I/O.
+    pub io_full_s: f64,
+    /// A task waited for memory to be made free.
+    pub memory_some_s: f64,
+}
+
+/// How fast a processor computed around a row: million steps of a fixed sum per second of
+/// processor time. It shows neighbours on the same core and lower clocks, which steal does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessorSpeed {
+    /// Before the server was started.
+    pub before: f64,
+    /// After it was stopped.
+    pub after: f64,
+    /// The best that this invocation has seen so far.
+    pub best: f64,
 }
 
 /// The disk's sync latency around a run.
@@ -436,12 +492,12 @@ impl Latency {
     /// The quantiles of what was recorded.
     #[must_use]
     pub fn of(times: &Times) -> Self {
-        let ms = |quantile| times.ns.value_at_quantile(quantile) as f64 / 1e6;
+        let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
         Self {
-            p50: ms(0.5),
-            p95: ms(0.95),
-            p99: ms(0.99),
-            p999: ms(0.999),
+            p50: ms(Percentile::P50),
+            p95: ms(Percentile::P95),
+            p99: ms(Percentile::P99),
+            p999: ms(Percentile::P999),
             max: times.ns.max() as f64 / 1e6,
             mean: times.mean_ns() / 1e6,
         }
@@ -472,12 +528,12 @@ impl Spread {
         if count == 0 {
             return None;
         }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / unit;
+        let at = |percentile: Percentile| Some(percentile.of(histogram)? as f64 / unit);
         Some(Self {
             count,
             mean: sum as f64 / count as f64 / unit,
-            p50: at(0.5),
-            p99: at(0.99),
+            p50: at(Percentile::P50),
+            p99: at(Percentile::P99),
             max: histogram.max() as f64 / unit,
         })
     }

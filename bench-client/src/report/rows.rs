@@ -8,11 +8,13 @@ use busload_wire::control::{Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::cgroup::Throttling;
 use super::device::DeviceCounters;
+use super::pressure::Pressure;
 use super::process::{CpuTimes, ProcessUsage};
 use super::record::{
-    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, Row, ServerRow, Spread, between,
-    difference,
+    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, ProcessorSpeed, Row, ServerRow,
+    Spread, Stalls, Throttled, between, difference,
 };
 use super::series::Interval;
 use crate::judge::{
@@ -36,6 +38,12 @@ pub struct Moment {
     pub server: Option<CpuTimes>,
     /// Time that the hypervisor took.
     pub steal: Option<Duration>,
+    /// What the CPU quota of this process's control group has done.
+    pub client_throttling: Option<Throttling>,
+    /// What that of the server's has done.
+    pub server_throttling: Option<Throttling>,
+    /// For how long work had to wait.
+    pub pressure: Option<Pressure>,
 }
 
 /// Everything that was measured for a row.
@@ -43,6 +51,10 @@ pub struct Moment {
 pub struct Measured {
     /// What the server says it is.
     pub info: Option<Info>,
+    /// Where it listened.
+    pub server_url: String,
+    /// What it calls itself.
+    pub server_name: Option<String>,
     /// What the load saw.
     pub result: LoadResult,
     /// The two ends of the window.
@@ -55,6 +67,8 @@ pub struct Measured {
     pub closing_usage: ProcessUsage,
     /// Libraries preloaded into the server; `None` where nobody tells.
     pub server_preload: Option<Vec<String>>,
+    /// How fast a processor computed before and after.
+    pub processor_speed: Option<ProcessorSpeed>,
     /// What the block device did over the whole run.
     pub device: Option<DeviceCounters>,
     /// TPS of the same load on the null server.
@@ -74,7 +88,8 @@ pub struct Measured {
 pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
     let seconds = measured.result.window_length.as_secs_f64();
-    let generator = generator(&measured, seconds);
+    let tps = measured.result.tps();
+    let generator = generator(&measured, seconds).with_null_server(measured.ceiling_tps, tps);
     let littles_law = littles_law(&measured.result, seconds);
     let steady_state = steady_state(&measured.result.ticks);
     let budget = time_budget(&measured);
@@ -82,23 +97,23 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let offered = measured.result.offered.as_deref();
     let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
     let latency_ms = Latency::of(latency);
-    let tps = measured.result.tps();
     let mut evidence = evidence.clone();
     if let Some(syncs) = &mut evidence.syncs {
-        syncs.sync_p50_us = server
-            .as_ref()
-            .and_then(|server| server.sync_us)
-            .map(|sync| sync.p50);
+        syncs.sync_p50_us = server.as_ref().and_then(|server| server.sync_us?.p50);
     }
     evidence.generator = Some(GeneratorEvidence {
         thread_cpu: generator.thread_cpu.clone(),
         event_loop_lag_us: generator.event_loop_lag_us,
         tps,
+        committed: measured.result.window.counts.committed,
         ceiling_tps: generator.ceiling_tps,
         latency_ms: (!latency.ns.is_empty()).then_some(latency_ms),
         open_loop: open_loop.clone(),
         seconds,
     });
+    let cpu = cpu(measured.moments.as_ref());
+    evidence.throttled = [cpu.client_throttled, cpu.server_throttled];
+    evidence.processor_speed = measured.processor_speed;
     let edges = WindowEdges::of(
         &measured.result.edges,
         measured.result.window.counts.committed,
@@ -114,10 +129,13 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let valid = is_valid(&verdicts);
     let Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,
         server_preload,
+        processor_speed,
         device,
         interrupted,
         sync_baseline,
@@ -139,6 +157,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         name: plan.name.clone(),
         connector: plan.connector.as_str().to_owned(),
         transport: plan.connector.transport().to_owned(),
+        server_url: Some(server_url),
+        server_name,
         encoding: plan.encoding.as_str().to_owned(),
         durability: info
             .map_or("unknown", |info| info.durability.as_str())
@@ -184,7 +204,9 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         .to_owned(),
         server,
         server_preload,
-        cpu: cpu(moments.as_ref()),
+        cpu,
+        stalls: stalls(moments.as_ref()),
+        processor_speed,
         device: device.map(|device| Device {
             name: device.name,
             writes: device.writes,
@@ -195,6 +217,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
+        contradictory_answers: result.contradictory_answers,
+        idle_reconnects: result.idle_reconnects,
         exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
             resolve_timeout_seconds: resolve.timeout.as_secs_f64(),
             resolve_tries: resolve.tries,
@@ -236,7 +260,8 @@ fn generator(measured: &Measured, seconds: f64) -> Generator {
     Generator {
         thread_cpu: result.thread_cpu.iter().map(share).collect(),
         event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
-        ceiling_tps: measured.ceiling_tps,
+        ceiling_tps: None,
+        ceiling_refuted: None,
     }
 }
 
@@ -303,11 +328,7 @@ fn littles_law(result: &LoadResult, seconds: f64) -> Option<LittlesLaw> {
 
 fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
     let Some((opened, closed)) = moments else {
-        return Cpu {
-            client_s: None,
-            server_s: None,
-            steal_s: None,
-        };
+        return Cpu::default();
     };
     let since = |later: Option<CpuTimes>, earlier: Option<CpuTimes>| {
         later
@@ -321,7 +342,29 @@ fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
             .steal
             .zip(opened.steal)
             .map(|(later, earlier)| later.saturating_sub(earlier).as_secs_f64()),
+        client_throttled: throttled(closed.client_throttling, opened.client_throttling),
+        server_throttled: throttled(closed.server_throttling, opened.server_throttling),
     }
+}
+
+fn throttled(later: Option<Throttling>, earlier: Option<Throttling>) -> Option<Throttled> {
+    let added = later?.since(earlier?);
+    Some(Throttled {
+        periods: added.periods,
+        throttled_periods: added.throttled_periods,
+        seconds: added.throttled.as_secs_f64(),
+    })
+}
+
+fn stalls(moments: Option<&(Moment, Moment)>) -> Option<Stalls> {
+    let (opened, closed) = moments?;
+    let added = closed.pressure?.since(opened.pressure?);
+    Some(Stalls {
+        cpu_some_s: added.cpu_some.as_secs_f64(),
+        io_some_s: added.io_some.as_secs_f64(),
+        io_full_s: added.io_full.as_secs_f64(),
+        memory_some_s: added.memory_some.as_secs_f64(),
+    })
 }
 
 /// Nanoseconds in a microsecond, the record's unit.

@@ -22,9 +22,10 @@ use crate::judge::model::{ModelInputs, predict};
 use crate::load::{LoadError, LoadResult};
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
-use crate::report::record::{BeforeAndAfter, Row};
+use crate::report::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::report::rows::{Measured, to_row};
 use crate::report::series::Interval;
+use crate::report::spin;
 use crate::target::{ServerProcess, TargetError};
 
 use balances::Before;
@@ -118,6 +119,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
+    let speed_before = spin::speed();
     let before = baseline()?;
     let mut server = start_server(plan, around).await?;
     let measured = Box::pin(run(plan, around, &mut server)).await;
@@ -131,6 +133,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         evidence.server_died.get_or_insert(how);
     }
     let after = baseline()?;
+    measured.processor_speed = processor_speed(speed_before);
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
@@ -153,9 +156,19 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     row.fingerprint = Some(conditions.fingerprint());
     if matches!(plan.server, ServerChoice::Own { .. }) {
         let cores = around.environment.machine.usable_cores;
-        row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
+        row.prediction = ModelInputs::from_row(&row, cores)
+            .map(|inputs| predict(&inputs).held_against(&row, cores));
     }
     Ok(row)
+}
+
+/// Measured once more, and held against what was before.
+fn processor_speed(before: Option<f64>) -> Option<ProcessorSpeed> {
+    Some(ProcessorSpeed {
+        before: before?,
+        after: spin::speed()?,
+        best: spin::best_speed()?,
+    })
 }
 
 /// The server, if it is one that this program starts.
@@ -219,6 +232,11 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
+    let server_url = target.url(plan.connector.transport());
+    let server_name = match &info {
+        Some(info) => Some(format!("{} {}", info.server, info.version)),
+        None => control.said_name().await,
+    };
     around.progress.stage("reading the books");
     let opening = Books::read(plan, &mut control, &location).await?;
     let before = Before::know(plan, around, &mut control).await?;
@@ -254,7 +272,7 @@ async fn run(
     let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.
-        (evidence.applied, evidence.syncs) = (None, None);
+        (evidence.applied, evidence.syncs, evidence.counters) = (None, None, None);
         if let Some((_, closed)) = &mut moments {
             closed.stats = None;
         }
@@ -272,12 +290,15 @@ async fn run(
     let usage = closing.map_or_else(ProcessUsage::default, |closing| closing.books.usage);
     let measured = Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,
         opening_usage: opening.usage,
         closing_usage: usage,
         server_preload: location.preload.clone(),
+        processor_speed: None,
         device,
         ceiling_tps: None,
         wire_us: None,

@@ -1,19 +1,18 @@
 //! One comparison, from its first run to its exit code.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use bench_client::compare::{Baseline, Conditions};
 use bench_client::judge::compare::{
-    compare_all, compare_all_unpaired, is_precise, noise_floor, noise_floors,
+    compare_all, compare_all_unpaired, hold_against, is_precise, noise_floor, noise_floors,
+    not_compared,
 };
 use bench_client::judge::gate::{fails, judge_gates};
 use bench_client::report::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::report::record::{Row, write_json};
+use bench_client::report::record::Row;
 use bench_client::report::step_summary::append_if_asked;
 use tokio::sync::watch;
 
@@ -22,8 +21,9 @@ use super::sides::Side;
 use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::interrupt::watch_signals;
-use crate::cli::run::{RUNS, record_path, runtime};
-use crate::cli::{GATE_FAILED, INTERRUPTED, INVALID, UsageError, VALID, output, print};
+use crate::cli::output::{self, RecordFile};
+use crate::cli::run::runtime;
+use crate::cli::{GATE_FAILED, INTERRUPTED, INVALID, UsageError, VALID, print};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -51,7 +51,7 @@ pub(super) struct Session<'a> {
     base: Base,
     candidate: Side,
     record: ComparisonRecord,
-    path: PathBuf,
+    path: RecordFile,
 }
 
 impl<'a> Session<'a> {
@@ -61,8 +61,7 @@ impl<'a> Session<'a> {
             _ => &candidate.environment,
         };
         let environment = environment.clone();
-        let path = args.output.clone();
-        let path = path.unwrap_or_else(|| record_path(RUNS, "compare", &environment));
+        let path = RecordFile::choose(args.output.as_deref(), "compare", &environment);
         let record = ComparisonRecord {
             comparison_version: COMPARISON_VERSION,
             environment,
@@ -85,6 +84,7 @@ impl<'a> Session<'a> {
             differences: Vec::new(),
             rounds: Vec::new(),
             metrics: Vec::new(),
+            not_compared: Vec::new(),
             noise_floor: Vec::new(),
             gates: Vec::new(),
             stopped: Stopped::Interrupted,
@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
         }
         self.judge(&measured);
         self.record = self.with(&measured);
-        let written = self.write(&self.record);
+        let written = self.path.write(&self.record);
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
         if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
             eprintln!("warning: cannot write the step's summary: {error}");
@@ -142,6 +142,12 @@ impl<'a> Session<'a> {
         }
         ended?;
         written?;
+        if self.record.valid
+            && self.record.metrics.is_empty()
+            && let Some(first) = self.record.not_compared.first()
+        {
+            return Err(usage(&format!("nothing was compared: {}", first.why)));
+        }
         Ok(ExitCode::from(if !self.record.valid {
             INVALID
         } else if self.record.metrics.is_empty() {
@@ -188,7 +194,7 @@ impl<'a> Session<'a> {
                 this.refuse_unlike(&this.differences(measured))?;
             }
             // Not judged yet: for the case that this is its end.
-            this.write(&this.with(measured))
+            this.path.write_so_far(&this.with(measured))
         };
         rounds.measure(measured, &interrupted, precise, keep).await
     }
@@ -319,6 +325,7 @@ impl<'a> Session<'a> {
             Base::Live(_) => noise_floors(&measured.rows, &measured.rounds, LEVEL),
             Base::Recorded { baseline, .. } => floors_of_runs(&[&baseline.rows, &measured.rows]),
         };
+        hold_against(&mut self.record.noise_floor, &self.record.metrics);
         let candidates: Vec<&Row> = match &self.base {
             Base::Live(_) => {
                 let rounds = measured.rounds.iter();
@@ -328,8 +335,27 @@ impl<'a> Session<'a> {
             }
             Base::Recorded { .. } => measured.rows.iter().filter(|row| row.valid).collect(),
         };
+        let bases: Vec<&Row> = match &self.base {
+            Base::Live(_) => {
+                let rounds = measured.rounds.iter();
+                rounds.map(|round| &measured.rows[round.base_row]).collect()
+            }
+            Base::Recorded { baseline, .. } => baseline.rows.iter().collect(),
+        };
+        // Without a round there is nothing yet to compare.
+        self.record.not_compared = if bases.is_empty() || candidates.is_empty() {
+            Vec::new()
+        } else {
+            not_compared([&bases, &candidates])
+        };
         let gates = &self.args.fail_if;
-        self.record.gates = judge_gates(gates, &self.record.metrics, &candidates, LEVEL);
+        self.record.gates = judge_gates(
+            gates,
+            &self.record.metrics,
+            &self.record.not_compared,
+            &candidates,
+            LEVEL,
+        );
         self.record.differences = self.differences(measured);
         let [base, candidate] = self.known(measured);
         let recorded = self.base.recorded().first();
@@ -347,11 +373,6 @@ impl<'a> Session<'a> {
         record.valid &= measured.rows.iter().all(|row| row.valid);
         record
     }
-
-    fn write(&self, record: &ComparisonRecord) -> anyhow::Result<()> {
-        write_json(&self.path, record)
-            .with_context(|| format!("cannot write the record {}", self.path.display()))
-    }
 }
 
 /// The noise of each metric between neighbouring runs of a side that was measured alone. Every
@@ -361,7 +382,7 @@ fn floors_of_runs(series: &[&[Row]]) -> Vec<NoiseFloor> {
         let mut pairs = Vec::new();
         for rows in series {
             for (number, pair) in rows.chunks_exact(2).enumerate() {
-                let (first, second) = (metric.of(&pair[0]), metric.of(&pair[1]));
+                let (first, second) = (metric.of(&pair[0])?, metric.of(&pair[1])?);
                 pairs.push(if number.is_multiple_of(2) {
                     (first, second)
                 } else {
