@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use busload_frontend::stream::Stream;
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::connector::http::{Exchange, Head, Lane, post};
@@ -83,7 +80,7 @@ enum ControlTransport {
         lane: Option<Lane>,
     },
     Ws {
-        socket: Option<WebSocketStream<Stream>>,
+        socket: Option<ws::Socket>,
         next_id: u64,
     },
 }
@@ -320,10 +317,7 @@ impl ControlClient {
 
 /// One request and its answer on a connection that has no other in flight. Gives the
 /// connection back when it can be used again.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    mut open: WebSocketStream<S>,
-    text: Utf8Bytes,
-) -> Result<(WebSocketStream<S>, Bytes), String> {
+async fn ask(mut open: ws::Socket, text: Utf8Bytes) -> Result<(ws::Socket, Bytes), String> {
     open.send(Message::Text(text))
         .await
         .map_err(|error| error.to_string())?;

@@ -165,6 +165,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
         self.abandon();
         self.end.late_answers += self.session.late_answers();
+        self.session.close().await;
         if let Some(resolver) = &self.resolver {
             self.end.resolved = resolver.resolved;
             self.end.sent_again = resolver.sent_again;

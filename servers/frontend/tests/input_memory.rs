@@ -111,7 +111,7 @@ fn what_is_in_flight_is_answered_before_the_largest_is_told_to_go() {
     let server = Server::start(WS, &["--input-memory=4MiB", "--batch-timeout=1s"]);
     let mut small = socket(&server);
     small
-        .write_all(&frame(TEXT, &[b' '; 20_000]))
+        .write_all(&frame(TEXT, &vec![b' '; 20_000]))
         .expect("it reads");
     let mut large = socket(&server);
     large
