@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Statement};
 
+use crate::engine::EngineError;
 use crate::failpoint;
 use crate::ledger::{Failure, Ledger, Outcome};
+use crate::ledger_files::OpenFiles;
+use crate::place;
 use crate::queue::{Job, Reply};
 use crate::stats::BatchRecord;
 
@@ -16,8 +19,9 @@ pub(crate) enum Ended {
     /// Rolled back as a whole; the engine goes on.
     RolledBack(Failure),
     /// It may be durable or not. The engine must stop: SQLite would reuse the place in the
-    /// log, and the kernel has marked the pages clean.
-    Unknown(rusqlite::Error),
+    /// log, and the kernel has marked the pages clean. Or it is durable in a file that the next
+    /// server may not find.
+    Unknown(EngineError),
 }
 
 /// BEGIN, COMMIT and ROLLBACK, prepared once.
@@ -54,12 +58,14 @@ impl<'c> Transaction<'c> {
     fn give_up(&mut self, error: rusqlite::Error) -> Ended {
         let rolled_back =
             self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        if rolled_back && place::is_disk_full(&error, self.connection) {
+            return Ended::RolledBack(Failure::StorageFull);
+        }
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) if rolled_back => Ended::RolledBack(Failure::StorageFull),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if rolled_back => {
                 Ended::RolledBack(Failure::Overloaded)
             }
-            _ => Ended::Unknown(error),
+            _ => Ended::Unknown(EngineError::OutcomeUnknown(error)),
         }
     }
 }
@@ -92,6 +98,7 @@ pub(crate) fn commit_batch<A>(
     jobs: Vec<Job<A>>,
     transaction: &mut Transaction<'_>,
     ledger: &mut Ledger<'_>,
+    files: &mut OpenFiles,
     busy_wait: Duration,
     record: &mut BatchRecord,
     replies: &mut Vec<Reply<A>>,
@@ -118,7 +125,16 @@ pub(crate) fn commit_batch<A>(
         Ok(()) => Ended::Committed,
         Err(error) => transaction.give_up(error),
     };
-    record.commit = committing.elapsed();
+    let ended_at = Instant::now();
+    record.commit = ended_at - committing;
+    let ended = match ended {
+        // Durable, but perhaps where no server will find it.
+        Ended::Committed if files.is_due(ended_at) => files.check().err(),
+        // SQLite looks after its files too, in some modes, and says less of it.
+        Ended::Unknown(_) => files.check().err(),
+        Ended::Committed | Ended::RolledBack(_) => None,
+    }
+    .map_or(ended, Ended::Unknown);
     failpoint::reach(failpoint::AFTER_COMMIT);
     record.changes = ledger.take_changes();
     record.committed = matches!(ended, Ended::Committed);

@@ -241,6 +241,12 @@ impl<'a> Checkpointer<'a> {
         self.log_bytes + grown >= self.limit_bytes
     }
 
+    /// Whether the log has grown enough for a checkpoint, and none is under way.
+    pub(crate) fn is_due(&self) -> bool {
+        let at_work = self.background.as_ref().is_some_and(|it| it.at_work);
+        self.has_log && !at_work && self.written_bytes() >= self.due_at
+    }
+
     /// Begins, goes on with or ends a checkpoint when it is time.
     ///
     /// # Errors
@@ -254,7 +260,7 @@ impl<'a> Checkpointer<'a> {
             Other::AtWork => return Ok(()),
             Other::Done(copied) => return self.finish(copied, reporter),
         }
-        if !self.has_log || self.written_bytes() < self.due_at || self.ask_other_thread() {
+        if !self.is_due() || self.ask_other_thread() {
             return Ok(());
         }
         self.finish(Copied::NOTHING, reporter)

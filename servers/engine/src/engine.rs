@@ -182,6 +182,17 @@ pub enum EngineError {
     /// The engine has stopped.
     #[error("the outcome of a batch is unknown, stopping: {0}")]
     OutcomeUnknown(rusqlite::Error),
+    /// A file of the ledger was removed, renamed or replaced while it was open. The engine has
+    /// stopped.
+    #[error("{file}: {why}, although this server has it open, stopping; {remedy}")]
+    FileGone {
+        /// The file.
+        file: PathBuf,
+        /// What became of it.
+        why: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The writer thread could not be started, or panicked.
     #[error("writer thread: {0}")]
     Writer(String),

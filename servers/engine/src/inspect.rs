@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::engine::EngineError;
+use crate::vfs::IoMeter;
 
 /// Most complaints of SQLite's own check that are kept.
 const MAX_COMPLAINTS: u32 = 10;
@@ -30,6 +32,17 @@ impl Inspection {
     }
 }
 
+/// The virtual file system of the servers, which tells a disk that cannot read from a ledger that
+/// is damaged. One for all: it is never freed.
+fn meter() -> Result<&'static IoMeter, EngineError> {
+    static METER: OnceLock<IoMeter> = OnceLock::new();
+    if let Some(meter) = METER.get() {
+        return Ok(meter);
+    }
+    let meter = IoMeter::register()?;
+    Ok(METER.get_or_init(|| meter))
+}
+
 /// Opens a ledger as its server would after a crash and reads all of it. Recovery happens as
 /// it would there: a hot rollback journal is played back into the file, a write-ahead log is
 /// read and left where it is.
@@ -49,7 +62,7 @@ pub fn inspect(database: &Path) -> Result<Inspection, EngineError> {
         return Err(not_a_ledger("it is not there"));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags)?;
+    let connection = Connection::open_with_flags_and_vfs(database, flags, meter()?.vfs_name())?;
     // Whoever has the log open keeps it: there is nothing to wait for.
     connection.busy_timeout(Duration::ZERO)?;
     // Closing the last connection would move the log into the database.

@@ -19,6 +19,7 @@ mod failpoint;
 mod histogram;
 mod inspect;
 mod ledger;
+mod ledger_files;
 mod lock_file;
 mod null;
 mod place;
@@ -38,6 +39,7 @@ pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, 
 pub use histogram::{Recorded, decode as decode_histogram};
 pub use inspect::{Inspection, inspect};
 pub use ledger::{Failure, Outcome, Rejection};
+pub use lock_file::LockError;
 pub use null::NullPace;
 pub use queue::{Reply, ReplyPort, Work};
 pub use stats::Snapshot;

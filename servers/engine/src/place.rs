@@ -1,21 +1,29 @@
 //! Whether a ledger can be where it is to be, and what to do when not.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use libsqlite3_sys::SQLITE_IOERR_DIR_FSYNC;
-use rusqlite::ErrorCode;
+use libsqlite3_sys::{
+    SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSTAT, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ,
+};
+use rusqlite::{Connection, ErrorCode};
 
 use crate::durability::DurabilityError;
 use crate::engine::EngineError;
+use crate::ledger_files::directory_of;
+use crate::lock_file::LockError;
+
+/// What SQLite answers when the operating system could not read.
+const READ_ERRORS: [i32; 3] = [
+    SQLITE_IOERR_READ,
+    SQLITE_IOERR_SHORT_READ,
+    SQLITE_IOERR_FSTAT,
+];
 
 /// A directory that can be written to but not opened cannot be synced. The first commit would say
 /// so, and by then somebody waits for its outcome.
 pub(crate) fn check_directory(path: &Path) -> Result<(), EngineError> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let Err(error) = std::fs::File::open(parent.unwrap_or(Path::new("."))) else {
+    let Err(error) = std::fs::File::open(directory_of(path)) else {
         return Ok(());
     };
     let why = format!("its directory cannot be opened, and so not be synced ({error})");
@@ -32,39 +40,71 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), EngineError> {
     })
 }
 
-/// Refuses a file that has a second name: lock, log and journal are found by the name of the
-/// database, so a server at each name would not know of the other and destroy the file.
-#[cfg(unix)]
-pub(crate) fn check_names(path: &Path) -> Result<(), EngineError> {
-    use std::os::unix::fs::MetadataExt as _;
+/// Room that a file beside the database may need at once: the log's index takes 32 KiB.
+const ROOM_BYTES: usize = 64 << 10;
 
-    match std::fs::metadata(path) {
-        Ok(file) if file.nlink() > 1 => Err(EngineError::CannotOpen {
-            database: path.to_owned(),
-            why: format!(
-                "it has {} names (hard links), and under another one a second server could open it",
-                file.nlink()
-            ),
-            remedy: "remove the other names, or use a copy (cp) that no server has open",
-        }),
-        // Whatever is wrong with it shows when it is opened.
-        Ok(_) | Err(_) => Ok(()),
+/// Whether the operating system says that there is no room, on the disk or in a quota.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
+}
+
+/// Whether a new file beside the database finds no room, for itself or for what is in it. SQLite
+/// does not say so of a file that it cannot create, nor of the log's index.
+pub(crate) fn is_full_beside(database: &Path) -> bool {
+    let tried = tempfile::Builder::new()
+        .prefix(".busload-room-")
+        .tempfile_in(directory_of(database))
+        .and_then(|mut file| {
+            file.write_all(&vec![0; ROOM_BYTES])?;
+            file.as_file().sync_data()
+        });
+    tried.is_err_and(|error| is_no_room(&error))
+}
+
+/// Whether a statement failed for want of room: SQLite says so, or could not create its rollback
+/// journal, and nothing else can be created either.
+pub(crate) fn is_disk_full(error: &rusqlite::Error, connection: &Connection) -> bool {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => true,
+        Some(ErrorCode::CannotOpen) => connection
+            .path()
+            .is_some_and(|database| is_full_beside(Path::new(database))),
+        _ => false,
     }
 }
 
-/// Elsewhere nobody counts them.
-#[cfg(not(unix))]
-pub(crate) fn check_names(_path: &Path) -> Result<(), EngineError> {
-    Ok(())
+/// Says of an error at the start which file it is about, and what to do.
+pub(crate) fn explain(database: &Path, error: EngineError) -> EngineError {
+    let disk_full = || EngineError::CannotOpen {
+        database: database.to_owned(),
+        why: "its disk is full".to_owned(),
+        remedy: "make room there (bytes, inodes or a quota), or choose another place",
+    };
+    match error {
+        EngineError::Lock(LockError::Io { source, .. } | LockError::File { source, .. })
+            if is_no_room(&source) =>
+        {
+            disk_full()
+        }
+        EngineError::Sqlite(error) | EngineError::Durability(DurabilityError::Sqlite(error)) => {
+            let code = error.sqlite_error_code();
+            let may_be_full = matches!(
+                code,
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)
+            );
+            if code == Some(ErrorCode::DiskFull) || may_be_full && is_full_beside(database) {
+                return disk_full();
+            }
+            explain_sqlite(database, &error)
+        }
+        other => other,
+    }
 }
 
-/// Says of an error of SQLite at the start which file it is about, and what to do.
-pub(crate) fn explain(path: &Path, error: EngineError) -> EngineError {
-    let (EngineError::Sqlite(error) | EngineError::Durability(DurabilityError::Sqlite(error))) =
-        error
-    else {
-        return error;
-    };
+fn explain_sqlite(path: &Path, error: &rusqlite::Error) -> EngineError {
     let code = error.sqlite_error().map_or(0, |it| it.extended_code);
     let database = path.to_owned();
     let not_a_ledger = |why: &str| EngineError::NotALedger {
@@ -77,10 +117,6 @@ pub(crate) fn explain(path: &Path, error: EngineError) -> EngineError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             return not_a_ledger("another process holds it locked");
         }
-        Some(ErrorCode::DiskFull) => (
-            "its disk is full".to_owned(),
-            "make room there, or choose another place",
-        ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
             "it cannot be written to".to_owned(),
             "permit the server to write to it and to its directory",
@@ -94,6 +130,11 @@ pub(crate) fn explain(path: &Path, error: EngineError) -> EngineError {
             "its directory cannot be synced".to_owned(),
             "look for errors of the disk in the kernel's log and let the server open enough files \
              (ulimit -n); on a file system that cannot sync directories choose another place",
+        ),
+        Some(ErrorCode::SystemIoFailure) if READ_ERRORS.contains(&code) => (
+            format!("the disk failed to read it, or a file beside it (sqlite's code {code})"),
+            "the ledger may be good: keep it, look for errors of the disk in the kernel's log, and \
+             try again or copy it, with its -wal or -journal, to another disk",
         ),
         Some(ErrorCode::SystemIoFailure) => (
             format!("{error} (sqlite's code {code})"),
@@ -128,6 +169,7 @@ mod tests {
         for (code, what) in [
             (ffi::SQLITE_FULL, "make room"),
             (ffi::SQLITE_IOERR_WRITE, "ulimit -f"),
+            (ffi::SQLITE_IOERR_READ, "the ledger may be good: keep it"),
             (ffi::SQLITE_IOERR_DIR_FSYNC, "cannot be synced"),
             (ffi::SQLITE_CANTOPEN, "ulimit -n"),
             (ffi::SQLITE_READONLY, "permit"),

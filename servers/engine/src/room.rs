@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 
 use crate::checkpoint::Checkpointer;
+use crate::place;
 use crate::queue::ReplyPort;
 use crate::store::Store;
 use crate::trouble::{Reporter, Trouble};
@@ -70,12 +71,16 @@ impl Room {
                 Ok(())
             }
             Err(error) => {
-                match error.sqlite_error_code() {
-                    // Rolled back, when the transaction was dropped at the latest.
-                    Some(
-                        ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked,
-                    ) if store.connection.is_autocommit() => Ok(()),
-                    _ => Err(error),
+                // Rolled back, when the transaction was dropped at the latest.
+                let rolled_back = store.connection.is_autocommit();
+                let passes = matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                ) || place::is_disk_full(&error, &store.connection);
+                if rolled_back && passes {
+                    Ok(())
+                } else {
+                    Err(error)
                 }
             }
         }

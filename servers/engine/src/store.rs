@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
-use crate::lock_file::LockFile;
+use crate::ledger_files::{self, OpenFiles, SUFFIXES, beside};
+use crate::lock_file::{DatabaseLock, LockFile};
 use crate::place;
 use crate::transfer_ids;
 use crate::vfs::{IoCounts, IoMeter};
@@ -31,8 +32,8 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The page cache of the connection that checkpoints. It copies pages past its cache.
 const SECOND_CACHE_KIB: u32 = 64;
 
-/// An open ledger and what guards it. The order of the fields is the order of closing:
-/// the lock goes last.
+/// An open ledger and what guards it. The order of the fields is the order of closing: the locks
+/// go last, that of the database file not before SQLite's last connection.
 pub(crate) struct Store {
     /// For checkpoints beside the writer, and what counts its syncs. Closed before the other.
     second: Option<Connection>,
@@ -43,6 +44,7 @@ pub(crate) struct Store {
     pub(crate) page_size: u64,
     /// The file held no ledger before it was opened.
     pub(crate) made_here: bool,
+    database_lock: DatabaseLock,
     _lock: LockFile,
 }
 
@@ -69,9 +71,9 @@ impl Store {
         if config.fresh || !path.exists() {
             check_seeding(config.seed_accounts, config.seed_balance)?;
         }
-        // Two names of one file have one lock when one is a symbolic link, else they are refused.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
-        place::check_names(path)?;
+        // Names that are symbolic links have one lock with their target; other names are refused.
+        let path = &ledger_files::resolve(path);
+        ledger_files::check(path)?;
         let lock = LockFile::take(path)?;
         let meter = IoMeter::register()?;
         if config.durability.syncs() && meter.sees_directory_syncs() {
@@ -80,8 +82,11 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut database_lock = DatabaseLock::take(path)?;
         if config.fresh {
-            remove_ledger(path, flags)?;
+            remove_ledger(path, flags, &meter)?;
+            // Of the new file: the old one is nobody's any more.
+            database_lock = DatabaseLock::take(path)?;
         }
         let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -100,6 +105,7 @@ impl Store {
             pragmas,
             page_size,
             made_here,
+            database_lock,
             _lock: lock,
         };
         if store.made_here {
@@ -141,6 +147,31 @@ impl Store {
     pub(crate) fn io(&self) -> IoCounts {
         let counts = self.meters().map(IoMeter::counts);
         counts.fold(IoCounts::default(), |sum, one| sum.plus(&one))
+    }
+
+    /// The files that are open now, to be looked after.
+    ///
+    /// # Errors
+    /// [`EngineError::FileGone`] when one is gone already.
+    pub(crate) fn open_files(&self, config: &Config) -> Result<OpenFiles, EngineError> {
+        let path = ledger_files::resolve(&config.database);
+        let has_log = config.durability.has_wal();
+        let mut files = OpenFiles::new(&path, self.database_lock.file(), has_log)
+            .map_err(|error| ledger_files::gone_at_start(path, &error))?;
+        files.check()?;
+        Ok(files)
+    }
+
+    /// Copies what the log holds into the database as it is open, wherever its name has gone, and
+    /// empties the log, which must not be taken for that of another database. False when it could
+    /// not be done.
+    pub(crate) fn rescue_log(&self) -> bool {
+        let copied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        matches!(copied, Ok(0))
     }
 
     /// Leaves the log as it is when the last connection closes: after a failed sync the next
@@ -295,17 +326,12 @@ fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Erro
 }
 
 /// Removes a ledger and its log, but nothing that is not a ledger.
-fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let connection = Connection::open_with_flags(path, flags)?;
+fn remove_ledger(path: &Path, flags: OpenFlags, meter: &IoMeter) -> Result<(), EngineError> {
+    let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
     check_ledger(&connection, path)?;
     drop(connection);
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        match std::fs::remove_file(&file) {
+    for suffix in SUFFIXES {
+        match std::fs::remove_file(beside(path, suffix)) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -323,8 +349,7 @@ fn remove_ledger(path: &Path, flags: OpenFlags) -> Result<(), EngineError> {
 fn check_ledger(connection: &Connection, path: &Path) -> Result<(), EngineError> {
     // Closing the last connection moves the log into the database, which for somebody else's
     // file is not ours to do. Without a log, closing only removes what opening created.
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
+    let log = beside(path, "-wal");
     let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
     let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(keep_log, has_log)?;

@@ -78,30 +78,36 @@ enum Change {
     Forgotten(TransferId, i64),
 }
 
-/// Milliseconds since 1970 that never go back: the wall clock at the start, or the latest time
-/// in the table if that is later, and what has passed since.
+/// The ledger's own time, in milliseconds: what has passed while it was served, as far as its ids
+/// tell. It begins with the wall clock's time at the first id, only so that no number looks like
+/// another, goes on from the latest time in the table at every start, and never looks at the wall
+/// clock again: one that is set, or wrong at a start, makes no id older than it is. While nobody
+/// serves the ledger its time stands still.
 struct Clock {
     started: Instant,
     start_ms: i64,
 }
 
 impl Clock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "ids are kept over restarts, and no other clock is"
-    )]
     fn start(latest_ms: Option<i64>) -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let start_ms = millis(wall.unwrap_or_default());
         Self {
             started: Instant::now(),
-            start_ms: latest_ms.map_or(start_ms, |latest| latest.max(start_ms)),
+            start_ms: latest_ms.unwrap_or_else(wall_ms),
         }
     }
 
     fn now_ms(&self) -> i64 {
         self.start_ms.saturating_add(millis(self.started.elapsed()))
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a number to begin with; nothing is measured by it"
+)]
+fn wall_ms() -> i64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    millis(wall.unwrap_or_default())
 }
 
 fn millis(duration: Duration) -> i64 {

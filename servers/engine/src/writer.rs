@@ -12,6 +12,8 @@ use crate::durability::Durability;
 use crate::engine::{Config, ControlCall, ControlReply, EngineError};
 use crate::failpoint;
 use crate::ledger::{Failure, Ledger, Outcome};
+use crate::ledger_files::{self, OpenFiles};
+use crate::place;
 use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
 use crate::room::Room;
 use crate::stats::{BatchRecord, SharedStats};
@@ -62,10 +64,23 @@ impl<P: ReplyPort> Writer<P> {
     fn serve(&mut self) -> Result<(), EngineError> {
         let second = self.store.take_second();
         let result = self.serve_with(second);
-        if matches!(result, Err(EngineError::OutcomeUnknown(_))) {
-            self.store.leave_log();
+        match result {
+            Err(gone @ EngineError::FileGone { .. }) => {
+                let is_copied = self.store.rescue_log();
+                // The name of the log may lead to somebody else's by now: it is not removed.
+                self.store.leave_log();
+                Err(if is_copied {
+                    gone
+                } else {
+                    ledger_files::with_log_left(gone)
+                })
+            }
+            Err(EngineError::OutcomeUnknown(error)) => {
+                self.store.leave_log();
+                Err(EngineError::OutcomeUnknown(error))
+            }
+            other => other,
         }
-        result
     }
 
     fn serve_with(&mut self, second: Option<(Connection, IoMeter)>) -> Result<(), EngineError> {
@@ -86,6 +101,7 @@ impl<P: ReplyPort> Writer<P> {
         let mut shift = Shift {
             checkpointer: Checkpointer::new(store, stats, config, second),
             room: Room::new(config.probe_interval),
+            files: store.open_files(config)?,
             transaction,
             ledger,
             store,
@@ -97,7 +113,7 @@ impl<P: ReplyPort> Writer<P> {
             samples: Vec::new(),
             replies: Vec::new(),
         };
-        while let Some(taken) = queue.take(config.batch_timeout, shift.room.look_again()) {
+        while let Some(taken) = queue.take(config.batch_timeout, Some(shift.look_again())) {
             shift.serve(taken)?;
         }
         shift.end()
@@ -108,6 +124,7 @@ impl<P: ReplyPort> Writer<P> {
 struct Shift<'w, P: ReplyPort> {
     checkpointer: Checkpointer<'w>,
     room: Room,
+    files: OpenFiles,
     transaction: Transaction<'w>,
     ledger: Ledger<'w>,
     store: &'w Store,
@@ -122,8 +139,17 @@ struct Shift<'w, P: ReplyPort> {
 }
 
 impl<P: ReplyPort> Shift<'_, P> {
+    /// How long the writer may sleep without work.
+    fn look_again(&self) -> Duration {
+        let files = self.files.look_again();
+        self.room.look_again().map_or(files, |room| room.min(files))
+    }
+
     fn serve(&mut self, taken: Taken<P::Address>) -> Result<(), EngineError> {
         let Taken { work, control } = taken;
+        if work.is_empty() && control.is_none() {
+            self.files.check()?;
+        }
         if self.room.is_due() {
             let mut reporter = Reporter {
                 troubles: self.troubles,
@@ -136,7 +162,7 @@ impl<P: ReplyPort> Shift<'_, P> {
         if self.room.is_full() {
             refuse(work, Failure::StorageFull, self.stats, self.port);
         } else if !work.is_empty() {
-            self.transfers(work).map_err(EngineError::OutcomeUnknown)?;
+            self.transfers(work)?;
         }
         match control {
             Some(control) => self.call(control),
@@ -148,7 +174,7 @@ impl<P: ReplyPort> Shift<'_, P> {
     ///
     /// # Errors
     /// One after which the engine must stop.
-    fn transfers(&mut self, work: Vec<Job<P::Address>>) -> Result<(), rusqlite::Error> {
+    fn transfers(&mut self, work: Vec<Job<P::Address>>) -> Result<(), EngineError> {
         self.store.meter.take_sync_samples(&mut self.samples);
         self.samples.clear();
         let mut record = BatchRecord::default();
@@ -156,6 +182,7 @@ impl<P: ReplyPort> Shift<'_, P> {
             work,
             &mut self.transaction,
             &mut self.ledger,
+            &mut self.files,
             self.busy_wait,
             &mut record,
             &mut self.replies,
@@ -179,7 +206,12 @@ impl<P: ReplyPort> Shift<'_, P> {
             Ended::RolledBack(Failure::StorageFull) => self.room.is_gone(&mut reporter),
             Ended::Committed | Ended::RolledBack(_) => {}
         }
-        self.checkpointer.after_batch(&mut reporter)?;
+        if self.checkpointer.is_due() {
+            self.files.check()?;
+        }
+        self.checkpointer
+            .after_batch(&mut reporter)
+            .map_err(EngineError::OutcomeUnknown)?;
         if self.checkpointer.is_at_limit() {
             self.room.is_gone(&mut reporter);
         }
@@ -190,15 +222,20 @@ impl<P: ReplyPort> Shift<'_, P> {
     fn call(&mut self, control: Control<P::Address>) -> Result<(), EngineError> {
         let Control { to, id, call } = control;
         let seeding = matches!(call, ControlCall::Seed { .. });
-        let reply = answer(&call, self.store, self.stats, self.queue, &mut self.ledger);
-        let broken = reply
-            .as_ref()
-            .err()
-            .and_then(io_failure)
-            .filter(|_| seeding);
+        let mut reply = answer(&call, self.store, self.stats, self.queue, &mut self.ledger);
+        let mut broken = None;
+        if seeding {
+            // A COMMIT as well, of which the same must be known.
+            let failed = reply.as_ref().err().and_then(io_failure);
+            let gone = self.files.check().err();
+            broken = gone.or(failed.map(EngineError::OutcomeUnknown));
+            if matches!(broken, Some(EngineError::FileGone { .. })) {
+                reply = self.files.check().and(reply);
+            }
+        }
         self.port.control(to, id, reply);
         if let Some(error) = broken {
-            return Err(EngineError::OutcomeUnknown(error));
+            return Err(error);
         }
         // Only a seeding empties the log. After any other call the count goes on, or whoever
         // asks often enough would keep the log growing for ever.
@@ -208,8 +245,9 @@ impl<P: ReplyPort> Shift<'_, P> {
         Ok(())
     }
 
-    /// The last checkpoint.
-    fn end(self) -> Result<(), EngineError> {
+    /// The last look at the files, and the last checkpoint.
+    fn end(mut self) -> Result<(), EngineError> {
+        self.files.check()?;
         let mut reporter = Reporter {
             troubles: self.troubles,
             port: self.port,
@@ -286,8 +324,8 @@ fn io_failure(error: &EngineError) -> Option<rusqlite::Error> {
 fn storage_full(error: EngineError, store: &Store) -> EngineError {
     match &error {
         EngineError::Sqlite(sqlite)
-            if sqlite.sqlite_error_code() == Some(ErrorCode::DiskFull)
-                && store.connection.is_autocommit() =>
+            if store.connection.is_autocommit()
+                && place::is_disk_full(sqlite, &store.connection) =>
         {
             EngineError::StorageFull
         }

@@ -267,14 +267,66 @@ fn ids_are_forgotten_after_the_horizon() {
     assert_eq!(bank.apply(&[once(1, 0, 1, 7)]), [Outcome::Committed]);
     assert_eq!(bank.balances(2), [983, 1017], "applied anew");
     thread::sleep(Duration::from_millis(40));
+    // After a restart, too, and its time goes on where it was.
     let bank = restarted(bank, &config);
-    assert_eq!(told(&bank.stats()), ids(0, 0, 0));
-    // A row that nobody remembers and the same id in a later one.
+    assert_eq!(told(&bank.stats()), ids(2, 0, 0));
+    thread::sleep(Duration::from_millis(40));
+    assert_eq!(bank.apply(&[once(3, 0, 1, 5)]), [Outcome::Committed]);
+    assert_eq!(told(&bank.stats()), ids(1, 0, 0));
     assert_eq!(bank.apply(&[once(1, 0, 1, 7)]), [Outcome::Committed]);
+    assert_eq!(bank.balances(2), [971, 1029], "applied anew");
+    // An id that has two rows is the later one's.
     config.id_horizon = Duration::from_hours(1);
     let bank = restarted(bank, &config);
     assert_eq!(bank.apply(&[once(1, 0, 1, 7)]), [Outcome::Committed]);
-    assert_eq!(bank.balances(2), [976, 1024]);
+    assert_eq!(bank.balances(2), [971, 1029]);
+    bank.stop_cleanly();
+}
+
+/// Moves the times of all rows, which is what a wall clock does that is set the other way.
+fn shift_times(path: &Path, by: Duration, into_the_past: bool) {
+    let by = i64::try_from(by.as_millis()).expect("a short time");
+    let by = if into_the_past { -by } else { by };
+    let connection = Connection::open(path).expect("the file is there");
+    let changed = connection
+        .execute("UPDATE transfer_ids SET at_ms = at_ms + ?1", [by])
+        .expect("the server's own table");
+    assert!(changed > 0, "or nothing was tested");
+}
+
+/// Issue 10: with the clock an hour ahead at a restart, an id that was seconds old was applied
+/// twice. A ledger that stood still for an hour is the same to it.
+#[test]
+fn case_07_a_clock_that_is_wrong_at_a_restart_makes_no_id_older() {
+    for into_the_past in [true, false] {
+        let (_directory, config) = with(|config| config.id_horizon = Duration::from_mins(1));
+        let bank = Bank::start(&config);
+        assert_eq!(bank.apply(&[once(1, 0, 1, 5)]), [Outcome::Committed]);
+        bank.stop_cleanly();
+        shift_times(&config.database, Duration::from_hours(1), into_the_past);
+        let bank = Bank::start(&config);
+        assert_eq!(told(&bank.stats()), ids(1, 0, 0));
+        // A new id, so that there is a look for old ones, and the old one again.
+        let both = [once(2, 0, 1, 5), once(1, 0, 1, 5)];
+        assert_eq!(bank.apply(&both), [Outcome::Committed; 2]);
+        assert_eq!(told(&bank.stats()), ids(2, 1, 0));
+        assert_eq!(bank.balances(2), [990, 1010], "once each");
+        bank.stop_cleanly();
+    }
+}
+
+/// Nor does one that was ahead before keep them for ever.
+#[test]
+fn ids_of_a_clock_that_was_ahead_are_forgotten_after_the_horizon() {
+    let (_directory, config) = with(|config| config.id_horizon = Duration::from_millis(20));
+    let bank = Bank::start(&config);
+    assert_eq!(bank.apply(&[once(1, 0, 1, 5)]), [Outcome::Committed]);
+    bank.stop_cleanly();
+    shift_times(&config.database, Duration::from_hours(1), false);
+    let bank = Bank::start(&config);
+    thread::sleep(Duration::from_millis(40));
+    assert_eq!(bank.apply(&[once(2, 0, 1, 5)]), [Outcome::Committed]);
+    assert_eq!(told(&bank.stats()), ids(1, 0, 0), "the other one");
     bank.stop_cleanly();
 }
 
@@ -341,8 +393,9 @@ fn past_the_bound_new_ids_are_refused_and_not_applied() {
     config.max_ids = 3;
     let bank = restarted(bank, &config);
     thread::sleep(Duration::from_millis(10));
-    assert_eq!(bank.apply(&five), outcomes);
-    assert_eq!(bank.balances(2), [993, 1007]);
+    // Those that are known are answered as before, the others find room.
+    assert_eq!(bank.apply(&five), [Outcome::Committed; 5]);
+    assert_eq!(bank.balances(2), [994, 1006]);
     bank.stop_cleanly();
 }
 

@@ -61,10 +61,10 @@ fn with_fault(
         path.join(format!("ledger.sqlite{suffix}"))
     };
     // Every call named here stops the process, whatever the file: no more than it takes.
-    let calls = if fault.starts_with("inject=openat") {
-        "trace=openat"
-    } else {
-        "trace=pwrite64,fsync,fdatasync"
+    let calls = match fault.split([':', '=']).nth(1) {
+        Some("openat") => "trace=openat",
+        Some("pread64") => "trace=pread64",
+        _ => "trace=pwrite64,fsync,fdatasync",
     };
     let output = Command::new("strace")
         .args(["-f", "-qq", "-e", "signal=none", "-o"])
@@ -359,10 +359,23 @@ fn case_06_no_descriptor_for_the_sync_of_a_new_journal() {
 /// reliability.md B 11.
 #[test]
 fn case_11_a_full_disk_and_then_room_again() {
+    no_room_and_then_room_again("case_11_a_full_disk_and_then_room_again", "ENOSPC");
+}
+
+/// The same to whoever writes, but SQLite takes it for an I/O error.
+#[test]
+fn case_11_a_quota_that_is_used_up_and_then_room_again() {
+    no_room_and_then_room_again(
+        "case_11_a_quota_that_is_used_up_and_then_room_again",
+        "EDQUOT",
+    );
+}
+
+fn no_room_and_then_room_again(name: &str, error: &str) {
     with_fault(
-        "case_11_a_full_disk_and_then_room_again",
+        name,
         "-wal",
-        "inject=pwrite64:error=ENOSPC:when=12..17",
+        &format!("inject=pwrite64:error={error}:when=12..17"),
         |directory| {
             let bank = Bank::start(&one_by_one(directory));
             let full = Outcome::Failed(Failure::StorageFull);
@@ -402,6 +415,41 @@ fn case_11_a_full_disk_and_then_room_again() {
             bank.stop_cleanly();
         },
         holds_what_was_acknowledged,
+    );
+}
+
+/// A disk that cannot read says nothing about what is on it. SQLite calls that a malformed
+/// database, and somebody might throw a good one away.
+#[test]
+fn eio_at_a_read_is_the_disks_and_not_the_ledgers() {
+    with_fault(
+        "eio_at_a_read_is_the_disks_and_not_the_ledgers",
+        "",
+        "inject=pread64:error=EIO:when=1+",
+        |directory| {
+            for fresh in [false, true] {
+                let started = Bank::open(&Config {
+                    fresh,
+                    ..one_by_one(directory)
+                });
+                let said = started.err().expect("it does not start").to_string();
+                assert!(
+                    said.contains("ledger.sqlite: the disk failed to read"),
+                    "{said}"
+                );
+                assert!(said.contains("the ledger may be good: keep it"), "{said}");
+                for wrong in ["malformed", "corrupt", "choose another file"] {
+                    assert!(!said.contains(wrong), "{said}");
+                }
+            }
+            let found = busload_engine::inspect(&directory.join("ledger.sqlite"));
+            let said = found.expect_err("it cannot be read").to_string();
+            assert!(said.contains("disk I/O error"), "{said}");
+        },
+        |directory| {
+            let balances = balances_in(&directory.join("ledger.sqlite"));
+            assert_eq!(balances, [1000; 10], "also `fresh` has left it alone");
+        },
     );
 }
 

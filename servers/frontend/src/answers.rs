@@ -37,7 +37,7 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         EngineError::Overloaded => ErrorCode::Overloaded,
         EngineError::ShuttingDown => ErrorCode::ShuttingDown,
         EngineError::StorageFull => ErrorCode::StorageFull,
-        EngineError::OutcomeUnknown(_) => ErrorCode::UnknownOutcome,
+        EngineError::OutcomeUnknown(_) | EngineError::FileGone { .. } => ErrorCode::UnknownOutcome,
         _ => ErrorCode::Internal,
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -151,7 +151,7 @@ struct CommonArgs {
     /// --allow-unauthenticated
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = parse_listen)]
     listen: IpAddr,
-    /// Database file [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
+    /// Database file, whose directory is made if there is none [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
     #[arg(long, env = "SQLITE_FILE", value_name = "FILE")]
     database: Option<PathBuf>,
     /// Throw away the ledger that the file holds and seed anew
@@ -221,6 +221,26 @@ struct CommonArgs {
     until_stdin_ends: bool,
 }
 
+/// Makes the directory of a database, and those that it is in, as the original's server does; a
+/// person who mistyped the path reads where the ledger is.
+fn make_directory_of(database: &Path) -> anyhow::Result<()> {
+    let Some(directory) = database.parent() else {
+        return Ok(());
+    };
+    if directory.as_os_str().is_empty() || directory.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(directory).with_context(|| {
+        format!(
+            "cannot create the directory {} of the database: choose another place (--database, or \
+             --data-dir)",
+            directory.display()
+        )
+    })?;
+    eprintln!("note: made the directory {}", directory.display());
+    Ok(())
+}
+
 impl HttpArgs {
     /// What the flags say, for a server in this process.
     ///
@@ -283,15 +303,12 @@ impl CommonArgs {
         } else if self.null.pace().is_some() {
             PathBuf::new()
         } else {
-            std::fs::create_dir_all(&self.data_dir).with_context(|| {
-                format!(
-                    "cannot create the data directory {}",
-                    self.data_dir.display()
-                )
-            })?;
             self.data_dir
                 .join(format!("busload-{}.sqlite", transport.as_str()))
         };
+        if self.null.pace().is_none() {
+            make_directory_of(&database)?;
+        }
         Ok(Settings {
             transport,
             listen,

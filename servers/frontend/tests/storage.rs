@@ -195,3 +195,91 @@ fn case_15_a_limit_of_open_files_below_the_ledger_is_refused_at_start() {
     }
     panic!("no limit was high enough");
 }
+
+/// As the original's server does, and whoever mistyped the path reads where it is.
+#[test]
+fn the_directory_of_the_database_is_made_and_told() {
+    for (program, by_flag) in [(HTTP, true), (WS, false)] {
+        let directory = directory();
+        let file = "./.data/deep/accounts.sqlite";
+        let mut server = Command::new(program);
+        server
+            .args(["--port=0", "--seed-accounts=100", "--until-stdin-ends"])
+            .current_dir(directory.path())
+            .env_remove("SQLITE_FILE")
+            .stdin(Stdio::null());
+        if by_flag {
+            server.arg(format!("--database={file}"));
+        } else {
+            server.env("SQLITE_FILE", file);
+        }
+        let output = server.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(said, "note: made the directory ./.data/deep\n");
+        assert!(directory.path().join(file).is_file());
+    }
+    // One that cannot be made is named.
+    let directory = directory();
+    std::fs::write(directory.path().join("taken"), "").expect("it is new");
+    let output = Command::new(WS)
+        .args(["--port=0", "--database=taken/below/a.sqlite"])
+        .current_dir(directory.path())
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("cannot create the directory taken/below"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// Issue 10: it went on acknowledging, 52,880 transfers, and ended with 0. The same in every
+/// durability mode, for log and database, is in the engine's tests (`lost_files`).
+#[test]
+fn a_server_whose_database_is_renamed_ends_with_5_and_loses_nothing() {
+    let directory = Arc::new(directory());
+    let mut server = Server::start_in(WS, Arc::clone(&directory), &[]);
+    let [database, renamed] = ["a.sqlite", "b.sqlite"].map(|name| directory.path().join(name));
+    let mut stream = socket(&server);
+    let (mut committed, mut in_doubt) = (0_i64, 0_i64);
+    for id in 0.. {
+        if id == 10 {
+            std::fs::rename(&database, &renamed).expect("it is there");
+        }
+        let request = frame(FIN | TEXT, transfer_between(id, 0, 1).as_bytes());
+        if stream.write_all(&request).is_err() {
+            break;
+        }
+        let Some((TEXT, payload)) = read_frame(&mut stream) else {
+            in_doubt += 1;
+            break;
+        };
+        let answer: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+        match (answer["ok"] == true, answer["error"].as_str()) {
+            (true, _) => committed += 1,
+            (false, Some("unknown_outcome")) => in_doubt += 1,
+            // Noticed between two transfers.
+            (false, Some("shutting_down")) => break,
+            other => panic!("{other:?}"),
+        }
+        assert!(id < 1_000_000, "it is never noticed");
+    }
+    assert_eq!(server.ended(), Some(5), "{}", server.said());
+    let said = server.said();
+    assert!(
+        said.contains("a.sqlite: it is gone, although this server has it open"),
+        "{said}"
+    );
+    assert!(said.contains("move it back"), "{said}");
+    drop(server);
+    std::fs::rename(&renamed, &database).expect("it is there");
+    let again = Server::start_in(WS, directory, &[]);
+    let applied = balances(&again)[1] - INITIAL_BALANCE;
+    assert!(
+        committed >= 10 && (committed..=committed + in_doubt).contains(&applied),
+        "{committed} committed, {in_doubt} in doubt, {applied} applied"
+    );
+}

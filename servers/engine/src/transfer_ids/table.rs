@@ -9,8 +9,8 @@ use crate::ledger::{Outcome, Rejection};
 pub(crate) const TABLE: &str = "transfer_ids";
 
 /// Its columns, in their order. `id` has its 16 bytes in the order of its hexadecimal digits;
-/// `outcome` is 0 for committed, else the number of the error code; `at_ms` is milliseconds
-/// since 1970 and never less than in the row before.
+/// `outcome` is 0 for committed, else the number of the error code; `at_ms` is the
+/// ledger's own time, never less than in the row before.
 pub(crate) const COLUMNS: &str = "seq id payer receiver amount outcome at_ms";
 
 pub(super) const CREATE: &str = "CREATE TABLE transfer_ids(

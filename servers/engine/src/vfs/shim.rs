@@ -1,7 +1,7 @@
 //! The C side: a VFS that calls SQLite's default VFS and tells a [`Tally`] about it.
 //!
 //! The default VFS opens every file itself, in SQLite's own buffer; only then is the file's method
-//! table exchanged for a copy in which `xSync` and `xWrite` are ours. Locks, shared memory and
+//! table exchanged for a copy in which `xRead`, `xSync` and `xWrite` are ours. Locks, shared memory and
 //! memory maps are therefore the base's own functions on the base's own files, and connections
 //! through several meters, or through none, share a database as ever.
 //!
@@ -21,6 +21,7 @@
 )]
 
 use std::ffi::{c_char, c_int, c_void};
+use std::io;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -29,6 +30,7 @@ use libsqlite3_sys as ffi;
 
 use super::directory::{self, Directory};
 use super::{SyncKind, Tally, VfsError};
+use crate::place::is_no_room;
 
 type OpenFn = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
@@ -38,6 +40,8 @@ type OpenFn = unsafe extern "C" fn(
     *mut c_int,
 ) -> c_int;
 type DeleteFn = unsafe extern "C" fn(*mut ffi::sqlite3_vfs, *const c_char, c_int) -> c_int;
+type ReadFn =
+    unsafe extern "C" fn(*mut ffi::sqlite3_file, *mut c_void, c_int, ffi::sqlite3_int64) -> c_int;
 type SyncFn = unsafe extern "C" fn(*mut ffi::sqlite3_file, c_int) -> c_int;
 type WriteFn =
     unsafe extern "C" fn(*mut ffi::sqlite3_file, *const c_void, c_int, ffi::sqlite3_int64) -> c_int;
@@ -106,6 +110,7 @@ struct Wiring {
 struct Table {
     methods: ffi::sqlite3_io_methods,
     base: &'static ffi::sqlite3_io_methods,
+    read: ReadFn,
     sync: SyncFn,
     write: WriteFn,
     kind: SyncKind,
@@ -162,11 +167,13 @@ impl Wiring {
         let table = Box::leak(Box::new(Table {
             methods: ffi::sqlite3_io_methods {
                 iVersion: base.iVersion.min(IO_METHODS_VERSION_MAX),
+                xRead: Some(read),
                 xSync: Some(sync),
                 xWrite: Some(write),
                 ..*base
             },
             base,
+            read: base.xRead?,
             sync: base.xSync?,
             write: base.xWrite?,
             kind,
@@ -264,6 +271,23 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     code
 }
 
+/// `xRead`.
+unsafe extern "C" fn read(
+    file: *mut ffi::sqlite3_file,
+    data: *mut c_void,
+    size_bytes: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: this function is reached only through a `Table`.
+    let table = unsafe { Table::of(file) };
+    // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+    match unsafe { (table.read)(file, data, size_bytes, offset) } {
+        // That the disk cannot read it, SQLite would call a malformed database.
+        ffi::SQLITE_IOERR_CORRUPTFS => ffi::SQLITE_IOERR_READ,
+        code => code,
+    }
+}
+
 /// `xWrite`.
 unsafe extern "C" fn write(
     file: *mut ffi::sqlite3_file,
@@ -279,6 +303,9 @@ unsafe extern "C" fn write(
         table
             .tally
             .record_write(table.kind, u64::from(size_bytes.unsigned_abs()));
+    } else if code == ffi::SQLITE_IOERR_WRITE && is_no_room(&io::Error::last_os_error()) {
+        // Of a full disk SQLite says so itself, of a quota that is used up it does not.
+        return ffi::SQLITE_FULL;
     }
     code
 }

@@ -76,7 +76,11 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
     let stopped = error.downcast_ref::<ServeError>().is_some_and(|error| {
         matches!(
             error,
-            ServeError::Engine(EngineError::OutcomeUnknown(_) | EngineError::Writer(_))
+            ServeError::Engine(
+                EngineError::OutcomeUnknown(_)
+                    | EngineError::FileGone { .. }
+                    | EngineError::Writer(_)
+            )
         )
     });
     if stopped {
