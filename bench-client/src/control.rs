@@ -1,5 +1,7 @@
 //! The control plane: everything that is asked of a server besides transfers.
 
+mod balances;
+
 use std::time::Duration;
 
 use busload_wire::control::{Account, Info, Stats, Verification};

@@ -11,6 +11,8 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Servers that are started leave nothing behind.
+    bench_client::target::descendants::adopt();
     let result = match parse_arguments::<Cli>().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Sweep(args) => cli::sweep::run(*args),

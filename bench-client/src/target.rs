@@ -1,11 +1,17 @@
 //! A reference server as a child process.
 
+pub mod descendants;
+#[cfg(target_os = "linux")]
+pub mod outsiders;
+#[cfg(target_os = "linux")]
+mod unix_peers;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -13,6 +19,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use self::descendants::{Role, Spared, Survivors};
 use crate::connector::{Target, parse_url};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
@@ -25,6 +32,13 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait for the error output of a server that did not start.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for the end of a server that is killed because nothing waits for it any more,
+/// and again for what it has left behind.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two looks at it.
+const DROP_PAUSE: Duration = Duration::from_millis(1);
+/// Pause between two looks at what is being killed.
+const END_PAUSE: Duration = Duration::from_millis(2);
 /// Lines of the server's error output that are kept for messages.
 const KEPT_LINES: usize = 20;
 
@@ -84,16 +98,63 @@ pub enum TargetError {
     },
 }
 
-/// A process and its group: what is not waited for is killed when this is dropped.
+/// A process, its group and what else it has started: what is not waited for is killed when this
+/// is dropped.
 #[derive(Debug)]
-struct Leader(Child);
+struct Leader {
+    child: Child,
+    /// Until it has been waited for it is not to be taken for one that another server has left.
+    _spared: Spared,
+    /// Nothing of it is left: what has been adopted since is another server's.
+    ended: bool,
+}
+
+impl Leader {
+    fn spawn(spec: &ServerSpec) -> Result<Self, TargetError> {
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for this process, which then stops the server.
+            .process_group(0)
+            .kill_on_drop(true);
+        for variable in SERVER_VARIABLES {
+            command.env_remove(variable);
+        }
+        let spawned = descendants::spare(Role::Server, || {
+            let child = command.spawn()?;
+            let pid = child.id().unwrap_or(0);
+            Ok((child, pid))
+        });
+        let (child, spared) = spawned.map_err(|source| TargetError::Spawn {
+            program: shown(&spec.program),
+            source,
+        })?;
+        Ok(Self {
+            child,
+            _spared: spared,
+            ended: false,
+        })
+    }
+}
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // Once it has been waited for, its id may be somebody else's.
-        if let Some(group) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        if self.ended {
+            return;
         }
+        // Once it has been waited for, its id may be somebody else's.
+        if let Some(group) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            // Only when it has ended is what it left behind to be found.
+            let deadline = Instant::now() + DROP_TIMEOUT;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(DROP_PAUSE);
+            }
+        }
+        descendants::end_within(DROP_TIMEOUT);
     }
 }
 
@@ -101,7 +162,7 @@ impl Drop for Leader {
 /// standard input is a pipe whose other end is here.
 #[derive(Debug)]
 pub struct ServerProcess {
-    child: Leader,
+    leader: Leader,
     stdin: Option<ChildStdin>,
     pid: u32,
     target: Target,
@@ -133,24 +194,8 @@ impl ServerProcess {
         place: Option<&Target>,
         limit: Duration,
     ) -> Result<Self, TargetError> {
-        let mut command = Command::new(&spec.program);
-        command
-            .args(&spec.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A Ctrl-C at the terminal is for this process, which then stops the server.
-            .process_group(0)
-            .kill_on_drop(true);
-        for variable in SERVER_VARIABLES {
-            command.env_remove(variable);
-        }
-        let child = command.spawn().map_err(|source| TargetError::Spawn {
-            program: shown(&spec.program),
-            source,
-        })?;
-        let mut leader = Leader(child);
-        let child = &mut leader.0;
+        let mut leader = Leader::spawn(spec)?;
+        let child = &mut leader.child;
         let stdin = child.stdin.take();
         let pid = child.id().unwrap_or(0);
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
@@ -186,7 +231,11 @@ impl ServerProcess {
         let ready = tokio::time::timeout(limit, ready).await;
         let in_time = ready.is_ok();
         let Some((line, target)) = ready.unwrap_or(None) else {
-            let _ = child.start_kill();
+            if let Ok(group) = i32::try_from(pid).map(Pid::from_raw)
+                && child.id().is_some()
+            {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
             let status = child.wait().await.ok();
             if let Some(listening) = listening {
                 // What it has started may hold its error output open.
@@ -218,7 +267,7 @@ impl ServerProcess {
             });
         };
         Ok(Self {
-            child: leader,
+            leader,
             stdin,
             pid,
             target,
@@ -271,7 +320,7 @@ impl ServerProcess {
     /// # Errors
     /// It cannot be waited for.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.0.wait().await
+        self.leader.child.wait().await
     }
 
     /// The last lines of its error output, latest last.
@@ -284,7 +333,7 @@ impl ServerProcess {
 
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<String> {
-        let status = self.child.0.try_wait().ok().flatten()?;
+        let status = self.leader.child.try_wait().ok().flatten()?;
         Some(self.describe(status))
     }
 
@@ -299,22 +348,51 @@ impl ServerProcess {
         }
     }
 
-    /// Stops it gracefully, or kills it when it does not listen.
+    /// Stops it gracefully, or kills it when it does not listen. Nothing that it has started is
+    /// left.
     ///
     /// # Errors
     /// It did not end well; the text says how.
     pub async fn stop(mut self) -> Result<(), String> {
         drop(self.stdin.take());
-        match tokio::time::timeout(STOP_TIMEOUT, self.child.0.wait()).await {
+        let stopped = match tokio::time::timeout(STOP_TIMEOUT, self.leader.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(self.describe(status)),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
-                let _ = self.child.0.kill().await;
+                let _ = self.leader.child.kill().await;
                 Err(format!(
                     "it did not stop within {STOP_TIMEOUT:?} and was killed"
                 ))
             }
+        };
+        let ended = self.end().await.map_err(|left| left.to_string());
+        stopped.and(ended)
+    }
+
+    /// Kills it and all that it has started, in its process group or out of it, and waits until
+    /// nothing of it is left.
+    ///
+    /// # Errors
+    /// Something of it does not end.
+    pub async fn end(&mut self) -> Result<(), Survivors> {
+        let deadline = Instant::now() + descendants::END_TIMEOUT;
+        loop {
+            let _ = self.signal(Signal::SIGKILL);
+            let _ = tokio::time::timeout(END_PAUSE, self.wait()).await;
+            // Those of the group that were adopted count as being there until they are waited for.
+            let mut left = descendants::end_some();
+            if self.has_group() {
+                left.push(format!("process group {}", self.pid));
+            }
+            if left.is_empty() {
+                self.leader.ended = true;
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Survivors(left));
+            }
+            tokio::time::sleep(END_PAUSE).await;
         }
     }
 }

@@ -9,9 +9,11 @@ use std::path::Path;
 
 use bench_client::report::comparison::ComparisonRecord;
 use common::{
-    Ended, Running, Served, bench_client, directory, machine, records, rows, run, server_of, until,
+    Ended, Running, Served, bench_client, directory, is_alive, machine, records, rows, run,
+    server_of, until,
 };
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// Runs that take a moment.
@@ -444,7 +446,8 @@ fn a_server_program_takes_its_flags_directly() {
     let directory = directory();
     let script = format!(
         "#!/bin/sh\nif [ \"$1\" = --version ]; then echo busload-frontend 0.1.0; exit; fi\n\
-         echo \"$1\" >> first-words\nexec {} serve ws \"$@\"\n",
+         echo \"$1\" >> first-words\n\
+         setsid sleep 1000 > /dev/null 2>&1 &\necho $! >> left-behind\nexec {} serve ws \"$@\"\n",
         env!("CARGO_BIN_EXE_bench-client")
     );
     let place = |name: &str| {
@@ -460,6 +463,14 @@ fn a_server_program_takes_its_flags_directly() {
     ended.expect_code(0);
     let words = std::fs::read_to_string(directory.path().join("first-words"));
     assert_eq!(words.expect("it was started"), "--port=0\n--port=0\n");
+    let left = std::fs::read_to_string(directory.path().join("left-behind"));
+    let left = left.expect("it was started");
+    let mut left = left.lines().map(|pid| pid.parse().expect("a process id"));
+    assert_eq!(left.clone().count(), 2);
+    assert!(
+        !left.any(|pid| is_alive(Pid::from_raw(pid))),
+        "nothing is left"
+    );
     let other = "sqlite_ws_rpc,server-bin=./sqlite-rpc-server";
     let ended = compare(directory.path(), &[other, side, "--rounds=1"]);
     ended.expect_code(2);

@@ -1,11 +1,15 @@
 //! Ctrl-C: the first one ends the measurement, the second one the program.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bench_client::target::descendants;
 use busload_frontend::SAME_WISH;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+/// Longest wait for the end of what is killed at the second one.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Becomes true at the first SIGINT or SIGTERM; one that comes later than [`SAME_WISH`] after it
 /// ends the program. Call inside a runtime.
@@ -22,7 +26,9 @@ pub(crate) fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
             }
             if first.is_some_and(|first| first.elapsed() >= SAME_WISH) {
                 super::screen::close();
-                // Children die with this process: their standard input ends.
+                // Own servers die with this process, since their standard input ends; others may
+                // not.
+                descendants::end_all(END_TIMEOUT);
                 std::process::exit(i32::from(super::INTERRUPTED));
             }
             first.get_or_insert_with(Instant::now);

@@ -23,6 +23,7 @@ use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
 use clap::Args;
 
+use super::load_args::verify::STANDARD_VERIFICATION;
 use super::load_args::{
     NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
 };
@@ -151,7 +152,7 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 op_timeout: Duration::from_secs(15),
                 exactly_once: None,
                 interval: Some(DEFAULT_INTERVAL),
-                verify: true,
+                verify: Some(STANDARD_VERIFICATION),
                 null_server: Some(null_server(&NullServer {
                     connector: row.connector,
                     batch_size: row.batch_size,

@@ -1,12 +1,14 @@
 //! Verdicts: what a row says about itself, each with what to do about it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use busload_wire::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeltaCheck, Evidence, LittlesLaw, Verification};
+use super::own_verify::initial_balance;
+use super::{DeltaCheck, Evidence, LittlesLaw, StandStill, Verification, WindowEdges};
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::report::environment::{
     EnvironmentWarning, EnvironmentWarningCode, WITHOUT_PRELOAD, preloaded_message,
@@ -38,6 +40,8 @@ pub enum VerdictCode {
     Unverified,
     /// Checking was switched off.
     NotVerified,
+    /// The server's own verification fails, and all that this client checked is right.
+    OwnVerifyFailed,
     /// Transfers have no known outcome.
     UnknownOutcomes,
     /// A part of the answered transfers was rejected or failed.
@@ -66,6 +70,12 @@ pub enum VerdictCode {
     LittlesLaw,
     /// The warm-up had not ended when the window opened.
     NotSteady,
+    /// Answers of transfers that began before the window make a notable share of it.
+    HeldBack,
+    /// The window was too short for what is in it.
+    ShortWindow,
+    /// Nothing was committed for a notable time, although transfers were in flight.
+    StandStill,
     /// The database was in memory.
     Tmpfs,
     /// The database was on an overlay.
@@ -140,7 +150,12 @@ impl Verdict {
         )
     }
 
-    pub(super) fn ledger_mismatch(evidence: &Evidence, deltas: &DeltaCheck) -> Self {
+    /// `accounts`: what is wrong with their number.
+    pub(super) fn ledger_mismatch(
+        evidence: &Evidence,
+        deltas: &DeltaCheck,
+        accounts: Option<String>,
+    ) -> Self {
         let mut found = Vec::new();
         if let Some(applied) = evidence.applied {
             found.push(format!(
@@ -149,16 +164,17 @@ impl Verdict {
             ));
         }
         if let Some(first) = deltas.first {
+            let changed = match first.change() {
+                Some(change) => format!("it changed by {change}"),
+                None => "it is gone".to_owned(),
+            };
             found.push(format!(
-                "{} of {} sampled balances are wrong, account {} first: it changed by {}, \
-                 acknowledged transfers make {}",
-                deltas.mismatches,
-                deltas.checked,
-                first.account,
-                i128::from(first.after) - i128::from(first.before),
-                first.acknowledged_delta
+                "{} of {} sampled balances are wrong, account {} first: {changed}, acknowledged \
+                 transfers make {}",
+                deltas.mismatches, deltas.checked, first.account, first.acknowledged_delta
             ));
         }
+        found.extend(accounts);
         if evidence.unexpected_answers > 0 {
             found.push(format!(
                 "{} answers to nothing in flight",
@@ -234,19 +250,70 @@ impl Verdict {
         )
     }
 
-    pub(super) fn unverified(verification: &Verification) -> Self {
+    pub(super) fn unverified(evidence: &Evidence, verification: &Verification) -> Self {
         let mut missing = Vec::new();
+        let mut remedies = Vec::new();
         if verification.conserved.is_none() {
             missing.push("conservation");
+            remedies.push(match evidence.seeded {
+                Some(seeded) => format!(
+                    "tell the server SEED_INITIAL_BALANCE={}, or compare the whole ledger with \
+                     --verify-accounts {}",
+                    seeded.balance, seeded.accounts
+                ),
+                None => "seed through this program (--reseed), or tell the server \
+                         SEED_INITIAL_BALANCE"
+                    .to_owned(),
+            });
         }
         if verification.ledger_ok.is_none() {
             missing.push("acknowledged against applied");
         }
+        if evidence.unknown > 0 {
+            remedies.push("raise --op-timeout, so that fewer outcomes are unknown".to_owned());
+        }
+        if remedies.is_empty() {
+            remedies.push("compare more accounts with --verify-accounts".to_owned());
+        }
         Self::warning(
             VerdictCode::Unverified,
             format!("could not be checked: {}", missing.join(", ")),
-            "seed through this program (--reseed), tell the server SEED_INITIAL_BALANCE, \
-             or raise --op-timeout if outcomes are unknown",
+            &remedies.join("; "),
+        )
+    }
+
+    /// `checked` balances are right, and the server says that its ledger is not.
+    pub(super) fn own_verify_failed(evidence: &Evidence, error: &str, checked: u64) -> Self {
+        let own = initial_balance(error);
+        let theirs = match own {
+            Some(own) => format!("{own}, an initial balance of its own"),
+            None => "an initial balance of its own, which it does not tell".to_owned(),
+        };
+        let (ours, remedy) = match evidence.seeded {
+            Some(seeded) => (
+                format!("this program seeded it with {}", seeded.balance),
+                format!(
+                    "start the server with SEED_INITIAL_BALANCE={}, or seed with its own: \
+                     --initial-balance {}",
+                    seeded.balance,
+                    own.map_or_else(|| "N".to_owned(), |own| own.to_string())
+                ),
+            ),
+            None => (
+                "the ledger may have been seeded with another".to_owned(),
+                "start the server with the balance that its ledger was seeded with in \
+                 SEED_INITIAL_BALANCE, or let this program seed it with the server's: --reseed \
+                 --initial-balance"
+                    .to_owned(),
+            ),
+        };
+        Self::warning(
+            VerdictCode::OwnVerifyFailed,
+            format!(
+                "the server's own verification fails ({error}), and all {checked} balances that \
+                 this client checked are right: it seems to compare with {theirs}, and {ours}"
+            ),
+            &remedy,
         )
     }
 
@@ -437,6 +504,73 @@ impl Verdict {
             ),
             "raise --warmup, or measure longer with --seconds",
         )
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(super) fn held_back(edges: &WindowEdges, committed: u64) -> Self {
+        Self::warning(
+            VerdictCode::HeldBack,
+            format!(
+                "{} of the {committed} transfers that the window counts ({:.0} %) began before it: \
+                 they had waited for {:.1} ms in the mean when it opened, and were answered \
+                 {:.1} ms later; those that began in it make {:.0} TPS",
+                edges.began_before,
+                edges.began_before as f64 / committed as f64 * 100.0,
+                edges.waited_before_ms,
+                edges.waited_within_ms,
+                edges.tps_begun_within
+            ),
+            "do not quote this TPS: find out why answers were held back during the warm-up, \
+             raise --warmup, and measure longer with --seconds",
+        )
+    }
+
+    /// `too_short` are its seconds, if they are too few of themselves; `cut_off` is what crossed
+    /// its ends, if it lost a notable share by that.
+    pub(super) fn short_window(too_short: Option<f64>, cut_off: Option<&WindowEdges>) -> Self {
+        let mut found = Vec::new();
+        if let Some(seconds) = too_short {
+            found.push(format!(
+                "the window was {seconds:.3} s long, in which a few commits make the TPS"
+            ));
+        }
+        if let Some(edges) = cut_off {
+            found.push(format!(
+                "{} transfers began in the window and were answered after it: TPS is too low by \
+                 what was done for them in it, as much as {:.0} transfers",
+                edges.answered_after, -edges.excess
+            ));
+        }
+        Self::warning(
+            VerdictCode::ShortWindow,
+            found.join("; "),
+            "measure longer with --seconds or --transfers",
+        )
+    }
+
+    pub(super) fn stand_still(gap: &StandStill) -> Self {
+        let mut message = format!(
+            "nothing was committed for {:.1} s from {:.1} s on",
+            gap.seconds, gap.from_seconds
+        );
+        if gap.gaps > 1 {
+            let _ = write!(message, ", the longest of {} such gaps", gap.gaps);
+        }
+        let (whose, remedy) = if gap.generator {
+            (
+                ": the generator stood still, or the whole machine, since its own timers did not \
+                 run either",
+                "this is not the server's: find out what stopped or starved this process, and \
+                 measure again",
+            )
+        } else {
+            (
+                ": the server answered nothing, while the generator's own timers ran",
+                "look at what the server and its disk did then: TPS and latency contain the gap",
+            )
+        };
+        message.push_str(whose);
+        Self::warning(VerdictCode::StandStill, message, remedy)
     }
 
     pub(super) fn of_environment(warning: &EnvironmentWarning) -> Self {

@@ -4,7 +4,9 @@
 //! table of its own; its workers share those without a lock. Nothing shared between
 //! threads is written per operation.
 
+mod accounts;
 mod alarm;
+mod edges;
 mod pacer;
 mod phases;
 mod recorder;
@@ -12,9 +14,11 @@ mod resolve;
 mod series;
 mod worker;
 
+pub use accounts::{Accounts, Moves};
+pub use edges::Edges;
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
-pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
+pub use recorder::{Counts, Offered, Tally, Times};
 pub use resolve::Resolve;
 pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
@@ -123,6 +127,11 @@ pub struct LoadResult {
     pub ticks: Ticks,
     /// How late the event loops were inside the window.
     pub loop_lag: Times,
+    /// When the event loops of all client threads stood still together for the longest time, since
+    /// the window opened; what lies before it is cut off.
+    pub stalled: Option<(Duration, Duration)>,
+    /// What crossed the ends of the window.
+    pub edges: Edges,
     /// Processor time of each client thread inside the window, where the operating system
     /// tells.
     pub thread_cpu: Vec<Duration>,
@@ -133,8 +142,8 @@ pub struct LoadResult {
     /// Of those, how many named an account that was already in flight on the same client
     /// thread.
     pub collisions: u64,
-    /// Net change per sampled account by acknowledged transfers, over the whole run.
-    pub deltas: Vec<(u32, i64)>,
+    /// What the transfers of the whole run did with each account.
+    pub accounts: Accounts,
     /// Sessions opened again after one broke.
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
@@ -400,7 +409,7 @@ fn summarise(
         }
     }
     LoadResult {
-        deltas: recorder.deltas(),
+        accounts: recorder.accounts,
         submitted: recorder.submitted,
         collisions: recorder.collisions,
         mean_inflight: if window_length.is_zero() {
@@ -410,6 +419,13 @@ fn summarise(
         },
         ticks: recorder.series.ticks().clone(),
         loop_lag: recorder.loop_lag,
+        stalled: schedule
+            .zip(recorder.stalled)
+            .map(|(schedule, (from, to))| {
+                let since = |at: Instant| at.saturating_duration_since(schedule.window_start);
+                (since(from), since(to))
+            }),
+        edges: recorder.edges,
         thread_cpu,
         offered: recorder.offered,
         window_length,
@@ -540,7 +556,7 @@ impl<C: Connector> ClientThread<C> {
                 }
             })
             .collect();
-        let probe = tokio::task::spawn_local(probe_lag(Rc::clone(&recorder), schedule));
+        let probe = tokio::task::spawn_local(probe_lag(Rc::clone(&recorder)));
         let mut ends = Vec::with_capacity(tasks.len());
         for task in tasks {
             match task.await {
@@ -586,16 +602,13 @@ impl<C: Connector> ClientThread<C> {
 }
 
 /// Asks the event loop again and again how late it is.
-async fn probe_lag(recorder: Rc<RefCell<ThreadRecorder>>, schedule: Schedule) {
+async fn probe_lag(recorder: Rc<RefCell<ThreadRecorder>>) {
     // Without a timer there is no lag to tell.
     let Ok(mut alarm) = Alarm::new() else { return };
     loop {
         let due = Instant::now() + LAG_PROBE_EVERY;
         alarm.at(due).await;
         let now = Instant::now();
-        let lag = now.saturating_duration_since(due);
-        recorder
-            .borrow_mut()
-            .note_loop_lag(lag, schedule.phase(now));
+        recorder.borrow_mut().note_loop_lag(due, now);
     }
 }

@@ -1,5 +1,5 @@
 //! What a client thread records: per phase, one plain histogram and counts; per account,
-//! what is in flight and what was acknowledged.
+//! what is in flight and what became of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,17 +9,15 @@ use std::time::{Duration, Instant};
 use busload_wire::ErrorCode;
 use hdrhistogram::Histogram;
 
+use super::accounts::Accounts;
+use super::edges::Edges;
 use super::series::Series;
 use super::{LoadPlan, Pace, Phase, Progress, Schedule};
 use crate::connector::Outcome;
 use crate::workload::AccountPair;
 
-/// Longest latency that is told apart: 60 s; longer ones count as this.
-const HIGHEST_NS: u64 = 60_000_000_000;
-/// Hottest accounts whose balances are checked after the run.
-const HOTTEST: u32 = 64;
-/// Further accounts that are checked, spread by a fixed stride.
-const SPREAD: u32 = 192;
+/// Latencies up to 60 s find their room; for longer ones it grows.
+const EXPECTED_NS: u64 = 60_000_000_000;
 /// Numbers of error codes, and 0.
 const CODES: usize = ErrorCode::ALL.len() + 1;
 
@@ -103,22 +101,25 @@ pub struct Times {
 
 impl Times {
     pub(super) fn new() -> Self {
-        let ns = Histogram::new_with_max(HIGHEST_NS, 3).expect("constant bounds are valid");
+        let mut ns = Histogram::new_with_max(EXPECTED_NS, 3).expect("constant bounds are valid");
+        // An exact mean beside a clipped maximum could exceed it.
+        ns.auto(true);
         Self { ns, sum_ns: 0 }
     }
 
     pub(super) fn record(&mut self, time: Duration) {
         let ns = nanos(time);
-        self.ns.saturating_record(ns);
+        // What grows takes every value.
+        self.ns.record(ns).expect("the histogram grows");
         self.sum_ns += u128::from(ns);
     }
 
     /// Adds what another thread or interval recorded.
     ///
     /// # Panics
-    /// Never: all of these have the same bounds.
+    /// Never: the histogram grows to the longest of both.
     pub fn merge(&mut self, other: &Self) {
-        self.ns.add(&other.ns).expect("the same bounds everywhere");
+        self.ns.add(&other.ns).expect("the histogram grows");
         self.sum_ns += other.sum_ns;
     }
 
@@ -241,25 +242,6 @@ impl Offered {
     }
 }
 
-/// The accounts whose balances are checked after a run: the hottest and a set spread over
-/// the rest.
-#[must_use]
-pub fn sampled_accounts(account_count: u32) -> Vec<u32> {
-    let stride = (account_count / SPREAD).max(1);
-    let spread = (0..account_count)
-        .step_by(stride as usize)
-        .filter(|account| *account >= HOTTEST);
-    (0..account_count.min(HOTTEST)).chain(spread).collect()
-}
-
-/// One account as a client thread sees it.
-#[derive(Debug, Clone, Copy, Default)]
-struct AccountState {
-    inflight: u32,
-    /// Its place among the sampled accounts, from 1; 0 is not sampled.
-    sampled: u32,
-}
-
 /// What one client thread records.
 pub(crate) struct ThreadRecorder {
     pub(super) warmup: Tally,
@@ -268,6 +250,10 @@ pub(crate) struct ThreadRecorder {
     pub(super) offered: Option<Box<Offered>>,
     pub(super) series: Series,
     pub(super) loop_lag: Times,
+    /// When the event loop stood still for the longest time, whatever the phase.
+    pub(super) stalled: Option<(Instant, Instant)>,
+    /// What crossed the ends of the window.
+    pub(super) edges: Edges,
     pub(super) submitted: u64,
     pub(super) collisions: u64,
     pub(super) unexpected_answers: u64,
@@ -275,9 +261,7 @@ pub(crate) struct ThreadRecorder {
     pub(super) stopped_at: Option<Instant>,
     schedule: Schedule,
     latency_limit: Option<Duration>,
-    accounts: Vec<AccountState>,
-    sample: Vec<(u32, i64)>,
-    amount: i64,
+    pub(super) accounts: Accounts,
     committed: u64,
     progress: Arc<Progress>,
     thread: usize,
@@ -291,15 +275,6 @@ impl ThreadRecorder {
         thread: usize,
         series: Series,
     ) -> Self {
-        let account_count = plan.zipf.account_count();
-        let mut accounts = vec![AccountState::default(); account_count as usize];
-        let sample: Vec<_> = sampled_accounts(account_count)
-            .into_iter()
-            .map(|account| (account, 0))
-            .collect();
-        for (place, (account, _)) in (1..).zip(&sample) {
-            accounts[*account as usize].sampled = place;
-        }
         let (offered, latency_limit) = match plan.pace {
             Pace::Closed => (None, None),
             Pace::Open { latency_limit, .. } => (Some(Box::new(Offered::new())), latency_limit),
@@ -311,6 +286,8 @@ impl ThreadRecorder {
             offered,
             series,
             loop_lag: Times::new(),
+            stalled: None,
+            edges: Edges::default(),
             submitted: 0,
             collisions: 0,
             unexpected_answers: 0,
@@ -318,9 +295,7 @@ impl ThreadRecorder {
             stopped_at: None,
             schedule,
             latency_limit,
-            accounts,
-            sample,
-            amount: plan.amount,
+            accounts: Accounts::new(plan.zipf.account_count()),
             committed: 0,
             progress,
             thread,
@@ -329,12 +304,7 @@ impl ThreadRecorder {
 
     /// A transfer is about to be submitted.
     pub(super) fn enter(&mut self, pair: AccountPair, phase: Phase) {
-        let from = &mut self.accounts[pair.from as usize];
-        let mut collides = from.inflight > 0;
-        from.inflight += 1;
-        let to = &mut self.accounts[pair.to as usize];
-        collides |= to.inflight > 0;
-        to.inflight += 1;
+        let collides = self.accounts.enter(pair);
         self.series.enter();
         if phase == Phase::Window {
             self.submitted += 1;
@@ -384,12 +354,10 @@ impl ThreadRecorder {
         timing: &Timing,
         phase: Phase,
     ) {
-        for (account, delta) in [(pair.from, -self.amount), (pair.to, self.amount)] {
-            let state = &mut self.accounts[account as usize];
-            state.inflight -= 1;
-            if state.sampled > 0 && outcome == Outcome::Committed {
-                self.sample[state.sampled as usize - 1].1 += delta;
-            }
+        if outcome == Outcome::Committed {
+            self.accounts.commit(pair);
+        } else {
+            self.accounts.leave(pair, outcome == Outcome::Unknown);
         }
         self.series.leave();
         self.committed += u64::from(outcome == Outcome::Committed);
@@ -401,6 +369,7 @@ impl ThreadRecorder {
         if outcome != Outcome::Committed {
             return;
         }
+        self.cross(timing, phase);
         let limit = self.latency_limit;
         if let Some(offered) = self.offered_at(timing.intended) {
             let response = timing.response();
@@ -410,16 +379,45 @@ impl ThreadRecorder {
         }
     }
 
+    /// A committed transfer may cross an end of the window.
+    fn cross(&mut self, timing: &Timing, phase: Phase) {
+        let opening = self.schedule.window_start;
+        match phase {
+            Phase::Window if timing.intended < opening => {
+                self.edges.cross_opening(timing, opening);
+            }
+            Phase::Drain => {
+                let closing = self
+                    .schedule
+                    .window_end
+                    .into_iter()
+                    .chain(self.stopped_at)
+                    .min();
+                if let Some(closing) = closing.or(self.last_window_answer)
+                    && (opening..closing).contains(&timing.intended)
+                    && closing <= timing.answered
+                {
+                    self.edges.cross_closing(timing, closing);
+                }
+            }
+            Phase::Warmup | Phase::Window => {}
+        }
+    }
+
     /// At the beginning of every turn, before anything is entered or left: closes what ended
     /// before `now`.
     pub(super) fn turn(&mut self, now: Instant) {
         self.series.turn(now, &mut self.window);
     }
 
-    /// The event loop was this late.
-    pub(super) fn note_loop_lag(&mut self, lag: Duration, phase: Phase) {
-        if phase == Phase::Window {
+    /// The event loop was late: a timer was due, and is handled now.
+    pub(super) fn note_loop_lag(&mut self, due: Instant, now: Instant) {
+        let lag = now.saturating_duration_since(due);
+        if self.schedule.phase(now) == Phase::Window {
             self.loop_lag.record(lag);
+        }
+        if self.stalled.is_none_or(|(from, to)| lag > to - from) {
+            self.stalled = Some((due, due + lag));
         }
     }
 
@@ -455,10 +453,6 @@ impl ThreadRecorder {
         self.series.finish(end, &mut self.window);
     }
 
-    pub(super) fn deltas(&self) -> Vec<(u32, i64)> {
-        self.sample.clone()
-    }
-
     pub(super) fn merge(&mut self, other: &Self) {
         self.warmup.merge(&other.warmup);
         self.window.merge(&other.window);
@@ -468,6 +462,12 @@ impl ThreadRecorder {
         }
         self.series.merge(&other.series);
         self.loop_lag.merge(&other.loop_lag);
+        // The time in which all of them stood still.
+        self.stalled = self.stalled.zip(other.stalled).and_then(|(mine, theirs)| {
+            let both = (mine.0.max(theirs.0), mine.1.min(theirs.1));
+            (both.0 < both.1).then_some(both)
+        });
+        self.edges.merge(&other.edges);
         self.submitted += other.submitted;
         self.collisions += other.collisions;
         self.unexpected_answers += other.unexpected_answers;
@@ -476,9 +476,7 @@ impl ThreadRecorder {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        for ((_, sum), (_, delta)) in self.sample.iter_mut().zip(&other.sample) {
-            *sum += delta;
-        }
+        self.accounts.merge(&other.accounts);
     }
 }
 
@@ -493,7 +491,7 @@ mod tests {
         let mut sum = 0_u128;
         let mut ns = 1_000_u64;
         let mut counts = 0;
-        while ns <= HIGHEST_NS {
+        while ns <= EXPECTED_NS {
             let mut times = Times::new();
             times.record(Duration::from_nanos(ns));
             all.record(Duration::from_nanos(ns));
@@ -512,20 +510,24 @@ mod tests {
         }
         assert!(counts > 4_000);
         assert_eq!((all.ns.len(), all.sum_ns), (counts, sum));
-        let minute = Duration::from_mins(1);
-        let mut times = Times::new();
-        times.record(minute);
-        assert!(times.ns.max().abs_diff(HIGHEST_NS) * 1_000 <= HIGHEST_NS);
     }
 
     #[test]
-    fn what_takes_longer_than_a_minute_is_kept_and_counted_in_full_in_the_mean() {
+    fn what_takes_longer_than_a_minute_is_told_as_it_is() {
         let mut times = Times::new();
-        times.record(Duration::from_mins(10));
-        times.record(Duration::ZERO);
-        assert_eq!(times.ns.len(), 2);
-        assert!(times.ns.max() >= HIGHEST_NS);
-        assert!((times.mean_ns() - 300e9).abs() < 1.0);
+        let hours = Duration::from_hours(30);
+        for time in [hours, Duration::from_mins(10), Duration::ZERO] {
+            times.record(time);
+        }
+        let mut merged = Times::new();
+        merged.record(Duration::from_secs(1));
+        merged.merge(&times);
+        for (times, count) in [(times, 3), (merged, 4)] {
+            assert_eq!(times.ns.len(), count);
+            let longest = nanos(hours);
+            assert!(times.ns.max().abs_diff(longest) * 1_000 <= longest);
+            assert!(times.sum_ns / u128::from(count) <= u128::from(longest));
+        }
         assert!(Times::new().mean_ns().abs() < f64::EPSILON);
     }
 }

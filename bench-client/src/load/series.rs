@@ -37,6 +37,8 @@ pub struct Ticks {
     pub length: Duration,
     /// Committed transfers per tick; only whole ticks.
     pub committed: Vec<u64>,
+    /// Transfers in flight at the end of each of these ticks.
+    pub inflight: Vec<u64>,
 }
 
 /// The series of one client thread.
@@ -124,6 +126,7 @@ impl Series {
             ticks: Ticks {
                 length,
                 committed: Vec::new(),
+                inflight: Vec::new(),
             },
             tick_end: start + length,
             tick_began_at: 0,
@@ -221,6 +224,7 @@ impl Series {
     fn end_tick(&mut self, window: &Tally) {
         let committed = self.committed(window);
         self.ticks.committed.push(committed - self.tick_began_at);
+        self.ticks.inflight.push(self.inflight);
         self.tick_began_at = committed;
         self.tick_end += self.ticks.length;
     }
@@ -260,10 +264,15 @@ impl Series {
     /// Adds another thread's; processor times stay apart.
     pub(super) fn merge(&mut self, other: &Self) {
         self.inflight_ns += other.inflight_ns;
-        let shared = self.ticks.committed.len().min(other.ticks.committed.len());
-        self.ticks.committed.truncate(shared);
-        for (sum, committed) in self.ticks.committed.iter_mut().zip(&other.ticks.committed) {
-            *sum += committed;
+        let (mine, theirs) = (&mut self.ticks, &other.ticks);
+        for (mine, theirs) in [
+            (&mut mine.committed, &theirs.committed),
+            (&mut mine.inflight, &theirs.inflight),
+        ] {
+            mine.truncate(theirs.len());
+            for (sum, of_other) in mine.iter_mut().zip(theirs) {
+                *sum += of_other;
+            }
         }
     }
 }

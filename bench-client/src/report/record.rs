@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::environment::{Environment, Sqlite};
 use super::series::Interval;
 use crate::disk::Baseline;
-use crate::judge::{Budget, Generator, LittlesLaw, Prediction, Verdict, Verification};
+use crate::judge::{
+    Budget, Generator, LittlesLaw, Prediction, StandStill, Verdict, Verification, WindowEdges,
+};
 use crate::load::{Arrival, Times};
 use crate::statistics::{Estimate, SteadyState};
 use crate::sweep::{Knee, Sweep};
@@ -229,6 +231,12 @@ pub struct Row {
     /// Whether the warm-up had ended when the window opened.
     #[serde(default)]
     pub steady_state: Option<SteadyState>,
+    /// What crossed the ends of the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_edges: Option<WindowEdges>,
+    /// The longest time in which nothing was committed, if it was notable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_still: Option<StandStill>,
     /// What the numbers say about themselves.
     pub verdicts: Vec<Verdict>,
     /// Whether the row may be quoted.

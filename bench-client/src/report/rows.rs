@@ -16,10 +16,10 @@ use super::record::{
 };
 use super::series::Interval;
 use crate::judge::{
-    Budget, BudgetEvidence, Evidence, Generator, GeneratorEvidence, LittlesLaw, budget, is_valid,
-    judge,
+    Budget, BudgetEvidence, Evidence, Generator, GeneratorEvidence, LittlesLaw, WindowEdges,
+    budget, is_valid, judge, stand_still,
 };
-use crate::load::{LoadResult, Pace, Ticks};
+use crate::load::{LoadResult, Measure, Pace, Ticks};
 use crate::row::{RowPlan, ServerChoice};
 use crate::statistics::SteadyState;
 
@@ -99,6 +99,15 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         open_loop: open_loop.clone(),
         seconds,
     });
+    let edges = WindowEdges::of(
+        &measured.result.edges,
+        measured.result.window.counts.committed,
+        seconds,
+        matches!(plan.measure, Measure::Transfers(_)),
+    );
+    let gap = stand_still(&measured.result.ticks, measured.result.stalled);
+    evidence.edges = edges;
+    evidence.stand_still = gap;
     evidence.littles_law = littles_law;
     evidence.steady_state = steady_state;
     let (verify, verdicts) = judge(&evidence);
@@ -200,6 +209,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         generator: Some(generator),
         littles_law,
         steady_state,
+        window_edges: edges,
+        stand_still: gap,
         verdicts,
         valid,
     }

@@ -336,6 +336,11 @@ pub enum FindingKind {
     /// Somebody accepts connections where the server listened, after its end: what was
     /// interrupted is not what answers.
     StillAnswers,
+    /// Processes that the server had started could not be killed.
+    StillRuns,
+    /// The server was connected to a process that it had not started, and that no interruption of
+    /// it reaches.
+    ServedElsewhere,
     /// What was interrupted is not where the server keeps its ledger: nothing was tested.
     LedgerElsewhere,
     /// The server did not start again.
@@ -353,6 +358,12 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Whether what was interrupted is not all of the server: an audit ends with it.
+    #[must_use]
+    pub const fn ends_the_audit(self) -> bool {
+        matches!(self, Self::StillAnswers | Self::StillRuns)
+    }
+
     /// As records have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -373,6 +384,8 @@ impl FindingKind {
             Self::AnsweredTwice => "answered_twice",
             Self::UnexpectedEnd => "unexpected_end",
             Self::StillAnswers => "still_answers",
+            Self::StillRuns => "still_runs",
+            Self::ServedElsewhere => "served_elsewhere",
             Self::LedgerElsewhere => "ledger_elsewhere",
             Self::DidNotComeBack => "did_not_come_back",
             Self::FailedStart => "failed_start",

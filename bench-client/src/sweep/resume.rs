@@ -140,7 +140,7 @@ pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
         |interval| format!("{}ms", interval.as_secs_f64() * 1e3),
     );
     let mut settings = BTreeMap::from([
-        ("verify".to_owned(), plan.verify.to_string()),
+        ("verify".to_owned(), plan.verify.is_some().to_string()),
         ("interval".to_owned(), interval),
     ]);
     match &plan.server {

@@ -3,6 +3,7 @@
 mod judging;
 pub(super) mod starting;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use super::bank::{Bank, Reading};
-use super::cycle::{self, CycleError, End, Happened, Surroundings, clear_away};
+use super::cycle::{self, CycleError, End, Happened, Surroundings};
 use super::desk::{Desk, Means};
 use super::draw::Draw;
 use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
@@ -24,6 +25,7 @@ use super::worker::{Habits, Seen};
 use crate::control::ControlError;
 use crate::load::session_half;
 use crate::report::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
+use crate::target::descendants::Survivors;
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
 use starting::{Back, told_of};
@@ -144,6 +146,8 @@ struct Audit<'a> {
     histories: Vec<History>,
     balances: Balances,
     bank: Bank,
+    /// Whom the server was connected to and no kill reaches, as far as it was told.
+    outsiders: BTreeSet<String>,
     interrupted: watch::Receiver<bool>,
 }
 
@@ -209,6 +213,7 @@ impl<'a> Audit<'a> {
                 accounts: means.accounts,
                 total: i128::from(means.accounts) * i128::from(means.initial_balance),
             },
+            outsiders: BTreeSet::new(),
             interrupted: interrupted.clone(),
         };
         audit.settle(reading.balances);
@@ -281,16 +286,15 @@ impl<'a> Audit<'a> {
         let Some(mut happened) = self.interrupt(fault, &aim, &journal, progress).await? else {
             return Ok(After::Interrupted);
         };
-        if happened.still_answers.is_none() {
-            happened.still_answers = self.still_answering().await;
+        if happened.cannot_vouch.is_none() {
+            happened.cannot_vouch = self.outlived(happened.end.survivors.take()).await;
         }
         let not_yet = happened.end.cut_short && matches!(aim.moment, Moment::Time { .. });
-        let struck = fault.has_struck(happened.end.by_itself)
-            && !not_yet
-            && happened.still_answers.is_none();
-        let back = if let Some(why) = happened.still_answers.take() {
+        let struck =
+            fault.has_struck(happened.end.by_itself) && !not_yet && happened.cannot_vouch.is_none();
+        let back = if let Some(why) = happened.cannot_vouch.take() {
             // Its files are not to be touched, and its books say nothing about a restart.
-            Err((FindingKind::StillAnswers, why))
+            Err(why)
         } else {
             fault.restore().await?;
             let Some(back) = self.restart(progress).await else {
@@ -302,6 +306,7 @@ impl<'a> Audit<'a> {
         let mut findings = Findings::new(number, kind);
         findings.of_workers(&happened.seen, self.plan.recipe.own);
         findings.of_bank(happened.breaches.clone());
+        findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.recipe.own;
             findings.add(FindingKind::UnexpectedEnd, message, fails);
@@ -394,12 +399,10 @@ impl<'a> Audit<'a> {
         progress: &mut dyn Progress,
     ) -> Result<Option<Happened>, TortureError> {
         if !aim.wrapper.is_empty() {
-            let _ = self.server.signal(Signal::SIGKILL);
-            let _ = self.server.wait().await;
-            clear_away(&mut self.server).await;
-            if let Some(why) = self.still_answering().await {
+            let left = self.server.end().await;
+            if let Some(why) = self.outlived(left.err()).await {
                 let mut happened = struck_at_start("it was never interrupted".to_owned());
-                happened.still_answers = Some(why);
+                happened.cannot_vouch = Some(why);
                 return Ok(Some(happened));
             }
             let recipe = &self.plan.recipe;
@@ -432,22 +435,31 @@ impl<'a> Audit<'a> {
         Ok(Some(happened))
     }
 
-    /// The server has ended. When somebody else answers in its place, the text says so.
-    async fn still_answering(&self) -> Option<String> {
+    /// The server has ended, with all that it had started but these. When something of it is
+    /// still there, or somebody else answers in its place, the text says so.
+    async fn outlived(&self, survivors: Option<Survivors>) -> Option<(FindingKind, String)> {
+        if let Some(survivors) = survivors {
+            let why = format!(
+                "{survivors}: what they hold may be the ledger, and nothing more can \
+                               be said of it"
+            );
+            return Some((FindingKind::StillRuns, why));
+        }
         let place = self.plan.recipe.still_answering().await?;
-        Some(format!(
-            "{} still accepts connections {VACATING:?} after the server's end: what was killed is \
-             not what answers there, and nothing more can be said of it; --server-command must \
-             start the server itself, in the foreground",
+        let why = format!(
+            "{} still accepts connections {VACATING:?} after the end of the server and of all that \
+             it had started: what was killed is not what answers there, and nothing more can be \
+             said of it; --server-command must start the server itself",
             place.authority
-        ))
+        );
+        Some((FindingKind::StillAnswers, why))
     }
 
     /// Stops the server, if there is one.
     async fn stop(mut self) {
         let _ = self.server.signal(Signal::SIGTERM);
         let _ = tokio::time::timeout(STOP_PATIENCE, self.server.wait()).await;
-        clear_away(&mut self.server).await;
+        let _ = self.server.end().await;
     }
 }
 
@@ -462,7 +474,8 @@ fn struck_at_start(why: String) -> Happened {
         snapshots: 0,
         breaches: Vec::new(),
         end: End::at_start(why),
-        still_answers: None,
+        outsiders: BTreeSet::new(),
+        cannot_vouch: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One cycle: load on a server, an interruption in the middle of it, and the server's end.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -17,12 +18,19 @@ use super::passed_over::after_errors;
 use super::recipe::Transport;
 use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::{Connector, HttpConnector, WsConnector};
+use crate::report::torture::FindingKind;
 use crate::target::ServerProcess;
+use crate::target::descendants::Survivors;
+#[cfg(target_os = "linux")]
+use crate::target::outsiders::Outsiders;
 
 /// Longest wait for a server that was interrupted; then it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(30);
-/// Longest wait for what a server left behind of its process group.
-const GROUP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at whom the server is connected to, and between the first two: a
+/// cycle may be short.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a cycle needs besides the server.
 pub struct Surroundings<'a> {
@@ -53,8 +61,11 @@ pub struct Happened {
     pub breaches: Vec<Breach>,
     /// How the server ended.
     pub end: End,
-    /// Who accepts connections in its place all the same: what ended was not the server.
-    pub still_answers: Option<String>,
+    /// Whom it was connected to that no kill of it reaches.
+    pub outsiders: BTreeSet<String>,
+    /// Why the end says nothing about the server: something of it is still there, or somebody
+    /// accepts connections in its place all the same.
+    pub cannot_vouch: Option<(FindingKind, String)>,
 }
 
 /// How a server ended.
@@ -72,6 +83,8 @@ pub struct End {
     pub cut_short: bool,
     /// Syncs that failed, and it neither ended nor told that they were a checkpoint's.
     pub passed_over: Vec<FailedSync>,
+    /// What it had started and could not be killed.
+    pub survivors: Option<Survivors>,
 }
 
 /// Why a cycle could not be finished.
@@ -96,6 +109,7 @@ impl End {
             ready: false,
             cut_short: false,
             passed_over: Vec::new(),
+            survivors: None,
         }
     }
 
@@ -171,6 +185,7 @@ pub async fn run(
     let (tell_gone, gone) = watch::channel(false);
     let target = server.target().clone();
     let mut control = around.transport.control(&target);
+    let server_at = target.authority.clone();
     let onset = fault.onset();
     let load = async {
         match around.transport {
@@ -190,14 +205,44 @@ pub async fn run(
         end
     };
     let snapshots = watch_snapshots(&mut control, around.bank, gone.clone());
-    let (seen, end, (snapshots, breaches)) = tokio::join!(load, interruption, snapshots);
+    let outsiders = watch_outsiders(server_at, gone.clone());
+    let (seen, end, (snapshots, breaches), outsiders) =
+        tokio::join!(load, interruption, snapshots, outsiders);
     Ok(Happened {
         seen: seen?,
         snapshots,
         breaches,
         end: end?,
-        still_answers: None,
+        outsiders,
+        cannot_vouch: None,
     })
+}
+
+/// Sees whom the server is connected to, until it is gone.
+#[cfg(target_os = "linux")]
+async fn watch_outsiders(server_at: String, mut gone: watch::Receiver<bool>) -> BTreeSet<String> {
+    let mut outsiders = Outsiders::of(&server_at);
+    let mut pause = FIRST_LOOK_PAUSE;
+    loop {
+        let looking = tokio::task::spawn_blocking(move || {
+            outsiders.look();
+            outsiders
+        });
+        // It does not panic; if it did, nothing would have been seen.
+        outsiders = match looking.await {
+            Ok(outsiders) => outsiders,
+            Err(_) => return BTreeSet::new(),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = LOOK_INTERVAL,
+            _ = gone.wait_for(|gone| *gone) => return outsiders.found(),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn watch_outsiders(_: String, _: watch::Receiver<bool>) -> BTreeSet<String> {
+    BTreeSet::new()
 }
 
 async fn load<C: Connector>(
@@ -252,7 +297,7 @@ async fn interrupt(
         Ok(status) => status.ok(),
         Err(_) => None,
     };
-    clear_away(server).await;
+    let left = server.end().await;
     struck?;
     Ok(End {
         by_itself,
@@ -261,6 +306,7 @@ async fn interrupt(
         ready: true,
         cut_short,
         passed_over,
+        survivors: left.err(),
     })
 }
 
@@ -271,18 +317,6 @@ fn last_line(server: &ServerProcess) -> Option<String> {
         .into_iter()
         .rev()
         .find(|line| !line.starts_with("strace: "))
-}
-
-/// Kills what is left of a server and waits until nothing is.
-pub async fn clear_away(server: &mut ServerProcess) {
-    let gone = async {
-        while server.has_group() {
-            let _ = server.signal(Signal::SIGKILL);
-            let _ = tokio::time::timeout(Duration::from_millis(10), server.wait()).await;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let _ = tokio::time::timeout(GROUP_PATIENCE, gone).await;
 }
 
 #[cfg(test)]
@@ -299,6 +333,7 @@ mod tests {
             ready: true,
             cut_short: false,
             passed_over: Vec::new(),
+            survivors: None,
         }
     }
 

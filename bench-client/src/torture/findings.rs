@@ -1,5 +1,7 @@
 //! What was found in one cycle, by everybody who looked.
 
+use std::collections::BTreeSet;
+
 use super::audit::starting::FailedStart;
 use super::bank::Breach;
 use super::fault::FaultKind;
@@ -52,6 +54,20 @@ impl Findings {
     pub(super) fn of_bank(&mut self, breaches: Vec<Breach>) {
         for Breach { kind, message } in breaches {
             self.add(kind, message, true);
+        }
+    }
+
+    /// Processes that the server was connected to and that are not killed with it, each told once.
+    pub(super) fn of_outsiders(&mut self, seen: &BTreeSet<String>, told: &mut BTreeSet<String>) {
+        for outsider in seen {
+            if told.insert(outsider.clone()) {
+                let message = format!(
+                    "the server was connected to {outsider}, which it had not started and which no \
+                     kill of it reaches: the ledger may be there, and the audit cannot vouch for \
+                     it; --server-command must start all that the server needs"
+                );
+                self.add(FindingKind::ServedElsewhere, message, true);
+            }
         }
     }
 

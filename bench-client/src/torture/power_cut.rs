@@ -33,6 +33,7 @@ use super::draw::Draw;
 use super::fault::{Aim, Fault, FaultError, FaultKind, Onset};
 use super::recipe::DATABASE_WORD;
 use crate::target::ServerProcess;
+use crate::target::descendants::{Role, Spared, spare};
 
 /// Longest wait for a file system to let go of what a killed server had open.
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,7 +137,7 @@ pub struct LoopDisk {
     image: PathBuf,
     mount_point: PathBuf,
     directory: Option<TempDir>,
-    keeper: Option<Child>,
+    keeper: Option<(Child, Spared)>,
 }
 
 impl LoopDisk {
@@ -172,7 +173,7 @@ impl LoopDisk {
         Ok(disk)
     }
 
-    fn start_keeper(&self, root: &Path) -> Result<Child, DiskError> {
+    fn start_keeper(&self, root: &Path) -> Result<(Child, Spared), DiskError> {
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "sh"]);
         keeper.args([&self.mount_point, &self.image]).arg(root);
@@ -183,9 +184,12 @@ impl LoopDisk {
             .stderr(Stdio::null())
             // A Ctrl-C at the terminal must not end it first.
             .process_group(0);
-        keeper
-            .spawn()
-            .map_err(|source| cannot_use(Path::new("sh"), source))
+        let spawned = spare(Role::Helper, || {
+            let child = keeper.spawn()?;
+            let pid = child.id();
+            Ok((child, pid))
+        });
+        spawned.map_err(|source| cannot_use(Path::new("sh"), source))
     }
 
     /// The directory that is on it.
@@ -232,7 +236,7 @@ impl LoopDisk {
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
-        let Some(mut keeper) = self.keeper.take() else {
+        let Some((mut keeper, _spared)) = self.keeper.take() else {
             return;
         };
         // Its standard input ends: it unmounts, whether or not somebody has a file open.

@@ -236,6 +236,8 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             transient_ratio: 1.0,
             steady: true,
         }),
+        window_edges: None,
+        stand_still: None,
         verdicts: Vec::new(),
         valid: true,
     }

@@ -17,13 +17,24 @@ use super::tally::{self, Moved, Tally};
 /// Audits a liar with these flags and with cycles as long as that. The tally is left in
 /// `directory`.
 pub(crate) fn audit(directory: &Path, lie: Lie, flags: &[&str], seconds: u32) -> Ended {
+    let port = free_port();
+    let command = server::command(lie, port, &directory.join("tally"));
+    audit_of(directory, lie, (&command, port), flags, seconds)
+}
+
+/// The same of the liar that this command starts, which listens at this port.
+pub(crate) fn audit_of(
+    directory: &Path,
+    lie: Lie,
+    (command, port): (&str, u16),
+    flags: &[&str],
+    seconds: u32,
+) -> Ended {
     // A busy machine answers late, and that is no lie.
     let timeout = match lie {
         Lie::DropsAnswers => "1s",
         _ => "60s",
     };
-    let port = free_port();
-    let command = server::command(lie, port, &directory.join("tally"));
     let mut audit = bench_client(directory);
     audit.args([
         "torture",

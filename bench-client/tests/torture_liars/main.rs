@@ -9,6 +9,7 @@ mod bank;
 #[path = "../common/mod.rs"]
 mod common;
 mod elsewhere;
+mod front;
 mod server;
 mod snapshots;
 mod tally;

@@ -12,20 +12,30 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::bank::{Bank, Lie};
 use super::common::runtime;
+use super::front;
 use super::tally::Moved;
 
 /// Set in the process that is a liar: how it lies.
-const LIE: &str = "BUSLOAD_LIE";
+pub(crate) const LIE: &str = "BUSLOAD_LIE";
 /// Where it listens, and where it keeps its ledger and its tally.
-const PORT: &str = "BUSLOAD_LIAR_PORT";
-const FILE: &str = "BUSLOAD_LIAR_FILE";
-const TALLY: &str = "BUSLOAD_LIAR_TALLY";
+pub(crate) const PORT: &str = "BUSLOAD_LIAR_PORT";
+pub(crate) const FILE: &str = "BUSLOAD_LIAR_FILE";
+pub(crate) const TALLY: &str = "BUSLOAD_LIAR_TALLY";
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).expect("it is set")
+}
 
 /// The command that starts it; the audit puts the ledger's name in.
 pub(crate) fn command(lie: Lie, port: u16, tally: &Path) -> String {
+    command_with(lie, port, tally, "")
+}
+
+/// The same with further variables, each with a space behind it.
+pub(crate) fn command_with(lie: Lie, port: u16, tally: &Path, variables: &str) -> String {
     let liar = std::env::current_exe().expect("the test knows its own path");
     format!(
-        "env {LIE}={lie:?} {PORT}={port} {FILE}={{database}} {TALLY}={} {} --exact \
+        "env {variables}{LIE}={lie:?} {PORT}={port} {FILE}={{database}} {TALLY}={} {} --exact \
          the_liar_itself --nocapture",
         tally.display(),
         liar.display()
@@ -35,9 +45,11 @@ pub(crate) fn command(lie: Lie, port: u16, tally: &Path) -> String {
 /// Serves until it is killed; returns at once in a process that is no liar.
 pub(crate) fn run() {
     let Ok(lie) = std::env::var(LIE) else { return };
+    if front::run() {
+        return;
+    }
     let lie = Lie::ALL.into_iter().find(|one| format!("{one:?}") == lie);
     let lie = lie.expect("it is one of them");
-    let variable = |name| std::env::var(name).expect("it is set");
     let [file, tally] = [FILE, TALLY].map(|name| PathBuf::from(variable(name)));
     if lie == Lie::StartsAtTheSecondTry {
         // A mark that is there at every second start.

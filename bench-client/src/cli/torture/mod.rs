@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::report::environment::{Environment, EnvironmentWarningCode};
 use bench_client::report::record::write_json;
-use bench_client::report::torture::{Audited, CycleRow, Finding, FindingKind, Load, TortureRecord};
+use bench_client::report::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
@@ -248,7 +248,7 @@ async fn run_stages(
     for stage in stages {
         run_stage(plan, stage, interrupted, record, &mut Lines { of }).await?;
         let found = record.findings.last();
-        if found.is_some_and(|last| last.kind == FindingKind::StillAnswers) {
+        if found.is_some_and(|last| last.kind.ends_the_audit()) {
             break;
         }
     }

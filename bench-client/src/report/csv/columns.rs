@@ -434,6 +434,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("sample_mismatches", |one| {
         text(one.row().verify.sample_mismatches)
     }),
+    ("checked_share", |one| maybe(one.row().verify.checked_share)),
     ("budget_mean_us", |one| {
         maybe(one.row().budget.as_ref().map(|budget| budget.mean_us))
     }),

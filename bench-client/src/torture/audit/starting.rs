@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use super::super::bank::Reading;
-use super::super::cycle::clear_away;
 use super::super::recipe::Recipe;
 use super::{Audit, Progress, stopped};
 use crate::control::ControlError;
@@ -99,8 +96,7 @@ impl Audit<'_> {
                 Ok(reading) => return Ok(Back { reading, failed }),
                 Err(error) => failed.push(error),
             }
-            let _ = self.server.signal(Signal::SIGKILL);
-            clear_away(&mut self.server).await;
+            let _ = self.server.end().await;
         }
         let why = failed.pop().map_or_else(String::new, |last| last.why);
         Err(format!(

@@ -1,0 +1,128 @@
+//! What the window counts that did not happen in it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::load::Edges;
+
+/// Transfers that crossed the ends of the window. An answer counts in the window in which it
+/// arrives, so a steady load gains at the opening what it loses at the closing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowEdges {
+    /// Committed in the window, with their intended start before it opened.
+    pub began_before: u64,
+    /// How long those had waited when it opened: their mean, in milliseconds.
+    pub waited_before_ms: f64,
+    /// How long they waited after it opened: their mean, in milliseconds.
+    pub waited_within_ms: f64,
+    /// TPS of the transfers that began in the window and were committed in it.
+    pub tps_begun_within: f64,
+    /// Committed after the window closed, with their intended start in it.
+    pub answered_after: u64,
+    /// By how many transfers the window counts more than took place in it, when each transfer
+    /// that crosses an end counts by the share of its time inside; below 0 it counts fewer.
+    pub excess: f64,
+}
+
+/// From this share of the committed transfers on, what is counted and took place elsewhere is
+/// told of.
+const EXCESS_SHARE: f64 = 0.1;
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+impl WindowEdges {
+    /// Of a window of this length in which so many transfers were committed. A `counted`
+    /// window submits no more than it counts, so nothing crosses its closing: taken for the loss
+    /// there is then half of what crossed the opening, as a steady load has it.
+    #[must_use]
+    pub fn of(edges: &Edges, committed: u64, seconds: f64, counted: bool) -> Option<Self> {
+        if committed == 0 || seconds <= 0.0 {
+            return None;
+        }
+        debug_assert!(edges.began_before <= committed);
+        let mean_ms = |sum_ns: u128| match edges.began_before {
+            0 => 0.0,
+            count => sum_ns as f64 / count as f64 / 1e6,
+        };
+        let lost = if counted {
+            edges.began_before as f64 / 2.0
+        } else {
+            edges.shares_within
+        };
+        Some(Self {
+            began_before: edges.began_before,
+            waited_before_ms: mean_ms(edges.before_ns),
+            waited_within_ms: mean_ms(edges.within_ns),
+            tps_begun_within: committed.saturating_sub(edges.began_before) as f64 / seconds,
+            answered_after: edges.answered_after,
+            excess: edges.shares_before - lost,
+        })
+    }
+
+    /// Whether answers of before the window make a notable share of what it counts. `unsent` of
+    /// an open loop were due in it and found no room: what an overloaded server carries over
+    /// from before, it owes at the end again.
+    #[must_use]
+    pub fn held_back(&self, committed: u64, unsent: u64) -> bool {
+        self.excess - unsent as f64 > EXCESS_SHARE * committed as f64
+    }
+
+    /// Whether a notable share of what took place in the window was answered only after it.
+    #[must_use]
+    pub fn cut_off(&self, committed: u64) -> bool {
+        -self.excess > EXCESS_SHARE * committed as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1,000 committed in 10 s, of which so many began before the window.
+    fn window(began_before: u64, shares_before: f64, shares_within: f64) -> WindowEdges {
+        let edges = Edges {
+            began_before,
+            before_ns: u128::from(began_before) * 2_000_000,
+            within_ns: u128::from(began_before) * 1_000_000,
+            shares_before,
+            answered_after: 7,
+            shares_within,
+        };
+        WindowEdges::of(&edges, 1_000, 10.0, false).expect("transfers were committed")
+    }
+
+    #[test]
+    fn what_a_steady_load_carries_over_is_no_excess() {
+        // However much is in flight: each transfer is half done at either end.
+        let steady = window(800, 400.0, 400.0);
+        assert!(!steady.held_back(1_000, 0) && !steady.cut_off(1_000));
+        assert!((steady.tps_begun_within - 20.0).abs() < 1e-9);
+        assert!((steady.waited_before_ms - 2.0).abs() < 1e-9);
+        assert!((steady.waited_within_ms - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn answers_held_back_and_answers_cut_off_are_told_from_the_tenth_on() {
+        assert!(!window(200, 199.0, 100.0).held_back(1_000, 0));
+        assert!(window(200, 199.0, 90.0).held_back(1_000, 0));
+        assert!(!window(200, 199.0, 90.0).held_back(1_000, 20), "overload");
+        assert!(window(200, 50.0, 160.0).cut_off(1_000));
+        assert!(!window(200, 50.0, 140.0).cut_off(1_000));
+    }
+
+    #[test]
+    fn a_counted_window_has_no_closing_to_lose_at() {
+        let edges = Edges {
+            began_before: 800,
+            shares_before: 400.0,
+            ..Edges::default()
+        };
+        let counted = |edges: &Edges| WindowEdges::of(edges, 1_000, 1.0, true).expect("a window");
+        assert!(!counted(&edges).held_back(1_000, 0));
+        let held = Edges {
+            shares_before: 790.0,
+            ..edges
+        };
+        assert!(counted(&held).held_back(1_000, 0));
+        assert_eq!(WindowEdges::of(&held, 0, 1.0, true), None);
+    }
+}

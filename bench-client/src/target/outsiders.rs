@@ -1,0 +1,211 @@
+//! Whom a server talks to that is none of it: a process that no kill of the server reaches, and
+//! in which its ledger may be.
+//!
+//! Everything that a server has started is a descendant of this process (see
+//! [`descendants`](super::descendants)). A connection that one of them has made to a process that
+//! is not, over TCP or a Unix socket, is to an outsider. So is a connection of this process to
+//! the server that somebody else accepts.
+//!
+//! What is not seen: connections that outsiders make to the server, and those that are shorter
+//! than the time between two looks; memory, files and pipes that are shared; Unix sockets of
+//! another network namespace. Where the descriptors of a descendant cannot be read, nothing is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process, all_processes};
+
+use super::unix_peers::{UnixSocket, unix_sockets};
+
+/// Where servers keep connections that hold no ledger: to the name service and to the log.
+const HARMLESS: [&str; 7] = [
+    "/dev/log",
+    "/run/dbus/",
+    "/run/nscd/",
+    "/run/systemd/",
+    "/var/lib/sss/pipes/",
+    "/var/run/dbus/",
+    "/var/run/nscd/",
+];
+
+/// Looks for outsiders again and again. One is believed when it is seen twice in a row: what
+/// is read is not of one moment, and a socket that was just opened or closed seems to be
+/// somebody else's.
+#[derive(Debug)]
+pub struct Outsiders {
+    /// The port at which the server is reached.
+    port: Option<u16>,
+    /// Seen at the last look, by the inode of the socket.
+    last: BTreeMap<u64, String>,
+    found: BTreeSet<String>,
+}
+
+impl Outsiders {
+    /// None so far, of a server that is reached at `authority`.
+    #[must_use]
+    pub fn of(authority: &str) -> Self {
+        let port = authority.rsplit_once(':').map(|(_, port)| port.parse());
+        Self {
+            port: port.and_then(Result::ok),
+            last: BTreeMap::new(),
+            found: BTreeSet::new(),
+        }
+    }
+
+    /// Looks.
+    pub fn look(&mut self) {
+        let seen = look(self.port).unwrap_or_default();
+        let again = seen
+            .iter()
+            .filter(|(socket, whom)| self.last.get(socket) == Some(whom));
+        self.found.extend(again.map(|(_, whom)| whom.clone()));
+        self.last = seen;
+    }
+
+    /// What was found: an address or a path each, with the name and id of a process where it is
+    /// known.
+    #[must_use]
+    pub fn found(self) -> BTreeSet<String> {
+        self.found
+    }
+}
+
+/// A TCP socket: whose it is, and both its ends.
+struct TcpSocket {
+    inode: u64,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// Connections that lead outside; `None` when it cannot be told.
+fn look(port: Option<u16>) -> Option<BTreeMap<u64, String>> {
+    let own = i32::try_from(std::process::id()).ok()?;
+    let family = family(own)?;
+    // Before the descriptors are read: what was accepted then is among them now.
+    let (connected, listening) = tcp_sockets(&family);
+    let unix = unix_sockets().unwrap_or_default();
+    let mine = sockets_of(family.first()?)?;
+    let mut servers = HashSet::new();
+    for process in &family[1..] {
+        match sockets_of(process) {
+            Some(sockets) => servers.extend(sockets),
+            // It has ended meanwhile, or may not be looked at.
+            None if process.is_alive() => return None,
+            None => {}
+        }
+    }
+    let is_inside = |inode: &u64| mine.contains(inode) || servers.contains(inode);
+    let mut outside = BTreeMap::new();
+    let by_ends: HashMap<_, _> = connected
+        .iter()
+        .map(|socket| ((socket.local, socket.remote), socket.inode))
+        .collect();
+    for socket in &connected {
+        let of_server =
+            servers.contains(&socket.inode) && !listening.contains(&socket.local.port());
+        let to_server = mine.contains(&socket.inode) && Some(socket.remote.port()) == port;
+        if !of_server && !to_server {
+            continue;
+        }
+        let peer = by_ends.get(&(socket.remote, socket.local));
+        // Nobody has accepted it yet, or nobody will.
+        if peer == Some(&0) || peer.is_some_and(is_inside) {
+            continue;
+        }
+        let whom = described(&socket.remote.to_string(), peer.copied());
+        outside.insert(socket.inode, whom);
+    }
+    for (inode, UnixSocket { peer, name }) in &unix {
+        // One with a name was accepted; what this process has as well was handed down.
+        if !servers.contains(inode) || mine.contains(inode) || name.is_some() {
+            continue;
+        }
+        if *peer == 0 || is_inside(peer) {
+            continue;
+        }
+        let path = unix.get(peer).and_then(|peer| peer.name.as_deref());
+        let path = path.unwrap_or("a Unix socket");
+        if !HARMLESS.iter().any(|harmless| path.starts_with(harmless)) {
+            outside.insert(*inode, described(path, Some(*peer)));
+        }
+    }
+    Some(outside)
+}
+
+/// This process, and then its descendants.
+fn family(own: i32) -> Option<Vec<Process>> {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    let mut family = Vec::new();
+    for process in all_processes().ok()?.flatten() {
+        if process.pid() == own {
+            family.push(process);
+        } else if let Ok(stat) = process.stat() {
+            children.entry(stat.ppid).or_default().push(process);
+        }
+    }
+    let mut next = 0;
+    while let Some(parent) = family.get(next).map(Process::pid) {
+        family.extend(children.remove(&parent).unwrap_or_default());
+        next += 1;
+    }
+    Some(family)
+}
+
+/// The sockets that a process has open; `None` when it may not be asked.
+fn sockets_of(process: &Process) -> Option<HashSet<u64>> {
+    let descriptors = process.fd().ok()?.flatten();
+    let sockets = descriptors.filter_map(|descriptor| match descriptor.target {
+        FDTarget::Socket(inode) => Some(inode),
+        _ => None,
+    });
+    Some(sockets.collect())
+}
+
+/// The established connections in all network namespaces of these processes, and the ports at
+/// which somebody listens there.
+fn tcp_sockets(family: &[Process]) -> (Vec<TcpSocket>, HashSet<u16>) {
+    let mut connected = Vec::new();
+    let mut listening = HashSet::new();
+    let mut seen = HashSet::new();
+    for process in family {
+        let namespace = std::fs::read_link(format!("/proc/{}/ns/net", process.pid()));
+        if !namespace.is_ok_and(|namespace| seen.insert(namespace)) {
+            continue;
+        }
+        let tables = [process.tcp(), process.tcp6()];
+        for entry in tables.into_iter().flatten().flatten() {
+            match entry.state {
+                TcpState::Established => connected.push(TcpSocket {
+                    inode: entry.inode,
+                    local: canonical(entry.local_address),
+                    remote: canonical(entry.remote_address),
+                }),
+                TcpState::Listen => {
+                    listening.insert(entry.local_address.port());
+                }
+                _ => {}
+            }
+        }
+    }
+    (connected, listening)
+}
+
+/// An address of IPv4 is that, also at a socket of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Whose socket it is, as far as this process may know.
+fn described(place: &str, socket: Option<u64>) -> String {
+    let owner = socket.and_then(|socket| {
+        let all = all_processes().ok()?.flatten();
+        let mut owners = all
+            .filter(|process| sockets_of(process).is_some_and(|sockets| sockets.contains(&socket)));
+        owners.next()?.stat().ok()
+    });
+    match owner {
+        Some(owner) => format!("{place} ({}, process {})", owner.comm, owner.pid),
+        None => place.to_owned(),
+    }
+}
