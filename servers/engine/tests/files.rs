@@ -277,11 +277,11 @@ fn a_seeding_that_has_nothing_to_do_needs_no_leave_to_wipe() {
     assert!(matches!(seed(5, 50), Err(EngineError::MustNotWipe)));
     bank.apply(&[transfer(4, 0, 7)]);
     assert!(matches!(seed(5, 50), Ok(ControlReply::Seeded)));
-    let back = [transfer(1, 2, 3), transfer(2, 1, 3)];
-    bank.apply(&[1, 2].map(|id| busload_wire::Transfer {
+    let named = |id, from, to| busload_wire::Transfer {
         transfer_id: Some(busload_wire::TransferId::from_u128(id)),
-        ..back[usize::try_from(id).unwrap() - 1]
-    }));
+        ..transfer(from, to, 3)
+    };
+    bank.apply(&[named(1, 1, 2), named(2, 2, 1)]);
     assert_eq!(bank.balances(5), [50; 5]);
     assert!(matches!(seed(5, 50), Err(EngineError::MustNotWipe)));
     bank.stop_cleanly();
