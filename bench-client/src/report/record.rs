@@ -5,7 +5,6 @@
 //! [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use busload_engine::decode_histogram;
@@ -21,6 +20,7 @@ use crate::judge::{
     Budget, Generator, LittlesLaw, Prediction, StandStill, Verdict, Verification, WindowEdges,
 };
 use crate::load::{Arrival, Times};
+use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
 use crate::sweep::{Knee, Sweep};
 
@@ -82,25 +82,12 @@ impl Record {
     }
 }
 
-/// Writes a value as JSON into a file that is complete at every moment.
+/// Writes a value as JSON into a file that is complete at every moment, or into a device.
 ///
 /// # Errors
 /// The directory cannot be written to.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    writeln!(file)?;
-    // A temporary file is for its owner only; a record is for everybody.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    output::write_json(path, value, Existing::Replaced)
 }
 
 /// One measurement.
@@ -209,6 +196,10 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Keep-alive connections that the server had closed while nothing was asked on them, and
+    /// that were replaced before anything was sent.
+    #[serde(default)]
+    pub idle_reconnects: u64,
     /// What became of transfers of unknown outcome, under `--exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exactly_once: Option<ExactlyOnce>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Sweep;
+use crate::output::is_stream;
 use crate::report::environment::Environment;
 use crate::report::knobs::{Knobs, measured_as_long};
 use crate::report::record::{Record, Row, SCHEMA_VERSION};
@@ -80,7 +81,13 @@ pub fn open(
     sweep: Sweep,
     anyway: bool,
 ) -> Result<Record, ResumeError> {
-    let text = match std::fs::read_to_string(path) {
+    // What a device or a FIFO gives is no record that was written there.
+    let read = if is_stream(path) {
+        Err(ErrorKind::NotFound.into())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut record = Record::new(environment.clone());

@@ -417,6 +417,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("cpu_steal_s", |one| maybe(one.row().cpu.steal_s)),
     ("reconnects", |one| text(one.row().reconnects)),
     ("late_answers", |one| text(one.row().late_answers)),
+    ("idle_reconnects", |one| text(one.row().idle_reconnects)),
     ("resolved", |one| {
         maybe(one.row().exactly_once.map(|once| once.resolved))
     }),
