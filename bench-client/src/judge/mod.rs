@@ -42,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Baseline, SYNC_MIN_US};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::report::record::{ProcessorSpeed, Throttled};
 use crate::statistics::SteadyState;
 use syncs::doubtful_server;
 
@@ -125,6 +126,10 @@ pub struct Evidence {
     /// Libraries preloaded into the server that may replace its syncs, and are not in this
     /// program as well.
     pub preloaded: Vec<String>,
+    /// What CPU quotas did to the client and to the server in the window.
+    pub throttled: [Option<Throttled>; 2],
+    /// How fast a processor computed before and after.
+    pub processor_speed: Option<ProcessorSpeed>,
     /// Of the machine and the file system.
     pub environment: Vec<EnvironmentWarning>,
     /// Sync baselines before and after.
@@ -282,6 +287,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
     if evidence.durability.as_deref() == Some(NULL_SERVER) {
         verdicts.push(Verdict::null_server());
+        warn_of_the_processor(evidence, verdicts);
         warn_of_the_outcomes(evidence, verdicts);
         warn_of_the_load(evidence, verdicts);
         return;
@@ -303,6 +309,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         verdicts.push(Verdict::of_environment(warning));
     }
     warn_of_syncs(evidence, verdicts);
+    warn_of_the_processor(evidence, verdicts);
     warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
@@ -318,6 +325,24 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         {
             verdicts.push(Verdict::sync_too_fast(p50, fastest));
         }
+    }
+}
+
+/// A processor that computes at less than this share of its best was shared with a neighbour or
+/// ran at a lower clock. What a quiet one varies by is a hundredth.
+const SLOW_SHARE: f64 = 0.8;
+
+/// What kept client and server from computing.
+fn warn_of_the_processor(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    let kept = |throttled: Option<Throttled>| throttled.filter(|one| one.throttled_periods > 0);
+    let [client, server] = evidence.throttled.map(kept);
+    if client.is_some() || server.is_some() {
+        verdicts.push(Verdict::throttled(client, server));
+    }
+    if let Some(speed) = evidence.processor_speed
+        && speed.before.min(speed.after) < SLOW_SHARE * speed.best
+    {
+        verdicts.push(Verdict::processor_slowed(&speed));
     }
 }
 

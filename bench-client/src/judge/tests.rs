@@ -6,7 +6,7 @@ use super::*;
 use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
 use crate::load::Arrival;
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::report::record::OpenLoop;
+use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
 use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {
@@ -394,6 +394,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::SyncMethodsApart
         | VerdictCode::FlushesMissing
         | VerdictCode::Preloaded
+        | VerdictCode::Throttled
+        | VerdictCode::ProcessorSlowed
         | VerdictCode::NullServer
         | VerdictCode::GeneratorBound
         | VerdictCode::OfferedNotAchieved
@@ -510,6 +512,63 @@ fn a_baseline_without_syncs_is_warned_of_once() {
     assert!(verdicts[0].message.contains("0.6 us through the C library"));
     evidence.baselines = Some((apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
+}
+
+fn throttled(throttled_periods: u64) -> Throttled {
+    Throttled {
+        periods: 50,
+        throttled_periods,
+        seconds: 0.25,
+    }
+}
+
+fn speed(before: f64, after: f64) -> ProcessorSpeed {
+    ProcessorSpeed {
+        before,
+        after,
+        best: 730.0,
+    }
+}
+
+#[test]
+fn a_quota_that_kept_somebody_from_running_is_told_of() {
+    let told = |client: Option<u64>, server: Option<u64>| {
+        let mut evidence = honest();
+        evidence.throttled = [client, server].map(|periods| periods.map(throttled));
+        judge(&evidence).1
+    };
+    assert_eq!(told(None, None), []);
+    assert_eq!(told(Some(0), Some(0)), []);
+    let both = told(Some(3), Some(3));
+    assert_eq!(both.len(), 1);
+    assert_eq!(both[0].code, VerdictCode::Throttled);
+    assert_eq!(
+        both[0].message,
+        "the CPU quota kept client and server from running in 3 of 50 periods, for 0.25 s summed \
+         over cores"
+    );
+    let server = told(Some(0), Some(7));
+    assert!(
+        server[0]
+            .message
+            .contains("kept the server from running in 7 of 50")
+    );
+    let apart = told(Some(1), Some(7));
+    assert!(apart[0].message.contains("the client") && apart[0].message.contains("the server"));
+}
+
+#[test]
+fn a_processor_that_slows_down_is_told_of() {
+    let told = |before, after| {
+        let mut evidence = honest();
+        evidence.processor_speed = Some(speed(before, after));
+        codes(&evidence)
+    };
+    assert_eq!(told(730.0, 700.0), []);
+    assert_eq!(told(730.0, 500.0), [VerdictCode::ProcessorSlowed]);
+    assert_eq!(told(500.0, 730.0), [VerdictCode::ProcessorSlowed]);
+    // Slow all along, in a row that follows faster ones.
+    assert_eq!(told(500.0, 500.0), [VerdictCode::ProcessorSlowed]);
 }
 
 /// An open loop that got this many transfers in a second, of which so many were committed.
@@ -656,7 +715,7 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 29] = [
+    let changes: [fn(&mut Evidence); 31] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.own_verify = Some(Err("internal error".to_owned())),
@@ -679,6 +738,8 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| claim(e, 100, Some(0.4), None),
         |e| claim(e, 100, Some(100.0), Some(3)),
         |e| e.baselines = Some((apart(), apart())),
+        |e| e.throttled = [Some(throttled(3)), None],
+        |e| e.processor_speed = Some(speed(700.0, 400.0)),
         |e| {
             e.generator = Some(GeneratorEvidence {
                 thread_cpu: vec![0.99],

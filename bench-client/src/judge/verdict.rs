@@ -13,7 +13,7 @@ use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::report::environment::{
     EnvironmentWarning, EnvironmentWarningCode, WITHOUT_PRELOAD, preloaded_message,
 };
-use crate::report::record::OpenLoop;
+use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
 use crate::statistics::{CONFIDENCE, Estimate, SteadyState, VARIATION_MAX};
 
 /// What a verdict is about.
@@ -60,6 +60,10 @@ pub enum VerdictCode {
     FlushesMissing,
     /// A library that may replace syncs is loaded before the C library.
     Preloaded,
+    /// A CPU quota kept client or server from running.
+    Throttled,
+    /// A processor computed slower before or after the row than it can.
+    ProcessorSlowed,
     /// The null server answered: nothing was stored.
     NullServer,
     /// The load generator, not the server, may have been the limit.
@@ -443,6 +447,48 @@ impl Verdict {
             VerdictCode::Preloaded,
             preloaded_message(libraries, "the server"),
             WITHOUT_PRELOAD,
+        )
+    }
+
+    /// Client and server in the same control group are told of once.
+    pub(super) fn throttled(client: Option<Throttled>, server: Option<Throttled>) -> Self {
+        let told = |who: &str, one: Throttled| {
+            format!(
+                "the CPU quota kept {who} from running in {} of {} periods, for {:.2} s summed \
+                 over cores",
+                one.throttled_periods, one.periods, one.seconds
+            )
+        };
+        let found = match (client, server) {
+            (Some(client), Some(server)) if client == server => {
+                vec![told("client and server", client)]
+            }
+            (client, server) => {
+                let client = client.map(|one| told("the client", one));
+                let server = server.map(|one| told("the server", one));
+                client.into_iter().chain(server).collect()
+            }
+        };
+        Self::warning(
+            VerdictCode::Throttled,
+            found.join("; "),
+            "raise or remove the quota of the container (docker --cpus, a CPU limit of \
+             Kubernetes), or compare only with rows under the same one",
+        )
+    }
+
+    pub(super) fn processor_slowed(speed: &ProcessorSpeed) -> Self {
+        let share = |of: f64| of / speed.best * 100.0;
+        Self::warning(
+            VerdictCode::ProcessorSlowed,
+            format!(
+                "a processor computed at {:.0} % of its best before the row and at {:.0} % after \
+                 it: something else used the same core (a neighbour of this virtual machine, \
+                 another program), or its clock was lower",
+                share(speed.before),
+                share(speed.after)
+            ),
+            "repeat when the machine is quieter, or compare sides in turn (compare)",
         )
     }
 

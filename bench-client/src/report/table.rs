@@ -368,9 +368,32 @@ pub fn describe(row: &Row) -> String {
         let stolen = row.cpu.steal_s.map_or_else(String::new, |steal| {
             format!(", taken by the hypervisor {}", cores(steal))
         });
+        let throttled = row.cpu.server_throttled.or(row.cpu.client_throttled);
+        let throttled = throttled.filter(|one| one.throttled_periods > 0);
+        let throttled = throttled.map_or_else(String::new, |one| {
+            format!(", kept from running by a quota {}", cores(one.seconds))
+        });
         line(
             "cpu",
-            format!("client {}, server {}{stolen}", cores(client), cores(server)),
+            format!(
+                "client {}, server {}{stolen}{throttled}",
+                cores(client),
+                cores(server)
+            ),
+        );
+    }
+    if let Some(stalls) = &row.stalls
+        && row.seconds > 0.0
+    {
+        let share = |seconds: f64| format!("{:.0} %", seconds / row.seconds * 100.0);
+        line(
+            "stalls",
+            format!(
+                "of the window, something waited for a processor {}, for I/O {}, for memory {}",
+                share(stalls.cpu_some_s),
+                share(stalls.io_some_s),
+                share(stalls.memory_some_s)
+            ),
         );
     }
     if let Some(generator) = &row.generator {

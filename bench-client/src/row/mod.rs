@@ -22,9 +22,10 @@ use crate::judge::model::{ModelInputs, predict};
 use crate::load::{LoadError, LoadResult};
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
-use crate::report::record::{BeforeAndAfter, Row};
+use crate::report::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::report::rows::{Measured, to_row};
 use crate::report::series::Interval;
+use crate::report::spin;
 use crate::target::{ServerProcess, TargetError};
 
 use balances::Before;
@@ -118,6 +119,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
+    let speed_before = spin::speed();
     let before = baseline()?;
     let mut server = start_server(plan, around).await?;
     let measured = Box::pin(run(plan, around, &mut server)).await;
@@ -131,6 +133,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         evidence.server_died.get_or_insert(how);
     }
     let after = baseline()?;
+    measured.processor_speed = processor_speed(speed_before);
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
@@ -156,6 +159,15 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
     }
     Ok(row)
+}
+
+/// Measured once more, and held against what was before.
+fn processor_speed(before: Option<f64>) -> Option<ProcessorSpeed> {
+    Some(ProcessorSpeed {
+        before: before?,
+        after: spin::speed()?,
+        best: spin::best_speed()?,
+    })
 }
 
 /// The server, if it is one that this program starts.
@@ -278,6 +290,7 @@ async fn run(
         opening_usage: opening.usage,
         closing_usage: usage,
         server_preload: location.preload.clone(),
+        processor_speed: None,
         device,
         ceiling_tps: None,
         wire_us: None,

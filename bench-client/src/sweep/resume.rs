@@ -191,10 +191,11 @@ pub fn environment_differences(recorded: &Environment, now: &Environment) -> Vec
             to_value(&machine),
             to_value(&environment.storage),
             to_value(&environment.program),
+            serde_json::json!({ "preload": environment.preload }),
         ]
     };
     let sides = comparable(recorded).into_iter().zip(comparable(now));
-    for ((was, is), name) in sides.zip(["machine", "storage", "program"]) {
+    for ((was, is), name) in sides.zip(["machine", "storage", "program", "environment"]) {
         compare(name, &was, &is, &mut differences);
     }
     differences
