@@ -2,22 +2,20 @@
 
 mod balances;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
-use busload_frontend::stream::Stream;
+use busload_frontend::frames::Incoming;
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::StatusCode;
 use hyper::client::conn::http1;
 use hyper::header::{HeaderName, SERVER};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::connector::http::{Exchange, Head, Lane, post};
 use crate::connector::{ConnectError, Encoding, Target, ws};
@@ -104,7 +102,7 @@ enum ControlTransport {
         lane: Option<Lane>,
     },
     Ws {
-        socket: Option<WebSocketStream<Stream>>,
+        socket: Option<ws::Socket>,
         next_id: u64,
     },
 }
@@ -351,17 +349,15 @@ impl ControlClient {
                 let id = RequestId::new(*next_id);
                 *next_id += 1;
                 encode_request(&mut text, &Request { id, call });
-                let text = Utf8Bytes::try_from(text.freeze())
-                    .map_err(|error| no_answer(error.to_string()))?;
                 if let Some(used) = socket.take()
-                    && let Ok((used, answer)) = ask(used, text.clone()).await
+                    && let Ok((used, answer)) = ask(used, &text).await
                 {
                     *socket = Some(used);
                     return Ok((None, answer));
                 }
                 // Not connected yet, or idle for so long that the server has closed it: as above.
                 let fresh = ws::open(&self.target, Encoding::Json).await?;
-                let (fresh, answer) = ask(fresh, text).await.map_err(no_answer)?;
+                let (fresh, answer) = ask(fresh, &text).await.map_err(no_answer)?;
                 *socket = Some(fresh);
                 Ok((None, answer))
             }
@@ -371,18 +367,23 @@ impl ControlClient {
 
 /// One request and its answer on a connection that has no other in flight. Gives the
 /// connection back when it can be used again.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    mut open: WebSocketStream<S>,
-    text: Utf8Bytes,
-) -> Result<(WebSocketStream<S>, Bytes), String> {
-    open.send(Message::Text(text))
-        .await
-        .map_err(|error| error.to_string())?;
+async fn ask(mut open: ws::Socket, text: &[u8]) -> Result<(ws::Socket, Bytes), String> {
+    let broken = |error: WsError| error.to_string();
+    open.put_text(|out| out.extend_from_slice(text))
+        .map_err(broken)?;
     loop {
+        // Also what the library answers to a ping.
+        poll_fn(|cx| open.poll_flush(cx)).await.map_err(broken)?;
         match open.next().await {
-            Some(Ok(Message::Text(answer))) => return Ok((open, Bytes::from(answer))),
+            Some(Ok(Incoming::Text(answer))) => {
+                let answer = Bytes::copy_from_slice(open.payload(&answer));
+                return Ok((open, answer));
+            }
+            Some(Ok(Incoming::Message(Message::Text(answer)))) => {
+                return Ok((open, Bytes::from(answer)));
+            }
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(error.to_string()),
+            Some(Err(error)) => return Err(broken(error)),
             None => return Err("the connection was closed".to_owned()),
         }
     }

@@ -1,11 +1,12 @@
 //! Transfers over one WebSocket per worker.
 
+mod socket;
+
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::task::{Context, Poll};
 
 use busload_frontend::frames::{FrameSocket, Incoming};
-use busload_frontend::stream::Stream as Wire;
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerError, encode_transfer, read_answer};
 use busload_wire::{Answer, RequestId, Transfer};
@@ -21,6 +22,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::{
     ConnectError, Connector, Encoding, Forgotten, Reply, Session, Target, TransportError, WorkerId,
 };
+
+pub(crate) use socket::Socket;
 
 /// Small on purpose: the library zero-fills it before every read.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -48,13 +51,14 @@ impl WsConnector {
     }
 }
 
-/// Opens a WebSocket for the control plane.
-pub(crate) async fn open(
-    target: &Target,
-    encoding: Encoding,
-) -> Result<WebSocketStream<Wire>, ConnectError> {
+/// Opens a WebSocket; shared with the control plane.
+pub(crate) async fn open(target: &Target, encoding: Encoding) -> Result<Socket, ConnectError> {
     let stream = target.connect("ws").await?;
-    shake_hands(target, encoding, stream).await
+    let stream = FrameSocket::before_handshake(stream, &config());
+    let open = shake_hands(target, encoding, stream).await?;
+    // The standard library's way to the operating system's randomness.
+    let seed = RandomState::new().hash_one(0);
+    Ok(Socket::new(FrameSocket::client(open, seed)))
 }
 
 fn config() -> WebSocketConfig {
@@ -123,13 +127,8 @@ impl Connector for WsConnector {
     const TRANSPORT: &'static str = "ws";
 
     async fn connect(&self, _worker: WorkerId) -> Result<WsSession, ConnectError> {
-        let stream = self.target.connect("ws").await?;
-        let stream = FrameSocket::before_handshake(stream, &config());
-        let socket = shake_hands(&self.target, self.encoding, stream).await?;
-        // The standard library's way to the operating system's randomness.
-        let seed = RandomState::new().hash_one(0);
         Ok(WsSession {
-            socket: FrameSocket::client(socket, seed),
+            socket: open(&self.target, self.encoding).await?,
             encoding: self.encoding,
             builder: MessageBuilder::new(),
             answers: Vec::new(),
@@ -142,7 +141,7 @@ impl Connector for WsConnector {
 
 /// One WebSocket.
 pub struct WsSession {
-    socket: FrameSocket<Wire>,
+    socket: Socket,
     encoding: Encoding,
     builder: MessageBuilder,
     answers: Vec<Answer>,
@@ -284,6 +283,10 @@ impl Session for WsSession {
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {
         poll_fn(|cx| self.poll_replies(cx, out)).await
+    }
+
+    async fn close(&mut self) {
+        self.socket.close().await;
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use busload_engine::{ControlCall, Outcome, Work};
-use busload_wire::json::{AnswerId, decode_request, encode_outcome};
+use busload_engine::{Outcome, Work};
+use busload_wire::json::{AnswerId, decode_request, encode_outcome, encode_refusal};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -41,7 +41,9 @@ pub(crate) async fn handle(
     client: Arc<Client>,
 ) -> Result<Answer, Infallible> {
     if !names_its_host(&request) {
-        return Ok(refusal(ErrorCode::InvalidRequest));
+        return Ok(invalid(
+            "a request needs one header host, and no second one",
+        ));
     }
     let page = match shared.access.admit(&request) {
         Ok(page) => page,
@@ -127,6 +129,14 @@ fn refusal(code: ErrorCode) -> Answer {
     outcome(Err(code))
 }
 
+/// What is wrong is not in the body, and so not to be seen in it: the answer says it.
+fn invalid(detail: &str) -> Answer {
+    let code = ErrorCode::InvalidRequest;
+    let mut body = BytesMut::with_capacity(256);
+    encode_refusal(&mut body, AnswerId::Absent, code, detail);
+    answer(status_of(code), JSON, body.freeze())
+}
+
 fn outcome(result: Result<(), ErrorCode>) -> Answer {
     let mut body = BytesMut::with_capacity(64);
     encode_outcome(&mut body, AnswerId::Absent, result);
@@ -178,20 +188,28 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ErrorCode> {
     Ok(gathered.freeze())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+/// What is wrong with the content type. Of two headers, whoever is between the client and here
+/// may have gone by the other.
+fn content_type_fault(headers: &HeaderMap) -> Option<&'static str> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(first), second) = (types.next(), types.next()) else {
+        return Some("the header content-type is missing: send content-type: application/json");
+    };
+    if second.is_some() {
+        return Some("a request needs one header content-type, and no second one");
+    }
+    let essence = first
+        .to_str()
+        .ok()
+        .and_then(|value| value.split(';').next());
+    let is_json = essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
+    (!is_json).then_some("the content-type must be application/json")
 }
 
 async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, client: &Client) -> Answer {
     let began = shared.front.timings.now();
-    if !is_json(request.headers()) {
-        return refusal(ErrorCode::InvalidRequest);
+    if let Some(wrong) = content_type_fault(request.headers()) {
+        return invalid(wrong);
     }
     let body = match read_body(request, shared, client).await {
         Ok(body) => body,
@@ -217,7 +235,7 @@ async fn call(
     mailbox: &Arc<Mailbox>,
 ) -> Answer {
     let mut body = BytesMut::new();
-    match answers::route(call) {
+    match answers::route(call, shared.may_seed) {
         Route::Transfer(transfer) => {
             let work = vec![Work::new(None, transfer)];
             let took = began.map(|began| began.elapsed());
@@ -233,9 +251,6 @@ async fn call(
                 shared.front.timings.replied(&[(posted, 1)]);
             }
             return answer;
-        }
-        Route::Control(ControlCall::Seed { .. }) if !shared.may_seed => {
-            return refusal(ErrorCode::Forbidden);
         }
         Route::Control(call) => {
             let reply = match shared.engine.control(Arc::clone(mailbox), None, call) {
@@ -302,7 +317,7 @@ fn offers_binary(headers: &HeaderMap) -> bool {
 fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Client>) -> Answer {
     // To a proxy the body is a body; here it would be frames.
     if !request.body().is_end_stream() {
-        let mut answer = refusal(ErrorCode::InvalidRequest);
+        let mut answer = invalid("a websocket handshake has no body");
         close_after(&mut answer);
         return answer;
     }
@@ -310,7 +325,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let (parts, _) = request.into_parts();
     let binary = offers_binary(&parts.headers);
     let Ok(response) = create_response(&Request::from_parts(parts, ())) else {
-        return refusal(ErrorCode::InvalidRequest);
+        return invalid("this is no websocket handshake: its headers are incomplete");
     };
     let mut response = response.map(|()| Full::default());
     if binary {

@@ -39,8 +39,8 @@ pub(crate) struct LimitArgs {
     max_message_bytes: usize,
     /// Memory for what all clients together have sent of messages, bodies and headers that are
     /// not whole yet, such as 256MiB; beyond it the client that holds the most is told to come
-    /// back later: WebSocket close code 1013, HTTP 503 [4MiB … 1TiB; twice
-    /// --max-message-bytes or --max-body-bytes or more]
+    /// back later: WebSocket close code 1013, HTTP 503 [4MiB … 1TiB], and at
+    /// least twice --max-message-bytes and --max-body-bytes
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_input_memory)]
     input_memory: usize,
     /// Connections that may wait to be accepted, as far as the system allows

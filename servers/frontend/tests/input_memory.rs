@@ -41,7 +41,8 @@ fn send_all(streams: &[TcpStream], bytes: &[u8]) {
 
 /// Messages that do not end: as fragments, or as one frame.
 fn a_flood_is_refused(open: fn(&Server) -> TcpStream, bytes: &[u8]) {
-    let server = Server::start(WS, &[BUDGET]);
+    // However slow a busy machine is, a farewell is not cut short.
+    let server = Server::start(WS, &[BUDGET, "--close-timeout=1m"]);
     let before = books(&server);
     let resident = server.resident_kib();
     let mut streams: Vec<_> = (0..CLIENTS).map(|_| open(&server)).collect();
@@ -54,17 +55,20 @@ fn a_flood_is_refused(open: fn(&Server) -> TcpStream, bytes: &[u8]) {
     let peak = server.peak_kib() - resident;
     assert!(peak < 5 * BUDGET_KIB, "memory grew by {peak} KiB");
     let told = refused(&server);
-    let mut codes = Vec::new();
-    for stream in &mut streams {
-        let patience = Some(Duration::from_millis(20));
-        stream.set_read_timeout(patience).expect("it can be set");
-        codes.extend(close_code_within(stream));
-    }
-    assert!(
-        codes.iter().all(|code| *code == 1013),
-        "come back later: {codes:?}"
-    );
-    assert_eq!(codes.len() as u64, told, "every one of them is told");
+    let mut waiting: Vec<_> = streams.iter_mut().collect();
+    eventually("every one of them is told", || {
+        waiting.retain_mut(|stream| {
+            let patience = Some(Duration::from_millis(5));
+            stream.set_read_timeout(patience).expect("it can be set");
+            let code = close_code_within(stream);
+            assert!(
+                matches!(code, None | Some(1013)),
+                "come back later: {code:?}"
+            );
+            code.is_none()
+        });
+        CLIENTS - waiting.len() >= usize::try_from(told).expect("few")
+    });
     // Those that ask in one piece are served all the while.
     let answer = ask(&mut socket(&server), transfer_between(1, 0, 1).as_bytes());
     assert_eq!(answer["ok"], true, "{answer}");
@@ -111,7 +115,7 @@ fn what_is_in_flight_is_answered_before_the_largest_is_told_to_go() {
     let server = Server::start(WS, &["--input-memory=4MiB", "--batch-timeout=1s"]);
     let mut small = socket(&server);
     small
-        .write_all(&frame(TEXT, &[b' '; 20_000]))
+        .write_all(&frame(TEXT, &vec![b' '; 20_000]))
         .expect("it reads");
     let mut large = socket(&server);
     large

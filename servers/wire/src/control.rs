@@ -27,7 +27,7 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Verification {
-    /// The initial balance is not known, so nothing can be said.
+    /// There is nothing to compare with, so nothing can be said.
     Skipped {
         /// Always true.
         skipped: bool,
@@ -38,8 +38,13 @@ pub enum Verification {
         accounts: String,
         /// The sum of all balances.
         total: String,
-        /// How many balances differ from the initial balance.
+        /// How many balances differ from the initial balance; compared with the opening, the
+        /// fewest that can: 0 or 2.
         changed: String,
+        /// `opening` when the initial balance is not known: compared with what was there when
+        /// the server opened the ledger.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compared_with: Option<String>,
     },
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use busload_engine::{ControlCall, ControlReply, Work};
+use busload_engine::{ControlReply, Work};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome};
 use busload_wire::{ErrorCode, Request, RequestId};
@@ -355,14 +355,11 @@ impl Connection {
     fn take_request(&mut self, request: Result<Request, RequestError>) -> Result<(), WsError> {
         match request {
             Ok(Request { id: None, .. }) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
-            Ok(Request { id, call }) => match answers::route(call) {
+            Ok(Request { id, call }) => match answers::route(call, self.shared.may_seed) {
                 Route::Transfer(transfer) => {
                     self.inflight += 1;
                     self.incoming.push(Work::new(id, transfer));
                     Ok(())
-                }
-                Route::Control(ControlCall::Seed { .. }) if !self.shared.may_seed => {
-                    self.answer_now(id, Err(ErrorCode::Forbidden))
                 }
                 Route::Control(call) => {
                     self.inflight += 1;
