@@ -23,11 +23,12 @@ use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
 use clap::Args;
 
+use super::fail_on::{Ending, FailOnArgs};
 use super::load_args::{
     NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
 };
 use super::run::{RUNS, measure_all, record_path, runtime};
-use super::{INTERRUPTED, INVALID, VALID, output, print};
+use super::{INTERRUPTED, output, print};
 
 /// Accounts in every row.
 const ACCOUNTS: u32 = 100_000;
@@ -48,6 +49,8 @@ pub(crate) struct ReproduceArgs {
     /// Directory of the database: its file system is what is measured
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -99,13 +102,13 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
             reproduction.record.rows.len(),
             ROWS.len()
         );
-        return Ok(ExitCode::from(INTERRUPTED));
     }
-    Ok(ExitCode::from(if reproduction.is_as_expected() {
-        VALID
-    } else {
-        INVALID
-    }))
+    let ending = Ending {
+        found: !reproduction.is_as_expected(),
+        interrupted: reproduction.is_unfinished(),
+        failed: args.fail_on.names(reproduction.verdicts()),
+    };
+    Ok(ending.code())
 }
 
 fn write(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {

@@ -31,10 +31,11 @@ use tokio::sync::watch;
 use self::place::Place;
 use self::power::FileSystemArg;
 use self::work::Work;
+use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::load_args::EncodingArg;
 use super::run::{RUNS, record_path, runtime};
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, output, print};
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, output, print};
 
 /// Interruptions, unless --kills says otherwise.
 const KILLS: u32 = 20;
@@ -234,7 +235,11 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     }
     ended?;
     written?;
-    Ok(ExitCode::from(VALID))
+    let ending = Ending {
+        interrupted: record.interrupted,
+        ..Ending::default()
+    };
+    Ok(ending.code())
 }
 
 async fn run_stages(
