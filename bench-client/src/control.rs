@@ -1,5 +1,7 @@
 //! The control plane: everything that is asked of a server besides transfers.
 
+mod balances;
+
 use std::time::Duration;
 
 use busload_frontend::stream::Stream;
@@ -289,7 +291,7 @@ impl ControlClient {
                 };
                 match exchange {
                     Exchange::Answered(body) => Ok(body),
-                    Exchange::NotSent(why) | Exchange::Lost(why) => Err(no_answer(why)),
+                    Exchange::NotSent { why, .. } | Exchange::Lost(why) => Err(no_answer(why)),
                     Exchange::NotHttp => Err(no_answer(format!("what came is not HTTP{remedy}"))),
                     Exchange::Closed => Err(no_answer(format!(
                         "it closed the connection without one{remedy}"

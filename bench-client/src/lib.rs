@@ -10,6 +10,7 @@ pub mod control;
 pub mod disk;
 pub mod judge;
 pub mod load;
+pub mod output;
 pub mod report;
 pub mod row;
 pub mod statistics;

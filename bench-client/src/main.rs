@@ -25,5 +25,5 @@ fn main() -> ExitCode {
         Command::Torture(args) => cli::torture::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
-    result.unwrap_or_else(|error| cli::report_error(&error))
+    cli::conclude(result)
 }

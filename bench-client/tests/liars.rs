@@ -15,7 +15,7 @@ use std::time::Duration;
 use busload_frontend::Transport;
 use busload_wire::control::{Balances, BytesByFile, Stats};
 use common::{
-    Answer, Ended, Ledger, Peer, Running, Served, Serving, bench_client, directory, record,
+    Answer, Ended, Ledger, Peer, Running, Served, Serving, bench_client, count, directory, record,
     records, row, rows, run, until, verdicts,
 };
 use nix::sys::signal::Signal;
@@ -307,8 +307,8 @@ fn dropping_answers() {
                 assert_eq!(verify["applied"], bank.applied, "all of them were applied");
                 assert_eq!(verify["ledger_ok"], true, "within what is unknown");
             } else {
-                assert!(verify["ledger_ok"].is_null(), "nothing can be said");
-                assert!(warnings.contains(&"unverified".to_owned()), "{warnings:?}");
+                assert_eq!(verify["ledger_ok"], true, "of what is not unknown");
+                assert!(count(&verify["sampled_accounts"]) < 100, "{row:#}");
             }
         }
     }

@@ -31,7 +31,7 @@ fn on_null_server(plan: RowPlan) -> Result<RowPlan, UsageError> {
     Ok(RowPlan {
         server: ServerChoice::Null { spec },
         // There is no ledger to verify, and it is its own ceiling.
-        verify: false,
+        verify: None,
         null_server: None,
         ..plan
     })

@@ -11,6 +11,7 @@ mod own_server;
 mod plans;
 mod swept;
 mod values;
+pub(crate) mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,10 +79,6 @@ impl ArrivalArg {
 
 /// The load.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own on the command line"
-)]
 pub(crate) struct LoadArgs {
     /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket); one row each
     #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
@@ -147,9 +144,8 @@ pub(crate) struct LoadArgs {
     /// How transfers are written on the wire
     #[arg(long, value_enum, default_value = "json")]
     encoding: EncodingArg,
-    /// Do not verify
-    #[arg(long)]
-    no_verify: bool,
+    #[command(flatten)]
+    verify: verify::VerifyArgs,
     /// Do not hold the row against the null server: saves some seconds, and leaves open whether
     /// the generator was the limit and what the wire takes
     #[arg(long)]

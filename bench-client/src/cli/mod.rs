@@ -21,8 +21,9 @@ pub(crate) mod torture;
 mod view;
 pub(crate) mod watch_args;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use bench_client::row::RowError;
 use bench_client::target::TargetError;
@@ -89,7 +90,7 @@ fn usage(what: &str) -> anyhow::Error {
 }
 
 /// Prints one line and chooses the exit code.
-pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
+fn report_error(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::from(exit_code(error))
 }
@@ -116,7 +117,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// Prints to standard output, which belongs to reports. A reader that has gone away
 /// (`| head -1`) is no reason to stop: the record is written all the same. While the terminal
-/// shows a view, what is printed waits for its end.
+/// shows a view, what is printed waits for its end. Any other failure is told by [`conclude`].
 pub(crate) fn print(text: &str) {
     if screen::hold_back(text) {
         return;
@@ -125,6 +126,26 @@ pub(crate) fn print(text: &str) {
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
-        eprintln!("warning: cannot print to standard output: {error}");
+        // The first says why.
+        let _ = UNPRINTED.set(error);
+    }
+}
+
+/// Why something could not be printed.
+static UNPRINTED: OnceLock<io::Error> = OnceLock::new();
+
+/// What a verb ends with: an error is said in one line, and so is that its report could not be
+/// printed, which ends a verb with 2 that would have ended well. A finding, a failed gate and an
+/// interruption go first.
+pub(crate) fn conclude(ended: anyhow::Result<ExitCode>) -> ExitCode {
+    let code = ended.unwrap_or_else(|error| report_error(&error));
+    let Some(error) = UNPRINTED.get() else {
+        return code;
+    };
+    eprintln!("error: cannot print to standard output: {error}");
+    if code == ExitCode::SUCCESS {
+        ExitCode::from(BAD_ARGUMENTS)
+    } else {
+        code
     }
 }

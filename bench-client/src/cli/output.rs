@@ -1,8 +1,111 @@
 //! Where a record goes: found out before there is one.
 
-use std::path::Path;
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bench_client::output::{self, Existing, directory_of};
+use bench_client::report::environment::Environment;
+use serde::Serialize;
 
 use super::usage;
+
+/// Where records go that nobody named.
+pub(crate) const RUNS: &str = "results/runs";
+
+/// The file of a record.
+pub(crate) struct RecordFile {
+    path: PathBuf,
+    /// Nobody named it, and it is not written yet: what stands there is somebody else's.
+    new: Cell<bool>,
+}
+
+impl RecordFile {
+    /// The named one; without a name, a new one for what this verb measures.
+    pub(crate) fn choose(named: Option<&Path>, verb: &str, environment: &Environment) -> Self {
+        let new = || Path::new(RUNS).join(format!("{}.json", new_name(verb, environment)));
+        Self {
+            path: named.map_or_else(new, Path::to_owned),
+            new: Cell::new(named.is_none()),
+        }
+    }
+
+    /// The same, refused when no record can be written there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn checked(
+        named: Option<&Path>,
+        verb: &str,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        let file = Self::choose(named, verb, environment);
+        check(&file.path)?;
+        Ok(file)
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write(&self, record: &impl Serialize) -> anyhow::Result<()> {
+        let existing = if self.new.get() {
+            Existing::Refused
+        } else {
+            Existing::Replaced
+        };
+        output::write_json(&self.path, record, existing)
+            .with_context(|| format!("cannot write the record {}", self.path.display()))?;
+        self.new.set(false);
+        Ok(())
+    }
+
+    /// Writes the record so far, of which more is to come: where it can be replaced.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write_so_far(&self, record: &impl Serialize) -> anyhow::Result<()> {
+        if output::is_stream(&self.path) {
+            return Ok(());
+        }
+        self.write(record)
+    }
+
+    /// Writes the record, all of which has been written so far where it can be replaced.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn finish(&self, record: &impl Serialize) -> anyhow::Result<()> {
+        if output::is_stream(&self.path) {
+            return self.write(record);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for RecordFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A name that sorts by time and that no other run has, in this container or another: a process
+/// id would be the same in two.
+pub(crate) fn new_name(verb: &str, environment: &Environment) -> String {
+    let stamp: String = environment
+        .started_at
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(15)
+        .collect();
+    // Its keys are from the system's randomness.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{stamp}-{verb}-{random:016x}")
+}
 
 /// Refuses a place in which no record can be written. Nothing is left there.
 ///
@@ -18,8 +121,12 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
         return Err(refuse("it is a directory"));
     }
+    if output::is_stream(path) {
+        return Ok(());
+    }
+    let place = output::followed(path).map_err(|error| refuse(&error.to_string()))?;
     // Directories that are missing are made when there is something to write.
-    let mut above = path.ancestors().skip(1);
+    let mut above = directory_of(&place).ancestors();
     let there = above.find(|one| one.as_os_str().is_empty() || one.symlink_metadata().is_ok());
     let there = there.filter(|one| !one.as_os_str().is_empty());
     tempfile::NamedTempFile::new_in(there.unwrap_or(Path::new(".")))
@@ -51,5 +158,33 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["file", "made"]);
+    }
+
+    #[test]
+    fn no_two_runs_have_one_name() {
+        let environment = Environment::capture(Path::new("."));
+        let names = [(); 2].map(|()| new_name("run", &environment));
+        assert_ne!(names[0], names[1]);
+        assert_eq!(names[0].split_once("-run-").unwrap().1.len(), 16);
+    }
+
+    #[test]
+    fn only_the_own_record_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        std::fs::write(&path, "another's").unwrap();
+        let file = |new| RecordFile {
+            path: path.clone(),
+            new: Cell::new(new),
+        };
+        let said = file(true).write(&1).unwrap_err().to_string();
+        assert!(said.contains("record.json"), "{said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "another's");
+        std::fs::remove_file(&path).unwrap();
+        let own = file(true);
+        own.write_so_far(&1).unwrap();
+        own.write(&2).unwrap();
+        own.finish(&3).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
     }
 }

@@ -1,10 +1,10 @@
 //! `bench-client report`: what was recorded, in other forms.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench_client::output::{self, Existing};
 use bench_client::report::compare_words::Which;
 use bench_client::report::github_benchmark::Direction;
 use bench_client::report::load_record::{AnyRecord, ReadError, Report, Shown};
@@ -265,25 +265,7 @@ fn choose<'a, 'b>(
     }
 }
 
-/// Writes a file that is complete at every moment.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let directory = match path.parent() {
-        Some(directory) if directory != Path::new("") => directory,
-        _ => Path::new("."),
-    };
-    let attempt = || -> std::io::Result<()> {
-        std::fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(text.as_bytes())?;
-        // A temporary file is for its owner only; a report is for everybody.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    attempt().with_context(|| format!("cannot write {}", path.display()))
+    output::write(path, text.as_bytes(), Existing::Replaced)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -10,11 +10,12 @@ use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::load::{DEFAULT_INTERVAL, Measure, Pace};
+use bench_client::output::{self, Existing, is_stream};
 use bench_client::report::article::{
     ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
 };
 use bench_client::report::environment::Environment;
-use bench_client::report::record::{Record, Row, write_json};
+use bench_client::report::record::{Record, Row};
 use bench_client::report::table;
 use bench_client::row::RowPlan;
 use bench_client::workload::Zipf;
@@ -24,11 +25,13 @@ use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
+use super::load_args::verify::STANDARD_VERIFICATION;
 use super::load_args::{
     NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
 };
-use super::run::{RUNS, measure_all, record_path, runtime};
-use super::{INTERRUPTED, output, print};
+use super::output::RecordFile;
+use super::run::{measure_all, runtime};
+use super::{INTERRUPTED, print};
 
 /// Accounts in every row.
 const ACCOUNTS: u32 = 100_000;
@@ -64,11 +67,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let plans = plans(args)?;
     check_descriptors(&plans)?;
     let environment = Environment::capture(&args.data_dir).with_allocator("mimalloc");
-    let path = args
-        .output
-        .clone()
-        .unwrap_or_else(|| record_path(RUNS, "reproduce", &environment));
-    output::check(&path)?;
+    let path = RecordFile::checked(args.output.as_deref(), "reproduce", &environment)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
@@ -82,11 +81,13 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
             print(&format!("{}\n", table::describe(&row)));
         }
         reproduction.push(article, row, ceiling);
-        write(&reproduction, &path)
+        path.write_so_far(&reproduction)?;
+        write_table(&reproduction, &path)
     }));
     if reproduction.record.rows.is_empty() {
         return measured.map(|()| ExitCode::from(INTERRUPTED));
     }
+    let written = path.finish(&reproduction);
     if args.json {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else {
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         }
     }
     measured?;
+    written?;
     if reproduction.record.rows.len() < ROWS.len() {
         eprintln!(
             "interrupted: {} of {} rows were measured",
@@ -111,11 +113,14 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     Ok(ending.code())
 }
 
-fn write(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
+/// Writes the table beside the record, where that is a file.
+fn write_table(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
+    if is_stream(path) {
+        return Ok(());
+    }
     let markdown = path.with_extension("md");
-    write_json(path, reproduction)
-        .with_context(|| format!("cannot write the record {}", path.display()))?;
-    std::fs::write(&markdown, reproduction.to_markdown())
+    let table = reproduction.to_markdown();
+    output::write(&markdown, table.as_bytes(), Existing::Replaced)
         .with_context(|| format!("cannot write the table {}", markdown.display()))
 }
 
@@ -154,7 +159,7 @@ fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
                 op_timeout: Duration::from_secs(15),
                 exactly_once: None,
                 interval: Some(DEFAULT_INTERVAL),
-                verify: true,
+                verify: Some(STANDARD_VERIFICATION),
                 null_server: Some(null_server(&NullServer {
                     connector: row.connector,
                     batch_size: row.batch_size,

@@ -15,13 +15,11 @@ use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
+use super::output::RecordFile;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{VALID, output, print};
-
-/// Where records go that nobody named.
-pub(crate) const RUNS: &str = "results/runs";
+use super::{VALID, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -51,11 +49,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow::Result<ExitCode> {
     let environment = args.load.environment(plans);
     let baseline = args.save.check(plans)?;
-    let path = args
-        .output
-        .clone()
-        .unwrap_or_else(|| record_path(RUNS, what, &environment));
-    output::check(&path)?;
+    let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;
     let mut record = Record::new(environment);
     let runtime = runtime()?;
     let environment = record.environment.clone();
@@ -67,7 +61,7 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
             print(&format!("{}\n", table::describe(&row)));
         }
         runs::push(&mut record, row);
-        write(&record, &path)
+        path.write_so_far(&record)
     };
     let all = measure_watched(&repetitions.plans, &environment, &args.watch, each);
     let ended = runtime.block_on(all);
@@ -75,6 +69,7 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     if record.rows.is_empty() {
         return ended.map(|()| ExitCode::from(VALID));
     }
+    let written = path.finish(&record);
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
@@ -89,6 +84,7 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
         }
     }
     ended?;
+    written?;
     if let Some(baseline) = baseline {
         baseline.save(&record, args.json)?;
     }
@@ -113,25 +109,6 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the runtime")
-}
-
-/// Writes the record so far.
-pub(crate) fn write(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
-    record
-        .write_to(path)
-        .with_context(|| format!("cannot write the record {}", path.display()))
-}
-
-/// A name that sorts by time and that no other run has.
-pub(crate) fn record_path(directory: &str, what: &str, environment: &Environment) -> PathBuf {
-    let stamp: String = environment
-        .started_at
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(15)
-        .collect();
-    let process = std::process::id();
-    PathBuf::from(directory).join(format!("{stamp}-{what}-{process}.json"))
 }
 
 /// Measures the rows one after another; each is handed on as it ends, since a later one

@@ -21,10 +21,11 @@ use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
 use super::load_args::LoadArgs;
-use super::run::{RUNS, measure_watched, record_path, runtime, write};
+use super::output::RecordFile;
+use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{VALID, output, print, usage};
+use super::{VALID, print, usage};
 use given::Given;
 use knee::KneeArgs;
 
@@ -70,9 +71,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
     // Before anything compares them with what was recorded: the interval is a setting.
     args.watch.set_intervals(&mut plans)?;
     let environment = args.load.environment(&plans);
-    let path = args.output.clone();
-    let path = path.unwrap_or_else(|| record_path(RUNS, "sweep", &environment));
-    output::check(&path)?;
+    let path = RecordFile::checked(args.output.as_deref(), "sweep", &environment)?;
     let described = Sweep {
         over: args.over.clone(),
         settings: plans.first().map(sweep::settings).unwrap_or_default(),
@@ -142,7 +141,7 @@ struct Sweeping {
     record: Record,
     /// Of now; the record's is that of its first row.
     environment: Environment,
-    path: PathBuf,
+    path: RecordFile,
     json: bool,
     fail_on: FailOnArgs,
 }
@@ -190,7 +189,7 @@ impl Sweeping {
             ended = Ok(());
         }
         self.record.summaries = summary::summarise(&self.record.rows);
-        let written = write(&self.record, &self.path);
+        let written = self.path.write(&self.record);
         self.show(None)?;
         ended?;
         written?;
@@ -219,7 +218,7 @@ impl Sweeping {
             print(&self.line(&row));
         }
         runs::push(&mut self.record, row);
-        write(&self.record, &self.path)
+        self.path.write_so_far(&self.record)
     }
 
     /// One row in one line, with why it is invalid if it is.

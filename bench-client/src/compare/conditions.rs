@@ -20,6 +20,9 @@ const SAME_LENGTH: f64 = 0.05;
 const EXACTLY_ONCE: &str = "exactly-once";
 const YES: &str = "yes";
 
+/// Conditions that were not looked at from the beginning.
+const LATER: [&str; 4] = ["cpu quota", "governor", "boost", "preloaded"];
+
 /// Settings of a server or a row that do not change what a transfer takes.
 const NO_MATTER: [&str; 4] = ["interval", "verify", "fresh", "until-stdin-ends"];
 
@@ -205,8 +208,10 @@ impl Conditions {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut fields = self.fields.clone();
-        // The fingerprints of rows without ids are those of before there were any.
+        // The fingerprints of rows without ids, quota and the like are those of before these were
+        // looked at.
         fields.retain(|name, value| name != EXACTLY_ONCE || value.as_deref() == Some(YES));
+        fields.retain(|name, value| !LATER.contains(&name.as_str()) || value.is_some());
         fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();
         let mut text = String::new();
@@ -293,6 +298,12 @@ impl Conditions {
         self.put("file system", storage.file_system.clone());
         self.put("device", devices);
         self.put("cpu", machine.cpu_model.clone());
+        self.put("cpu quota", machine.cpu_quota_cores.map(number));
+        self.put("governor", machine.cpu_governor.clone());
+        let boost = |on| if on { "on" } else { "off" }.to_owned();
+        self.put("boost", machine.cpu_boost.map(boost));
+        let preload = environment.preload.join(" + ");
+        self.put("preloaded", Some(preload).filter(|names| !names.is_empty()));
         self.put("cores", machine.usable_cores.map(|cores| cores.to_string()));
         self.set("build profile", environment.program.profile.clone());
     }

@@ -58,6 +58,7 @@ impl Connector for HttpConnector {
             calls: FuturesUnordered::new(),
             scratch: BytesMut::new(),
             forgotten: Forgotten::default(),
+            idle_reconnects: 0,
         })
     }
 }
@@ -74,8 +75,14 @@ type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
 pub(crate) enum Exchange {
     /// An answer arrived whole.
     Answered(Bytes),
-    /// The request was not sent.
-    NotSent(String),
+    /// No byte of the request was given to the operating system: the connection was closed
+    /// before, or ended before it began with the request. Here it is again.
+    NotSent {
+        /// What was wrong with the connection.
+        why: String,
+        /// For another connection.
+        request: Box<Request<Full<Bytes>>>,
+    },
     /// It was sent, or may have been, and no answer came.
     Lost(String),
     /// It was sent, or may have been, and what came is no answer of HTTP.
@@ -116,14 +123,23 @@ impl Lane {
         let exchange = {
             let call = async {
                 if let Err(error) = sender.ready().await {
-                    return Exchange::NotSent(error.to_string());
+                    return Exchange::NotSent {
+                        why: error.to_string(),
+                        request: Box::new(request),
+                    };
                 }
                 let response = match sender.try_send_request(request).await {
                     Ok(response) => response,
-                    Err(error) if error.message().is_some() => {
-                        return Exchange::NotSent(error.error().to_string());
-                    }
-                    Err(error) => return Exchange::without_answer(error.error()),
+                    // It is given back only when it was not begun with.
+                    Err(mut error) => match error.take_message() {
+                        Some(request) => {
+                            return Exchange::NotSent {
+                                why: error.error().to_string(),
+                                request: Box::new(request),
+                            };
+                        }
+                        None => return Exchange::without_answer(error.error()),
+                    },
                 };
                 match Limited::new(response.into_body(), MAX_BODY_BYTES)
                     .collect()
@@ -199,6 +215,8 @@ pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
 struct Done {
     lane: Option<Lane>,
     reply: Reply,
+    /// Another connection was taken for one that the server had closed while it was idle.
+    replaced_idle: bool,
     /// No new connection could be had: the server is gone.
     unreachable: Option<std::io::Error>,
 }
@@ -215,44 +233,59 @@ pub struct HttpSession {
     calls: FuturesUnordered<Call>,
     scratch: BytesMut,
     forgotten: Forgotten,
+    idle_reconnects: u64,
 }
 
 async fn call(
     lane: Option<Lane>,
     target: Target,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     id: RequestId,
 ) -> Done {
-    let lane = match lane {
-        Some(lane) => lane,
-        None => match Lane::open(&target).await {
-            Ok(lane) => lane,
-            Err(error) => {
-                let reply = Reply {
-                    id,
-                    outcome: Outcome::Failed(None),
-                };
-                let unreachable = Some(std::io::Error::other(crate::with_causes(&error)));
-                return Done {
-                    lane: None,
-                    reply,
-                    unreachable,
-                };
+    let mut replaced_idle = false;
+    if let Some(lane) = lane {
+        match lane.exchange(request).await {
+            // The server has closed the connection while nothing was asked on it. Nothing of the
+            // request has left, so that it may go by another one.
+            (_, Exchange::NotSent { request: back, .. }) => {
+                replaced_idle = true;
+                request = *back;
             }
-        },
-    };
-    let (lane, exchange) = lane.exchange(request).await;
-    let outcome = match exchange {
-        Exchange::Answered(body) => {
-            decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
+            (lane, exchange) => return Done::of(id, lane, exchange, replaced_idle),
         }
-        Exchange::NotSent(_) => Outcome::Failed(None),
-        Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => Outcome::Unknown,
-    };
-    Done {
-        lane,
-        reply: Reply { id, outcome },
-        unreachable: None,
+    }
+    match Lane::open(&target).await {
+        Ok(lane) => {
+            let (lane, exchange) = lane.exchange(request).await;
+            Done::of(id, lane, exchange, replaced_idle)
+        }
+        Err(error) => Done {
+            lane: None,
+            reply: Reply {
+                id,
+                outcome: Outcome::Failed(None),
+            },
+            replaced_idle: false,
+            unreachable: Some(std::io::Error::other(crate::with_causes(&error))),
+        },
+    }
+}
+
+impl Done {
+    fn of(id: RequestId, lane: Option<Lane>, exchange: Exchange, replaced_idle: bool) -> Self {
+        let outcome = match exchange {
+            Exchange::Answered(body) => {
+                decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
+            }
+            Exchange::NotSent { .. } => Outcome::Failed(None),
+            Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => Outcome::Unknown,
+        };
+        Self {
+            lane,
+            reply: Reply { id, outcome },
+            replaced_idle,
+            unreachable: None,
+        }
     }
 }
 
@@ -281,8 +314,10 @@ impl HttpSession {
                 Poll::Ready(Some(Done {
                     lane,
                     reply,
+                    replaced_idle,
                     unreachable,
                 })) => {
+                    self.idle_reconnects += u64::from(replaced_idle);
                     self.idle.extend(lane);
                     if !self.forgotten.is_late(reply.id) {
                         out.push(reply);
@@ -314,6 +349,10 @@ impl Session for HttpSession {
 
     fn late_answers(&self) -> u64 {
         self.forgotten.late
+    }
+
+    fn idle_reconnects(&self) -> u64 {
+        self.idle_reconnects
     }
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {

@@ -218,6 +218,12 @@ pub trait Session: Send {
     /// Answers that came for forgotten requests.
     fn late_answers(&self) -> u64;
 
+    /// Connections that the server had closed while nothing was asked on them, and that were
+    /// replaced before anything was sent: no transfer is lost by that.
+    fn idle_reconnects(&self) -> u64 {
+        0
+    }
+
     /// Writes what was submitted and waits for at least one answer, reading and writing
     /// together: a blocked write never stops reading. Appends to `out`, which is valid
     /// even on an error. Cancel-safe.

@@ -14,6 +14,7 @@ pub mod gate;
 mod generator;
 mod ledger;
 pub mod model;
+mod own_verify;
 mod stand_still;
 mod syncs;
 mod verdict;
@@ -22,13 +23,18 @@ pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget,
 pub use edges::WindowEdges;
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
-pub use ledger::{AppliedCheck, DeltaCheck, check_applied, check_deltas};
+pub use ledger::{
+    AppliedCheck, BalancesBefore, CheckedBalances, DeltaCheck, Sample, check_applied, check_deltas,
+};
 pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
+pub use own_verify::{OwnVerified, Seeding};
 pub use stand_still::{StandStill, stand_still};
 pub use syncs::doubtful_baseline;
 pub use verdict::{Verdict, VerdictCode};
 
 use std::collections::BTreeMap;
+
+use ledger::check_accounts;
 
 use busload_engine::Durability;
 use schemars::JsonSchema;
@@ -36,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Baseline, SYNC_MIN_US};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::report::record::{ProcessorSpeed, Throttled};
 use crate::statistics::SteadyState;
 use syncs::doubtful_server;
 
@@ -59,6 +66,16 @@ pub struct Verification {
     pub sampled_accounts: u64,
     /// How many of them differ.
     pub sample_mismatches: u64,
+    /// The part of the acknowledged money's ways, in and out, that went through the accounts
+    /// compared, from 0 to 1.
+    #[serde(default)]
+    pub checked_share: Option<f64>,
+    /// How their balances before the load are known.
+    #[serde(default)]
+    pub balances_before: Option<BalancesBefore>,
+    /// There are as many accounts as were seeded, or as there were before.
+    #[serde(default)]
+    pub accounts_ok: Option<bool>,
     /// The answers cannot have been durable as declared.
     pub fake: bool,
     /// Why, if so.
@@ -86,12 +103,16 @@ pub struct Evidence {
     pub lowest_balance: Option<i128>,
     /// Digests of all balances before and after.
     pub digests: Option<(String, String)>,
-    /// What a foreign server's own `verify` said: accounts changed, or its error.
-    pub own_verify: Option<Result<u64, String>>,
-    /// What each transfer moves.
-    pub amount: u64,
-    /// Sampled accounts: id, balance before, balance after, this client's net change.
-    pub samples: Vec<Sample>,
+    /// How many accounts there were before and after, by the server's account.
+    pub accounts: Option<(u64, u64)>,
+    /// What a foreign server's own `verify` said, or its error.
+    pub own_verify: Option<Result<OwnVerified, String>>,
+    /// What this program seeded; `None` where it did not.
+    pub seeded: Option<Seeding>,
+    /// By the transfers that were acknowledged some balance must differ from before.
+    pub must_differ: bool,
+    /// Balances that were read after the run.
+    pub checked: CheckedBalances,
     /// Syncs and bytes, from inside and outside of the server.
     pub syncs: Option<SyncEvidence>,
     /// The durability that the server declares; `None` if it does not tell.
@@ -105,6 +126,10 @@ pub struct Evidence {
     /// Libraries preloaded into the server that may replace its syncs, and are not in this
     /// program as well.
     pub preloaded: Vec<String>,
+    /// What CPU quotas did to the client and to the server in the window.
+    pub throttled: [Option<Throttled>; 2],
+    /// How fast a processor computed before and after.
+    pub processor_speed: Option<ProcessorSpeed>,
     /// Of the machine and the file system.
     pub environment: Vec<EnvironmentWarning>,
     /// Sync baselines before and after.
@@ -119,19 +144,6 @@ pub struct Evidence {
     pub edges: Option<WindowEdges>,
     /// The longest time in which nothing was committed.
     pub stand_still: Option<StandStill>,
-}
-
-/// One account whose balance was read before and after the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
-    /// The account.
-    pub account: u32,
-    /// Its balance before.
-    pub before: i64,
-    /// Its balance after.
-    pub after: i64,
-    /// Net change by the transfers that were acknowledged to this client.
-    pub acknowledged_delta: i64,
 }
 
 /// Judges a row.
@@ -162,31 +174,48 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
         applied: evidence.applied,
         ..Verification::default()
     };
-    verification.conserved = conserved(evidence);
+    let deltas = check_deltas(&evidence.checked.samples);
+    let accounts = check_accounts(evidence);
+    // All that this client has seen for itself speaks for the ledger.
+    let seen_right = deltas.checked > 0
+        && deltas.mismatches == 0
+        && accounts.is_ok()
+        && evidence.unexpected_answers == 0;
+    let seen_whole =
+        evidence.checked.are_whole && deltas.checked == evidence.checked.samples.len() as u64;
+    verification.conserved = conserved(evidence, seen_right, seen_whole);
     if verification.conserved == Some(false) {
         verdicts.push(Verdict::money_not_conserved(evidence));
     }
+    if let Some(Err(error)) = &evidence.own_verify
+        && seen_right
+    {
+        verdicts.push(Verdict::own_verify_failed(evidence, error, deltas.checked));
+    }
     verification.changed = changed(evidence);
-    if verification.changed == Some(false) && evidence.acknowledged > 0 {
+    if verification.changed == Some(false) && evidence.must_differ {
         verdicts.push(Verdict::nothing_changed());
     }
     let applied = check_applied(evidence.acknowledged, evidence.unknown, evidence.applied);
-    let slack = u128::from(evidence.amount) * u128::from(evidence.unknown);
-    let mut deltas = check_deltas(&evidence.samples, slack);
-    if evidence.unknown > 0 && deltas.mismatches == 0 {
-        // While outcomes are unknown, a balance that agrees proves nothing.
-        deltas = DeltaCheck::default();
-    }
     verification.sampled_accounts = deltas.checked;
     verification.sample_mismatches = deltas.mismatches;
+    verification.checked_share = checked_share(&deltas, evidence.acknowledged);
+    verification.balances_before = evidence.checked.before;
+    verification.accounts_ok = match &accounts {
+        Ok(told) => told.then_some(true),
+        Err(_) => Some(false),
+    };
     verification.ledger_ok = match (applied, deltas.checked) {
-        (AppliedCheck::Unchecked, 0) => None,
-        (applied, _) => {
-            Some(applied.is_ok() && deltas.mismatches == 0 && evidence.unexpected_answers == 0)
-        }
+        (AppliedCheck::Unchecked, 0) if accounts.is_ok() => None,
+        (applied, _) => Some(
+            applied.is_ok()
+                && deltas.mismatches == 0
+                && accounts.is_ok()
+                && evidence.unexpected_answers == 0,
+        ),
     };
     if verification.ledger_ok == Some(false) {
-        verdicts.push(Verdict::ledger_mismatch(evidence, &deltas));
+        verdicts.push(Verdict::ledger_mismatch(evidence, &deltas, accounts.err()));
     }
     if let Some(syncs) = &evidence.syncs {
         verification.fake_reasons = fake_reasons(evidence.acknowledged, evidence.applied, syncs);
@@ -198,11 +227,25 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
     verification
 }
 
-fn conserved(evidence: &Evidence) -> Option<bool> {
+/// Every acknowledged transfer names two accounts.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn checked_share(deltas: &DeltaCheck, acknowledged: u64) -> Option<f64> {
+    (deltas.checked > 0 && acknowledged > 0)
+        .then(|| deltas.transfers as f64 / (2 * acknowledged) as f64)
+}
+
+/// `seen_right`: all that this client has compared is right; `seen_whole`: that is the whole
+/// ledger.
+fn conserved(evidence: &Evidence, seen_right: bool, seen_whole: bool) -> Option<bool> {
     let by_total = evidence.totals.map(|(before, after)| before == after);
     let no_debt = evidence.lowest_balance.map(|lowest| lowest >= 0);
-    let by_server = evidence.own_verify.as_ref().map(Result::is_ok);
-    [by_total, no_debt, by_server]
+    // A server that compares with another initial balance than it was seeded with finds fault
+    // with a ledger that is right.
+    let own = evidence.own_verify.as_ref().map(Result::is_ok);
+    let by_server = own.filter(|ok| *ok || !seen_right);
+    // What each transfer takes from one account it brings to another.
+    let by_balances = (seen_right && seen_whole).then_some(true);
+    [by_total, no_debt, by_server, by_balances]
         .into_iter()
         .flatten()
         .reduce(|a, b| a && b)
@@ -212,18 +255,16 @@ fn changed(evidence: &Evidence) -> Option<bool> {
     if let Some((before, after)) = &evidence.digests {
         return Some(before != after);
     }
-    if let Some(Ok(changed)) = evidence.own_verify {
-        return Some(changed > 0);
+    if let Some(Ok(own)) = evidence.own_verify {
+        return Some(own.changed > 0);
     }
-    if evidence.samples.is_empty() {
-        return None;
+    let differs = |sample: &Sample| sample.change() != Some(0);
+    if evidence.checked.samples.iter().any(differs) {
+        return Some(true);
     }
-    Some(
-        evidence
-            .samples
-            .iter()
-            .any(|sample| sample.before != sample.after),
-    )
+    // Accounts that nothing happened to say nothing.
+    let must_differ = evidence.checked.samples.iter().any(Sample::must_differ);
+    must_differ.then_some(false)
 }
 
 /// What the null server declares as its durability.
@@ -246,6 +287,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
     if evidence.durability.as_deref() == Some(NULL_SERVER) {
         verdicts.push(Verdict::null_server());
+        warn_of_the_processor(evidence, verdicts);
         warn_of_the_outcomes(evidence, verdicts);
         warn_of_the_load(evidence, verdicts);
         return;
@@ -253,7 +295,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
     if evidence.not_verified {
         verdicts.push(Verdict::not_verified());
     } else if verification.conserved.is_none() || verification.ledger_ok.is_none() {
-        verdicts.push(Verdict::unverified(verification));
+        verdicts.push(Verdict::unverified(evidence, verification));
     }
     match evidence.durability.as_deref() {
         Some(name) => match name.parse::<Durability>() {
@@ -267,6 +309,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         verdicts.push(Verdict::of_environment(warning));
     }
     warn_of_syncs(evidence, verdicts);
+    warn_of_the_processor(evidence, verdicts);
     warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
     if let Some((before, after)) = &evidence.baselines
@@ -282,6 +325,24 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         {
             verdicts.push(Verdict::sync_too_fast(p50, fastest));
         }
+    }
+}
+
+/// A processor that computes at less than this share of its best was shared with a neighbour or
+/// ran at a lower clock. What a quiet one varies by is a hundredth.
+const SLOW_SHARE: f64 = 0.8;
+
+/// What kept client and server from computing.
+fn warn_of_the_processor(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
+    let kept = |throttled: Option<Throttled>| throttled.filter(|one| one.throttled_periods > 0);
+    let [client, server] = evidence.throttled.map(kept);
+    if client.is_some() || server.is_some() {
+        verdicts.push(Verdict::throttled(client, server));
+    }
+    if let Some(speed) = evidence.processor_speed
+        && speed.before.min(speed.after) < SLOW_SHARE * speed.best
+    {
+        verdicts.push(Verdict::processor_slowed(&speed));
     }
 }
 

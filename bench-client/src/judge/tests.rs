@@ -6,24 +6,31 @@ use super::*;
 use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
 use crate::load::Arrival;
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::report::record::OpenLoop;
+use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
 use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {
     Evidence {
         acknowledged: 1000,
-        amount: 1,
         committed_in_window: 800,
         applied: Some(1000),
         totals: Some((500, 500)),
         lowest_balance: Some(0),
         digests: Some(("a".to_owned(), "b".to_owned())),
-        samples: vec![Sample {
-            account: 0,
-            before: 10,
-            after: 7,
-            acknowledged_delta: -3,
-        }],
+        checked: CheckedBalances {
+            samples: vec![Sample {
+                account: 0,
+                before: 10,
+                after: Some(7),
+                acknowledged_delta: -3,
+                unknown_debits: 0,
+                unknown_credits: 0,
+                transfers: 500,
+                inferred: false,
+            }],
+            ..CheckedBalances::default()
+        },
+        must_differ: true,
         syncs: Some(SyncEvidence {
             syncs_promised_per_batch: 1,
             batches_that_wrote: 10,
@@ -84,7 +91,10 @@ fn each_lie_is_caught() {
         VerdictCode::MoneyNotConserved,
     );
     invalidated_by(
-        |e| e.own_verify = Some(Err("off".to_owned())),
+        |e| {
+            e.own_verify = Some(Err("off".to_owned()));
+            e.checked.samples[0].after = Some(6);
+        },
         VerdictCode::MoneyNotConserved,
     );
     invalidated_by(
@@ -93,7 +103,37 @@ fn each_lie_is_caught() {
     );
     invalidated_by(|e| e.applied = Some(999), VerdictCode::LedgerMismatch);
     invalidated_by(|e| e.applied = Some(1001), VerdictCode::LedgerMismatch);
-    invalidated_by(|e| e.samples[0].after = 8, VerdictCode::LedgerMismatch);
+    invalidated_by(
+        |e| e.checked.samples[0].after = Some(8),
+        VerdictCode::LedgerMismatch,
+    );
+    invalidated_by(
+        |e| e.checked.samples[0].after = None,
+        VerdictCode::LedgerMismatch,
+    );
+    invalidated_by(|e| e.accounts = Some((9, 8)), VerdictCode::LedgerMismatch);
+    let seeded = Some(Seeding {
+        accounts: 9,
+        balance: 10,
+    });
+    for told in [Some((9, 10)), Some((10, 10))] {
+        invalidated_by(
+            |e| (e.seeded, e.accounts) = (seeded, told),
+            VerdictCode::LedgerMismatch,
+        );
+    }
+    invalidated_by(
+        |e| (e.seeded, e.checked.more_than_seeded) = (seeded, true),
+        VerdictCode::LedgerMismatch,
+    );
+    let own = OwnVerified {
+        accounts: Some(8),
+        changed: 1,
+    };
+    invalidated_by(
+        |e| (e.seeded, e.own_verify) = (seeded, Some(Ok(own))),
+        VerdictCode::LedgerMismatch,
+    );
     invalidated_by(|e| e.unexpected_answers = 1, VerdictCode::LedgerMismatch);
     invalidated_by(|e| e.applied = Some(0), VerdictCode::Fake);
     invalidated_by(
@@ -122,37 +162,161 @@ fn a_foreign_server_without_stats_is_judged_by_its_balances() {
         lowest_balance: None,
         syncs: None,
         durability: None,
-        own_verify: Some(Ok(5)),
+        own_verify: Some(Ok(OwnVerified {
+            accounts: None,
+            changed: 5,
+        })),
         ..honest()
     };
     assert_eq!(codes(&evidence), [VerdictCode::DurabilityUnknown]);
-    evidence.samples[0].after = evidence.samples[0].before;
+    evidence.checked.samples[0].after = Some(evidence.checked.samples[0].before);
     assert!(codes(&evidence).contains(&VerdictCode::LedgerMismatch));
 }
 
+/// A sample that a transfer of unknown outcome names proves nothing, unless it is wrong by more
+/// than that can explain.
 #[test]
-fn unknown_outcomes_widen_the_ledger_and_silence_the_sample() {
+fn unknown_outcomes_widen_the_ledger_and_the_balances_that_they_name() {
     let mut evidence = honest();
     evidence.unknown = 5;
     evidence.applied = Some(1003);
-    evidence.samples[0].after = 5;
-    let (verification, verdicts) = judge(&evidence);
-    assert!(is_valid(&verdicts));
-    assert_eq!(verification.sampled_accounts, 0);
+    evidence.checked.samples[0].unknown_debits = 5;
+    for (after, fits) in [(8, false), (7, true), (2, true), (1, false)] {
+        evidence.checked.samples[0].after = Some(after);
+        let (verification, verdicts) = judge(&evidence);
+        assert_eq!(is_valid(&verdicts), fits, "{after}");
+        assert_eq!(verification.sampled_accounts, u64::from(!fits));
+    }
+    evidence.checked.samples[0].after = Some(5);
     evidence.applied = Some(1006);
     assert!(!is_valid(&judge(&evidence).1));
 }
 
-/// One answer dropped on purpose must not hide a thousand that were never applied.
+/// Answers dropped on purpose must not hide what happened to accounts that they do not name.
 #[test]
-fn unknown_outcomes_explain_no_more_than_they_can() {
+fn unknown_outcomes_excuse_no_other_account() {
     let mut evidence = honest();
     evidence.unknown = 5;
     evidence.applied = None;
-    evidence.samples[0].after = evidence.samples[0].before - 8;
-    assert!(is_valid(&judge(&evidence).1), "off by five");
-    evidence.samples[0].after -= 1;
+    let (verification, verdicts) = judge(&evidence);
+    assert!(is_valid(&verdicts));
+    assert_eq!(verification.ledger_ok, Some(true));
+    evidence.checked.samples[0].after = Some(6);
     invalidated_by(|e| *e = evidence.clone(), VerdictCode::LedgerMismatch);
+}
+
+/// A foreign server may compare with an initial balance of its own.
+#[test]
+fn a_server_that_finds_fault_with_a_right_ledger_is_warned_of() {
+    let verdict = |seeded: Option<Seeding>, error: &str| {
+        let evidence = Evidence {
+            totals: None,
+            lowest_balance: None,
+            seeded,
+            own_verify: Some(Err(error.to_owned())),
+            ..honest()
+        };
+        let (_, verdicts) = judge(&evidence);
+        assert!(is_valid(&verdicts));
+        let found = verdicts
+            .iter()
+            .find(|verdict| verdict.code == VerdictCode::OwnVerifyFailed);
+        found.expect("it is warned of").clone()
+    };
+    let seeded = Some(Seeding {
+        accounts: 1000,
+        balance: 10,
+    });
+    let told = verdict(
+        seeded,
+        "verify failed: accounts=1000 total=10000 expected=77000",
+    );
+    assert!(
+        told.message.contains("compare with 77,"),
+        "{}",
+        told.message
+    );
+    assert!(
+        told.message.contains("seeded it with 10"),
+        "{}",
+        told.message
+    );
+    assert!(
+        told.remedy.contains("SEED_INITIAL_BALANCE=10"),
+        "{}",
+        told.remedy
+    );
+    assert!(
+        told.remedy.contains("--initial-balance 77"),
+        "{}",
+        told.remedy
+    );
+    assert!(!told.remedy.contains("--reseed"), "{}", told.remedy);
+    assert!(verdict(None, "internal error").remedy.contains("--reseed"));
+}
+
+/// Whoever has seeded is not told to.
+#[test]
+fn a_remedy_is_not_what_was_done_already() {
+    let evidence = |seeded: Option<Seeding>| Evidence {
+        totals: None,
+        lowest_balance: None,
+        seeded,
+        ..honest()
+    };
+    let remedy = |evidence: &Evidence| {
+        let (_, verdicts) = judge(evidence);
+        let found = verdicts
+            .iter()
+            .find(|verdict| verdict.code == VerdictCode::Unverified);
+        found.expect("it is unverified").remedy.clone()
+    };
+    let seeded = Some(Seeding {
+        accounts: 1000,
+        balance: 10,
+    });
+    assert!(remedy(&evidence(None)).contains("--reseed"));
+    let done = remedy(&evidence(seeded));
+    assert!(!done.contains("--reseed"), "{done}");
+    assert!(done.contains("SEED_INITIAL_BALANCE=10"), "{done}");
+    assert!(done.contains("--verify-accounts 1000"), "{done}");
+    let mut whole = evidence(seeded);
+    whole.checked.are_whole = true;
+    assert_eq!(judge(&whole).0.conserved, Some(true));
+}
+
+/// What was not read before was what all others were, but for an odd one.
+#[test]
+fn it_takes_three_balances_to_contradict_what_was_inferred() {
+    let mut evidence = honest();
+    let wrong = Sample {
+        after: Some(10),
+        inferred: true,
+        ..evidence.checked.samples[0]
+    };
+    for (odd, valid) in [(1, true), (2, true), (3, false)] {
+        evidence.checked.samples.truncate(1);
+        evidence.checked.samples.extend(vec![wrong; odd]);
+        assert_eq!(is_valid(&judge(&evidence).1), valid, "{odd}");
+    }
+}
+
+#[test]
+fn balances_that_may_be_back_prove_nothing() {
+    let mut evidence = honest();
+    evidence.must_differ = false;
+    evidence.digests = Some(("a".to_owned(), "a".to_owned()));
+    assert_eq!(codes(&evidence), []);
+    evidence.must_differ = true;
+    assert_eq!(codes(&evidence), [VerdictCode::NothingChanged]);
+}
+
+#[test]
+fn the_share_of_the_money_that_was_checked_is_told() {
+    let mut evidence = honest();
+    assert_eq!(judge(&evidence).0.checked_share, Some(0.25));
+    evidence.checked.samples.clear();
+    assert_eq!(judge(&evidence).0.checked_share, None);
 }
 
 #[test]
@@ -201,7 +365,7 @@ fn settings_of_no_mode_are_labelled() {
 #[test]
 fn a_run_in_which_nothing_happened_is_invalid() {
     let evidence = Evidence {
-        samples: Vec::new(),
+        checked: CheckedBalances::default(),
         ..Evidence::default()
     };
     assert!(codes(&evidence).contains(&VerdictCode::NoCommittedTransfer));
@@ -220,6 +384,7 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::DurabilityUnknown
         | VerdictCode::Unverified
         | VerdictCode::NotVerified
+        | VerdictCode::OwnVerifyFailed
         | VerdictCode::UnknownOutcomes
         | VerdictCode::NotCommitted
         | VerdictCode::Interrupted
@@ -229,6 +394,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::SyncMethodsApart
         | VerdictCode::FlushesMissing
         | VerdictCode::Preloaded
+        | VerdictCode::Throttled
+        | VerdictCode::ProcessorSlowed
         | VerdictCode::NullServer
         | VerdictCode::GeneratorBound
         | VerdictCode::OfferedNotAchieved
@@ -345,6 +512,63 @@ fn a_baseline_without_syncs_is_warned_of_once() {
     assert!(verdicts[0].message.contains("0.6 us through the C library"));
     evidence.baselines = Some((apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
+}
+
+fn throttled(throttled_periods: u64) -> Throttled {
+    Throttled {
+        periods: 50,
+        throttled_periods,
+        seconds: 0.25,
+    }
+}
+
+fn speed(before: f64, after: f64) -> ProcessorSpeed {
+    ProcessorSpeed {
+        before,
+        after,
+        best: 730.0,
+    }
+}
+
+#[test]
+fn a_quota_that_kept_somebody_from_running_is_told_of() {
+    let told = |client: Option<u64>, server: Option<u64>| {
+        let mut evidence = honest();
+        evidence.throttled = [client, server].map(|periods| periods.map(throttled));
+        judge(&evidence).1
+    };
+    assert_eq!(told(None, None), []);
+    assert_eq!(told(Some(0), Some(0)), []);
+    let both = told(Some(3), Some(3));
+    assert_eq!(both.len(), 1);
+    assert_eq!(both[0].code, VerdictCode::Throttled);
+    assert_eq!(
+        both[0].message,
+        "the CPU quota kept client and server from running in 3 of 50 periods, for 0.25 s summed \
+         over cores"
+    );
+    let server = told(Some(0), Some(7));
+    assert!(
+        server[0]
+            .message
+            .contains("kept the server from running in 7 of 50")
+    );
+    let apart = told(Some(1), Some(7));
+    assert!(apart[0].message.contains("the client") && apart[0].message.contains("the server"));
+}
+
+#[test]
+fn a_processor_that_slows_down_is_told_of() {
+    let told = |before, after| {
+        let mut evidence = honest();
+        evidence.processor_speed = Some(speed(before, after));
+        codes(&evidence)
+    };
+    assert_eq!(told(730.0, 700.0), []);
+    assert_eq!(told(730.0, 500.0), [VerdictCode::ProcessorSlowed]);
+    assert_eq!(told(500.0, 730.0), [VerdictCode::ProcessorSlowed]);
+    // Slow all along, in a row that follows faster ones.
+    assert_eq!(told(500.0, 500.0), [VerdictCode::ProcessorSlowed]);
 }
 
 /// An open loop that got this many transfers in a second, of which so many were committed.
@@ -491,9 +715,10 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 28] = [
+    let changes: [fn(&mut Evidence); 31] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
+        |e| e.own_verify = Some(Err("internal error".to_owned())),
         |e| e.applied = Some(999),
         |e| e.applied = Some(0),
         |e| e.committed_in_window = 0,
@@ -501,7 +726,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| e.durability = Some("wal-normal".to_owned()),
         |e| e.durability = Some("delete-full".to_owned()),
         |e| e.durability = None,
-        |e| (e.applied, e.samples) = (None, Vec::new()),
+        |e| (e.applied, e.checked) = (None, CheckedBalances::default()),
         |e| e.not_verified = true,
         |e| e.unknown = 3,
         |e| refuse(e, "overloaded", 100),
@@ -513,6 +738,8 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| claim(e, 100, Some(0.4), None),
         |e| claim(e, 100, Some(100.0), Some(3)),
         |e| e.baselines = Some((apart(), apart())),
+        |e| e.throttled = [Some(throttled(3)), None],
+        |e| e.processor_speed = Some(speed(700.0, 400.0)),
         |e| {
             e.generator = Some(GeneratorEvidence {
                 thread_cpu: vec![0.99],

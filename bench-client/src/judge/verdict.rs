@@ -7,12 +7,13 @@ use busload_wire::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::own_verify::initial_balance;
 use super::{DeltaCheck, Evidence, LittlesLaw, StandStill, Verification, WindowEdges};
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::report::environment::{
     EnvironmentWarning, EnvironmentWarningCode, WITHOUT_PRELOAD, preloaded_message,
 };
-use crate::report::record::OpenLoop;
+use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
 use crate::statistics::{CONFIDENCE, Estimate, SteadyState, VARIATION_MAX};
 
 /// What a verdict is about.
@@ -39,6 +40,8 @@ pub enum VerdictCode {
     Unverified,
     /// Checking was switched off.
     NotVerified,
+    /// The server's own verification fails, and all that this client checked is right.
+    OwnVerifyFailed,
     /// Transfers have no known outcome.
     UnknownOutcomes,
     /// A part of the answered transfers was rejected or failed.
@@ -57,6 +60,10 @@ pub enum VerdictCode {
     FlushesMissing,
     /// A library that may replace syncs is loaded before the C library.
     Preloaded,
+    /// A CPU quota kept client or server from running.
+    Throttled,
+    /// A processor computed slower before or after the row than it can.
+    ProcessorSlowed,
     /// The null server answered: nothing was stored.
     NullServer,
     /// The load generator, not the server, may have been the limit.
@@ -147,7 +154,12 @@ impl Verdict {
         )
     }
 
-    pub(super) fn ledger_mismatch(evidence: &Evidence, deltas: &DeltaCheck) -> Self {
+    /// `accounts`: what is wrong with their number.
+    pub(super) fn ledger_mismatch(
+        evidence: &Evidence,
+        deltas: &DeltaCheck,
+        accounts: Option<String>,
+    ) -> Self {
         let mut found = Vec::new();
         if let Some(applied) = evidence.applied {
             found.push(format!(
@@ -156,16 +168,17 @@ impl Verdict {
             ));
         }
         if let Some(first) = deltas.first {
+            let changed = match first.change() {
+                Some(change) => format!("it changed by {change}"),
+                None => "it is gone".to_owned(),
+            };
             found.push(format!(
-                "{} of {} sampled balances are wrong, account {} first: it changed by {}, \
-                 acknowledged transfers make {}",
-                deltas.mismatches,
-                deltas.checked,
-                first.account,
-                i128::from(first.after) - i128::from(first.before),
-                first.acknowledged_delta
+                "{} of {} sampled balances are wrong, account {} first: {changed}, acknowledged \
+                 transfers make {}",
+                deltas.mismatches, deltas.checked, first.account, first.acknowledged_delta
             ));
         }
+        found.extend(accounts);
         if evidence.unexpected_answers > 0 {
             found.push(format!(
                 "{} answers to nothing in flight",
@@ -241,19 +254,70 @@ impl Verdict {
         )
     }
 
-    pub(super) fn unverified(verification: &Verification) -> Self {
+    pub(super) fn unverified(evidence: &Evidence, verification: &Verification) -> Self {
         let mut missing = Vec::new();
+        let mut remedies = Vec::new();
         if verification.conserved.is_none() {
             missing.push("conservation");
+            remedies.push(match evidence.seeded {
+                Some(seeded) => format!(
+                    "tell the server SEED_INITIAL_BALANCE={}, or compare the whole ledger with \
+                     --verify-accounts {}",
+                    seeded.balance, seeded.accounts
+                ),
+                None => "seed through this program (--reseed), or tell the server \
+                         SEED_INITIAL_BALANCE"
+                    .to_owned(),
+            });
         }
         if verification.ledger_ok.is_none() {
             missing.push("acknowledged against applied");
         }
+        if evidence.unknown > 0 {
+            remedies.push("raise --op-timeout, so that fewer outcomes are unknown".to_owned());
+        }
+        if remedies.is_empty() {
+            remedies.push("compare more accounts with --verify-accounts".to_owned());
+        }
         Self::warning(
             VerdictCode::Unverified,
             format!("could not be checked: {}", missing.join(", ")),
-            "seed through this program (--reseed), tell the server SEED_INITIAL_BALANCE, \
-             or raise --op-timeout if outcomes are unknown",
+            &remedies.join("; "),
+        )
+    }
+
+    /// `checked` balances are right, and the server says that its ledger is not.
+    pub(super) fn own_verify_failed(evidence: &Evidence, error: &str, checked: u64) -> Self {
+        let own = initial_balance(error);
+        let theirs = match own {
+            Some(own) => format!("{own}, an initial balance of its own"),
+            None => "an initial balance of its own, which it does not tell".to_owned(),
+        };
+        let (ours, remedy) = match evidence.seeded {
+            Some(seeded) => (
+                format!("this program seeded it with {}", seeded.balance),
+                format!(
+                    "start the server with SEED_INITIAL_BALANCE={}, or seed with its own: \
+                     --initial-balance {}",
+                    seeded.balance,
+                    own.map_or_else(|| "N".to_owned(), |own| own.to_string())
+                ),
+            ),
+            None => (
+                "the ledger may have been seeded with another".to_owned(),
+                "start the server with the balance that its ledger was seeded with in \
+                 SEED_INITIAL_BALANCE, or let this program seed it with the server's: --reseed \
+                 --initial-balance"
+                    .to_owned(),
+            ),
+        };
+        Self::warning(
+            VerdictCode::OwnVerifyFailed,
+            format!(
+                "the server's own verification fails ({error}), and all {checked} balances that \
+                 this client checked are right: it seems to compare with {theirs}, and {ours}"
+            ),
+            &remedy,
         )
     }
 
@@ -383,6 +447,48 @@ impl Verdict {
             VerdictCode::Preloaded,
             preloaded_message(libraries, "the server"),
             WITHOUT_PRELOAD,
+        )
+    }
+
+    /// Client and server in the same control group are told of once.
+    pub(super) fn throttled(client: Option<Throttled>, server: Option<Throttled>) -> Self {
+        let told = |who: &str, one: Throttled| {
+            format!(
+                "the CPU quota kept {who} from running in {} of {} periods, for {:.2} s summed \
+                 over cores",
+                one.throttled_periods, one.periods, one.seconds
+            )
+        };
+        let found = match (client, server) {
+            (Some(client), Some(server)) if client == server => {
+                vec![told("client and server", client)]
+            }
+            (client, server) => {
+                let client = client.map(|one| told("the client", one));
+                let server = server.map(|one| told("the server", one));
+                client.into_iter().chain(server).collect()
+            }
+        };
+        Self::warning(
+            VerdictCode::Throttled,
+            found.join("; "),
+            "raise or remove the quota of the container (docker --cpus, a CPU limit of \
+             Kubernetes), or compare only with rows under the same one",
+        )
+    }
+
+    pub(super) fn processor_slowed(speed: &ProcessorSpeed) -> Self {
+        let share = |of: f64| of / speed.best * 100.0;
+        Self::warning(
+            VerdictCode::ProcessorSlowed,
+            format!(
+                "a processor computed at {:.0} % of its best before the row and at {:.0} % after \
+                 it: something else used the same core (a neighbour of this virtual machine, \
+                 another program), or its clock was lower",
+                share(speed.before),
+                share(speed.after)
+            ),
+            "repeat when the machine is quieter, or compare sides in turn (compare)",
         )
     }
 

@@ -4,6 +4,7 @@
 //! table of its own; its workers share those without a lock. Nothing shared between
 //! threads is written per operation.
 
+mod accounts;
 mod alarm;
 mod edges;
 mod pacer;
@@ -13,10 +14,11 @@ mod resolve;
 mod series;
 mod worker;
 
+pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
 pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
-pub use recorder::{Counts, Offered, Tally, Times, sampled_accounts};
+pub use recorder::{Counts, Offered, Tally, Times};
 pub use resolve::Resolve;
 pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
 
@@ -140,12 +142,14 @@ pub struct LoadResult {
     /// Of those, how many named an account that was already in flight on the same client
     /// thread.
     pub collisions: u64,
-    /// Net change per sampled account by acknowledged transfers, over the whole run.
-    pub deltas: Vec<(u32, i64)>,
+    /// What the transfers of the whole run did with each account.
+    pub accounts: Accounts,
     /// Sessions opened again after one broke.
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Connections that the server had closed while they were idle, and that were replaced.
+    pub idle_reconnects: u64,
     /// Transfers of unknown outcome that had one when they were sent again, over the whole
     /// run.
     pub resolved: u64,
@@ -409,7 +413,7 @@ fn summarise(
         }
     }
     LoadResult {
-        deltas: recorder.deltas(),
+        accounts: recorder.accounts,
         submitted: recorder.submitted,
         collisions: recorder.collisions,
         mean_inflight: if window_length.is_zero() {
@@ -431,6 +435,7 @@ fn summarise(
         window_length,
         reconnects: ends.iter().map(|end| end.reconnects).sum(),
         late_answers: ends.iter().map(|end| end.late_answers).sum(),
+        idle_reconnects: ends.iter().map(|end| end.idle_reconnects).sum(),
         resolved: ends.iter().map(|end| end.resolved).sum(),
         sent_again: ends.iter().map(|end| end.sent_again).sum(),
         unexpected_answers: recorder.unexpected_answers,

@@ -1,5 +1,5 @@
 //! What a client thread records: per phase, one plain histogram and counts; per account,
-//! what is in flight and what was acknowledged.
+//! what is in flight and what became of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use busload_wire::ErrorCode;
 use hdrhistogram::Histogram;
 
+use super::accounts::Accounts;
 use super::edges::Edges;
 use super::series::Series;
 use super::{LoadPlan, Pace, Phase, Progress, Schedule};
@@ -17,10 +18,6 @@ use crate::workload::AccountPair;
 
 /// Latencies up to 60 s find their room; for longer ones it grows.
 const EXPECTED_NS: u64 = 60_000_000_000;
-/// Hottest accounts whose balances are checked after the run.
-const HOTTEST: u32 = 64;
-/// Further accounts that are checked, spread by a fixed stride.
-const SPREAD: u32 = 192;
 /// Numbers of error codes, and 0.
 const CODES: usize = ErrorCode::ALL.len() + 1;
 
@@ -245,25 +242,6 @@ impl Offered {
     }
 }
 
-/// The accounts whose balances are checked after a run: the hottest and a set spread over
-/// the rest.
-#[must_use]
-pub fn sampled_accounts(account_count: u32) -> Vec<u32> {
-    let stride = (account_count / SPREAD).max(1);
-    let spread = (0..account_count)
-        .step_by(stride as usize)
-        .filter(|account| *account >= HOTTEST);
-    (0..account_count.min(HOTTEST)).chain(spread).collect()
-}
-
-/// One account as a client thread sees it.
-#[derive(Debug, Clone, Copy, Default)]
-struct AccountState {
-    inflight: u32,
-    /// Its place among the sampled accounts, from 1; 0 is not sampled.
-    sampled: u32,
-}
-
 /// What one client thread records.
 pub(crate) struct ThreadRecorder {
     pub(super) warmup: Tally,
@@ -285,9 +263,7 @@ pub(crate) struct ThreadRecorder {
     pub(super) ended_at: Option<Instant>,
     schedule: Schedule,
     latency_limit: Option<Duration>,
-    accounts: Vec<AccountState>,
-    sample: Vec<(u32, i64)>,
-    amount: i64,
+    pub(super) accounts: Accounts,
     committed: u64,
     progress: Arc<Progress>,
     thread: usize,
@@ -301,15 +277,6 @@ impl ThreadRecorder {
         thread: usize,
         series: Series,
     ) -> Self {
-        let account_count = plan.zipf.account_count();
-        let mut accounts = vec![AccountState::default(); account_count as usize];
-        let sample: Vec<_> = sampled_accounts(account_count)
-            .into_iter()
-            .map(|account| (account, 0))
-            .collect();
-        for (place, (account, _)) in (1..).zip(&sample) {
-            accounts[*account as usize].sampled = place;
-        }
         let (offered, latency_limit) = match plan.pace {
             Pace::Closed => (None, None),
             Pace::Open { latency_limit, .. } => (Some(Box::new(Offered::new())), latency_limit),
@@ -331,9 +298,7 @@ impl ThreadRecorder {
             ended_at: None,
             schedule,
             latency_limit,
-            accounts,
-            sample,
-            amount: plan.amount,
+            accounts: Accounts::new(plan.zipf.account_count()),
             committed: 0,
             progress,
             thread,
@@ -342,12 +307,7 @@ impl ThreadRecorder {
 
     /// A transfer is about to be submitted.
     pub(super) fn enter(&mut self, pair: AccountPair, phase: Phase) {
-        let from = &mut self.accounts[pair.from as usize];
-        let mut collides = from.inflight > 0;
-        from.inflight += 1;
-        let to = &mut self.accounts[pair.to as usize];
-        collides |= to.inflight > 0;
-        to.inflight += 1;
+        let collides = self.accounts.enter(pair);
         self.series.enter();
         if phase == Phase::Window {
             self.submitted += 1;
@@ -397,12 +357,10 @@ impl ThreadRecorder {
         timing: &Timing,
         phase: Phase,
     ) {
-        for (account, delta) in [(pair.from, -self.amount), (pair.to, self.amount)] {
-            let state = &mut self.accounts[account as usize];
-            state.inflight -= 1;
-            if state.sampled > 0 && outcome == Outcome::Committed {
-                self.sample[state.sampled as usize - 1].1 += delta;
-            }
+        if outcome == Outcome::Committed {
+            self.accounts.commit(pair);
+        } else {
+            self.accounts.leave(pair, outcome == Outcome::Unknown);
         }
         self.series.leave();
         self.committed += u64::from(outcome == Outcome::Committed);
@@ -499,10 +457,6 @@ impl ThreadRecorder {
         self.series.finish(end, &mut self.window);
     }
 
-    pub(super) fn deltas(&self) -> Vec<(u32, i64)> {
-        self.sample.clone()
-    }
-
     pub(super) fn merge(&mut self, other: &Self) {
         self.warmup.merge(&other.warmup);
         self.window.merge(&other.window);
@@ -527,9 +481,7 @@ impl ThreadRecorder {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        for ((_, sum), (_, delta)) in self.sample.iter_mut().zip(&other.sample) {
-            *sum += delta;
-        }
+        self.accounts.merge(&other.accounts);
     }
 }
 

@@ -16,7 +16,7 @@ use jiff::{Timestamp, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::preload;
+use super::{cgroup, preload};
 use command_line::redacted;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
@@ -91,6 +91,17 @@ pub struct Machine {
     pub logical_cores: Option<u32>,
     /// Logical cores that this program may use: fewer under a CPU affinity or a container's quota.
     pub usable_cores: Option<u32>,
+    /// Cores' worth of time that the quota of this program's control group allows; absent without
+    /// one, and in records of earlier versions.
+    #[serde(default)]
+    pub cpu_quota_cores: Option<f64>,
+    /// What sets the clock of the cores (cpufreq), such as "performance"; several with "+". Absent
+    /// where this machine has no say, as in most virtual ones, and in records of earlier versions.
+    #[serde(default)]
+    pub cpu_governor: Option<String>,
+    /// Whether the clock may rise above its nominal value (turbo, boost); absent like the governor.
+    #[serde(default)]
+    pub cpu_boost: Option<bool>,
     /// Physical memory, in bytes.
     pub memory_bytes: Option<u64>,
     /// Load average over the minute before the run: well above 0, something else was running.
@@ -176,6 +187,9 @@ impl Machine {
             cpu_model: platform::cpu_model(),
             logical_cores: platform::logical_cores(),
             usable_cores: usable.and_then(|cores| u32::try_from(cores.get()).ok()),
+            cpu_quota_cores: cgroup::quota_cores(std::process::id()),
+            cpu_governor: platform::cpu_governor(),
+            cpu_boost: platform::cpu_boost(),
             memory_bytes: platform::memory_bytes(),
             load_average_1m: platform::load_average_1m(),
             os: os_name(),

@@ -218,7 +218,7 @@ pub(crate) mod tests {
             op_timeout: Duration::from_secs_f64(row.op_timeout_seconds),
             exactly_once: None,
             interval: None,
-            verify: true,
+            verify: None,
             null_server: None,
         }
     }

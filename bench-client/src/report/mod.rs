@@ -2,6 +2,7 @@
 
 pub mod article;
 pub mod bmf;
+pub mod cgroup;
 pub mod compare_csv;
 pub mod compare_markdown;
 pub mod compare_words;
@@ -21,10 +22,12 @@ pub mod listener;
 pub mod load_record;
 pub mod markdown;
 pub mod preload;
+pub mod pressure;
 pub mod process;
 pub mod record;
 pub mod rows;
 pub mod series;
+pub mod spin;
 pub mod step_summary;
 pub mod summary;
 pub mod table;

@@ -5,7 +5,6 @@
 //! [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use busload_engine::decode_histogram;
@@ -21,6 +20,7 @@ use crate::judge::{
     Budget, Generator, LittlesLaw, Prediction, StandStill, Verdict, Verification, WindowEdges,
 };
 use crate::load::{Arrival, Times};
+use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
 use crate::sweep::{Knee, Sweep};
 
@@ -82,25 +82,12 @@ impl Record {
     }
 }
 
-/// Writes a value as JSON into a file that is complete at every moment.
+/// Writes a value as JSON into a file that is complete at every moment, or into a device.
 ///
 /// # Errors
 /// The directory cannot be written to.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    writeln!(file)?;
-    // A temporary file is for its owner only; a record is for everybody.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    output::write_json(path, value, Existing::Replaced)
 }
 
 /// One measurement.
@@ -198,6 +185,12 @@ pub struct Row {
     pub server_preload: Option<Vec<String>>,
     /// Processor time over the window.
     pub cpu: Cpu,
+    /// For how long something had to wait; absent where the kernel does not count it.
+    #[serde(default)]
+    pub stalls: Option<Stalls>,
+    /// How fast a processor computed before and after; absent in records of earlier versions.
+    #[serde(default)]
+    pub processor_speed: Option<ProcessorSpeed>,
     /// What the block device wrote meanwhile; absent where there is none to ask.
     #[serde(default)]
     pub device: Option<Device>,
@@ -209,6 +202,10 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Keep-alive connections that the server had closed while nothing was asked on them, and
+    /// that were replaced before anything was sent.
+    #[serde(default)]
+    pub idle_reconnects: u64,
     /// What became of transfers of unknown outcome, under `--exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exactly_once: Option<ExactlyOnce>,
@@ -409,7 +406,7 @@ pub struct Device {
 }
 
 /// Processor time over the window, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// Of this process.
     pub client_s: Option<f64>,
@@ -417,6 +414,51 @@ pub struct Cpu {
     pub server_s: Option<f64>,
     /// Taken from this machine by its hypervisor.
     pub steal_s: Option<f64>,
+    /// What CPU quotas (cgroups) did to this process; absent where no CPU controller is in sight.
+    #[serde(default)]
+    pub client_throttled: Option<Throttled>,
+    /// What they did to the server process, when it runs on this machine: the same as to this one
+    /// if both are in the same control group.
+    #[serde(default)]
+    pub server_throttled: Option<Throttled>,
+}
+
+/// What the CPU quotas over a process did in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Throttled {
+    /// Periods (of 0.1 s usually) in which there was something to run, of all groups that have a
+    /// quota.
+    pub periods: u64,
+    /// Of these, those in which the quota was used up.
+    pub throttled_periods: u64,
+    /// Time not allowed to run, summed over cores.
+    pub seconds: f64,
+}
+
+/// For how long of the window something on the machine had to wait (`/proc/pressure`), in
+/// seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stalls {
+    /// A task was ready and waited for a processor.
+    pub cpu_some_s: f64,
+    /// A task waited for I/O.
+    pub io_some_s: f64,
+    /// All tasks that were not idle waited for I/O.
+    pub io_full_s: f64,
+    /// A task waited for memory to be made free.
+    pub memory_some_s: f64,
+}
+
+/// How fast a processor computed around a row: million steps of a fixed sum per second of
+/// processor time. It shows neighbours on the same core and lower clocks, which steal does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessorSpeed {
+    /// Before the server was started.
+    pub before: f64,
+    /// After it was stopped.
+    pub after: f64,
+    /// The best that this invocation has seen so far.
+    pub best: f64,
 }
 
 /// The disk's sync latency around a run.

@@ -8,11 +8,13 @@ use busload_wire::control::{Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::cgroup::Throttling;
 use super::device::DeviceCounters;
+use super::pressure::Pressure;
 use super::process::{CpuTimes, ProcessUsage};
 use super::record::{
-    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, Row, ServerRow, Spread, between,
-    difference,
+    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, ProcessorSpeed, Row, ServerRow,
+    Spread, Stalls, Throttled, between, difference,
 };
 use super::series::Interval;
 use crate::judge::{
@@ -36,6 +38,12 @@ pub struct Moment {
     pub server: Option<CpuTimes>,
     /// Time that the hypervisor took.
     pub steal: Option<Duration>,
+    /// What the CPU quota of this process's control group has done.
+    pub client_throttling: Option<Throttling>,
+    /// What that of the server's has done.
+    pub server_throttling: Option<Throttling>,
+    /// For how long work had to wait.
+    pub pressure: Option<Pressure>,
 }
 
 /// Everything that was measured for a row.
@@ -55,6 +63,8 @@ pub struct Measured {
     pub closing_usage: ProcessUsage,
     /// Libraries preloaded into the server; `None` where nobody tells.
     pub server_preload: Option<Vec<String>>,
+    /// How fast a processor computed before and after.
+    pub processor_speed: Option<ProcessorSpeed>,
     /// What the block device did over the whole run.
     pub device: Option<DeviceCounters>,
     /// TPS of the same load on the null server.
@@ -99,6 +109,9 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         open_loop: open_loop.clone(),
         seconds,
     });
+    let cpu = cpu(measured.moments.as_ref());
+    evidence.throttled = [cpu.client_throttled, cpu.server_throttled];
+    evidence.processor_speed = measured.processor_speed;
     let edges = WindowEdges::of(
         &measured.result.edges,
         measured.result.window.counts.committed,
@@ -118,6 +131,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         moments,
         intervals,
         server_preload,
+        processor_speed,
         device,
         interrupted,
         sync_baseline,
@@ -184,7 +198,9 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         .to_owned(),
         server,
         server_preload,
-        cpu: cpu(moments.as_ref()),
+        cpu,
+        stalls: stalls(moments.as_ref()),
+        processor_speed,
         device: device.map(|device| Device {
             name: device.name,
             writes: device.writes,
@@ -195,6 +211,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
+        idle_reconnects: result.idle_reconnects,
         exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
             resolve_timeout_seconds: resolve.timeout.as_secs_f64(),
             resolve_tries: resolve.tries,
@@ -303,11 +320,7 @@ fn littles_law(result: &LoadResult, seconds: f64) -> Option<LittlesLaw> {
 
 fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
     let Some((opened, closed)) = moments else {
-        return Cpu {
-            client_s: None,
-            server_s: None,
-            steal_s: None,
-        };
+        return Cpu::default();
     };
     let since = |later: Option<CpuTimes>, earlier: Option<CpuTimes>| {
         later
@@ -321,7 +334,29 @@ fn cpu(moments: Option<&(Moment, Moment)>) -> Cpu {
             .steal
             .zip(opened.steal)
             .map(|(later, earlier)| later.saturating_sub(earlier).as_secs_f64()),
+        client_throttled: throttled(closed.client_throttling, opened.client_throttling),
+        server_throttled: throttled(closed.server_throttling, opened.server_throttling),
     }
+}
+
+fn throttled(later: Option<Throttling>, earlier: Option<Throttling>) -> Option<Throttled> {
+    let added = later?.since(earlier?);
+    Some(Throttled {
+        periods: added.periods,
+        throttled_periods: added.throttled_periods,
+        seconds: added.throttled.as_secs_f64(),
+    })
+}
+
+fn stalls(moments: Option<&(Moment, Moment)>) -> Option<Stalls> {
+    let (opened, closed) = moments?;
+    let added = closed.pressure?.since(opened.pressure?);
+    Some(Stalls {
+        cpu_some_s: added.cpu_some.as_secs_f64(),
+        io_some_s: added.io_some.as_secs_f64(),
+        io_full_s: added.io_full.as_secs_f64(),
+        memory_some_s: added.memory_some.as_secs_f64(),
+    })
 }
 
 /// Nanoseconds in a microsecond, the record's unit.

@@ -9,7 +9,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use super::record::{Device, OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
-use crate::judge::{Budget, Generator, Prediction, VerdictCode, Verification};
+use crate::judge::{Budget, Generator, Prediction, VerdictCode};
 
 /// A number with separators between thousands.
 #[must_use]
@@ -65,25 +65,45 @@ fn check(label: &str, verdict: Option<bool>) -> String {
     }
 }
 
-fn verified(verify: &Verification) -> String {
+fn verified(row: &Row) -> String {
+    let verify = &row.verify;
     let applied = verify
         .applied
         .map_or_else(|| "not told".to_owned(), grouped);
+    let changed = match verify.changed {
+        // Nothing speaks against it: acknowledged transfers took the money back as well.
+        Some(false) if !says(row, VerdictCode::NothingChanged) => {
+            "balances are back where they were".to_owned()
+        }
+        changed => check("balances changed", changed),
+    };
     let mut line = format!(
-        "{}, {}, acknowledged {}, applied {applied}",
+        "{}, {changed}, acknowledged {}, applied {applied}",
         check("money conserved", verify.conserved),
-        check("balances changed", verify.changed),
         grouped(verify.acknowledged),
     );
     if verify.unknown > 0 {
         let _ = write!(line, ", unknown {}", grouped(verify.unknown));
     }
-    let _ = write!(
-        line,
-        ", {} of {} sampled balances right",
-        verify.sampled_accounts - verify.sample_mismatches,
-        verify.sampled_accounts
-    );
+    let right = verify.sampled_accounts - verify.sample_mismatches;
+    let _ = if verify.sampled_accounts == u64::from(row.accounts) {
+        write!(
+            line,
+            ", {} of all {} balances right",
+            grouped(right),
+            grouped(u64::from(row.accounts))
+        )
+    } else {
+        write!(
+            line,
+            ", {} of {} sampled balances right",
+            grouped(right),
+            grouped(verify.sampled_accounts)
+        )
+    };
+    if let Some(share) = verify.checked_share.filter(|share| *share < 1.0) {
+        let _ = write!(line, " ({:.1} % of the money moved)", share * 100.0);
+    }
     line
 }
 
@@ -348,9 +368,32 @@ pub fn describe(row: &Row) -> String {
         let stolen = row.cpu.steal_s.map_or_else(String::new, |steal| {
             format!(", taken by the hypervisor {}", cores(steal))
         });
+        let throttled = row.cpu.server_throttled.or(row.cpu.client_throttled);
+        let throttled = throttled.filter(|one| one.throttled_periods > 0);
+        let throttled = throttled.map_or_else(String::new, |one| {
+            format!(", kept from running by a quota {}", cores(one.seconds))
+        });
         line(
             "cpu",
-            format!("client {}, server {}{stolen}", cores(client), cores(server)),
+            format!(
+                "client {}, server {}{stolen}{throttled}",
+                cores(client),
+                cores(server)
+            ),
+        );
+    }
+    if let Some(stalls) = &row.stalls
+        && row.seconds > 0.0
+    {
+        let share = |seconds: f64| format!("{:.0} %", seconds / row.seconds * 100.0);
+        line(
+            "stalls",
+            format!(
+                "of the window, something waited for a processor {}, for I/O {}, for memory {}",
+                share(stalls.cpu_some_s),
+                share(stalls.io_some_s),
+                share(stalls.memory_some_s)
+            ),
         );
     }
     if let Some(generator) = &row.generator {
@@ -387,7 +430,7 @@ pub fn describe(row: &Row) -> String {
             ),
         );
     }
-    line("verified", verified(&row.verify));
+    line("verified", verified(row));
     line(
         "verdict",
         if row.valid {

@@ -4,17 +4,23 @@ use busload_engine::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::RowPlan;
+use super::balances::seeded;
 use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{Evidence, Sample, SyncEvidence};
+use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, SyncEvidence};
 use crate::load::LoadResult;
 use crate::report::device::DeviceCounters;
 use crate::report::process::ProcessUsage;
 
+/// What is known when the load is over.
+pub(super) struct Closing {
+    pub(super) books: Books,
+    pub(super) checked: CheckedBalances,
+}
+
 /// What the ledger looked like at one moment.
 pub(super) struct Books {
     stats: Option<Stats>,
-    samples: Vec<i64>,
     pub(super) usage: ProcessUsage,
     device: Option<DeviceCounters>,
 }
@@ -24,23 +30,14 @@ impl Books {
     pub(super) async fn read(
         plan: &RowPlan,
         control: &mut ControlClient,
-        accounts: &[u32],
         location: &Location,
     ) -> Result<Self, ControlError> {
-        let stats = control.stats(plan.verify).await?;
-        let mut samples = Vec::new();
-        if plan.verify {
-            samples.reserve(accounts.len());
-            for account in accounts {
-                samples.push(control.balance(i64::from(*account)).await?.unwrap_or(0));
-            }
-        }
+        let stats = control.stats(plan.verify.is_some()).await?;
         let usage = location
             .pid
             .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
         Ok(Self {
             stats,
-            samples,
             usage,
             device: location
                 .directory
@@ -62,12 +59,17 @@ pub(super) async fn own_verification(
     control: &mut ControlClient,
     info: Option<&Info>,
     died: bool,
-) -> Option<Result<u64, String>> {
-    if !plan.verify || info.is_some() || died {
+) -> Option<Result<OwnVerified, String>> {
+    if plan.verify.is_none() || info.is_some() || died {
         return None;
     }
     match control.verify().await {
-        Ok(OwnVerification::Verified { changed, .. }) => Some(Ok(changed.parse().unwrap_or(0))),
+        Ok(OwnVerification::Verified {
+            accounts, changed, ..
+        }) => Some(Ok(OwnVerified {
+            accounts: accounts.parse().ok(),
+            changed: changed.parse().unwrap_or(0),
+        })),
         Ok(OwnVerification::Skipped { .. }) => None,
         Err(error) => Some(Err(error.to_string())),
     }
@@ -77,9 +79,8 @@ pub(super) async fn own_verification(
 pub(super) fn weigh(
     plan: &RowPlan,
     result: &LoadResult,
-    accounts: &[u32],
     opening: &Books,
-    closing: Option<&Books>,
+    closing: Option<&Closing>,
     info: Option<&Info>,
 ) -> Evidence {
     let (whole, counts) = (result.whole_run(), &result.window.counts);
@@ -92,37 +93,27 @@ pub(super) fn weigh(
             .chain(counts.failed())
             .collect(),
         unknown: whole.unknown,
-        amount: plan.amount.unsigned_abs(),
         unexpected_answers: result.unexpected_answers,
+        must_differ: result.accounts.must_differ(),
+        seeded: seeded(plan).then(|| Seeding {
+            accounts: u64::from(plan.zipf.account_count()),
+            balance: plan.initial_balance,
+        }),
         durability: info.map(|info| info.durability.clone()),
-        not_verified: !plan.verify,
+        not_verified: plan.verify.is_none(),
         ..Evidence::default()
     };
     let Some(closing) = closing else {
         return evidence;
     };
-    let samples = opening
-        .samples
-        .iter()
-        .zip(&closing.samples)
-        .zip(&result.deltas);
-    evidence.samples = accounts
-        .iter()
-        .zip(samples)
-        .map(
-            |(&account, ((&before, &after), &(_, acknowledged_delta)))| Sample {
-                account,
-                before,
-                after,
-                acknowledged_delta,
-            },
-        )
-        .collect();
+    evidence.checked.clone_from(&closing.checked);
+    let closing = &closing.books;
     if let (Some(before), Some(after)) = (&opening.stats, &closing.stats)
-        && plan.verify
+        && plan.verify.is_some()
     {
         evidence.applied = Some(after.applied.saturating_sub(before.applied));
         if let (Some(before), Some(after)) = (&before.balances, &after.balances) {
+            evidence.accounts = Some((before.accounts, after.accounts));
             evidence.totals = before.total.parse().ok().zip(after.total.parse().ok());
             evidence.lowest_balance = after.lowest.parse().ok();
             evidence.digests = Some((before.digest.clone(), after.digest.clone()));

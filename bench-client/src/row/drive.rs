@@ -10,6 +10,8 @@ use super::series::SeriesBuilder;
 use super::{RowError, Surroundings};
 use crate::control::ControlClient;
 use crate::load::{Load, LoadResult, Progress, Schedule};
+use crate::report::cgroup::Throttling;
+use crate::report::pressure::Pressure;
 use crate::report::process::{CpuTimes, steal_time};
 use crate::report::rows::Moment;
 use crate::report::series::Interval;
@@ -158,6 +160,9 @@ async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
         client: CpuTimes::of_this_process(),
         server: pid.and_then(CpuTimes::of_process),
         steal: steal_time(),
+        client_throttling: Throttling::of_process(std::process::id()),
+        server_throttling: pid.and_then(Throttling::of_process),
+        pressure: Pressure::now(),
     }
 }
 

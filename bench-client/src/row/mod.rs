@@ -1,5 +1,6 @@
 //! One row: a server, a load on it, and the judgement.
 
+mod balances;
 mod books;
 mod drive;
 mod locate;
@@ -18,15 +19,18 @@ use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::judge::Evidence;
 use crate::judge::model::{ModelInputs, predict};
-use crate::load::{LoadError, sampled_accounts};
+use crate::load::{LoadError, LoadResult};
 use crate::report::environment::Environment;
 use crate::report::process::ProcessUsage;
-use crate::report::record::{BeforeAndAfter, Row};
+use crate::report::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::report::rows::{Measured, to_row};
 use crate::report::series::Interval;
+use crate::report::spin;
 use crate::target::{ServerProcess, TargetError};
 
-use books::{Books, own_verification, weigh};
+use balances::Before;
+pub use balances::VerifyPlan;
+use books::{Books, Closing, own_verification, weigh};
 use locate::Location;
 use plan::connect;
 pub use plan::{ConnectorKind, RowPlan, ServerChoice};
@@ -115,6 +119,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
+    let speed_before = spin::speed();
     let before = baseline()?;
     let mut server = start_server(plan, around).await?;
     let measured = Box::pin(run(plan, around, &mut server)).await;
@@ -128,6 +133,7 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         evidence.server_died.get_or_insert(how);
     }
     let after = baseline()?;
+    measured.processor_speed = processor_speed(speed_before);
     if let (Some(before), Some(after)) = (&before, &after) {
         evidence.baselines = Some((before.clone(), after.clone()));
     }
@@ -153,6 +159,15 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
     }
     Ok(row)
+}
+
+/// Measured once more, and held against what was before.
+fn processor_speed(before: Option<f64>) -> Option<ProcessorSpeed> {
+    Some(ProcessorSpeed {
+        before: before?,
+        after: spin::speed()?,
+        best: spin::best_speed()?,
+    })
 }
 
 /// The server, if it is one that this program starts.
@@ -216,9 +231,9 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
-    let accounts = sampled_accounts(plan.zipf.account_count());
     around.progress.stage("reading the books");
-    let opening = Books::read(plan, &mut control, &accounts, &location).await?;
+    let opening = Books::read(plan, &mut control, &location).await?;
+    let before = Before::know(plan, around, &mut control).await?;
     around.progress.stage("connecting");
     let connecting = connect(plan, target);
     let load = or_interrupt(&around.interrupted, connecting)
@@ -232,21 +247,23 @@ async fn run(
         interrupted,
     } = watched;
     around.progress.stage("verifying");
-    let (closing, mut died) = close_books(plan, &mut control, &accounts, server, &location).await;
+    let (closing, mut died) = close_books(
+        plan,
+        around,
+        &mut control,
+        &before,
+        &result,
+        server,
+        &location,
+    )
+    .await;
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
     let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
     if replaced {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
-    let mut evidence = weigh(
-        plan,
-        &result,
-        &accounts,
-        &opening,
-        closing.as_ref(),
-        info.as_ref(),
-    );
+    let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.
         (evidence.applied, evidence.syncs) = (None, None);
@@ -263,8 +280,8 @@ async fn run(
     evidence.server_died = died;
     let device = closing
         .as_ref()
-        .and_then(|closing| closing.device_since(&opening));
-    let usage = closing.map_or_else(ProcessUsage::default, |books| books.usage);
+        .and_then(|closing| closing.books.device_since(&opening));
+    let usage = closing.map_or_else(ProcessUsage::default, |closing| closing.books.usage);
     let measured = Measured {
         info,
         result,
@@ -273,6 +290,7 @@ async fn run(
         opening_usage: opening.usage,
         closing_usage: usage,
         server_preload: location.preload.clone(),
+        processor_speed: None,
         device,
         ceiling_tps: None,
         wire_us: None,
@@ -288,15 +306,25 @@ async fn run(
 /// The books after the load, and how the server died if it did.
 async fn close_books(
     plan: &RowPlan,
+    around: &Surroundings<'_>,
     control: &mut ControlClient,
-    accounts: &[u32],
+    before: &Before,
+    result: &LoadResult,
     server: &mut Option<ServerProcess>,
     location: &Location,
-) -> (Option<Books>, Option<String>) {
+) -> (Option<Closing>, Option<String>) {
     // A process that is gone tells nothing any more.
     let mut died = server.as_mut().and_then(ServerProcess::ended);
-    match Books::read(plan, control, accounts, location).await {
-        Ok(books) => (Some(books), died),
+    let closing = async {
+        Ok::<_, ControlError>(Closing {
+            books: Books::read(plan, control, location).await?,
+            checked: before
+                .check(plan, around, control, &result.accounts)
+                .await?,
+        })
+    };
+    match closing.await {
+        Ok(closing) => (Some(closing), died),
         Err(error) => {
             if died.is_none() {
                 // The connection may break a moment before the process is seen to end.

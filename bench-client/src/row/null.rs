@@ -110,7 +110,7 @@ fn short(plan: &RowPlan) -> RowPlan {
         warmup: plan.warmup.min(WARMUP),
         measure: Measure::For(length),
         interval: None,
-        verify: false,
+        verify: None,
         ..plan.clone()
     }
 }

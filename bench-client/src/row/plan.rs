@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balances::VerifyPlan;
 use crate::connector::{Encoding, HttpConnector, Target, WsConnector};
 use crate::control::ControlClient;
 use crate::load::{Load, LoadError, LoadPlan, Measure, Pace, Resolve};
@@ -132,8 +133,8 @@ pub struct RowPlan {
     pub exactly_once: Option<Resolve>,
     /// Length of an interval of the time series; `None` records none.
     pub interval: Option<Duration>,
-    /// Check the ledger.
-    pub verify: bool,
+    /// How the ledger is checked; `None` leaves it alone.
+    pub verify: Option<VerifyPlan>,
     /// How to start the null server that the row is held against; `None` to do without.
     pub null_server: Option<ServerSpec>,
 }

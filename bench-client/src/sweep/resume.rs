@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Sweep;
+use crate::output::is_stream;
 use crate::report::environment::Environment;
 use crate::report::knobs::{Knobs, measured_as_long};
 use crate::report::record::{Record, Row, SCHEMA_VERSION};
@@ -80,7 +81,13 @@ pub fn open(
     sweep: Sweep,
     anyway: bool,
 ) -> Result<Record, ResumeError> {
-    let text = match std::fs::read_to_string(path) {
+    // What a device or a FIFO gives is no record that was written there.
+    let read = if is_stream(path) {
+        Err(ErrorKind::NotFound.into())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut record = Record::new(environment.clone());
@@ -140,7 +147,7 @@ pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
         |interval| format!("{}ms", interval.as_secs_f64() * 1e3),
     );
     let mut settings = BTreeMap::from([
-        ("verify".to_owned(), plan.verify.to_string()),
+        ("verify".to_owned(), plan.verify.is_some().to_string()),
         ("interval".to_owned(), interval),
     ]);
     match &plan.server {
@@ -184,10 +191,11 @@ pub fn environment_differences(recorded: &Environment, now: &Environment) -> Vec
             to_value(&machine),
             to_value(&environment.storage),
             to_value(&environment.program),
+            serde_json::json!({ "preload": environment.preload }),
         ]
     };
     let sides = comparable(recorded).into_iter().zip(comparable(now));
-    for ((was, is), name) in sides.zip(["machine", "storage", "program"]) {
+    for ((was, is), name) in sides.zip(["machine", "storage", "program", "environment"]) {
         compare(name, &was, &is, &mut differences);
     }
     differences

@@ -290,3 +290,48 @@ fn an_http_session_outlives_its_connections() {
         );
     });
 }
+
+/// A connection that was closed while idle has taken nothing: the transfer goes by another one. One
+/// on which a request was read may have: the transfer is in doubt, and is sent once.
+#[test]
+fn a_transfer_is_sent_again_only_when_nothing_of_it_has_left() {
+    within(async {
+        let (listener, target) = listen().await;
+        let peer = tokio::spawn(async move {
+            let mut requests = 0;
+            for answered in [true, true, false] {
+                let (mut stream, _) = listener.accept().await.expect("the client comes again");
+                requests += usize::from(stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0));
+                if answered {
+                    let text = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"ok\":true}";
+                    let written = stream.write_all(text.as_bytes()).await;
+                    written.expect("the client is there");
+                    // The client is to have it among those that it can use again.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                // Closed: while idle, or in the middle of a request.
+            }
+            let late = tokio::time::timeout(Duration::from_millis(300), listener.accept());
+            assert!(late.await.is_err(), "nothing comes again");
+            requests
+        });
+        let connector = HttpConnector::new(target);
+        let mut session = open(&connector).await;
+        for (number, expected) in [
+            (1, Outcome::Committed),
+            (2, Outcome::Committed),
+            (3, Outcome::Unknown),
+        ] {
+            session
+                .submit(id(number), small(number))
+                .expect("it is taken");
+            let mut out = Vec::new();
+            session.replies(&mut out).await.expect("the session lives");
+            let outcomes: Vec<_> = out.iter().map(|reply| reply.outcome).collect();
+            assert_eq!(outcomes, [expected], "{number}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(session.idle_reconnects(), 2);
+        assert_eq!(peer.await.expect("the peer is content"), 3);
+    });
+}

@@ -189,10 +189,14 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         }),
         device: None,
         server_preload: None,
+        stalls: None,
+        processor_speed: None,
         cpu: Cpu {
             client_s: Some(5.0),
             server_s: Some(7.0),
             steal_s: Some(0.1),
+            client_throttled: None,
+            server_throttled: None,
         },
         sync_baseline: BeforeAndAfter {
             before: None,
@@ -206,6 +210,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         },
         reconnects: 0,
         late_answers: 0,
+        idle_reconnects: 0,
         exactly_once: None,
         errors: Vec::new(),
         interrupted: false,

@@ -25,7 +25,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const LINKS_MAX: usize = 40;
 
 const MOVE_BACK: &str = "everything acknowledged is in the file that was open: move it back, if \
-    it was moved, or choose another";
+    it was moved, or choose another file";
+const REMOVED: &str =
+    "it was removed, and what was acknowledged with it: start with a copy, or anew";
 const LOG_IS_COPIED: &str = "the database holds everything acknowledged: remove what is there now, \
     if anything is";
 const LOG_IS_NOT_COPIED: &str = "its log could not be copied into the database: what was \
@@ -40,13 +42,19 @@ pub(crate) fn gone_at_start(database: PathBuf, error: &io::Error) -> EngineError
     }
 }
 
-/// The same error, when what the log held did not get into the database.
-pub(crate) fn with_log_left(error: EngineError) -> EngineError {
+/// The same error with what to do, now that is known what became of the `database` that was open,
+/// and whether it holds what the log held.
+pub(crate) fn with_remedy(error: EngineError, database: &File, is_copied: bool) -> EngineError {
+    let is_removed = database.metadata().is_ok_and(|file| names_of(&file) == 0);
     match error {
-        EngineError::FileGone { file, why, .. } => EngineError::FileGone {
+        EngineError::FileGone { file, why, remedy } => EngineError::FileGone {
             file,
             why,
-            remedy: LOG_IS_NOT_COPIED,
+            remedy: match (is_removed, is_copied) {
+                (true, _) => REMOVED,
+                (false, true) => remedy,
+                (false, false) => LOG_IS_NOT_COPIED,
+            },
         },
         other => other,
     }
@@ -103,7 +111,7 @@ fn check_one(file: &Path) -> Result<(), EngineError> {
     let (why, remedy) = if !found.is_file() {
         (
             "it is not a regular file".to_owned(),
-            "remove it, or choose another place",
+            "choose another place",
         )
     } else if names_of(&found) > 1 {
         (

@@ -1,5 +1,6 @@
 //! The database file: opening, seeding, reading all of it.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -156,10 +157,15 @@ impl Store {
     pub(crate) fn open_files(&self, config: &Config) -> Result<OpenFiles, EngineError> {
         let path = ledger_files::resolve(&config.database);
         let has_log = config.durability.has_wal();
-        let mut files = OpenFiles::new(&path, self.database_lock.file(), has_log)
+        let mut files = OpenFiles::new(&path, self.database_file(), has_log)
             .map_err(|error| ledger_files::gone_at_start(path, &error))?;
         files.check()?;
         Ok(files)
+    }
+
+    /// The database as it is open.
+    pub(crate) fn database_file(&self) -> &File {
+        self.database_lock.file()
     }
 
     /// Copies what the log holds into the database as it is open, wherever its name has gone, and

@@ -69,11 +69,8 @@ impl<P: ReplyPort> Writer<P> {
                 let is_copied = self.store.rescue_log();
                 // The name of the log may lead to somebody else's by now: it is not removed.
                 self.store.leave_log();
-                Err(if is_copied {
-                    gone
-                } else {
-                    ledger_files::with_log_left(gone)
-                })
+                let database = self.store.database_file();
+                Err(ledger_files::with_remedy(gone, database, is_copied))
             }
             Err(EngineError::OutcomeUnknown(error)) => {
                 self.store.leave_log();

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use busload_engine::{Config, ControlCall, Durability, EngineError, Failure, LockError, Outcome};
+use rusqlite::Connection;
 use support::{Bank, Mail, config, transfer};
 
 /// What is done to a file.
@@ -67,16 +68,17 @@ fn until_noticed(bank: &Bank) -> i64 {
     unreachable!("it goes on")
 }
 
-fn assert_gone(bank: Bank, file: &Path) {
+/// The server has ended for `file`; what it says to do.
+fn assert_gone(bank: Bank, file: &Path) -> &'static str {
     assert!(matches!(bank.next_mail(), Mail::Stopped));
     let late = bank.submit(1, &[transfer(0, 1, 1)]);
     assert_eq!(late[0].outcome, Outcome::Failed(Failure::ShuttingDown));
     match bank.writer.join() {
-        Err(EngineError::FileGone { file: told, .. }) => {
-            assert_eq!(
-                told,
-                file.canonicalize().unwrap_or_else(|_| file.to_owned())
-            );
+        Err(EngineError::FileGone {
+            file: told, remedy, ..
+        }) => {
+            assert_eq!(told, file);
+            remedy
         }
         other => panic!("{other:?}"),
     }
@@ -108,7 +110,14 @@ fn a_database_that_is_removed_renamed_or_replaced_is_noticed_in_every_mode() {
             [Outcome::Unknown],
             "{durability} {deed:?}"
         );
-        assert_gone(bank, &config.database);
+        let remedy = assert_gone(bank, &config.database);
+        let is_moved = deed == Deed::Renamed;
+        let wanted = if is_moved {
+            "move it back"
+        } else {
+            "it was removed"
+        };
+        assert!(remedy.contains(wanted), "{durability} {deed:?}: {remedy}");
     };
     thread::scope(|scope| {
         for durability in Durability::ALL {
@@ -128,7 +137,8 @@ fn what_was_acknowledged_meanwhile_is_in_the_file_that_was_open() {
         let file = of(&config, suffix);
         deed.to(&file);
         let acknowledged = until_noticed(&bank);
-        assert_gone(bank, &file);
+        let remedy = assert_gone(bank, &file);
+        assert!(remedy.contains("everything acknowledged"), "{remedy}");
         if suffix.is_empty() {
             fs::rename(kept(&config.database), &config.database).expect("it is there");
         } else if deed == Deed::Replaced {
@@ -155,6 +165,32 @@ fn what_was_acknowledged_meanwhile_is_in_the_file_that_was_open() {
             }
         }
     });
+}
+
+/// A process that reads from the log keeps it from being copied to its end.
+#[test]
+fn a_log_that_cannot_be_copied_is_told_and_stays() {
+    let (_directory, config, bank) = served(Durability::WalFull);
+    let reader = Connection::open(&config.database).expect("it is there");
+    let reading = reader.unchecked_transaction().expect("nobody locks it");
+    let first = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let one = "SELECT balance FROM accounts WHERE id = 1";
+    assert_eq!(reading.query_row(one, [], first), Ok(1_000_001));
+    assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
+    Deed::Renamed.to(&config.database);
+    let acknowledged = until_noticed(&bank) + 2;
+    let remedy = assert_gone(bank, &config.database);
+    assert!(remedy.contains("could not be copied"), "{remedy}");
+    drop(reading);
+    // Without its own checkpoint at the end, which is not the server's doing.
+    let keep_log = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    reader.set_db_config(keep_log, true).expect("a setting");
+    drop(reader);
+    fs::rename(kept(&config.database), &config.database).expect("it is there");
+    let bank = Bank::start(&config);
+    let applied = bank.balance(1).expect("there") - 1_000_000;
+    assert!((acknowledged..=acknowledged + 1).contains(&applied));
+    bank.stop_cleanly();
 }
 
 /// The log that stays behind is not played back into another database.

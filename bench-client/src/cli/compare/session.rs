@@ -1,9 +1,7 @@
 //! One comparison, from its first run to its exit code.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use bench_client::compare::{Baseline, Conditions};
 use bench_client::judge::compare::{
     compare_all, compare_all_unpaired, is_precise, noise_floor, noise_floors,
@@ -13,7 +11,7 @@ use bench_client::report::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::report::record::{Row, write_json};
+use bench_client::report::record::Row;
 use bench_client::report::step_summary::append_if_asked;
 use tokio::sync::watch;
 
@@ -23,8 +21,9 @@ use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
-use crate::cli::run::{RUNS, record_path, runtime};
-use crate::cli::{INTERRUPTED, UsageError, VALID, output, print};
+use crate::cli::output::{self, RecordFile};
+use crate::cli::run::runtime;
+use crate::cli::{INTERRUPTED, UsageError, VALID, print};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -52,7 +51,7 @@ pub(super) struct Session<'a> {
     base: Base,
     candidate: Side,
     record: ComparisonRecord,
-    path: PathBuf,
+    path: RecordFile,
 }
 
 impl<'a> Session<'a> {
@@ -62,8 +61,7 @@ impl<'a> Session<'a> {
             _ => &candidate.environment,
         };
         let environment = environment.clone();
-        let path = args.output.clone();
-        let path = path.unwrap_or_else(|| record_path(RUNS, "compare", &environment));
+        let path = RecordFile::choose(args.output.as_deref(), "compare", &environment);
         let record = ComparisonRecord {
             comparison_version: COMPARISON_VERSION,
             environment,
@@ -128,7 +126,7 @@ impl<'a> Session<'a> {
         }
         self.judge(&measured);
         self.record = self.with(&measured);
-        let written = self.write(&self.record);
+        let written = self.path.write(&self.record);
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
         if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
             eprintln!("warning: cannot write the step's summary: {error}");
@@ -189,7 +187,7 @@ impl<'a> Session<'a> {
                 this.refuse_unlike(&this.differences(measured))?;
             }
             // Not judged yet: for the case that this is its end.
-            this.write(&this.with(measured))
+            this.path.write_so_far(&this.with(measured))
         };
         rounds.measure(measured, &interrupted, precise, keep).await
     }
@@ -347,11 +345,6 @@ impl<'a> Session<'a> {
         record.rounds.clone_from(&measured.rounds);
         record.valid &= measured.rows.iter().all(|row| row.valid);
         record
-    }
-
-    fn write(&self, record: &ComparisonRecord) -> anyhow::Result<()> {
-        write_json(&self.path, record)
-            .with_context(|| format!("cannot write the record {}", self.path.display()))
     }
 }
 

@@ -153,7 +153,7 @@ impl LoadArgs {
             op_timeout: self.op_timeout,
             exactly_once: self.once.resolve(),
             interval: (!self.no_intervals).then_some(self.interval),
-            verify: !self.no_verify,
+            verify: self.verify.plan(),
             null_server: (!self.no_null_server)
                 .then(|| {
                     null_server(&NullServer {

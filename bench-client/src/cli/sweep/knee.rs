@@ -104,7 +104,7 @@ pub(super) fn run(
         }
         _ => None,
     };
-    let written = super::write(&sweeping.record, &sweeping.path);
+    let written = sweeping.path.write(&sweeping.record);
     sweeping.show(last)?;
     let ended = ended?;
     written?;

@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bench_client::report::environment::{Environment, EnvironmentWarningCode};
-use bench_client::report::record::write_json;
 use bench_client::report::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
@@ -34,8 +32,9 @@ use self::work::Work;
 use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::load_args::EncodingArg;
-use super::run::{RUNS, record_path, runtime};
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, output, print};
+use super::output::RecordFile;
+use super::run::runtime;
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print};
 
 /// Interruptions, unless --kills says otherwise.
 const KILLS: u32 = 20;
@@ -192,11 +191,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         environment.forget_storage();
     }
     warn_of_storage(&environment);
-    let path = args
-        .output
-        .clone()
-        .unwrap_or_else(|| record_path(RUNS, "torture", &environment));
-    output::check(&path)?;
+    let path = RecordFile::checked(args.output.as_deref(), "torture", &environment)?;
     let place = Place::make(args, &environment)?;
     let mut record = args.record(environment, &plan);
     let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
@@ -216,8 +211,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     }
     record.conclude();
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
-    let written = write_json(&path, &record)
-        .with_context(|| format!("cannot write the record {}", path.display()));
+    let written = path.write(&record);
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {

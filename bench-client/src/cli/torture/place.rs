@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bench_client::report::environment::Environment;
 use bench_client::report::torture::TortureRecord;
 
-use super::super::run::record_path;
+use super::super::output::new_name;
 use super::{TortureArgs, usage};
 
 /// The directory of one audit: journal, tracer's log, and the database unless it was named.
@@ -15,14 +15,16 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn make(args: &TortureArgs, environment: &Environment) -> anyhow::Result<Self> {
-        let name = record_path("", "torture", environment).with_extension("");
-        let directory = args.data_dir.join(name);
-        std::fs::create_dir_all(&directory).map_err(|error| {
-            usage(format!(
-                "cannot create the directory {}: {error}; choose another with --data-dir",
-                directory.display()
-            ))
-        })?;
+        let directory = args.data_dir.join(new_name("torture", environment));
+        // The last one is made here: what is in it is nobody else's.
+        let made = std::fs::create_dir_all(&args.data_dir);
+        made.and_then(|()| std::fs::create_dir(&directory))
+            .map_err(|error| {
+                usage(format!(
+                    "cannot create the directory {}: {error}; choose another with --data-dir",
+                    directory.display()
+                ))
+            })?;
         Ok(Self { directory })
     }
 

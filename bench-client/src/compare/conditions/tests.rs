@@ -34,7 +34,7 @@ fn a_row_has_the_conditions_and_the_fingerprint_of_its_plan() {
 #[test]
 fn each_condition_is_named_and_changes_the_fingerprint() {
     type Change = fn(&mut Row, &mut Environment);
-    let changes: [(&str, Change); 21] = [
+    let changes: [(&str, Change); 25] = [
         ("connector", |row, _| row.connector.push('x')),
         ("encoding", |row, _| row.encoding.push('x')),
         ("durability", |row, _| {
@@ -70,6 +70,16 @@ fn each_condition_is_named_and_changes_the_fingerprint() {
         ("cpu", |_, here| {
             here.machine.cpu_model = Some("else".to_owned());
         }),
+        ("cpu quota", |_, here| {
+            here.machine.cpu_quota_cores = Some(1.9);
+        }),
+        ("governor", |_, here| {
+            here.machine.cpu_governor = Some("powersave".to_owned());
+        }),
+        ("boost", |_, here| here.machine.cpu_boost = Some(false)),
+        ("preloaded", |_, here| {
+            here.preload = vec!["libjemalloc.so.2".to_owned()];
+        }),
         ("cores", |_, here| here.machine.usable_cores = Some(4321)),
         ("build profile", |_, here| here.program.profile.push('x')),
     ];
@@ -77,6 +87,10 @@ fn each_condition_is_named_and_changes_the_fingerprint() {
     known.storage.file_system = Some("ext4".to_owned());
     known.storage.mount_source = Some("/dev/vda".to_owned());
     known.machine.cpu_model = Some("a CPU".to_owned());
+    known.machine.cpu_quota_cores = Some(1.0);
+    known.machine.cpu_governor = Some("performance".to_owned());
+    known.machine.cpu_boost = Some(true);
+    known.preload = vec!["libmimalloc.so".to_owned()];
     let before = Conditions::of_row(&row(), &known);
     for (name, change) in changes {
         let (mut row, mut environment) = (row(), known.clone());
@@ -92,6 +106,31 @@ fn each_condition_is_named_and_changes_the_fingerprint() {
     let mut reseeded = row();
     reseeded.seed += 1;
     assert_eq!(Conditions::of_row(&reseeded, &known), before);
+}
+
+/// Records from before there was anything to say of them keep their fingerprints.
+#[test]
+fn what_was_looked_at_later_is_no_part_of_the_fingerprint_where_there_is_none() {
+    let mut without = here();
+    without.machine.cpu_quota_cores = None;
+    without.machine.cpu_governor = None;
+    without.machine.cpu_boost = None;
+    without.preload = Vec::new();
+    let mut json = serde_json::to_value(&without).unwrap();
+    for field in ["cpu_quota_cores", "cpu_governor", "cpu_boost"] {
+        let machine = json["machine"].as_object_mut().unwrap();
+        assert!(machine.remove(field).is_some(), "{field}");
+    }
+    assert!(json.as_object_mut().unwrap().remove("preload").is_some());
+    let old: Environment = serde_json::from_value(json).expect("an old record still loads");
+    assert_eq!(old, without);
+    let conditions = Conditions::of_row(&row(), &old);
+    assert!(conditions.fields.contains_key("cpu quota"));
+    let mut before = conditions.clone();
+    before
+        .fields
+        .retain(|name, _| !LATER.contains(&name.as_str()));
+    assert_eq!(before.fingerprint(), conditions.fingerprint());
 }
 
 #[test]

@@ -415,8 +415,33 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("cpu_client_s", |one| maybe(one.row().cpu.client_s)),
     ("cpu_server_s", |one| maybe(one.row().cpu.server_s)),
     ("cpu_steal_s", |one| maybe(one.row().cpu.steal_s)),
+    ("cpu_client_throttled_s", |one| {
+        maybe(one.row().cpu.client_throttled.map(|of| of.seconds))
+    }),
+    ("cpu_server_throttled_s", |one| {
+        maybe(one.row().cpu.server_throttled.map(|of| of.seconds))
+    }),
+    ("stalls_cpu_some_s", |one| {
+        maybe(one.row().stalls.map(|of| of.cpu_some_s))
+    }),
+    ("stalls_io_some_s", |one| {
+        maybe(one.row().stalls.map(|of| of.io_some_s))
+    }),
+    ("stalls_io_full_s", |one| {
+        maybe(one.row().stalls.map(|of| of.io_full_s))
+    }),
+    ("stalls_memory_some_s", |one| {
+        maybe(one.row().stalls.map(|of| of.memory_some_s))
+    }),
+    ("processor_speed_before", |one| {
+        maybe(one.row().processor_speed.map(|of| of.before))
+    }),
+    ("processor_speed_after", |one| {
+        maybe(one.row().processor_speed.map(|of| of.after))
+    }),
     ("reconnects", |one| text(one.row().reconnects)),
     ("late_answers", |one| text(one.row().late_answers)),
+    ("idle_reconnects", |one| text(one.row().idle_reconnects)),
     ("resolved", |one| {
         maybe(one.row().exactly_once.map(|once| once.resolved))
     }),
@@ -434,6 +459,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("sample_mismatches", |one| {
         text(one.row().verify.sample_mismatches)
     }),
+    ("checked_share", |one| maybe(one.row().verify.checked_share)),
     ("budget_mean_us", |one| {
         maybe(one.row().budget.as_ref().map(|budget| budget.mean_us))
     }),

@@ -12,6 +12,14 @@ pub(super) fn logical_cores() -> Option<u32> {
     None
 }
 
+pub(super) fn cpu_governor() -> Option<String> {
+    None
+}
+
+pub(super) fn cpu_boost() -> Option<bool> {
+    None
+}
+
 pub(super) fn memory_bytes() -> Option<u64> {
     None
 }

@@ -35,6 +35,38 @@ pub(super) fn logical_cores() -> Option<u32> {
     u32::try_from(CpuInfo::current().ok()?.num_cores()).ok()
 }
 
+/// Where the kernel shows the processors.
+const CPUS: &str = "/sys/devices/system/cpu";
+
+pub(super) fn cpu_governor() -> Option<String> {
+    governors(Path::new(CPUS))
+}
+
+pub(super) fn cpu_boost() -> Option<bool> {
+    boost(Path::new(CPUS))
+}
+
+/// The governors of all cores, each once.
+fn governors(cpus: &Path) -> Option<String> {
+    let governor = |entry: fs::DirEntry| {
+        let text = fs::read_to_string(entry.path().join("cpufreq/scaling_governor")).ok()?;
+        Some(text.trim().to_owned())
+    };
+    let entries = fs::read_dir(cpus).ok()?.flatten();
+    let all: BTreeSet<String> = entries.filter_map(governor).collect();
+    let all: Vec<String> = all.into_iter().collect();
+    (!all.is_empty()).then(|| all.join("+"))
+}
+
+/// `cpufreq/boost` of most drivers, `intel_pstate/no_turbo` of Intel's.
+fn boost(cpus: &Path) -> Option<bool> {
+    let flag = |file: &str| {
+        let text = fs::read_to_string(cpus.join(file)).ok()?;
+        Some(text.trim() == "1")
+    };
+    flag("cpufreq/boost").or_else(|| flag("intel_pstate/no_turbo").map(|off| !off))
+}
+
 pub(super) fn memory_bytes() -> Option<u64> {
     Some(Meminfo::current().ok()?.mem_total)
 }
@@ -172,6 +204,33 @@ fn disk(path: &Path) -> BlockDevice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn governors_and_boost_are_read_as_both_drivers_show_them() {
+        let cpus = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = cpus.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        // As in a virtual machine.
+        write("cpu0/topology/core_id", "0\n");
+        assert_eq!((governors(cpus.path()), boost(cpus.path())), (None, None));
+        write("cpu0/cpufreq/scaling_governor", "powersave\n");
+        write("cpu1/cpufreq/scaling_governor", "powersave\n");
+        assert_eq!(governors(cpus.path()).as_deref(), Some("powersave"));
+        write("cpu1/cpufreq/scaling_governor", "performance\n");
+        assert_eq!(
+            governors(cpus.path()).as_deref(),
+            Some("performance+powersave")
+        );
+        write("intel_pstate/no_turbo", "0\n");
+        assert_eq!(boost(cpus.path()), Some(true));
+        write("intel_pstate/no_turbo", "1\n");
+        assert_eq!(boost(cpus.path()), Some(false));
+        write("cpufreq/boost", "1\n");
+        assert_eq!(boost(cpus.path()), Some(true));
+    }
 
     /// A partition of a disk below an encrypted volume, as in most laptops, and a RAID beside.
     #[test]

@@ -302,10 +302,19 @@ fn environment(record: &AnyRecord) -> Markup {
             }
             dt { "Machine" } dd {
                 (known(&machine.cpu_model)) ", " (cores(machine.logical_cores)) " cores, "
-                (cores(machine.usable_cores)) " usable, memory " (memory)
+                (cores(machine.usable_cores)) " usable"
+                @if let Some(quota) = machine.cpu_quota_cores { " under a quota of " (quota) }
+                @if let Some(governor) = &machine.cpu_governor { ", governor " (governor) }
+                @if let Some(boost) = machine.cpu_boost {
+                    ", boost " (if boost { "on" } else { "off" })
+                }
+                ", memory " (memory)
                 @if let Some(load) = machine.load_average_1m {
                     ", load average before " (format!("{load:.2}"))
                 }
+            }
+            @if !environment.preload.is_empty() {
+                dt { "Preloaded" } dd { code { (environment.preload.join(" ")) } }
             }
             dt { "System" } dd { (known(&machine.os)) ", " (known(&machine.kernel)) }
             dt { "Storage" } dd {

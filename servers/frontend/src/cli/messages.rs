@@ -1,6 +1,7 @@
 //! The command line as it is read, and what is said when it cannot be.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind as ErrorOfIo, Write as _};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
@@ -18,13 +19,26 @@ pub fn parse_arguments<P: Parser>() -> P {
         let is_page = !error.use_stderr()
             || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if is_page {
-            error.exit();
+            print_page(&error);
         }
         let mut command = P::command();
         command.build();
         eprintln!("{}", in_one_line(&error, &command));
         std::process::exit(2)
     })
+}
+
+/// Prints help or version and ends the program: with 2 when the page was not asked for, or cannot
+/// be printed. A reader that has gone away has read enough.
+fn print_page(page: &clap::Error) -> ! {
+    let mut code = page.exit_code();
+    if let Err(error) = page.print().and_then(|()| std::io::stdout().flush())
+        && error.kind() != ErrorOfIo::BrokenPipe
+    {
+        eprintln!("error: cannot print to standard output: {error}");
+        code = 2;
+    }
+    std::process::exit(code)
 }
 
 /// The words, with a negative number joined to the flag before it: clap takes it for a flag of its

@@ -113,6 +113,9 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
         info.sqlite_version,
     );
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.flush().context("cannot print the start-up line")
+    match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+        // Nobody reads it.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot print the start-up line to standard output"),
+    }
 }
