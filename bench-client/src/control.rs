@@ -10,6 +10,9 @@ use busload_wire::json::{decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::client::conn::http1;
+use hyper::header::{HeaderName, SERVER};
+use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +25,11 @@ use crate::connector::{ConnectError, Encoding, Target, ws};
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest wait for the answer that tells whether a server speaks the protocol.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for what a server calls itself, which no figure depends on.
+const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// What is kept of it.
+const NAME_CHARS_MAX: usize = 100;
 
 /// Why a control call gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +230,28 @@ impl ControlClient {
             })
     }
 
+    /// What a server without `info` calls itself: the header `Server`, or `X-Powered-By`, of an
+    /// answer over HTTP. `None` when it does not say so, or not soon.
+    pub async fn said_name(&self) -> Option<String> {
+        let mut text = BytesMut::new();
+        let call = Call::Health;
+        encode_request(&mut text, &Request { id: None, call });
+        let request = post(&Head::of(&self.target), text.freeze());
+        let asked = async {
+            let stream = self.target.connect("http").await.ok()?;
+            let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+            let driver = tokio::spawn(driver);
+            let response = sender.send_request(request).await;
+            driver.abort();
+            let headers = response.ok()?.headers().clone();
+            // A value that is no plain text has nothing to say to people.
+            let said = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
+            said(SERVER).or_else(|| said(HeaderName::from_static("x-powered-by")))
+        };
+        let said = tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
+        Some(said.chars().take(NAME_CHARS_MAX).collect())
+    }
+
     async fn call<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, ControlError> {
         let method = method_of(&call);
         let timeout = self.timeout;
@@ -368,7 +398,38 @@ fn shorten(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// What is read of a server that answers one request like this.
+    async fn said(answer: &'static str) -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let control = ControlClient::ws(Target::plain(&authority));
+        tokio::join!(serve, control.said_name()).1
+    }
+
+    #[tokio::test]
+    async fn a_server_without_info_is_called_what_its_headers_say() {
+        let found =
+            "HTTP/1.1 404 x\r\nserver: demo/1.2\r\nx-powered-by: y\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(said(found).await.as_deref(), Some("demo/1.2"));
+        let powered = "HTTP/1.1 200 x\r\nx-powered-by: Express\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(said(powered).await.as_deref(), Some("Express"));
+        assert_eq!(
+            said("HTTP/1.1 200 x\r\ncontent-length: 0\r\n\r\n").await,
+            None
+        );
+        assert_eq!(said("what?\r\n\r\n").await, None);
+    }
 
     #[test]
     fn a_bad_answer_is_shown_as_it_is() {

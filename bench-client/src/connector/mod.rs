@@ -348,7 +348,7 @@ impl Target {
     }
 
     /// A connection without Nagle's delay, under TLS if it is to be.
-    async fn connect(&self, transport: &str) -> Result<Stream, ConnectError> {
+    pub(crate) async fn connect(&self, transport: &str) -> Result<Stream, ConnectError> {
         let failed = |source| ConnectError::Io {
             url: self.url(transport),
             source,

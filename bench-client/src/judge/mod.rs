@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{Baseline, SYNC_MIN_US};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
 use crate::report::record::{ProcessorSpeed, Throttled};
-use crate::statistics::SteadyState;
+use crate::statistics::{SPEED_SAMPLES_MIN, SteadyState};
 use syncs::doubtful_server;
 
 /// What was checked of a row, over warm-up, window, drain and late answers together.
@@ -280,7 +280,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
     baseline
         .methods
         .iter()
-        .map(|method| method.latency_us.p50)
+        .filter_map(|method| method.latency_us.p50)
         .reduce(f64::min)
 }
 
@@ -406,14 +406,17 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             verdicts.push(Verdict::generator_bound(&reasons));
         }
         if let Some(open) = &generator.open_loop
+            && open.offered >= SPEED_SAMPLES_MIN
             && open.achieved_tps * generator.seconds < ACHIEVED_SHARE * open.offered as f64
         {
             verdicts.push(Verdict::offered_not_achieved(open));
         }
     }
     warn_of_the_window(evidence, verdicts);
+    // Of too few transfers one that was late decides.
     if let Some(steady) = evidence.steady_state
         && !steady.steady
+        && evidence.committed_in_window >= SPEED_SAMPLES_MIN
     {
         verdicts.push(Verdict::not_steady(&steady));
     }
@@ -444,6 +447,7 @@ fn warn_of_the_window(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     // Transfers that cross the ends break the law as well: they are told of as what they are.
     if let Some(law) = evidence.littles_law
         && !law.holds()
+        && committed >= SPEED_SAMPLES_MIN
         && held_back.or(cut_off).is_none()
     {
         verdicts.push(Verdict::littles_law(&law));

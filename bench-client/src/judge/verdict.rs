@@ -423,7 +423,11 @@ impl Verdict {
             format!(
                 "a durable write ({}) takes {:.1} us by {} and {:.1} us by {}: ten times apart, \
                  they are not both syncs",
-                fast.pattern, fast.latency_us.p50, fast.method, slow.latency_us.p50, slow.method
+                fast.pattern,
+                fast.typical_us(),
+                fast.method,
+                slow.typical_us(),
+                slow.method
             ),
             "find out which of them reaches the medium; measure on another disk or file system \
              with --data-dir",
