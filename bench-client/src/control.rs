@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use busload_frontend::stream::Stream;
 use busload_wire::control::{Account, Info, Stats, Verification};
-use busload_wire::json::{decode_control, encode_request};
+use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::StatusCode;
 use hyper::client::conn::http1;
 use hyper::header::{HeaderName, SERVER};
 use hyper_util::rt::TokioIo;
@@ -65,6 +66,16 @@ pub enum ControlError {
         /// What was asked.
         method: &'static str,
         /// What happened.
+        why: String,
+    },
+    /// The answer says that it was done and that it was not.
+    #[error("{url} contradicts itself in its answer to {method}: {why}")]
+    Contradiction {
+        /// Where.
+        url: String,
+        /// What was asked.
+        method: &'static str,
+        /// What does not agree.
         why: String,
     },
     /// The answer is not of the protocol.
@@ -256,7 +267,7 @@ impl ControlClient {
         let method = method_of(&call);
         let timeout = self.timeout;
         let answered = tokio::time::timeout(timeout, self.exchange(call, method)).await;
-        let text = answered.unwrap_or_else(|_| {
+        let (status, text) = answered.unwrap_or_else(|_| {
             let why = format!("none within {timeout:?}");
             Err(ControlError::NoAnswer {
                 url: self.url(),
@@ -272,6 +283,9 @@ impl ControlClient {
         };
         let answer = decode_control(&text).map_err(|_| protocol(shorten(&text)))?;
         self.timeout = ANSWER_TIMEOUT;
+        if let Some(why) = contradiction(status, &answer) {
+            return Err(ControlError::Contradiction { url, method, why });
+        }
         if answer.ok {
             let result = answer.result.map_or("null", |raw| raw.get());
             return serde_json::from_str(result).map_err(|_| protocol(shorten(result.as_bytes())));
@@ -289,7 +303,12 @@ impl ControlClient {
         })
     }
 
-    async fn exchange(&mut self, call: Call, method: &'static str) -> Result<Bytes, ControlError> {
+    /// The answer's text, and over HTTP its status.
+    async fn exchange(
+        &mut self,
+        call: Call,
+        method: &'static str,
+    ) -> Result<(Option<StatusCode>, Bytes), ControlError> {
         let url = self.url();
         let no_answer = |why: String| ControlError::NoAnswer {
             url: url.clone(),
@@ -303,9 +322,9 @@ impl ControlClient {
                 let text = text.freeze();
                 if let Some(used) = lane.take() {
                     let (used, exchange) = used.exchange(post(head, text.clone())).await;
-                    if let Exchange::Answered(body) = exchange {
+                    if let Exchange::Answered(status, body) = exchange {
                         *lane = used;
-                        return Ok(body);
+                        return Ok((Some(status), body));
                     }
                     // It was idle for so long that the server has closed it. Every call of
                     // the control plane can be asked twice.
@@ -320,7 +339,7 @@ impl ControlClient {
                     String::new()
                 };
                 match exchange {
-                    Exchange::Answered(body) => Ok(body),
+                    Exchange::Answered(status, body) => Ok((Some(status), body)),
                     Exchange::NotSent { why, .. } | Exchange::Lost(why) => Err(no_answer(why)),
                     Exchange::NotHttp => Err(no_answer(format!("what came is not HTTP{remedy}"))),
                     Exchange::Closed => Err(no_answer(format!(
@@ -338,13 +357,13 @@ impl ControlClient {
                     && let Ok((used, answer)) = ask(used, text.clone()).await
                 {
                     *socket = Some(used);
-                    return Ok(answer);
+                    return Ok((None, answer));
                 }
                 // Not connected yet, or idle for so long that the server has closed it: as above.
                 let fresh = ws::open(&self.target, Encoding::Json).await?;
                 let (fresh, answer) = ask(fresh, text).await.map_err(no_answer)?;
                 *socket = Some(fresh);
-                Ok(answer)
+                Ok((None, answer))
             }
         }
     }
@@ -366,6 +385,18 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
             Some(Err(error)) => return Err(error.to_string()),
             None => return Err("the connection was closed".to_owned()),
         }
+    }
+}
+
+/// What in an answer does not agree with the rest of it, as for transfers.
+fn contradiction(status: Option<StatusCode>, answer: &ControlAnswer<'_>) -> Option<String> {
+    match (answer.ok, &answer.error, status) {
+        (true, Some(error), _) => Some(format!("ok beside the error '{error}'")),
+        (true, None, Some(status)) if !status.is_success() => {
+            Some(format!("ok with the HTTP status {status}"))
+        }
+        (false, ..) if answer.result.is_some() => Some("not ok beside a result".to_owned()),
+        _ => None,
     }
 }
 

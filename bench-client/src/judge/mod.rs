@@ -7,6 +7,7 @@
 
 mod budget;
 pub mod compare;
+mod counters;
 mod edges;
 mod fake;
 pub mod gate;
@@ -20,6 +21,7 @@ mod syncs;
 mod verdict;
 
 pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
+pub use counters::ServerCounters;
 pub use edges::WindowEdges;
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
@@ -95,8 +97,12 @@ pub struct Evidence {
     pub unknown: u64,
     /// Answers to requests that were not in flight.
     pub unexpected_answers: u64,
+    /// Answers that contradicted themselves.
+    pub contradictory_answers: u64,
     /// Transfers applied by the server's account.
     pub applied: Option<u64>,
+    /// Its counters.
+    pub counters: Option<Box<ServerCounters>>,
     /// Sum of all balances before and after.
     pub totals: Option<(i128, i128)>,
     /// The lowest balance after the run.
@@ -391,6 +397,16 @@ fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             evidence.committed_in_window,
             &evidence.not_committed_in_window,
         ));
+    }
+    if evidence.contradictory_answers > 0 {
+        let count = evidence.contradictory_answers;
+        verdicts.push(Verdict::contradictory_answers(count));
+    }
+    if let Some(counters) = &evidence.counters {
+        let found = counters::contradictions(counters, evidence.acknowledged);
+        if !found.is_empty() {
+            verdicts.push(Verdict::counters_contradict(&found));
+        }
     }
     if evidence.interrupted {
         verdicts.push(Verdict::interrupted());

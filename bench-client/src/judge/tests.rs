@@ -385,6 +385,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::Unverified
         | VerdictCode::NotVerified
         | VerdictCode::OwnVerifyFailed
+        | VerdictCode::ContradictoryAnswers
+        | VerdictCode::CountersContradict
         | VerdictCode::UnknownOutcomes
         | VerdictCode::NotCommitted
         | VerdictCode::Interrupted
@@ -714,12 +716,23 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
     assert!(told[0].remedy.contains("--queue") && told[0].remedy.contains("--initial-balance"));
 }
 
+/// Of a server that says nothing of what this client saw.
+fn counters() -> ServerCounters {
+    ServerCounters {
+        before: busload_wire::control::Stats::default(),
+        after: busload_wire::control::Stats::default(),
+        batch_size: None,
+    }
+}
+
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
     let changes: [fn(&mut Evidence); 31] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.own_verify = Some(Err("internal error".to_owned())),
+        |e| e.contradictory_answers = 1,
+        |e| e.counters = Some(Box::new(counters())),
         |e| e.applied = Some(999),
         |e| e.applied = Some(0),
         |e| e.committed_in_window = 0,

@@ -44,6 +44,10 @@ pub enum VerdictCode {
     OwnVerifyFailed,
     /// Transfers have no known outcome.
     UnknownOutcomes,
+    /// Answers said that their transfer was committed and that it was not.
+    ContradictoryAnswers,
+    /// The server's counters contradict each other, or what this client saw.
+    CountersContradict,
     /// A part of the answered transfers was rejected or failed.
     NotCommitted,
     /// Stopped from outside.
@@ -326,6 +330,27 @@ impl Verdict {
             VerdictCode::UnknownOutcomes,
             format!("{count} transfers have no known outcome"),
             "raise --op-timeout, lower --max-inflight-per-worker, or look at the errors",
+        )
+    }
+
+    pub(super) fn contradictory_answers(count: u64) -> Self {
+        Self::warning(
+            VerdictCode::ContradictoryAnswers,
+            format!(
+                "{count} answers contradicted themselves (ok with an HTTP status of failure or \
+                 beside an error, or not ok beside a result): their transfers count as unknown"
+            ),
+            "look at what the server, or a proxy before it, answers: ok goes with a status of 200 \
+             and no error",
+        )
+    }
+
+    pub(super) fn counters_contradict(found: &[String]) -> Self {
+        Self::warning(
+            VerdictCode::CountersContradict,
+            format!("the server's counters cannot be true: {}", found.join("; ")),
+            "believe nothing of this row that only the server says: batches, syncs, its times and \
+             what follows from them; TPS, latency and balances are this client's own",
         )
     }
 

@@ -210,6 +210,10 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Answers that contradicted themselves, such as `ok` with an HTTP status of failure: their
+    /// transfers are of unknown outcome.
+    #[serde(default)]
+    pub contradictory_answers: u64,
     /// Keep-alive connections that the server had closed while nothing was asked on them, and
     /// that were replaced before anything was sent.
     #[serde(default)]

@@ -217,6 +217,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
+        contradictory_answers: result.contradictory_answers,
         idle_reconnects: result.idle_reconnects,
         exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
             resolve_timeout_seconds: resolve.timeout.as_secs_f64(),

@@ -272,7 +272,7 @@ async fn run(
     let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.
-        (evidence.applied, evidence.syncs) = (None, None);
+        (evidence.applied, evidence.syncs, evidence.counters) = (None, None, None);
         if let Some((_, closed)) = &mut moments {
             closed.stats = None;
         }

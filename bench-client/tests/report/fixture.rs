@@ -213,6 +213,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         },
         reconnects: 0,
         late_answers: 0,
+        contradictory_answers: 0,
         idle_reconnects: 0,
         exactly_once: None,
         errors: Vec::new(),
