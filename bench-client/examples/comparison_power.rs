@@ -76,13 +76,13 @@ fn neighbours(metric: Metric, record: &ComparisonRecord, candidate: bool) -> Vec
     let found = record.rounds.windows(2).filter(|two| meets(two));
     found
         .enumerate()
-        .map(|(number, two)| {
-            let (first, second) = (run(&two[0]), run(&two[1]));
-            if number % 2 == 0 {
+        .filter_map(|(number, two)| {
+            let (first, second) = (run(&two[0])?, run(&two[1])?);
+            Some(if number % 2 == 0 {
                 (first, second)
             } else {
                 (second, first)
-            }
+            })
         })
         .collect()
 }
@@ -120,7 +120,8 @@ fn other_lengths(records: &[ComparisonRecord], asked: Option<f64>) -> anyhow::Re
     let mut pooled: [Vec<(f64, f64)>; 4] = Default::default();
     for record in records {
         for (metric, pool) in Metric::ALL.into_iter().zip(&mut pooled) {
-            pool.extend(pairs(metric, &record.rows, &record.rounds));
+            // A percentile that a run is too short for has no pairs.
+            pool.extend(pairs(metric, &record.rows, &record.rounds).unwrap_or_default());
         }
     }
     let found = Ratio::paired(&pooled[0], Level::METRICS).context("a run had no throughput")?;

@@ -5,10 +5,14 @@ mod balances;
 use std::time::Duration;
 
 use busload_wire::control::{Account, Info, Stats, Verification};
-use busload_wire::json::{decode_control, encode_request};
+use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::StatusCode;
+use hyper::client::conn::http1;
+use hyper::header::{HeaderName, SERVER};
+use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
@@ -19,6 +23,11 @@ use crate::connector::{ConnectError, Encoding, Target, ws};
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest wait for the answer that tells whether a server speaks the protocol.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for what a server calls itself, which no figure depends on.
+const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// What is kept of it.
+const NAME_CHARS_MAX: usize = 100;
 
 /// Why a control call gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +63,16 @@ pub enum ControlError {
         /// What was asked.
         method: &'static str,
         /// What happened.
+        why: String,
+    },
+    /// The answer says that it was done and that it was not.
+    #[error("{url} contradicts itself in its answer to {method}: {why}")]
+    Contradiction {
+        /// Where.
+        url: String,
+        /// What was asked.
+        method: &'static str,
+        /// What does not agree.
         why: String,
     },
     /// The answer is not of the protocol.
@@ -219,11 +238,33 @@ impl ControlClient {
             })
     }
 
+    /// What a server without `info` calls itself: the header `Server`, or `X-Powered-By`, of an
+    /// answer over HTTP. `None` when it does not say so, or not soon.
+    pub async fn said_name(&self) -> Option<String> {
+        let mut text = BytesMut::new();
+        let call = Call::Health;
+        encode_request(&mut text, &Request { id: None, call });
+        let request = post(&Head::of(&self.target), text.freeze());
+        let asked = async {
+            let stream = self.target.connect("http").await.ok()?;
+            let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+            let driver = tokio::spawn(driver);
+            let response = sender.send_request(request).await;
+            driver.abort();
+            let headers = response.ok()?.headers().clone();
+            // A value that is no plain text has nothing to say to people.
+            let said = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
+            said(SERVER).or_else(|| said(HeaderName::from_static("x-powered-by")))
+        };
+        let said = tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
+        Some(said.chars().take(NAME_CHARS_MAX).collect())
+    }
+
     async fn call<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, ControlError> {
         let method = method_of(&call);
         let timeout = self.timeout;
         let answered = tokio::time::timeout(timeout, self.exchange(call, method)).await;
-        let text = answered.unwrap_or_else(|_| {
+        let (status, text) = answered.unwrap_or_else(|_| {
             let why = format!("none within {timeout:?}");
             Err(ControlError::NoAnswer {
                 url: self.url(),
@@ -239,6 +280,9 @@ impl ControlClient {
         };
         let answer = decode_control(&text).map_err(|_| protocol(shorten(&text)))?;
         self.timeout = ANSWER_TIMEOUT;
+        if let Some(why) = contradiction(status, &answer) {
+            return Err(ControlError::Contradiction { url, method, why });
+        }
         if answer.ok {
             let result = answer.result.map_or("null", |raw| raw.get());
             return serde_json::from_str(result).map_err(|_| protocol(shorten(result.as_bytes())));
@@ -256,7 +300,12 @@ impl ControlClient {
         })
     }
 
-    async fn exchange(&mut self, call: Call, method: &'static str) -> Result<Bytes, ControlError> {
+    /// The answer's text, and over HTTP its status.
+    async fn exchange(
+        &mut self,
+        call: Call,
+        method: &'static str,
+    ) -> Result<(Option<StatusCode>, Bytes), ControlError> {
         let url = self.url();
         let no_answer = |why: String| ControlError::NoAnswer {
             url: url.clone(),
@@ -270,9 +319,9 @@ impl ControlClient {
                 let text = text.freeze();
                 if let Some(used) = lane.take() {
                     let (used, exchange) = used.exchange(post(head, text.clone())).await;
-                    if let Exchange::Answered(body) = exchange {
+                    if let Exchange::Answered(status, body) = exchange {
                         *lane = used;
-                        return Ok(body);
+                        return Ok((Some(status), body));
                     }
                     // It was idle for so long that the server has closed it. Every call of
                     // the control plane can be asked twice.
@@ -287,7 +336,7 @@ impl ControlClient {
                     String::new()
                 };
                 match exchange {
-                    Exchange::Answered(body) => Ok(body),
+                    Exchange::Answered(status, body) => Ok((Some(status), body)),
                     Exchange::NotSent { why, .. } | Exchange::Lost(why) => Err(no_answer(why)),
                     Exchange::NotHttp => Err(no_answer(format!("what came is not HTTP{remedy}"))),
                     Exchange::Closed => Err(no_answer(format!(
@@ -305,13 +354,13 @@ impl ControlClient {
                     && let Ok((used, answer)) = ask(used, text.clone()).await
                 {
                     *socket = Some(used);
-                    return Ok(answer);
+                    return Ok((None, answer));
                 }
                 // Not connected yet, or idle for so long that the server has closed it: as above.
                 let fresh = ws::open(&self.target, Encoding::Json).await?;
                 let (fresh, answer) = ask(fresh, text).await.map_err(no_answer)?;
                 *socket = Some(fresh);
-                Ok(answer)
+                Ok((None, answer))
             }
         }
     }
@@ -330,6 +379,18 @@ async fn ask(mut open: ws::Socket, text: Utf8Bytes) -> Result<(ws::Socket, Bytes
             Some(Err(error)) => return Err(error.to_string()),
             None => return Err("the connection was closed".to_owned()),
         }
+    }
+}
+
+/// What in an answer does not agree with the rest of it, as for transfers.
+fn contradiction(status: Option<StatusCode>, answer: &ControlAnswer<'_>) -> Option<String> {
+    match (answer.ok, &answer.error, status) {
+        (true, Some(error), _) => Some(format!("ok beside the error '{error}'")),
+        (true, None, Some(status)) if !status.is_success() => {
+            Some(format!("ok with the HTTP status {status}"))
+        }
+        (false, ..) if answer.result.is_some() => Some("not ok beside a result".to_owned()),
+        _ => None,
     }
 }
 
@@ -362,7 +423,38 @@ fn shorten(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// What is read of a server that answers one request like this.
+    async fn said(answer: &'static str) -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let control = ControlClient::ws(Target::plain(&authority));
+        tokio::join!(serve, control.said_name()).1
+    }
+
+    #[tokio::test]
+    async fn a_server_without_info_is_called_what_its_headers_say() {
+        let found =
+            "HTTP/1.1 404 x\r\nserver: demo/1.2\r\nx-powered-by: y\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(said(found).await.as_deref(), Some("demo/1.2"));
+        let powered = "HTTP/1.1 200 x\r\nx-powered-by: Express\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(said(powered).await.as_deref(), Some("Express"));
+        assert_eq!(
+            said("HTTP/1.1 200 x\r\ncontent-length: 0\r\n\r\n").await,
+            None
+        );
+        assert_eq!(said("what?\r\n\r\n").await, None);
+    }
 
     #[test]
     fn a_bad_answer_is_shown_as_it_is() {

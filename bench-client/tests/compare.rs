@@ -220,7 +220,10 @@ fn rounds_turn_around_and_share_their_seeds() {
     assert_ne!(a, b);
     // Three rounds prove nothing, and say so.
     let metrics = record["metrics"].as_array().expect("metrics");
-    assert_eq!(metrics.len(), 4);
+    // So short runs may have too few transfers for the higher percentiles, and say that too.
+    let left_out = record["not_compared"].as_array().map_or(0, Vec::len);
+    assert_eq!(metrics.len() + left_out, 4);
+    assert_eq!(metrics[0]["metric"], "tps");
     for metric in metrics {
         assert_eq!(metric["change"]["change"], "inconclusive", "{metric}");
     }

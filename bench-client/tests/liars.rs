@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use busload_frontend::Transport;
-use busload_wire::control::{Balances, BytesByFile, Stats};
+use busload_wire::control::{Balances, BytesByFile, Stats, SyncsByFile};
 use common::{
     Answer, Ended, Ledger, Peer, Running, Served, Serving, bench_client, count, directory, record,
     records, row, rows, run, until, verdicts,
@@ -53,6 +53,8 @@ enum Counters {
     True,
     /// `stats` with what it should have done.
     False,
+    /// True ones but for two that stand still: `committed` and `row_changes`.
+    Stuck,
     /// No such method, like the original's servers.
     None,
 }
@@ -113,6 +115,11 @@ fn stats(ledger: &Ledger, lies: bool) -> Stats {
     Stats {
         committed: claimed,
         applied,
+        row_changes: 2 * applied,
+        syncs: SyncsByFile {
+            wal: applied,
+            ..SyncsByFile::default()
+        },
         batches: applied,
         batches_that_wrote: applied,
         commit_syncs: applied,
@@ -142,7 +149,10 @@ fn start(transport: Transport, treatment: Treatment, counters: Counters) -> Liar
             treat(treatment, ledger, &request["args"])
         }
         Some("stats") if counters != Counters::None => {
-            let stats = stats(ledger, counters == Counters::False);
+            let mut stats = stats(ledger, counters == Counters::False);
+            if counters == Counters::Stuck {
+                (stats.committed, stats.row_changes) = (0, 0);
+            }
             Answer::ok(serde_json::to_value(stats).expect("plain numbers"))
         }
         Some("verify") if counters != Counters::None => Answer::ok(json!({"skipped": true})),
@@ -230,6 +240,20 @@ fn an_honest_server_is_believed() {
             assert_eq!(verify["acknowledged"], liar.seen());
             assert_eq!(verify["applied"].is_null(), counters == Counters::None);
             assert!(verdicts(&row, false).contains(&"durability_unknown".to_owned()));
+        }
+    }
+}
+
+/// What only the server says is held against itself.
+#[test]
+fn counters_that_stand_still_are_warned_of() {
+    for transport in TRANSPORTS {
+        for counters in [Counters::True, Counters::Stuck] {
+            let directory = directory();
+            let (row, code, _) = measure(directory.path(), transport, Treatment::Honest, counters);
+            assert_eq!(code, Some(0), "the ledger is right: {row:#}");
+            let warned = verdicts(&row, false).contains(&"counters_contradict".to_owned());
+            assert_eq!(warned, counters == Counters::Stuck, "{row:#}");
         }
     }
 }

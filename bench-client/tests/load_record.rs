@@ -91,11 +91,10 @@ fn intervals_make_up(row: &Row) {
         assert!(interval.in_flight <= slots * (1.0 + 1e-9), "{interval:?}");
         let told = histogram(&json!(interval.latency_histogram));
         assert_eq!(told.len(), interval.committed);
-        close(
-            interval.p99_ms,
-            told.value_at_quantile(0.99) as f64 / 1e6,
-            1e-9,
-        );
+        assert_eq!(interval.p99_ms.is_some(), told.len() >= 1_000);
+        if let Some(p99) = interval.p99_ms {
+            close(p99, told.value_at_quantile(0.99) as f64 / 1e6, 1e-9);
+        }
         merged.add(&told).expect("the same bounds");
         end = interval.start_s + interval.seconds;
     }
@@ -164,7 +163,9 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
     );
     budget_adds_up(row);
     let generator = &row["generator"];
-    assert!(number(&generator["ceiling_tps"]) > 0.0);
+    // On a busy machine what the null server reached may have been no ceiling.
+    let refuted = generator.get("ceiling_refuted");
+    assert!(number(refuted.unwrap_or(&generator["ceiling_tps"])) > 0.0);
     assert_eq!(list(&generator["thread_cpu"]).len(), 2);
     for share in list(&generator["thread_cpu"]) {
         assert!((0.0..=1.1).contains(&number(share)), "{share}");
@@ -204,10 +205,17 @@ fn a_closed_loop_says_what_its_latency_does_not_show() {
         number(&row["latency_ms"]["mean"]) * 1e3,
         1e-9,
     );
-    let stages: Vec<_> = list(&row["budget"]["stages"])
+    let mut stages: Vec<_> = list(&row["budget"]["stages"])
         .iter()
         .map(|stage| stage["stage"].as_str().expect("a name"))
         .collect();
+    // On a busy machine the null server may have been slower than the real one.
+    if !stages.contains(&"wire") {
+        let withheld = list(&row["budget"]["withheld"]);
+        let why = withheld[0].as_str().expect("a sentence");
+        assert!(why.starts_with("the time on the wire: "), "{why}");
+        stages.insert(1, "wire");
+    }
     assert_eq!(
         stages,
         [
@@ -443,7 +451,7 @@ fn the_latency_of_an_open_loop_is_of_what_was_due_in_the_window() {
     assert_eq!(Some(row.latency_ms), row.response_ms);
     let told = histogram(&json!(row.latency_histogram));
     let p50 = told.value_at_quantile(0.5) as f64 / 1e6;
-    close(row.latency_ms.p50, p50, 1e-9);
+    close(row.latency_ms.p50.unwrap(), p50, 1e-9);
     intervals_make_up(row);
 }
 
@@ -498,9 +506,12 @@ fn with_a_stall(flags: &[&str]) -> (String, Row) {
 fn a_stopped_server_shows_in_an_open_loop_only() {
     let _machine = machine();
     let (_, open) = with_a_stall(&["--rate=500"]);
-    assert!(open.latency_ms.p99 >= 440.0, "{:?}", open.latency_ms);
+    assert!(open.latency_ms.p99 >= Some(440.0), "{:?}", open.latency_ms);
     let service = open.service_ms.expect("under --rate");
-    assert!(service.p99 < 250.0 && service.max >= 440.0, "{service:?}");
+    assert!(
+        service.p99.unwrap() < 250.0 && service.max >= 440.0,
+        "{service:?}"
+    );
     intervals_make_up(&open);
     assert_eq!(open.intervals.len(), 40);
     let silent: Vec<_> = open
@@ -515,7 +526,11 @@ fn a_stopped_server_shows_in_an_open_loop_only() {
     }
 
     let (said, closed) = with_a_stall(&[]);
-    assert!(closed.latency_ms.p99 < 250.0, "{:?}", closed.latency_ms);
+    assert!(
+        closed.latency_ms.p99.unwrap() < 250.0,
+        "{:?}",
+        closed.latency_ms
+    );
     assert!(closed.latency_ms.max >= 440.0, "{:?}", closed.latency_ms);
     assert!(said.contains(table::CLOSED_LOOP), "{said}");
     intervals_make_up(&closed);

@@ -117,6 +117,29 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
     }
 }
 
+/// The control that must fail is called what it is, not what its pragmas look like.
+#[test]
+fn what_discards_its_writes_is_called_so() {
+    let _machine = machine();
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    let flags = [
+        "torture",
+        "--faults=kill",
+        "--kills=1",
+        "--durability=discard-writes",
+        "--seconds-per-cycle=0.8",
+    ];
+    let ended = run(command.args(flags));
+    ended.expect_code(4);
+    assert!(
+        ended.stdout.contains("with durability discard-writes"),
+        "{}",
+        ended.stdout
+    );
+    assert!(!ended.stdout.contains("delete-full"), "{}", ended.stdout);
+}
+
 /// What a kill left without an answer is sent again with its id: it is answered, and there once.
 #[test]
 fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {

@@ -10,7 +10,7 @@ use bench_client::disk::{
 };
 use bench_client::judge::{Verdict, doubtful_baseline};
 use bench_client::report::environment::{Environment, EnvironmentWarningCode};
-use bench_client::report::table::rate;
+use bench_client::report::table::{known, rate};
 use busload_engine::Durability;
 use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use comfy_table::{CellAlignment, Table, presets};
@@ -216,8 +216,8 @@ fn methods_table(methods: &[SyncMeasurement]) -> Table {
             entry.count.to_string(),
             micros(latency.min),
             micros(latency.mean),
-            micros(latency.p50),
-            micros(latency.p99),
+            known(latency.p50, micros),
+            known(latency.p99, micros),
             micros(latency.max),
             rate(entry.syncs_per_second),
         ]

@@ -239,8 +239,8 @@ impl Sweeping {
             "{}: {} TPS, p50 {} ms, p99 {} ms",
             knobs.join(", "),
             table::rate(row.tps),
-            table::ms(row.latency_ms.p50),
-            table::ms(row.latency_ms.p99)
+            table::in_ms(row.latency_ms.p50),
+            table::in_ms(row.latency_ms.p99)
         );
         for verdict in row.verdicts.iter().filter(|verdict| verdict.invalidates) {
             line.push_str("\n  INVALID: ");

@@ -11,16 +11,16 @@ use std::task::{Context, Poll};
 
 use busload_frontend::stream::Stream;
 use busload_frontend::token::Token;
-use busload_wire::json::{decode_answer, encode_transfer};
+use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use super::{
@@ -58,6 +58,7 @@ impl Connector for HttpConnector {
             calls: FuturesUnordered::new(),
             scratch: BytesMut::new(),
             forgotten: Forgotten::default(),
+            contradictory: 0,
             idle_reconnects: 0,
         })
     }
@@ -74,7 +75,7 @@ type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
 /// What one HTTP exchange came to.
 pub(crate) enum Exchange {
     /// An answer arrived whole.
-    Answered(Bytes),
+    Answered(StatusCode, Bytes),
     /// No byte of the request was given to the operating system: the connection was closed
     /// before, or ended before it began with the request. Here it is again.
     NotSent {
@@ -141,11 +142,12 @@ impl Lane {
                         None => return Exchange::without_answer(error.error()),
                     },
                 };
+                let status = response.status();
                 match Limited::new(response.into_body(), MAX_BODY_BYTES)
                     .collect()
                     .await
                 {
-                    Ok(body) => Exchange::Answered(body.to_bytes()),
+                    Ok(body) => Exchange::Answered(status, body.to_bytes()),
                     Err(error) => Exchange::Lost(error.to_string()),
                 }
             };
@@ -215,6 +217,8 @@ pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
 struct Done {
     lane: Option<Lane>,
     reply: Reply,
+    /// The answer contradicts itself.
+    contradicts: bool,
     /// Another connection was taken for one that the server had closed while it was idle.
     replaced_idle: bool,
     /// No new connection could be had: the server is gone.
@@ -233,6 +237,7 @@ pub struct HttpSession {
     calls: FuturesUnordered<Call>,
     scratch: BytesMut,
     forgotten: Forgotten,
+    contradictory: u64,
     idle_reconnects: u64,
 }
 
@@ -265,6 +270,7 @@ async fn call(
                 id,
                 outcome: Outcome::Failed(None),
             },
+            contradicts: false,
             replaced_idle: false,
             unreachable: Some(std::io::Error::other(crate::with_causes(&error))),
         },
@@ -273,19 +279,37 @@ async fn call(
 
 impl Done {
     fn of(id: RequestId, lane: Option<Lane>, exchange: Exchange, replaced_idle: bool) -> Self {
-        let outcome = match exchange {
-            Exchange::Answered(body) => {
-                decode_answer(&body).map_or(Outcome::Unknown, |answer| Outcome::of(answer.result))
-            }
-            Exchange::NotSent { .. } => Outcome::Failed(None),
-            Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => Outcome::Unknown,
+        let (outcome, contradicts) = match exchange {
+            Exchange::Answered(status, body) => outcome(status, &body),
+            Exchange::NotSent { .. } => (Outcome::Failed(None), false),
+            Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => (Outcome::Unknown, false),
         };
         Self {
             lane,
             reply: Reply { id, outcome },
+            contradicts,
             replaced_idle,
             unreachable: None,
         }
+    }
+}
+
+/// What an answer says about its transfer, and whether it contradicts itself.
+///
+/// The status has to agree about success only: the original's servers answer every refusal with
+/// one status, and others answer 200 to whatever they have understood. What went wrong is said by
+/// the error's text.
+fn outcome(status: StatusCode, body: &[u8]) -> (Outcome, bool) {
+    match read_answer(body) {
+        Ok((answer, consistent)) => {
+            let contradicts = !consistent || answer.result.is_ok() && !status.is_success();
+            let told = Outcome::of(answer.result);
+            (
+                if contradicts { Outcome::Unknown } else { told },
+                contradicts,
+            )
+        }
+        Err(_) => (Outcome::Unknown, false),
     }
 }
 
@@ -314,9 +338,11 @@ impl HttpSession {
                 Poll::Ready(Some(Done {
                     lane,
                     reply,
+                    contradicts,
                     replaced_idle,
                     unreachable,
                 })) => {
+                    self.contradictory += u64::from(contradicts);
                     self.idle_reconnects += u64::from(replaced_idle);
                     self.idle.extend(lane);
                     if !self.forgotten.is_late(reply.id) {
@@ -349,6 +375,10 @@ impl Session for HttpSession {
 
     fn late_answers(&self) -> u64 {
         self.forgotten.late
+    }
+
+    fn contradictory_answers(&self) -> u64 {
+        self.contradictory
     }
 
     fn idle_reconnects(&self) -> u64 {

@@ -218,6 +218,11 @@ pub trait Session: Send {
     /// Answers that came for forgotten requests.
     fn late_answers(&self) -> u64;
 
+    /// Answers that contradicted themselves: their transfers are of unknown outcome.
+    fn contradictory_answers(&self) -> u64 {
+        0
+    }
+
     /// Connections that the server had closed while nothing was asked on them, and that were
     /// replaced before anything was sent: no transfer is lost by that.
     fn idle_reconnects(&self) -> u64 {
@@ -354,7 +359,7 @@ impl Target {
     }
 
     /// A connection without Nagle's delay, under TLS if it is to be.
-    async fn connect(&self, transport: &str) -> Result<Stream, ConnectError> {
+    pub(crate) async fn connect(&self, transport: &str) -> Result<Stream, ConnectError> {
         let failed = |source| ConnectError::Io {
             url: self.url(transport),
             source,

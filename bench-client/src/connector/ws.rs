@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use busload_wire::binary::{self, MessageBuilder};
-use busload_wire::json::{decode_answer, encode_transfer};
+use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{Answer, RequestId, Transfer};
 use bytes::BytesMut;
 use futures_util::{Sink, Stream};
@@ -119,6 +119,7 @@ impl Connector for WsConnector {
             builder: MessageBuilder::new(),
             answers: Vec::new(),
             forgotten: Forgotten::default(),
+            contradictory: 0,
             dirty: false,
         })
     }
@@ -132,6 +133,7 @@ pub struct WsSession {
     builder: MessageBuilder,
     answers: Vec<Answer>,
     forgotten: Forgotten,
+    contradictory: u64,
     /// Something was submitted that is not flushed.
     dirty: bool,
 }
@@ -190,8 +192,9 @@ impl WsSession {
         let broken = |why: String| TransportError::Protocol(why);
         match message {
             Message::Text(text) => {
-                let answer =
-                    decode_answer(text.as_bytes()).map_err(|error| broken(error.to_string()))?;
+                let (answer, consistent) =
+                    read_answer(text.as_bytes()).map_err(|error| broken(error.to_string()))?;
+                self.contradictory += u64::from(!consistent);
                 self.answers.push(answer);
             }
             Message::Binary(bytes) => {
@@ -233,6 +236,10 @@ impl Session for WsSession {
 
     fn late_answers(&self) -> u64 {
         self.forgotten.late
+    }
+
+    fn contradictory_answers(&self) -> u64 {
+        self.contradictory
     }
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {

@@ -138,8 +138,8 @@ mod tests {
                 let latency = entry.latency_us;
                 assert_eq!(entry.count, 5);
                 assert!(latency.min > 0.0);
-                assert!(latency.min <= latency.p50 && latency.p50 <= latency.p99);
-                assert!(latency.p99 <= latency.max);
+                // Of five writes there is no median.
+                assert_eq!((latency.p50, latency.p99), (None, None));
                 assert!(latency.min <= latency.mean && latency.mean <= latency.max);
                 assert!(entry.syncs_per_second > 0.0);
             }

@@ -100,8 +100,8 @@ mod tests {
             latency_us: LatencyUs {
                 min: mean,
                 mean,
-                p50: mean,
-                p99: mean,
+                p50: Some(mean),
+                p99: Some(mean),
                 max: mean,
             },
             syncs_per_second: 1e6 / mean,
@@ -180,7 +180,7 @@ mod tests {
         let mut instant = baseline();
         for entry in &mut instant.methods {
             entry.count = 200;
-            entry.latency_us.p50 = 0.6;
+            entry.latency_us.p50 = Some(0.6);
         }
         let ceilings = Ceilings::new(&instant).unwrap();
         assert!(ceilings.withheld);

@@ -14,9 +14,6 @@ const APART_FACTOR: f64 = 10.0;
 /// the quickest sample of the slow one must be so many times the median of the fast one.
 const NEVER_AS_FAST_FACTOR: f64 = 3.0;
 
-/// A median of fewer samples proves nothing.
-const SAMPLES_MIN: u64 = 20;
-
 /// Why a baseline is not one of syncs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Doubt<'a> {
@@ -54,7 +51,7 @@ impl Baseline {
                 .methods
                 .iter()
                 .filter(|other| other.pattern == fast.pattern && are_apart(fast, other))
-                .max_by(|a, b| typical_us(a).total_cmp(&typical_us(b)));
+                .max_by(|a, b| a.typical_us().total_cmp(&b.typical_us()));
             doubts.extend(slowest.map(|slow| Doubt::Apart { fast, slow }));
         }
         if let Some(by_c_library) = &self.by_c_library
@@ -79,29 +76,21 @@ impl Baseline {
 }
 
 fn is_too_fast(entry: &SyncMeasurement) -> bool {
-    entry.count >= SAMPLES_MIN && entry.latency_us.p50 < SYNC_MIN_US
+    entry.latency_us.p50.is_some_and(|p50| p50 < SYNC_MIN_US)
 }
 
 fn are_apart(fast: &SyncMeasurement, slow: &SyncMeasurement) -> bool {
-    let fast_us = fast.latency_us.p50;
-    fast.count >= SAMPLES_MIN
-        && typical_us(slow) >= APART_FACTOR * fast_us
-        && slow.latency_us.min >= NEVER_AS_FAST_FACTOR * fast_us
-}
-
-/// The median, or the least of a few: slow syncs give few samples in a given time.
-fn typical_us(entry: &SyncMeasurement) -> f64 {
-    if entry.count >= SAMPLES_MIN {
-        entry.latency_us.p50
-    } else {
-        entry.latency_us.min
-    }
+    fast.latency_us.p50.is_some_and(|fast_us| {
+        slow.typical_us() >= APART_FACTOR * fast_us
+            && slow.latency_us.min >= NEVER_AS_FAST_FACTOR * fast_us
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{LatencyUs, Pattern};
     use super::*;
+    use crate::statistics::Percentile;
 
     fn entry(method: Method, us: f64, count: u64) -> SyncMeasurement {
         SyncMeasurement {
@@ -111,8 +100,8 @@ mod tests {
             latency_us: LatencyUs {
                 min: us,
                 mean: us,
-                p50: us,
-                p99: us,
+                p50: Percentile::P50.is_known_from(count).then_some(us),
+                p99: Percentile::P99.is_known_from(count).then_some(us),
                 max: us,
             },
             syncs_per_second: 1e6 / us,
@@ -178,11 +167,13 @@ mod tests {
         let mut few = baseline(96.0, 0.6, 0.6);
         for entry in few.methods.iter_mut().chain(&mut few.by_c_library) {
             entry.count = 19;
+            entry.latency_us.p50 = None;
         }
         assert_eq!(few.doubts(), []);
         // A slow disk gives few samples, the library that skips it many.
         let mut slow = baseline(9_000.0, 9_000.0, 0.6);
         slow.methods[1].count = 5;
+        slow.methods[1].latency_us.p50 = None;
         assert!(matches!(slow.doubts()[..], [Doubt::Swallowed { .. }]));
     }
 }

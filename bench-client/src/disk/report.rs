@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Method, Pattern};
+use crate::statistics::Percentile;
 
 /// Every method and pattern measured in one directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +47,13 @@ pub struct SyncMeasurement {
 }
 
 impl SyncMeasurement {
+    /// The median, or the least of too few for one, in microseconds: slow syncs give few
+    /// samples in a given time.
+    #[must_use]
+    pub fn typical_us(&self) -> f64 {
+        self.latency_us.p50.unwrap_or(self.latency_us.min)
+    }
+
     /// Sums up the latencies, in nanoseconds, of one method and pattern.
     pub(super) fn from_nanoseconds(
         method: Method,
@@ -70,10 +78,10 @@ pub struct LatencyUs {
     pub min: f64,
     /// The arithmetic mean.
     pub mean: f64,
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
+    /// The median; absent below 20 writes.
+    pub p50: Option<f64>,
+    /// The 99th percentile; absent below 1,000 writes.
+    pub p99: Option<f64>,
     /// The slowest.
     pub max: f64,
 }
@@ -83,8 +91,8 @@ impl LatencyUs {
         Self {
             min: micros(latency_ns.min()),
             mean: (latency_ns.mean()).round() / 1e3,
-            p50: micros(latency_ns.value_at_quantile(0.50)),
-            p99: micros(latency_ns.value_at_quantile(0.99)),
+            p50: Percentile::P50.of(latency_ns).map(micros),
+            p99: Percentile::P99.of(latency_ns).map(micros),
             max: micros(latency_ns.max()),
         }
     }
@@ -102,7 +110,7 @@ mod tests {
     fn measurement() -> SyncMeasurement {
         let mut latency_ns = Histogram::new(3).unwrap();
         for microseconds in 1..=100 {
-            latency_ns.record(microseconds * 1_000).unwrap();
+            latency_ns.record_n(microseconds * 1_000, 10).unwrap();
         }
         SyncMeasurement::from_nanoseconds(Method::ODsync, Pattern::Append, &latency_ns)
     }
@@ -122,11 +130,11 @@ mod tests {
             syncs_per_second,
             ..
         } = measurement();
-        assert_eq!(count, 100);
+        assert_eq!(count, 1_000);
         assert_near(latency_us.min, 1.0);
         assert_near(latency_us.mean, 50.5);
-        assert_near(latency_us.p50, 50.0);
-        assert_near(latency_us.p99, 99.0);
+        assert_near(latency_us.p50.unwrap(), 50.0);
+        assert_near(latency_us.p99.unwrap(), 99.0);
         assert_near(latency_us.max, 100.0);
         assert_near(syncs_per_second, 1e6 / 50.5);
     }

@@ -29,8 +29,8 @@ pub enum Stage {
     Sync,
     /// From the end of the COMMIT until the answer was given to the operating system.
     Answer,
-    /// What is left: the mean latency less all of the above. Below zero when the null server
-    /// was slower than the real one.
+    /// What is left: the mean latency less all of the above. Below zero by a little when the
+    /// null server was slower than the real one.
     Unexplained,
 }
 
@@ -60,9 +60,10 @@ pub struct StageTime {
     /// Arithmetic mean over the transfers of the window, in microseconds. These add up to the
     /// mean latency.
     pub mean_us: f64,
-    /// Median, in microseconds, where the distribution is known. Medians do not add up.
+    /// Median, in microseconds, where the distribution is known and holds 20 transfers. Medians
+    /// do not add up.
     pub p50_us: Option<f64>,
-    /// 99th percentile, likewise.
+    /// 99th percentile, likewise, from 1,000 transfers on.
     pub p99_us: Option<f64>,
 }
 
@@ -88,10 +89,14 @@ pub struct SecondBudget {
 pub struct Budget {
     /// Mean latency of committed transfers, in microseconds: what the stages sum up to.
     pub mean_us: f64,
-    /// The stages, in the order in which a transfer passes them.
+    /// The stages, in the order in which a transfer passes them; none when together they are
+    /// longer than the mean latency.
     pub stages: Vec<StageTime>,
-    /// A second of the writer thread.
-    pub second: SecondBudget,
+    /// A second of the writer thread; absent when its parts are more than a second.
+    pub second: Option<SecondBudget>,
+    /// What is left out since the figures beside it refute it, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
 }
 
 /// What the budget is made of.
@@ -113,6 +118,13 @@ pub struct BudgetEvidence<'a> {
 
 /// Microseconds in which a stage is written down, in the nanoseconds in which it is counted.
 const US: f64 = 1e3;
+
+/// Stages that together are longer than the mean latency by more than this share of it are
+/// wrong: transfers cross both ends of the window, and client and server read their clocks at
+/// different moments.
+const OVERLAP_MAX: f64 = 0.1;
+/// The same for the parts of a second of the writer, of whose batches one crosses each end.
+const SECOND_OVERLAP_MAX: f64 = 0.05;
 
 /// What transfers spent in a stage between two readings.
 struct Spent {
@@ -173,6 +185,36 @@ pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
         between,
     } = *evidence;
     let outside = outside_us(mean_us, queue_us, before, after)?;
+    let tolerated_us = OVERLAP_MAX * mean_us;
+    let mut withheld = Vec::new();
+    let fits = |wire: &f64| *wire >= 0.0 && *wire <= outside + tolerated_us;
+    if let Some(wire) = wire_us.filter(|wire| !fits(wire)) {
+        withheld.push(format!(
+            "the time on the wire: {wire:.0} us with the null server, and {outside:.0} us here \
+             for all that is outside of the server"
+        ));
+    }
+    let wire_us = wire_us.filter(fits);
+    let second = second(before, after, between)?;
+    let busy_ms = 1_000.0 - second.idle_ms;
+    let second = (second.idle_ms >= -1_000.0 * SECOND_OVERLAP_MAX).then_some(second);
+    if second.is_none() {
+        withheld.push(format!(
+            "a second of the writer: its parts make {busy_ms:.0} ms"
+        ));
+    }
+    if outside < -tolerated_us {
+        withheld.push(format!(
+            "the stages: together they are {:.0} us longer than the mean latency",
+            -outside
+        ));
+        return Some(Budget {
+            mean_us,
+            stages: Vec::new(),
+            second,
+            withheld,
+        });
+    }
     let only_mean = |stage, mean_us| StageTime {
         stage,
         mean_us,
@@ -187,8 +229,8 @@ pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
             .map(|(stage, spent)| StageTime {
                 stage,
                 mean_us: spent.mean_us,
-                p50_us: spent.spread.map(|spread| spread.p50),
-                p99_us: spent.spread.map(|spread| spread.p99),
+                p50_us: spent.spread.and_then(|spread| spread.p50),
+                p99_us: spent.spread.and_then(|spread| spread.p99),
             }),
     );
     stages.push(only_mean(
@@ -198,7 +240,8 @@ pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     Some(Budget {
         mean_us,
         stages,
-        second: second(before, after, between)?,
+        second,
+        withheld,
     })
 }
 
@@ -276,7 +319,7 @@ mod tests {
     #[test]
     fn the_stages_add_up_to_the_mean_latency() {
         let (before, after) = (stats(3), stats(8));
-        for wire_us in [None, Some(30.0), Some(500.0)] {
+        for wire_us in [None, Some(30.0), Some(55.0)] {
             let budget = budget(&evidence(wire_us, &before, &after)).unwrap();
             let sum: f64 = budget.stages.iter().map(|stage| stage.mean_us).sum();
             assert!((sum - 200.0).abs() < 1e-9, "{budget:?}");
@@ -297,6 +340,7 @@ mod tests {
     fn a_second_of_the_writer_has_a_thousand_milliseconds() {
         let (before, after) = (stats(3), stats(8));
         let second = budget(&evidence(None, &before, &after)).unwrap().second;
+        let second = second.unwrap();
         // 50 batches of 80 us in 10 ms are 400 ms in a second.
         assert!((second.sync_ms - 400.0).abs() < 1e-9, "{second:?}");
         assert!((second.commit_write_ms - 50.0).abs() < 1e-9, "{second:?}");
@@ -307,6 +351,50 @@ mod tests {
             + second.checkpoint_ms
             + second.idle_ms;
         assert!((sum - 1_000.0).abs() < 1e-9, "{second:?}");
+    }
+
+    #[test]
+    fn a_wire_that_cannot_be_is_withheld() {
+        let (before, after) = (stats(3), stats(8));
+        // 43 us are outside of the server and the client's queue.
+        for wire in [500.0, 64.0, -545_996.0, -0.1] {
+            let budget = budget(&evidence(Some(wire), &before, &after)).unwrap();
+            assert!(budget.stages.iter().all(|time| time.stage != Stage::Wire));
+            let left = budget.stages.last().unwrap();
+            assert_eq!(left.stage, Stage::Unexplained);
+            assert!((left.mean_us - 43.0).abs() < 1e-9, "{budget:?}");
+            assert_eq!(budget.withheld.len(), 1, "{budget:?}");
+            assert!(budget.withheld[0].contains("and 43 us here"), "{budget:?}");
+        }
+    }
+
+    #[test]
+    fn stages_longer_than_the_latency_are_withheld() {
+        let (before, after) = (stats(3), stats(8));
+        let short = BudgetEvidence {
+            // 145 us in the server.
+            mean_us: 100.0,
+            ..evidence(None, &before, &after)
+        };
+        let found = budget(&short).unwrap();
+        assert_eq!(found.stages, []);
+        assert_eq!(
+            found.withheld,
+            ["the stages: together they are 57 us longer than the mean latency"]
+        );
+        assert!(found.second.is_some());
+        // 50 batches of 96 us in 4 ms make 1,200 ms of a second.
+        let fast = BudgetEvidence {
+            between: Duration::from_millis(4),
+            ..evidence(None, &before, &after)
+        };
+        let found = budget(&fast).unwrap();
+        assert_eq!(found.second, None);
+        assert_eq!(
+            found.withheld,
+            ["a second of the writer: its parts make 1200 ms"]
+        );
+        assert!(!found.stages.is_empty());
     }
 
     #[test]

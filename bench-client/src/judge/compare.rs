@@ -2,9 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use crate::report::comparison::{Change, Metric, MetricComparison, NoiseFloor, Round};
+use crate::report::comparison::{Change, Metric, MetricComparison, NoiseFloor, NotCompared, Round};
 use crate::report::record::Row;
-use crate::statistics::{Estimate, Level, Ratio, log_ratios};
+use crate::report::table::grouped;
+use crate::statistics::{Estimate, Level, Ratio, SPEED_SAMPLES_MIN, log_ratios};
 
 /// What may pass as no difference unless said otherwise, as a share. An interval of twenty
 /// rounds whose runs vary by 5 % is ± 5 % wide, so that narrower a promise would hardly ever be
@@ -16,7 +17,7 @@ pub const ROUNDS_MAX: u32 = 1_000;
 
 /// Compares every metric of runs measured in turn. `rounds` point into `rows`; `equivalence`
 /// is what may pass as no difference ([`EQUIVALENCE`]). A metric that is not above 0 in every
-/// run is left out.
+/// run is left out, as is what there are too few transfers for ([`not_compared`]).
 #[must_use]
 pub fn compare_all(
     rows: &[Row],
@@ -24,7 +25,17 @@ pub fn compare_all(
     level: Level,
     equivalence: f64,
 ) -> Vec<MetricComparison> {
-    let compare = |metric| compare_metric(metric, &pairs(metric, rows, rounds), level, equivalence);
+    let of_side = |row: fn(&Round) -> usize| {
+        let rounds = rounds.iter();
+        are_enough(rounds.filter_map(|round| rows.get(row(round))))
+    };
+    if !of_side(|round| round.base_row) || !of_side(|round| round.candidate_row) {
+        return Vec::new();
+    }
+    let compare = |metric| {
+        let pairs = pairs(metric, rows, rounds)?;
+        compare_metric(metric, &pairs, level, equivalence)
+    };
     Metric::ALL.into_iter().filter_map(compare).collect()
 }
 
@@ -37,12 +48,18 @@ pub fn compare_all_unpaired(
     level: Level,
     equivalence: f64,
 ) -> Vec<MetricComparison> {
+    if !are_enough(base) || !are_enough(candidate) {
+        return Vec::new();
+    }
     let compare = |metric: Metric| {
-        let values = |rows: &[Row]| rows.iter().map(|row| metric.of(row)).collect::<Vec<_>>();
+        let values = |rows: &[Row]| {
+            let values = rows.iter().map(|row| metric.of(row));
+            values.collect::<Option<Vec<_>>>()
+        };
         compare_metric_unpaired(
             metric,
-            &values(base),
-            &values(candidate),
+            &values(base)?,
+            &values(candidate)?,
             level,
             equivalence,
         )
@@ -50,14 +67,48 @@ pub fn compare_all_unpaired(
     Metric::ALL.into_iter().filter_map(compare).collect()
 }
 
-/// A metric of both runs of every round, base and candidate.
+/// A metric of both runs of every round, base and candidate; `None` when it is not known of one
+/// of them.
 #[must_use]
-pub fn pairs(metric: Metric, rows: &[Row], rounds: &[Round]) -> Vec<(f64, f64)> {
+pub fn pairs(metric: Metric, rows: &[Row], rounds: &[Round]) -> Option<Vec<(f64, f64)>> {
     let pair = |round: &Round| {
-        let base = metric.of(rows.get(round.base_row)?);
-        Some((base, metric.of(rows.get(round.candidate_row)?)))
+        let base = metric.of(rows.get(round.base_row)?)?;
+        Some((base, metric.of(rows.get(round.candidate_row)?)?))
     };
-    rounds.iter().filter_map(pair).collect()
+    rounds.iter().map(pair).collect()
+}
+
+/// Whether the runs of a side together are enough to say anything of its speed.
+fn are_enough<'a>(side: impl IntoIterator<Item = &'a Row>) -> bool {
+    let committed = side.into_iter().map(|row| row.committed);
+    committed.sum::<u64>() >= SPEED_SAMPLES_MIN
+}
+
+/// What is not compared, and what to do about it: a percentile that one of the runs has too few
+/// transfers for, or anything of a side that has too few in all its runs.
+#[must_use]
+pub fn not_compared(sides: [&[&Row]; 2]) -> Vec<NotCompared> {
+    let few = sides.iter().any(|side| !are_enough(side.iter().copied()));
+    let runs: Vec<&Row> = sides.concat();
+    let why = |metric: Metric| {
+        let unknown = runs.iter().filter(|row| metric.of(row).is_none()).count();
+        let why = match metric.percentile() {
+            Some(percentile) if unknown > 0 => format!(
+                "{unknown} of {} runs have fewer than the {} committed transfers that a {} needs",
+                runs.len(),
+                grouped(percentile.samples_min()),
+                metric.as_str()
+            ),
+            _ if few => format!(
+                "the runs of a side have fewer than {SPEED_SAMPLES_MIN} committed transfers \
+                 together"
+            ),
+            _ => return None,
+        };
+        let why = why + ": measure longer with --seconds";
+        Some(NotCompared { metric, why })
+    };
+    Metric::ALL.into_iter().filter_map(why).collect()
 }
 
 /// Compares a metric of base and candidate, measured in pairs next to each other in time.
@@ -149,10 +200,11 @@ pub fn noise_floors(rows: &[Row], rounds: &[Round], level: Level) -> Vec<NoiseFl
     let neighbours = same_side(rounds);
     let floor = |metric: Metric| {
         let pair = |&(first, second): &(usize, usize)| {
-            Some((metric.of(rows.get(first)?), metric.of(rows.get(second)?)))
+            let first = metric.of(rows.get(first)?)?;
+            Some((first, metric.of(rows.get(second)?)?))
         };
-        let pairs: Vec<(f64, f64)> = neighbours.iter().filter_map(pair).collect();
-        noise_floor(metric, &pairs, rounds.len(), level)
+        let pairs: Option<Vec<(f64, f64)>> = neighbours.iter().map(pair).collect();
+        noise_floor(metric, &pairs?, rounds.len(), level)
     };
     Metric::ALL.into_iter().filter_map(floor).collect()
 }
@@ -189,8 +241,22 @@ pub fn noise_floor(
         metric,
         pairs: count,
         typical: Estimate::of(&distances)?.median,
-        smallest_effect: (ratio.half_width().ln_1p() * carried).exp_m1(),
+        smallest_effect: Some((ratio.half_width().ln_1p() * carried).exp_m1()),
     })
+}
+
+/// Holds noise floors against the comparison beside them: one that says that a smaller effect
+/// than was seen cannot be seen is wrong about this comparison, and says it no more.
+pub fn hold_against(floors: &mut [NoiseFloor], metrics: &[MetricComparison]) {
+    for floor in floors {
+        let seen = metrics.iter().find(|one| {
+            one.metric == floor.metric && matches!(one.change, Change::Faster | Change::Slower)
+        });
+        if let Some(seen) = seen {
+            let effect = seen.ratio.ln().abs().exp_m1();
+            floor.smallest_effect = floor.smallest_effect.filter(|least| effect >= *least);
+        }
+    }
 }
 
 /// Standard deviation of the log ratios of pairs, as [`smallest_effect`] and [`rounds_for`] ask

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
-use crate::report::comparison::{GateOutcome, GateResult, Metric, MetricComparison};
+use crate::report::comparison::{GateOutcome, GateResult, Metric, MetricComparison, NotCompared};
 use crate::report::record::Row;
 use crate::statistics::{Estimate, Level};
 
@@ -233,7 +233,8 @@ impl Gate {
     }
 
     /// Holds the gate against the comparison of its metric and the candidate's values (transfers
-    /// per second, or milliseconds, in the order of the runs).
+    /// per second, or milliseconds, in the order of the runs; `None` when one of the runs has
+    /// too few transfers for the percentile).
     ///
     /// It fails only if the whole interval is beyond the threshold, and passes only if the
     /// whole interval is on the good side; an interval that holds the threshold, or touches it,
@@ -248,7 +249,7 @@ impl Gate {
     pub fn judge(
         &self,
         comparison: Option<&MetricComparison>,
-        candidate: &[f64],
+        candidate: Option<&[f64]>,
         level: Level,
     ) -> GateResult {
         let interval = match self.threshold {
@@ -261,7 +262,8 @@ impl Gate {
                 enough: has_full_confidence(found, level),
             }),
             Threshold::Value(limit) => {
-                Estimate::at(candidate, level.confidence()).map(|found| Interval {
+                let estimate = candidate.and_then(|all| Estimate::at(all, level.confidence()));
+                estimate.map(|found| Interval {
                     limit,
                     value: found.median,
                     low: found.low,
@@ -340,18 +342,26 @@ struct Interval {
     enough: bool,
 }
 
-/// Judges every gate, in order. `candidate` are the candidate's runs.
+/// Judges every gate, in order. `candidate` are the candidate's runs. A gate whose metric was
+/// not compared is undecided and says why.
 #[must_use]
 pub fn judge_gates(
     gates: &[Gate],
     metrics: &[MetricComparison],
+    not_compared: &[NotCompared],
     candidate: &[&Row],
     level: Level,
 ) -> Vec<GateResult> {
     let judge = |gate: &Gate| {
         let comparison = metrics.iter().find(|found| found.metric == gate.metric);
-        let values: Vec<f64> = candidate.iter().map(|row| gate.metric.of(row)).collect();
-        gate.judge(comparison, &values, level)
+        let values = candidate.iter().map(|row| gate.metric.of(row));
+        let values: Option<Vec<f64>> = values.collect();
+        let mut result = gate.judge(comparison, values.as_deref(), level);
+        let missing = not_compared.iter().find(|one| one.metric == gate.metric);
+        if let Some(missing) = missing.filter(|_| result.outcome == GateOutcome::Undecided) {
+            result.message = format!("{}: {}", result.message, missing.why);
+        }
+        result
     };
     gates.iter().map(judge).collect()
 }

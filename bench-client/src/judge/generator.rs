@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::record::{Latency, OpenLoop, Spread};
+use crate::statistics::SPEED_SAMPLES_MIN;
 
 /// How busy the load generator was, and what it can do at best.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,8 +15,23 @@ pub struct Generator {
     /// from its expiry until it was handled.
     pub event_loop_lag_us: Option<Spread>,
     /// TPS of the same load on the null server, which answers without a database; absent when
-    /// it was not asked.
+    /// it was not asked, and when the row itself was faster.
     pub ceiling_tps: Option<f64>,
+    /// What the null server reached, when the row was so much faster that this is no ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_refuted: Option<f64>,
+}
+
+impl Generator {
+    /// Takes what the null server reached for the ceiling, unless the row of so many TPS
+    /// refutes it.
+    #[must_use]
+    pub fn with_null_server(mut self, reached: Option<f64>, tps: f64) -> Self {
+        let refutes = |reached: &f64| tps > ABOVE_THE_CEILING * reached;
+        self.ceiling_refuted = reached.filter(refutes);
+        self.ceiling_tps = reached.filter(|reached| !refutes(reached));
+        self
+    }
 }
 
 /// Little's law over the window: what is in flight is throughput times time in the system.
@@ -50,6 +66,8 @@ pub struct GeneratorEvidence {
     pub event_loop_lag_us: Option<Spread>,
     /// TPS of the row.
     pub tps: f64,
+    /// Transfers committed inside the window.
+    pub committed: u64,
     /// TPS of the same load on the null server.
     pub ceiling_tps: Option<f64>,
     /// Latency of the row.
@@ -66,16 +84,24 @@ const BUSY_THREAD: f64 = 0.9;
 /// TPS above this share of what the null server allows says more about the generator and the
 /// wire than about the server.
 const NEAR_THE_CEILING: f64 = 0.8;
+/// A row above this multiple of what the null server reached shows that it was no ceiling:
+/// something else slowed the null server down. Two runs of the same load differ by less.
+const ABOVE_THE_CEILING: f64 = 1.1;
 /// An event loop that is late by more than this share of the mean latency makes that latency.
 const LAG_SHARE: f64 = 0.5;
 /// Schedule lag at p99 that nobody needs to be warned of, in microseconds: the least that a
 /// busy machine's scheduler makes of it.
 const LAG_OF_NO_CONCERN_US: f64 = 1_000.0;
 
-/// Every reason why the generator may have been the limit; empty is good.
+/// Every reason why the generator may have been the limit; empty is good. Of fewer transfers than
+/// [`SPEED_SAMPLES_MIN`] nothing is said, and a reason that rests on a percentile needs the samples
+/// of that percentile.
 #[must_use]
 pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
     let mut reasons = Vec::new();
+    if generator.committed < SPEED_SAMPLES_MIN {
+        return reasons;
+    }
     let busiest = generator.thread_cpu.iter().copied().fold(0.0, f64::max);
     if busiest >= BUSY_THREAD {
         reasons.push(format!(
@@ -95,6 +121,7 @@ pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
         ));
     }
     if let (Some(lag), Some(latency)) = (&generator.event_loop_lag_us, &generator.latency_ms)
+        && lag.count >= SPEED_SAMPLES_MIN
         && lag.mean > LAG_SHARE * latency.mean * 1e3
         && latency.mean > 0.0
     {
@@ -105,12 +132,12 @@ pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
         ));
     }
     if let Some(open) = &generator.open_loop
-        && let (Some(lag), Some(latency)) = (&open.schedule_lag_us, &generator.latency_ms)
-        && lag.p99 > LAG_OF_NO_CONCERN_US.max(LAG_SHARE * latency.p99 * 1e3)
+        && let Some(lag) = open.schedule_lag_us.and_then(|lag| lag.p99)
+        && let Some(latency) = generator.latency_ms.and_then(|latency| latency.p99)
+        && lag > LAG_OF_NO_CONCERN_US.max(LAG_SHARE * latency * 1e3)
     {
         reasons.push(format!(
-            "transfers were sent up to {:.0} us (p99) after they were due although there was room",
-            lag.p99
+            "transfers were sent up to {lag:.0} us (p99) after they were due although there was room"
         ));
     }
     reasons
@@ -124,18 +151,18 @@ mod tests {
         Spread {
             count: 100,
             mean,
-            p50: mean,
-            p99,
+            p50: Some(mean),
+            p99: Some(p99),
             max: p99,
         }
     }
 
     fn latency(mean: f64, p99: f64) -> Latency {
         Latency {
-            p50: mean,
-            p95: p99,
-            p99,
-            p999: p99,
+            p50: Some(mean),
+            p95: Some(p99),
+            p99: Some(p99),
+            p999: Some(p99),
             max: p99,
             mean,
         }
@@ -160,6 +187,7 @@ mod tests {
             thread_cpu: vec![0.3, 0.4],
             event_loop_lag_us: Some(lag(20.0, 90.0)),
             tps: 100.0,
+            committed: 1_000,
             ceiling_tps: Some(1_000.0),
             latency_ms: Some(latency(1.0, 3.0)),
             open_loop: Some(open(90.0)),
@@ -199,6 +227,48 @@ mod tests {
         for sign in signs {
             assert_eq!(generator_bound_reasons(&sign).len(), 1, "{sign:?}");
         }
+    }
+
+    #[test]
+    fn a_handful_of_transfers_says_nothing_of_the_generator() {
+        let late = GeneratorEvidence {
+            thread_cpu: vec![0.95],
+            event_loop_lag_us: Some(lag(600.0, 900.0)),
+            tps: 810.0,
+            open_loop: Some(open(1_600.0)),
+            ..idle()
+        };
+        assert_eq!(generator_bound_reasons(&late).len(), 4);
+        let few = GeneratorEvidence {
+            committed: 15,
+            ..late.clone()
+        };
+        assert_eq!(generator_bound_reasons(&few), Vec::<String>::new());
+        // Enough for a mean and not for a p99.
+        let mut hundred = late;
+        hundred.committed = 100;
+        hundred.open_loop.as_mut().unwrap().schedule_lag_us = Some(Spread {
+            p99: None,
+            ..lag(10.0, 1_600.0)
+        });
+        assert_eq!(generator_bound_reasons(&hundred).len(), 3);
+    }
+
+    #[test]
+    fn a_row_above_its_ceiling_refutes_the_ceiling() {
+        let found = |reached, tps| {
+            let generator = Generator {
+                thread_cpu: Vec::new(),
+                event_loop_lag_us: None,
+                ceiling_tps: None,
+                ceiling_refuted: None,
+            };
+            let found = generator.with_null_server(reached, tps);
+            (found.ceiling_tps, found.ceiling_refuted)
+        };
+        assert_eq!(found(Some(35_691.0), 130_272.0), (None, Some(35_691.0)));
+        assert_eq!(found(Some(125_000.0), 130_272.0), (Some(125_000.0), None));
+        assert_eq!(found(None, 130_272.0), (None, None));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod budget;
 pub mod compare;
+mod counters;
 mod edges;
 mod fake;
 pub mod gate;
@@ -20,6 +21,7 @@ mod syncs;
 mod verdict;
 
 pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
+pub use counters::ServerCounters;
 pub use edges::WindowEdges;
 pub use fake::{SyncEvidence, fake_reasons};
 pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
@@ -43,7 +45,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{Baseline, SYNC_MIN_US};
 use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
 use crate::report::record::{ProcessorSpeed, Throttled};
-use crate::statistics::SteadyState;
+use crate::statistics::{SPEED_SAMPLES_MIN, SteadyState};
 use syncs::doubtful_server;
 
 /// What was checked of a row, over warm-up, window, drain and late answers together.
@@ -95,8 +97,12 @@ pub struct Evidence {
     pub unknown: u64,
     /// Answers to requests that were not in flight.
     pub unexpected_answers: u64,
+    /// Answers that contradicted themselves.
+    pub contradictory_answers: u64,
     /// Transfers applied by the server's account.
     pub applied: Option<u64>,
+    /// Its counters.
+    pub counters: Option<Box<ServerCounters>>,
     /// Sum of all balances before and after.
     pub totals: Option<(i128, i128)>,
     /// The lowest balance after the run.
@@ -280,7 +286,7 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
     baseline
         .methods
         .iter()
-        .map(|method| method.latency_us.p50)
+        .filter_map(|method| method.latency_us.p50)
         .reduce(f64::min)
 }
 
@@ -392,6 +398,16 @@ fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             &evidence.not_committed_in_window,
         ));
     }
+    if evidence.contradictory_answers > 0 {
+        let count = evidence.contradictory_answers;
+        verdicts.push(Verdict::contradictory_answers(count));
+    }
+    if let Some(counters) = &evidence.counters {
+        let found = counters::contradictions(counters, evidence.acknowledged);
+        if !found.is_empty() {
+            verdicts.push(Verdict::counters_contradict(&found));
+        }
+    }
     if evidence.interrupted {
         verdicts.push(Verdict::interrupted());
     }
@@ -406,14 +422,17 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
             verdicts.push(Verdict::generator_bound(&reasons));
         }
         if let Some(open) = &generator.open_loop
+            && open.offered >= SPEED_SAMPLES_MIN
             && open.achieved_tps * generator.seconds < ACHIEVED_SHARE * open.offered as f64
         {
             verdicts.push(Verdict::offered_not_achieved(open));
         }
     }
     warn_of_the_window(evidence, verdicts);
+    // Of too few transfers one that was late decides.
     if let Some(steady) = evidence.steady_state
         && !steady.steady
+        && evidence.committed_in_window >= SPEED_SAMPLES_MIN
     {
         verdicts.push(Verdict::not_steady(&steady));
     }
@@ -444,6 +463,7 @@ fn warn_of_the_window(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     // Transfers that cross the ends break the law as well: they are told of as what they are.
     if let Some(law) = evidence.littles_law
         && !law.holds()
+        && committed >= SPEED_SAMPLES_MIN
         && held_back.or(cut_off).is_none()
     {
         verdicts.push(Verdict::littles_law(&law));

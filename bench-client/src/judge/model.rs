@@ -6,12 +6,14 @@
 
 mod from_row;
 mod pipelined;
+mod refute;
 mod remedy;
 mod shared_thread;
 #[cfg(test)]
 mod tests;
 
 pub use pipelined::{PipelinedCosts, WireCosts};
+pub use refute::error;
 pub use shared_thread::{ARTICLE_CPU_US, SharedThreadCosts};
 
 use schemars::JsonSchema;
@@ -81,12 +83,16 @@ pub struct Prediction {
     pub p50_ms: f64,
     /// Transfers per batch.
     pub mean_batch: f64,
-    /// The limit that binds.
-    pub bottleneck: Bottleneck,
-    /// Which knob to turn next, and which way.
-    pub remedy: String,
-    /// Every limit that was considered, lowest first.
+    /// The limit that binds; absent when the row that this is of refutes the prediction.
+    pub bottleneck: Option<Bottleneck>,
+    /// Which knob to turn next, and which way; likewise.
+    pub remedy: Option<String>,
+    /// Every limit that was considered, lowest first; none when the row refutes the prediction.
     pub limits: Vec<Limit>,
+    /// What the row that this is of says against it: the prediction has failed. Empty for one
+    /// that holds, and for one that is of no row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuted: Vec<String>,
 }
 
 /// What the model is asked about.
@@ -168,9 +174,10 @@ pub fn predict(inputs: &ModelInputs) -> Prediction {
         tps: capacity,
         p50_ms: latency_us / 1e3,
         mean_batch,
-        bottleneck,
-        remedy: remedy::remedy(inputs, bottleneck, mean_batch),
+        bottleneck: Some(bottleneck),
+        remedy: Some(remedy::remedy(inputs, bottleneck, mean_batch)),
         limits,
+        refuted: Vec::new(),
     }
 }
 

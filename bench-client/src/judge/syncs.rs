@@ -12,7 +12,8 @@ pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
     let too_fast = doubts.iter().find_map(|doubt| match doubt {
         Doubt::TooFast(entry) => Some(Verdict::sync_does_nothing(&format!(
             "a durable write by {} takes {:.1} us here",
-            entry.method, entry.latency_us.p50
+            entry.method,
+            entry.typical_us()
         ))),
         _ => None,
     });
@@ -21,8 +22,8 @@ pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
             by_c_library,
             by_kernel,
         } => Some(Verdict::sync_swallowed(
-            by_c_library.latency_us.p50,
-            by_kernel.latency_us.p50,
+            by_c_library.typical_us(),
+            by_kernel.typical_us(),
         )),
         _ => None,
     });

@@ -385,6 +385,8 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::Unverified
         | VerdictCode::NotVerified
         | VerdictCode::OwnVerifyFailed
+        | VerdictCode::ContradictoryAnswers
+        | VerdictCode::CountersContradict
         | VerdictCode::UnknownOutcomes
         | VerdictCode::NotCommitted
         | VerdictCode::Interrupted
@@ -431,8 +433,8 @@ fn baseline(p50: f64) -> Baseline {
             syncs_per_second: 1e6 / p50,
             latency_us: LatencyUs {
                 min: p50,
-                p50,
-                p99: p50,
+                p50: Some(p50),
+                p99: Some(p50),
                 max: p50,
                 mean: p50,
             },
@@ -500,7 +502,7 @@ fn a_baseline_without_syncs_is_warned_of_once() {
         let mut baseline = baseline(96.0);
         let mut by_c_library = baseline.methods[0].clone();
         by_c_library.count = 50;
-        by_c_library.latency_us.p50 = 0.6;
+        by_c_library.latency_us.p50 = Some(0.6);
         baseline.by_c_library = Some(by_c_library);
         baseline
     };
@@ -586,6 +588,7 @@ fn open_loop(rate: f64, offered: u64, achieved_tps: f64) -> GeneratorEvidence {
             schedule_lag_us: None,
         }),
         seconds: 1.0,
+        committed: 1_000,
         ..GeneratorEvidence::default()
     }
 }
@@ -713,12 +716,23 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
     assert!(told[0].remedy.contains("--queue") && told[0].remedy.contains("--initial-balance"));
 }
 
+/// Of a server that says nothing of what this client saw.
+fn counters() -> ServerCounters {
+    ServerCounters {
+        before: busload_wire::control::Stats::default(),
+        after: busload_wire::control::Stats::default(),
+        batch_size: None,
+    }
+}
+
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
     let changes: [fn(&mut Evidence); 31] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.own_verify = Some(Err("internal error".to_owned())),
+        |e| e.contradictory_answers = 1,
+        |e| e.counters = Some(Box::new(counters())),
         |e| e.applied = Some(999),
         |e| e.applied = Some(0),
         |e| e.committed_in_window = 0,
@@ -743,6 +757,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence> {
         |e| {
             e.generator = Some(GeneratorEvidence {
                 thread_cpu: vec![0.99],
+                committed: 1_000,
                 ..GeneratorEvidence::default()
             });
         },
@@ -812,6 +827,44 @@ fn six_reasons_make_a_row_invalid_and_no_other() {
         found.insert(name.as_str().expect("a name").to_owned());
     }
     assert_eq!(found, every_code(), "each of them was judged");
+}
+
+/// Of a handful of transfers one that was late decides about speed; money is counted one by one.
+#[test]
+fn a_handful_is_judged_for_its_money_and_not_for_its_speed() {
+    let slow = |committed: u32| {
+        let mut evidence = Evidence {
+            committed_in_window: committed.into(),
+            ..honest()
+        };
+        let late = open_loop(15.0, committed.into(), f64::from(committed) * 0.9);
+        evidence.generator = Some(GeneratorEvidence {
+            thread_cpu: vec![0.99],
+            committed: committed.into(),
+            ..late
+        });
+        evidence.littles_law = Some(LittlesLaw {
+            in_flight: 10.0,
+            throughput_times_latency: 1.0,
+        });
+        evidence.steady_state = Some(SteadyState {
+            transient_seconds: 1.0,
+            transient_ratio: 0.5,
+            steady: false,
+        });
+        evidence
+    };
+    assert_eq!(codes(&slow(15)), []);
+    assert_eq!(codes(&slow(20)).len(), 4, "{:?}", codes(&slow(20)));
+    let mut lost = Evidence {
+        acknowledged: 15,
+        applied: Some(14),
+        ..slow(15)
+    };
+    assert_eq!(codes(&lost), [VerdictCode::LedgerMismatch]);
+    (lost.acknowledged, lost.applied) = (1, Some(0));
+    assert!(codes(&lost).contains(&VerdictCode::Fake));
+    assert!(codes(&lost).contains(&VerdictCode::LedgerMismatch));
 }
 
 /// In a window of a second, 500 Poisson arrivals per second are 500 give or take 22.

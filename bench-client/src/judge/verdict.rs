@@ -44,6 +44,10 @@ pub enum VerdictCode {
     OwnVerifyFailed,
     /// Transfers have no known outcome.
     UnknownOutcomes,
+    /// Answers said that their transfer was committed and that it was not.
+    ContradictoryAnswers,
+    /// The server's counters contradict each other, or what this client saw.
+    CountersContradict,
     /// A part of the answered transfers was rejected or failed.
     NotCommitted,
     /// Stopped from outside.
@@ -329,6 +333,27 @@ impl Verdict {
         )
     }
 
+    pub(super) fn contradictory_answers(count: u64) -> Self {
+        Self::warning(
+            VerdictCode::ContradictoryAnswers,
+            format!(
+                "{count} answers contradicted themselves (ok with an HTTP status of failure or \
+                 beside an error, or not ok beside a result): their transfers count as unknown"
+            ),
+            "look at what the server, or a proxy before it, answers: ok goes with a status of 200 \
+             and no error",
+        )
+    }
+
+    pub(super) fn counters_contradict(found: &[String]) -> Self {
+        Self::warning(
+            VerdictCode::CountersContradict,
+            format!("the server's counters cannot be true: {}", found.join("; ")),
+            "believe nothing of this row that only the server says: batches, syncs, its times and \
+             what follows from them; TPS, latency and balances are this client's own",
+        )
+    }
+
     pub(super) fn not_committed(committed: u64, others: &BTreeMap<String, u64>) -> Self {
         let count: u64 = others.values().sum();
         let reasons: Vec<_> = others
@@ -423,7 +448,11 @@ impl Verdict {
             format!(
                 "a durable write ({}) takes {:.1} us by {} and {:.1} us by {}: ten times apart, \
                  they are not both syncs",
-                fast.pattern, fast.latency_us.p50, fast.method, slow.latency_us.p50, slow.method
+                fast.pattern,
+                fast.typical_us(),
+                fast.method,
+                slow.typical_us(),
+                slow.method
             ),
             "find out which of them reaches the medium; measure on another disk or file system \
              with --data-dir",

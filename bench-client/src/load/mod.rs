@@ -148,6 +148,8 @@ pub struct LoadResult {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Answers that contradicted themselves: their transfers are of unknown outcome.
+    pub contradictory_answers: u64,
     /// Connections that the server had closed while they were idle, and that were replaced.
     pub idle_reconnects: u64,
     /// Transfers of unknown outcome that had one when they were sent again, over the whole
@@ -433,6 +435,7 @@ fn summarise(
         window_length,
         reconnects: ends.iter().map(|end| end.reconnects).sum(),
         late_answers: ends.iter().map(|end| end.late_answers).sum(),
+        contradictory_answers: ends.iter().map(|end| end.contradictory_answers).sum(),
         idle_reconnects: ends.iter().map(|end| end.idle_reconnects).sum(),
         resolved: ends.iter().map(|end| end.resolved).sum(),
         sent_again: ends.iter().map(|end| end.sent_again).sum(),

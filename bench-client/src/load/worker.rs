@@ -31,6 +31,7 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct WorkerEnd {
     pub(super) reconnects: u64,
     pub(super) late_answers: u64,
+    pub(super) contradictory_answers: u64,
     pub(super) idle_reconnects: u64,
     /// Transfers of unknown outcome that had one after all.
     pub(super) resolved: u64,
@@ -166,6 +167,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         }
         self.abandon();
         self.end.late_answers += self.session.late_answers();
+        self.end.contradictory_answers += self.session.contradictory_answers();
         self.end.idle_reconnects += self.session.idle_reconnects();
         self.session.close().await;
         if let Some(resolver) = &self.resolver {
@@ -370,6 +372,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         self.recorder.borrow_mut().turn(broke);
         self.end.error = Some(error.to_string());
         self.end.late_answers += self.session.late_answers();
+        self.end.contradictory_answers += self.session.contradictory_answers();
         self.end.idle_reconnects += self.session.idle_reconnects();
         for id in self.slots.sent_before(None) {
             self.lose(id, broke);

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Record, Row};
-use super::table::{ms, rate};
+use super::table::{known, limit, ms, rate};
 use crate::disk::Ceiling;
 use crate::judge::Prediction;
 use crate::row::ConnectorKind;
@@ -136,6 +136,10 @@ fn vendor_figures() -> Vec<VendorFigure> {
     .to_vec()
 }
 
+/// A valid row above this share of the disk's ceiling shows that the syncs were slower when they
+/// were measured than while it ran. Baselines before and after differ by less.
+const CEILING_SHARE_MAX: f64 = 1.1;
+
 /// The article's figures for a row that was measured here, and what this disk allows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
@@ -150,6 +154,9 @@ pub struct Comparison {
     pub ceiling: Option<Ceiling>,
     /// This machine's TPS as a share of the ceiling.
     pub share_of_ceiling: Option<f64>,
+    /// What was taken for the ceiling's TPS, when a valid row was so much faster that it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_refuted_tps: Option<f64>,
 }
 
 /// What `bench-client reproduce` writes.
@@ -178,11 +185,16 @@ impl Reproduction {
     /// Adds a measured row.
     pub fn push(&mut self, article: &ArticleRow, row: Row, ceiling: Option<Ceiling>) {
         let allowed = ceiling.as_ref().and_then(|ceiling| ceiling.tps);
+        // An invalid row may be above the ceiling: that is what gives a fake away.
+        let refuted = allowed.filter(|allowed| row.valid && row.tps > CEILING_SHARE_MAX * allowed);
+        let ceiling = ceiling.filter(|_| refuted.is_none());
+        let allowed = allowed.filter(|_| refuted.is_none());
         self.article.push(Comparison {
             name: article.name.to_owned(),
             article_tps: article.tps,
             article_p50_ms: article.p50_ms,
             share_of_ceiling: allowed.map(|allowed| row.tps / allowed),
+            ceiling_refuted_tps: refuted,
             ceiling,
         });
         self.record.push(row);
@@ -358,8 +370,15 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         .server
         .as_ref()
         .and_then(|server| server.sync_us)
-        .map_or_else(|| "none made".to_owned(), |sync| format!("{:.0}", sync.p50));
+        .map_or_else(
+            || "none made".to_owned(),
+            |sync| known(sync.p50, |p50| format!("{p50:.0}")),
+        );
     let allowed = compared.ceiling.as_ref().and_then(|ceiling| ceiling.tps);
+    let allowed = match compared.ceiling_refuted_tps {
+        Some(tps) => format!("none ({} was measured as one)", rate(tps)),
+        None => known(allowed, rate),
+    };
     let predicted = |of: &dyn Fn(&Prediction) -> String| {
         row.prediction.as_ref().map_or_else(|| "–".to_owned(), of)
     };
@@ -379,10 +398,10 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         article.p50_ms,
         rate(row.tps),
         predicted(&|prediction| rate(prediction.tps)),
-        ms(row.latency_ms.p50),
+        known(row.latency_ms.p50, ms),
         predicted(&|prediction| ms(prediction.p50_ms)),
-        predicted(&|prediction| prediction.bottleneck.to_string()),
-        allowed.map_or_else(|| "–".to_owned(), rate),
+        predicted(&|prediction| limit(prediction).to_owned()),
+        allowed,
         compared.share_of_ceiling.map_or_else(
             || "–".to_owned(),
             |share| if share < 0.1 {

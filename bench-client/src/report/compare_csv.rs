@@ -82,7 +82,9 @@ pub fn to_csv<'a>(
                 change.to_owned(),
                 within.map_or_else(String::new, |within| within.to_string()),
                 more.map_or_else(String::new, |more| more.to_string()),
-                floor.map_or_else(String::new, |floor| floor.smallest_effect.to_string()),
+                floor
+                    .and_then(|floor| floor.smallest_effect)
+                    .map_or_else(String::new, |effect| effect.to_string()),
             ];
             writer.write_record(line)?;
         }

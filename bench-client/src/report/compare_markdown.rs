@@ -8,7 +8,7 @@ use super::compare_words::{
 };
 use super::comparison::{Change, ComparisonRecord, GateOutcome, MetricComparison};
 use super::markdown::{code, described, text};
-use super::table::CLOSED_LOOP;
+use super::table::{CLOSED_LOOP, UNKNOWN, known};
 
 /// The hidden first line, by which a script finds the comment that it is to replace.
 pub const MARKER: &str = "<!-- bench-client compare -->";
@@ -48,6 +48,14 @@ fn metrics(record: &ComparisonRecord) -> String {
         Which::Candidate.in_words()
     );
     out.push_str(&metric_lines(&record.metrics));
+    for one in &record.not_compared {
+        let title = one.metric.with_unit();
+        let _ = writeln!(
+            out,
+            "| {title} | {UNKNOWN} | {UNKNOWN} | {UNKNOWN} | {UNKNOWN} | {} |",
+            text(&one.why)
+        );
+    }
     if let Some(first) = record.metrics.first() {
         let _ = writeln!(
             out,
@@ -176,7 +184,7 @@ fn noise(record: &ComparisonRecord) -> String {
             floor.metric.with_unit(),
             floor.pairs,
             share(floor.typical),
-            share(floor.smallest_effect)
+            known(floor.smallest_effect, share)
         );
     }
     out.push_str("\n</details>\n");

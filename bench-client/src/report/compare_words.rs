@@ -216,7 +216,11 @@ pub fn headline(record: &ComparisonRecord) -> String {
         );
     }
     if record.metrics.is_empty() {
-        return format!("Nothing was compared: {}", stopped(record.stopped));
+        let why = match record.not_compared.first() {
+            Some(first) => &first.why,
+            None => stopped(record.stopped),
+        };
+        return format!("Nothing was compared: {why}");
     }
     let with = |wanted: fn(&Change) -> bool| -> Vec<&MetricComparison> {
         let metrics = record.metrics.iter();

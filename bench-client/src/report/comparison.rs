@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
 use super::record::Row;
-use crate::statistics::Estimate;
+use crate::statistics::{Estimate, Percentile};
 
 /// The version of this form.
 pub const COMPARISON_VERSION: u32 = 1;
@@ -27,6 +27,9 @@ pub struct ComparisonRecord {
     pub rounds: Vec<Round>,
     /// One entry per metric.
     pub metrics: Vec<MetricComparison>,
+    /// Metrics that were not compared, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<NotCompared>,
     /// What differences this machine makes by itself: runs of the same side held against each
     /// other.
     pub noise_floor: Vec<NoiseFloor>,
@@ -106,17 +109,29 @@ impl Metric {
         }
     }
 
+    /// The percentile that it is; `None` for throughput.
+    #[must_use]
+    pub const fn percentile(self) -> Option<Percentile> {
+        match self {
+            Self::Tps => None,
+            Self::P50 => Some(Percentile::P50),
+            Self::P95 => Some(Percentile::P95),
+            Self::P99 => Some(Percentile::P99),
+        }
+    }
+
     /// Whether more is better.
     #[must_use]
     pub const fn more_is_better(self) -> bool {
         matches!(self, Self::Tps)
     }
 
-    /// The value of a row: transfers per second, or milliseconds.
+    /// The value of a row: transfers per second, or milliseconds. `None` for a percentile of
+    /// too few transfers.
     #[must_use]
-    pub fn of(self, row: &Row) -> f64 {
+    pub fn of(self, row: &Row) -> Option<f64> {
         match self {
-            Self::Tps => row.tps,
+            Self::Tps => Some(row.tps),
             Self::P50 => row.latency_ms.p50,
             Self::P95 => row.latency_ms.p95,
             Self::P99 => row.latency_ms.p99,
@@ -165,6 +180,15 @@ pub struct MetricComparison {
     pub change: Change,
 }
 
+/// A metric that was not compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotCompared {
+    /// Which.
+    pub metric: Metric,
+    /// Why, and what to do about it.
+    pub why: String,
+}
+
 /// What one metric does between runs of the same side.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NoiseFloor {
@@ -175,8 +199,9 @@ pub struct NoiseFloor {
     /// Typical difference of such a pair: 0.03 is 3 %. Median of the absolute log ratio.
     pub typical: f64,
     /// Half width of the interval that a comparison of A with A of as many rounds has here:
-    /// effects below it cannot be seen.
-    pub smallest_effect: f64,
+    /// effects below it cannot be seen. Absent when the comparison beside it has seen a smaller
+    /// one, which refutes it.
+    pub smallest_effect: Option<f64>,
 }
 
 /// A comparison of a side with itself: whatever it shows, the machine does.

@@ -158,13 +158,21 @@ fn line(row: &Row, called: Option<&str>, parts: &[(&str, String)]) -> Option<Str
     }
     let ns = |milliseconds: f64| milliseconds * 1e6;
     let latency = &row.latency_ms;
-    Some(format!(
-        "{name} {} {:.1} ns/op {:.1} TPS {:.0} p50-ns {:.0} p95-ns {:.0} p99-ns\n",
+    let mut line = format!(
+        "{name} {} {:.1} ns/op {:.1} TPS",
         row.committed,
         1e9 / row.tps,
         row.tps,
-        ns(latency.p50),
-        ns(latency.p95),
-        ns(latency.p99)
-    ))
+    );
+    for (unit, percentile) in [
+        ("p50-ns", latency.p50),
+        ("p95-ns", latency.p95),
+        ("p99-ns", latency.p99),
+    ] {
+        // benchstat takes a unit that is not there for not measured.
+        if let Some(percentile) = percentile {
+            let _ = write!(line, " {:.0} {unit}", ns(percentile));
+        }
+    }
+    Some(line + "\n")
 }

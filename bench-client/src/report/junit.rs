@@ -1,11 +1,13 @@
 //! `JUnit` XML: a test case for each gate, and for each run whether money was conserved,
 //! whether what was acknowledged was applied, and whether the run is valid.
 
+use jiff::Timestamp;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::compare_words::{gates, headline};
 use super::comparison::{ComparisonRecord, GateOutcome};
+use super::environment::Environment;
 use super::load_record::{Report, Shown};
 use super::record::Row;
 
@@ -24,11 +26,26 @@ struct Case {
     outcome: Outcome,
     /// What else there is to say.
     said: Option<String>,
+    /// How long it was measured, in seconds.
+    seconds: f64,
 }
 
 struct Suite {
     name: String,
+    /// When its record was begun: UTC, without a zone, as the format's readers have it.
+    started_at: Option<String>,
     cases: Vec<Case>,
+}
+
+impl Suite {
+    fn new(name: String, environment: &Environment, cases: Vec<Case>) -> Self {
+        let started: Option<Timestamp> = environment.started_at.parse().ok();
+        Self {
+            name,
+            started_at: started.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string()),
+            cases,
+        }
+    }
 }
 
 /// The file. A gate that is undecided, and a check that was not made, is a skipped case.
@@ -46,10 +63,11 @@ pub fn to_xml(report: &Report) -> std::io::Result<String> {
             .iter()
             .filter(|shown| shown.record == place)
             .flat_map(run_cases);
-        suites.push(Suite {
-            name: format!("{}: runs", one.file),
-            cases: cases.collect(),
-        });
+        suites.push(Suite::new(
+            format!("{}: runs", one.file),
+            &one.record.environment,
+            cases.collect(),
+        ));
     }
     write(&suites)
 }
@@ -66,11 +84,14 @@ fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<Suite> {
             GateOutcome::Undecided => Outcome::Skipped(format!("undecided: {}", gate.message)),
         },
         said: Some(format!("{}\n{said}", gate.message)),
+        // Gates are judged from the runs, whose cases have the time.
+        seconds: 0.0,
     });
-    Some(Suite {
-        name: format!("{file}: gates"),
-        cases: cases.collect(),
-    })
+    Some(Suite::new(
+        format!("{file}: gates"),
+        &comparison.environment,
+        cases.collect(),
+    ))
 }
 
 fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
@@ -81,6 +102,7 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
         name: format!("{}: {name}", shown.label),
         outcome,
         said: None,
+        seconds: 0.0,
     };
     let checked = |holds: Option<bool>, broken: String| match holds {
         Some(true) => Outcome::Passed,
@@ -114,7 +136,11 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
                 ),
             ),
         ),
-        case("validity", "valid", validity(row)),
+        // The checks are of the same run, so that its time is counted once.
+        Case {
+            seconds: row.warmup_seconds + row.seconds,
+            ..case("validity", "valid", validity(row))
+        },
     ]
 }
 
@@ -148,12 +174,14 @@ struct Counts {
     tests: usize,
     failures: usize,
     skipped: usize,
+    seconds: f64,
 }
 
 fn counts<'a>(cases: impl Iterator<Item = &'a Case>) -> Counts {
     let mut counts = Counts::default();
     for case in cases {
         counts.tests += 1;
+        counts.seconds += case.seconds;
         match case.outcome {
             Outcome::Passed => {}
             Outcome::Failed(_) => counts.failures += 1,
@@ -178,7 +206,11 @@ fn write(suites: &[Suite]) -> std::io::Result<String> {
     out.write_event(Event::Start(counted("testsuites", "bench-client", &all)))?;
     for suite in suites {
         let counts = counts(suite.cases.iter());
-        out.write_event(Event::Start(counted("testsuite", &suite.name, &counts)))?;
+        let mut start = counted("testsuite", &suite.name, &counts);
+        if let Some(started_at) = &suite.started_at {
+            start.push_attribute(("timestamp", started_at.as_str()));
+        }
+        out.write_event(Event::Start(start))?;
         for case in &suite.cases {
             write_case(&mut out, case)?;
         }
@@ -190,6 +222,11 @@ fn write(suites: &[Suite]) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// Seconds, as the format has them.
+fn time(seconds: f64) -> String {
+    format!("{seconds:.3}")
+}
+
 fn counted(element_name: &'static str, name: &str, counts: &Counts) -> BytesStart<'static> {
     element(
         element_name,
@@ -199,6 +236,7 @@ fn counted(element_name: &'static str, name: &str, counts: &Counts) -> BytesStar
             ("failures", &counts.failures.to_string()),
             ("errors", "0"),
             ("skipped", &counts.skipped.to_string()),
+            ("time", &time(counts.seconds)),
         ],
     )
 }
@@ -206,7 +244,11 @@ fn counted(element_name: &'static str, name: &str, counts: &Counts) -> BytesStar
 fn write_case(out: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> {
     let start = element(
         "testcase",
-        &[("classname", &case.class), ("name", &case.name)],
+        &[
+            ("classname", &case.class),
+            ("name", &case.name),
+            ("time", &time(case.seconds)),
+        ],
     );
     out.write_event(Event::Start(start))?;
     match &case.outcome {

@@ -6,7 +6,7 @@ use super::compare_markdown;
 use super::environment::Environment;
 use super::load_record::{AnyRecord, Report, Shown, Standing};
 use super::record::Row;
-use super::table::{CLOSED_LOOP, ms, rate};
+use super::table::{CLOSED_LOOP, known, limit, ms, rate};
 use crate::judge::Stage;
 
 /// A cell that has nothing to say.
@@ -161,15 +161,15 @@ fn row_table(rows: &[Shown<'_>]) -> String {
                 tps
             },
             or_nothing(prediction.map(|model| rate(model.tps))),
-            ms(row.latency_ms.p50),
-            ms(row.latency_ms.p95),
-            ms(row.latency_ms.p99),
+            known(row.latency_ms.p50, ms),
+            known(row.latency_ms.p95, ms),
+            known(row.latency_ms.p99, ms),
             or_nothing(
                 row.server
                     .as_ref()
                     .map(|server| format!("{:.1}", server.mean_batch))
             ),
-            prediction.map_or(NOTHING, |model| model.bottleneck.in_words()),
+            prediction.map_or(NOTHING, limit),
             shown.verdict(),
         );
     }
@@ -192,7 +192,7 @@ fn open_loop_table(rows: &[Shown<'_>]) -> String {
             );
         }
         let p99 = |latency: Option<super::record::Latency>| {
-            or_nothing(latency.map(|latency| ms(latency.p99)))
+            known(latency.and_then(|latency| latency.p99), ms)
         };
         let _ = writeln!(
             out,
@@ -205,7 +205,9 @@ fn open_loop_table(rows: &[Shown<'_>]) -> String {
             open.dropped,
             p99(shown.row.response_ms),
             p99(shown.row.service_ms),
-            or_nothing(open.schedule_lag_us.map(|lag| format!("{:.0}", lag.p99))),
+            known(open.schedule_lag_us.and_then(|lag| lag.p99), |p99| format!(
+                "{p99:.0}"
+            )),
         );
     }
     out
@@ -240,7 +242,7 @@ fn summaries(report: &Report) -> String {
                 rate(tps.low),
                 rate(tps.high),
                 tps.variation * 100.0,
-                ms(summary.p99_ms.median),
+                known(summary.p99_ms.map(|one| one.median), ms),
                 summary.warning.as_ref().map_or_else(
                     || "none withheld".to_owned(),
                     |warning| format!("{}: {}", text(&warning.message), text(&warning.remedy))
@@ -276,12 +278,15 @@ fn verdicts(rows: &[Shown<'_>]) -> String {
             if out.is_empty() {
                 out.push_str("## Verdicts\n\n");
             }
-            let _ = writeln!(
-                out,
-                "- next knob, {}: {}.",
-                text(shown.label),
-                text(&prediction.remedy)
-            );
+            let said = match &prediction.remedy {
+                Some(remedy) => format!("next knob, {}: {}", text(shown.label), text(remedy)),
+                None => format!(
+                    "prediction failed, {}: {}",
+                    text(shown.label),
+                    text(&prediction.refuted.join("; "))
+                ),
+            };
+            let _ = writeln!(out, "- {said}.");
         }
     }
     out
@@ -326,7 +331,9 @@ fn budgets(rows: &[Shown<'_>]) -> String {
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (shown, budget) in &with {
-        let second = &budget.second;
+        let Some(second) = &budget.second else {
+            continue;
+        };
         let _ = writeln!(
             out,
             "| {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
@@ -338,6 +345,11 @@ fn budgets(rows: &[Shown<'_>]) -> String {
             second.checkpoint_ms,
             second.idle_ms
         );
+    }
+    for (shown, budget) in &with {
+        for what in &budget.withheld {
+            let _ = writeln!(out, "\nWithheld, {}: {}.", text(shown.label), text(what));
+        }
     }
     out
 }

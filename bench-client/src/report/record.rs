@@ -21,7 +21,7 @@ use crate::judge::{
 };
 use crate::load::{Arrival, Times};
 use crate::output::{self, Existing};
-use crate::statistics::{Estimate, SteadyState};
+use crate::statistics::{Estimate, Percentile, SteadyState};
 use crate::sweep::{Knee, Sweep};
 
 /// The version of the record's form. Records of version 1 are read as well: what they lack
@@ -100,6 +100,14 @@ pub struct Row {
     pub connector: String,
     /// `http` or `ws`.
     pub transport: String,
+    /// Where the server listened, without credentials and query; absent in records of earlier
+    /// versions.
+    #[serde(default)]
+    pub server_url: Option<String>,
+    /// What the server calls itself: name and version by `info`, else the header `Server` or
+    /// `X-Powered-By` of an answer over HTTP; absent when it does not say.
+    #[serde(default)]
+    pub server_name: Option<String>,
     /// `json` or `binary`.
     pub encoding: String,
     /// The durability mode as the server read it back from SQLite; `unknown` for a server
@@ -202,6 +210,10 @@ pub struct Row {
     pub reconnects: u64,
     /// Answers that came after their transfer's timeout.
     pub late_answers: u64,
+    /// Answers that contradicted themselves, such as `ok` with an HTTP status of failure: their
+    /// transfers are of unknown outcome.
+    #[serde(default)]
+    pub contradictory_answers: u64,
     /// Keep-alive connections that the server had closed while nothing was asked on them, and
     /// that were replaced before anything was sent.
     #[serde(default)]
@@ -296,28 +308,30 @@ pub struct Summary {
     pub rows: Vec<usize>,
     /// Committed transfers per second.
     pub tps: Estimate,
-    /// Median latency in milliseconds.
-    pub p50_ms: Estimate,
+    /// Median latency in milliseconds; like the other percentiles absent when one of the
+    /// repetitions had too few transfers to tell it.
+    pub p50_ms: Option<Estimate>,
     /// 95th percentile in milliseconds.
-    pub p95_ms: Estimate,
+    pub p95_ms: Option<Estimate>,
     /// 99th percentile in milliseconds.
-    pub p99_ms: Estimate,
+    pub p99_ms: Option<Estimate>,
     /// Why nothing should be concluded from them, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<Verdict>,
 }
 
-/// Quantiles of a latency, in milliseconds.
+/// Quantiles of a latency, in milliseconds. Each is absent when there are too few transfers to
+/// tell it ([`Percentile::samples_min`]).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p999: f64,
+    /// Median; absent below 20 transfers.
+    pub p50: Option<f64>,
+    /// 95th percentile; absent below 200.
+    pub p95: Option<f64>,
+    /// 99th percentile; absent below 1,000.
+    pub p99: Option<f64>,
+    /// 99.9th percentile; absent below 10,000.
+    pub p999: Option<f64>,
     /// Longest.
     pub max: f64,
     /// Arithmetic mean.
@@ -331,10 +345,10 @@ pub struct Spread {
     pub count: u64,
     /// Arithmetic mean.
     pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
+    /// Median; absent below 20 values.
+    pub p50: Option<f64>,
+    /// 99th percentile; absent below 1,000.
+    pub p99: Option<f64>,
     /// Largest.
     pub max: f64,
 }
@@ -483,12 +497,12 @@ impl Latency {
     /// The quantiles of what was recorded.
     #[must_use]
     pub fn of(times: &Times) -> Self {
-        let ms = |quantile| times.ns.value_at_quantile(quantile) as f64 / 1e6;
+        let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
         Self {
-            p50: ms(0.5),
-            p95: ms(0.95),
-            p99: ms(0.99),
-            p999: ms(0.999),
+            p50: ms(Percentile::P50),
+            p95: ms(Percentile::P95),
+            p99: ms(Percentile::P99),
+            p999: ms(Percentile::P999),
             max: times.ns.max() as f64 / 1e6,
             mean: times.mean_ns() / 1e6,
         }
@@ -519,12 +533,12 @@ impl Spread {
         if count == 0 {
             return None;
         }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / unit;
+        let at = |percentile: Percentile| Some(percentile.of(histogram)? as f64 / unit);
         Some(Self {
             count,
             mean: sum as f64 / count as f64 / unit,
-            p50: at(0.5),
-            p99: at(0.99),
+            p50: at(Percentile::P50),
+            p99: at(Percentile::P99),
             max: histogram.max() as f64 / unit,
         })
     }

@@ -51,6 +51,10 @@ pub struct Moment {
 pub struct Measured {
     /// What the server says it is.
     pub info: Option<Info>,
+    /// Where it listened.
+    pub server_url: String,
+    /// What it calls itself.
+    pub server_name: Option<String>,
     /// What the load saw.
     pub result: LoadResult,
     /// The two ends of the window.
@@ -84,7 +88,8 @@ pub struct Measured {
 pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
     let seconds = measured.result.window_length.as_secs_f64();
-    let generator = generator(&measured, seconds);
+    let tps = measured.result.tps();
+    let generator = generator(&measured, seconds).with_null_server(measured.ceiling_tps, tps);
     let littles_law = littles_law(&measured.result, seconds);
     let steady_state = steady_state(&measured.result.ticks);
     let budget = time_budget(&measured);
@@ -92,18 +97,15 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let offered = measured.result.offered.as_deref();
     let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
     let latency_ms = Latency::of(latency);
-    let tps = measured.result.tps();
     let mut evidence = evidence.clone();
     if let Some(syncs) = &mut evidence.syncs {
-        syncs.sync_p50_us = server
-            .as_ref()
-            .and_then(|server| server.sync_us)
-            .map(|sync| sync.p50);
+        syncs.sync_p50_us = server.as_ref().and_then(|server| server.sync_us?.p50);
     }
     evidence.generator = Some(GeneratorEvidence {
         thread_cpu: generator.thread_cpu.clone(),
         event_loop_lag_us: generator.event_loop_lag_us,
         tps,
+        committed: measured.result.window.counts.committed,
         ceiling_tps: generator.ceiling_tps,
         latency_ms: (!latency.ns.is_empty()).then_some(latency_ms),
         open_loop: open_loop.clone(),
@@ -127,6 +129,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let valid = is_valid(&verdicts);
     let Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,
@@ -153,6 +157,8 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         name: plan.name.clone(),
         connector: plan.connector.as_str().to_owned(),
         transport: plan.connector.transport().to_owned(),
+        server_url: Some(server_url),
+        server_name,
         encoding: plan.encoding.as_str().to_owned(),
         durability: info
             .map_or("unknown", |info| info.durability.as_str())
@@ -211,6 +217,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         verify,
         reconnects: result.reconnects,
         late_answers: result.late_answers,
+        contradictory_answers: result.contradictory_answers,
         idle_reconnects: result.idle_reconnects,
         exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
             resolve_timeout_seconds: resolve.timeout.as_secs_f64(),
@@ -253,7 +260,8 @@ fn generator(measured: &Measured, seconds: f64) -> Generator {
     Generator {
         thread_cpu: result.thread_cpu.iter().map(share).collect(),
         event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
-        ceiling_tps: measured.ceiling_tps,
+        ceiling_tps: None,
+        ceiling_refuted: None,
     }
 }
 

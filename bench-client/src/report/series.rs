@@ -17,12 +17,12 @@ pub struct Interval {
     pub committed: u64,
     /// The same per second.
     pub tps: f64,
-    /// Median latency of committed transfers, in milliseconds; 0 without any.
-    pub p50_ms: f64,
-    /// 95th percentile.
-    pub p95_ms: f64,
-    /// 99th percentile.
-    pub p99_ms: f64,
+    /// Median latency of committed transfers, in milliseconds; absent below 20 of them.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile; absent below 200.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile; absent below 1,000.
+    pub p99_ms: Option<f64>,
     /// Longest.
     pub max_ms: f64,
     /// Mean number of transfers in flight.

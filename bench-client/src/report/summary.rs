@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::knobs::Knobs;
 use super::record::{Row, Summary};
-use super::table::{describe_knobs, ms, rate};
+use super::table::{UNKNOWN, describe_knobs, ms, rate};
 use crate::judge::Verdict;
 use crate::statistics::Estimate;
 
@@ -30,27 +30,28 @@ pub fn summarise(rows: &[Row]) -> Vec<Summary> {
 }
 
 fn of_places(rows: &[Row], places: Vec<usize>) -> Option<Summary> {
-    let estimate = |value: fn(&Row) -> f64| {
-        let values: Vec<f64> = places.iter().map(|&place| value(&rows[place])).collect();
-        Estimate::of(&values)
+    let estimate = |value: fn(&Row) -> Option<f64>| {
+        let values = places.iter().map(|&place| value(&rows[place]));
+        Estimate::of(&values.collect::<Option<Vec<f64>>>()?)
     };
-    let tps = estimate(|row| row.tps)?;
-    let p50_ms = estimate(|row| row.latency_ms.p50)?;
+    let tps = estimate(|row| Some(row.tps))?;
+    let p50_ms = estimate(|row| row.latency_ms.p50);
     Some(Summary {
         tps,
         p50_ms,
-        p95_ms: estimate(|row| row.latency_ms.p95)?,
-        p99_ms: estimate(|row| row.latency_ms.p99)?,
-        warning: warning(&tps, &p50_ms),
+        p95_ms: estimate(|row| row.latency_ms.p95),
+        p99_ms: estimate(|row| row.latency_ms.p99),
+        warning: warning(&tps, p50_ms.as_ref()),
         rows: places,
     })
 }
 
 /// Judged by TPS and the median. A p99 rests on the few transfers of a few stalls and often
 /// spreads: its interval says that.
-fn warning(tps: &Estimate, p50_ms: &Estimate) -> Option<Verdict> {
-    let wide: Vec<_> = [("TPS", tps), ("p50", p50_ms)]
+fn warning(tps: &Estimate, p50_ms: Option<&Estimate>) -> Option<Verdict> {
+    let wide: Vec<_> = [("TPS", Some(tps)), ("p50", p50_ms)]
         .into_iter()
+        .filter_map(|(name, estimate)| Some((name, estimate?)))
         .filter(|(_, estimate)| !estimate.is_conclusive())
         .collect();
     (!wide.is_empty()).then(|| Verdict::wide_spread(&wide))
@@ -95,22 +96,27 @@ fn describe_one(summary: &Summary, first: &Row) -> String {
     if left_out > 0 {
         let _ = write!(text, "; {left_out} invalid, interrupted or not done");
     }
-    let mut line = |label: &str, estimate: &Estimate, unit: &str, write: fn(f64) -> String| {
-        let _ = write!(
-            text,
-            "\n{label:<10} {}{unit}   {:.0} % interval {} to {}{unit}   CV {:.1} %",
-            write(estimate.median),
-            // Rounded down: 93.75 % is not 94 %.
-            (estimate.confidence * 100.0).floor(),
-            write(estimate.low),
-            write(estimate.high),
-            estimate.variation * 100.0
-        );
-    };
-    line("TPS", &summary.tps, "", rate);
-    line("p50", &summary.p50_ms, " ms", ms);
-    line("p95", &summary.p95_ms, " ms", ms);
-    line("p99", &summary.p99_ms, " ms", ms);
+    let mut line =
+        |label: &str, estimate: Option<&Estimate>, unit: &str, write: fn(f64) -> String| {
+            let Some(estimate) = estimate else {
+                let _ = write!(text, "\n{label:<10} {UNKNOWN}   too few transfers in a run");
+                return;
+            };
+            let _ = write!(
+                text,
+                "\n{label:<10} {}{unit}   {:.0} % interval {} to {}{unit}   CV {:.1} %",
+                write(estimate.median),
+                // Rounded down: 93.75 % is not 94 %.
+                (estimate.confidence * 100.0).floor(),
+                write(estimate.low),
+                write(estimate.high),
+                estimate.variation * 100.0
+            );
+        };
+    line("TPS", Some(&summary.tps), "", rate);
+    line("p50", summary.p50_ms.as_ref(), " ms", ms);
+    line("p95", summary.p95_ms.as_ref(), " ms", ms);
+    line("p99", summary.p99_ms.as_ref(), " ms", ms);
     if let Some(warning) = &summary.warning {
         let _ = write!(text, "\n{:<10} warning: {}", "", warning.message);
         let _ = write!(text, "\n{:<10}          {}", "", warning.remedy);
@@ -131,7 +137,7 @@ mod tests {
         let rows = (1..).zip(tps).map(|(number, &tps)| {
             let mut row = row();
             row.tps = tps;
-            row.latency_ms.p50 = 1e5 / tps;
+            row.latency_ms.p50 = Some(1e5 / tps);
             row.repetition = Some(Repetition { number, of });
             row
         });

@@ -9,6 +9,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use super::record::{Device, OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
+use crate::judge::model::error;
 use crate::judge::{Budget, Generator, Prediction, VerdictCode};
 
 /// A number with separators between thousands.
@@ -46,13 +47,34 @@ pub fn ms(milliseconds: f64) -> String {
     }
 }
 
+/// What stands for a figure that is not known, such as a percentile of too few samples.
+pub const UNKNOWN: &str = "–";
+
+/// A figure as `show` writes it, or [`UNKNOWN`].
+#[must_use]
+pub fn known(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    figure.map_or_else(|| UNKNOWN.to_owned(), show)
+}
+
+/// Milliseconds with their unit, or [`UNKNOWN`].
+#[must_use]
+pub fn in_ms(figure: Option<f64>) -> String {
+    known(figure, |value| format!("{} ms", ms(value)))
+}
+
+/// Microseconds with their unit, or [`UNKNOWN`].
+#[must_use]
+pub fn in_us(figure: Option<f64>) -> String {
+    known(figure, |value| format!("{value:.0} us"))
+}
+
 /// The syncs that SQLite makes here: fdatasync into a log that is used again.
 fn sync_line(baseline: &Baseline) -> Option<String> {
     let entry = baseline.find(Method::Fdatasync, Pattern::Overwrite)?;
     Some(format!(
-        "{:.0} us p50, {:.0} us p99 per write+fdatasync: {} per second one after another",
-        entry.latency_us.p50,
-        entry.latency_us.p99,
+        "{} p50, {} p99 per write+fdatasync: {} per second one after another",
+        in_us(entry.latency_us.p50),
+        in_us(entry.latency_us.p99),
         rate(entry.syncs_per_second)
     ))
 }
@@ -158,8 +180,9 @@ fn offered(open: &OpenLoop) -> String {
     if let Some(lag) = &open.schedule_lag_us {
         let _ = write!(
             text,
-            "; schedule lag {:.0} us p50, {:.0} us p99",
-            lag.p50, lag.p99
+            "; schedule lag {} p50, {} p99",
+            in_us(lag.p50),
+            in_us(lag.p99)
         );
     }
     text
@@ -180,12 +203,20 @@ fn described_generator(generator: &Generator) -> String {
     if let Some(lag) = &generator.event_loop_lag_us {
         let _ = write!(
             text,
-            "; event loop late by {:.0} us p50, {:.0} us p99",
-            lag.p50, lag.p99
+            "; event loop late by {} p50, {} p99",
+            in_us(lag.p50),
+            in_us(lag.p99)
         );
     }
     if let Some(ceiling) = generator.ceiling_tps {
         let _ = write!(text, "; ceiling without a database {} TPS", rate(ceiling));
+    }
+    if let Some(reached) = generator.ceiling_refuted {
+        let _ = write!(
+            text,
+            "; ceiling not known: without a database {} TPS, fewer than here",
+            rate(reached)
+        );
     }
     text
 }
@@ -196,10 +227,16 @@ fn described_budget(budget: &Budget) -> Vec<String> {
         .iter()
         .map(|time| format!("{} {:.0}", time.stage.in_words(), time.mean_us))
         .collect();
-    let second = &budget.second;
-    vec![
-        format!("of {:.0} us mean: {}", budget.mean_us, stages.join(" + ")),
-        format!(
+    let mut lines = Vec::new();
+    if !stages.is_empty() {
+        lines.push(format!(
+            "of {:.0} us mean: {}",
+            budget.mean_us,
+            stages.join(" + ")
+        ));
+    }
+    if let Some(second) = &budget.second {
+        lines.push(format!(
             "of each second of the writer: {:.0} ms asleep in the sync, {:.0} ms applying, {:.0} ms \
              committing, {:.0} ms answering, {:.0} ms in checkpoints, {:.0} ms idle",
             second.sync_ms,
@@ -208,19 +245,46 @@ fn described_budget(budget: &Budget) -> Vec<String> {
             second.answer_ms,
             second.checkpoint_ms,
             second.idle_ms
-        ),
-    ]
+        ));
+    }
+    lines.extend(
+        budget
+            .withheld
+            .iter()
+            .map(|what| format!("withheld, {what}")),
+    );
+    lines
+}
+
+/// How far a prediction is off: `+7 %` for one that is 7 % above what was measured.
+#[must_use]
+pub fn prediction_error(predicted: f64, measured: f64) -> String {
+    known(error(predicted, measured), |error| {
+        // Not minus zero.
+        format!("{:+.0} %", (error * 100.0).round() + 0.0)
+    })
+}
+
+/// The limit of a prediction, or that it has failed.
+#[must_use]
+pub fn limit(prediction: &Prediction) -> &'static str {
+    match prediction.bottleneck {
+        Some(bottleneck) => bottleneck.in_words(),
+        None => "not known: prediction failed",
+    }
 }
 
 fn described_prediction(prediction: &Prediction, row: &Row) -> String {
-    let off = |measured: f64, predicted: f64| (measured / predicted - 1.0) * 100.0;
+    let p50_error = row.latency_ms.p50.map_or_else(
+        || UNKNOWN.to_owned(),
+        |measured| prediction_error(prediction.p50_ms, measured),
+    );
     format!(
-        "predicted {} TPS (measured {:+.0} %), p50 {} ms (measured {:+.0} %); limit: {}",
+        "predicted {} TPS (error {}), p50 {} ms (error {p50_error}); limit: {}",
         rate(prediction.tps),
-        off(row.tps, prediction.tps),
+        prediction_error(prediction.tps, row.tps),
         ms(prediction.p50_ms),
-        off(row.latency_ms.p50, prediction.p50_ms),
-        prediction.bottleneck.in_words()
+        limit(prediction)
     )
 }
 
@@ -228,12 +292,12 @@ fn described_prediction(prediction: &Prediction, row: &Row) -> String {
 #[must_use]
 pub fn interval_line(interval: &Interval) -> String {
     let mut text = format!(
-        "{:>7.1} s {:>10} TPS  p50 {} ms  p95 {} ms  p99 {} ms  in flight {:.0}",
+        "{:>7.1} s {:>10} TPS  p50 {}  p95 {}  p99 {}  in flight {:.0}",
         interval.start_s + interval.seconds,
         rate(interval.tps),
-        ms(interval.p50_ms),
-        ms(interval.p95_ms),
-        ms(interval.p99_ms),
+        in_ms(interval.p50_ms),
+        in_ms(interval.p95_ms),
+        in_ms(interval.p99_ms),
         interval.in_flight
     );
     if let Some(batch) = interval.mean_batch {
@@ -292,6 +356,18 @@ pub fn describe(row: &Row) -> String {
     let mut lines = Vec::new();
     let mut line = |label: &str, text: String| lines.push(format!("{label:<10} {text}"));
     line("row", describe_knobs(row));
+    // Whose address is of interest: one that was not started for this row.
+    if let Some(url) = row
+        .server_url
+        .as_ref()
+        .filter(|_| row.durability_requested.is_none())
+    {
+        let name = row
+            .server_name
+            .as_deref()
+            .unwrap_or("a server that tells no name");
+        line("server at", format!("{url}: {name}"));
+    }
     if let Some(repetition) = row.repetition {
         line("run", format!("{} of {}", repetition.number, repetition.of));
     }
@@ -314,10 +390,10 @@ pub fn describe(row: &Row) -> String {
     line(
         "latency",
         format!(
-            "p50 {} ms   p95 {} ms   p99 {} ms   max {} ms",
-            ms(latency.p50),
-            ms(latency.p95),
-            ms(latency.p99),
+            "p50 {}   p95 {}   p99 {}   max {} ms",
+            in_ms(latency.p50),
+            in_ms(latency.p95),
+            in_ms(latency.p99),
             ms(latency.max)
         ),
     );
@@ -325,10 +401,10 @@ pub fn describe(row: &Row) -> String {
         Some(service) => line(
             "",
             format!(
-                "from the intended start; from sending: p50 {} ms   p95 {} ms   p99 {} ms",
-                ms(service.p50),
-                ms(service.p95),
-                ms(service.p99)
+                "from the intended start; from sending: p50 {}   p95 {}   p99 {}",
+                in_ms(service.p50),
+                in_ms(service.p95),
+                in_ms(service.p99)
             ),
         ),
         None => line("", CLOSED_LOOP.to_owned()),
@@ -344,8 +420,9 @@ pub fn describe(row: &Row) -> String {
         if let Some(sync) = &server.sync_us {
             let _ = write!(
                 text,
-                "; sync {:.0} us p50, {:.0} us p99",
-                sync.p50, sync.p99
+                "; sync {} p50, {} p99",
+                in_us(sync.p50),
+                in_us(sync.p99)
             );
         }
         line("server", text);
@@ -406,7 +483,12 @@ pub fn describe(row: &Row) -> String {
     }
     if let Some(prediction) = &row.prediction {
         line("model", described_prediction(prediction, row));
-        line("", prediction.remedy.clone());
+        for why in &prediction.refuted {
+            line("", format!("refuted: {why}"));
+        }
+        if let Some(remedy) = &prediction.remedy {
+            line("", remedy.clone());
+        }
     }
     let not_committed = row.rejected + row.failed + row.unknown;
     if not_committed > 0 {
@@ -506,10 +588,10 @@ pub fn summary(rows: &[Row]) -> String {
             right(row.alpha.to_string()),
             right(rate(row.tps)),
             right(predicted(&|prediction| rate(prediction.tps))),
-            right(ms(row.latency_ms.p50)),
-            right(ms(row.latency_ms.p99)),
+            right(known(row.latency_ms.p50, ms)),
+            right(known(row.latency_ms.p99, ms)),
             right(mean_batch),
-            Cell::new(predicted(&|prediction| prediction.bottleneck.to_string())),
+            Cell::new(predicted(&|prediction| limit(prediction).to_owned())),
             Cell::new(if row.valid {
                 format!("valid{}", limited_by(row))
             } else {

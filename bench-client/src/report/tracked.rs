@@ -176,8 +176,10 @@ pub fn of_rows(rows: &[Shown<'_>]) -> Result<Vec<Tracked>, UnfitError> {
     let mut tracked = Vec::new();
     for (name, members) in &groups {
         for metric in Metric::ALL {
-            let values: Vec<f64> = members.iter().map(|shown| metric.of(shown.row)).collect();
-            let Some(estimate) = Estimate::of(&values) else {
+            // A percentile that one of the runs is too short for is left out.
+            let values: Option<Vec<f64>> =
+                members.iter().map(|shown| metric.of(shown.row)).collect();
+            let Some(estimate) = values.and_then(|values| Estimate::of(&values)) else {
                 continue;
             };
             let standing = members

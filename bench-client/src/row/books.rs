@@ -7,7 +7,7 @@ use super::RowPlan;
 use super::balances::seeded;
 use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, SyncEvidence};
+use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence};
 use crate::load::LoadResult;
 use crate::report::device::DeviceCounters;
 use crate::report::process::ProcessUsage;
@@ -94,6 +94,7 @@ pub(super) fn weigh(
             .collect(),
         unknown: whole.unknown,
         unexpected_answers: result.unexpected_answers,
+        contradictory_answers: result.contradictory_answers,
         must_differ: result.accounts.must_differ(),
         seeded: seeded(plan).then(|| Seeding {
             accounts: u64::from(plan.zipf.account_count()),
@@ -118,6 +119,11 @@ pub(super) fn weigh(
             evidence.lowest_balance = after.lowest.parse().ok();
             evidence.digests = Some((before.digest.clone(), after.digest.clone()));
         }
+        evidence.counters = Some(Box::new(ServerCounters {
+            before: before.clone(),
+            after: after.clone(),
+            batch_size: info.map(|info| info.batch_size),
+        }));
         evidence.syncs = Some(sync_evidence(before, after, opening, closing, info));
     }
     evidence

@@ -156,7 +156,8 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     row.fingerprint = Some(conditions.fingerprint());
     if matches!(plan.server, ServerChoice::Own { .. }) {
         let cores = around.environment.machine.usable_cores;
-        row.prediction = ModelInputs::from_row(&row, cores).map(|inputs| predict(&inputs));
+        row.prediction = ModelInputs::from_row(&row, cores)
+            .map(|inputs| predict(&inputs).held_against(&row, cores));
     }
     Ok(row)
 }
@@ -231,6 +232,11 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
+    let server_url = target.url(plan.connector.transport());
+    let server_name = match &info {
+        Some(info) => Some(format!("{} {}", info.server, info.version)),
+        None => control.said_name().await,
+    };
     around.progress.stage("reading the books");
     let opening = Books::read(plan, &mut control, &location).await?;
     let before = Before::know(plan, around, &mut control).await?;
@@ -266,7 +272,7 @@ async fn run(
     let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.
-        (evidence.applied, evidence.syncs) = (None, None);
+        (evidence.applied, evidence.syncs, evidence.counters) = (None, None, None);
         if let Some((_, closed)) = &mut moments {
             closed.stats = None;
         }
@@ -284,6 +290,8 @@ async fn run(
     let usage = closing.map_or_else(ProcessUsage::default, |closing| closing.books.usage);
     let measured = Measured {
         info,
+        server_url,
+        server_name,
         result,
         moments,
         intervals,

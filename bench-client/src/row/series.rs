@@ -14,6 +14,7 @@ use crate::load::{Schedule, Tally, ThreadInterval};
 use crate::report::process::CpuTimes;
 use crate::report::rows::{Moment, encode};
 use crate::report::series::Interval;
+use crate::statistics::Percentile;
 
 /// Counters and clocks between two intervals.
 #[derive(Debug, Clone)]
@@ -261,15 +262,15 @@ impl SeriesBuilder {
         let syncs = difference(|c| c.syncs);
         let committed = gathered.tally.counts.committed;
         let latency = &gathered.tally.latency.ns;
-        let ms = |quantile| latency.value_at_quantile(quantile) as f64 / 1e6;
+        let ms = |percentile: Percentile| Some(percentile.of(latency)? as f64 / 1e6);
         Interval {
             start_s: self.previous_end.as_secs_f64(),
             seconds,
             committed,
             tps: committed as f64 / seconds,
-            p50_ms: ms(0.5),
-            p95_ms: ms(0.95),
-            p99_ms: ms(0.99),
+            p50_ms: ms(Percentile::P50),
+            p95_ms: ms(Percentile::P95),
+            p99_ms: ms(Percentile::P99),
             max_ms: latency.max() as f64 / 1e6,
             in_flight: gathered.inflight_ns as f64 / 1e9 / seconds,
             mean_batch: over(difference(|c| c.transfers), difference(|c| c.batches)),

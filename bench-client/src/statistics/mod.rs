@@ -2,6 +2,7 @@
 
 mod estimate;
 mod level;
+mod percentile;
 mod power;
 mod rank_sum;
 mod ratio;
@@ -13,6 +14,7 @@ mod tail;
 
 pub use estimate::{CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX};
 pub use level::{FAMILY_ERROR, Level};
+pub use percentile::{Percentile, SPEED_SAMPLES_MIN};
 pub use power::{rounds_for, smallest_effect};
 pub use ratio::Ratio;
 pub(crate) use ratio::log_ratios;

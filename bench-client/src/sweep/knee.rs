@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{Verdict, VerdictCode};
 use crate::report::record::Row;
 use crate::report::table;
+use crate::statistics::Percentile;
 
 /// Least share of the offered transfers that must be committed: a server that is behind by
 /// more does not keep up, whatever the latency of what it answers.
@@ -17,8 +18,8 @@ const RATIO_MIN: f64 = 1.02;
 /// One measurement at one rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// 99th percentile of the response time, in milliseconds.
-    pub p99_ms: f64,
+    /// 99th percentile of the response time, in milliseconds; absent below 1,000 transfers.
+    pub p99_ms: Option<f64>,
     /// Committed transfers per second.
     pub achieved_tps: f64,
     /// Its place among the record's rows.
@@ -51,21 +52,27 @@ impl Trial {
             let first = row.verdicts.iter().find(|verdict| verdict.invalidates);
             let why = first.map_or("", |verdict| &verdict.message);
             Some(format!("the row is invalid: {why}"))
-        } else if p99_ms > p99_limit_ms {
+        } else if let Some(p99_ms) = p99_ms.filter(|p99_ms| *p99_ms > p99_limit_ms) {
             Some(format!(
                 "p99 {} ms is above {} ms",
                 table::ms(p99_ms),
                 table::ms(p99_limit_ms)
             ))
-        } else if share >= ACHIEVED_SHARE_MIN {
-            None
-        } else {
+        } else if share.is_nan() || share < ACHIEVED_SHARE_MIN {
             // Also when nothing was due, where the share is no number.
             Some(format!(
                 "achieved {} of {} transfers per second",
                 table::rate(open.achieved_tps),
                 table::rate(due)
             ))
+        } else if p99_ms.is_none() {
+            Some(format!(
+                "{} transfers are too few for a p99, which needs {}: measure longer with --seconds",
+                table::grouped(row.committed),
+                table::grouped(Percentile::P99.samples_min())
+            ))
+        } else {
+            None
         };
         let generator_bound = |verdict: &Verdict| verdict.code == VerdictCode::GeneratorBound;
         if let Some(why) = &mut trial.fails
@@ -94,8 +101,8 @@ pub enum KneeOutcome {
 pub struct KneePoint {
     /// Offered transfers per second.
     pub rate: f64,
-    /// 99th percentile of the response time, in milliseconds.
-    pub p99_ms: f64,
+    /// 99th percentile of the response time, in milliseconds; absent below 1,000 transfers.
+    pub p99_ms: Option<f64>,
     /// Committed transfers per second.
     pub achieved_tps: f64,
     /// Why it fails; absent when it passes.
@@ -128,7 +135,7 @@ impl std::fmt::Display for Knee {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let passes = self.passes.as_ref().map(|point| {
             let rate = table::rate(point.rate);
-            format!("{rate}/s (p99 {} ms)", table::ms(point.p99_ms))
+            format!("{rate}/s (p99 {})", table::in_ms(point.p99_ms))
         });
         let fails = self.fails.as_ref().map(|point| {
             let why = point.why.as_deref().unwrap_or("no reason told");
@@ -325,7 +332,7 @@ mod tests {
             let mut row = crate::report::knobs::tests::row();
             let mut open = crate::report::knobs::tests::open(1_000.0);
             row.seconds = 2.0;
-            row.latency_ms.p99 = 4.0;
+            row.latency_ms.p99 = Some(4.0);
             (open.offered, open.achieved_tps) = (offered, achieved);
             row.open_loop = Some(open);
             row
@@ -342,7 +349,7 @@ mod tests {
         assert!(fails(&open(0, 0.0)).is_some(), "nothing was due");
         let mut slow = open(2_000, 1_000.0);
         slow.response_ms = Some(crate::report::record::Latency {
-            p99: 10.1,
+            p99: Some(10.1),
             ..slow.latency_ms
         });
         assert!(
@@ -350,6 +357,9 @@ mod tests {
                 .unwrap()
                 .contains("p99 10.1 ms is above 10.0 ms")
         );
+        let mut few = open(1_000, 500.0);
+        few.latency_ms.p99 = None;
+        assert!(fails(&few).unwrap().contains("too few for a p99"));
         let mut invalid = open(2_000, 1_000.0);
         invalid.valid = false;
         assert!(fails(&invalid).unwrap().contains("invalid"));
@@ -379,7 +389,7 @@ mod tests {
                     search.tell(
                         rate,
                         Trial {
-                            p99_ms: if fails.is_some() { 20.0 } else { 5.0 },
+                            p99_ms: Some(if fails.is_some() { 20.0 } else { 5.0 }),
                             achieved_tps: rate,
                             row: measured.len(),
                             fails,

@@ -7,7 +7,7 @@ use super::{Axis, Knob};
 use crate::judge::VerdictCode;
 use crate::report::knobs::Knobs;
 use crate::report::record::Row;
-use crate::report::table::{ms, rate};
+use crate::report::table::{known, limit as limit_of, ms, rate};
 use crate::statistics::Estimate;
 
 /// The measurements of one combination of knobs.
@@ -158,12 +158,12 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
             let tps = point.median(|row| Some(row.prediction.as_ref()?.tps));
             cells.push(right(tps.map_or_else(String::new, rate)));
         }
-        let p50 = point.median(|row| Some(row.latency_ms.p50));
-        let p99 = point.median(|row| Some(row.latency_ms.p99));
+        let p50 = point.median(|row| row.latency_ms.p50);
+        let p99 = point.median(|row| row.latency_ms.p99);
         let collisions = point.median(|row| Some(row.collision_rate));
         let batch = point.median(|row| Some(row.server.as_ref()?.mean_batch));
-        cells.push(right(p50.map_or_else(String::new, ms)));
-        cells.push(right(p99.map_or_else(String::new, ms)));
+        cells.push(right(known(p50, ms)));
+        cells.push(right(known(p99, ms)));
         cells.push(right(collisions.map_or_else(String::new, |share| {
             format!("{:.1} %", share * 100.0)
         })));
@@ -172,9 +172,7 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
         ));
         if predicted {
             let limit = point.counted[0].prediction.as_ref();
-            cells.push(Cell::new(
-                limit.map_or("", |prediction| prediction.bottleneck.in_words()),
-            ));
+            cells.push(Cell::new(limit.map_or("", limit_of)));
         }
         cells.push(Cell::new(point.standing()));
         table.add_row(cells);

@@ -77,7 +77,9 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
     let (runs, rounds) = rounds();
     let values = |metric: Metric, place: fn(&Round) -> usize| -> Vec<f64> {
         let places = rounds.iter().map(place);
-        places.map(|place| metric.of(&runs[place])).collect()
+        places
+            .map(|place| metric.of(&runs[place]).expect("enough transfers"))
+            .collect()
     };
     let metric =
         |metric: Metric, (low, ratio, high): (f64, f64, f64), change: Change| MetricComparison {
@@ -138,18 +140,19 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
         }],
         rounds,
         metrics,
+        not_compared: Vec::new(),
         noise_floor: vec![
             NoiseFloor {
                 metric: Metric::Tps,
                 pairs: 14,
                 typical: 0.021,
-                smallest_effect: 0.013,
+                smallest_effect: Some(0.013),
             },
             NoiseFloor {
                 metric: Metric::P99,
                 pairs: 14,
                 typical: 0.09,
-                smallest_effect: 0.12,
+                smallest_effect: Some(0.12),
             },
         ],
         gates: gates(),

@@ -59,6 +59,26 @@ fn junit_follows_its_schema_and_has_a_case_for_each_gate_and_check() {
             );
         }
     }
+    // A run's time is its warm-up and window, once; its suite has the sum and the start, in UTC.
+    files.shown(&files.comparison, &["--format=junit", "--output=a.xml"]);
+    let of_runs = "//testsuite[contains(@name, ': runs')]";
+    assert_eq!(
+        asked(&format!("string({of_runs}/testcase[3]/@time)")),
+        "10.000"
+    );
+    let sum = asked(&format!("number({of_runs}/@time)"));
+    assert_eq!(sum, (10 * runs).to_string());
+    assert_eq!(asked(&format!("sum({of_runs}/testcase/@time)")), sum);
+    assert_eq!(asked("number(/testsuites/@time)"), sum);
+    let record = std::fs::read_to_string(&files.comparison).expect("it is there");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("it is JSON");
+    let started = record["environment"]["started_at"]
+        .as_str()
+        .expect("a time");
+    assert_eq!(
+        asked(&format!("string({of_runs}/@timestamp)")),
+        started[..19]
+    );
     files.shown(&files.invalid, &["--format=junit", "--output=a.xml"]);
     assert!(asked("string(//failure[1])").starts_with("acknowledged 11, unknown 0, applied 7"));
     assert!(asked("string(//failure[contains(., 'syncs')])").starts_with("0 syncs  at <commit>: "));

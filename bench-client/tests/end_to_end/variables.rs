@@ -188,9 +188,21 @@ fn urls_come_from_the_environment_too() {
         .url()
         .replace("ws://", "http://")
         .replace("/rpc", "/elsewhere?x=y");
-    command.envs([("SQLITE_RPC_URL", http.url()), ("SQLITE_WS_RPC_URL", url)]);
+    let with_secrets = http.url().replace("://", "://user:secret@") + "?key=secret";
+    command.envs([("SQLITE_RPC_URL", with_secrets), ("SQLITE_WS_RPC_URL", url)]);
     let ended = run(&mut command);
     let record = ended.expect_code(0).json();
+    assert!(!ended.stdout.contains("secret"), "{}", ended.stdout);
+    for (row, served, name) in [
+        (&rows(&record)[0], &http, "sqlite-rpc-server 0.1.0"),
+        (&rows(&record)[1], &ws, "sqlite-ws-rpc-server 0.1.0"),
+    ] {
+        assert_eq!(
+            row["server_url"],
+            format!("{}/rpc", served.url().trim_end_matches("/rpc"))
+        );
+        assert_eq!(row["server_name"], name);
+    }
     assert_eq!(rows(&record).len(), 2);
     for (row, served) in rows(&record).iter().zip([&http, &ws]) {
         assert!(

@@ -14,7 +14,7 @@ use bench_client::report::record::{
     BeforeAndAfter, Cpu, Latency, OpenLoop, Record, Repetition, Row, ServerRow, Spread, Summary,
 };
 use bench_client::report::series::Interval;
-use bench_client::statistics::{Estimate, SteadyState};
+use bench_client::statistics::{Estimate, Percentile, SteadyState};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
@@ -41,12 +41,12 @@ pub(crate) fn encoded(histogram: &Histogram<u64>) -> String {
 }
 
 fn latency(histogram: &Histogram<u64>) -> Latency {
-    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
+    let at = |percentile: Percentile| Some(percentile.of(histogram)? as f64 / 1e6);
     Latency {
-        p50: at(0.5),
-        p95: at(0.95),
-        p99: at(0.99),
-        p999: at(0.999),
+        p50: at(Percentile::P50),
+        p95: at(Percentile::P95),
+        p99: at(Percentile::P99),
+        p999: at(Percentile::P999),
         max: histogram.max() as f64 / 1e6,
         mean: histogram.mean() / 1e6,
     }
@@ -56,8 +56,8 @@ fn spread(p50: f64) -> Spread {
     Spread {
         count: 1_000,
         mean: p50 * 1.1,
-        p50,
-        p99: p50 * 3.0,
+        p50: Some(p50),
+        p99: Some(p50 * 3.0),
         max: p50 * 9.0,
     }
 }
@@ -108,14 +108,15 @@ fn budget(mean_us: f64, unexplained: f64) -> Budget {
             share(Stage::Answer, 0.05),
             share(Stage::Unexplained, unexplained),
         ],
-        second: SecondBudget {
+        second: Some(SecondBudget {
             sync_ms: 300.0,
             commit_write_ms: 100.0,
             apply_ms: 400.0,
             answer_ms: 50.0,
             checkpoint_ms: 20.0,
             idle_ms: 130.0,
-        },
+        }),
+        withheld: Vec::new(),
     }
 }
 
@@ -129,6 +130,8 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         name: None,
         connector: "sqlite_ws_rpc".to_owned(),
         transport: "ws".to_owned(),
+        server_url: Some("ws://127.0.0.1:4107/rpc".to_owned()),
+        server_name: Some("sqlite-ws-rpc-server 0.1.0".to_owned()),
         encoding: "json".to_owned(),
         durability: "wal-full".to_owned(),
         durability_requested: Some("wal-full".to_owned()),
@@ -211,6 +214,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         },
         reconnects: 0,
         late_answers: 0,
+        contradictory_answers: 0,
         idle_reconnects: 0,
         exactly_once: None,
         errors: Vec::new(),
@@ -218,19 +222,21 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         budget: Some(budget(median_ns as f64 / 1e3, 0.03)),
         prediction: Some(Prediction {
             tps: tps * 1.08,
-            p50_ms: quantiles.p50 * 0.9,
+            p50_ms: quantiles.p50.expect("enough of them") * 0.9,
             mean_batch: 420.0,
-            bottleneck: Bottleneck::WriterCpu,
-            remedy: "the writer is busy: larger batches change little".to_owned(),
+            bottleneck: Some(Bottleneck::WriterCpu),
+            remedy: Some("the writer is busy: larger batches change little".to_owned()),
             limits: vec![Limit {
                 bottleneck: Bottleneck::WriterCpu,
                 tps: tps * 1.08,
             }],
+            refuted: Vec::new(),
         }),
         generator: Some(Generator {
             thread_cpu: vec![0.4, 0.6],
             event_loop_lag_us: Some(spread(30.0)),
             ceiling_tps: Some(1_500_000.0),
+            ceiling_refuted: None,
         }),
         littles_law: Some(LittlesLaw {
             in_flight: 799.0,
@@ -307,9 +313,9 @@ pub(crate) fn record(environment: &str) -> Record {
     record.summaries.push(Summary {
         rows: vec![0, 1, 2],
         tps: estimate(310_000.0),
-        p50_ms: estimate(2.4),
-        p95_ms: estimate(3.4),
-        p99_ms: estimate(5.4),
+        p50_ms: Some(estimate(2.4)),
+        p95_ms: Some(estimate(3.4)),
+        p99_ms: Some(estimate(5.4)),
         warning: Some(verdict("unstable", false, "the interval is wide")),
     });
     let mut invalid = row(42_000.0, 1_000_000);

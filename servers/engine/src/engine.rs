@@ -226,6 +226,9 @@ impl From<rusqlite::Error> for EngineError {
 pub struct About {
     /// The pragmas of the writing connection.
     pub pragmas: Pragmas,
+    /// The mode that these pragmas are those of; [`Durability::DiscardWrites`], which runs with
+    /// another mode's, is called by its own name. `None` for pragmas of no mode.
+    pub durability: Option<Durability>,
     /// The version of the SQLite that is linked in.
     pub sqlite_version: &'static str,
     /// This engine made the ledger: the file held none, or was told to start afresh.
@@ -290,6 +293,10 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let meters = store.meters().cloned().collect();
         let about = About {
             pragmas: store.pragmas.clone(),
+            durability: match config.durability {
+                Durability::DiscardWrites => Some(Durability::DiscardWrites),
+                _ => store.pragmas.durability(),
+            },
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
             id_horizon: (config.durability != Durability::DiscardWrites)
@@ -331,6 +338,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let (queue, stats) = shared(config);
         let about = About {
             pragmas: Pragmas(BTreeMap::new()),
+            durability: None,
             sqlite_version: rusqlite::version(),
             made_here: true,
             id_horizon: None,

@@ -232,8 +232,10 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
     let (durability, database) = if settings.null.is_some() {
         (NULL_DURABILITY.to_owned(), "none".to_owned())
     } else {
-        let mode = about.pragmas.durability();
-        let durability = mode.map_or("custom", Durability::as_str).to_owned();
+        let durability = about
+            .durability
+            .map_or("custom", Durability::as_str)
+            .to_owned();
         (durability, shown_path(&config.database))
     };
     Info {

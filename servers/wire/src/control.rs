@@ -60,7 +60,8 @@ pub struct Info {
     /// The encodings that it understands.
     pub encodings: Vec<String>,
     /// The durability mode as the pragmas that were read back show it; `custom` for
-    /// values that belong to no mode.
+    /// values that belong to no mode. A server that discards writes says `discard-writes`,
+    /// whatever pragmas it runs with.
     pub durability: String,
     /// The pragmas as read back from the writing connection.
     pub pragmas: BTreeMap<String, String>,

@@ -571,13 +571,25 @@ struct AnswerText<'a> {
     ok: bool,
     #[serde(borrow)]
     error: Option<Cow<'a, str>>,
+    result: Option<IgnoredAny>,
 }
 
-/// Reads the answer to a transfer. A result, if there is one, is skipped.
+/// Reads the answer to a transfer as [`read_answer`] does; one that contradicts itself is of
+/// unknown outcome.
+///
+/// # Errors
+/// As for [`read_answer`].
+pub fn decode_answer(text: &[u8]) -> Result<Answer, AnswerError> {
+    read_answer(text).map(|(answer, _)| answer)
+}
+
+/// Reads the answer to a transfer. A result, if there is one, is skipped. The second value is
+/// false when it contradicts itself, `ok` beside an error or a refusal beside a result (`null` is
+/// neither): nothing is known then of what became of the transfer.
 ///
 /// # Errors
 /// The text is no JSON object with a boolean `ok`, or its id is above 2^53.
-pub fn decode_answer(text: &[u8]) -> Result<Answer, AnswerError> {
+pub fn read_answer(text: &[u8]) -> Result<(Answer, bool), AnswerError> {
     // Once for the whole text: cheaper than once per string.
     let text = std::str::from_utf8(text).map_err(|_| AnswerError)?;
     let Object::<AnswerText<'_>>(answer) = serde_json::from_str(text).map_err(|_| AnswerError)?;
@@ -585,12 +597,17 @@ pub fn decode_answer(text: &[u8]) -> Result<Answer, AnswerError> {
         Some(id) => Some(RequestId::new(id).ok_or(AnswerError)?),
         None => None,
     };
-    let result = if answer.ok {
-        Ok(())
+    let consistent = !if answer.ok {
+        answer.error.is_some()
     } else {
-        Err(answer.error.as_deref().and_then(|text| text.parse().ok()))
+        answer.result.is_some()
     };
-    Ok(Answer { id, result })
+    let result = match answer.ok {
+        _ if !consistent => Err(None),
+        true => Ok(()),
+        false => Err(answer.error.as_deref().and_then(|text| text.parse().ok())),
+    };
+    Ok((Answer { id, result }, consistent))
 }
 
 /// An answer of the control plane, its result still as text.
@@ -615,4 +632,47 @@ pub struct ControlAnswer<'a> {
 pub fn decode_control(text: &[u8]) -> Result<ControlAnswer<'_>, AnswerError> {
     let Object(answer) = serde_json::from_slice(text).map_err(|_| AnswerError)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_contradicts_itself_is_of_unknown_outcome() {
+        let funds = Err(Some(ErrorCode::InsufficientFunds));
+        for (text, result, consistent) in [
+            (r#"{"ok":true}"#, Ok(()), true),
+            (
+                r#"{"ok":true,"error":null,"result":{"a":[1]}}"#,
+                Ok(()),
+                true,
+            ),
+            (
+                r#"{"ok":true,"error":"insufficient_funds"}"#,
+                Err(None),
+                false,
+            ),
+            (r#"{"error":"","ok":true}"#, Err(None), false),
+            (r#"{"ok":false,"error":"insufficient_funds"}"#, funds, true),
+            (
+                r#"{"ok":false,"error":"insufficient_funds","result":null}"#,
+                funds,
+                true,
+            ),
+            (
+                r#"{"ok":false,"error":"insufficient_funds","result":{}}"#,
+                Err(None),
+                false,
+            ),
+            (r#"{"ok":false}"#, Err(None), true),
+        ] {
+            let (answer, agrees) = read_answer(text.as_bytes()).expect("an answer");
+            assert_eq!((answer.result, agrees), (result, consistent), "{text}");
+            assert_eq!(
+                decode_answer(text.as_bytes()).expect("an answer").result,
+                result
+            );
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use bench_client::compare::{Baseline, Conditions};
 use bench_client::judge::compare::{
-    compare_all, compare_all_unpaired, is_precise, noise_floor, noise_floors,
+    compare_all, compare_all_unpaired, hold_against, is_precise, noise_floor, noise_floors,
+    not_compared,
 };
 use bench_client::judge::gate::{fails, judge_gates};
 use bench_client::report::comparison::{
@@ -83,6 +84,7 @@ impl<'a> Session<'a> {
             differences: Vec::new(),
             rounds: Vec::new(),
             metrics: Vec::new(),
+            not_compared: Vec::new(),
             noise_floor: Vec::new(),
             gates: Vec::new(),
             stopped: Stopped::Interrupted,
@@ -140,6 +142,12 @@ impl<'a> Session<'a> {
         }
         ended?;
         written?;
+        if self.record.valid
+            && self.record.metrics.is_empty()
+            && let Some(first) = self.record.not_compared.first()
+        {
+            return Err(usage(&format!("nothing was compared: {}", first.why)));
+        }
         Ok(ExitCode::from(if !self.record.valid {
             INVALID
         } else if self.record.metrics.is_empty() {
@@ -317,6 +325,7 @@ impl<'a> Session<'a> {
             Base::Live(_) => noise_floors(&measured.rows, &measured.rounds, LEVEL),
             Base::Recorded { baseline, .. } => floors_of_runs(&[&baseline.rows, &measured.rows]),
         };
+        hold_against(&mut self.record.noise_floor, &self.record.metrics);
         let candidates: Vec<&Row> = match &self.base {
             Base::Live(_) => {
                 let rounds = measured.rounds.iter();
@@ -326,8 +335,27 @@ impl<'a> Session<'a> {
             }
             Base::Recorded { .. } => measured.rows.iter().filter(|row| row.valid).collect(),
         };
+        let bases: Vec<&Row> = match &self.base {
+            Base::Live(_) => {
+                let rounds = measured.rounds.iter();
+                rounds.map(|round| &measured.rows[round.base_row]).collect()
+            }
+            Base::Recorded { baseline, .. } => baseline.rows.iter().collect(),
+        };
+        // Without a round there is nothing yet to compare.
+        self.record.not_compared = if bases.is_empty() || candidates.is_empty() {
+            Vec::new()
+        } else {
+            not_compared([&bases, &candidates])
+        };
         let gates = &self.args.fail_if;
-        self.record.gates = judge_gates(gates, &self.record.metrics, &candidates, LEVEL);
+        self.record.gates = judge_gates(
+            gates,
+            &self.record.metrics,
+            &self.record.not_compared,
+            &candidates,
+            LEVEL,
+        );
         self.record.differences = self.differences(measured);
         let [base, candidate] = self.known(measured);
         let recorded = self.base.recorded().first();
@@ -354,7 +382,7 @@ fn floors_of_runs(series: &[&[Row]]) -> Vec<NoiseFloor> {
         let mut pairs = Vec::new();
         for rows in series {
             for (number, pair) in rows.chunks_exact(2).enumerate() {
-                let (first, second) = (metric.of(&pair[0]), metric.of(&pair[1]));
+                let (first, second) = (metric.of(&pair[0])?, metric.of(&pair[1])?);
                 pairs.push(if number.is_multiple_of(2) {
                     (first, second)
                 } else {

@@ -8,6 +8,7 @@ use bench_client::report::comparison::{
     Change, ComparisonRecord, Difference, MetricComparison, NoiseFloor,
 };
 use bench_client::report::record::Row;
+use bench_client::report::table::UNKNOWN;
 use bench_client::report::{compare_words as words, table};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -46,6 +47,9 @@ pub(super) fn describe(record: &ComparisonRecord, path: &Path) -> String {
     text.push('\n');
     text.push_str(&metrics(&record.metrics));
     text.push('\n');
+    for one in &record.not_compared {
+        let _ = writeln!(text, "{:<10} {UNKNOWN}: {}", one.metric.title(), one.why);
+    }
     let mut line = |label: &str, what: &str| {
         let _ = writeln!(text, "{label:<10} {what}");
     };
@@ -147,11 +151,14 @@ fn verdict(metric: &MetricComparison) -> String {
 }
 
 fn noise(floor: &NoiseFloor) -> String {
+    let seen = match floor.smallest_effect {
+        Some(effect) => format!("less than {} cannot be seen", words::share(effect)),
+        None => "this comparison saw less than they let expect".to_owned(),
+    };
     format!(
-        "{}: neighbouring runs of one side differ by {}; less than {} cannot be seen",
+        "{}: neighbouring runs of one side differ by {}; {seen}",
         floor.metric.title(),
         words::share(floor.typical),
-        words::share(floor.smallest_effect),
     )
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bench_client::judge::model::{Bottleneck, Costs, Limit};
-use bench_client::report::table::{ms, rate};
+use bench_client::report::table::{limit, ms, rate};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Answer, SyncSource};
@@ -39,9 +39,10 @@ pub(super) fn for_people(answers: &[Answer]) -> String {
             rate(prediction.tps),
             ms(prediction.p50_ms),
             format!("{:.1}", prediction.mean_batch),
-            prediction.bottleneck.to_string(),
+            limit(prediction).to_owned(),
         ]);
-        let _ = writeln!(reasons, "{number:>3}  {}", prediction.remedy);
+        let remedy = prediction.remedy.as_deref().unwrap_or_default();
+        let _ = writeln!(reasons, "{number:>3}  {remedy}");
         let _ = writeln!(reasons, "     limits: {}", limits(&prediction.limits));
     }
     for column in table.column_iter_mut().take(9) {

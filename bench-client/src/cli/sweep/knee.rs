@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench_client::load::Measure;
 use bench_client::report::table;
 use bench_client::row::RowError;
+use bench_client::statistics::Percentile;
 use bench_client::sweep::{Knee, KneeSearch, Next, Recorded, Trial};
 use busload_frontend::cli::parse_duration_within;
 use clap::Args;
@@ -25,13 +27,17 @@ const ABOVE_CLOSED_LOOP: f64 = 1.25;
 /// How far below its upper end the search begins. The sync alone then decides the latency.
 const BELOW_UPPER_END: f64 = 50.0;
 
+/// Poisson arrivals offer now more and now less than their rate.
+const MORE_THAN_NEEDED: f64 = 1.1;
+
 #[derive(Debug, Args)]
 pub(super) struct KneeArgs {
     /// Search the highest rate that keeps p99 under --p99-limit with 99 % of the offered
     /// transfers committed, instead of sweeping
     #[arg(long, conflicts_with = "over")]
     find_knee: bool,
-    /// Lowest rate to try, in transfers per second [default: a fiftieth of the highest]
+    /// Lowest rate to try, in transfers per second [default: a fiftieth of the highest, and no
+    /// less than a p99 needs in the window]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     from: Option<f64>,
     /// Highest rate to try [default: 1.25 times what a closed loop reaches]
@@ -146,11 +152,22 @@ impl Search<'_> {
             // Whole rates: they stand in commands and records.
             (row.tps * ABOVE_CLOSED_LOOP).ceil()
         };
-        let from = self.args.from.unwrap_or(to / BELOW_UPPER_END);
+        let lowest = self.lowest_rate()?;
+        if let Some(from) = self.args.from.filter(|from| *from < lowest) {
+            return Err(usage(&format!(
+                "a p99 needs {} transfers, and {from} per second are fewer: raise --seconds, or \
+                 --from to {lowest}",
+                table::grouped(Percentile::P99.samples_min())
+            )));
+        }
+        let from = self
+            .args
+            .from
+            .unwrap_or_else(|| (to / BELOW_UPPER_END).max(lowest));
         if from >= to {
             return Err(usage(&format!(
-                "the search would end at {to} transfers per second: lower --from, or raise its \
-                 end with --to"
+                "the search would go from {from} to {to} transfers per second: lower --from, \
+                 raise its end with --to, or measure longer with --seconds"
             )));
         }
         let limit = self.args.p99_limit.unwrap_or(Duration::from_millis(10));
@@ -174,6 +191,26 @@ impl Search<'_> {
                 });
             }
             search.tell(rate, trial);
+        }
+    }
+
+    /// The lowest rate of which a p99 can be told, in transfers per second.
+    ///
+    /// # Errors
+    /// So few transfers are measured that no rate has one.
+    fn lowest_rate(&mut self) -> anyhow::Result<f64> {
+        let needed = Percentile::P99.samples_min();
+        match self.load.at_rate(None)?.measure {
+            Measure::Transfers(count) if count < needed => Err(usage(&format!(
+                "a p99 needs {} transfers: raise --transfers",
+                table::grouped(needed)
+            ))),
+            Measure::Transfers(_) => Ok(0.0),
+            #[expect(clippy::cast_precision_loss, reason = "a thousand")]
+            Measure::For(window) => {
+                // Whole rates: they stand in commands and records.
+                Ok((MORE_THAN_NEEDED * needed as f64 / window.as_secs_f64()).ceil())
+            }
         }
     }
 

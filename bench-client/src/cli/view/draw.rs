@@ -264,12 +264,17 @@ fn tps(state: &State) -> String {
     )
 }
 
-fn latency(state: &State, name: &str, of: fn(&Interval) -> f64, slowest: f64) -> String {
+fn latency(
+    state: &State,
+    name: &str,
+    of: fn(&Interval) -> Option<f64>,
+    slowest: Option<f64>,
+) -> String {
     match state.intervals.back() {
         Some(latest) => format!(
-            "{name}  now {} ms   max {} ms",
-            table::ms(of(latest)),
-            table::ms(slowest)
+            "{name}  now {}   max {}",
+            table::in_ms(of(latest)),
+            table::in_ms(slowest)
         ),
         None if state.interval.is_none() => format!("{name}  no intervals are recorded"),
         None => name.to_owned(),
@@ -350,9 +355,10 @@ fn keys(look: Look) -> String {
     }
 }
 
-fn of_intervals(state: &State, width: usize, of: fn(&Interval) -> f64) -> Vec<u64> {
-    // Microseconds: bars are whole numbers.
-    let values = state.intervals.iter().map(|interval| of(interval) * 1e3);
+fn of_intervals(state: &State, width: usize, of: fn(&Interval) -> Option<f64>) -> Vec<u64> {
+    // Microseconds: bars are whole numbers. What is not known has none.
+    let value = |interval: &Interval| of(interval).unwrap_or(0.0) * 1e3;
+    let values = state.intervals.iter().map(value);
     bars(values, width, state.planned_intervals())
 }
 

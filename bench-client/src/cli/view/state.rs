@@ -71,8 +71,8 @@ pub(super) struct State {
     pub(super) tps: Tps,
     /// The latest intervals of the window, without their histograms.
     pub(super) intervals: VecDeque<Interval>,
-    pub(super) slowest_p50_ms: f64,
-    pub(super) slowest_p99_ms: f64,
+    pub(super) slowest_p50_ms: Option<f64>,
+    pub(super) slowest_p99_ms: Option<f64>,
 }
 
 impl State {
@@ -93,8 +93,8 @@ impl State {
             },
             tps: Tps::default(),
             intervals: VecDeque::new(),
-            slowest_p50_ms: 0.0,
-            slowest_p99_ms: 0.0,
+            slowest_p50_ms: None,
+            slowest_p99_ms: None,
         }
     }
 
@@ -167,8 +167,9 @@ impl State {
     }
 
     pub(super) fn interval(&mut self, interval: &Interval) {
-        self.slowest_p50_ms = self.slowest_p50_ms.max(interval.p50_ms);
-        self.slowest_p99_ms = self.slowest_p99_ms.max(interval.p99_ms);
+        let slower = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
+        self.slowest_p50_ms = slower(self.slowest_p50_ms, interval.p50_ms);
+        self.slowest_p99_ms = slower(self.slowest_p99_ms, interval.p99_ms);
         let without_histogram = Interval {
             latency_histogram: String::new(),
             ..interval.clone()

@@ -237,7 +237,7 @@ fn the_noise_floor_is_what_equal_sides_show() {
     // The median of |normal| is 0.674 of its deviation.
     assert!((floor.typical - 0.674 * spread).abs() < 0.003, "{floor:?}");
     let compared = compare(Metric::P99, &even_pairs(20, 1.0, spread));
-    let near = floor.smallest_effect / half_width(&compared);
+    let near = floor.smallest_effect.unwrap() / half_width(&compared);
     assert!((0.9..1.1).contains(&near), "{near}");
     assert!(
         (pair_spread(&floor) / spread - 1.0).abs() < 0.1,
@@ -245,7 +245,10 @@ fn the_noise_floor_is_what_equal_sides_show() {
     );
     // Few pairs are carried over to the rounds that the level needs.
     let few = noise_floor(Metric::P99, &even_pairs(4, 1.0, spread), 5, LEVEL).unwrap();
-    assert!((0.03..0.3).contains(&few.smallest_effect), "{few:?}");
+    assert!(
+        (0.03..0.3).contains(&few.smallest_effect.unwrap()),
+        "{few:?}"
+    );
     assert_eq!(noise_floor(Metric::P99, &[(1.0, 1.0)], 2, LEVEL), None);
     assert_eq!(noise_floor(Metric::P99, &[(1.0, 0.0); 3], 4, LEVEL), None);
 }

@@ -23,7 +23,7 @@ fn judged(text: &str, ratio: f64, spread: f64, rounds: u32) -> GateResult {
     let pairs: Vec<(f64, f64)> = (0..rounds).map(pair).collect();
     let comparison = compare_metric(gate.metric(), &pairs, LEVEL, EQUIVALENCE);
     let candidate: Vec<f64> = pairs.iter().map(|(_, candidate)| *candidate).collect();
-    gate.judge(comparison.as_ref(), &candidate, LEVEL)
+    gate.judge(comparison.as_ref(), Some(&candidate), LEVEL)
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn too_few_runs_decide_nothing() {
         );
         assert_eq!(judged(text, 0.1, 0.01, 10).outcome, GateOutcome::Failed);
     }
-    let nothing = gate("tps<-5%").judge(None, &[], LEVEL);
+    let nothing = gate("tps<-5%").judge(None, Some(&[]), LEVEL);
     assert_eq!(nothing.outcome, GateOutcome::Undecided);
     assert_eq!(
-        gate("tps<5").judge(None, &[], LEVEL).outcome,
+        gate("tps<5").judge(None, Some(&[]), LEVEL).outcome,
         GateOutcome::Undecided
     );
 }

@@ -3,6 +3,7 @@
 use super::pipelined::{PipelinedCosts, WireCosts, pages};
 use super::{Costs, ModelInputs};
 use crate::report::record::{Row, Spread};
+use crate::statistics::SPEED_SAMPLES_MIN;
 
 /// Syncs of a commit that changes something, by durability mode: counted by `bench-client
 /// fsync`, four with a rollback journal on Linux (journal twice, directory, database), one of
@@ -106,7 +107,8 @@ impl ModelInputs {
     /// not. It is split in the proportions of [`PipelinedCosts::reference`] at the batches
     /// that it was measured at: the proportions are assumed, the sum is the row's.
     ///
-    /// `None` for a row of a server that does not tell its stages, or whose CPU is not known.
+    /// `None` for a row of a server that does not tell its stages, or whose CPU is not known, and
+    /// for one of so few transfers that nothing is said of their speed.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub fn from_row(row: &Row, cores: Option<u32>) -> Option<Self> {
@@ -114,7 +116,7 @@ impl ModelInputs {
         let (apply, commit) = (server.apply_us?, server.commit_us?);
         let (client_s, server_s) = (row.cpu.client_s?, row.cpu.server_s?);
         let batch_size = row.batch_size?;
-        if row.committed == 0 || server.commits == 0 || server.mean_batch < 1.0 {
+        if row.committed < SPEED_SAMPLES_MIN || server.commits == 0 || server.mean_batch < 1.0 {
             return None;
         }
         let batch = server.mean_batch;

@@ -62,7 +62,7 @@ fn maybe(value: Option<impl Display>) -> String {
 /// The median of a sync as SQLite makes it.
 fn baseline(baseline: Option<&Baseline>) -> Option<f64> {
     let entry = baseline?.find(Method::Fdatasync, Pattern::Overwrite)?;
-    Some(entry.latency_us.p50)
+    entry.latency_us.p50
 }
 
 fn arrival(arrival: Arrival) -> &'static str {
@@ -82,6 +82,8 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("row", |one| one.shown.label.to_owned()),
     ("connector", |one| one.row().connector.clone()),
     ("transport", |one| one.row().transport.clone()),
+    ("server_url", |one| maybe(one.row().server_url.as_ref())),
+    ("server_name", |one| maybe(one.row().server_name.as_ref())),
     ("encoding", |one| one.row().encoding.clone()),
     ("durability", |one| one.row().durability.clone()),
     ("durability_requested", |one| {
@@ -118,23 +120,23 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("rejected", |one| text(one.row().rejected)),
     ("failed", |one| text(one.row().failed)),
     ("unknown", |one| text(one.row().unknown)),
-    ("latency_p50_ms", |one| text(one.row().latency_ms.p50)),
-    ("latency_p95_ms", |one| text(one.row().latency_ms.p95)),
-    ("latency_p99_ms", |one| text(one.row().latency_ms.p99)),
-    ("latency_p999_ms", |one| text(one.row().latency_ms.p999)),
+    ("latency_p50_ms", |one| maybe(one.row().latency_ms.p50)),
+    ("latency_p95_ms", |one| maybe(one.row().latency_ms.p95)),
+    ("latency_p99_ms", |one| maybe(one.row().latency_ms.p99)),
+    ("latency_p999_ms", |one| maybe(one.row().latency_ms.p999)),
     ("latency_max_ms", |one| text(one.row().latency_ms.max)),
     ("latency_mean_ms", |one| text(one.row().latency_ms.mean)),
     ("service_p50_ms", |one| {
-        maybe(one.row().service_ms.map(|v| v.p50))
+        maybe(one.row().service_ms.and_then(|v| v.p50))
     }),
     ("service_p95_ms", |one| {
-        maybe(one.row().service_ms.map(|v| v.p95))
+        maybe(one.row().service_ms.and_then(|v| v.p95))
     }),
     ("service_p99_ms", |one| {
-        maybe(one.row().service_ms.map(|v| v.p99))
+        maybe(one.row().service_ms.and_then(|v| v.p99))
     }),
     ("service_p999_ms", |one| {
-        maybe(one.row().service_ms.map(|v| v.p999))
+        maybe(one.row().service_ms.and_then(|v| v.p999))
     }),
     ("service_max_ms", |one| {
         maybe(one.row().service_ms.map(|v| v.max))
@@ -143,16 +145,16 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(one.row().service_ms.map(|v| v.mean))
     }),
     ("response_p50_ms", |one| {
-        maybe(one.row().response_ms.map(|v| v.p50))
+        maybe(one.row().response_ms.and_then(|v| v.p50))
     }),
     ("response_p95_ms", |one| {
-        maybe(one.row().response_ms.map(|v| v.p95))
+        maybe(one.row().response_ms.and_then(|v| v.p95))
     }),
     ("response_p99_ms", |one| {
-        maybe(one.row().response_ms.map(|v| v.p99))
+        maybe(one.row().response_ms.and_then(|v| v.p99))
     }),
     ("response_p999_ms", |one| {
-        maybe(one.row().response_ms.map(|v| v.p999))
+        maybe(one.row().response_ms.and_then(|v| v.p999))
     }),
     ("response_max_ms", |one| {
         maybe(one.row().response_ms.map(|v| v.max))
@@ -188,14 +190,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.open()
                 .and_then(|open| open.schedule_lag_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("schedule_lag_p99_us", |one| {
         maybe(
             one.open()
                 .and_then(|open| open.schedule_lag_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("schedule_lag_max_us", |one| {
@@ -226,10 +228,18 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(one.server().and_then(|server| server.batch).map(|v| v.mean))
     }),
     ("batch_p50", |one| {
-        maybe(one.server().and_then(|server| server.batch).map(|v| v.p50))
+        maybe(
+            one.server()
+                .and_then(|server| server.batch)
+                .and_then(|v| v.p50),
+        )
     }),
     ("batch_p99", |one| {
-        maybe(one.server().and_then(|server| server.batch).map(|v| v.p99))
+        maybe(
+            one.server()
+                .and_then(|server| server.batch)
+                .and_then(|v| v.p99),
+        )
     }),
     ("batch_max", |one| {
         maybe(one.server().and_then(|server| server.batch).map(|v| v.max))
@@ -245,14 +255,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.server()
                 .and_then(|server| server.wait_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("wait_p99_us", |one| {
         maybe(
             one.server()
                 .and_then(|server| server.wait_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("wait_max_us", |one| {
@@ -273,14 +283,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.server()
                 .and_then(|server| server.apply_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("apply_p99_us", |one| {
         maybe(
             one.server()
                 .and_then(|server| server.apply_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("apply_max_us", |one| {
@@ -301,14 +311,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.server()
                 .and_then(|server| server.commit_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("commit_p99_us", |one| {
         maybe(
             one.server()
                 .and_then(|server| server.commit_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("commit_max_us", |one| {
@@ -329,14 +339,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.server()
                 .and_then(|server| server.answer_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("answer_p99_us", |one| {
         maybe(
             one.server()
                 .and_then(|server| server.answer_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("answer_max_us", |one| {
@@ -357,14 +367,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         maybe(
             one.server()
                 .and_then(|server| server.sync_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("sync_p99_us", |one| {
         maybe(
             one.server()
                 .and_then(|server| server.sync_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("sync_max_us", |one| {
@@ -483,7 +493,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.sync_ms),
+                .and_then(|budget| Some(budget.second?.sync_ms)),
         )
     }),
     ("second_commit_write_ms", |one| {
@@ -491,7 +501,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.commit_write_ms),
+                .and_then(|budget| Some(budget.second?.commit_write_ms)),
         )
     }),
     ("second_apply_ms", |one| {
@@ -499,7 +509,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.apply_ms),
+                .and_then(|budget| Some(budget.second?.apply_ms)),
         )
     }),
     ("second_answer_ms", |one| {
@@ -507,7 +517,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.answer_ms),
+                .and_then(|budget| Some(budget.second?.answer_ms)),
         )
     }),
     ("second_checkpoint_ms", |one| {
@@ -515,7 +525,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.checkpoint_ms),
+                .and_then(|budget| Some(budget.second?.checkpoint_ms)),
         )
     }),
     ("second_idle_ms", |one| {
@@ -523,7 +533,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
             one.row()
                 .budget
                 .as_ref()
-                .map(|budget| budget.second.idle_ms),
+                .and_then(|budget| Some(budget.second?.idle_ms)),
         )
     }),
     ("predicted_tps", |one| {
@@ -539,7 +549,14 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
         one.row()
             .prediction
             .as_ref()
-            .map_or_else(String::new, |model| model.bottleneck.in_words().to_owned())
+            .and_then(|model| model.bottleneck)
+            .map_or_else(String::new, |limit| limit.in_words().to_owned())
+    }),
+    ("prediction_refuted", |one| {
+        one.row()
+            .prediction
+            .as_ref()
+            .map_or_else(String::new, |model| model.refuted.join("; "))
     }),
     ("generator_busiest_thread", |one| {
         maybe(
@@ -564,7 +581,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
                 .generator
                 .as_ref()
                 .and_then(|client| client.event_loop_lag_us)
-                .map(|v| v.p50),
+                .and_then(|v| v.p50),
         )
     }),
     ("event_loop_lag_p99_us", |one| {
@@ -573,7 +590,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
                 .generator
                 .as_ref()
                 .and_then(|client| client.event_loop_lag_us)
-                .map(|v| v.p99),
+                .and_then(|v| v.p99),
         )
     }),
     ("event_loop_lag_max_us", |one| {
@@ -592,6 +609,20 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
                 .as_ref()
                 .and_then(|client| client.ceiling_tps),
         )
+    }),
+    ("generator_ceiling_refuted_tps", |one| {
+        maybe(
+            one.row()
+                .generator
+                .as_ref()
+                .and_then(|client| client.ceiling_refuted),
+        )
+    }),
+    ("budget_withheld", |one| {
+        one.row()
+            .budget
+            .as_ref()
+            .map_or_else(String::new, |budget| budget.withheld.join("; "))
     }),
     ("littles_law_in_flight", |one| {
         maybe(one.row().littles_law.map(|law| law.in_flight))
@@ -646,9 +677,9 @@ pub(super) const INTERVAL_COLUMNS: &[IntervalColumn] = &[
     ("seconds", |_, at| text(at.seconds)),
     ("committed", |_, at| text(at.committed)),
     ("tps", |_, at| text(at.tps)),
-    ("p50_ms", |_, at| text(at.p50_ms)),
-    ("p95_ms", |_, at| text(at.p95_ms)),
-    ("p99_ms", |_, at| text(at.p99_ms)),
+    ("p50_ms", |_, at| maybe(at.p50_ms)),
+    ("p95_ms", |_, at| maybe(at.p95_ms)),
+    ("p99_ms", |_, at| maybe(at.p99_ms)),
     ("max_ms", |_, at| text(at.max_ms)),
     ("in_flight", |_, at| text(at.in_flight)),
     ("mean_batch", |_, at| maybe(at.mean_batch)),

@@ -1,13 +1,15 @@
 //! Where the time of a transfer and of a second goes, as stacked bars.
 
+use std::fmt::Write as _;
+
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::Shown;
-use super::super::table::ms;
+use super::super::table::{known, ms};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::Chart;
-use crate::judge::{Budget, Stage};
+use crate::judge::{Budget, SecondBudget, Stage};
 
 const ROW: u32 = 78;
 const AROUND: u32 = 120;
@@ -92,9 +94,25 @@ fn time_of(budget: &Budget, stage: Stage) -> f64 {
     found.map_or(0.0, |time| time.mean_us)
 }
 
+/// What is said of a chart, and what of it was withheld.
+fn about(words: &str, rows: &[(Shown<'_>, &Budget)]) -> String {
+    let mut about = words.to_owned();
+    for (shown, budget) in rows {
+        for what in &budget.withheld {
+            let _ = write!(about, " Withheld of {}, {what}.", shown.name());
+        }
+    }
+    about
+}
+
 /// The stages of a transfer.
 pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     let with = with_budget(rows);
+    let all = with.clone();
+    let with: Vec<_> = with
+        .into_iter()
+        .filter(|(_, one)| !one.stages.is_empty())
+        .collect();
     if with.is_empty() {
         return Ok(None);
     }
@@ -112,7 +130,7 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
     let mut table = Vec::new();
     for (shown, budget) in &with {
         for time in &budget.stages {
-            let maybe = |value: Option<f64>| value.map_or_else(String::new, short);
+            let maybe = |value: Option<f64>| known(value, short);
             table.push(vec![
                 shown.name(),
                 time.stage.in_words().to_owned(),
@@ -130,8 +148,11 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
         .collect();
     let chart = Chart::new(
         "Time budget of a transfer",
-        "Where the mean latency goes: the stages add up to 100 %. What is unexplained and below \
-         zero lies left of zero.",
+        about(
+            "Where the mean latency goes: the stages add up to 100 %. What is unexplained and \
+             below zero lies left of zero.",
+            &all,
+        ),
         &[panel("% of the mean latency", &stacks, 100.0)],
         &["row", "stage", "mean µs", "share", "p50 µs", "p99 µs"],
         table,
@@ -141,12 +162,14 @@ pub(super) fn transfers(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> 
 
 /// A second of the writer.
 pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
-    let with = with_budget(rows);
+    let with: Vec<(Shown<'_>, SecondBudget)> = with_budget(rows)
+        .into_iter()
+        .filter_map(|(shown, budget)| Some((shown, budget.second?)))
+        .collect();
     if with.is_empty() {
         return Ok(None);
     }
-    let parts = |budget: &Budget| {
-        let second = &budget.second;
+    let parts = |second: &SecondBudget| {
         [
             (SYNC, "asleep in the sync", second.sync_ms),
             (COMMIT_WRITE, "commit write", second.commit_write_ms),
@@ -158,22 +181,22 @@ pub(super) fn seconds(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError> {
     };
     let stacks: Vec<Stack> = with
         .iter()
-        .map(|(shown, budget)| Stack {
+        .map(|(shown, second)| Stack {
             name: shown.name(),
-            figure: format!("{:.0} ms in the sync", budget.second.sync_ms),
-            parts: parts(budget).map(|(ink, _, part)| (ink, part)).to_vec(),
+            figure: format!("{:.0} ms in the sync", second.sync_ms),
+            parts: parts(second).map(|(ink, _, part)| (ink, part)).to_vec(),
         })
         .collect();
     let table = with
         .iter()
-        .map(|(shown, budget)| {
+        .map(|(shown, second)| {
             let mut line = vec![shown.name()];
-            line.extend(parts(budget).map(|(_, _, part)| format!("{part:.1}")));
+            line.extend(parts(second).map(|(_, _, part)| format!("{part:.1}")));
             line
         })
         .collect();
-    let legend = with.first().map(|(_, budget)| {
-        parts(budget)
+    let legend = with.first().map(|(_, second)| {
+        parts(second)
             .map(|(ink, what, _)| (ink, what.to_owned()))
             .to_vec()
     });

@@ -12,6 +12,7 @@ use super::super::comparison::{
 };
 use super::super::load_record::Report;
 use super::super::record::Row;
+use super::super::table::{UNKNOWN, known};
 use super::axis::Axis;
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::Chart;
@@ -206,7 +207,11 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Result<Option<Chart>, Dr
     let values: Vec<f64> = pairs
         .iter()
         .flat_map(|(_, _, base, candidate)| [metric.of(base), metric.of(candidate)])
+        .flatten()
         .collect();
+    if values.is_empty() {
+        return Ok(None);
+    }
     let y = around(metric.with_unit(), &values);
     let every = (last / 8.0).ceil().max(1.0);
     let mut ticks = Vec::new();
@@ -218,7 +223,9 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Result<Option<Chart>, Dr
     let x = Axis::with_ticks("round", (0.5, last + 0.5), ticks);
     let mut marks = Vec::new();
     for (number, _, base, candidate) in &pairs {
-        let (from, to) = (metric.of(base), metric.of(candidate));
+        let Some((from, to)) = metric.of(base).zip(metric.of(candidate)) else {
+            continue;
+        };
         let line = vec![(*number, from), (*number, to)];
         marks.push(Mark::Line(line, Ink::Muted, 3));
         let paint = |row: &Row, otherwise| if row.valid { otherwise } else { Ink::Bad };
@@ -229,13 +236,14 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Result<Option<Chart>, Dr
         .iter()
         .map(|(number, round, base, candidate)| {
             let (from, to) = (metric.of(base), metric.of(candidate));
+            let ratio = from.zip(to).map(|(from, to)| to / from);
             let valid = base.valid && candidate.valid;
             vec![
                 format!("{number:.0}"),
                 if round.base_first { "A" } else { "B" }.to_owned(),
-                metric.show(from),
-                metric.show(to),
-                percent(to / from),
+                known(from, |value| metric.show(value)),
+                known(to, |value| metric.show(value)),
+                known(ratio, percent),
                 if valid { "valid" } else { "INVALID" }.to_owned(),
             ]
         })
@@ -312,6 +320,9 @@ pub(super) fn show(section: &Section<'_>) -> Markup {
             dt { "Rounds" } dd { (record.rounds.len()) ", " (stopped(record.stopped)) }
         }
         @if record.valid { (metric_table("Metrics", ["A (base)", "B (candidate)", "B ÷ A"], &record.metrics)) }
+        @for one in &record.not_compared {
+            p { (one.metric.title()) " " (UNKNOWN) ": " (one.why) "." }
+        }
         @if !record.gates.is_empty() {
             h3 { "Gates" }
             div class="scroll" tabindex="0" role="region" aria-label="Gates" { table {
@@ -337,7 +348,7 @@ pub(super) fn show(section: &Section<'_>) -> Markup {
                     td { (floor.metric.with_unit()) }
                     td { (floor.pairs) }
                     td { (share(floor.typical)) }
-                    td { (share(floor.smallest_effect)) }
+                    td { (known(floor.smallest_effect, share)) }
                 } } }
             } }
         }

@@ -4,7 +4,7 @@
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::{Report, Shown, Standing};
-use super::super::table::rate;
+use super::super::table::{known, limit, prediction_error, rate};
 use super::axis::Axis;
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
@@ -192,25 +192,19 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         let Some(model) = &shown.row.prediction else {
             continue;
         };
-        let off = (model.tps / shown.row.tps - 1.0) * 100.0;
-        let off = if off.is_finite() {
-            // Not minus zero.
-            format!("{:+.0} %", off.round() + 0.0)
-        } else {
-            String::new()
-        };
+        let error = prediction_error(model.tps, shown.row.tps);
         rungs.push(Rung {
             diamond: Some((model.tps, PREDICTED)),
-            figure: format!("{} ({off})", shown.tps()),
+            figure: format!("{} (error {error})", shown.tps()),
             ..rung(shown)
         });
         table.push(vec![
             shown.label.to_owned(),
-            model.bottleneck.in_words().to_owned(),
+            limit(model).to_owned(),
             shown.tps(),
             rate(model.tps),
-            off,
-            format!("{:.2}", shown.row.latency_ms.p50),
+            error,
+            known(shown.row.latency_ms.p50, |p50| format!("{p50:.2}")),
             format!("{:.2}", model.p50_ms),
         ]);
     }
@@ -222,12 +216,12 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         "bottleneck",
         "TPS",
         "predicted TPS",
-        "off by",
+        "error",
         "p50 ms",
         "predicted p50 ms",
     ];
     let about = "What the group-commit model expects of each row beside what was measured; in \
-                 brackets how far it is off.";
+                 brackets its error: predicted ÷ measured − 1.";
     let chart = Chart::new(
         "Predicted and measured TPS",
         about,

@@ -4,11 +4,12 @@ use hdrhistogram::Histogram;
 use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::{Report, Shown};
-use super::super::table::ms;
+use super::super::table::{known, ms};
 use super::HtmlError;
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
+use crate::statistics::Percentile;
 
 /// Curves in one chart: more cannot be told apart.
 const CURVES: usize = 6;
@@ -130,16 +131,7 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Result<Chart, DrawError> {
         }
         marks.push(Mark::Line(points, *ink, 4));
     }
-    let header = [
-        "row",
-        "p50 ms",
-        "p90 ms",
-        "p95 ms",
-        "p99 ms",
-        "p99.9 ms",
-        "p99.99 ms",
-        "max ms",
-    ];
+    let header = ["row", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "max ms"];
     let table = part
         .iter()
         .map(|one| quantiles(one.name.clone(), &one.histogram));
@@ -164,9 +156,12 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Result<Chart, DrawError> {
 
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^53")]
 fn quantiles(name: String, histogram: &Histogram<u64>) -> Vec<String> {
-    let at = |quantile| ms(histogram.value_at_quantile(quantile) as f64 / NS_PER_MS);
+    let at = |percentile: Percentile| {
+        let value = percentile.of(histogram);
+        known(value.map(|ns| ns as f64 / NS_PER_MS), ms)
+    };
     let mut cells = vec![name];
-    cells.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.9999].map(at));
+    cells.extend(Percentile::ALL.map(at));
     cells.push(ms(histogram.max() as f64 / NS_PER_MS));
     cells
 }
@@ -237,14 +232,14 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Result<Char
             Ink::Text,
             HPos::Right,
         ));
-        let at = |quantile| us(histogram.value_at_quantile(quantile));
+        let at = |percentile: Percentile| known(percentile.of(histogram).map(us), short);
         table.push(vec![
             shown.name(),
             histogram.len().to_string(),
             short(us(histogram.min())),
-            short(at(0.5)),
-            short(at(0.99)),
-            short(at(0.999)),
+            at(Percentile::P50),
+            at(Percentile::P99),
+            at(Percentile::P999),
             short(us(histogram.max())),
         ]);
         panels.push(Panel {

@@ -4,9 +4,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::super::load_record::{AnyRecord, Report, Shown, Standing};
 use super::super::markdown::batch_knobs;
-use super::super::table::{CLOSED_LOOP, grouped, ms, rate};
+use super::super::table::{CLOSED_LOOP, grouped, known, limit, ms, rate};
 use super::chart::Chart;
 use super::compare::{self, Section};
+use crate::judge::Generator;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -126,11 +127,11 @@ fn row_table(rows: &[Shown<'_>]) -> Markup {
                         td class="words" { (verdict(shown)) }
                         td class="tps" { (tps(shown)) }
                         td { (some(model.map(|model| rate(model.tps)))) }
-                        td { (ms(row.latency_ms.p50)) }
-                        td { (ms(row.latency_ms.p95)) }
-                        td { (ms(row.latency_ms.p99)) }
+                        td { (known(row.latency_ms.p50, ms)) }
+                        td { (known(row.latency_ms.p95, ms)) }
+                        td { (known(row.latency_ms.p99, ms)) }
                         td { (some(row.server.as_ref().map(|one| format!("{:.1}", one.mean_batch)))) }
-                        td class="words" { (model.map_or("–", |model| model.bottleneck.in_words())) }
+                        td class="words" { (model.map_or("–", limit)) }
                         td class="words" { (row.transport) " " (row.encoding) }
                         td class="words" { (row.durability) }
                         td { (batch_knobs(row)) }
@@ -185,7 +186,12 @@ fn verdicts(rows: &[Shown<'_>]) -> Markup {
                 }
             }
             @if let Some(model) = &shown.row.prediction {
-                li { "next knob: " b { (shown.label) } ": " (model.remedy) "." }
+                @if let Some(remedy) = &model.remedy {
+                    li { "next knob: " b { (shown.label) } ": " (remedy) "." }
+                } @else {
+                    li { span class="mark warn" { "prediction failed" } " " b { (shown.label) } ": "
+                        (model.refuted.join("; ")) "." }
+                }
             }
         } }
     } }
@@ -220,8 +226,8 @@ fn repetitions(report: &Report, rows: &[Shown<'_>]) -> Markup {
                     td { (rate(summary.tps.high)) }
                     td { (format!("{:.0} %", summary.tps.confidence * 100.0)) }
                     td { (format!("{:.1} %", summary.tps.variation * 100.0)) }
-                    td { (ms(summary.p50_ms.median)) }
-                    td { (ms(summary.p99_ms.median)) }
+                    td { (known(summary.p50_ms.map(|one| one.median), ms)) }
+                    td { (known(summary.p99_ms.map(|one| one.median), ms)) }
                     td class="wrap" { @if let Some(warning) = &summary.warning {
                         span class="mark warn" { "too wide" } " " (warning.message) ": " (warning.remedy)
                     } @else { "the interval stands" } }
@@ -229,6 +235,14 @@ fn repetitions(report: &Report, rows: &[Shown<'_>]) -> Markup {
             }
         }
     } }
+}
+
+/// The ceiling of the generator, or what was taken for one and was none.
+fn null_server(generator: &Generator) -> String {
+    match generator.ceiling_refuted {
+        Some(reached) => format!("no ceiling ({})", rate(reached)),
+        None => known(generator.ceiling_tps, rate),
+    }
 }
 
 /// Whether the generator was the limit, and whether the figures agree with each other.
@@ -258,9 +272,9 @@ fn generators(rows: &[Shown<'_>]) -> Markup {
                     tr {
                         td { (one.label) }
                         td { (some(busiest.map(|share| format!("{:.0} %", share * 100.0)))) }
-                        td { (some(client.and_then(|client| client.event_loop_lag_us).map(|lag| format!("{:.0}", lag.p99)))) }
-                        td { (some(row.open_loop.as_ref().and_then(|open| open.schedule_lag_us).map(|lag| format!("{:.0}", lag.p99)))) }
-                        td { (some(client.and_then(|client| client.ceiling_tps).map(rate))) }
+                        td { (some(client.and_then(|client| client.event_loop_lag_us?.p99).map(|p99| format!("{p99:.0}")))) }
+                        td { (some(row.open_loop.as_ref().and_then(|open| open.schedule_lag_us?.p99).map(|p99| format!("{p99:.0}")))) }
+                        td { (client.map_or_else(|| "–".to_owned(), null_server)) }
                         td { (some(law.map(|law| format!("{:.1}", law.in_flight)))) }
                         td { (some(law.map(|law| format!("{:.1}", law.throughput_times_latency)))) }
                         td { (some(row.steady_state.map(|state| if state.steady {

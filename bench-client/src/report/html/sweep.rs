@@ -4,7 +4,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::super::load_record::{Shown, Standing};
 use super::super::record::Row;
-use super::super::table::{grouped, ms, rate};
+use super::super::table::{grouped, known, ms, rate};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, Knob, distinct, groups, ink, median};
@@ -14,21 +14,24 @@ const P99: Ink = Ink::Series(1);
 const COLLISIONS: Ink = Ink::Series(2);
 const IDEAL: Ink = Ink::Muted;
 
+/// A knob of a row.
+type Setting = fn(&Row) -> f64;
 /// A figure of a row.
-type Figure = fn(&Row) -> f64;
+/// `None` where it is not known.
+type Figure = fn(&Row) -> Option<f64>;
 
 /// One figure over a knob: every row as a dot, a line through the medians of the valid ones.
 fn over(
     members: &[Shown<'_>],
-    (x, knob): (&Axis, Figure),
+    (x, knob): (&Axis, Setting),
     (y, figure): (&Axis, Figure),
     paint: Ink,
 ) -> Vec<Mark> {
     let mut marks: Vec<Mark> = members
         .iter()
-        .map(|one| {
-            let at = (x.at(knob(one.row)), y.at(figure(one.row)));
-            Mark::Dot(at, ink(one, paint))
+        .filter_map(|one| {
+            let at = (x.at(knob(one.row)), y.at(figure(one.row)?));
+            Some(Mark::Dot(at, ink(one, paint)))
         })
         .collect();
     let valid = || members.iter().filter(|one| one.row.valid);
@@ -36,7 +39,7 @@ fn over(
         .into_iter()
         .filter_map(|value| {
             let here = valid().filter(|one| knob(one.row).total_cmp(&value).is_eq());
-            let middle = median(here.map(|one| figure(one.row)))?;
+            let middle = median(here.filter_map(|one| figure(one.row)))?;
             Some((x.at(value), y.at(middle)))
         })
         .collect();
@@ -48,7 +51,7 @@ fn over(
 
 /// How the contention of accounts moves TPS, latency and collisions.
 pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
-    let alpha: Figure = |row| row.alpha;
+    let alpha: Setting = |row| row.alpha;
     let mut charts = Vec::new();
     for (what, members) in groups(rows, &[Knob::Alpha]) {
         let alphas = distinct(members.iter().map(|one| one.row.alpha));
@@ -60,7 +63,7 @@ pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
                 if last { "alpha (0 is uniform)" } else { "" },
                 alphas.iter().copied(),
             );
-            let y = Axis::linear(label, members.iter().map(|one| figure(one.row)));
+            let y = Axis::linear(label, members.iter().filter_map(|one| figure(one.row)));
             Panel {
                 marks: over(&members, (&x, alpha), (&y, figure), paint),
                 x,
@@ -69,10 +72,10 @@ pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             }
         };
         let panels = [
-            panel("TPS", false, TPS, |row| row.tps),
+            panel("TPS", false, TPS, |row| Some(row.tps)),
             panel("p99 in ms", false, P99, |row| row.latency_ms.p99),
             panel("collisions in %", true, COLLISIONS, |row| {
-                row.collision_rate * 100.0
+                Some(row.collision_rate * 100.0)
             }),
         ];
         let mut sorted = members.clone();
@@ -83,8 +86,8 @@ pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
                 vec![
                     one.row.alpha.to_string(),
                     one.tps(),
-                    ms(one.row.latency_ms.p50),
-                    ms(one.row.latency_ms.p99),
+                    known(one.row.latency_ms.p50, ms),
+                    known(one.row.latency_ms.p99, ms),
                     format!("{:.2} %", one.row.collision_rate * 100.0),
                     one.row.collision_scope.clone(),
                     mean_batch(one.row),
@@ -138,8 +141,8 @@ fn mean_batch(row: &Row) -> String {
 
 /// Achieved rate and p99 over the offered rate: where the knee is.
 pub(super) fn rates(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
-    let offered: Figure = |row| row.open_loop.as_ref().map_or(0.0, |open| open.offered_tps);
-    let achieved: Figure = |row| row.open_loop.as_ref().map_or(0.0, |open| open.achieved_tps);
+    let offered: Setting = |row| row.open_loop.as_ref().map_or(0.0, |open| open.offered_tps);
+    let achieved: Figure = |row| Some(row.open_loop.as_ref()?.achieved_tps);
     let p99: Figure = |row| row.latency_ms.p99;
     let open: Vec<Shown<'_>> = rows
         .iter()
@@ -158,14 +161,17 @@ pub(super) fn rates(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             "achieved TPS",
             members
                 .iter()
-                .map(|one| achieved(one.row))
+                .filter_map(|one| achieved(one.row))
                 .chain(asked.last().copied()),
         );
         let most = asked.last().copied().unwrap_or(0.0);
         let mut marks = vec![Mark::Line(vec![(0.0, 0.0), (most, most)], IDEAL, 2)];
         marks.extend(over(&members, (&first, offered), (&y, achieved), TPS));
         let second = x("offered TPS");
-        let slow = Axis::log("p99 in ms (log)", members.iter().map(|one| p99(one.row)));
+        let slow = Axis::log(
+            "p99 in ms (log)",
+            members.iter().filter_map(|one| p99(one.row)),
+        );
         let panels = [
             Panel {
                 x: first,
@@ -190,9 +196,9 @@ pub(super) fn rates(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
                 Some(vec![
                     rate(open.offered_tps),
                     rate(open.achieved_tps),
-                    ms(one.row.latency_ms.p50),
-                    ms(one.row.latency_ms.p99),
-                    service.map_or_else(String::new, |service| ms(service.p99)),
+                    known(one.row.latency_ms.p50, ms),
+                    known(one.row.latency_ms.p99, ms),
+                    service.map_or_else(String::new, |service| known(service.p99, ms)),
                     grouped(open.late),
                     grouped(open.skipped),
                     grouped(open.dropped),
@@ -234,8 +240,8 @@ pub(super) fn rates(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
 
 /// TPS over batch size and transfers in flight, where at least half of the map was measured.
 pub(super) fn heat_maps(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
-    let in_flight: Figure = |row| f64::from(row.concurrency) * to_f64(row.max_inflight_per_worker);
-    let batch: Figure = |row| row.batch_size.map_or(0.0, count);
+    let in_flight: Setting = |row| f64::from(row.concurrency) * to_f64(row.max_inflight_per_worker);
+    let batch: Setting = |row| row.batch_size.map_or(0.0, count);
     let known: Vec<Shown<'_>> = rows
         .iter()
         .filter(|one| one.row.batch_size.is_some() && one.row.valid)

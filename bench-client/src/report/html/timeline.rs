@@ -2,7 +2,7 @@
 
 use super::super::load_record::Shown;
 use super::super::series::Interval;
-use super::super::table::{ms, rate};
+use super::super::table::{known, ms, rate};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, ink};
@@ -35,14 +35,15 @@ fn stalled_s(interval: &Interval) -> f64 {
 }
 
 /// What a line shows.
-type Figure = fn(&Interval) -> f64;
+/// `None` where it is not known.
+type Figure = fn(&Interval) -> Option<f64>;
 
 fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)]) -> Panel {
     let ends = intervals.iter().map(|one| one.start_s + one.seconds);
     let x = Axis::linear(if last { "seconds of the window" } else { "" }, ends);
     let values = intervals
         .iter()
-        .flat_map(|one| lines.iter().map(|(_, value)| value(one)));
+        .flat_map(|one| lines.iter().filter_map(|(_, value)| value(one)));
     let y = Axis::linear(title, values);
     let mut marks = Vec::new();
     for stall in intervals.iter().filter(|one| checkpoints(one) > 0) {
@@ -54,7 +55,7 @@ fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)
     for (ink, value) in lines {
         let points: Vec<(f64, f64)> = intervals
             .iter()
-            .map(|one| (one.start_s + one.seconds / 2.0, value(one)))
+            .filter_map(|one| Some((one.start_s + one.seconds / 2.0, value(one)?)))
             .collect();
         if points.len() <= DOTS {
             marks.extend(points.iter().map(|at| Mark::Dot(*at, *ink)));
@@ -73,7 +74,7 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
     let intervals = &shown.row.intervals;
     let tps = ink(shown, TPS);
     let panels = [
-        panel(intervals, "TPS", false, &[(tps, |one| one.tps)]),
+        panel(intervals, "TPS", false, &[(tps, |one| Some(one.tps))]),
         panel(
             intervals,
             "latency in ms",
@@ -88,9 +89,9 @@ fn timeline(shown: &Shown<'_>) -> Result<Chart, DrawError> {
             vec![
                 format!("{:.1}", one.start_s),
                 rate(one.tps),
-                ms(one.p50_ms),
-                ms(one.p95_ms),
-                ms(one.p99_ms),
+                known(one.p50_ms, ms),
+                known(one.p95_ms, ms),
+                known(one.p99_ms, ms),
                 ms(one.max_ms),
                 short(one.in_flight),
                 maybe(one.mean_batch),

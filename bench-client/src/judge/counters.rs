@@ -1,0 +1,136 @@
+//! The server's counters, held against each other and against what this client saw. They are
+//! only the server's word: where they contradict themselves, nothing that rests on them stands.
+
+use busload_wire::control::Stats;
+
+/// A server's counters before and after a load.
+#[derive(Debug, Clone)]
+pub struct ServerCounters {
+    /// Before it.
+    pub before: Stats,
+    /// After it.
+    pub after: Stats,
+    /// Most transfers in one of its transactions; `None` if it does not tell.
+    pub batch_size: Option<u64>,
+}
+
+/// What cannot be true, in words; nothing of a server whose counters agree.
+pub(super) fn contradictions(counters: &ServerCounters, acknowledged: u64) -> Vec<String> {
+    let ServerCounters { before, after, .. } = counters;
+    let mut found = Vec::new();
+    let mut counted = |name: &str, of: fn(&Stats) -> u64| {
+        let (before, after) = (of(before), of(after));
+        if after < before {
+            found.push(format!("{name} fell from {before} to {after}"));
+        }
+        after.saturating_sub(before)
+    };
+    let committed = counted("committed", |stats| stats.committed);
+    let applied = counted("applied", |stats| stats.applied);
+    let row_changes = counted("row_changes", |stats| stats.row_changes);
+    let refunds = counted("refunds", |stats| stats.refunds);
+    let batches = counted("batches", |stats| stats.batches);
+    let wrote = counted("batches_that_wrote", |stats| stats.batches_that_wrote);
+    let commit_syncs = counted("commit_syncs", |stats| stats.commit_syncs);
+    let syncs = counted("syncs", |stats| stats.syncs.total());
+    if !found.is_empty() {
+        // Differences of such counters mean nothing.
+        return found;
+    }
+    if committed < acknowledged {
+        found.push(format!(
+            "committed grew by {committed}, and {acknowledged} transfers were acknowledged"
+        ));
+    }
+    if applied > committed {
+        found.push(format!(
+            "applied grew by {applied}, committed by {committed}"
+        ));
+    }
+    if u128::from(row_changes) != 2 * (u128::from(applied) + u128::from(refunds)) {
+        found.push(format!(
+            "row_changes grew by {row_changes}, which is not twice {applied} applied and {refunds} \
+             refunds"
+        ));
+    }
+    if wrote > batches {
+        found.push(format!("{wrote} of {batches} batches wrote"));
+    }
+    if let Some(most) = counters.batch_size
+        && u128::from(applied) > u128::from(wrote) * u128::from(most)
+    {
+        found.push(format!(
+            "{applied} transfers were applied in {wrote} batches of at most {most}"
+        ));
+    }
+    if commit_syncs > syncs {
+        found.push(format!("{commit_syncs} of {syncs} syncs were at COMMIT"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use busload_wire::control::SyncsByFile;
+
+    use super::*;
+
+    fn counters(change: impl FnOnce(&mut Stats)) -> ServerCounters {
+        let before = Stats {
+            committed: 5,
+            applied: 5,
+            row_changes: 10,
+            ..Stats::default()
+        };
+        let mut after = Stats {
+            committed: 107,
+            applied: 105,
+            row_changes: 214,
+            refunds: 2,
+            batches: 12,
+            batches_that_wrote: 10,
+            commit_syncs: 10,
+            syncs: SyncsByFile {
+                wal: 11,
+                ..SyncsByFile::default()
+            },
+            ..before.clone()
+        };
+        change(&mut after);
+        ServerCounters {
+            before,
+            after,
+            batch_size: Some(10),
+        }
+    }
+
+    #[test]
+    fn counters_that_agree_contradict_nothing() {
+        assert_eq!(contradictions(&counters(|_| {}), 100), [""; 0]);
+    }
+
+    #[test]
+    fn each_contradiction_is_found() {
+        type Change = fn(&mut Stats);
+        let changes: [(Change, &str); 8] = [
+            (|stats| stats.row_changes = 10, "row_changes grew by 0"),
+            (|stats| stats.committed = 5, "committed grew by 0, and 100"),
+            (
+                |stats| stats.committed = 104,
+                "applied grew by 100, committed by 99",
+            ),
+            (|stats| stats.committed = 4, "committed fell from 5 to 4"),
+            (|stats| stats.batches = 9, "10 of 9 batches wrote"),
+            (
+                |stats| stats.batches_that_wrote = 9,
+                "in 9 batches of at most 10",
+            ),
+            (|stats| stats.syncs.wal = 9, "10 of 9 syncs"),
+            (|stats| stats.refunds = 3, "3 refunds"),
+        ];
+        for (change, says) in changes {
+            let found = contradictions(&counters(change), 100).join("; ");
+            assert!(found.contains(says), "no '{says}' in '{found}'");
+        }
+    }
+}
