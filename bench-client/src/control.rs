@@ -4,7 +4,6 @@ mod balances;
 
 use std::time::Duration;
 
-use busload_frontend::stream::Stream;
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};
@@ -15,8 +14,6 @@ use hyper::client::conn::http1;
 use hyper::header::{HeaderName, SERVER};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::connector::http::{Exchange, Head, Lane, post};
@@ -104,7 +101,7 @@ enum ControlTransport {
         lane: Option<Lane>,
     },
     Ws {
-        socket: Option<WebSocketStream<Stream>>,
+        socket: Option<ws::Socket>,
         next_id: u64,
     },
 }
@@ -371,10 +368,7 @@ impl ControlClient {
 
 /// One request and its answer on a connection that has no other in flight. Gives the
 /// connection back when it can be used again.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    mut open: WebSocketStream<S>,
-    text: Utf8Bytes,
-) -> Result<(WebSocketStream<S>, Bytes), String> {
+async fn ask(mut open: ws::Socket, text: Utf8Bytes) -> Result<(ws::Socket, Bytes), String> {
     open.send(Message::Text(text))
         .await
         .map_err(|error| error.to_string())?;

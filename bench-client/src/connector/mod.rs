@@ -239,6 +239,12 @@ pub trait Session: Send {
         &mut self,
         out: &mut Vec<Reply>,
     ) -> impl Future<Output = Result<(), TransportError>> + Send;
+
+    /// Says that nothing more will come, where the transport has a way to say so, and waits a
+    /// bounded time for the server's own farewell.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Requests whose answers nobody waits for any more.

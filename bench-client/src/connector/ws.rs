@@ -1,10 +1,11 @@
 //! Transfers over one WebSocket per worker.
 
+mod socket;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use busload_frontend::stream::Stream as Wire;
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{Answer, RequestId, Transfer};
@@ -12,15 +13,17 @@ use bytes::BytesMut;
 use futures_util::{Sink, Stream};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{
     ConnectError, Connector, Encoding, Forgotten, Reply, Session, Target, TransportError, WorkerId,
 };
+
+pub(crate) use socket::Socket;
 
 /// Small on purpose: the library zero-fills it before every read.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -49,10 +52,7 @@ impl WsConnector {
 }
 
 /// Opens a WebSocket; shared with the control plane.
-pub(crate) async fn open(
-    target: &Target,
-    encoding: Encoding,
-) -> Result<WebSocketStream<Wire>, ConnectError> {
+pub(crate) async fn open(target: &Target, encoding: Encoding) -> Result<Socket, ConnectError> {
     let url = target.url("ws");
     let not_ours = |why: String| ConnectError::Protocol {
         url: url.clone(),
@@ -80,7 +80,7 @@ pub(crate) async fn open(
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
     match client_async_with_config(request, stream, Some(config)).await {
-        Ok((socket, _)) => Ok(socket),
+        Ok((socket, _)) => Ok(Socket::new(socket)),
         Err(WsError::Io(source)) => Err(ConnectError::Io { url, source }),
         Err(WsError::Http(response)) if response.status() == StatusCode::UNAUTHORIZED => {
             Err(target.unauthorized("ws"))
@@ -127,7 +127,7 @@ impl Connector for WsConnector {
 
 /// One WebSocket.
 pub struct WsSession {
-    socket: WebSocketStream<Wire>,
+    socket: Socket,
     encoding: Encoding,
     scratch: BytesMut,
     builder: MessageBuilder,
@@ -141,7 +141,9 @@ pub struct WsSession {
 impl WsSession {
     fn send(&mut self, message: Message) -> Result<(), TransportError> {
         self.dirty = true;
-        Pin::new(&mut self.socket).start_send(message).map_err(dead)
+        Pin::new(&mut *self.socket)
+            .start_send(message)
+            .map_err(dead)
     }
 
     fn send_records(&mut self) -> Result<(), TransportError> {
@@ -160,7 +162,7 @@ impl WsSession {
         // An error in writing waits until what was answered before it has been read.
         let mut broken = self.send_records().err();
         if self.dirty && broken.is_none() {
-            match Pin::new(&mut self.socket).poll_flush(cx) {
+            match Pin::new(&mut *self.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.dirty = false,
                 Poll::Ready(Err(error)) => broken = Some(dead(error)),
                 // The read below goes on; the waker is registered for both.
@@ -169,7 +171,7 @@ impl WsSession {
         }
         let before = out.len();
         loop {
-            let error = match Pin::new(&mut self.socket).poll_next(cx) {
+            let error = match Pin::new(&mut *self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => match self.take(&message, out) {
                     Ok(()) => continue,
                     Err(error) => error,
@@ -242,6 +244,10 @@ impl Session for WsSession {
 
     async fn replies(&mut self, out: &mut Vec<Reply>) -> Result<(), TransportError> {
         poll_fn(|cx| self.poll_replies(cx, out)).await
+    }
+
+    async fn close(&mut self) {
+        self.socket.close().await;
     }
 }
 

@@ -169,6 +169,7 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         self.end.late_answers += self.session.late_answers();
         self.end.contradictory_answers += self.session.contradictory_answers();
         self.end.idle_reconnects += self.session.idle_reconnects();
+        self.session.close().await;
         if let Some(resolver) = &self.resolver {
             self.end.resolved = resolver.resolved;
             self.end.sent_again = resolver.sent_again;

@@ -393,6 +393,11 @@ pub struct ServerRow {
     pub checkpoint_stalled_ms: Option<f64>,
     /// Most transfers that waited in the queue, since the server started.
     pub queue_peak: u64,
+    /// How often a connection found the server's listen backlog full since it began to listen,
+    /// by the kernel's count, which is of all servers in the network namespace; absent where the
+    /// server does not tell.
+    #[serde(default)]
+    pub listen_overflows: Option<u64>,
     /// Largest resident set of the server process, in bytes.
     pub peak_memory_bytes: Option<u64>,
     /// Bytes that the server process caused to be written to storage (from /proc, outside

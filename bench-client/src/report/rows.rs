@@ -421,6 +421,7 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
                 / 1e6,
         ),
         queue_peak: after.queue.peak,
+        listen_overflows: after.network.and_then(|network| network.listen_overflows),
         peak_memory_bytes: measured.closing_usage.peak_memory_bytes,
         storage_bytes_written: storage(&measured.closing_usage)
             .zip(storage(&measured.opening_usage))

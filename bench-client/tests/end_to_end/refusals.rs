@@ -54,6 +54,22 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--op-timeout=0s"], "--op-timeout"),
     (&["run", "--durability=hopeful"], "wal-full"),
     (&["run", "--queue=0"], "--queue"),
+    (
+        &[
+            "run",
+            "--connectors=sqlite_rpc",
+            "--url=wss://localhost:4107",
+        ],
+        "--url wss://… is for --connectors sqlite_ws_rpc, and sqlite_rpc speaks http",
+    ),
+    (
+        &[
+            "run",
+            "--connectors=sqlite_ws_rpc",
+            "--url=http://localhost:4103",
+        ],
+        "--url http://… is for --connectors sqlite_rpc, and sqlite_ws_rpc speaks ws",
+    ),
     (&["run", "--encoding=xml"], "--encoding"),
     (
         &["run", "--encoding=binary", "--connectors=sqlite_rpc"],

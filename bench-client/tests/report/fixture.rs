@@ -185,6 +185,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             checkpoint_ms: 1_400.0,
             checkpoint_stalled_ms: Some(1_200.0),
             queue_peak: 800,
+            listen_overflows: Some(0),
             peak_memory_bytes: Some(50_000_000),
             storage_bytes_written: Some(110_000_000),
             sqlite_version: "3.54.1".to_owned(),

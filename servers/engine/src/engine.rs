@@ -80,12 +80,14 @@ pub enum ControlCall {
         /// The account.
         id: i64,
     },
-    /// Wipe and create.
+    /// Wipe and create, or find it done.
     Seed {
         /// How many accounts.
         accounts: i64,
         /// The balance of each.
         initial_balance: i64,
+        /// Whether what is there may be wiped. If not, the ledger must be just that already.
+        may_wipe: bool,
     },
     /// Compare with the seeding.
     Verify,
@@ -157,6 +159,17 @@ pub enum EngineError {
         accounts: i64,
         /// Balance asked for.
         initial_balance: i64,
+    },
+    /// A seeding was asked for that would wipe a ledger that must not be.
+    #[error("the ledger is not to be wiped, and is not as a seeding would leave it")]
+    MustNotWipe,
+    /// The number of accounts is off.
+    #[error("there are {accounts} accounts, not {expected} as when the ledger was opened")]
+    AccountsChanged {
+        /// How many there are.
+        accounts: u64,
+        /// How many there should be.
+        expected: u64,
     },
     /// The sum of all balances is off.
     #[error("money is not conserved: the balances sum up to {total}, not {expected}")]

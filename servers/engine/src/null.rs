@@ -147,8 +147,13 @@ impl<P: ReplyPort> NullWriter<P> {
             ControlCall::Seed {
                 accounts,
                 initial_balance,
+                may_wipe,
             } => {
                 check_seeding(accounts, initial_balance)?;
+                if !may_wipe && (accounts, initial_balance) != (self.accounts, self.initial_balance)
+                {
+                    return Err(EngineError::MustNotWipe);
+                }
                 self.accounts = accounts;
                 self.initial_balance = initial_balance;
                 Ok(ControlReply::Seeded)

@@ -377,6 +377,8 @@ fn stats(counters: &Counters, io: &IoCounts, queue: QueueCounts) -> Stats {
         stages: Stages::default(),
         transfer_stages: TransferStages::default(),
         transfer_ids: counters.transfer_ids,
+        // The front end's.
+        network: None,
         balances: None,
     }
 }

@@ -218,7 +218,7 @@ impl<P: ReplyPort> Shift<'_, P> {
     /// Answers a call that is not a transfer.
     fn call(&mut self, control: Control<P::Address>) -> Result<(), EngineError> {
         let Control { to, id, call } = control;
-        let seeding = matches!(call, ControlCall::Seed { .. });
+        let seeding = matches!(call, ControlCall::Seed { may_wipe: true, .. });
         let mut reply = answer(&call, self.store, self.stats, self.queue, &mut self.ledger);
         let mut broken = None;
         if seeding {
@@ -350,7 +350,15 @@ fn answer<A: Clone>(
         ControlCall::Seed {
             accounts,
             initial_balance,
+            may_wipe,
         } => {
+            if !may_wipe {
+                return if store.is_just_seeded(accounts, initial_balance)? {
+                    Ok(ControlReply::Seeded)
+                } else {
+                    Err(EngineError::MustNotWipe)
+                };
+            }
             store
                 .seed(accounts, initial_balance)
                 .map_err(|error| storage_full(error, store))?;

@@ -234,6 +234,7 @@ fn a_seeding_forgets_the_ids() {
     let seed = ControlCall::Seed {
         accounts: 3,
         initial_balance: 100,
+        may_wipe: true,
     };
     assert!(matches!(bank.call(seed), Ok(ControlReply::Seeded)));
     assert!(!has_table(&config.database));
@@ -244,6 +245,7 @@ fn a_seeding_forgets_the_ids() {
     let refused = bank.call(ControlCall::Seed {
         accounts: 1,
         initial_balance: 100,
+        may_wipe: true,
     });
     assert!(matches!(refused, Err(EngineError::SeedOutOfRange { .. })));
     assert_eq!(bank.apply(&[once(1, 0, 1, 6)]), [Outcome::Committed]);

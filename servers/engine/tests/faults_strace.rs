@@ -565,6 +565,7 @@ fn eio_at_the_sync_of_a_seeding() {
             let seed = bank.call(ControlCall::Seed {
                 accounts: 5,
                 initial_balance: 5,
+                may_wipe: true,
             });
             assert!(matches!(seed, Err(EngineError::Sqlite(_))), "{seed:?}");
             assert!(matches!(bank.next_mail(), Mail::Stopped));
@@ -591,6 +592,7 @@ fn case_11_a_seeding_on_a_full_disk() {
                 bank.call(ControlCall::Seed {
                     accounts: 5,
                     initial_balance: 5,
+                    may_wipe: true,
                 })
             };
             for _ in 0..2 {

@@ -6,7 +6,7 @@ mod support;
 use std::error::Error as _;
 use std::path::Path;
 
-use busload_engine::{Config, Durability, EngineError, Outcome};
+use busload_engine::{Config, ControlCall, ControlReply, Durability, EngineError, Outcome};
 use busload_wire::control::Verification;
 use rusqlite::Connection;
 use support::{Bank, balances_in, config, original_file, snapshot, strict_file, transfer};
@@ -183,7 +183,7 @@ fn an_empty_file_becomes_a_ledger() {
 
 /// design.md: a file that the original tool seeded opens and serves.
 #[test]
-fn a_file_of_the_original_tool_is_a_ledger_that_nobody_can_verify() {
+fn a_file_of_the_original_tool_is_compared_with_its_opening() {
     let directory = tempfile::tempdir().unwrap();
     for mode in Durability::ALL {
         let config = Config {
@@ -192,26 +192,99 @@ fn a_file_of_the_original_tool_is_a_ledger_that_nobody_can_verify() {
         };
         original_file(&config.database, &[50; 5]);
         let bank = Bank::start(&config);
-        let skipped = Verification::Skipped { skipped: true };
-        assert_eq!(bank.verify().unwrap(), skipped);
+        let verified = |changed: i64| Verification::Verified {
+            accounts: "5".to_owned(),
+            total: "250".to_owned(),
+            changed: changed.to_string(),
+            compared_with: Some("opening".to_owned()),
+        };
+        assert_eq!(bank.verify().unwrap(), verified(0), "{mode}");
         assert_eq!(bank.balances(5), [50; 5], "nothing is seeded over it");
         assert_eq!(
             bank.apply(&[transfer(0, 4, 50), transfer(0, 4, 1)])[0],
             Outcome::Committed
         );
-        assert_eq!(bank.verify().unwrap(), skipped);
+        let writes = mode != Durability::DiscardWrites;
+        let changed = 2 * i64::from(writes);
+        assert_eq!(bank.verify().unwrap(), verified(changed), "{mode}");
         bank.stop_cleanly();
-        let moved = if mode == Durability::DiscardWrites {
-            0
-        } else {
-            50
-        };
+        let moved = 50 * i64::from(writes);
         assert_eq!(
             balances_in(&config.database),
             [50 - moved, 50, 50, 50, 50 + moved],
             "{mode}"
         );
     }
+}
+
+/// Somebody else writes to the file while it is served.
+#[test]
+fn a_ledger_that_is_not_what_it_was_at_opening_fails_verification() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), Durability::WalFull);
+    original_file(&config.database, &[50; 5]);
+    let bank = Bank::start(&config);
+    sql(
+        &config.database,
+        "UPDATE accounts SET balance = balance + 1 WHERE id = 2",
+    );
+    assert!(matches!(
+        bank.verify(),
+        Err(EngineError::NotConserved {
+            total: 251,
+            expected: 250
+        })
+    ));
+    sql(
+        &config.database,
+        "UPDATE accounts SET balance = 50; INSERT INTO accounts(id, balance) VALUES (5, 0)",
+    );
+    assert!(matches!(
+        bank.verify(),
+        Err(EngineError::AccountsChanged {
+            accounts: 6,
+            expected: 5
+        })
+    ));
+    bank.stop_cleanly();
+}
+
+/// Where nothing may be wiped, a seeding succeeds that has nothing to do, and no other.
+#[test]
+fn a_seeding_that_has_nothing_to_do_needs_no_leave_to_wipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), Durability::WalFull);
+    original_file(&config.database, &[50; 5]);
+    let bank = Bank::start(&config);
+    let seed = |accounts, initial_balance| {
+        bank.call(ControlCall::Seed {
+            accounts,
+            initial_balance,
+            may_wipe: false,
+        })
+    };
+    assert!(matches!(seed(5, 50), Ok(ControlReply::Seeded)));
+    for (accounts, balance) in [(5, 51), (4, 50), (6, 50)] {
+        let refused = seed(accounts, balance);
+        assert!(
+            matches!(refused, Err(EngineError::MustNotWipe)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(bank.balances(5), [50; 5]);
+    // Touched: also when the balances are back, but an id is remembered.
+    bank.apply(&[transfer(0, 4, 7)]);
+    assert!(matches!(seed(5, 50), Err(EngineError::MustNotWipe)));
+    bank.apply(&[transfer(4, 0, 7)]);
+    assert!(matches!(seed(5, 50), Ok(ControlReply::Seeded)));
+    let named = |id, from, to| busload_wire::Transfer {
+        transfer_id: Some(busload_wire::TransferId::from_u128(id)),
+        ..transfer(from, to, 3)
+    };
+    bank.apply(&[named(1, 1, 2), named(2, 2, 1)]);
+    assert_eq!(bank.balances(5), [50; 5]);
+    assert!(matches!(seed(5, 50), Err(EngineError::MustNotWipe)));
+    bank.stop_cleanly();
 }
 
 #[test]
@@ -231,6 +304,7 @@ fn with_its_initial_balance_a_foreign_ledger_is_verified() {
         accounts: "5".to_owned(),
         total: "250".to_owned(),
         changed: "2".to_owned(),
+        compared_with: None,
     };
     assert_eq!(bank.verify().unwrap(), verified);
     bank.stop_cleanly();

@@ -120,6 +120,7 @@ fn full_and_room_again(config: &Config, fill: fn(&Path) -> Filler, what: &str) {
     }
     assert_eq!(bank.engine.troubles(), [Trouble::StorageFull], "{what}");
     let seed = bank.call(ControlCall::Seed {
+        may_wipe: true,
         accounts: 5,
         initial_balance: 5,
     });

@@ -351,6 +351,7 @@ fn a_seeding_replaces_every_account_and_the_ledger_goes_on() {
         bank.call(ControlCall::Seed {
             accounts,
             initial_balance,
+            may_wipe: true,
         })
     };
     for (accounts, balance) in [

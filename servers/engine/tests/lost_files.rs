@@ -232,6 +232,7 @@ fn a_seeding_of_a_database_that_is_gone_is_not_answered_as_done() {
     let (_directory, config, bank) = served(Durability::WalFull);
     Deed::Removed.to(&config.database);
     let seed = bank.call(ControlCall::Seed {
+        may_wipe: true,
         accounts: 5,
         initial_balance: 5,
     });

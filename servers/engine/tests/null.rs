@@ -179,6 +179,7 @@ fn control_calls_are_answered_as_of_a_ledger_in_which_nothing_moves() {
     let seed = |accounts| ControlCall::Seed {
         accounts,
         initial_balance: 5,
+        may_wipe: true,
     };
     assert!(matches!(bank.call(seed(20)), Ok(ControlReply::Seeded)));
     assert_eq!((bank.balance(19), bank.balance(20)), (Some(5), None));

@@ -32,7 +32,10 @@ pub(crate) const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
 #[must_use]
 pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
     match error {
-        EngineError::NotConserved { .. } | EngineError::NothingChanged => ErrorCode::VerifyFailed,
+        EngineError::NotConserved { .. }
+        | EngineError::AccountsChanged { .. }
+        | EngineError::NothingChanged => ErrorCode::VerifyFailed,
+        EngineError::MustNotWipe => ErrorCode::Forbidden,
         EngineError::SeedOutOfRange { .. } => ErrorCode::InvalidRequest,
         EngineError::Overloaded => ErrorCode::Overloaded,
         EngineError::ShuttingDown => ErrorCode::ShuttingDown,
@@ -59,13 +62,13 @@ pub(crate) enum Route {
     Histograms,
 }
 
-/// Where a call goes.
+/// Where a call goes. Where clients may not seed, a seeding succeeds that has nothing to do.
 #[must_use]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "calls are consumed where they are routed"
 )]
-pub(crate) fn route(call: Call) -> Route {
+pub(crate) fn route(call: Call, may_seed: bool) -> Route {
     match call {
         Call::Transfer(transfer) => Route::Transfer(transfer),
         Call::GetAccount { id } => Route::Control(ControlCall::GetAccount { id }),
@@ -75,6 +78,7 @@ pub(crate) fn route(call: Call) -> Route {
         } => Route::Control(ControlCall::Seed {
             accounts,
             initial_balance,
+            may_wipe: may_seed,
         }),
         Call::Verify => Route::Control(ControlCall::Verify),
         Call::Stats {

@@ -297,6 +297,7 @@ impl CommonArgs {
         // First of all: nothing is created for a server that must not start.
         let access = self.access.access(listen)?;
         let log_limit_mib = self.log_limit_mib()?;
+        self.limits.check()?;
         let database = if let Some(file) = &self.database {
             file.clone()
         } else if self.null.pace().is_some() {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Access;
 use crate::guarded::Guarded;
 use crate::http;
 use crate::limits::{HTTP_BUFFER_BYTES, STOP_HEADER_TIMEOUT};
+use crate::listener::Listener;
 use crate::phases::Phases;
 use crate::server::Transport;
 use crate::shared::{Client, Shared};
@@ -24,7 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections for ever.
 pub(crate) async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     shared: &Arc<Shared>,
     stopped: &watch::Receiver<bool>,
 ) {
@@ -57,20 +58,29 @@ async fn connection(
     let Some(stream) = greet(stream, &shared.access, &mut stopped).await else {
         return;
     };
+    let mailbox = shared.mailbox();
+    let input = shared.front.input_memory.connection(Arc::clone(&mailbox));
     let client = Arc::new(Client {
-        mailbox: shared.mailbox(),
+        mailbox,
+        input: Arc::clone(&input),
         _place: place,
     });
     let limits = shared.limits.clone();
     let phases = Arc::new(Phases::new(shared.transport == Transport::Ws));
-    let stream = Guarded::new(stream, Arc::clone(&phases), limits.write_timeout);
-    let steps = &phases;
+    let stream = Guarded::new(
+        stream,
+        Arc::clone(&phases),
+        Arc::clone(&input),
+        limits.write_timeout,
+    );
+    let (steps, read) = (&phases, &input);
     let service = service_fn(move |request| {
         steps.asked();
         let answer = http::handle(request, Arc::clone(&shared), Arc::clone(&client));
         async move {
             let answer = answer.await;
             steps.answered();
+            read.whole(0);
             answer
         }
     });
@@ -83,14 +93,17 @@ async fn connection(
         .with_upgrades();
     tokio::pin!(connection);
     // In this order: what is there to be read comes before what is overdue.
-    tokio::select! {
+    let header_timeout = tokio::select! {
         biased;
         _ = &mut connection => return,
         () = phases.overstayed(limits.header_timeout, limits.idle_timeout) => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
-    }
+        // A request whose body is being read is answered; headers are not waited for.
+        () = input.refused() => Duration::ZERO,
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            limits.header_timeout.min(STOP_HEADER_TIMEOUT)
+        }
+    };
     connection.as_mut().graceful_shutdown();
-    let header_timeout = limits.header_timeout.min(STOP_HEADER_TIMEOUT);
     tokio::select! {
         biased;
         _ = connection => {}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::input_memory::Input;
 use crate::phases::Phases;
 use crate::stream::Stream;
 use crate::ticks::Ticks;
@@ -33,6 +34,7 @@ impl Reset for Stream {
 pub(crate) struct Guarded<S> {
     stream: S,
     phases: Arc<Phases>,
+    input: Arc<Input>,
     write_timeout: Duration,
     stall: Option<Stall>,
 }
@@ -44,13 +46,25 @@ struct Stall {
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(stream: S, phases: Arc<Phases>, write_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        phases: Arc<Phases>,
+        input: Arc<Input>,
+        write_timeout: Duration,
+    ) -> Self {
         Self {
             stream,
             phases,
+            input,
             write_timeout,
             stall: None,
         }
+    }
+}
+
+impl<S> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        self.input.leave();
     }
 }
 
@@ -96,10 +110,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.input.must_wait() {
+            // Behind those that have memory to drop.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let read = buffer.filled().len() - before;
+        if read > 0 {
             this.phases.heard();
+            this.input.read(read);
         }
         result
     }
@@ -156,6 +177,8 @@ mod tests {
     use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
+    use crate::input_memory::InputMemory;
+    use crate::mailbox::Mailbox;
 
     impl Reset for DuplexStream {
         fn reset_on_close(&self) {}
@@ -167,7 +190,8 @@ mod tests {
     fn pair(buffered: usize) -> (Guarded<DuplexStream>, DuplexStream) {
         let (server, peer) = duplex(buffered);
         let phases = Arc::new(Phases::new(false));
-        (Guarded::new(server, phases, WRITE_TIMEOUT), peer)
+        let input = InputMemory::new(0).connection(Mailbox::new());
+        (Guarded::new(server, phases, input, WRITE_TIMEOUT), peer)
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use busload_engine::{ControlCall, Outcome, Work};
-use busload_wire::json::{AnswerId, decode_request, encode_outcome};
+use busload_engine::{Outcome, Work};
+use busload_wire::json::{AnswerId, decode_request, encode_outcome, encode_refusal};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -41,7 +41,9 @@ pub(crate) async fn handle(
     client: Arc<Client>,
 ) -> Result<Answer, Infallible> {
     if !names_its_host(&request) {
-        return Ok(refusal(ErrorCode::InvalidRequest));
+        return Ok(invalid(
+            "a request needs one header host, and no second one",
+        ));
     }
     let page = match shared.access.admit(&request) {
         Ok(page) => page,
@@ -98,7 +100,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Cl
             answer(StatusCode::OK, text, Bytes::from(body))
         }
         (&Method::POST, "/rpc") if shared.transport == Transport::Http => {
-            rpc(request, &shared, &client.mailbox).await
+            rpc(request, &shared, &client).await
         }
         _ => refusal(ErrorCode::UnknownMethod),
     }
@@ -113,12 +115,26 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer 
     response
 }
 
+/// The connection ends with this answer.
+fn close_after(answer: &mut Answer) {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+}
+
 fn status_of(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn refusal(code: ErrorCode) -> Answer {
     outcome(Err(code))
+}
+
+/// What is wrong is not in the body, and so not to be seen in it: the answer says it.
+fn invalid(detail: &str) -> Answer {
+    let code = ErrorCode::InvalidRequest;
+    let mut body = BytesMut::with_capacity(256);
+    encode_refusal(&mut body, AnswerId::Absent, code, detail);
+    answer(status_of(code), JSON, body.freeze())
 }
 
 fn outcome(result: Result<(), ErrorCode>) -> Answer {
@@ -128,42 +144,85 @@ fn outcome(result: Result<(), ErrorCode>) -> Answer {
     answer(status, JSON, body.freeze())
 }
 
-/// Reads the body within its bounds of size and time.
-async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes, ErrorCode> {
+/// Reads the body within its bounds of size, time and memory.
+async fn read_body(
+    request: Request<Incoming>,
+    shared: &Shared,
+    client: &Client,
+) -> Result<Bytes, ErrorCode> {
     let limit = shared.limits.body_bytes;
     // One that says that it is too large is not waited for.
     if request.body().size_hint().lower() > limit as u64 {
         return Err(ErrorCode::TooLarge);
     }
-    let body = Limited::new(request.into_body(), limit);
-    match tokio::time::timeout(shared.limits.body_timeout, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ErrorCode::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(ErrorCode::InvalidRequest),
+    let body = tokio::select! {
+        biased;
+        body = collect(request.into_body(), limit) => body,
+        // Nothing of it was queued.
+        () = client.input.refused() => Err(ErrorCode::Overloaded),
+        () = tokio::time::sleep(shared.limits.body_timeout) => Err(ErrorCode::InvalidRequest),
+    };
+    if client.input.is_refused() {
+        client.input.leave();
     }
+    client.input.whole(0);
+    body
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+/// The whole body in one piece. One of many small pieces takes no more memory than one of few.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ErrorCode> {
+    let mut gathered = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ErrorCode::InvalidRequest)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > limit - gathered.len() {
+            return Err(ErrorCode::TooLarge);
+        }
+        if gathered.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        gathered.extend_from_slice(&data);
+    }
+    Ok(gathered.freeze())
 }
 
-async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, mailbox: &Arc<Mailbox>) -> Answer {
-    let began = shared.timings.now();
-    if !is_json(request.headers()) {
-        return refusal(ErrorCode::InvalidRequest);
+/// What is wrong with the content type. Of two headers, whoever is between the client and here
+/// may have gone by the other.
+fn content_type_fault(headers: &HeaderMap) -> Option<&'static str> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(first), second) = (types.next(), types.next()) else {
+        return Some("the header content-type is missing: send content-type: application/json");
+    };
+    if second.is_some() {
+        return Some("a request needs one header content-type, and no second one");
     }
-    let body = match read_body(request, shared).await {
+    let essence = first
+        .to_str()
+        .ok()
+        .and_then(|value| value.split(';').next());
+    let is_json = essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"));
+    (!is_json).then_some("the content-type must be application/json")
+}
+
+async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, client: &Client) -> Answer {
+    let began = shared.front.timings.now();
+    if let Some(wrong) = content_type_fault(request.headers()) {
+        return invalid(wrong);
+    }
+    let body = match read_body(request, shared, client).await {
         Ok(body) => body,
-        Err(code) => return refusal(code),
+        Err(code) => {
+            let mut answer = refusal(code);
+            if client.input.is_refused() {
+                close_after(&mut answer);
+            }
+            return answer;
+        }
     };
     match decode_request(&body) {
-        Ok(request) => call(request.call, began, shared, mailbox).await,
+        Ok(request) => call(request.call, began, shared, &client.mailbox).await,
         Err(error) => refusal(error.code),
     }
 }
@@ -176,7 +235,7 @@ async fn call(
     mailbox: &Arc<Mailbox>,
 ) -> Answer {
     let mut body = BytesMut::new();
-    match answers::route(call) {
+    match answers::route(call, shared.may_seed) {
         Route::Transfer(transfer) => {
             let work = vec![Work::new(None, transfer)];
             let took = began.map(|began| began.elapsed());
@@ -184,17 +243,14 @@ async fn call(
             let (posted, done) = if let Some(work) = refused.first() {
                 (None, work.outcome)
             } else {
-                shared.timings.read(took, 1);
+                shared.front.timings.read(took, 1);
                 transferred(mailbox).await
             };
             let answer = outcome(answers::of_outcome(done));
             if let Some(posted) = posted {
-                shared.timings.replied(&[(posted, 1)]);
+                shared.front.timings.replied(&[(posted, 1)]);
             }
             return answer;
-        }
-        Route::Control(ControlCall::Seed { .. }) if !shared.may_seed => {
-            return refusal(ErrorCode::Forbidden);
         }
         Route::Control(call) => {
             let reply = match shared.engine.control(Arc::clone(mailbox), None, call) {
@@ -261,16 +317,15 @@ fn offers_binary(headers: &HeaderMap) -> bool {
 fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Client>) -> Answer {
     // To a proxy the body is a body; here it would be frames.
     if !request.body().is_end_stream() {
-        let mut answer = refusal(ErrorCode::InvalidRequest);
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(header::CONNECTION, close);
+        let mut answer = invalid("a websocket handshake has no body");
+        close_after(&mut answer);
         return answer;
     }
     let upgraded = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let binary = offers_binary(&parts.headers);
     let Ok(response) = create_response(&Request::from_parts(parts, ())) else {
-        return refusal(ErrorCode::InvalidRequest);
+        return invalid("this is no websocket handshake: its headers are incomplete");
     };
     let mut response = response.map(|()| Full::default());
     if binary {

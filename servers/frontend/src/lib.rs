@@ -12,15 +12,19 @@
 
 pub mod access;
 mod access_args;
+mod allocator;
 mod answers;
 pub mod cli;
 mod connection;
 mod cors;
+mod counters;
 mod descriptors;
 mod guarded;
 mod http;
+mod input_memory;
 mod limit_args;
 pub mod limits;
+mod listener;
 mod mailbox;
 mod metrics;
 mod null_args;

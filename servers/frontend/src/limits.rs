@@ -16,6 +16,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of a WebSocket message, and of a single frame.
     pub message_bytes: usize,
+    /// Bytes of memory for what all connections together have sent of requests that are not whole
+    /// yet, and for the buffers that large ones came through.
+    pub input_memory: usize,
+    /// Connections that the kernel has accepted and the server has not, as far as the operating
+    /// system allows so many.
+    pub backlog: u32,
     /// From the first byte of a request until its headers are complete; on a WebSocket server
     /// the first one's, which is the handshake, from the accepting of the connection. Where the
     /// first bytes were read together with the request before, they are in the HTTP library's
@@ -31,6 +37,8 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// From the ping until anything must have come.
     pub ping_timeout: Duration,
+    /// From the close frame that the server sends until the peer has closed its side.
+    pub close_timeout: Duration,
     /// From the signal to stop until everything queued is answered and written.
     pub shutdown_timeout: Duration,
 }
@@ -45,12 +53,15 @@ impl Limits {
             header_bytes: 32 * 1024,
             body_bytes: 64 * 1024,
             message_bytes: 1024 * 1024,
+            input_memory: 256 * 1024 * 1024,
+            backlog: 4_096,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_mins(5),
+            idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(10),
         }
     }

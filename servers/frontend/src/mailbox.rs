@@ -19,7 +19,7 @@ use busload_wire::control::Stats;
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
-use crate::timings::Timings;
+use crate::counters::FrontCounters;
 
 /// Errands that may wait; histograms to be packed have a few MiB each. The writer packs what is
 /// above.
@@ -92,7 +92,7 @@ impl Mailbox {
 }
 
 struct Round {
-    timings: Arc<Timings>,
+    front: FrontCounters,
     /// Who has mail; a connection may be in it twice.
     to_wake: Mutex<Vec<Arc<Mailbox>>>,
     mail: Notify,
@@ -111,9 +111,9 @@ impl Round {
         let with_histograms = snapshot.has_histograms();
         let mut stats = snapshot.pack();
         if with_histograms {
-            self.timings.add_histograms(&mut stats);
+            self.front.add_histograms(&mut stats);
         } else {
-            self.timings.add_totals(&mut stats);
+            self.front.add_totals(&mut stats);
         }
         self.post_control(to, (id, Ok(ControlReply::Stats(Box::new(stats)))));
     }
@@ -143,12 +143,12 @@ pub(crate) struct Port {
 /// The runtime's side.
 pub(crate) struct Postman(Arc<Round>);
 
-/// The two ends of the way from the writer to the connections. `timings` are what the
-/// connections measure.
+/// The two ends of the way from the writer to the connections. `front` is what
+/// the connections count and measure.
 #[must_use]
-pub(crate) fn post_office(timings: Arc<Timings>) -> (Port, Postman) {
+pub(crate) fn post_office(front: FrontCounters) -> (Port, Postman) {
     let round = Arc::new(Round {
-        timings,
+        front,
         to_wake: Mutex::default(),
         mail: Notify::new(),
         stopped: Notify::new(),
@@ -197,7 +197,7 @@ impl ReplyPort for Port {
     type Address = Arc<Mailbox>;
 
     fn transfers(&mut self, batch: &mut Vec<Reply<Arc<Mailbox>>>) {
-        let posted = self.round.timings.now();
+        let posted = self.round.front.timings.now();
         let mut to_wake = lock(&self.round.to_wake);
         for Reply { to, work } in batch.drain(..) {
             let delivery = Delivery { posted, work };

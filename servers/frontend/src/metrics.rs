@@ -1,7 +1,7 @@
 //! `GET /metrics`: the engine's counters as Prometheus text 0.0.4.
 
 use busload_engine::decode_histogram;
-use busload_wire::control::{Distribution, Stats, TransferIds};
+use busload_wire::control::{Distribution, NetworkStats, Stats, TransferIds};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -55,6 +55,10 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
             .to_vec()
     };
     let ids = |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one);
+    let network = |of: fn(&NetworkStats) -> Option<u64>| {
+        let known = stats.network.as_ref().and_then(of);
+        known.into_iter().flat_map(one)
+    };
     let remembered = stats.transfer_ids.map(|ids| {
         gauge(
             "busload_transfer_ids",
@@ -192,6 +196,16 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
             "busload_transfer_ids_conflicts_total",
             "transfers whose id was known, of another transfer",
             ids(|ids| ids.conflicts),
+        ),
+        counter(
+            "busload_listen_overflows_total",
+            "connections that found the listen backlog full, of all servers in this network namespace",
+            network(|network| network.listen_overflows),
+        ),
+        counter(
+            "busload_refused_inputs_total",
+            "connections told to come back later because unfinished requests took too much memory",
+            network(|network| Some(network.refused_inputs)),
         ),
     ];
     families.extend(remembered);

@@ -11,12 +11,15 @@ use std::sync::{Arc, Mutex};
 
 use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
 use busload_wire::control::Info;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::{Access, Unprotected};
+use crate::allocator;
 use crate::connection::accept;
+use crate::counters::FrontCounters;
+use crate::input_memory::InputMemory;
 use crate::limits::Limits;
+use crate::listener::Listener;
 use crate::mailbox::{Mailbox, Postman, post_office};
 use crate::shared::Shared;
 use crate::timings::Timings;
@@ -89,7 +92,7 @@ pub struct Stopped {
 
 /// A server that is bound and has its ledger open.
 pub struct Server {
-    listener: TcpListener,
+    listener: Arc<Listener>,
     address: SocketAddr,
     shared: Arc<Shared>,
     writer: WriterThread,
@@ -109,12 +112,15 @@ impl Server {
         };
         settings.access.check_address(settings.listen)?;
         // Bound before the ledger is opened: a port in use must not cost a seeding.
-        let listener = std::net::TcpListener::bind(settings.listen).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let listener = TcpListener::from_std(listener).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let timings = Arc::new(Timings::new(settings.engine.stage_timings));
-        let (port, postman) = post_office(Arc::clone(&timings));
+        let backlog = settings.limits.backlog;
+        let listener = Arc::new(Listener::bind(settings.listen, backlog).map_err(listen)?);
+        let address = listener.address().map_err(listen)?;
+        let front = FrontCounters {
+            timings: Arc::new(Timings::new(settings.engine.stage_timings)),
+            input_memory: InputMemory::new(settings.limits.input_memory),
+            listener: Arc::clone(&listener),
+        };
+        let (port, postman) = post_office(front.clone());
         let (engine, writer) = match settings.null {
             Some(pace) => Engine::start_null(&settings.engine, pace, port)?,
             None => Engine::start(&settings.engine, port)?,
@@ -128,7 +134,7 @@ impl Server {
             access: settings.access.clone(),
             may_seed,
             transport: settings.transport,
-            timings,
+            front,
             packing: Semaphore::new(1),
             stopping: AtomicBool::new(false),
             #[cfg(feature = "echo")]
@@ -206,6 +212,7 @@ impl Server {
         let dropped = tokio::select! {
             dropped = wind_down => dropped,
             () = postman.deliver() => 0,
+            () = shared.front.input_memory.give_back(allocator::trim) => 0,
         };
         drop(listener);
         shared.engine.close();

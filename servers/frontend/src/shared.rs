@@ -10,10 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
+use crate::counters::FrontCounters;
+use crate::input_memory::Input;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::server::Transport;
-use crate::timings::Timings;
 
 /// What the connections share.
 pub(crate) struct Shared {
@@ -24,7 +25,7 @@ pub(crate) struct Shared {
     /// Whether clients may wipe the ledger.
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
-    pub(crate) timings: Arc<Timings>,
+    pub(crate) front: FrontCounters,
     /// Whose histograms are packed now: a copy has a few MiB.
     pub(crate) packing: Semaphore,
     /// No request is read any more; what is in flight is answered.
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
 /// One accepted connection, as HTTP and after the upgrade.
 pub(crate) struct Client {
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) input: Arc<Input>,
     /// Its place among the connections, free again when it is gone.
     pub(crate) _place: OwnedSemaphorePermit,
 }
@@ -60,7 +62,7 @@ impl Shared {
     /// The answer of `stats` without histograms, at once.
     pub(crate) fn totals(&self) -> Stats {
         let mut stats = self.engine.totals();
-        self.timings.add_totals(&mut stats);
+        self.front.add_totals(&mut stats);
         stats
     }
 
@@ -71,7 +73,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let packed = tokio::task::spawn_blocking(move || {
             let mut stats = shared.engine.stats();
-            shared.timings.add_histograms(&mut stats);
+            shared.front.add_histograms(&mut stats);
             stats
         });
         // A defect of the packing itself costs the histograms, not the answer.

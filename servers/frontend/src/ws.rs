@@ -4,10 +4,9 @@ mod connection;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -18,9 +17,6 @@ use crate::limits::{LONGEST_ANSWER_BYTES, Limits, READ_BUFFER_BYTES, WRITE_BUFFE
 use crate::shared::{Client, Shared};
 use crate::stream::Stream as Wire;
 use connection::{Connection, End};
-
-/// How long a close frame may take to be written before the socket is dropped.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
     // Answers are written only while the buffer is below its target size.
@@ -52,11 +48,18 @@ pub(crate) async fn serve(
         Some(config),
     )
     .await;
-    let mailbox = Arc::clone(&client.mailbox);
-    let mut connection = Connection::new(socket, binary, shared, mailbox);
-    let end = poll_fn(|cx| connection.poll(cx)).await;
+    let close_timeout = shared.limits.close_timeout;
+    let mut connection = Connection::new(socket, binary, shared, client);
+    let mut end = poll_fn(|cx| connection.poll(cx)).await;
+    if let End::TooMuchInput = end {
+        connection = connection.without_input(config).await;
+        end = match poll_fn(|cx| connection.poll(cx)).await {
+            End::Stopping => End::Refused(CloseCode::Again),
+            end => end,
+        };
+    }
     let (code, reason) = match end {
-        End::PeerLeft => return,
+        End::PeerLeft | End::TooMuchInput => return,
         End::Stopping => (CloseCode::Away, ""),
         End::Idle => (CloseCode::Away, "idle"),
         End::Gone => (CloseCode::Policy, "no answer to a ping"),
@@ -66,11 +69,18 @@ pub(crate) async fn serve(
         code,
         reason: Utf8Bytes::from_static(reason),
     };
-    let socket = &mut connection.socket;
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-        // TLS has an end of its own to be told.
+    let mut socket = connection.into_socket();
+    let _ = tokio::time::timeout(close_timeout, async {
         let _ = socket.close(Some(frame)).await;
-        socket.get_mut().shutdown().await
+        // What it has of a message is not needed any more.
+        let mut stream = socket.into_inner();
+        // TLS has an end of its own to be told.
+        stream.shutdown().await?;
+        // A socket that is closed while there is something to read resets its peer, which then
+        // may never see the close frame.
+        let mut unread = vec![0; READ_BUFFER_BYTES];
+        while stream.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
     })
     .await;
 }

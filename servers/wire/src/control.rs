@@ -27,7 +27,7 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Verification {
-    /// The initial balance is not known, so nothing can be said.
+    /// There is nothing to compare with, so nothing can be said.
     Skipped {
         /// Always true.
         skipped: bool,
@@ -38,8 +38,13 @@ pub enum Verification {
         accounts: String,
         /// The sum of all balances.
         total: String,
-        /// How many balances differ from the initial balance.
+        /// How many balances differ from the initial balance; compared with the opening, the
+        /// fewest that can: 0 or 2.
         changed: String,
+        /// `opening` when the initial balance is not known: compared with what was there when
+        /// the server opened the ledger.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compared_with: Option<String>,
     },
 }
 
@@ -246,6 +251,18 @@ pub struct TransferIds {
     pub conflicts: u64,
 }
 
+/// What the sockets of the server saw since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkStats {
+    /// How often a connection found the listen backlog full, of all servers in the same network
+    /// namespace; absent where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_overflows: Option<u64>,
+    /// Connections and requests refused because unfinished requests of all connections together
+    /// took more memory than they may.
+    pub refused_inputs: u64,
+}
+
 /// All balances together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balances {
@@ -299,6 +316,9 @@ pub struct Stats {
     /// Transfers with an id; absent from a server that does not remember ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer_ids: Option<TransferIds>,
+    /// What the sockets saw; absent from a server that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkStats>,
     /// All balances, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,

@@ -29,7 +29,7 @@ macro_rules! error_codes {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The text on the wire. Holds no digit: the original benchmark's client
-            /// retries on any error text that contains certain numbers.
+            /// (copies from before March 2026) retries on any error text that contains certain numbers.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }

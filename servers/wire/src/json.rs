@@ -338,6 +338,8 @@ struct Envelope<'a, R> {
     result: Option<R>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
 /// Writes at the end of a buffer. The writer of `bytes` goes through `Write::write` and its
@@ -405,6 +407,26 @@ pub fn encode_outcome(out: &mut BytesMut, id: AnswerId, result: Result<(), Error
             ok: error.is_none(),
             result: None,
             error,
+            detail: None,
+        },
+    );
+}
+
+/// Appends a refusal with a sentence for people: what is wrong, and what to do. Programs look at
+/// the code.
+pub fn encode_refusal(out: &mut BytesMut, id: AnswerId, code: ErrorCode, detail: &str) {
+    debug_assert!(
+        !detail.contains(|character: char| character.is_ascii_digit()),
+        "the original's older client repeats a request when it finds certain digits"
+    );
+    put::<()>(
+        out,
+        &Envelope {
+            id,
+            ok: false,
+            result: None,
+            error: Some(code.as_str()),
+            detail: Some(detail),
         },
     );
 }
@@ -418,6 +440,7 @@ pub fn encode_result<R: Serialize>(out: &mut BytesMut, id: AnswerId, result: &R)
             ok: true,
             result: Some(result),
             error: None,
+            detail: None,
         },
     );
 }

@@ -149,6 +149,7 @@ fn json_answers() {
         accounts: "2".to_owned(),
         total: "20".to_owned(),
         changed: "1".to_owned(),
+        compared_with: None,
     };
     assert_eq!(
         result(AnswerId::Absent, &verified),

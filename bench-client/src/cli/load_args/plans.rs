@@ -175,10 +175,37 @@ impl LoadArgs {
             ConnectorKind::SqliteRpc => &self.env_rpc_url,
             ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
         };
+        if let Some(url) = &self.url
+            && self.connectors.len() == 1
+        {
+            check_scheme(url, connector)?;
+        }
         let url = self
             .url
             .as_ref()
             .or(from_env.as_ref().filter(|url| !url.is_empty()));
         url.map(|url| self.credentials.target(url)).transpose()
     }
+}
+
+/// A server answers on one transport: on the other, the URL would reach something else or
+/// nothing. (In the variables the original's clients replace the scheme by their own.)
+fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let of_url = match scheme {
+        "http" | "https" => ConnectorKind::SqliteRpc,
+        "ws" | "wss" => ConnectorKind::SqliteWsRpc,
+        // No URL of a server: said where it is read.
+        _ => return Ok(()),
+    };
+    if of_url == connector {
+        return Ok(());
+    }
+    Err(usage(&format!(
+        "--url {scheme}://… is for --connectors {}, and {} speaks {}: name the other connector, or \
+         write the URL that the server announced",
+        of_url.as_str(),
+        connector.as_str(),
+        connector.transport(),
+    )))
 }

@@ -10,7 +10,7 @@ use busload_wire::control::Info;
 
 use super::CommonArgs;
 use crate::server::{NULL_DURABILITY, ServeError, Server, Transport};
-use crate::{descriptors, signals};
+use crate::{allocator, descriptors, signals};
 
 impl CommonArgs {
     /// Runs the server until it is told to stop.
@@ -20,6 +20,7 @@ impl CommonArgs {
         port: u16,
         batch: (usize, Duration),
     ) -> anyhow::Result<()> {
+        allocator::use_small_pages();
         let has_database = self.null.pace().is_none();
         if let Some(warning) = self.durability.warning.filter(|_| has_database) {
             eprintln!("warning: {warning}");

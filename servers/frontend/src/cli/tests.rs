@@ -19,12 +19,13 @@ struct WsServer {
 /// Of the flags whose value is a number or a time, those that take any.
 const WITHOUT_BOUNDS: [&str; 4] = ["port", "initial-balance", "shutdown-timeout", "busy-wait"];
 /// What is bounded as the flag before it says.
-const TIME_LIMITS: [&str; 5] = [
+const TIME_LIMITS: [&str; 6] = [
     "body-timeout",
     "idle-timeout",
     "write-timeout",
     "ping-interval",
     "ping-timeout",
+    "close-timeout",
 ];
 
 /// The lowest and the highest value that the help names.

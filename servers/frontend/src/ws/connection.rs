@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use busload_engine::{ControlCall, ControlReply, Work};
+use busload_engine::{ControlReply, Work};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{ErrorCode, Request, RequestId};
@@ -16,15 +16,19 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::answers::{self, Route};
 use crate::guarded::Guarded;
 use crate::limits::{OUTCOMES_PER_MESSAGE, REQUESTS_PER_TURN};
 use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
-use crate::shared::Shared;
+use crate::shared::{Client, Shared};
 use crate::stream::Stream as Wire;
 use crate::watch::{Due, Watch};
+
+/// Bytes of a control frame before its payload.
+const CONTROL_HEADER_BYTES: usize = 6;
 
 /// Why a connection ended.
 pub(super) enum End {
@@ -34,6 +38,8 @@ pub(super) enum End {
     Idle,
     /// A ping was not answered.
     Gone,
+    /// It held the most of a memory that all together have exceeded.
+    TooMuchInput,
     Refused(CloseCode),
 }
 
@@ -73,10 +79,11 @@ impl From<Delivery> for Arrived {
 }
 
 pub(super) struct Connection {
-    pub(super) socket: WebSocketStream<Guarded<Wire>>,
+    socket: WebSocketStream<Guarded<Wire>>,
     watch: Watch,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
+    client: Arc<Client>,
     /// The binary subprotocol was agreed on.
     binary: bool,
     /// Requests read whose answers have not been given to the socket.
@@ -109,13 +116,14 @@ impl Connection {
         socket: WebSocketStream<Guarded<Wire>>,
         binary: bool,
         shared: Arc<Shared>,
-        mailbox: Arc<Mailbox>,
+        client: Arc<Client>,
     ) -> Self {
         Self {
             socket,
             watch: Watch::new(&shared.limits),
             shared,
-            mailbox,
+            mailbox: Arc::clone(&client.mailbox),
+            client,
             binary,
             inflight: 0,
             calling: false,
@@ -133,16 +141,52 @@ impl Connection {
         }
     }
 
+    /// The same connection without what it has of an unfinished message, and without the buffers
+    /// of the messages before: what is in flight is still answered, nothing is read any more.
+    pub(super) async fn without_input(self, config: WebSocketConfig) -> Self {
+        debug_assert!(!self.dirty, "the socket held nothing to be written");
+        let stream = self.socket.into_inner();
+        self.client.input.leave();
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        Self {
+            socket,
+            input: Input::Closed,
+            ..self
+        }
+    }
+
+    pub(super) fn into_socket(self) -> WebSocketStream<Guarded<Wire>> {
+        self.client.input.leave();
+        self.socket
+    }
+
     /// Does what can be done now, until the connection ends.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.mailbox.register(cx.waker());
         if self.shared.stopping.load(Ordering::Acquire) {
             self.input = Input::Closed;
         }
-        match self.turn(cx) {
+        let turn = if self.client.input.is_refused() && self.input == Input::Open {
+            self.drop_input(cx)
+        } else {
+            self.turn(cx)
+        };
+        match turn {
             Ok(poll) => poll,
             Err(error) => Poll::Ready(end_of(&error)),
         }
+    }
+
+    /// The memory of its input is needed now. A peer that does not even take its answers is not
+    /// waited for.
+    fn drop_input(&mut self, cx: &mut Context<'_>) -> Result<Poll<End>, WsError> {
+        self.flush(cx)?;
+        let end = if self.dirty {
+            End::PeerLeft
+        } else {
+            End::TooMuchInput
+        };
+        Ok(Poll::Ready(end))
     }
 
     /// Writes what can be written, reads what may be read, flushes once.
@@ -184,7 +228,7 @@ impl Connection {
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
         if self.dirty && Pin::new(&mut self.socket).poll_flush(cx)?.is_ready() {
             self.dirty = false;
-            self.shared.timings.replied(&self.answered);
+            self.shared.front.timings.replied(&self.answered);
             self.answered.clear();
         }
         Ok(())
@@ -214,7 +258,7 @@ impl Connection {
     /// control call, or its turn is over; then submits all transfers read at once.
     fn read_requests(&mut self, cx: &mut Context<'_>) -> Result<Read, WsError> {
         let mut read = Read::MoreMayBeBuffered;
-        self.read_since = self.shared.timings.now();
+        self.read_since = self.shared.front.timings.now();
         for _ in 0..REQUESTS_PER_TURN {
             if !self.may_read() {
                 break;
@@ -238,8 +282,13 @@ impl Connection {
     /// One message: a request, or many transfers.
     fn take(&mut self, message: Message) -> Result<(), WsError> {
         self.watch.heard();
-        if matches!(message, Message::Text(_) | Message::Binary(_)) {
-            self.watch.asked();
+        let input = &self.client.input;
+        match &message {
+            Message::Text(_) | Message::Binary(_) => {
+                input.whole(message.len());
+                self.watch.asked();
+            }
+            _ => input.aside(message.len() + CONTROL_HEADER_BYTES),
         }
         #[cfg(feature = "echo")]
         if self.shared.echo.load(Ordering::Acquire) && (message.is_text() || message.is_binary()) {
@@ -261,14 +310,11 @@ impl Connection {
     fn take_json(&mut self, text: &[u8]) -> Result<(), WsError> {
         match decode_request(text) {
             Ok(Request { id: None, .. }) => self.answer_now(None, Err(ErrorCode::InvalidRequest)),
-            Ok(Request { id, call }) => match answers::route(call) {
+            Ok(Request { id, call }) => match answers::route(call, self.shared.may_seed) {
                 Route::Transfer(transfer) => {
                     self.inflight += 1;
                     self.incoming.push(Work::new(id, transfer));
                     Ok(())
-                }
-                Route::Control(ControlCall::Seed { .. }) if !self.shared.may_seed => {
-                    self.answer_now(id, Err(ErrorCode::Forbidden))
                 }
                 Route::Control(call) => {
                     self.inflight += 1;
@@ -337,7 +383,10 @@ impl Connection {
         let work = std::mem::take(&mut self.incoming);
         let (took, transfers) = (self.read_since.map(|began| began.elapsed()), work.len());
         let refused = self.shared.engine.submit(Arc::clone(&self.mailbox), work);
-        self.shared.timings.read(took, transfers - refused.len());
+        self.shared
+            .front
+            .timings
+            .read(took, transfers - refused.len());
         if !refused.is_empty() {
             self.arrived.push_back(Arrived::from(Delivery {
                 posted: None,

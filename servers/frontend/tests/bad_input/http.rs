@@ -65,8 +65,9 @@ fn case_23_a_request_names_its_host_once() {
             stream.write_all(request.as_bytes()).expect("it reads");
             let response = read_response(&mut stream).expect("an answer");
             if response.status == 400 {
-                let refusal = json!({"ok": false, "error": "invalid_request"});
-                assert_eq!(response.json(), refusal, "{line}");
+                let said = response.json();
+                assert_eq!(said["error"], "invalid_request", "{line}");
+                assert!(said["detail"].is_string(), "{line}: {said}");
             }
             response.status
         };
@@ -131,6 +132,18 @@ fn case_19_unknown_paths_methods_and_content_types() {
             "invalid_request",
         ),
         ("POST /rpc", "x-nothing: x", 400, "invalid_request"),
+        (
+            "POST /rpc",
+            "content-type: application/json\r\ncontent-type: text/plain",
+            400,
+            "invalid_request",
+        ),
+        (
+            "POST /rpc",
+            "content-type: text/plain\r\ncontent-type: application/json",
+            400,
+            "invalid_request",
+        ),
     ];
     for (line, header, status, code) in cases {
         let mut stream = server.connect();
@@ -139,11 +152,16 @@ fn case_19_unknown_paths_methods_and_content_types() {
         );
         stream.write_all(request.as_bytes()).expect("it reads");
         let response = read_response(&mut stream).expect("an answer");
+        let said = response.json();
         assert_eq!(
-            (response.status, response.json()),
-            (status, json!({"ok": false, "error": code})),
+            (response.status, &said["ok"], &said["error"]),
+            (status, &json!(false), &json!(code)),
             "{line} {header}"
         );
+        // What is wrong is not in the body, so the answer says it.
+        let detail = said["detail"].as_str();
+        let is_told = detail.is_some_and(|detail| detail.contains("content-type"));
+        assert_eq!(is_told, code == "invalid_request", "{said}");
     }
     assert_eq!(books(&server), before);
     // What is only unusual is understood.
