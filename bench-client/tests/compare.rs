@@ -370,7 +370,7 @@ fn an_interrupted_comparison_keeps_its_rounds() {
     });
     client.signal(Signal::SIGINT);
     let ended = client.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = comparison(directory.path(), &ended);
     assert_eq!(record["stopped"], "interrupted");
     let rounds = record["rounds"].as_array().expect("rounds").len();

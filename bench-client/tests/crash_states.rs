@@ -277,7 +277,7 @@ fn ctrl_c_ends_it_with_what_was_judged() {
     std::thread::sleep(Duration::from_secs(8));
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = ended.json();
     assert_eq!(record["interrupted"], true);
     let states = count(&record["crash_states"]["states"]);

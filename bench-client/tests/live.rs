@@ -251,7 +251,7 @@ fn a_key_ends_the_window_as_a_signal_does() {
         measures(program.directory.path());
         program.press(key);
         let left = program.wait();
-        assert_eq!(left.code, Some(0), "{key:?}: {:?}", left.said);
+        assert_eq!(left.code, Some(130), "{key:?}: {:?}", left.said);
         assert!(left.after_the_view().contains("verdict"), "{:?}", left.said);
         is_recorded_as_interrupted(left.directory.path());
     }
@@ -264,7 +264,7 @@ fn a_signal_ends_the_window_and_the_view() {
         measures(program.directory.path());
         program.signal(signal);
         let left = program.wait();
-        assert_eq!(left.code, Some(0), "{signal}: {:?}", left.said);
+        assert_eq!(left.code, Some(130), "{signal}: {:?}", left.said);
         assert!(left.after_the_view().contains("verdict"), "{:?}", left.said);
         is_recorded_as_interrupted(left.directory.path());
     }
@@ -392,7 +392,7 @@ fn nothing_is_measured_after_an_interruption() {
     measures(directory.path());
     client.signal(Signal::SIGINT);
     let ended = client.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     is_recorded_as_interrupted(directory.path());
     let record = record(directory.path());
     let row = row(&record);

@@ -473,7 +473,7 @@ fn an_interrupted_window_is_the_sum_of_its_intervals() {
     thread::sleep(450 * MS);
     client.signal(Signal::SIGINT);
     let ended = client.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let row = &typed(&ended.json())[0];
     assert!(row.interrupted && row.committed > 0);
     assert!(row.seconds < 100.0);

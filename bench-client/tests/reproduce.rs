@@ -13,8 +13,10 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
     let mut command = bench_client(directory.path());
     command.args(["reproduce", "--seconds=0.4", "--warmup=0.1", "--json"]);
     command.args(["--output", "out/table.json"]);
+    command.args(["--fail-on", "short_window"]);
     let ended = run(&mut command);
-    let printed = ended.expect_code(0).json();
+    // Not 4: exactly the fake one is invalid. Windows of 0.4 s are warned of, which is named.
+    let printed = ended.expect_code(3).json();
     let written = std::fs::read(directory.path().join("out/table.json")).expect("the record");
     let written: Value = serde_json::from_slice(&written).expect("the record is JSON");
     assert_eq!(printed, written, "--json prints what is recorded");

@@ -119,7 +119,7 @@ fn an_interrupted_repetition_leaves_the_others_summarised() {
         (text.matches("\"repetition\"").count() >= 2).then_some(())
     });
     client.signal(Signal::SIGINT);
-    client.wait().expect_code(0);
+    client.wait().expect_code(130);
     let record = record(directory.path());
     let count = rows(&record).len();
     assert!((2..50).contains(&count), "{count}");
@@ -492,9 +492,9 @@ fn an_interrupted_sweep_is_gone_on_with() {
     });
     server_of(&client);
     thread::sleep(Duration::from_millis(100));
-    client.signal(Signal::SIGINT);
+    client.signal(Signal::SIGTERM);
     let ended = client.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     assert!(
         ended.stderr.contains("go on with --output a.json"),
         "{}",

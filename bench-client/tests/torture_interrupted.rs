@@ -93,7 +93,7 @@ fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
     let said = said(here);
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = record(here);
     assert_eq!(record["interrupted"], true);
     assert_eq!(record["findings"], json!([]), "{record:#}");
@@ -141,7 +141,7 @@ fn an_interrupted_audit_writes_what_it_has() {
     });
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = record(directory.path());
     assert_eq!(record["interrupted"], true);
     let kills = count(&record["kills"]);
@@ -168,7 +168,7 @@ fn a_cycle_that_was_ended_early_has_not_struck() {
     });
     audit.signal(Signal::SIGINT);
     let ended = audit.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = record(directory.path());
     let cycles = record["cycles"].as_array().expect("a list");
     assert_eq!(cycles.len(), 1, "{record:#}");

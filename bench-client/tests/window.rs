@@ -154,3 +154,65 @@ fn a_stand_still_says_when_and_whose() {
         assert!((0.5..3.6).contains(&from), "{gap}");
     }
 }
+
+#[test]
+fn a_load_that_ends_early_counts_over_the_time_it_ran() {
+    let directory = directory();
+    let peer = Peer::new(Transport::Ws, 1000).start();
+    let client = Running::start(bench_client(directory.path()).args([
+        "run",
+        "--connectors=sqlite_ws_rpc",
+        "--url",
+        &peer.url,
+        "--accounts=1000",
+        "--concurrency=2",
+        "--warmup=0",
+        "--seconds=100",
+        "--no-null-server",
+    ]));
+    until("transfers are running", || {
+        (peer.ledger().applied > 100).then_some(())
+    });
+    drop(peer);
+    client.wait().expect_code(4);
+    let record = record(directory.path());
+    let row = row(&record);
+    assert_eq!(verdicts(row, true), ["server_died"]);
+    let seconds = number(&row["seconds"]);
+    assert!(seconds < 60.0, "{seconds}");
+    let tps = number(&row["committed"]) / seconds;
+    assert!((number(&row["tps"]) - tps).abs() < 1e-6 * tps, "{row:#}");
+}
+
+#[test]
+fn a_warning_fails_when_it_is_named() {
+    let directory = directory();
+    let ended = |verb: &[&str], codes: &str| {
+        let mut command = bench_client(directory.path());
+        command.args(verb).args([
+            "--accounts=1000",
+            "--concurrency=2",
+            "--warmup=0",
+            "--seconds=0.2",
+            "--no-null-server",
+        ]);
+        run(command.args(["--fail-on", codes]))
+    };
+    let all: [&[&str]; 3] = [
+        &["run"],
+        &["sweep", "--over=inflight=1,2"],
+        &["compare", "sqlite_ws_rpc", "sqlite_ws_rpc", "--rounds=1"],
+    ];
+    for verb in all {
+        let ended = ended(verb, "held_back,short_window");
+        ended.expect_code(3);
+        let said = "--fail-on names the verdict \"short_window\": the window was 0.2";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    ended(&["run"], "held_back").expect_code(0);
+    let refused = ended(&["run"], "shortwindow");
+    refused.expect_code(2);
+    for name in ["shortwindow", "short_window", "money_not_conserved"] {
+        assert!(refused.stderr.contains(name), "{}", refused.stderr);
+    }
+}

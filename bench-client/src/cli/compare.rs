@@ -23,6 +23,7 @@ use bench_client::statistics::{Level, RUNS_MIN};
 use busload_frontend::cli::parse_duration;
 use clap::Args;
 
+use super::fail_on::FailOnArgs;
 use super::usage;
 use flags::SharedFlags;
 use session::{Base, Session};
@@ -42,8 +43,9 @@ const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc or sqlite_ws
 their flag names, which come before flags beside the sides: sqlite_ws_rpc,batch-size=1000. \
 server-bin=PATH starts the server from another program (bench-client, sqlite-rpc-server or \
 sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A. \
-Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed, \
-4 a run is invalid, 5 could not connect or start, 130 interrupted before anything was compared";
+Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed or --fail-on \
+names a verdict, 4 a run is invalid, 5 could not connect or start, 130 interrupted: what was \
+compared until then is recorded";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
@@ -89,6 +91,8 @@ pub(crate) struct CompareArgs {
     /// Exit with 3 also when a gate is undecided
     #[arg(long, requires = "fail_if")]
     strict: bool,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,

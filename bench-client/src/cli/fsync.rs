@@ -79,11 +79,10 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     };
     let environment = Environment::capture(&config.dir);
     warn_of_environment(&environment);
-    let Some(baseline) = baseline_unless_interrupted(&config)? else {
+    let Some((baseline, ceilings)) = measured_unless_interrupted(&config)? else {
         eprintln!("interrupted before the measurement ended: no file is left behind");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let ceilings = ceilings(&config.dir, &baseline)?;
     let warnings = doubts(&baseline, &environment);
     warn(&warnings);
     let report = FsyncReport {
@@ -100,20 +99,24 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The signals are watched so that the files are removed before the program ends.
-fn baseline_unless_interrupted(config: &BaselineConfig) -> anyhow::Result<Option<Baseline>> {
+fn measured_unless_interrupted(
+    config: &BaselineConfig,
+) -> anyhow::Result<Option<(Baseline, Ceilings)>> {
     let config = config.clone();
-    let measured = runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let interrupted = watch_signals()?;
-        let measuring = tokio::task::spawn_blocking(move || {
-            disk::measure_while(&config, &|| !*interrupted.borrow())
+        let stop = interrupted.clone();
+        let measuring = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let baseline = disk::measure_while(&config, &|| !*stop.borrow())?;
+            let ceilings = ceilings(&config.dir, &baseline)?;
+            Ok((baseline, ceilings))
         });
-        measuring.await.context("the measurement panicked")
-    })?;
-    match measured {
-        Ok(baseline) => Ok(Some(baseline)),
-        Err(disk::DiskError::Interrupted) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+        let measured = measuring.await.context("the measurement panicked")?;
+        if *interrupted.borrow() {
+            return Ok(None);
+        }
+        measured.map(Some)
+    })
 }
 
 /// A directory that was named must be there, since a slip in its name would otherwise measure

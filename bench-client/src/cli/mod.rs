@@ -3,6 +3,7 @@
 pub(crate) mod ceiling;
 pub(crate) mod compare;
 mod credential_args;
+mod fail_on;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_args;
@@ -37,8 +38,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed, \
-4 a row is invalid or an audit found something, 5 could not connect or start, 130 interrupted before anything was measured";
+const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed \
+or --fail-on names a verdict, 4 a row is invalid or an audit found something, 5 could not connect \
+or start, 130 interrupted: what was measured until then is recorded";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

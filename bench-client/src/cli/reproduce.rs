@@ -24,13 +24,14 @@ use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
 use clap::Args;
 
+use super::fail_on::{Ending, FailOnArgs};
 use super::load_args::verify::STANDARD_VERIFICATION;
 use super::load_args::{
     NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
 };
 use super::output::RecordFile;
 use super::run::{measure_all, runtime};
-use super::{INTERRUPTED, INVALID, VALID, print};
+use super::{INTERRUPTED, print};
 
 /// Accounts in every row.
 const ACCOUNTS: u32 = 100_000;
@@ -51,6 +52,8 @@ pub(crate) struct ReproduceArgs {
     /// Directory of the database: its file system is what is measured
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -101,13 +104,13 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
             reproduction.record.rows.len(),
             ROWS.len()
         );
-        return Ok(ExitCode::from(INTERRUPTED));
     }
-    Ok(ExitCode::from(if reproduction.is_as_expected() {
-        VALID
-    } else {
-        INVALID
-    }))
+    let ending = Ending {
+        found: !reproduction.is_as_expected(),
+        interrupted: reproduction.is_unfinished(),
+        failed: args.fail_on.names(reproduction.verdicts()),
+    };
+    Ok(ending.code())
 }
 
 /// Writes the table beside the record, where that is a file.

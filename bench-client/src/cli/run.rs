@@ -12,13 +12,14 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::compare::save::SaveArgs;
+use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::load_args::LoadArgs;
 use super::output::RecordFile;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{INVALID, VALID, print};
+use super::{VALID, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -36,6 +37,8 @@ pub(crate) struct RunArgs {
     output: Option<PathBuf>,
     #[command(flatten)]
     save: SaveArgs,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -85,8 +88,19 @@ pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow
     if let Some(baseline) = baseline {
         baseline.save(&record, args.json)?;
     }
-    let valid = record.rows.iter().all(|row| row.valid);
-    Ok(ExitCode::from(if valid { VALID } else { INVALID }))
+    let rows = &record.rows;
+    let missing = rows.len() < repetitions.plans.len();
+    let of_rows = rows.iter().flat_map(|row| &row.verdicts);
+    let of_all = record
+        .summaries
+        .iter()
+        .filter_map(|all| all.warning.as_ref());
+    let ending = Ending {
+        found: rows.iter().any(|row| !row.valid),
+        interrupted: missing || rows.iter().any(|row| row.interrupted),
+        failed: args.fail_on.names(of_rows.chain(of_all)),
+    };
+    Ok(ending.code())
 }
 
 /// The runtime of everything but the load: control plane, child process, signals.

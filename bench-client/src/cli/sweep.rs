@@ -19,12 +19,13 @@ use bench_client::row::{RowError, RowPlan};
 use bench_client::sweep::{self, Axis, Recorded, Sweep};
 use clap::Args;
 
+use super::fail_on::{Ending, FailOnArgs};
 use super::load_args::LoadArgs;
 use super::output::RecordFile;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{INVALID, VALID, print, usage};
+use super::{VALID, print, usage};
 use given::Given;
 use knee::KneeArgs;
 
@@ -46,6 +47,8 @@ pub(crate) struct SweepArgs {
     runs: RunsArgs,
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -81,6 +84,7 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
         environment,
         path,
         json: args.json,
+        fail_on: args.fail_on.clone(),
     };
     if args.knee.is_asked_for() {
         return knee::run(&args.knee, &mut args.load, sweeping);
@@ -139,6 +143,7 @@ struct Sweeping {
     environment: Environment,
     path: RecordFile,
     json: bool,
+    fail_on: FailOnArgs,
 }
 
 impl Sweeping {
@@ -195,7 +200,7 @@ impl Sweeping {
                 self.path.display()
             );
         }
-        Ok(self.exit_code())
+        Ok(self.ending(left > 0).code())
     }
 
     fn say_skipped(&self, skipped: usize, all: usize) {
@@ -286,20 +291,28 @@ impl Sweeping {
         Ok(())
     }
 
-    /// A row that was measured again counts as it was then.
-    fn exit_code(&self) -> ExitCode {
-        let mut latest: Vec<(Knobs, Option<Repetition>, bool)> = Vec::new();
+    /// `unfinished`: not all was measured that was asked for. A row that was measured again counts
+    /// as it was then.
+    fn ending(&self, unfinished: bool) -> Ending {
+        let mut latest: Vec<(Knobs, &Row)> = Vec::new();
         for row in &self.record.rows {
             let knobs = Knobs::of_row(row);
             let same = latest
                 .iter_mut()
-                .find(|(others, repetition, _)| *others == knobs && *repetition == row.repetition);
+                .find(|(others, other)| *others == knobs && other.repetition == row.repetition);
             match same {
-                Some((_, _, valid)) => *valid = row.valid,
-                None => latest.push((knobs, row.repetition, row.valid)),
+                Some((_, other)) => *other = row,
+                None => latest.push((knobs, row)),
             }
         }
-        let valid = latest.iter().all(|(_, _, valid)| *valid);
-        ExitCode::from(if valid { VALID } else { INVALID })
+        let rows = || latest.iter().map(|(_, row)| *row);
+        let of_rows = rows().flat_map(|row| &row.verdicts);
+        let of_all = self.record.summaries.iter();
+        let of_all = of_all.filter_map(|all| all.warning.as_ref());
+        Ending {
+            found: rows().any(|row| !row.valid),
+            interrupted: unfinished || rows().any(|row| row.interrupted),
+            failed: self.fail_on.names(of_rows.chain(of_all)),
+        }
     }
 }

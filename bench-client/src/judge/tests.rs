@@ -727,7 +727,7 @@ fn counters() -> ServerCounters {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence> {
-    let changes: [fn(&mut Evidence); 31] = [
+    let changes: [fn(&mut Evidence); 33] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a".to_owned(), "a".to_owned())),
         |e| e.own_verify = Some(Err("internal error".to_owned())),

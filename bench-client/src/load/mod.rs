@@ -404,7 +404,9 @@ fn summarise(
     schedule: Option<Schedule>,
 ) -> LoadResult {
     let window_length = schedule.map_or(Duration::ZERO, |schedule| {
-        schedule.window_length(recorder.last_window_answer, recorder.stopped_at)
+        // Workers that gave up end before the window does.
+        let early = recorder.stopped_at.into_iter().chain(recorder.ended_at);
+        schedule.window_length(recorder.last_window_answer, early.min())
     });
     let mut errors: Vec<String> = Vec::new();
     for error in ends.iter().filter_map(|end| end.error.as_ref()) {

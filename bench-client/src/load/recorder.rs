@@ -259,6 +259,8 @@ pub(crate) struct ThreadRecorder {
     pub(super) unexpected_answers: u64,
     pub(super) last_window_answer: Option<Instant>,
     pub(super) stopped_at: Option<Instant>,
+    /// When the last worker had ended.
+    pub(super) ended_at: Option<Instant>,
     schedule: Schedule,
     latency_limit: Option<Duration>,
     pub(super) accounts: Accounts,
@@ -293,6 +295,7 @@ impl ThreadRecorder {
             unexpected_answers: 0,
             last_window_answer: None,
             stopped_at: None,
+            ended_at: None,
             schedule,
             latency_limit,
             accounts: Accounts::new(plan.zipf.account_count()),
@@ -442,6 +445,7 @@ impl ThreadRecorder {
 
     /// All workers have ended: closes what is still open.
     pub(super) fn finish(&mut self, now: Instant) {
+        self.ended_at = Some(now);
         let end = self
             .stopped_at
             .or(self.schedule.window_end)
@@ -472,6 +476,7 @@ impl ThreadRecorder {
         self.collisions += other.collisions;
         self.unexpected_answers += other.unexpected_answers;
         self.last_window_answer = self.last_window_answer.max(other.last_window_answer);
+        self.ended_at = self.ended_at.max(other.ended_at);
         self.stopped_at = match (self.stopped_at, other.stopped_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Record, Row};
 use super::table::{known, limit, ms, rate};
 use crate::disk::Ceiling;
-use crate::judge::Prediction;
+use crate::judge::{Prediction, Verdict};
 use crate::row::ConnectorKind;
 
 /// How long one sync took on the article's disk.
@@ -200,18 +200,31 @@ impl Reproduction {
         self.record.push(row);
     }
 
-    /// Whether every row was measured, the fake one was caught as a fake, and no other is
+    /// Whether of the rows that were measured the fake one was caught as a fake, and no other is
     /// invalid.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.record.rows.len() == ROWS.len()
-            && self.record.rows.iter().zip(&ROWS).all(|(row, article)| {
-                if article.fake {
-                    !row.valid && row.verify.fake
-                } else {
-                    row.valid
-                }
-            })
+        self.record.rows.iter().zip(&ROWS).all(|(row, article)| {
+            if article.fake {
+                !row.valid && row.verify.fake
+            } else {
+                row.valid
+            }
+        })
+    }
+
+    /// Whether rows are missing, or one of them was cut short.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let rows = &self.record.rows;
+        rows.len() < ROWS.len() || rows.iter().any(|row| row.interrupted)
+    }
+
+    /// The verdicts of all rows but the one that is meant to be caught.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let rows = self.record.rows.iter().zip(&ROWS);
+        let honest = rows.filter(|(_, article)| !article.fake);
+        honest.flat_map(|(row, _)| &row.verdicts)
     }
 
     /// The table in Markdown, with what is needed to read it.

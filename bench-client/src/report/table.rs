@@ -612,6 +612,26 @@ pub fn record_line(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Only the device's flushes vouch for the server's syncs.
+    #[test]
+    fn syncs_that_only_the_server_counted_are_labelled() {
+        let mut row = crate::report::knobs::tests::row();
+        row.device = Some(Device {
+            name: "vda".to_owned(),
+            writes: 10,
+            bytes_written: 40_960,
+            flushes: Some(10),
+        });
+        assert_eq!(by_its_own_account(&row), "");
+        row.device = row.device.map(|device| Device {
+            flushes: None,
+            ..device
+        });
+        assert_eq!(by_its_own_account(&row), "by its own account: ");
+        row.device = None;
+        assert_eq!(by_its_own_account(&row), "by its own account: ");
+    }
+
     #[test]
     fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");

@@ -61,7 +61,7 @@ fn an_interrupted_measurement_is_written_and_marked() {
     client.signal(Signal::SIGINT);
     client.signal(Signal::SIGINT);
     let ended = client.wait();
-    ended.expect_code(0);
+    ended.expect_code(130);
     let record = record(directory.path());
     assert_eq!(ended.json(), record);
     let row = row(&record);

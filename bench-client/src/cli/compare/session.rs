@@ -20,10 +20,11 @@ use super::measure::{Measured, Rounds, Seeds, Turns};
 use super::sides::Side;
 use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
+use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::output::{self, RecordFile};
 use crate::cli::run::runtime;
-use crate::cli::{GATE_FAILED, INTERRUPTED, INVALID, UsageError, VALID, print};
+use crate::cli::{INTERRUPTED, UsageError, VALID, print};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -143,20 +144,21 @@ impl<'a> Session<'a> {
         ended?;
         written?;
         if self.record.valid
+            && self.record.stopped != Stopped::Interrupted
             && self.record.metrics.is_empty()
             && let Some(first) = self.record.not_compared.first()
         {
             return Err(usage(&format!("nothing was compared: {}", first.why)));
         }
-        Ok(ExitCode::from(if !self.record.valid {
-            INVALID
-        } else if self.record.metrics.is_empty() {
-            INTERRUPTED
-        } else if fails(&self.record.gates, self.args.strict) {
-            GATE_FAILED
-        } else {
-            VALID
-        }))
+        let named = measured.rows.iter().flat_map(|row| &row.verdicts);
+        let named = self.args.fail_on.names(named);
+        let ending = Ending {
+            found: !self.record.valid,
+            interrupted: self.record.stopped == Stopped::Interrupted
+                || self.record.metrics.is_empty(),
+            failed: named || fails(&self.record.gates, self.args.strict),
+        };
+        Ok(ending.code())
     }
 
     async fn measure(&mut self, measured: &mut Measured) -> anyhow::Result<Stopped> {

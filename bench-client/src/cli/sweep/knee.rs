@@ -120,7 +120,7 @@ pub(super) fn run(
             sweeping.path.display()
         );
     }
-    Ok(sweeping.exit_code())
+    Ok(sweeping.ending(ended.is_none()).code())
 }
 
 struct Search<'a> {

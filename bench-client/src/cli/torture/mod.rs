@@ -29,11 +29,12 @@ use tokio::sync::watch;
 use self::place::Place;
 use self::power::FileSystemArg;
 use self::work::Work;
+use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::load_args::EncodingArg;
 use super::output::RecordFile;
 use super::run::runtime;
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, VALID, print};
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print};
 
 /// Interruptions, unless --kills says otherwise.
 const KILLS: u32 = 20;
@@ -228,7 +229,11 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     }
     ended?;
     written?;
-    Ok(ExitCode::from(VALID))
+    let ending = Ending {
+        interrupted: record.interrupted,
+        ..Ending::default()
+    };
+    Ok(ending.code())
 }
 
 async fn run_stages(
