@@ -10,7 +10,7 @@
 //! control frames, fragments, large messages, whatever breaks a rule, and the closing. What it
 //! writes goes into the same buffer, so frames keep their order and are never mixed.
 //!
-//! `docs/adr/0021-canonical-json.md` says what this buys.
+//! `docs/adr/0023-canonical-messages.md` says what this buys.
 
 mod header;
 mod tap;

@@ -5,7 +5,7 @@
 //! is the canonical form alone: no white space, no escapes, the keys of the envelope in the
 //! order that this program and the original benchmark write them in, those of `args` in any
 //! order. Of everything else nothing is concluded: the reader returns `None`, and `serde_json`
-//! decides. Why this is worth a second way: `docs/adr/0021-canonical-json.md`.
+//! decides. Why this is worth a second way: `docs/adr/0023-canonical-messages.md`.
 
 use bytes::BytesMut;
 

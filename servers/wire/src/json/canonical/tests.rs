@@ -131,6 +131,7 @@ proptest! {
             ok: code.is_none(),
             result: None,
             error: code.map(ErrorCode::as_str),
+            detail: None,
         })
         .unwrap();
         prop_assert_eq!(&ours[..], &theirs[..]);
