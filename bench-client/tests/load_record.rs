@@ -148,12 +148,18 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
     assert!(count(late) <= kept);
     assert!(count(&open["schedule_lag_us"]["count"]) <= 500);
     assert_eq!(row["latency_ms"], row["response_ms"]);
-    for quantile in ["p50", "p95", "p99", "p999", "max", "mean"] {
+    // Of up to 500 transfers.
+    let known = [("p50", 20), ("p95", 200), ("max", 1), ("mean", 1)];
+    for (quantile, _) in known.into_iter().filter(|(_, least)| kept >= *least) {
         let (service, response) = (&row["service_ms"][quantile], &row["response_ms"][quantile]);
         assert!(
             number(service) > 0.0 && number(service) <= number(response),
             "{quantile}"
         );
+    }
+    for quantile in ["p99", "p999"] {
+        assert!(row["response_ms"][quantile].is_null(), "{quantile}");
+        assert!(row["service_ms"][quantile].is_null(), "{quantile}");
     }
     assert_eq!(histogram(&row["latency_histogram"]).len(), kept);
     assert_eq!(histogram(&row["service_histogram"]).len(), kept);

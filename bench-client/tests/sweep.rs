@@ -239,14 +239,15 @@ fn rates_are_swept_in_an_open_loop() {
     }
 }
 
-/// No machine that runs this is too slow for 200 per second, and none commits 100 million.
+/// A p99 needs 1,000 transfers, so that these windows ask for 2,750 per second at least; no
+/// machine that runs this is too slow for them, and none commits 3 million.
 #[test]
 fn a_knee_is_found_between_what_holds_and_what_cannot() {
     let directory = directory();
     let path = directory.path();
     let flags = [
         "--find-knee",
-        "--from=50",
+        "--from=2750",
         "--to=3000000",
         "--steps=2",
         "--p99-limit=5s",
@@ -292,8 +293,8 @@ fn no_knee_is_made_up() {
     let directory = directory();
     let flags = [
         "--find-knee",
-        "--from=20",
-        "--to=100",
+        "--from=2750",
+        "--to=3000",
         "--p99-limit=10s",
         "--json",
     ];
@@ -301,15 +302,30 @@ fn no_knee_is_made_up() {
     assert_eq!(record["knee"]["outcome"], "all_pass");
     assert_eq!(rows(&record).len(), 2);
     // Nobody commits within a microsecond.
-    let flags = ["--find-knee", "--from=20", "--to=100", "--p99-limit=1us"];
+    let flags = ["--find-knee", "--from=2750", "--to=3000", "--p99-limit=1us"];
     let ended = sweep(directory.path(), &flags);
     ended.expect_code(0);
     assert!(
         ended
             .stdout
-            .contains("no knee found between 20 and 100: the lowest fails already"),
+            .contains("no knee found between 2,750 and 3,000: the lowest fails already"),
         "{}",
         ended.stdout
+    );
+}
+
+/// A rate at which a run has too few transfers for a p99 neither passes nor fails: it is refused.
+#[test]
+fn a_knee_below_which_there_is_no_p99_is_refused() {
+    let directory = directory();
+    let flags = ["--find-knee", "--from=50", "--to=3000", "--output=a.json"];
+    let ended = sweep(directory.path(), &flags);
+    ended.expect_code(2);
+    assert!(
+        ended.stderr.contains("a p99 needs 1,000 transfers")
+            && ended.stderr.contains("--from to 2750"),
+        "{}",
+        ended.stderr
     );
 }
 
