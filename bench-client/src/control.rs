@@ -146,6 +146,16 @@ impl ControlClient {
         }
     }
 
+    /// Says that it is done, over WebSocket, and waits for the server's word, for a second at
+    /// most. The next call connects again.
+    pub async fn close(&mut self) {
+        if let ControlTransport::Ws { socket, .. } = &mut self.transport
+            && let Some(mut socket) = socket.take()
+        {
+            socket.close().await;
+        }
+    }
+
     fn transport(&self) -> &'static str {
         match self.transport {
             ControlTransport::Http { .. } => "http",

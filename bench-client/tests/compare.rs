@@ -138,7 +138,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     );
     refused(
         directory,
-        &["sqlite_ws_rpc,url=http://127.0.0.1:1,batch-size=2", ws],
+        &["sqlite_ws_rpc,url=ws://127.0.0.1:1,batch-size=2", ws],
         &["--batch-size is for a server that this program starts"],
     );
     refused(
@@ -322,7 +322,9 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
             (&json!("p50>+10%"), &json!("failed")),
         ]
     );
-    assert_eq!(record["noise_floor"].as_array().map(Vec::len), Some(4));
+    // Without that of p99 where the slower side had too few transfers for one.
+    let floors = record["noise_floor"].as_array().map(Vec::len);
+    assert!(matches!(floors, Some(3 | 4)), "{}", record["noise_floor"]);
 }
 
 #[test]

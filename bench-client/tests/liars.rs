@@ -419,7 +419,7 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
     let mut seen = 50;
     for skipped in ["", "skipped 1 of 2 rows: they are in a.json already\n"] {
         let ended = interrupted_at(&mut sweep(), &liar, seen + 1);
-        ended.expect_code(0);
+        ended.expect_code(130);
         let left = "interrupted: 1 rows are left; go on with --output a.json\n";
         assert_eq!(ended.stderr, format!("{skipped}{left}"));
         assert_eq!(recorded(), [true]);

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Running, bench_client, directory, record, records, row, run, until};
+use nix::errno::Errno;
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
@@ -285,8 +286,9 @@ fn the_second_key_quits_at_once() {
     thread::sleep(Duration::from_millis(800));
     program.press("q");
     let left = program.wait_for_code();
-    kill(server, Signal::SIGCONT).expect("it is there");
     assert_eq!(left.code, Some(130), "{:?}", left.said);
+    let there = kill(server, None);
+    assert_eq!(there, Err(Errno::ESRCH), "the server was not left behind");
     left.after_the_view();
     assert!(records(left.directory.path()).is_empty());
 }

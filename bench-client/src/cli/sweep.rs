@@ -241,7 +241,7 @@ impl Sweeping {
         }
         knobs.insert(0, row.connector.clone());
         let mut line = format!(
-            "{}: {} TPS, p50 {} ms, p99 {} ms",
+            "{}: {} TPS, p50 {}, p99 {}",
             knobs.join(", "),
             table::rate(row.tps),
             table::in_ms(row.latency_ms.p50),

@@ -1,9 +1,10 @@
 //! Many balances at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use futures_util::future::try_join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use super::{ControlClient, ControlError, ControlTransport};
 
@@ -17,9 +18,17 @@ impl ControlClient {
         }
     }
 
+    /// Whether the server takes a further connection.
+    async fn is_taken(&mut self) -> bool {
+        !matches!(
+            self.health().await,
+            Err(ControlError::Connect(_) | ControlError::NoAnswer { .. })
+        )
+    }
+
     /// Reads the balances of many accounts, `in_flight` of them at a time, each on a connection
     /// of its own, and asks for no more after `until`; `None` where there is no such account.
-    /// `read` is told how many have come.
+    /// `read` is told how many have come. A server that takes fewer connections is asked on those.
     ///
     /// # Errors
     /// As for one balance, of the first that could not be read.
@@ -34,23 +43,38 @@ impl ControlClient {
         let mut others: Vec<Self> = (0..others).map(|_| self.another()).collect();
         // Shared by futures of one task: no borrow lasts over an await.
         let left = RefCell::new(accounts.iter());
+        let asked = Cell::new(0_usize);
         let found = RefCell::new((Vec::with_capacity(accounts.len()), read));
-        let lanes = others
-            .iter_mut()
-            .chain([self])
-            .map(async |client: &mut Self| {
-                while until.is_none_or(|until| Instant::now() < until) {
-                    let Some(account) = left.borrow_mut().next() else {
-                        break;
-                    };
-                    let balance = client.balance(i64::from(*account)).await?;
-                    let (found, read) = &mut *found.borrow_mut();
-                    found.push((*account, balance));
-                    read(found.len());
-                }
-                Ok::<_, ControlError>(())
-            });
-        try_join_all(lanes).await?;
+        let lanes = others.iter_mut().map(|client| (client, true));
+        let lane = async |client: &mut Self, is_new: bool| {
+            if is_new && !client.is_taken().await {
+                return Ok(());
+            }
+            while until.is_none_or(|until| Instant::now() < until) {
+                let Some(account) = left.borrow_mut().next() else {
+                    break;
+                };
+                asked.set(asked.get() + 1);
+                let balance = client.balance(i64::from(*account)).await?;
+                let (found, read) = &mut *found.borrow_mut();
+                found.push((*account, balance));
+                read(found.len());
+            }
+            Ok::<_, ControlError>(())
+        };
+        let mut lanes: FuturesUnordered<_> = lanes
+            .chain([(self, false)])
+            .map(|(client, is_new)| lane(client, is_new))
+            .collect();
+        while let Some(ended) = lanes.next().await {
+            ended?;
+            // Whoever still waits to be let in was asked for nothing.
+            let is_over = left.borrow().len() == 0 || until.is_some_and(|it| Instant::now() >= it);
+            if is_over && found.borrow().0.len() == asked.get() {
+                break;
+            }
+        }
+        drop(lanes);
         Ok(found.into_inner().0)
     }
 }

@@ -269,6 +269,7 @@ async fn run(
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
     let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
+    control.close().await;
     let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.

@@ -133,8 +133,18 @@ fn stranger(answer: Option<&'static str>) -> String {
 
 /// A run with this connector finds nobody to measure at the address, which it names.
 #[track_caller]
+/// The URL of a server at this address, if it spoke what the connector speaks.
+fn url_for(connector: &str, address: &str) -> String {
+    let scheme = if connector == "sqlite_rpc" {
+        "http"
+    } else {
+        "ws"
+    };
+    format!("--url={scheme}://{address}")
+}
+
 fn no_server(directory: &Path, address: &str, connector: &str, flags: &[&str]) {
-    let url = format!("--url=http://{address}");
+    let url = url_for(connector, address);
     let connector = format!("--connectors={connector}");
     let flags = [&["run", &*url, &connector], flags].concat();
     refused(directory, &[], &flags, 5, address);
@@ -179,7 +189,7 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
         for connector in ["sqlite_rpc", "sqlite_ws_rpc"] {
             let (address, directory) = (&address, directory.path());
             scope.spawn(move || {
-                let url = format!("--url=http://{address}");
+                let url = url_for(connector, address);
                 let connector = format!("--connectors={connector}");
                 refused(directory, &[], &["run", &url, &connector], 5, "");
             });
@@ -189,15 +199,27 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 
 /// The handshake with a connector of the other transport's server.
 #[test]
-fn the_wrong_transport_is_code_five() {
+fn the_wrong_transport_is_refused() {
     let directory = directory();
     let http = Served::bench_client(directory.path(), "http", &["--seed-accounts=100"]);
     let ws = Served::bench_client(directory.path(), "ws", &["--seed-accounts=100"]);
     let cases = [("sqlite_rpc", &ws), ("sqlite_ws_rpc", &http)];
     for (connector, served) in cases {
-        let url = format!("--url={}", served.url());
+        let url = served.url();
+        let (_, address) = url.split_once("://").expect("a URL");
+        let address = address.trim_end_matches("/rpc").trim_end_matches('/');
+        // Refused in its own words where the URL says it, and found out where it does not.
+        let as_it_is = format!("--url={url}");
+        let other = url_for(connector, address);
         let connector = format!("--connectors={connector}");
-        refused(directory.path(), &[], &["run", &url, &connector], 5, "");
+        refused(
+            directory.path(),
+            &[],
+            &["run", &as_it_is, &connector],
+            2,
+            "--url",
+        );
+        refused(directory.path(), &[], &["run", &other, &connector], 5, "");
     }
 }
 

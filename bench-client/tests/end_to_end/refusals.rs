@@ -165,8 +165,8 @@ const REFUSED: &[(&[&str], &str)] = &[
         "--batch-size",
     ),
     (
-        &["serve", "ws", "--port=0", "--database=no/such/dir/a.sqlite"],
-        "no/such/dir",
+        &["serve", "ws", "--port=0", "--database=file/below/a.sqlite"],
+        "cannot create the directory file/below",
     ),
     (&["serve", "http", "--port=0", "--database=."], "directory"),
     (&["serve", "http", "--port=0", "--data-dir=file"], "file"),

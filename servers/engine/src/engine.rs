@@ -179,6 +179,19 @@ pub enum EngineError {
         /// What they should.
         expected: i128,
     },
+    /// The sum of all balances is that of another seeding.
+    #[error(
+        "the balances sum up to {accounts} accounts of {found} each, not of {expected}: another \
+         program has seeded this file; tell the server with --initial-balance, or seed through it"
+    )]
+    SeededElsewhere {
+        /// How many accounts there are.
+        accounts: u64,
+        /// The initial balance that their sum is one of.
+        found: i128,
+        /// The initial balance of the last seeding that the server knows of.
+        expected: i64,
+    },
     /// No balance differs from the initial balance.
     #[error("nothing changed since the seeding")]
     NothingChanged,

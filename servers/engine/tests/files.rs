@@ -339,6 +339,32 @@ fn with_its_initial_balance_a_foreign_ledger_is_verified() {
     bank.stop_cleanly();
 }
 
+/// As the original's tool does while a server has the file open: the server still knows of its own
+/// seeding, and says what is likely.
+#[test]
+fn a_file_that_another_program_has_seeded_meanwhile_is_called_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), Durability::WalFull);
+    let bank = Bank::start(&config);
+    let known = config.seed_balance;
+    sql(
+        &config.database,
+        "UPDATE accounts SET balance = 1000000000 + (id = 0) - (id = 1)",
+    );
+    match bank.verify() {
+        Err(EngineError::SeededElsewhere {
+            accounts,
+            found,
+            expected,
+        }) => {
+            assert_eq!(accounts, config.seed_accounts.unsigned_abs());
+            assert_eq!((found, expected), (1_000_000_000, known));
+        }
+        other => panic!("{other:?}"),
+    }
+    bank.stop_cleanly();
+}
+
 #[test]
 fn a_total_above_64_bits_is_verified_too() {
     let directory = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use busload_engine::{
     ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection, Trouble,
 };
 use busload_wire::control::{Health, Info, Stats};
-use busload_wire::json::{AnswerId, encode_outcome, encode_result};
+use busload_wire::json::{AnswerId, encode_outcome, encode_refusal, encode_result};
 use busload_wire::{Call, ErrorCode, Transfer};
 use bytes::BytesMut;
 
@@ -33,6 +33,7 @@ pub(crate) const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
 pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::NotConserved { .. }
+        | EngineError::SeededElsewhere { .. }
         | EngineError::AccountsChanged { .. }
         | EngineError::NothingChanged => ErrorCode::VerifyFailed,
         EngineError::MustNotWipe => ErrorCode::Forbidden,
@@ -44,6 +45,10 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         _ => ErrorCode::Internal,
     }
 }
+
+/// Beside `verify_failed`, without the digits that an error text must not have.
+const SEEDED_ELSEWHERE: &str = "the total is that of another initial balance: another program has \
+    seeded this file; start the server with --initial-balance, or seed through it";
 
 /// What a request needs: the writer's queue, or nothing but words.
 pub(crate) enum Route {
@@ -139,7 +144,12 @@ pub(crate) fn encode_control(
         Ok(ControlReply::Stats(stats)) => encode_stats(out, id, stats),
         Err(error) => {
             let code = of_error(error);
-            encode_outcome(out, id, Err(code));
+            match error {
+                EngineError::SeededElsewhere { .. } => {
+                    encode_refusal(out, id, code, SEEDED_ELSEWHERE);
+                }
+                _ => encode_outcome(out, id, Err(code)),
+            }
             return Some(code);
         }
     }

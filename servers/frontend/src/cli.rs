@@ -13,10 +13,9 @@ mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use busload_engine::{CheckpointMode, Config};
 use clap::Args;
 
@@ -221,31 +220,11 @@ struct CommonArgs {
     until_stdin_ends: bool,
 }
 
-/// Makes the directory of a database, and those that it is in, as the original's server does; a
-/// person who mistyped the path reads where the ledger is.
-fn make_directory_of(database: &Path) -> anyhow::Result<()> {
-    let Some(directory) = database.parent() else {
-        return Ok(());
-    };
-    if directory.as_os_str().is_empty() || directory.exists() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(directory).with_context(|| {
-        format!(
-            "cannot create the directory {} of the database: choose another place (--database, or \
-             --data-dir)",
-            directory.display()
-        )
-    })?;
-    eprintln!("note: made the directory {}", directory.display());
-    Ok(())
-}
-
 impl HttpArgs {
     /// What the flags say, for a server in this process.
     ///
     /// # Errors
-    /// They contradict each other, or the directory of the database cannot be created.
+    /// They contradict each other.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let batch = (self.batch_size, self.batch_timeout);
         let allowed = descriptors::connections_within(descriptors::raise_limit());
@@ -267,7 +246,7 @@ impl WsArgs {
     /// What the flags say, for a server in this process.
     ///
     /// # Errors
-    /// They contradict each other, or the directory of the database cannot be created.
+    /// They contradict each other.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let batch = self.batch.resolve();
         let allowed = descriptors::connections_within(descriptors::raise_limit());
@@ -306,9 +285,6 @@ impl CommonArgs {
             self.data_dir
                 .join(format!("busload-{}.sqlite", transport.as_str()))
         };
-        if self.null.pace().is_none() {
-            make_directory_of(&database)?;
-        }
         Ok(Settings {
             transport,
             listen,

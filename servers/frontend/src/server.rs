@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 #[cfg(feature = "echo")]
 use std::sync::atomic::Ordering;
@@ -81,6 +81,18 @@ pub enum ServeError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is no directory for the database, and none can be made.
+    #[error(
+        "cannot create the directory {} of the database: choose another place (--database, or \
+         --data-dir)",
+        directory.display()
+    )]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
 }
 
 /// How a server ended that was told to.
@@ -97,6 +109,23 @@ pub struct Server {
     shared: Arc<Shared>,
     writer: WriterThread,
     postman: Postman,
+}
+
+/// Makes the directory of a database, and those that it is in, as the original's server does; a
+/// person who mistyped the path reads where the ledger is.
+fn make_directory_of(database: &Path) -> Result<(), ServeError> {
+    let Some(directory) = database.parent() else {
+        return Ok(());
+    };
+    if directory.as_os_str().is_empty() || directory.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(directory).map_err(|source| ServeError::Directory {
+        directory: directory.to_owned(),
+        source,
+    })?;
+    eprintln!("note: made the directory {}", directory.display());
+    Ok(())
 }
 
 impl Server {
@@ -121,9 +150,11 @@ impl Server {
             listener: Arc::clone(&listener),
         };
         let (port, postman) = post_office(front.clone());
-        let (engine, writer) = match settings.null {
-            Some(pace) => Engine::start_null(&settings.engine, pace, port)?,
-            None => Engine::start(&settings.engine, port)?,
+        let (engine, writer) = if let Some(pace) = settings.null {
+            Engine::start_null(&settings.engine, pace, port)?
+        } else {
+            make_directory_of(&settings.engine.database)?;
+            Engine::start(&settings.engine, port)?
         };
         let info = info(settings, &engine);
         let may_seed = settings.access.may_seed(engine.about().made_here);
