@@ -153,7 +153,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     );
     refused(
         directory,
-        &["sqlite_ws_rpc,server-bin=x,url=http://127.0.0.1:1", ws],
+        &["sqlite_ws_rpc,server-bin=x,url=ws://127.0.0.1:1", ws],
         &["server-bin is for a server that this program starts"],
     );
     refused(directory, &[ws, ws, "--connectors", ws], &["--connectors"]);
@@ -322,9 +322,9 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
             (&json!("p50>+10%"), &json!("failed")),
         ]
     );
-    // Without that of p99 where the slower side had too few transfers for one.
+    // Without those of p95 and p99 where the slower side had too few transfers for them.
     let floors = record["noise_floor"].as_array().map(Vec::len);
-    assert!(matches!(floors, Some(3 | 4)), "{}", record["noise_floor"]);
+    assert!(matches!(floors, Some(2..=4)), "{}", record["noise_floor"]);
 }
 
 #[test]
