@@ -15,7 +15,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
-    match decode_request(bytes) {
+    let read = decode_request(bytes);
+    // White space in front keeps the reader of the canonical form out.
+    assert_eq!(read, decode_request(&[b" ", bytes].concat()));
+    match read {
         Ok(request) => {
             serde_json::from_slice::<IgnoredAny>(bytes).expect("it is JSON");
             // A `Value` has limits of its own: depth, and the size of numbers.
