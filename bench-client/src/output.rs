@@ -86,7 +86,7 @@ pub fn write(path: &Path, contents: &[u8], existing: Existing) -> io::Result<()>
     written.map(drop).map_err(|error| error.error)
 }
 
-/// Writes a value as JSON, as [`write`] does.
+/// Writes a value as JSON, as [`write()`] does.
 ///
 /// # Errors
 /// It cannot be written.

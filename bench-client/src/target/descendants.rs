@@ -10,7 +10,7 @@
 //! that live on while others are killed are [spared](spare).
 //!
 //! **Invariant**: the id of a child is not used again before the child is waited for, and only
-//! [`end_some`] waits for adopted ones. So a signal to such an id hits that child, as one
+//! `end_some` waits for adopted ones. So a signal to such an id hits that child, as one
 //! through a pidfd would.
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@
 //! inside other calls. `tests/sync_count_strace.rs` holds the counts against the kernel's.
 //!
 //! **Architecture Invariant**: nothing here changes what is written or synced, nor the order. Frames
-//! of the log are written together, at the latest when their transaction commits ([`log_buffer`]).
+//! of the log are written together, at the latest when their transaction commits (`log_buffer.rs`).
 //! One thing is told that SQLite would pass over: a directory that cannot be opened or synced is an
 //! I/O error of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
 
