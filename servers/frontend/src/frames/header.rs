@@ -107,8 +107,8 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// Writes a frame's header at the end of `out`, with room for the length of the payload in
-/// `extended` bytes, and returns where the header begins.
+/// The length of a payload as a header has it, in the fewest bytes and without the bit that says
+/// that a mask follows: the bytes, and how many of them count.
 pub(super) fn length_bytes(length: usize) -> ([u8; 9], usize) {
     let mut bytes = [0; 9];
     match (u8::try_from(length), u16::try_from(length)) {
