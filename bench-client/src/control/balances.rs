@@ -1,12 +1,15 @@
 //! Many balances at once.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::{ControlClient, ControlError, ControlTransport};
+
+/// For connections that are being opened when all balances have been read.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ControlClient {
     /// Another client of the same server, with a connection of its own.
@@ -74,6 +77,10 @@ impl ControlClient {
                 break;
             }
         }
+        // A connection that is just being opened can only then be closed in good order. A server
+        // that takes no more connections is not waited for longer than that is worth.
+        let opening = async { while lanes.next().await.is_some() {} };
+        let _ = tokio::time::timeout(OPENING_TIMEOUT, opening).await;
         drop(lanes);
         Ok(found.into_inner().0)
     }
