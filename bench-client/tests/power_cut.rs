@@ -57,7 +57,23 @@ impl Wire {
     }
 }
 
-fn server(database: &Path, wire: Wire, durability: &str) -> ServerSpec {
+/// How a ledger is kept.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    durability: &'static str,
+    /// Bytes of a page; below 4096 they share a block of the disk with others.
+    page_size: u32,
+}
+
+/// With the pages that so few accounts have by default.
+const fn kept(durability: &'static str) -> Kept {
+    Kept {
+        durability,
+        page_size: 4096,
+    }
+}
+
+fn server(database: &Path, wire: Wire, kept: Kept) -> ServerSpec {
     let args = [
         "serve",
         wire.transport(),
@@ -66,9 +82,10 @@ fn server(database: &Path, wire: Wire, durability: &str) -> ServerSpec {
         &format!("--database={}", database.display()),
         &format!("--seed-accounts={ACCOUNTS}"),
         "--initial-balance=1000000000",
-        &format!("--durability={durability}"),
+        &format!("--durability={}", kept.durability),
+        &format!("--page-size={}", kept.page_size),
         // So that checkpoints are cut too.
-        "--checkpoint-pages=20",
+        "--checkpoint-kib=80",
     ];
     ServerSpec {
         program: PathBuf::from(env!("CARGO_BIN_EXE_bench-client")),
@@ -153,20 +170,20 @@ fn acknowledged(sent: &[Sent]) -> u64 {
 }
 
 /// Creates the ledger, so that a run begins with one that is durable.
-async fn seed(database: &Path, wire: Wire, durability: &str) {
-    let server = ServerProcess::start(&server(database, wire, durability)).await;
+async fn seed(database: &Path, wire: Wire, kept: Kept) {
+    let server = ServerProcess::start(&server(database, wire, kept)).await;
     server.expect("it starts").stop().await.expect("it stops");
 }
 
 /// A short real run under strace, and the files that it began with.
-fn recorded(wire: Wire, durability: &str) -> (Script, Image) {
+fn recorded(wire: Wire, kept: Kept) -> (Script, Image) {
     let directory = directory();
     let database = directory.path().join("a.sqlite");
     let trace = directory.path().join("trace");
     let (base, sent) = within(async {
-        seed(&database, wire, durability).await;
+        seed(&database, wire, kept).await;
         let base = read_image(&database).expect("the ledger can be read");
-        let spec = traced(&server(&database, wire, durability), &trace);
+        let spec = traced(&server(&database, wire, kept), &trace);
         let server = ServerProcess::start(&spec).await.expect("it starts");
         let never = Onset::default();
         let sent = load(server.target(), wire, Duration::from_secs(1), &never).await;
@@ -200,27 +217,39 @@ enum Recorded {
     DeleteFull,
     DeleteExtra,
     Memory,
+    /// Eight pages share a block of the disk.
+    WalFullPagesOf512,
+    /// Four do.
+    WalFullPagesOf1024,
+    DeleteExtraPagesOf512,
 }
 
 impl Recorded {
     /// The run, or `None` when `test` must be skipped.
     fn run(self, test: &str) -> Option<&'static Run> {
-        static RUNS: [OnceLock<Run>; 6] = [const { OnceLock::new() }; 6];
+        static RUNS: [OnceLock<Run>; 9] = [const { OnceLock::new() }; 9];
         if let Err(why) = strace_works() {
             skipped(test, &why);
             return None;
         }
-        let (wire, durability) = match self {
-            Self::WalFull => (Wire::Json, "wal-full"),
-            Self::WalFullHttp => (Wire::Http, "wal-full"),
-            Self::WalNormal => (Wire::Json, "wal-normal"),
-            Self::DeleteFull => (Wire::Binary, "delete-full"),
-            Self::DeleteExtra => (Wire::Binary, "delete-extra"),
-            Self::Memory => (Wire::Json, "memory"),
+        let of = |page_size, durability| Kept {
+            page_size,
+            ..kept(durability)
+        };
+        let (wire, kept) = match self {
+            Self::WalFullPagesOf512 => (Wire::Json, of(512, "wal-full")),
+            Self::WalFullPagesOf1024 => (Wire::Json, of(1024, "wal-full")),
+            Self::DeleteExtraPagesOf512 => (Wire::Binary, of(512, "delete-extra")),
+            Self::WalFull => (Wire::Json, kept("wal-full")),
+            Self::WalFullHttp => (Wire::Http, kept("wal-full")),
+            Self::WalNormal => (Wire::Json, kept("wal-normal")),
+            Self::DeleteFull => (Wire::Binary, kept("delete-full")),
+            Self::DeleteExtra => (Wire::Binary, kept("delete-extra")),
+            Self::Memory => (Wire::Json, kept("memory")),
         };
         Some(RUNS[self as usize].get_or_init(|| {
             let _machine = machine();
-            let (script, base) = recorded(wire, durability);
+            let (script, base) = recorded(wire, kept);
             Run { script, base }
         }))
     }
@@ -305,7 +334,13 @@ fn answered_at_once(script: &Script) -> Script {
 #[test]
 fn case_03_no_crash_state_of_a_recorded_run_has_lost_anything() {
     let test = "case_03_no_crash_state_of_a_recorded_run_has_lost_anything";
-    for recorded in [Recorded::WalFull, Recorded::WalFullHttp] {
+    for recorded in [
+        Recorded::WalFull,
+        Recorded::WalFullHttp,
+        Recorded::WalFullPagesOf512,
+        Recorded::WalFullPagesOf1024,
+        Recorded::DeleteExtraPagesOf512,
+    ] {
         let Some(Run { script, base }) = recorded.run(test) else {
             return;
         };
@@ -476,16 +511,33 @@ fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
     assert!(report.lost > 0, "{report:#?}");
 }
 
+/// A checkpoint that is not synced before the log starts again, with pages that share blocks.
+#[test]
+fn case_03_small_pages_that_are_not_synced_are_found_missing() {
+    let test = "case_03_small_pages_that_are_not_synced_are_found_missing";
+    let Some(Run { script, base }) = Recorded::WalFullPagesOf512.run(test) else {
+        return;
+    };
+    let page = |image: &Image| {
+        let database = image[0].as_deref().expect("it is there");
+        u16::from_be_bytes([database[16], database[17]])
+    };
+    assert_eq!(page(base), 512, "as the file's header says");
+    let forgotten = without_syncs(script, Synced::File(Role::Database));
+    let report = replay(&forgotten, base, Model::STRICT);
+    assert!(report.lost + report.halves + report.integrity > 0, "{report:#?}");
+}
+
 /// A loop device with a ledger on it, and what its power cuts came to.
 struct Bench {
     disk: LoopDisk,
     _directory: tempfile::TempDir,
-    durability: &'static str,
+    kept: Kept,
 }
 
 impl Bench {
     /// `None` when `test` must be skipped.
-    fn new(test: &str, durability: &'static str) -> Option<Self> {
+    fn new(test: &str, kept: Kept) -> Option<Self> {
         let kind = FileSystem::Ext4;
         if let Err(why) = kind.available() {
             skipped(test, &why);
@@ -502,9 +554,9 @@ impl Bench {
         let bench = Self {
             disk,
             _directory: directory,
-            durability,
+            kept,
         };
-        within(seed(&bench.database(), Wire::Json, durability));
+        within(seed(&bench.database(), Wire::Json, kept));
         Some(bench)
     }
 
@@ -542,7 +594,7 @@ impl Bench {
     }
 
     async fn load_and_cut(&self, after: Duration) -> Vec<Sent> {
-        let spec = server(&self.database(), Wire::Json, self.durability);
+        let spec = server(&self.database(), Wire::Json, self.kept);
         let mut server = ServerProcess::start(&spec).await.expect("it starts");
         let target = server.target().clone();
         let pid = Pid::from_raw(i32::try_from(server.pid()).expect("process ids fit"));
@@ -569,15 +621,19 @@ fn patience(n: u64) -> Duration {
 
 #[test]
 fn case_02_power_cuts_lose_nothing() {
-    for durability in ["wal-full", "delete-extra"] {
-        let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", durability) else {
+    let small = [512, 1024].map(|page_size| Kept {
+        page_size,
+        ..kept("wal-full")
+    });
+    for kept in [kept("wal-full"), kept("delete-extra")].into_iter().chain(small) {
+        let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", kept) else {
             return;
         };
         let _machine = machine();
         for n in 0..4 {
             let (acknowledged, faults) = bench.cut(patience(n));
-            assert!(faults.none(), "{durability}, cut {n}: {faults:?}");
-            assert!(acknowledged > 0, "{durability}, cut {n}: too little");
+            assert!(faults.none(), "{kept:?}, cut {n}: {faults:?}");
+            assert!(acknowledged > 0, "{kept:?}, cut {n}: too little");
         }
     }
 }
@@ -586,7 +642,7 @@ fn case_02_power_cuts_lose_nothing() {
 #[test]
 fn case_02_power_cuts_of_wal_normal_must_lose() {
     let test = "case_02_power_cuts_of_wal_normal_must_lose";
-    let Some(bench) = Bench::new(test, "wal-normal") else {
+    let Some(bench) = Bench::new(test, kept("wal-normal")) else {
         return;
     };
     let _machine = machine();
@@ -732,6 +788,23 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
     assert!(count(&record["acknowledged"]) > 0, "{record:#}");
 }
 
+/// Eight pages share a block of the file system.
+#[test]
+fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
+    let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages";
+    let _machine = machine();
+    let load = ["--seconds-per-cycle=0.4", "--page-size=512", "--checkpoint-kib=80"];
+    let Some((code, record)) = audited_with(test, "ext4", "wal-full", 6, &load) else {
+        return;
+    };
+    assert_eq!(
+        (code, &record["lost"], &record["halves"], &record["holes"]),
+        (Some(0), &0.into(), &0.into(), &0.into()),
+        "{record:#}"
+    );
+    assert!(count(&record["acknowledged"]) > 0, "{record:#}");
+}
+
 /// What commits with a rollback journal is that it is removed, which `synchronous=FULL` does not
 /// sync: with one transfer at a time nothing else does either, until the next one begins.
 #[test]
@@ -787,7 +860,7 @@ fn case_02_torture_of_wal_normal_on_xfs_must_find_losses() {
 /// However its owner goes, nothing stays mounted.
 #[test]
 fn a_loop_disk_leaves_nothing_behind() {
-    let Some(bench) = Bench::new("a_loop_disk_leaves_nothing_behind", "wal-full") else {
+    let Some(bench) = Bench::new("a_loop_disk_leaves_nothing_behind", kept("wal-full")) else {
         return;
     };
     let mounted = |path: &Path| {

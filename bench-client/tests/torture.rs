@@ -89,14 +89,17 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 #[test]
 fn case_01_kill_9_loses_nothing_acknowledged() {
     let _machine = machine();
+    let of_small_pages: [&[&str]; 2] = [&["--page-size=512"], &["--page-size=1024"]];
     for flags in [
-        ["--transport=ws", "--encoding=json", "--durability=wal-full"],
-        [
+        &["--transport=ws", "--encoding=json", "--durability=wal-full"][..],
+        of_small_pages[0],
+        of_small_pages[1],
+        &[
             "--transport=ws",
             "--encoding=binary",
             "--durability=delete-full",
         ],
-        [
+        &[
             "--transport=http",
             "--encoding=json",
             "--durability=wal-full",
@@ -106,10 +109,10 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
         let common = [
             "--faults=kill",
             "--kills=4",
-            "--checkpoint-pages=20",
+            "--checkpoint-kib=80",
             "--keep",
         ];
-        let record = clean(directory.path(), &[&common[..], &flags[..]].concat());
+        let record = clean(directory.path(), &[&common[..], flags].concat());
         assert_eq!(record["kills"], 4);
         struck(&record, "kill");
         assert!(count(&record["unknown"]) > 0, "killed under load");

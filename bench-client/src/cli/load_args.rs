@@ -21,7 +21,7 @@ use bench_client::row::ConnectorKind;
 use busload_engine::CheckpointMode;
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts, parse_batch_size,
-    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_queue,
+    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_page_size, parse_queue,
 };
 use clap::{Args, ValueEnum};
 
@@ -190,9 +190,13 @@ pub(crate) struct ServerKnobs {
     /// Most transfers waiting for the writer [default: 1048576]
     #[arg(long, value_name = "TRANSFERS", value_parser = parse_queue)]
     queue: Option<usize>,
-    /// Checkpoint when the write-ahead log has grown by this many pages [default: 4000]
-    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    checkpoint_pages: Option<u32>,
+    /// Bytes of a page of the database, a power of two from 512 to 65536, such as 4096 or 4KiB
+    /// [default: by --accounts]
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
+    page_size: Option<u32>,
+    /// Checkpoint when the write-ahead log has grown by this many KiB [default: 16384]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    checkpoint_kib: Option<u32>,
     /// SQLite's page cache, in KiB [default: 65536]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     cache_kib: Option<u32>,

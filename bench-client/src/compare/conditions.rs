@@ -20,6 +20,11 @@ const SAME_LENGTH: f64 = 0.05;
 const EXACTLY_ONCE: &str = "exactly-once";
 const YES: &str = "yes";
 
+/// The condition that the database has pages of so many bytes.
+const PAGE_SIZE: &str = "page-size";
+/// What they were before they could be chosen.
+const EARLIER_PAGES: &str = "4096";
+
 /// Conditions that were not looked at from the beginning.
 const LATER: [&str; 4] = ["cpu quota", "governor", "boost", "preloaded"];
 
@@ -108,6 +113,7 @@ impl Conditions {
         );
         conditions.put("batch-size", row.batch_size.map(|size| number(size as f64)));
         conditions.put("batch-timeout", row.batch_timeout_us.map(micros));
+        conditions.put(PAGE_SIZE, page_size(row));
         conditions.set("concurrency", row.concurrency.to_string());
         conditions.set(
             "max-inflight-per-worker",
@@ -151,6 +157,8 @@ impl Conditions {
             "batch-timeout",
             timeout.and_then(|text| text.parse().ok()).map(micros),
         );
+        // Without the flag the server chooses, and says so when it runs.
+        conditions.put(PAGE_SIZE, flag("--page-size=").map(str::to_owned));
         conditions.set("concurrency", plan.concurrency.to_string());
         conditions.set("max-inflight-per-worker", plan.max_inflight.to_string());
         conditions.set("threads", plan.threads.to_string());
@@ -208,10 +216,13 @@ impl Conditions {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut fields = self.fields.clone();
-        // The fingerprints of rows without ids, quota and the like are those of before these were
-        // looked at.
+        // The fingerprints of rows without ids, quota and the like, and of pages as they always
+        // were, are those of before these were looked at.
         fields.retain(|name, value| name != EXACTLY_ONCE || value.as_deref() == Some(YES));
         fields.retain(|name, value| !LATER.contains(&name.as_str()) || value.is_some());
+        fields.retain(|name, value| {
+            name != PAGE_SIZE || value.as_deref().is_some_and(|it| it != EARLIER_PAGES)
+        });
         fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();
         let mut text = String::new();
@@ -246,7 +257,10 @@ impl Conditions {
             });
         }
         if let (Some(base), Some(candidate)) = (&self.settings, &candidate.settings) {
-            differences.extend(setting_differences(base, candidate));
+            let settings = setting_differences(base, candidate);
+            // What rows name is read back, and counts as it runs, not as it was asked for.
+            let is_field = |setting: &Difference| self.fields.contains_key(&setting.field);
+            differences.extend(settings.into_iter().filter(|setting| !is_field(setting)));
         }
         differences.sort_by(|a, b| a.field.cmp(&b.field));
         differences
@@ -335,6 +349,13 @@ fn setting_differences(
         })
     });
     differences.collect()
+}
+
+/// As read back; of a row of before it had a field of its own, from the pragmas.
+fn page_size(row: &Row) -> Option<String> {
+    let pragmas = row.server.as_ref().map(|server| &server.pragmas);
+    let named = row.page_size.map(|bytes| bytes.to_string());
+    named.or_else(|| pragmas?.get("page_size").cloned())
 }
 
 fn micros(us: f64) -> String {

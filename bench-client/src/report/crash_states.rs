@@ -67,8 +67,16 @@ impl StateCounts {
 pub struct RecordedRun {
     /// The durability mode as the server says it.
     pub durability: Option<String>,
-    /// Pages by which the write-ahead log grew between two checkpoints.
-    pub checkpoint_pages: u32,
+    /// KiB by which the write-ahead log grew between two checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_kib: Option<u32>,
+    /// The same in pages of 4 KiB, in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_pages: Option<u32>,
+    /// Bytes of a page of the database, as the server says it; absent in records of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_bytes: Option<u32>,
     /// Accounts of its ledger.
     pub accounts: u32,
     /// Connections of its load, each with two accounts of its own.

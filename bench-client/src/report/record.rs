@@ -120,6 +120,11 @@ pub struct Row {
     /// How long the oldest transfer may wait for its batch to fill, in microseconds; 0 is
     /// natural batching.
     pub batch_timeout_us: Option<f64>,
+    /// Bytes of a page of the database, as the server read it back from SQLite; absent for a
+    /// server that does not tell, and in records of earlier versions, where it is among the
+    /// pragmas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
     /// Workers, each with a session of its own.
     pub concurrency: u32,
     /// Transfers in flight per worker.
@@ -403,6 +408,10 @@ pub struct ServerRow {
     /// Bytes that the server process caused to be written to storage (from /proc, outside
     /// of the server's own counting).
     pub storage_bytes_written: Option<u64>,
+    /// By how much the write-ahead log grew between two checkpoints, in bytes; absent where there
+    /// is no log, and where the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_bytes: Option<u64>,
     /// Version of SQLite.
     pub sqlite_version: String,
     /// The pragmas as read back from the writing connection.

@@ -169,6 +169,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         },
         batch_size: info.map(|info| info.batch_size),
         batch_timeout_us: info.map(|info| info.batch_timeout_us),
+        page_size: info.and_then(Info::page_bytes),
         concurrency: plan.concurrency,
         max_inflight_per_worker: plan.max_inflight,
         threads: plan.threads,
@@ -426,6 +427,7 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         storage_bytes_written: storage(&measured.closing_usage)
             .zip(storage(&measured.opening_usage))
             .map(|(later, earlier)| later.saturating_sub(earlier)),
+        checkpoint_bytes: info.checkpoint_bytes,
         sqlite_version: info.sqlite_version.clone(),
         pragmas: info.pragmas.clone(),
     })

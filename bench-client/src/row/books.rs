@@ -138,7 +138,6 @@ fn sync_evidence(
 ) -> SyncEvidence {
     let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
     let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
-    let page_size = info.and_then(|info| info.pragmas.get("page_size"));
     let device = closing.device_since(opening);
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {
@@ -156,7 +155,7 @@ fn sync_evidence(
             .map(|(a, b)| a.saturating_sub(b)),
         device_flushes: device.as_ref().and_then(|device| device.flushes),
         device_bytes: device.map(|device| device.bytes_written),
-        page_bytes: page_size.and_then(|size| size.parse().ok()).unwrap_or(4096),
+        page_bytes: info.and_then(Info::page_bytes).map_or(4096, u64::from),
         sync_p50_us: None,
     }
 }

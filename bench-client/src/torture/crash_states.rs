@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use busload_wire::control::Info;
 use tokio::sync::watch;
 
 use self::onlooker::{Distinct, Onlooker, Tally};
@@ -35,15 +36,15 @@ pub const MODELS: [(Model, bool); 4] = [
     (Model::STRICT, true),
     (
         Model {
-            sector_bytes: 512,
             removals_need_sync: false,
+            ..Model::STRICT
         },
         true,
     ),
     (
         Model {
             sector_bytes: 4096,
-            removals_need_sync: true,
+            ..Model::STRICT
         },
         false,
     ),
@@ -51,6 +52,7 @@ pub const MODELS: [(Model, bool); 4] = [
         Model {
             sector_bytes: 4096,
             removals_need_sync: false,
+            ..Model::STRICT
         },
         false,
     ),
@@ -91,8 +93,8 @@ pub struct Run {
     /// How the server is started. It must seed the accounts of the load, and end when its
     /// standard input does.
     pub recipe: Recipe,
-    /// Pages by which its log grows between two checkpoints.
-    pub checkpoint_pages: u32,
+    /// KiB by which its log grows between two checkpoints.
+    pub checkpoint_kib: u32,
 }
 
 /// Crash states could not be had.
@@ -271,7 +273,9 @@ async fn record(
     // The run begins with a ledger that is durable, and whose files are known.
     let server = run.recipe.start(&[], &database, true).await?;
     let mut control = run.recipe.transport.control(server.target());
-    let durability = control.info().await?.map(|info| info.durability);
+    let info = control.info().await?;
+    let page_bytes = info.as_ref().and_then(Info::page_bytes);
+    let durability = info.map(|info| info.durability);
     drop(control);
     server.stop().await.map_err(CrashStatesError::Ended)?;
     let base = read_image(&database)?;
@@ -314,7 +318,9 @@ async fn record(
     }
     let row = RecordedRun {
         durability,
-        checkpoint_pages: run.checkpoint_pages,
+        checkpoint_kib: Some(run.checkpoint_kib),
+        checkpoint_pages: None,
+        page_bytes,
         accounts: load.accounts(),
         connections: load.connections,
         window: load.window,

@@ -11,6 +11,7 @@ use busload_wire::control::{Account, Stats, Verification};
 
 use crate::checkpoint::CheckpointMode;
 use crate::durability::{Durability, DurabilityError, Pragmas};
+use crate::layout::OtherPages;
 use crate::lock_file::LockError;
 use crate::null::{NullPace, NullWriter};
 use crate::place;
@@ -47,10 +48,14 @@ pub struct Config {
     /// The initial balance of a ledger that somebody else seeded, so that it can be
     /// verified; `None` leaves what is stored.
     pub initial_balance: Option<i64>,
+    /// Bytes of a page of a new ledger, one of [`PAGE_BYTES`](crate::PAGE_BYTES); `None` leaves
+    /// it to the number of accounts ([`default_page_bytes`](crate::default_page_bytes)). A ledger
+    /// that is there keeps its pages.
+    pub page_bytes: Option<u32>,
     /// SQLite's page cache, in KiB.
     pub cache_kib: u32,
-    /// The engine checkpoints when the write-ahead log has grown by this many pages.
-    pub checkpoint_pages: u32,
+    /// The engine checkpoints when the write-ahead log has grown by this much, in KiB.
+    pub checkpoint_kib: u32,
     /// Who does it.
     pub checkpoint_mode: CheckpointMode,
     /// Transfers are refused as on a full disk while the write-ahead log is this long: another
@@ -160,6 +165,12 @@ pub enum EngineError {
         /// Balance asked for.
         initial_balance: i64,
     },
+    /// Pages of another size than there are.
+    #[error("no page has {page_bytes} bytes: it is a power of two from 512 to 65536")]
+    NoPageSize {
+        /// What was asked for.
+        page_bytes: u32,
+    },
     /// A seeding was asked for that would wipe a ledger that must not be.
     #[error("the ledger is not to be wiped, and is not as a seeding would leave it")]
     MustNotWipe,
@@ -246,6 +257,8 @@ pub struct About {
     pub sqlite_version: &'static str,
     /// This engine made the ledger: the file held none, or was told to start afresh.
     pub made_here: bool,
+    /// The ledger has other pages than were asked for.
+    pub other_pages: Option<OtherPages>,
     /// How long ids are remembered; `None` when they are not looked at.
     pub id_horizon: Option<Duration>,
 }
@@ -312,6 +325,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
             },
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
+            other_pages: store.other_pages,
             id_horizon: (config.durability != Durability::DiscardWrites)
                 .then_some(config.id_horizon),
         };
@@ -354,6 +368,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
             durability: None,
             sqlite_version: rusqlite::version(),
             made_here: true,
+            other_pages: None,
             id_horizon: None,
         };
         let (waiting, counted) = (Arc::clone(&queue), Arc::clone(&stats));

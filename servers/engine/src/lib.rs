@@ -18,6 +18,7 @@ mod engine;
 mod failpoint;
 mod histogram;
 mod inspect;
+mod layout;
 mod ledger;
 mod ledger_files;
 mod lock_file;
@@ -38,6 +39,9 @@ pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
 pub use histogram::{Recorded, decode as decode_histogram};
 pub use inspect::{Inspection, inspect};
+pub use layout::{
+    DEFAULT_CACHE_KIB, DEFAULT_CHECKPOINT_KIB, OtherPages, PAGE_BYTES, default_page_bytes,
+};
 pub use ledger::{Failure, Outcome, Rejection};
 pub use lock_file::LockError;
 pub use null::NullPace;

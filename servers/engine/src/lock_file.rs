@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::ledger_files::beside;
 
@@ -92,7 +93,7 @@ impl LockFile {
 /// last time: closing any descriptor of a file drops all POSIX locks that the process has on it,
 /// and those are SQLite's.
 #[derive(Debug)]
-pub(crate) struct DatabaseLock(File);
+pub(crate) struct DatabaseLock(Arc<File>);
 
 impl DatabaseLock {
     /// Creates the database, empty, if there is none.
@@ -120,7 +121,13 @@ impl DatabaseLock {
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
         }
-        Ok(Self(file))
+        Ok(Self(Arc::new(file)))
+    }
+
+    /// The file that is held, for one who lets go of it before the lock is. A second descriptor
+    /// of it would release SQLite's locks when it is closed.
+    pub(crate) fn share(&self) -> Arc<File> {
+        Arc::clone(&self.0)
     }
 
     /// The file that is held.

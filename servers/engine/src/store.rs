@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use busload_wire::control::{Balances, Verification};
@@ -11,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
+use crate::layout::{self, OtherPages};
 use crate::ledger_files::{self, OpenFiles, SUFFIXES, beside};
 use crate::lock_file::{DatabaseLock, LockFile};
 use crate::place;
@@ -42,7 +44,9 @@ pub(crate) struct Store {
     pub(crate) connection: Connection,
     pub(crate) meter: IoMeter,
     pub(crate) pragmas: Pragmas,
-    pub(crate) page_size: u64,
+    pub(crate) page_bytes: u32,
+    /// The ledger has other pages than were asked for.
+    pub(crate) other_pages: Option<OtherPages>,
     /// The file held no ledger before it was opened.
     pub(crate) made_here: bool,
     /// What a ledger held when it was opened whose initial balance nobody told.
@@ -64,6 +68,7 @@ impl Store {
                 found: rusqlite::version(),
             });
         }
+        layout::check_page_size(config)?;
         let path = &config.database;
         if path.is_dir() {
             return Err(EngineError::NotALedger {
@@ -94,11 +99,14 @@ impl Store {
         let connection = Connection::open_with_flags_and_vfs(path, flags, meter.vfs_name())?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         check_ledger(&connection, path)?;
+        // Before the log is begun, which fixes it.
+        let page_bytes = layout::set_page_size(&connection, config)?;
+        let other_pages = config.page_bytes.filter(|&asked| asked != page_bytes);
+        let other_pages = other_pages.map(|asked| OtherPages {
+            asked,
+            kept: page_bytes,
+        });
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
-        let page_size = pragmas
-            .get("page_size")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(4096);
         let made_here = !has_table(&connection, "accounts")?;
         let mut store = Self {
             second: None,
@@ -106,7 +114,8 @@ impl Store {
             connection,
             meter,
             pragmas,
-            page_size,
+            page_bytes,
+            other_pages,
             made_here,
             opening: None,
             database_lock,
@@ -173,6 +182,11 @@ impl Store {
     /// The database as it is open.
     pub(crate) fn database_file(&self) -> &File {
         self.database_lock.file()
+    }
+
+    /// The same, for the thread that checkpoints.
+    pub(crate) fn share_database_file(&self) -> Arc<File> {
+        self.database_lock.share()
     }
 
     /// Copies what the log holds into the database as it is open, wherever its name has gone, and

@@ -11,7 +11,8 @@ use busload_wire::Transfer;
 use rusqlite::Connection;
 use support::{Bank, balances_in, config, is_full_size, tell, transfer};
 
-const FRAME_BYTES: u64 = 4096 + 24;
+const PAGE_BYTES: u32 = 4096;
+const FRAME_BYTES: u64 = PAGE_BYTES as u64 + 24;
 
 fn log_length(directory: &Path) -> u64 {
     let log = directory.join("ledger.sqlite-wal");
@@ -21,7 +22,8 @@ fn log_length(directory: &Path) -> u64 {
 fn checkpointing(directory: &Path, mode: CheckpointMode, pages: u32) -> Config {
     Config {
         checkpoint_mode: mode,
-        checkpoint_pages: pages,
+        page_bytes: Some(PAGE_BYTES),
+        checkpoint_kib: pages * PAGE_BYTES / 1024,
         batch_size: 1,
         ..config(directory, Durability::WalFull)
     }

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use busload_engine::{CheckpointMode, Config};
+use busload_engine::{CheckpointMode, Config, DEFAULT_CACHE_KIB, DEFAULT_CHECKPOINT_KIB};
 use clap::Args;
 
 use crate::access_args::AccessArgs;
@@ -29,9 +29,10 @@ pub use messages::{in_one_line, parse_arguments};
 pub use serving::ending;
 pub use values::{
     Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
-    parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_queue,
-    parse_within,
+    parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size,
+    parse_queue, parse_within,
 };
+pub(crate) use values::parse_bytes_within;
 use values::{
     parse_env_batch_size, parse_listen, parse_milliseconds, parse_probe_interval, parse_switch,
 };
@@ -177,22 +178,26 @@ struct CommonArgs {
     initial_balance: Option<i64>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Checkpoint when the write-ahead log has grown by this many pages [1 … 10000000]
-    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    checkpoint_pages: u32,
+    /// Bytes of a page of a new ledger, a power of two, such as 4096 or 4KiB; a ledger that is
+    /// there keeps its pages [512 … 65536] [default: by --seed-accounts]
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
+    page_size: Option<u32>,
+    /// Checkpoint when the write-ahead log has grown by this many KiB [1 … 16777216]
+    #[arg(long, value_name = "KIB", default_value_t = DEFAULT_CHECKPOINT_KIB, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    checkpoint_kib: u32,
     /// Who checkpoints: background (a thread of its own, the writer only the rest) or
     /// between-batches (the writer all of it)
     #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
     checkpoint: CheckpointMode,
     /// Refuse transfers as on a full disk while the write-ahead log is this long, because another
-    /// process reads from it [1 … 1048576] [default: 16384, or more for many --checkpoint-pages]
+    /// process reads from it [1 … 1048576] [default: 16384, or more for a high --checkpoint-kib]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     log_limit_mib: Option<u64>,
     /// On a full disk, how long to wait between two tries to write [1ms … 60s]
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_probe_interval)]
     probe_interval: Duration,
     /// SQLite's page cache, in KiB [64 … 16777216]
-    #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
+    #[arg(long, default_value_t = DEFAULT_CACHE_KIB, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     cache_kib: u32,
     /// How long the outcome of a transfer with an id is remembered, at least [1s … 168h]
     #[arg(long, default_value = DEFAULT_ID_HORIZON, value_parser = parse_id_horizon)]
@@ -298,8 +303,9 @@ impl CommonArgs {
                 seed_accounts: self.seed_accounts,
                 seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
                 initial_balance: self.initial_balance,
+                page_bytes: self.page_size,
                 cache_kib: self.cache_kib,
-                checkpoint_pages: self.checkpoint_pages,
+                checkpoint_kib: self.checkpoint_kib,
                 checkpoint_mode: self.checkpoint,
                 log_limit_bytes: log_limit_mib * 1024 * 1024,
                 probe_interval: self.probe_interval,
@@ -317,14 +323,14 @@ impl CommonArgs {
     /// A log that reaches its limit in the ordinary course of checkpoints would refuse transfers
     /// for no reason.
     fn log_limit_mib(&self) -> anyhow::Result<u64> {
-        // Eight times the pages of 4 KiB between two checkpoints.
-        let lowest = u64::from(self.checkpoint_pages).div_ceil(32);
+        // Eight times what it grows by between two checkpoints.
+        let lowest = u64::from(self.checkpoint_kib).div_ceil(128);
         let limit = self.log_limit_mib.unwrap_or(lowest.max(16_384));
         anyhow::ensure!(
             limit >= lowest,
-            "--log-limit-mib {limit} is too low for --checkpoint-pages {}: use {lowest} or more, \
-             or fewer pages",
-            self.checkpoint_pages
+            "--log-limit-mib {limit} is too low for --checkpoint-kib {}: use {lowest} or more, \
+             or a lower --checkpoint-kib",
+            self.checkpoint_kib
         );
         Ok(limit)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{parse_duration, parse_duration_within, parse_inflight, parse_within};
+use crate::cli::{parse_bytes_within, parse_duration, parse_duration_within, parse_inflight, parse_within};
 use crate::limits::Limits;
 
 /// Shortest time limit of a connection.
@@ -85,23 +85,8 @@ fn parse_content_bytes(text: &str) -> Result<usize, String> {
 
 /// Bytes, or with one of the units KiB, MiB, GiB and TiB.
 fn parse_input_memory(text: &str) -> Result<usize, String> {
-    let help = || format!("'{text}' is no size from 4MiB to 1TiB: write one such as 256MiB");
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: usize = match &text[digits.len()..] {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(help()),
-    };
-    let number: usize = digits.trim_end().parse().map_err(|_| help())?;
-    let bytes = number.checked_mul(unit).ok_or_else(help)?;
-    if (4 << 20..=1 << 40).contains(&bytes) {
-        Ok(bytes)
-    } else {
-        Err(help())
-    }
+    let wanted = "size from 4MiB to 1TiB: write one such as 256MiB";
+    parse_bytes_within(text, 4 << 20..=1 << 40, wanted)
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use busload_engine::{Config, Durability, Engine, EngineError, NullPace, WriterThread};
+use busload_engine::{
+    Config, Durability, Engine, EngineError, NullPace, OtherPages, WriterThread,
+};
 use busload_wire::control::Info;
 use tokio::sync::{Semaphore, watch};
 
@@ -181,6 +183,12 @@ impl Server {
         })
     }
 
+    /// The ledger has other pages than were asked for.
+    #[must_use]
+    pub fn other_pages(&self) -> Option<OtherPages> {
+        self.shared.engine.about().other_pages
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -287,6 +295,8 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
+        checkpoint_bytes: (settings.null.is_none() && config.durability.has_wal())
+            .then(|| u64::from(config.checkpoint_kib) * 1024),
         sqlite_version: about.sqlite_version.to_owned(),
         database,
         batch_size: config.batch_size as u64,

@@ -83,7 +83,7 @@ fn case_15_a_short_write_at_a_file_size_limit_is_a_clear_error_and_loses_nothing
     const LIMIT_KIB: u64 = 1024;
     let directory = Arc::new(directory());
     // Without checkpoints the log grows by every batch.
-    let flags = ["--checkpoint-pages=10000000", "--batch-size=1"];
+    let flags = ["--checkpoint-kib=16777216", "--batch-size=1"];
     drop(Server::start_in(WS, Arc::clone(&directory), &flags));
     let wrapper = limited_to(LIMIT_KIB);
     let wrapper = wrapper.each_ref().map(String::as_str);

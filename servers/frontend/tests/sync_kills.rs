@@ -174,7 +174,7 @@ fn say(name: &str, walk: &Walk) {
 fn case_04_killed_at_each_sync_with_a_write_ahead_log() {
     const NAME: &str = "case_04_killed_at_each_sync_with_a_write_ahead_log";
     if can_kill(NAME) {
-        let walk = walk(moments(), &["--checkpoint-pages=20"]);
+        let walk = walk(moments(), &["--checkpoint-kib=80"]);
         say(NAME, &walk);
         assert!(walk.acknowledged > 100, "{walk:?}");
     }

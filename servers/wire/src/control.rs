@@ -65,6 +65,10 @@ pub struct Info {
     pub durability: String,
     /// The pragmas as read back from the writing connection.
     pub pragmas: BTreeMap<String, String>,
+    /// By how much the write-ahead log grows between two checkpoints, in bytes; absent where
+    /// there is no log, and from a server of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_bytes: Option<u64>,
     /// The version of the SQLite that is linked in.
     pub sqlite_version: String,
     /// The database file, as the server was told it.
@@ -93,6 +97,14 @@ pub struct Info {
     /// Whether requests must carry a token; `None` for a server of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated: Option<bool>,
+}
+
+impl Info {
+    /// Bytes of a page of the database, as read back.
+    #[must_use]
+    pub fn page_bytes(&self) -> Option<u32> {
+        self.pragmas.get("page_size")?.parse().ok()
+    }
 }
 
 /// The distribution of one quantity since the server started.

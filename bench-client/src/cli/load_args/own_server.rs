@@ -56,7 +56,8 @@ impl ServerKnobs {
             (!self.batch_size.is_empty(), "--batch-size"),
             (self.batch_timeout.is_some(), "--batch-timeout"),
             (self.queue.is_some(), "--queue"),
-            (self.checkpoint_pages.is_some(), "--checkpoint-pages"),
+            (self.page_size.is_some(), "--page-size"),
+            (self.checkpoint_kib.is_some(), "--checkpoint-kib"),
             (self.checkpoint.is_some(), "--checkpoint"),
             (self.cache_kib.is_some(), "--cache-kib"),
             (self.io_threads.is_some(), "--io-threads"),
@@ -83,9 +84,10 @@ impl LoadArgs {
         let directory = server.data_dir();
         let further = [
             ("queue", server.queue.map(|n| n.to_string())),
+            ("page-size", server.page_size.map(|n| n.to_string())),
             (
-                "checkpoint-pages",
-                server.checkpoint_pages.map(|n| n.to_string()),
+                "checkpoint-kib",
+                server.checkpoint_kib.map(|n| n.to_string()),
             ),
             ("checkpoint", server.checkpoint.map(|mode| mode.to_string())),
             ("cache-kib", server.cache_kib.map(|n| n.to_string())),

@@ -22,7 +22,7 @@ use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::{FaultError, FaultKind};
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::recipe::Transport;
-use busload_frontend::cli::{DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration, parse_page_size};
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
@@ -98,10 +98,14 @@ pub(crate) struct TortureArgs {
     /// discard-writes, which writes nothing: a control that must fail
     #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
-    /// Checkpoint when the write-ahead log has grown by this many pages: often, so that
-    /// checkpoints are interrupted too; 1 to 10,000,000
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    checkpoint_pages: u32,
+    /// Checkpoint when the write-ahead log has grown by this many KiB: often, so that
+    /// checkpoints are interrupted too; 1 to 16,777,216
+    #[arg(long, value_name = "KIB", default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    checkpoint_kib: u32,
+    /// Bytes of a page of the database, a power of two from 512 to 65536 [default: as a server
+    /// has them of that many accounts, and for crash states of a log also 512]
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
+    page_size: Option<u32>,
     /// The random seed: it replays faults, moments and amounts, and draws the same crash states
     /// of the same trace. A run is recorded anew each time, and no two are alike
     #[arg(long, default_value_t = 1)]
@@ -125,7 +129,7 @@ pub(crate) struct TortureArgs {
     /// {database} in it stands for the database file. Must be started on the same ledger again
     /// and again, without wiping it
     #[arg(long, value_name = "COMMAND", requires_all = ["url", "reseed"],
-          conflicts_with_all = ["durability", "checkpoint_pages", "transport"])]
+          conflicts_with_all = ["durability", "checkpoint_kib", "page_size", "transport"])]
     server_command: Option<String>,
     /// Where the server of --server-command listens
     #[arg(long, requires = "server_command")]

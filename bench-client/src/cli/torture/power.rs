@@ -19,11 +19,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::place::Place;
+use super::recipes::Files;
 use super::work::{Work, skip};
 use super::{TortureArgs, usage};
 
-/// A run is recorded with checkpoints as often as this, too: in pages of the log.
-const OFTEN: u32 = 20;
+/// A run is recorded with checkpoints as often as this, too: in KiB of the log.
+const OFTEN_KIB: u32 = 80;
+/// Pages that share a block of the disk with others: a run is recorded with them, too, where they
+/// can be a default.
+const SMALL_PAGES: u32 = 512;
 /// Least time between two lines about crash states where no line can be redrawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -108,7 +112,7 @@ impl TortureArgs {
         Err("power cuts are made on Linux".to_owned())
     }
 
-    /// Runs with checkpoints as often as was asked for, and often.
+    /// Runs with checkpoints as often as was asked for, and often; and with small pages.
     fn states(&self, plan: &Plan, place: &Place) -> anyhow::Result<States> {
         let load = Load {
             transport: plan.recipe.transport,
@@ -119,15 +123,25 @@ impl TortureArgs {
             ids: plan.transfer_ids.then_some(plan.seed),
             answer_timeout: plan.answer_timeout,
         };
-        let mut often = vec![self.checkpoint_pages, OFTEN];
-        often.dedup();
-        let run = |checkpoint_pages| {
+        let mut runs = vec![
+            (self.checkpoint_kib, self.page_size),
+            (OFTEN_KIB, self.page_size),
+        ];
+        if self.page_size.is_none() && self.durability.durability.has_wal() {
+            runs.push((OFTEN_KIB, Some(SMALL_PAGES)));
+        }
+        runs.dedup();
+        let run = |(checkpoint_kib, page_size)| {
             let accounts = u64::from(load.accounts());
             let balance = load.initial_balance();
-            let recipe = self.serve(load.transport, checkpoint_pages, accounts, balance)?;
+            let files = Files {
+                checkpoint_kib,
+                page_size,
+            };
+            let recipe = self.serve(load.transport, files, accounts, balance)?;
             Ok(Run {
                 recipe,
-                checkpoint_pages,
+                checkpoint_kib,
             })
         };
         let directory = std::path::absolute(place.directory.join("crash-states"));
@@ -139,7 +153,7 @@ impl TortureArgs {
                 time: plan.cycle.min(LONGEST_LOAD),
                 directory: directory.context("there is no current directory")?,
             },
-            runs: often.into_iter().map(run).collect::<anyhow::Result<_>>()?,
+            runs: runs.into_iter().map(run).collect::<anyhow::Result<_>>()?,
         })
     }
 

@@ -11,6 +11,13 @@ use bench_client::torture::recipe::{DATABASE_WORD, Recipe, Transport};
 use super::super::load_args::EncodingArg;
 use super::{TortureArgs, TransportArg, usage};
 
+/// How a server is told to lay out its files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Files {
+    pub(super) checkpoint_kib: u32,
+    pub(super) page_size: Option<u32>,
+}
+
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
         let recipe = match &self.server_command {
@@ -64,31 +71,36 @@ impl TortureArgs {
             .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
         let balance = means.initial_balance.unsigned_abs();
         let accounts = means.accounts.unsigned_abs();
-        self.serve(transport, self.checkpoint_pages, accounts, balance)
+        let files = Files {
+            checkpoint_kib: self.checkpoint_kib,
+            page_size: self.page_size,
+        };
+        self.serve(transport, files, accounts, balance)
     }
 
     /// The command of this program's own server, on a ledger of so many accounts.
     pub(super) fn serve(
         &self,
         transport: Transport,
-        checkpoint_pages: u32,
+        files: Files,
         accounts: u64,
         initial_balance: u64,
     ) -> anyhow::Result<Recipe> {
-        let args = [
+        let mut args = vec![
             "serve".to_owned(),
             transport.as_str().to_owned(),
             "--port=0".to_owned(),
             format!("--database={DATABASE_WORD}"),
             format!("--durability={}", self.durability.durability),
-            format!("--checkpoint-pages={checkpoint_pages}"),
+            format!("--checkpoint-kib={}", files.checkpoint_kib),
             format!("--seed-accounts={accounts}"),
             format!("--initial-balance={initial_balance}"),
             "--until-stdin-ends".to_owned(),
         ];
+        args.extend(files.page_size.map(|bytes| format!("--page-size={bytes}")));
         Ok(Recipe {
             program: std::env::current_exe().context("cannot find this program's own file")?,
-            args: args.into(),
+            args,
             wiping_args: vec!["--fresh".to_owned()],
             place: None,
             transport,

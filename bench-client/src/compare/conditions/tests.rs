@@ -167,6 +167,47 @@ fn windows_are_as_long_as_they_were_planned() {
 }
 
 #[test]
+fn the_page_size_is_as_read_back_and_in_the_fingerprint() {
+    let environment = here();
+    let mut earlier = row();
+    let pragmas = &mut earlier.server.as_mut().unwrap().pragmas;
+    pragmas.insert("page_size".to_owned(), "4096".to_owned());
+    let of = |bytes: Option<u32>| {
+        let row = Row {
+            page_size: bytes,
+            ..earlier.clone()
+        };
+        Conditions::of_row(&row, &environment)
+    };
+    // A record of before the field has it among the pragmas, and keeps its fingerprint.
+    assert_eq!(of(None), of(Some(4096)));
+    let mut silent = earlier.clone();
+    silent.server = None;
+    let silent = Conditions::of_row(&silent, &environment);
+    assert_eq!(silent.fingerprint(), of(Some(4096)).fingerprint());
+    assert_ne!(of(Some(512)).fingerprint(), of(Some(4096)).fingerprint());
+    assert_ne!(of(Some(512)).fingerprint(), of(Some(1024)).fingerprint());
+    let asked = |bytes: &str| BTreeMap::from([("page-size".to_owned(), bytes.to_owned())]);
+    let small = of(Some(512)).with_settings(&asked("512"));
+    let large = of(Some(4096)).with_settings(&BTreeMap::new());
+    let differences = small.differences(&large);
+    assert_eq!(fields(&differences), ["page-size"], "once");
+    assert_eq!(differences[0].candidate, "4096", "as read back");
+    // Asked for or not: the same pages are the same.
+    let chosen = of(Some(512)).with_settings(&BTreeMap::new());
+    assert_eq!(small.differences(&chosen), []);
+    // A plan that does not name it leaves it open.
+    let mut planned = plan();
+    let open = Conditions::of_plan(&planned, &environment);
+    assert!(!fields(&open.differences(&of(Some(512)))).contains(&"page-size"));
+    if let ServerChoice::Own { spec, .. } = &mut planned.server {
+        spec.args.push("--page-size=1024".to_owned());
+    }
+    let named = Conditions::of_plan(&planned, &environment);
+    assert!(fields(&named.differences(&of(Some(512)))).contains(&"page-size"));
+}
+
+#[test]
 fn settings_of_the_server_are_named_where_both_are_known() {
     let environment = here();
     let base = Conditions::of_plan(&plan(), &environment);

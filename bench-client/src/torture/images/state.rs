@@ -13,6 +13,11 @@ pub struct Model {
     /// A piece of this size, aligned, is written whole or not at all. In bytes; 512 is what
     /// disks have always promised, 4096 what most keep.
     pub sector_bytes: usize,
+    /// The database is written back in pieces of this size, aligned: the page cache knows nothing
+    /// smaller. Pages below it share such a block, and what has become of one of them goes to the
+    /// disk together with all that is in the block at that moment, torn by sectors or not. In
+    /// bytes, a multiple of a sector.
+    pub block_bytes: usize,
     /// A file that was removed may come back until its directory is synced. That is what
     /// POSIX allows and what every file system does that keeps its own log in memory for a
     /// while; false takes a removal to be durable at once.
@@ -20,9 +25,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// Sectors of 512 bytes, removals that need a sync.
+    /// Sectors of 512 bytes, blocks of 4 KiB, removals that need a sync.
     pub const STRICT: Self = Self {
         sector_bytes: 512,
+        block_bytes: 4096,
         removals_need_sync: true,
     };
 }
@@ -277,7 +283,8 @@ impl Disk {
 
     /// What is found after a cut here, if that became of the changes.
     pub fn image(&self, fate: Fate, random: &mut Xoshiro256PlusPlus) -> Image {
-        self.names.each_ref().map(|name| {
+        Role::ALL.map(|role| {
+            let name = &self.names[role.index()];
             // The names of a directory change in order: one change has those before it.
             let mut file = name.durable;
             let mut candidate = Vec::new();
@@ -289,7 +296,14 @@ impl Disk {
                     file = *last;
                 }
             }
-            file.map(|file| self.files[file].image(fate, self.model.sector_bytes, random))
+            let sector = self.model.sector_bytes;
+            let block = match role {
+                Role::Database => self.model.block_bytes,
+                // Of a log the choice by sectors finds more: a frame that is there without the
+                // one before it, in the same block.
+                Role::Log | Role::Journal => sector,
+            };
+            file.map(|file| self.files[file].image(fate, (sector, block), random))
         })
     }
 }
@@ -335,8 +349,14 @@ impl File {
     }
 
     /// Every sector is as it was at some moment since the last sync: a change that is kept
-    /// brings its sectors as they were right after it.
-    fn image(&self, fate: Fate, sector: usize, random: &mut Xoshiro256PlusPlus) -> Vec<u8> {
+    /// brings the sectors of its blocks as they were right after it.
+    fn image(
+        &self,
+        fate: Fate,
+        (sector, block): (usize, usize),
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Vec<u8> {
+        debug_assert!(block.is_multiple_of(sector), "a block is whole sectors");
         let mut image = self.durable.clone();
         if self.pending.is_empty() || fate == Fate::None {
             return image;
@@ -352,8 +372,9 @@ impl File {
                 // A length has no parts.
                 Content::Truncate { length } => image.resize(*length, 0),
                 Content::Write { offset, data } => {
-                    let first = offset / sector;
-                    let last = (offset + data.len()).div_ceil(sector);
+                    let of_block = block / sector;
+                    let first = offset / block * of_block;
+                    let last = (offset + data.len()).div_ceil(block) * of_block;
                     for number in first..last {
                         if kept == Kept::Whole || random.next_u64().is_multiple_of(2) {
                             copy(&cache, &mut image, number * sector, sector);

@@ -11,6 +11,7 @@ use super::state::{Disk, Fate, Image, Model};
 
 const TINY: Model = Model {
     sector_bytes: 2,
+    block_bytes: 2,
     removals_need_sync: true,
 };
 
@@ -181,6 +182,48 @@ fn a_sector_has_one_version_at_a_time() {
         .map(|[file, _, _]| file.unwrap())
         .collect();
     assert_eq!(found, ["aa", "ba", "bc"].map(str::to_owned).into());
+}
+
+/// Two pages of two sectors in one block: the second brings the first along, or parts of it, and
+/// the log's sectors stay by themselves.
+#[test]
+fn pages_that_share_a_block_go_to_the_disk_together() {
+    let blocks = Model {
+        block_bytes: 8,
+        ..TINY
+    };
+    let on = |role: Role| {
+        let mut base = [None, None, None];
+        base[role.index()] = Some(b"aaaaaaaaaa".to_vec());
+        let mut disk = Disk::new(blocks, &base);
+        disk.apply(&write(role, 0, "bbbb"));
+        disk.apply(&write(role, 4, "cccc"));
+        disk
+    };
+    let database = |fate| shown(&on(Role::Database).image(fate, &mut random(1)))[0].clone().unwrap();
+    assert_eq!(database(Fate::First(0)), "bbbbaaaaaa");
+    assert_eq!(database(Fate::Only(1)), "bbbbccccaa", "the neighbour comes along");
+    let log = shown(&on(Role::Log).image(Fate::Only(1), &mut random(1)))[1].clone();
+    assert_eq!(log.as_deref(), Some("aaaaccccaa"));
+    // Torn: each sector of the block, also of the page that was not written, is old or new.
+    let torn: BTreeSet<_> = (0..400)
+        .map(|seed| {
+            let image = on(Role::Database).image(Fate::Torn(1), &mut random(seed));
+            shown(&image)[0].clone().unwrap()
+        })
+        .collect();
+    let wanted = ["aa", "cc"].map(|first| ["aa", "cc"].map(|last| format!("bbbb{first}{last}aa")));
+    assert_eq!(torn, wanted.into_iter().flatten().collect());
+    let alone: BTreeSet<_> = drawn(&on(Role::Database))
+        .into_iter()
+        .map(|[file, _, _]| file.unwrap())
+        .collect();
+    let mut every = BTreeSet::new();
+    for pair in 0..16_u32 {
+        let part = |bit: u32, new: &str| if pair & (1 << bit) == 0 { "aa".to_owned() } else { new.to_owned() };
+        every.insert([part(0, "bb"), part(1, "bb"), part(2, "cc"), part(3, "cc"), "aa".to_owned()].concat());
+    }
+    assert_eq!(alone, every, "chance brings about every choice by sectors");
 }
 
 #[derive(Debug, Clone)]

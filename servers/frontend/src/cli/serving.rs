@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use busload_engine::EngineError;
+use busload_engine::{EngineError, OtherPages};
 use busload_wire::control::Info;
 
 use super::CommonArgs;
@@ -51,6 +51,9 @@ impl CommonArgs {
             let stop = signals::stop_signal(self.until_stdin_ends)?;
             signals::survive_file_size_limit()?;
             let server = Server::start(&settings)?;
+            if let Some(pages) = server.other_pages() {
+                eprintln!("warning: {}", keeps_its_pages(pages));
+            }
             announce(&server.url(), server.info())?;
             let dropped = server.run(stop).await?.dropped;
             if dropped > 0 {
@@ -90,6 +93,15 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// What is said when a ledger that is there has other pages than were asked for.
+fn keeps_its_pages(pages: OtherPages) -> String {
+    format!(
+        "the ledger keeps its pages of {} bytes: --page-size {} is for a new one; make one with \
+         --fresh, which throws this one away, or name another file with --database",
+        pages.kept, pages.asked
+    )
+}
+
 /// The one line that says what runs. The first word that starts with the scheme is the
 /// URL: programs that start a server read it.
 fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
@@ -98,9 +110,11 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
         "answers without a database".to_owned()
     } else {
         format!(
-            "read back: journal_mode={}, synchronous={}",
+            "read back: journal_mode={}, synchronous={}, page_size={}, cache_size={}",
             pragma("journal_mode"),
-            pragma("synchronous")
+            pragma("synchronous"),
+            pragma("page_size"),
+            pragma("cache_size"),
         )
     };
     let line = format!(

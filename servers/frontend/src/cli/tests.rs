@@ -109,8 +109,8 @@ fn the_logs_limit_leaves_room_for_checkpoints() {
         server.http.common.log_limit_mib()
     };
     assert_eq!(limit(&[]).unwrap(), 16_384);
-    assert_eq!(limit(&["--checkpoint-pages=3200000"]).unwrap(), 100_000);
+    assert_eq!(limit(&["--checkpoint-kib=12800000"]).unwrap(), 100_000);
     assert_eq!(limit(&["--log-limit-mib=125"]).unwrap(), 125);
     assert!(limit(&["--log-limit-mib=124"]).is_err());
-    assert!(limit(&["--log-limit-mib=124", "--checkpoint-pages=100"]).is_ok());
+    assert!(limit(&["--log-limit-mib=124", "--checkpoint-kib=400"]).is_ok());
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use busload_engine::{Durability, MAX_ACCOUNTS, MIN_ACCOUNTS};
+use busload_engine::{Durability, MAX_ACCOUNTS, MIN_ACCOUNTS, PAGE_BYTES};
 
 use super::MAX_BATCH_SIZE;
 
@@ -145,6 +145,49 @@ pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, 
         _ => Err(format!(
             "'{text}' is no whole number from {lowest} to {highest}"
         )),
+    }
+}
+
+/// Bytes within bounds, or with one of the units KiB, MiB, GiB and TiB; otherwise the error is
+/// `wanted`.
+///
+/// # Errors
+/// It is not, or out of bounds.
+pub(crate) fn parse_bytes_within(
+    text: &str,
+    bounds: RangeInclusive<usize>,
+    wanted: &str,
+) -> Result<usize, String> {
+    let help = || format!("'{text}' is no {wanted}");
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit: usize = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(help()),
+    };
+    let number: usize = digits.trim_end().parse().map_err(|_| help())?;
+    let bytes = number.checked_mul(unit).ok_or_else(help)?;
+    if bounds.contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(help())
+    }
+}
+
+/// The size of a page: a power of two from 512 bytes to 64 KiB.
+///
+/// # Errors
+/// It is not.
+pub fn parse_page_size(text: &str) -> Result<u32, String> {
+    let wanted = "page size: write a power of two from 512 to 65536, such as 4096 or 4KiB";
+    let bounds = *PAGE_BYTES.start() as usize..=*PAGE_BYTES.end() as usize;
+    let bytes = parse_bytes_within(text, bounds, wanted)?;
+    match u32::try_from(bytes) {
+        Ok(bytes) if bytes.is_power_of_two() => Ok(bytes),
+        _ => Err(format!("'{text}' is no {wanted}")),
     }
 }
 
