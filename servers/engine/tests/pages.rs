@@ -1,0 +1,153 @@
+//! Pages of a ledger: chosen when it is made, kept ever after.
+
+mod support;
+
+use std::path::Path;
+
+use busload_engine::{
+    Config, ControlCall, ControlReply, Durability, EngineError, OtherPages, Outcome, PAGE_BYTES, default_page_bytes,
+};
+use support::{Bank, balances_in, config, strict_file, transfer};
+
+fn with_pages(directory: &Path, durability: Durability, page_bytes: Option<u32>) -> Config {
+    Config {
+        page_bytes,
+        ..config(directory, durability)
+    }
+}
+
+/// As the header of the database says, at offset 16 (<https://sqlite.org/fileformat.html>).
+fn pages_of(database: &Path) -> u32 {
+    let file = std::fs::read(database).expect("it is there");
+    match u16::from_be_bytes([file[16], file[17]]) {
+        1 => 65_536,
+        bytes => u32::from(bytes),
+    }
+}
+
+fn read_back(bank: &Bank) -> u32 {
+    let pages = bank.engine.about().pragmas.get("page_size");
+    pages.and_then(|text| text.parse().ok()).expect("a number")
+}
+
+#[test]
+fn every_page_size_holds_a_ledger_in_every_mode() {
+    for durability in Durability::ALL {
+        let mut page_bytes = *PAGE_BYTES.start();
+        while page_bytes <= *PAGE_BYTES.end() {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let config = with_pages(directory.path(), durability, Some(page_bytes));
+            let bank = Bank::start(&config);
+            assert_eq!(read_back(&bank), page_bytes, "{durability}");
+            assert_eq!(bank.engine.about().other_pages, None);
+            assert_eq!(bank.apply(&[transfer(0, 1, 5)]), [Outcome::Committed]);
+            bank.stop_cleanly();
+            assert_eq!(pages_of(&config.database), page_bytes, "{durability}");
+            page_bytes *= 2;
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_is_there_keeps_its_pages_and_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let asked = |page_bytes| with_pages(directory.path(), Durability::WalFull, page_bytes);
+    let bank = Bank::start(&asked(Some(1024)));
+    assert_eq!(bank.apply(&[transfer(0, 1, 5)]), [Outcome::Committed]);
+    bank.stop_cleanly();
+
+    let bank = Bank::start(&asked(Some(8192)));
+    let kept = OtherPages {
+        asked: 8192,
+        kept: 1024,
+    };
+    assert_eq!(bank.engine.about().other_pages, Some(kept));
+    assert_eq!(read_back(&bank), 1024);
+    assert_eq!(bank.balance(1), Some(1005), "nothing else has changed");
+    bank.stop_cleanly();
+
+    // The default is for a new ledger: what nobody asked for is no difference.
+    let bank = Bank::start(&asked(None));
+    assert_eq!(bank.engine.about().other_pages, None);
+    assert_eq!(read_back(&bank), 1024);
+    bank.stop_cleanly();
+
+    let fresh = Config {
+        fresh: true,
+        ..asked(Some(8192))
+    };
+    let bank = Bank::start(&fresh);
+    assert_eq!(bank.engine.about().other_pages, None);
+    assert_eq!(read_back(&bank), 8192);
+    bank.stop_cleanly();
+}
+
+/// A file of somebody else's tool is served with the pages that it has.
+#[test]
+fn a_ledger_of_another_tool_keeps_its_pages() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = with_pages(directory.path(), Durability::WalFull, Some(512));
+    strict_file(&config.database, &[1000; 10]);
+    let bank = Bank::start(&config);
+    assert_eq!(read_back(&bank), 4096);
+    let other = bank.engine.about().other_pages.expect("told");
+    assert_eq!((other.asked, other.kept), (512, 4096));
+    bank.stop_cleanly();
+}
+
+/// Wiping a ledger over the wire leaves its file.
+#[test]
+fn seeding_anew_keeps_the_pages() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = with_pages(directory.path(), Durability::WalFull, Some(512));
+    let bank = Bank::start(&config);
+    let seeding = ControlCall::Seed {
+        accounts: 2_000,
+        initial_balance: 7,
+        may_wipe: true,
+    };
+    let seeded = bank.call(seeding).expect("it can be seeded");
+    assert!(matches!(seeded, ControlReply::Seeded));
+    assert_eq!(bank.balance(1_999), Some(7));
+    bank.stop_cleanly();
+    assert_eq!(pages_of(&config.database), 512);
+    assert_eq!(balances_in(&config.database).len(), 2_000);
+}
+
+#[test]
+fn what_is_no_page_size_is_refused_before_anything_is_made() {
+    for page_bytes in [0, 256, 1000, 131_072] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = with_pages(directory.path(), Durability::WalFull, Some(page_bytes));
+        let refused = Bank::open(&config).err().expect("it is refused");
+        assert!(
+            matches!(refused, EngineError::NoPageSize { page_bytes: named } if named == page_bytes),
+            "{refused}"
+        );
+        assert!(!config.database.exists());
+    }
+}
+
+#[test]
+fn the_default_is_by_the_accounts_that_a_ledger_is_made_with() {
+    for accounts in [10, 100_000, 1_000_000] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for durability in [Durability::WalFull, Durability::DeleteFull] {
+            let config = Config {
+                seed_accounts: accounts,
+                fresh: true,
+                ..with_pages(directory.path(), durability, None)
+            };
+            let bank = Bank::start(&config);
+            let wanted = default_page_bytes(durability, accounts);
+            assert_eq!(read_back(&bank), wanted, "{durability}, {accounts}");
+            bank.stop_cleanly();
+        }
+    }
+    let pages = |accounts| default_page_bytes(Durability::WalFull, accounts);
+    assert_eq!((pages(100_000), pages(10_000_000)), (4096, 512));
+    // A block of the disk that is being written holds nothing but the page, of which the journal
+    // has the old content.
+    let of_journal = |accounts| default_page_bytes(Durability::DeleteExtra, accounts);
+    assert_eq!((of_journal(10), of_journal(10_000_000)), (4096, 4096));
+}
