@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use busload_engine::{Durability, default_page_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::Conditions;
+use super::conditions::{self, PAGE_SIZE};
 use crate::report::environment::Environment;
 use crate::report::load_record::{AnyRecord, ReadError};
 use crate::report::record::{Record, Row, write_json};
@@ -220,6 +222,16 @@ impl Baseline {
         if let Some(durability) = &row.durability_requested {
             add("durability", Some(durability.clone()));
             add("batch-size", row.batch_size.map(|size| size.to_string()));
+            let is_set = self
+                .settings
+                .as_ref()
+                .is_some_and(|settings| settings.contains_key(PAGE_SIZE));
+            // What the server chose then it may not choose now.
+            let chosen = durability.parse().ok().map(|durability: Durability| {
+                default_page_bytes(durability, row.accounts.into()).to_string()
+            });
+            let had = conditions::page_size(row).filter(|_| !is_set);
+            add(PAGE_SIZE, had.filter(|had| chosen.as_ref() != Some(had)));
             add(
                 "batch-timeout",
                 row.batch_timeout_us.map(|us| format!("{us}us")),
@@ -342,6 +354,30 @@ mod tests {
             .with_settings(&Conditions::settings(&planned));
         let conditions = read.conditions().unwrap();
         assert_eq!(conditions.differences(&planned), []);
+    }
+
+    /// Pages that this program would choose by itself are not named: an older server does not know
+    /// the flag.
+    #[test]
+    fn other_pages_than_the_default_are_asked_for_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        let flag = |accounts: u32, page_size: u32| {
+            let of = || Row {
+                accounts,
+                page_size: Some(page_size),
+                ..row()
+            };
+            save(&path, vec![of(), of()]);
+            let read = Baseline::open(path.to_str().unwrap(), None).unwrap();
+            let flags = read.flags().into_iter();
+            let mut named = flags.filter(|(name, _)| name == "page-size");
+            named.next().map(|(_, value)| value)
+        };
+        assert_eq!(flag(1_000, 4096), None);
+        assert_eq!(flag(1_000, 512).as_deref(), Some("512"));
+        assert_eq!(flag(10_000_000, 512), None);
+        assert_eq!(flag(10_000_000, 4096).as_deref(), Some("4096"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ const EXACTLY_ONCE: &str = "exactly-once";
 const YES: &str = "yes";
 
 /// The condition that the database has pages of so many bytes.
-const PAGE_SIZE: &str = "page-size";
+pub(super) const PAGE_SIZE: &str = "page-size";
 /// What they were before they could be chosen.
 const EARLIER_PAGES: &str = "4096";
 
@@ -352,7 +352,7 @@ fn setting_differences(
 }
 
 /// As read back; of a row of before it had a field of its own, from the pragmas.
-fn page_size(row: &Row) -> Option<String> {
+pub(super) fn page_size(row: &Row) -> Option<String> {
     let pragmas = row.server.as_ref().map(|server| &server.pragmas);
     let named = row.page_size.map(|bytes| bytes.to_string());
     named.or_else(|| pragmas?.get("page_size").cloned())

@@ -331,7 +331,7 @@ pub fn decode(text: &str) -> Option<Histogram<u64>> {
 /// What rows are called: by their names, and by the knobs in which they differ.
 fn labels(rows: &[&Row]) -> Vec<String> {
     type Knob = fn(&Row) -> String;
-    let knobs: [Knob; 10] = [
+    let knobs: [Knob; 11] = [
         |row| row.connector.clone(),
         |row| row.encoding.clone(),
         |row| row.durability.clone(),
@@ -342,6 +342,10 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         |row| match row.batch_timeout_us {
             Some(wait) if wait > 0.0 => format!("{} ms", wait / 1e3),
             _ => String::new(),
+        },
+        |row| {
+            row.page_size
+                .map_or_else(String::new, |bytes| format!("pages of {bytes}"))
         },
         |row| format!("{}×{}", row.concurrency, row.max_inflight_per_worker),
         |row| format!("alpha {}", row.alpha),

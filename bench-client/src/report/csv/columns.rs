@@ -91,6 +91,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     }),
     ("batch_size", |one| maybe(one.row().batch_size)),
     ("batch_timeout_us", |one| maybe(one.row().batch_timeout_us)),
+    ("page_size", |one| maybe(one.row().page_size)),
     ("concurrency", |one| text(one.row().concurrency)),
     ("max_inflight_per_worker", |one| {
         text(one.row().max_inflight_per_worker)

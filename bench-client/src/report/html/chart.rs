@@ -87,6 +87,10 @@ fn configuration(row: &Row, turned: &[Knob]) -> String {
     {
         parts.push(format!("asked for {requested}"));
     }
+    // What all had before it could be chosen goes without saying.
+    if let Some(bytes) = row.page_size.filter(|bytes| *bytes != 4096) {
+        parts.push(format!("pages of {bytes} bytes"));
+    }
     if !turned.contains(&Knob::BatchSize)
         && let Some(size) = row.batch_size
     {
