@@ -28,7 +28,7 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             initial_balance: None,
             cache_kib: 8192,
             page_bytes: None,
-            checkpoint_kib: 16000,
+            checkpoint_kib: Some(16000),
             id_horizon: Duration::from_hours(1),
             max_ids: 1 << 20,
             stage_timings: true,

@@ -59,7 +59,7 @@ impl Bank {
             initial_balance: None,
             cache_kib: 64 * 1024,
             page_bytes: None,
-            checkpoint_kib: 16000,
+            checkpoint_kib: Some(16000),
             id_horizon: Duration::from_hours(1),
             max_ids: 1 << 20,
             stage_timings: true,

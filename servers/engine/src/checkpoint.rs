@@ -1,21 +1,17 @@
 //! Moves the write-ahead log into the database, so that no COMMIT pays for it, its errors are
 //! seen and the log stays bounded.
 //!
-//! A second connection copies most of the log on a thread of its own while the writer commits, and
-//! has what it copied synced. Under constant writes it never reaches the log's end, so the log
-//! would never start again from its beginning: the writer copies the short rest itself between two
-//! batches, and syncs the database once more. That is the only time in which it stands still, and
-//! the syncs before have left little to that one.
+//! A second connection copies most of the log on a thread of its own while the writer commits.
+//! Under constant writes it never reaches the log's end, so the log would never start again from
+//! its beginning: the writer copies the short rest itself between two batches. That is the only
+//! time in which it stands still.
 //!
 //! SQLite resets a log only when all of it is in the database and nobody reads from it, so a
 //! process that keeps a read transaction open makes it grow. That is told ([`Trouble::LogGrowing`])
 //! and ends at the limit, where transfers are refused.
 
 use std::fmt;
-use std::fs::File;
-use std::io;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -106,12 +102,6 @@ fn pass(connection: &Connection) -> Result<Progress, rusqlite::Error> {
     })
 }
 
-/// A sync of the database that SQLite did not make, as if it had.
-fn sync_failed(error: io::Error) -> rusqlite::Error {
-    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
-}
-
 /// What the thread of the second connection did.
 struct Copied {
     duration: Duration,
@@ -146,17 +136,13 @@ struct Background {
 
 impl Background {
     /// None when the thread cannot be started: the writer does its work then.
-    fn start(connection: Connection, meter: IoMeter, database: Arc<File>) -> Option<Self> {
+    fn start(connection: Connection, meter: IoMeter) -> Option<Self> {
         let (requests, wanted) = sync_channel::<()>(1);
         let (done, results) = sync_channel(1);
         let run = move || {
             for () in wanted {
                 let (began, syncs) = (Instant::now(), meter.counts().syncs());
-                let result = (0..BACKGROUND_PASSES).try_for_each(|_| {
-                    pass(&connection)?;
-                    // SQLite syncs the database only after a pass that reaches the log's end.
-                    meter.sync_database(&database).map_err(sync_failed)
-                });
+                let result = (0..BACKGROUND_PASSES).try_for_each(|_| pass(&connection).map(drop));
                 let copied = Copied {
                     duration: began.elapsed(),
                     syncs: meter.counts().syncs() - syncs,
@@ -217,11 +203,9 @@ impl<'a> Checkpointer<'a> {
     ) -> Self {
         let frame_bytes = u64::from(store.page_bytes) + FRAME_HEADER_BYTES;
         let mut checkpointer = Self {
-            background: second.and_then(|(connection, meter)| {
-                Background::start(connection, meter, store.share_database_file())
-            }),
+            background: second.and_then(|(connection, meter)| Background::start(connection, meter)),
             frame_bytes,
-            every_bytes: u64::from(config.checkpoint_kib) * 1024,
+            every_bytes: store.checkpoint_bytes.max(1),
             limit_bytes: config.log_limit_bytes,
             due_at: 0,
             log_bytes: 0,

@@ -54,8 +54,9 @@ pub struct Config {
     pub page_bytes: Option<u32>,
     /// SQLite's page cache, in KiB.
     pub cache_kib: u32,
-    /// The engine checkpoints when the write-ahead log has grown by this much, in KiB.
-    pub checkpoint_kib: u32,
+    /// The engine checkpoints when the write-ahead log has grown by this much, in KiB; `None`
+    /// leaves it to the size of the database.
+    pub checkpoint_kib: Option<u32>,
     /// Who does it.
     pub checkpoint_mode: CheckpointMode,
     /// Transfers are refused as on a full disk while the write-ahead log is this long: another
@@ -257,6 +258,8 @@ pub struct About {
     pub sqlite_version: &'static str,
     /// This engine made the ledger: the file held none, or was told to start afresh.
     pub made_here: bool,
+    /// By how many bytes the write-ahead log grows between two checkpoints; `None` without a log.
+    pub checkpoint_bytes: Option<u64>,
     /// The ledger has other pages than were asked for.
     pub other_pages: Option<OtherPages>,
     /// How long ids are remembered; `None` when they are not looked at.
@@ -325,6 +328,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
             },
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
+            checkpoint_bytes: config.durability.has_wal().then_some(store.checkpoint_bytes),
             other_pages: store.other_pages,
             id_horizon: (config.durability != Durability::DiscardWrites)
                 .then_some(config.id_horizon),
@@ -368,6 +372,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
             durability: None,
             sqlite_version: rusqlite::version(),
             made_here: true,
+            checkpoint_bytes: None,
             other_pages: None,
             id_horizon: None,
         };

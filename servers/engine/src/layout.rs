@@ -14,10 +14,16 @@ use crate::engine::{Config, EngineError};
 pub const PAGE_BYTES: RangeInclusive<u32> = 512..=65_536;
 
 /// SQLite's page cache in KiB, unless the person says otherwise.
-pub const DEFAULT_CACHE_KIB: u32 = 65_536;
+pub const DEFAULT_CACHE_KIB: u32 = 262_144;
 
-/// By how many KiB the log grows between two checkpoints, unless the person says otherwise.
-pub const DEFAULT_CHECKPOINT_KIB: u32 = 16_384;
+/// By how many KiB the log grows between two checkpoints, unless the person says otherwise: of a
+/// small database, and of one from [`LARGE_DATABASE_BYTES`] on. A checkpoint writes each page once
+/// and syncs what it wrote, so a larger one wants fewer of them.
+const CHECKPOINT_KIB: u32 = 65_536;
+const CHECKPOINT_KIB_OF_LARGE: u32 = 262_144;
+const LARGE_DATABASE_BYTES: u64 = 3 << 20;
+/// The log's limit leaves room for as many checkpoints as this.
+const CHECKPOINTS_BELOW_LIMIT: u64 = 8;
 
 /// Pages of a ledger small enough that a batch of spread-out transfers touches most of them.
 const LARGE_PAGES: u32 = 4096;
@@ -49,6 +55,24 @@ pub(crate) fn check_page_size(config: &Config) -> Result<(), EngineError> {
         }
         _ => Ok(()),
     }
+}
+
+/// By how many bytes the log grows between two checkpoints of this database.
+pub(crate) fn checkpoint_bytes(
+    connection: &Connection,
+    page_bytes: u32,
+    config: &Config,
+) -> Result<u64, rusqlite::Error> {
+    let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    let is_large = u64::from(pages) * u64::from(page_bytes) >= LARGE_DATABASE_BYTES;
+    let chosen = if is_large {
+        CHECKPOINT_KIB_OF_LARGE
+    } else {
+        CHECKPOINT_KIB
+    };
+    let chosen = (u64::from(chosen) * 1024).min(config.log_limit_bytes / CHECKPOINTS_BELOW_LIMIT);
+    let asked = config.checkpoint_kib.map(|kib| u64::from(kib) * 1024);
+    Ok(asked.unwrap_or(chosen))
 }
 
 /// A page size that was asked for, and that the ledger does not have: it keeps those that it was

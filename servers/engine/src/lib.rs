@@ -40,7 +40,7 @@ pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, 
 pub use histogram::{Recorded, decode as decode_histogram};
 pub use inspect::{Inspection, inspect};
 pub use layout::{
-    DEFAULT_CACHE_KIB, DEFAULT_CHECKPOINT_KIB, OtherPages, PAGE_BYTES, default_page_bytes,
+    DEFAULT_CACHE_KIB, OtherPages, PAGE_BYTES, default_page_bytes,
 };
 pub use ledger::{Failure, Outcome, Rejection};
 pub use lock_file::LockError;

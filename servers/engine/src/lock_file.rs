@@ -7,7 +7,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::ledger_files::beside;
 
@@ -93,7 +92,7 @@ impl LockFile {
 /// last time: closing any descriptor of a file drops all POSIX locks that the process has on it,
 /// and those are SQLite's.
 #[derive(Debug)]
-pub(crate) struct DatabaseLock(Arc<File>);
+pub(crate) struct DatabaseLock(File);
 
 impl DatabaseLock {
     /// Creates the database, empty, if there is none.
@@ -121,13 +120,7 @@ impl DatabaseLock {
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
         }
-        Ok(Self(Arc::new(file)))
-    }
-
-    /// The file that is held, for one who lets go of it before the lock is. A second descriptor
-    /// of it would release SQLite's locks when it is closed.
-    pub(crate) fn share(&self) -> Arc<File> {
-        Arc::clone(&self.0)
+        Ok(Self(file))
     }
 
     /// The file that is held.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use busload_wire::control::{Balances, Verification};
@@ -45,6 +44,8 @@ pub(crate) struct Store {
     pub(crate) meter: IoMeter,
     pub(crate) pragmas: Pragmas,
     pub(crate) page_bytes: u32,
+    /// By how much the log grows between two checkpoints.
+    pub(crate) checkpoint_bytes: u64,
     /// The ledger has other pages than were asked for.
     pub(crate) other_pages: Option<OtherPages>,
     /// The file held no ledger before it was opened.
@@ -115,6 +116,7 @@ impl Store {
             meter,
             pragmas,
             page_bytes,
+            checkpoint_bytes: 0,
             other_pages,
             made_here,
             opening: None,
@@ -130,6 +132,8 @@ impl Store {
             // What cannot be read as balances is served as far as it can be, and not verified.
             store.opening = store.balances().ok();
         }
+        // Of a new ledger: now that it is there.
+        store.checkpoint_bytes = layout::checkpoint_bytes(&store.connection, page_bytes, config)?;
         if config.durability.has_wal() && config.checkpoint_mode == CheckpointMode::Background {
             store.open_second(config, path, flags)?;
         }
@@ -182,11 +186,6 @@ impl Store {
     /// The database as it is open.
     pub(crate) fn database_file(&self) -> &File {
         self.database_lock.file()
-    }
-
-    /// The same, for the thread that checkpoints.
-    pub(crate) fn share_database_file(&self) -> Arc<File> {
-        self.database_lock.share()
     }
 
     /// Copies what the log holds into the database as it is open, wherever its name has gone, and

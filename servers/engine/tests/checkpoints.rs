@@ -23,7 +23,7 @@ fn checkpointing(directory: &Path, mode: CheckpointMode, pages: u32) -> Config {
     Config {
         checkpoint_mode: mode,
         page_bytes: Some(PAGE_BYTES),
-        checkpoint_kib: pages * PAGE_BYTES / 1024,
+        checkpoint_kib: Some(pages * PAGE_BYTES / 1024),
         batch_size: 1,
         ..config(directory, Durability::WalFull)
     }

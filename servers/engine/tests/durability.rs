@@ -271,7 +271,7 @@ fn the_log_stays_short_whatever_is_asked_in_between() {
     let config = Config {
         batch_size: 1,
         page_bytes: Some(4096),
-        checkpoint_kib: 4 * PAGES,
+        checkpoint_kib: Some(4 * PAGES),
         checkpoint_mode: CheckpointMode::BetweenBatches,
         ..config(directory.path(), Durability::WalNormal)
     };
@@ -296,7 +296,7 @@ fn the_log_stays_short_whatever_is_asked_in_between() {
 fn checkpoint_syncs_are_not_commit_syncs() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config {
-        checkpoint_kib: 4,
+        checkpoint_kib: Some(4),
         checkpoint_mode: CheckpointMode::BetweenBatches,
         ..config(directory.path(), Durability::WalNormal)
     };

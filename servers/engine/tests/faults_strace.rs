@@ -461,7 +461,7 @@ const FAILED_AND_OVER: [(Trouble, bool); 2] = [
 
 fn after_each_batch(directory: &Path, mode: CheckpointMode) -> Config {
     Config {
-        checkpoint_kib: 4,
+        checkpoint_kib: Some(4),
         checkpoint_mode: mode,
         ..one_by_one(directory)
     }

@@ -95,6 +95,62 @@ fn a_ledger_of_another_tool_keeps_its_pages() {
     bank.stop_cleanly();
 }
 
+/// In bytes, whatever the pages are, and never so much that the log's limit would be in the way.
+#[test]
+fn checkpoints_are_by_the_size_of_the_database() {
+    let mib = |bytes: u64| bytes << 20;
+    for (accounts, page_bytes, limit, wanted) in [
+        (10, 512, mib(16_384), mib(64)),
+        (10, 65_536, mib(16_384), mib(64)),
+        (300_000, 512, mib(16_384), mib(256)),
+        (300_000, 4096, mib(16_384), mib(256)),
+        (300_000, 4096, mib(80), mib(10)),
+    ] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = Config {
+            seed_accounts: accounts,
+            checkpoint_kib: None,
+            log_limit_bytes: limit,
+            ..with_pages(directory.path(), Durability::WalFull, Some(page_bytes))
+        };
+        for opened in ["made", "opened again"] {
+            let bank = Bank::start(&config);
+            let chosen = bank.engine.about().checkpoint_bytes;
+            assert_eq!(chosen, Some(wanted), "{opened}: {accounts} of {page_bytes}");
+            bank.stop_cleanly();
+        }
+        let asked = Config {
+            checkpoint_kib: Some(80),
+            ..config
+        };
+        let bank = Bank::start(&asked);
+        assert_eq!(bank.engine.about().checkpoint_bytes, Some(80 * 1024));
+        bank.stop_cleanly();
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bank = Bank::start(&config(directory.path(), Durability::DeleteFull));
+    assert_eq!(bank.engine.about().checkpoint_bytes, None, "there is no log");
+    bank.stop_cleanly();
+}
+
+/// A commit is not padded to a sector: small pages rest on what every log rests on
+/// (docs/adr/0025-page-cache-checkpoint.md).
+#[test]
+fn a_commit_is_as_long_as_its_frames() {
+    const FRAME_BYTES: u64 = 512 + 24;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bank = Bank::start(&with_pages(
+        directory.path(),
+        Durability::WalFull,
+        Some(512),
+    ));
+    bank.apply(&[transfer(0, 1, 1)]);
+    let before = bank.stats().bytes_written.wal;
+    assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
+    assert_eq!(bank.stats().bytes_written.wal - before, FRAME_BYTES);
+    bank.stop_cleanly();
+}
+
 /// Wiping a ledger over the wire leaves its file.
 #[test]
 fn seeding_anew_keeps_the_pages() {

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use busload_engine::{CheckpointMode, Config, DEFAULT_CACHE_KIB, DEFAULT_CHECKPOINT_KIB};
+use busload_engine::{CheckpointMode, Config, DEFAULT_CACHE_KIB};
 use clap::Args;
 
 use crate::access_args::AccessArgs;
@@ -183,8 +183,10 @@ struct CommonArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     page_size: Option<u32>,
     /// Checkpoint when the write-ahead log has grown by this many KiB [1 … 16777216]
-    #[arg(long, value_name = "KIB", default_value_t = DEFAULT_CHECKPOINT_KIB, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    checkpoint_kib: u32,
+    /// [default: 65536, and 262144 for a database of 3 MiB or more, but at most an eighth of
+    /// --log-limit-mib]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    checkpoint_kib: Option<u32>,
     /// Who checkpoints: background (a thread of its own, the writer only the rest) or
     /// between-batches (the writer all of it)
     #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
@@ -324,13 +326,13 @@ impl CommonArgs {
     /// for no reason.
     fn log_limit_mib(&self) -> anyhow::Result<u64> {
         // Eight times what it grows by between two checkpoints.
-        let lowest = u64::from(self.checkpoint_kib).div_ceil(128);
+        let asked = self.checkpoint_kib.unwrap_or(0);
+        let lowest = u64::from(asked).div_ceil(128);
         let limit = self.log_limit_mib.unwrap_or(lowest.max(16_384));
         anyhow::ensure!(
             limit >= lowest,
-            "--log-limit-mib {limit} is too low for --checkpoint-kib {}: use {lowest} or more, \
-             or a lower --checkpoint-kib",
-            self.checkpoint_kib
+            "--log-limit-mib {limit} is too low for --checkpoint-kib {asked}: use {lowest} or more, \
+             or a lower --checkpoint-kib"
         );
         Ok(limit)
     }

@@ -295,8 +295,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
-        checkpoint_bytes: (settings.null.is_none() && config.durability.has_wal())
-            .then(|| u64::from(config.checkpoint_kib) * 1024),
+        checkpoint_bytes: about.checkpoint_bytes,
         sqlite_version: about.sqlite_version.to_owned(),
         database,
         batch_size: config.batch_size as u64,

@@ -49,7 +49,7 @@ fn start(transport: Transport) -> Running {
             initial_balance: None,
             cache_kib: 1024,
             page_bytes: None,
-            checkpoint_kib: 4000,
+            checkpoint_kib: Some(4000),
             id_horizon: Duration::from_hours(1),
             max_ids: 1 << 20,
             stage_timings: true,

@@ -419,6 +419,9 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("device_flushes", |one| {
         maybe(one.device().and_then(|device| device.flushes))
     }),
+    ("checkpoint_bytes", |one| {
+        maybe(one.server().and_then(|server| server.checkpoint_bytes))
+    }),
     ("sqlite_version", |one| {
         one.server()
             .map_or_else(String::new, |server| server.sqlite_version.clone())

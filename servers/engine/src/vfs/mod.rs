@@ -23,11 +23,9 @@ mod tests;
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::fs::File;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -233,20 +231,6 @@ impl IoMeter {
             journal_written_bytes: written_bytes(SyncKind::Journal),
             other_written_bytes: written_bytes(SyncKind::Other),
         }
-    }
-
-    /// Syncs the file of a database, and counts it as if SQLite had done so.
-    ///
-    /// # Errors
-    /// The sync failed, of which nothing is known but that.
-    pub(crate) fn sync_database(&self, database: &File) -> io::Result<()> {
-        let began = Instant::now();
-        let synced = database.sync_data();
-        match &synced {
-            Ok(()) => self.tally.record_sync(SyncKind::Database, began.elapsed()),
-            Err(_) => self.tally.record_sync_error(),
-        }
-        synced
     }
 
     /// Moves the samples gathered since the last call to the end of `out`, oldest first, and

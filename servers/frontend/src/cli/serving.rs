@@ -117,8 +117,11 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
             pragma("cache_size"),
         )
     };
+    let checkpoints = info.checkpoint_bytes.map_or_else(String::new, |bytes| {
+        format!(" | checkpoints every {} KiB of log", bytes / 1024)
+    });
     let line = format!(
-        "{} listening on {url} | durability {} ({why}) | \
+        "{} listening on {url} | durability {} ({why}){checkpoints} | \
          batch size {}, timeout {} ms | queue {} | sqlite {}\n",
         info.server,
         info.durability,
