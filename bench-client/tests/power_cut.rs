@@ -525,7 +525,10 @@ fn case_03_small_pages_that_are_not_synced_are_found_missing() {
     assert_eq!(page(base), 512, "as the file's header says");
     let forgotten = without_syncs(script, Synced::File(Role::Database));
     let report = replay(&forgotten, base, Model::STRICT);
-    assert!(report.lost + report.halves + report.integrity > 0, "{report:#?}");
+    assert!(
+        report.lost + report.halves + report.integrity > 0,
+        "{report:#?}"
+    );
 }
 
 /// A loop device with a ledger on it, and what its power cuts came to.
@@ -625,7 +628,10 @@ fn case_02_power_cuts_lose_nothing() {
         page_size,
         ..kept("wal-full")
     });
-    for kept in [kept("wal-full"), kept("delete-extra")].into_iter().chain(small) {
+    for kept in [kept("wal-full"), kept("delete-extra")]
+        .into_iter()
+        .chain(small)
+    {
         let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", kept) else {
             return;
         };
@@ -793,7 +799,11 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages";
     let _machine = machine();
-    let load = ["--seconds-per-cycle=0.4", "--page-size=512", "--checkpoint-kib=80"];
+    let load = [
+        "--seconds-per-cycle=0.4",
+        "--page-size=512",
+        "--checkpoint-kib=80",
+    ];
     let Some((code, record)) = audited_with(test, "ext4", "wal-full", 6, &load) else {
         return;
     };

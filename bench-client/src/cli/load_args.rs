@@ -21,7 +21,8 @@ use bench_client::row::ConnectorKind;
 use busload_engine::CheckpointMode;
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts, parse_batch_size,
-    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_page_size, parse_queue,
+    parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_page_size,
+    parse_queue,
 };
 use clap::{Args, ValueEnum};
 

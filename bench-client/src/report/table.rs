@@ -334,9 +334,9 @@ pub fn describe_knobs(row: &Row) -> String {
             format!("batch up to {}, {wait}", grouped(size))
         },
     );
-    let pages = row
-        .page_size
-        .map_or_else(String::new, |bytes| format!(", pages of {} bytes", grouped(u64::from(bytes))));
+    let pages = row.page_size.map_or_else(String::new, |bytes| {
+        format!(", pages of {} bytes", grouped(u64::from(bytes)))
+    });
     format!(
         "{}{} ({}), durability {}{pages}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
         row.name

@@ -328,7 +328,10 @@ impl<A: Clone + Send + 'static> Engine<A> {
             },
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
-            checkpoint_bytes: config.durability.has_wal().then_some(store.checkpoint_bytes),
+            checkpoint_bytes: config
+                .durability
+                .has_wal()
+                .then_some(store.checkpoint_bytes),
             other_pages: store.other_pages,
             id_horizon: (config.durability != Durability::DiscardWrites)
                 .then_some(config.id_horizon),

@@ -39,9 +39,7 @@ pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
 pub use histogram::{Recorded, decode as decode_histogram};
 pub use inspect::{Inspection, inspect};
-pub use layout::{
-    DEFAULT_CACHE_KIB, OtherPages, PAGE_BYTES, default_page_bytes,
-};
+pub use layout::{DEFAULT_CACHE_KIB, OtherPages, PAGE_BYTES, default_page_bytes};
 pub use ledger::{Failure, Outcome, Rejection};
 pub use lock_file::LockError;
 pub use null::NullPace;

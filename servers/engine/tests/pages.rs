@@ -5,7 +5,8 @@ mod support;
 use std::path::Path;
 
 use busload_engine::{
-    Config, ControlCall, ControlReply, Durability, EngineError, OtherPages, Outcome, PAGE_BYTES, default_page_bytes,
+    Config, ControlCall, ControlReply, Durability, EngineError, OtherPages, Outcome, PAGE_BYTES,
+    default_page_bytes,
 };
 use support::{Bank, balances_in, config, strict_file, transfer};
 
@@ -129,7 +130,11 @@ fn checkpoints_are_by_the_size_of_the_database() {
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let bank = Bank::start(&config(directory.path(), Durability::DeleteFull));
-    assert_eq!(bank.engine.about().checkpoint_bytes, None, "there is no log");
+    assert_eq!(
+        bank.engine.about().checkpoint_bytes,
+        None,
+        "there is no log"
+    );
     bank.stop_cleanly();
 }
 

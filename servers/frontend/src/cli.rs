@@ -27,12 +27,12 @@ use crate::server::{Settings, Transport};
 
 pub use messages::{in_one_line, parse_arguments};
 pub use serving::ending;
+pub(crate) use values::parse_bytes_within;
 pub use values::{
     Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
     parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size,
     parse_queue, parse_within,
 };
-pub(crate) use values::parse_bytes_within;
 use values::{
     parse_env_batch_size, parse_listen, parse_milliseconds, parse_probe_interval, parse_switch,
 };

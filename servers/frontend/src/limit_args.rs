@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{parse_bytes_within, parse_duration, parse_duration_within, parse_inflight, parse_within};
+use crate::cli::{
+    parse_bytes_within, parse_duration, parse_duration_within, parse_inflight, parse_within,
+};
 use crate::limits::Limits;
 
 /// Shortest time limit of a connection.

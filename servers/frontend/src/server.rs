@@ -9,9 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use busload_engine::{
-    Config, Durability, Engine, EngineError, NullPace, OtherPages, WriterThread,
-};
+use busload_engine::{Config, Durability, Engine, EngineError, NullPace, OtherPages, WriterThread};
 use busload_wire::control::Info;
 use tokio::sync::{Semaphore, watch};
 

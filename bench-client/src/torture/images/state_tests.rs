@@ -200,9 +200,17 @@ fn pages_that_share_a_block_go_to_the_disk_together() {
         disk.apply(&write(role, 4, "cccc"));
         disk
     };
-    let database = |fate| shown(&on(Role::Database).image(fate, &mut random(1)))[0].clone().unwrap();
+    let database = |fate| {
+        shown(&on(Role::Database).image(fate, &mut random(1)))[0]
+            .clone()
+            .unwrap()
+    };
     assert_eq!(database(Fate::First(0)), "bbbbaaaaaa");
-    assert_eq!(database(Fate::Only(1)), "bbbbccccaa", "the neighbour comes along");
+    assert_eq!(
+        database(Fate::Only(1)),
+        "bbbbccccaa",
+        "the neighbour comes along"
+    );
     let log = shown(&on(Role::Log).image(Fate::Only(1), &mut random(1)))[1].clone();
     assert_eq!(log.as_deref(), Some("aaaaccccaa"));
     // Torn: each sector of the block, also of the page that was not written, is old or new.
@@ -220,8 +228,23 @@ fn pages_that_share_a_block_go_to_the_disk_together() {
         .collect();
     let mut every = BTreeSet::new();
     for pair in 0..16_u32 {
-        let part = |bit: u32, new: &str| if pair & (1 << bit) == 0 { "aa".to_owned() } else { new.to_owned() };
-        every.insert([part(0, "bb"), part(1, "bb"), part(2, "cc"), part(3, "cc"), "aa".to_owned()].concat());
+        let part = |bit: u32, new: &str| {
+            if pair & (1 << bit) == 0 {
+                "aa".to_owned()
+            } else {
+                new.to_owned()
+            }
+        };
+        every.insert(
+            [
+                part(0, "bb"),
+                part(1, "bb"),
+                part(2, "cc"),
+                part(3, "cc"),
+                "aa".to_owned(),
+            ]
+            .concat(),
+        );
     }
     assert_eq!(alone, every, "chance brings about every choice by sectors");
 }
