@@ -38,6 +38,51 @@ fn case_14_a_second_process_on_the_same_database_is_refused_at_start() {
     );
 }
 
+/// Pages are chosen once. The start-up line says what there is, and a warning why.
+#[test]
+fn a_ledger_keeps_its_pages_and_whoever_asks_for_others_is_told() {
+    let directory = Arc::new(directory());
+    let first = Server::start_in(WS, Arc::clone(&directory), &["--page-size=1KiB"]);
+    assert!(
+        first.announced.contains("page_size=1024"),
+        "{}",
+        first.announced
+    );
+    assert!(
+        first.announced.contains("checkpoints every 65536 KiB"),
+        "{}",
+        first.announced
+    );
+    assert_eq!(first.stop(), (Some(0), String::new()));
+    let second = Server::start_in(HTTP, Arc::clone(&directory), &["--page-size=8192"]);
+    assert!(
+        second.announced.contains("page_size=1024"),
+        "{}",
+        second.announced
+    );
+    let (code, said) = second.stop();
+    assert_eq!(code, Some(0));
+    assert!(
+        said.starts_with("warning: the ledger keeps its pages of 1024 bytes"),
+        "{said}"
+    );
+    assert!(
+        said.contains("--page-size 8192") && said.contains("--fresh"),
+        "{said}"
+    );
+    // Nobody is told of a default.
+    let third = Server::start_in(WS, Arc::clone(&directory), &[]);
+    assert_eq!(third.stop(), (Some(0), String::new()));
+    for wrong in ["1000", "256", "128KiB", "4kb", "-1"] {
+        let mut server = command(&[], WS, &directory, &[&format!("--page-size={wrong}")]);
+        let output = server.stderr(Stdio::piped()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("a power of two from 512 to 65536"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
 /// A user that may write nowhere.
 const NOBODY: u32 = 65_534;
 

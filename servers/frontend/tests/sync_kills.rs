@@ -180,6 +180,17 @@ fn case_04_killed_at_each_sync_with_a_write_ahead_log() {
     }
 }
 
+/// Pages that share a block of the disk with others.
+#[test]
+fn case_04_killed_at_each_sync_with_small_pages() {
+    const NAME: &str = "case_04_killed_at_each_sync_with_small_pages";
+    if can_kill(NAME) {
+        let walk = walk(moments(), &["--checkpoint-kib=80", "--page-size=512"]);
+        say(NAME, &walk);
+        assert!(walk.acknowledged > 100, "{walk:?}");
+    }
+}
+
 /// The first syncs of a restart are those of its recovery: the server dies again in the middle
 /// of taking back what the first kill left half done.
 #[test]

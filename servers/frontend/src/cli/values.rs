@@ -282,6 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn pages_are_powers_of_two_in_bytes_or_kib() {
+        for (text, bytes) in [
+            ("512", 512),
+            ("4096", 4096),
+            ("4KiB", 4096),
+            ("64KiB", 65_536),
+        ] {
+            assert_eq!(parse_page_size(text), Ok(bytes));
+        }
+        for bad in [
+            "", "0", "256", "513", "3000", "128KiB", "1MiB", "4kb", "4 096", "0.5KiB",
+        ] {
+            let said = parse_page_size(bad).unwrap_err();
+            assert!(
+                said.contains(&format!("'{bad}'")) && said.contains("4KiB"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn the_originals_modes_are_understood_and_others_refused() {
         let mode = |text| parse_durability(text).map(|mode| mode.durability);
         assert_eq!(mode("baseline"), Ok(Durability::DeleteFull));
