@@ -511,10 +511,11 @@ fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
     assert!(report.lost > 0, "{report:#?}");
 }
 
-/// A checkpoint that is not synced before the log starts again, with pages that share blocks.
+/// The control of the replays with pages that share blocks. What a checkpoint copied and did not
+/// sync is mostly in the next log again, so few states show it: it is the log's syncs that go.
 #[test]
-fn case_03_small_pages_that_are_not_synced_are_found_missing() {
-    let test = "case_03_small_pages_that_are_not_synced_are_found_missing";
+fn case_03_small_pages_without_syncs_of_the_log_are_found_missing() {
+    let test = "case_03_small_pages_without_syncs_of_the_log_are_found_missing";
     let Some(Run { script, base }) = Recorded::WalFullPagesOf512.run(test) else {
         return;
     };
@@ -523,12 +524,9 @@ fn case_03_small_pages_that_are_not_synced_are_found_missing() {
         u16::from_be_bytes([database[16], database[17]])
     };
     assert_eq!(page(base), 512, "as the file's header says");
-    let forgotten = without_syncs(script, Synced::File(Role::Database));
+    let forgotten = without_syncs(script, Synced::File(Role::Log));
     let report = replay(&forgotten, base, Model::STRICT);
-    assert!(
-        report.lost + report.halves + report.integrity > 0,
-        "{report:#?}"
-    );
+    assert!(report.lost > 0, "{report:#?}");
 }
 
 /// A loop device with a ledger on it, and what its power cuts came to.
