@@ -54,6 +54,7 @@ impl Bank {
             batch_size: 4096,
             batch_timeout: Duration::ZERO,
             queue_transfers: 1 << 20,
+            apply: busload_engine::Apply::PerTransfer,
             seed_accounts: i64::from(ACCOUNTS),
             seed_balance: 10_000_000,
             initial_balance: None,

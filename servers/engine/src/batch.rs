@@ -105,12 +105,8 @@ pub(crate) fn commit_batch<A>(
 ) -> Ended {
     let began = Instant::now();
     begin_batch(jobs, began, record, replies);
-    let applied = transaction.begin.raw_execute().and_then(|_| {
-        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-            one.outcome = ledger.apply(&one.transfer)?;
-        }
-        Ok(())
-    });
+    let began_it = transaction.begin.raw_execute();
+    let applied = began_it.and_then(|_| ledger.apply_all(replies));
     if !busy_wait.is_zero() {
         let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
         let until = Instant::now() + busy_wait.saturating_mul(transfers);
