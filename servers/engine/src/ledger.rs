@@ -208,8 +208,9 @@ impl<'c> Ledger<'c> {
     }
 
     /// Applies the transfers of a batch in their order, inside the open transaction, and says what
-    /// became of each; one whose id is known already is answered as it was the first time.
-    pub(crate) fn apply_all<A>(&mut self, batch: &mut [Reply<A>]) -> Result<(), rusqlite::Error> {
+    /// became of each; one whose id is known already is answered as it was the first time. False
+    /// when the transaction must be begun anew for that, once.
+    pub(crate) fn apply_all<A>(&mut self, batch: &mut [Reply<A>]) -> Result<bool, rusqlite::Error> {
         if let Some(coalesced) = &mut self.coalesced {
             return coalesced.apply_all(batch, &mut self.ids);
         }
@@ -221,7 +222,7 @@ impl<'c> Ledger<'c> {
                 None => self.sql.apply(transfer)?,
             };
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The balance of an account, `None` when it does not exist.
