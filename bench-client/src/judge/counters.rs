@@ -128,7 +128,8 @@ mod tests {
     /// Rows that are written once for all their transfers contradict nothing.
     #[test]
     fn a_server_that_coalesces_changes_fewer_rows() {
-        let coalesced = |change: fn(&mut Stats)| {
+        type Change = fn(&mut Stats);
+        let coalesced = |change: Change| {
             let counters = counters(|stats| {
                 (stats.row_changes, stats.refunds) = (40, 0);
                 // Three batches took back what they gave.
@@ -142,7 +143,7 @@ mod tests {
             contradictions(&coalesced, 100).join("; ")
         };
         assert_eq!(coalesced(|_| {}), "");
-        let changes: [(fn(&mut Stats), &str); 3] = [
+        let changes: [(Change, &str); 3] = [
             (|stats| stats.row_changes = 211, "more than twice 100"),
             (|stats| stats.refunds = 1, "1 refunds"),
             (|stats| stats.batches = 9, "in 9 batches of at most 10"),

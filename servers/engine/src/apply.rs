@@ -8,8 +8,8 @@ use std::str::FromStr;
 pub enum Apply {
     /// Two statements for each transfer: SQLite checks it and changes both rows.
     PerTransfer,
-    /// Each account that the batch names is read once, the rules are applied in memory, in order,
-    /// and each account that has another balance then is written once.
+    /// The rules are applied in memory, in order: each account that the batch names is read once,
+    /// and written once where it has another balance then.
     Coalesced,
 }
 
