@@ -29,9 +29,8 @@ fn a_coalesced_row_is_labelled() {
     assert_eq!(row["verify"]["applied"], row["verify"]["acknowledged"]);
     assert_eq!(row["valid"], true, "{row:#}");
     let file = records(directory.path()).pop().expect("a record");
-    let mut report = bench_client(directory.path());
     for (format, says) in [
-        ("markdown", "wal-full, apply: coalesced"),
+        ("md", "wal-full, apply: coalesced"),
         ("csv", ",coalesced,"),
         ("html", "wal-full, apply: coalesced"),
     ] {
@@ -41,8 +40,9 @@ fn a_coalesced_row_is_labelled() {
         shown.expect_code(0);
         assert!(shown.stdout.contains(says), "{format}: {shown:?}");
     }
-    report.args(["run", "--apply=coalesced", "--durability=discard-writes"]);
-    let refused = run(&mut report);
+    let mut discarding = bench_client(directory.path());
+    discarding.args(["run", "--apply=coalesced", "--durability=discard-writes"]);
+    let refused = run(&mut discarding);
     refused.expect_code(2);
     assert!(
         refused.stderr.contains("discard-writes does not"),
