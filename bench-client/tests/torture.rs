@@ -89,11 +89,10 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 #[test]
 fn case_01_kill_9_loses_nothing_acknowledged() {
     let _machine = machine();
-    let of_small_pages: [&[&str]; 2] = [&["--page-size=512"], &["--page-size=1024"]];
     for flags in [
         &["--transport=ws", "--encoding=json", "--durability=wal-full"][..],
-        of_small_pages[0],
-        of_small_pages[1],
+        &["--page-size=512"],
+        &["--page-size=1024"],
         &[
             "--transport=ws",
             "--encoding=binary",
@@ -104,6 +103,7 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
             "--encoding=json",
             "--durability=wal-full",
         ],
+        &["--transport=ws", "--encoding=json", "--apply=coalesced"],
     ] {
         let directory = directory();
         let common = [

@@ -67,6 +67,9 @@ impl StateCounts {
 pub struct RecordedRun {
     /// The durability mode as the server says it.
     pub durability: Option<String>,
+    /// How it applies a batch, as it says.
+    #[serde(default)]
+    pub apply: Option<String>,
     /// KiB by which the write-ahead log grew between two checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_kib: Option<u32>,

@@ -275,6 +275,7 @@ async fn record(
     let mut control = run.recipe.transport.control(server.target());
     let info = control.info().await?;
     let page_bytes = info.as_ref().and_then(Info::page_bytes);
+    let apply = info.as_ref().and_then(|info| info.apply.clone());
     let durability = info.map(|info| info.durability);
     drop(control);
     server.stop().await.map_err(CrashStatesError::Ended)?;
@@ -318,6 +319,7 @@ async fn record(
     }
     let row = RecordedRun {
         durability,
+        apply,
         checkpoint_kib: Some(run.checkpoint_kib),
         checkpoint_pages: None,
         page_bytes,

@@ -120,9 +120,13 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
     let checkpoints = info.checkpoint_bytes.map_or_else(String::new, |bytes| {
         format!(" | checkpoints every {} KiB of log", bytes / 1024)
     });
+    let coalesced = match info.apply.as_deref() {
+        Some("coalesced") => ", apply: coalesced",
+        _ => "",
+    };
     let line = format!(
         "{} listening on {url} | durability {} ({why}){checkpoints} | \
-         batch size {}, timeout {} ms | queue {} | sqlite {}\n",
+         batch size {}, timeout {} ms{coalesced} | queue {} | sqlite {}\n",
         info.server,
         info.durability,
         info.batch_size,
