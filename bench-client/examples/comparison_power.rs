@@ -18,7 +18,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use bench_client::judge::compare::{compare_metric, pairs};
-use bench_client::report::comparison::{Change, ComparisonRecord, Metric, Round};
+use bench_client::record::comparison::{Change, ComparisonRecord, Metric, Round};
 use bench_client::statistics::{Level, Ratio};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};

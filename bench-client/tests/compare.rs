@@ -7,7 +7,7 @@ mod common;
 
 use std::path::Path;
 
-use bench_client::report::comparison::ComparisonRecord;
+use bench_client::record::comparison::ComparisonRecord;
 use common::{
     Ended, Running, Served, bench_client, directory, is_alive, machine, records, rows, run,
     server_of, until,

@@ -16,8 +16,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bench_client::control::ControlClient;
-use bench_client::judge::{Verdict, VerdictCode};
-use bench_client::report::record::{Record, Row};
+use bench_client::record::{Record, Row, Verdict, VerdictCode};
 use bench_client::report::table;
 use common::verdicts;
 use common::{

@@ -15,7 +15,8 @@ use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Arrival, Load, LoadPlan, LoadResult, Measure, Offered, Pace, Times};
+use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Offered, Pace, Times};
+use bench_client::record::Arrival;
 use busload_wire::{RequestId, Transfer};
 use common::{load, within};
 

@@ -17,14 +17,14 @@ use std::time::Duration;
 use bench_client::connector::{
     Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
 };
+use bench_client::record::crash_states::ReplayReport;
 use bench_client::target::{ServerProcess, ServerSpec};
 use bench_client::torture::fault::Onset;
 use bench_client::torture::images::books::{Books, Entry, Faults, Progress};
 use bench_client::torture::images::record::{Event, Synced};
 use bench_client::torture::images::script::Step;
 use bench_client::torture::images::{
-    Image, Model, Plan, Recording, ReplayReport, Role, Script, audit, read_image, strace_works,
-    traced,
+    Image, Model, Plan, Recording, Role, Script, audit, read_image, strace_works, traced,
 };
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_engine::inspect;

@@ -4,10 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bench_client::report::article::Reproduction;
-use bench_client::report::comparison::{COMPARISON_VERSION, ComparisonRecord};
-use bench_client::report::record::{Record, SCHEMA_VERSION};
-use bench_client::report::torture::{TORTURE_VERSION, TortureRecord};
+use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
+use bench_client::record::{Record, Reproduction, SCHEMA_VERSION};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

@@ -10,9 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench_client::connector::{MockAnswer, MockConnector, Outcome};
-use bench_client::load::{
-    Arrival, Load, LoadPlan, LoadResult, Measure, Pace, Tally, ThreadInterval,
-};
+use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Pace, Tally, ThreadInterval};
+use bench_client::record::Arrival;
 use common::within;
 
 const MS: Duration = Duration::from_millis(1);

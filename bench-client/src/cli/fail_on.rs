@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use bench_client::judge::{Verdict, VerdictCode};
+use bench_client::record::{Verdict, VerdictCode};
 use clap::Args;
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;

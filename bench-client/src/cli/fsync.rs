@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use bench_client::disk::{
     self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, SyncMeasurement,
 };
-use bench_client::judge::{Verdict, doubtful_baseline};
-use bench_client::report::environment::{Environment, EnvironmentWarningCode};
-use bench_client::report::table::{known, rate};
+use bench_client::figures::{known, rate};
+use bench_client::host::environment::{Environment, EnvironmentWarningCode};
+use bench_client::judge::doubtful_baseline;
+use bench_client::record::Verdict;
 use busload_engine::Durability;
 use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use comfy_table::{CellAlignment, Table, presets};

@@ -16,7 +16,7 @@ pub(crate) mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_client::load::Arrival;
+use bench_client::record::Arrival;
 use bench_client::row::ConnectorKind;
 use busload_engine::{Apply, CheckpointMode};
 use busload_frontend::cli::{

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, directory_of};
-use bench_client::report::environment::Environment;
 use serde::Serialize;
 
 use super::usage;

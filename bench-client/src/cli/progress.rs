@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
-use bench_client::report::series::Interval;
+use bench_client::figures;
+use bench_client::record::series::Interval;
 use bench_client::report::table;
 use bench_client::row::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,7 +50,7 @@ impl Progress for ProgressLine {
 
     fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
         let seconds = elapsed.as_secs_f64();
-        let tps = table::rate(tps);
+        let tps = figures::rate(tps);
         self.bar
             .set_message(format!("{}: {phase} {seconds:.1} s, {tps} TPS", self.title));
         self.bar.tick();

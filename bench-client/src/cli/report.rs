@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::output::{self, Existing};
-use bench_client::report::compare_words::Which;
+use bench_client::record::load_record::{AnyRecord, ReadError, Report, Shown};
+use bench_client::record::sides::Which;
+use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::report::github_benchmark::Direction;
-use bench_client::report::load_record::{AnyRecord, ReadError, Report, Shown};
-use bench_client::report::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::report::tracked::{self, UnfitError};
 use bench_client::report::{
     bmf, compare_csv, csv, github_benchmark, gobench, hgrm, hlog, html, junit, markdown,

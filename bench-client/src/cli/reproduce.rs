@@ -9,13 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::connector::Encoding;
 use bench_client::disk::{Ceiling, Ceilings};
+use bench_client::host::environment::Environment;
 use bench_client::load::{DEFAULT_INTERVAL, Measure, Pace};
 use bench_client::output::{self, Existing, is_stream};
-use bench_client::report::article::{
-    ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction,
-};
-use bench_client::report::environment::Environment;
-use bench_client::report::record::{Record, Row};
+use bench_client::record::{Record, Reproduction, Row};
+use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
 use bench_client::report::table;
 use bench_client::row::RowPlan;
 use bench_client::workload::Zipf;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench_client::report::environment::Environment;
-use bench_client::report::record::{Record, Row};
+use bench_client::host::environment::Environment;
+use bench_client::record::{Record, Row};
 use bench_client::report::table;
 use bench_client::row::{self, Progress, RowError, RowPlan, Surroundings};
 use clap::Args;

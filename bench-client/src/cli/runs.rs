@@ -5,7 +5,7 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-use bench_client::report::record::{Record, Repetition, Row};
+use bench_client::record::{Record, Repetition, Row};
 use bench_client::report::summary::{describe, summarise};
 use bench_client::row::{RowPlan, ServerChoice};
 use clap::Args;

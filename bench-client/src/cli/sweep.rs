@@ -11,12 +11,13 @@ mod knee;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench_client::report::environment::Environment;
-use bench_client::report::knobs::Knobs;
-use bench_client::report::record::{Record, Repetition, Row};
+use bench_client::figures;
+use bench_client::host::environment::Environment;
+use bench_client::record::knobs::Knobs;
+use bench_client::record::{Axis, Record, Repetition, Row, Sweep};
 use bench_client::report::{summary, table};
 use bench_client::row::{RowError, RowPlan};
-use bench_client::sweep::{self, Axis, Recorded, Sweep};
+use bench_client::sweep::{self, Recorded};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
@@ -232,7 +233,7 @@ impl Sweeping {
             .collect();
         if knobs.is_empty() {
             knobs.push(match &row.open_loop {
-                Some(open) => format!("rate {}", table::rate(open.offered_tps)),
+                Some(open) => format!("rate {}", figures::rate(open.offered_tps)),
                 None => "closed loop".to_owned(),
             });
         }
@@ -243,9 +244,9 @@ impl Sweeping {
         let mut line = format!(
             "{}: {} TPS, p50 {}, p99 {}",
             knobs.join(", "),
-            table::rate(row.tps),
-            table::in_ms(row.latency_ms.p50),
-            table::in_ms(row.latency_ms.p99)
+            figures::rate(row.tps),
+            figures::in_ms(row.latency_ms.p50),
+            figures::in_ms(row.latency_ms.p99)
         );
         for verdict in row.verdicts.iter().filter(|verdict| verdict.invalidates) {
             line.push_str("\n  INVALID: ");

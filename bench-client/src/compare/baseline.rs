@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Conditions;
 use super::conditions::{self, PAGE_SIZE};
-use crate::report::environment::Environment;
-use crate::report::load_record::{AnyRecord, ReadError};
-use crate::report::record::{Record, Row, write_json};
+use crate::host::environment::Environment;
+use crate::record::load_record::{AnyRecord, ReadError};
+use crate::record::{Record, Row, write_json};
 
 /// Where baselines go.
 pub const BASELINES: &str = "results/baselines";
@@ -246,8 +246,8 @@ impl Baseline {
         }
         if let Some(open) = &row.open_loop {
             let arrival = match open.arrival {
-                crate::load::Arrival::Constant => "constant",
-                crate::load::Arrival::Poisson => "poisson",
+                crate::record::Arrival::Constant => "constant",
+                crate::record::Arrival::Poisson => "poisson",
             };
             add("rate", Some(open.offered_tps.to_string()));
             add("arrival", Some(arrival.to_owned()));
@@ -308,7 +308,7 @@ fn settings_in(path: &Path) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::knobs::tests::row;
+    use crate::record::knobs::tests::row;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))
@@ -350,7 +350,7 @@ mod tests {
         for flag in ["connectors", "durability", "batch-timeout", "queue"] {
             assert!(flags.iter().any(|(name, _)| name == flag), "{flag}");
         }
-        let planned = crate::report::knobs::tests::plan();
+        let planned = crate::row::knobs::tests::plan();
         let planned = Conditions::of_plan(&planned, &environment())
             .with_settings(&Conditions::settings(&planned));
         let conditions = read.conditions().unwrap();

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use busload_engine::Apply;
 use sha2::{Digest as _, Sha256};
 
-use crate::load::{Arrival, Measure, Pace};
-use crate::report::comparison::Difference;
-use crate::report::environment::{BlockDevice, Environment};
-use crate::report::knobs::apply_flag;
-use crate::report::record::Row;
+use crate::host::environment::{BlockDevice, Environment};
+use crate::load::{Measure, Pace};
+use crate::record::comparison::Difference;
+use crate::record::{Arrival, Row};
+use crate::row::knobs::apply_flag;
 use crate::row::{RowPlan, ServerChoice};
 use crate::sweep;
 

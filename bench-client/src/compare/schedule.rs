@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::judge::compare::ROUNDS_MAX;
-use crate::report::comparison::Stopped;
+use crate::record::comparison::Stopped;
 
 /// Rounds that are measured even when the time is over, unless a person set the limit: fewer
 /// cannot reach the confidence of a verdict ([`Level::rounds_min`](crate::statistics::Level::rounds_min)).

@@ -2,9 +2,9 @@
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use crate::report::comparison::{Change, Metric, MetricComparison, NoiseFloor, NotCompared, Round};
-use crate::report::record::Row;
-use crate::report::table::grouped;
+use crate::figures::grouped;
+use crate::record::Row;
+use crate::record::comparison::{Change, Metric, MetricComparison, NoiseFloor, NotCompared, Round};
 use crate::statistics::{Estimate, Level, Ratio, SPEED_SAMPLES_MIN, log_ratios};
 
 /// What may pass as no difference unless said otherwise, as a share. An interval of twenty

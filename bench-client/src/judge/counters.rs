@@ -1,9 +1,8 @@
 //! The server's counters, held against each other and against what this client saw. They are
 //! only the server's word: where they contradict themselves, nothing that rests on them stands.
 
+use crate::record::AppliedBy;
 use busload_wire::control::Stats;
-
-use super::AppliedBy;
 
 /// A server's counters before and after a load.
 #[derive(Debug, Clone)]

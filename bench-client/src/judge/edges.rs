@@ -1,28 +1,7 @@
 //! What the window counts that did not happen in it.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::load::Edges;
-
-/// Transfers that crossed the ends of the window. An answer counts in the window in which it
-/// arrives, so a steady load gains at the opening what it loses at the closing.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WindowEdges {
-    /// Committed in the window, with their intended start before it opened.
-    pub began_before: u64,
-    /// How long those had waited when it opened: their mean, in milliseconds.
-    pub waited_before_ms: f64,
-    /// How long they waited after it opened: their mean, in milliseconds.
-    pub waited_within_ms: f64,
-    /// TPS of the transfers that began in the window and were committed in it.
-    pub tps_begun_within: f64,
-    /// Committed after the window closed, with their intended start in it.
-    pub answered_after: u64,
-    /// By how many transfers the window counts more than took place in it, when each transfer
-    /// that crosses an end counts by the share of its time inside; below 0 it counts fewer.
-    pub excess: f64,
-}
+use crate::record::WindowEdges;
 
 /// From this share of the committed transfers on, what is counted and took place elsewhere is
 /// told of.

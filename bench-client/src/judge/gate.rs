@@ -5,8 +5,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
-use crate::report::comparison::{GateOutcome, GateResult, Metric, MetricComparison, NotCompared};
-use crate::report::record::Row;
+use crate::record::Row;
+use crate::record::comparison::{GateOutcome, GateResult, Metric, MetricComparison, NotCompared};
 use crate::statistics::{Estimate, Level};
 
 /// A condition under which a build fails: `tps<-5%`, `p99>+10%`, `tps<100000`, `p99>5ms`.

@@ -1,26 +1,7 @@
 //! Was the generator the limit?
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::report::record::{Latency, OpenLoop, Spread};
+use crate::record::{Generator, Latency, LittlesLaw, OpenLoop, Spread};
 use crate::statistics::SPEED_SAMPLES_MIN;
-
-/// How busy the load generator was, and what it can do at best.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Generator {
-    /// Share of the window that each client thread was on a processor, from 0 to 1.
-    pub thread_cpu: Vec<f64>,
-    /// How late the event loops of the client threads were, in microseconds: a timer of each,
-    /// from its expiry until it was handled.
-    pub event_loop_lag_us: Option<Spread>,
-    /// TPS of the same load on the null server, which answers without a database; absent when
-    /// it was not asked, and when the row itself was faster.
-    pub ceiling_tps: Option<f64>,
-    /// What the null server reached, when the row was so much faster that this is no ceiling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ceiling_refuted: Option<f64>,
-}
 
 impl Generator {
     /// Takes what the null server reached for the ceiling, unless the row of so many TPS
@@ -32,15 +13,6 @@ impl Generator {
         self.ceiling_tps = reached.filter(|reached| !refutes(reached));
         self
     }
-}
-
-/// Little's law over the window: what is in flight is throughput times time in the system.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LittlesLaw {
-    /// Transfers in flight: mean over time, counted by the load loop.
-    pub in_flight: f64,
-    /// Answers per second times their mean service time in seconds.
-    pub throughput_times_latency: f64,
 }
 
 /// Little's law holds exactly over a window that begins and ends with nothing in flight. Here
@@ -170,7 +142,7 @@ mod tests {
 
     fn open(lag_p99: f64) -> OpenLoop {
         OpenLoop {
-            arrival: crate::load::Arrival::Constant,
+            arrival: crate::record::Arrival::Constant,
             offered_tps: 100.0,
             offered: 100,
             achieved_tps: 100.0,

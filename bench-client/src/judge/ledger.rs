@@ -1,10 +1,7 @@
 //! The ledger check: what was acknowledged against what was applied.
 
-use busload_engine::Apply;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::Evidence;
+use crate::record::BalancesBefore;
 
 /// `acknowledged ≤ applied ≤ acknowledged + unknown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,45 +24,6 @@ impl AppliedCheck {
     }
 }
 
-/// What a server's account of the transfers that it applied rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AppliedBy {
-    /// The row changes that SQLite reported.
-    RowChanges,
-    /// Its own count: it coalesces, and rows do not tell how many transfers changed them.
-    OwnCount,
-}
-
-impl AppliedBy {
-    /// As records have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RowChanges => "row_changes",
-            Self::OwnCount => "own_count",
-        }
-    }
-
-    /// What is said behind the count.
-    #[must_use]
-    pub const fn remark(self) -> &'static str {
-        match self {
-            Self::RowChanges => "",
-            Self::OwnCount => " by the server's own count",
-        }
-    }
-
-    /// By how the server says that it applies a batch.
-    #[must_use]
-    pub fn of(apply: Option<&str>) -> Self {
-        match apply {
-            Some(apply) if apply == Apply::Coalesced.as_str() => Self::OwnCount,
-            _ => Self::RowChanges,
-        }
-    }
-}
-
 /// Holds the client's count against the server's.
 #[must_use]
 pub fn check_applied(acknowledged: u64, unknown: u64, applied: Option<u64>) -> AppliedCheck {
@@ -77,17 +35,6 @@ pub fn check_applied(acknowledged: u64, unknown: u64, applied: Option<u64>) -> A
         }
         Some(_) => AppliedCheck::Holds,
     }
-}
-
-/// How the balances before the load are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BalancesBefore {
-    /// This program has seeded the ledger.
-    Seeded,
-    /// They were read, of all accounts or of many more than were checked: the server may have
-    /// known those.
-    Read,
 }
 
 /// What is known of the balances after the load.

@@ -20,74 +20,30 @@ mod stand_still;
 mod syncs;
 mod verdict;
 
-pub use budget::{Budget, BudgetEvidence, SecondBudget, Stage, StageTime, budget, outside_us};
+pub use budget::{BudgetEvidence, budget, outside_us};
 pub use counters::ServerCounters;
-pub use edges::WindowEdges;
 pub use fake::{SyncEvidence, fake_reasons};
-pub use generator::{Generator, GeneratorEvidence, LittlesLaw, generator_bound_reasons};
-pub use ledger::{
-    AppliedBy, AppliedCheck, BalancesBefore, CheckedBalances, DeltaCheck, Sample, check_applied,
-    check_deltas,
-};
-pub use model::{Bottleneck, Limit, ModelInputs, Prediction, predict};
+pub use generator::{GeneratorEvidence, generator_bound_reasons};
+pub use ledger::{AppliedCheck, CheckedBalances, DeltaCheck, Sample, check_applied, check_deltas};
+pub use model::{ModelInputs, predict};
 pub use own_verify::{OwnVerified, Seeding};
-pub use stand_still::{StandStill, stand_still};
+pub use stand_still::stand_still;
 pub use syncs::doubtful_baseline;
-pub use verdict::{Verdict, VerdictCode};
 
 use std::collections::BTreeMap;
 
 use ledger::check_accounts;
 
 use busload_engine::Durability;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::disk::{Baseline, SYNC_MIN_US};
-use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::report::record::{ProcessorSpeed, Throttled};
+use crate::host::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::record::{
+    AppliedBy, LittlesLaw, ProcessorSpeed, StandStill, Throttled, Verdict, Verification,
+    WindowEdges,
+};
 use crate::statistics::{SPEED_SAMPLES_MIN, SteadyState};
 use syncs::doubtful_server;
-
-/// What was checked of a row, over warm-up, window, drain and late answers together.
-/// `null` is "could not be checked".
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Verification {
-    /// The sum of all balances is what it was.
-    pub conserved: Option<bool>,
-    /// At least one balance differs from before.
-    pub changed: Option<bool>,
-    /// Transfers that the server acknowledged to this client.
-    pub acknowledged: u64,
-    /// Transfers of unknown outcome.
-    pub unknown: u64,
-    /// Transfers applied by the server's account.
-    pub applied: Option<u64>,
-    /// What that account rests on; absent in records of earlier versions, where it is row changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied_by: Option<AppliedBy>,
-    /// `acknowledged ≤ applied ≤ acknowledged + unknown`, and the sampled balances agree. With
-    /// `own_count` the balances alone can show it.
-    pub ledger_ok: Option<bool>,
-    /// Balances read back and compared with this client's own net changes.
-    pub sampled_accounts: u64,
-    /// How many of them differ.
-    pub sample_mismatches: u64,
-    /// The part of the acknowledged money's ways, in and out, that went through the accounts
-    /// compared, from 0 to 1.
-    #[serde(default)]
-    pub checked_share: Option<f64>,
-    /// How their balances before the load are known.
-    #[serde(default)]
-    pub balances_before: Option<BalancesBefore>,
-    /// There are as many accounts as were seeded, or as there were before.
-    #[serde(default)]
-    pub accounts_ok: Option<bool>,
-    /// The answers cannot have been durable as declared.
-    pub fake: bool,
-    /// Why, if so.
-    pub fake_reasons: Vec<String>,
-}
 
 /// All that a row is judged by.
 #[derive(Debug, Clone, Default)]

@@ -2,24 +2,8 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::load::Ticks;
-
-/// The longest time in the window in which nothing was committed and transfers were in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StandStill {
-    /// When it began, in seconds since the window opened.
-    pub from_seconds: f64,
-    /// How long it was, in seconds.
-    pub seconds: f64,
-    /// The generator's own timers stood still for most of it: it was this process, or the whole
-    /// machine, and not the server.
-    pub generator: bool,
-    /// Gaps that are as notable, this one among them.
-    pub gaps: u32,
-}
+use crate::record::StandStill;
 
 /// A gap is notable from here on, and from a tenth of the window on if that is shorter.
 const GAP_MIN: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
 //! Were the syncs syncs? What the disk's baseline, the server's own times and the device's
 //! flushes say about it.
 
-use super::Verdict;
 use super::fake::SyncEvidence;
 use crate::disk::{Baseline, Doubt, SYNC_MIN_US};
+use crate::record::Verdict;
 
 /// Warnings about a baseline whose times are not those of syncs.
 #[must_use]

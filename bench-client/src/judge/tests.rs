@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
-use crate::load::Arrival;
-use crate::report::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::report::record::{OpenLoop, ProcessorSpeed, Throttled};
+use crate::host::environment::{EnvironmentWarning, EnvironmentWarningCode};
+use crate::record::{Arrival, OpenLoop, ProcessorSpeed, Throttled, VerdictCode};
 use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {

@@ -16,7 +16,7 @@ mod worker;
 
 pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
-pub use pacer::{Arrival, ClosedLoop, Due, OpenLoop, Pace, Pacer};
+pub use pacer::{ClosedLoop, Due, OpenLoop, Pace, Pacer};
 pub use phases::{Phase, Schedule};
 pub use recorder::{Counts, Offered, Tally, Times};
 pub use resolve::Resolve;

@@ -4,32 +4,10 @@ use std::time::{Duration, Instant};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::connector::WorkerId;
+use crate::record::Arrival;
 use crate::workload::worker_seed;
-
-/// How the intended starts of an open loop are spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrival {
-    /// At equal distances.
-    Constant,
-    /// At exponentially distributed distances: as independent users arrive.
-    Poisson,
-}
-
-impl Arrival {
-    /// `constant` or `poisson`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Poisson => "poisson",
-        }
-    }
-}
 
 /// How load is offered.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,7 +2,7 @@
 
 use busload_engine::Apply;
 
-use super::record::Row;
+use crate::record::Row;
 
 /// What stands beside the durability of a server: rows whose batches were coalesced are never
 /// shown without it.

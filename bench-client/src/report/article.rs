@@ -8,13 +8,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use busload_engine::Durability;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::record::{Record, Row};
-use super::table::{known, limit, ms, rate};
 use crate::disk::Ceiling;
-use crate::judge::{Prediction, Verdict};
+use crate::figures::{known, ms, rate};
+use crate::record::{Comparison, Reproduction, VendorFigure};
+use crate::record::{Prediction, Record, Row, Verdict};
+use crate::report::table::limit;
 use crate::row::ConnectorKind;
 
 /// How long one sync took on the article's disk.
@@ -112,17 +111,6 @@ pub const ROWS: [ArticleRow; 11] = {
     ]
 };
 
-/// A figure of the vendor's, quoted and not measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct VendorFigure {
-    /// What it is of.
-    pub name: String,
-    /// Transfers per second, by the vendor's own account.
-    pub tps: f64,
-    /// Transfers in flight per worker.
-    pub max_inflight_per_worker: u32,
-}
-
 fn vendor_figures() -> Vec<VendorFigure> {
     [
         ("SpacetimeDB, JS module", 104_485.0),
@@ -139,37 +127,6 @@ fn vendor_figures() -> Vec<VendorFigure> {
 /// A valid row above this share of the disk's ceiling shows that the syncs were slower when they
 /// were measured than while it ran. Baselines before and after differ by less.
 const CEILING_SHARE_MAX: f64 = 1.1;
-
-/// The article's figures for a row that was measured here, and what this disk allows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Comparison {
-    /// The row's name, as in `rows`.
-    pub name: String,
-    /// The article's TPS.
-    pub article_tps: f64,
-    /// The article's median latency, in milliseconds.
-    pub article_p50_ms: f64,
-    /// What this disk allows, with as many transfers per commit as the batch size and the
-    /// transfers in flight let be.
-    pub ceiling: Option<Ceiling>,
-    /// This machine's TPS as a share of the ceiling.
-    pub share_of_ceiling: Option<f64>,
-    /// What was taken for the ceiling's TPS, when a valid row was so much faster that it is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ceiling_refuted_tps: Option<f64>,
-}
-
-/// What `bench-client reproduce` writes.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Reproduction {
-    /// The measured rows: a record like any other.
-    #[serde(flatten)]
-    pub record: Record,
-    /// One entry per row, in the same order.
-    pub article: Vec<Comparison>,
-    /// Quoted, not measured.
-    pub vendor: Vec<VendorFigure>,
-}
 
 impl Reproduction {
     /// A reproduction of which nothing is measured yet.

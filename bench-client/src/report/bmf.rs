@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::comparison::Metric;
-use super::tracked::Tracked;
+use crate::record::comparison::Metric;
+use crate::report::tracked::Tracked;
 
 /// A value and its interval.
 #[derive(Debug, Serialize)]

@@ -1,8 +1,8 @@
 //! Comparisons as CSV: a header row, and a line for each metric. A cell without a value is
 //! empty.
 
-use super::compare_words::side;
-use super::comparison::{Change, ComparisonRecord};
+use crate::record::comparison::{Change, ComparisonRecord};
+use crate::report::compare_words::side;
 
 const COLUMNS: [&str; 27] = [
     "file",

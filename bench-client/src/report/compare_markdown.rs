@@ -3,12 +3,14 @@
 
 use std::fmt::Write as _;
 
-use super::compare_words::{
-    Which, change, gates, headline, level, outcome, percent, share, side, stopped,
+use crate::figures::{UNKNOWN, known};
+use crate::record::comparison::{Change, ComparisonRecord, GateOutcome, MetricComparison};
+use crate::record::sides::Which;
+use crate::report::compare_words::{
+    change, gates, headline, level, outcome, percent, share, side, stopped,
 };
-use super::comparison::{Change, ComparisonRecord, GateOutcome, MetricComparison};
-use super::markdown::{code, described, text};
-use super::table::{CLOSED_LOOP, UNKNOWN, known};
+use crate::report::markdown::{code, described, text};
+use crate::report::table::CLOSED_LOOP;
 
 /// The hidden first line, by which a script finds the comment that it is to replace.
 pub const MARKER: &str = "<!-- bench-client compare -->";

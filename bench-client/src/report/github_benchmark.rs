@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::tracked::Tracked;
+use crate::report::tracked::Tracked;
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

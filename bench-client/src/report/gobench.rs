@@ -7,12 +7,12 @@
 
 use std::fmt::Write as _;
 
-use super::compare_words::Which;
-use super::comparison::ComparisonRecord;
-use super::environment::Environment;
-use super::load_record::Report;
-use super::record::Row;
-use super::tracked::{Kind, UnfitError, configuration, kind, plain, valid_runs};
+use crate::host::environment::Environment;
+use crate::record::Row;
+use crate::record::comparison::ComparisonRecord;
+use crate::record::load_record::Report;
+use crate::record::sides::Which;
+use crate::report::tracked::{Kind, UnfitError, configuration, kind, plain, valid_runs};
 
 /// The units, and whether more is better: benchstat marks by it.
 const UNITS: &str = "Unit ns/op better=lower\nUnit TPS better=higher\nUnit p50-ns better=lower\n\

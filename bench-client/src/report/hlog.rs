@@ -9,7 +9,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use jiff::Timestamp;
 
-use super::load_record::{ReadError, Report, Shown};
+use crate::record::load_record::{ReadError, Report, Shown};
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: f64 = 1e6;

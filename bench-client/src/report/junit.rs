@@ -5,12 +5,11 @@ use jiff::Timestamp;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::compare_words::{gates, headline};
-use super::comparison::{ComparisonRecord, GateOutcome};
-use super::environment::Environment;
-use super::load_record::{Report, Shown};
-use super::record::Row;
-use crate::judge::AppliedBy;
+use crate::host::environment::Environment;
+use crate::record::comparison::{ComparisonRecord, GateOutcome};
+use crate::record::load_record::{Report, Shown};
+use crate::record::{AppliedBy, Row};
+use crate::report::compare_words::{gates, headline};
 
 /// How a case ended.
 enum Outcome {

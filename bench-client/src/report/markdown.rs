@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::compare_markdown;
-use super::environment::Environment;
-use super::load_record::{AnyRecord, Report, Shown, Standing};
-use super::record::Row;
-use super::table::{CLOSED_LOOP, known, limit, ms, rate};
-use crate::judge::Stage;
+use crate::figures::{known, ms, rate};
+use crate::host::environment::Environment;
+use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
+use crate::record::{Row, Stage};
+use crate::report::table::{CLOSED_LOOP, limit};
 
 /// A cell that has nothing to say.
 const NOTHING: &str = "–";
@@ -191,7 +191,7 @@ fn open_loop_table(rows: &[Shown<'_>]) -> String {
                  | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
             );
         }
-        let p99 = |latency: Option<super::record::Latency>| {
+        let p99 = |latency: Option<crate::record::Latency>| {
             known(latency.and_then(|latency| latency.p99), ms)
         };
         let _ = writeln!(

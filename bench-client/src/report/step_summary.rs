@@ -6,8 +6,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::compare_markdown::to_markdown;
-use super::comparison::ComparisonRecord;
+use crate::record::comparison::ComparisonRecord;
+use crate::report::compare_markdown::to_markdown;
 
 /// The largest file that GitHub shows, in bytes: 1,024 KiB per step; a larger one is dropped
 /// with an error annotation ("Adding a job summary", GitHub's workflow commands).

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::knobs::Knobs;
-use super::record::{Row, Summary};
-use super::table::{UNKNOWN, describe_knobs, ms, rate};
-use crate::judge::Verdict;
+use crate::figures::{UNKNOWN, ms, rate};
+use crate::record::knobs::Knobs;
+use crate::record::{Row, Summary, Verdict};
+use crate::report::table::describe_knobs;
 use crate::statistics::Estimate;
 
 /// One summary per row that was repeated, in the order of their first repetitions. Invalid
@@ -127,9 +127,9 @@ fn describe_one(summary: &Summary, first: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::VerdictCode;
-    use crate::report::knobs::tests::row;
-    use crate::report::record::Repetition;
+    use crate::record::Repetition;
+    use crate::record::VerdictCode;
+    use crate::record::knobs::tests::row;
 
     /// Repetitions of a row at these TPS; its latencies go the other way.
     fn repeated(tps: &[f64]) -> Vec<Row> {

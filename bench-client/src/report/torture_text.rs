@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::crash_states::{CrashStates, StateCounts};
-use super::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
-use super::torture_verdict::verdict;
-use crate::torture::fault::Moment;
+use crate::record::crash_states::{CrashStates, StateCounts};
+use crate::record::torture::Moment;
+use crate::record::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
+use crate::report::torture_verdict::verdict;
 
 /// Findings that are shown one by one; the record has more.
 const SHOWN: usize = 20;

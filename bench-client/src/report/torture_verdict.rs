@@ -1,8 +1,8 @@
 //! What follows from an audit, in one line.
 
-use super::apply::with_apply;
-use super::crash_states::StateCounts;
-use super::torture::{Counts, FindingKind, Found, TortureRecord};
+use crate::record::crash_states::StateCounts;
+use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
+use crate::report::apply::with_apply;
 
 /// Whether anything was lost, or everything that failed, each class with its count.
 pub(super) fn verdict(record: &TortureRecord) -> String {

@@ -4,10 +4,11 @@
 //! The name of a benchmark is made of what makes rows comparable and of nothing else, so that
 //! it stays the same from one commit to the next.
 
-use super::compare_words::{Which, percent, runs_of, side_of};
-use super::comparison::{ComparisonRecord, Metric};
-use super::load_record::{Report, Shown, Standing};
-use super::record::Row;
+use crate::record::Row;
+use crate::record::comparison::{ComparisonRecord, Metric};
+use crate::record::load_record::{Report, Shown, Standing};
+use crate::record::sides::{Which, runs_of, side_of};
+use crate::report::compare_words::percent;
 use crate::statistics::Estimate;
 
 /// Why records cannot be shown in a form.

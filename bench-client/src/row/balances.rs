@@ -15,8 +15,9 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng as _};
 
 use super::{RowPlan, ServerChoice, Surroundings};
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{BalancesBefore, CheckedBalances, Sample};
+use crate::judge::{CheckedBalances, Sample};
 use crate::load::Accounts;
+use crate::record::BalancesBefore;
 use crate::workload::Zipf;
 
 /// The most balances that are read before the load, whatever the time.

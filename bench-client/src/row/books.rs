@@ -7,12 +7,11 @@ use super::RowPlan;
 use super::balances::seeded;
 use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{
-    AppliedBy, CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence,
-};
+use crate::host::device::DeviceCounters;
+use crate::host::process::ProcessUsage;
+use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence};
 use crate::load::LoadResult;
-use crate::report::device::DeviceCounters;
-use crate::report::process::ProcessUsage;
+use crate::record::AppliedBy;
 
 /// What is known when the load is over.
 pub(super) struct Closing {

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use super::series::SeriesBuilder;
 use super::{RowError, Surroundings};
 use crate::control::ControlClient;
+use crate::host::cgroup::Throttling;
+use crate::host::pressure::Pressure;
+use crate::host::process::{CpuTimes, steal_time};
 use crate::load::{Load, LoadResult, Progress, Schedule};
-use crate::report::cgroup::Throttling;
-use crate::report::pressure::Pressure;
-use crate::report::process::{CpuTimes, steal_time};
-use crate::report::rows::Moment;
-use crate::report::series::Interval;
+use crate::record::series::Interval;
+use crate::row::measured::Moment;
 use crate::target::ServerProcess;
 
 /// How often the progress line is updated and the server looked after.

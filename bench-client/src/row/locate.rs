@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use busload_wire::control::Info;
 
 use super::{RowPlan, ServerChoice};
+use crate::host::environment::{Environment, Storage};
+use crate::host::{listener, preload};
 use crate::judge::Evidence;
-use crate::report::environment::{Environment, Storage};
-use crate::report::{listener, preload};
 use crate::target::ServerProcess;
 
 /// What is known of the server from outside of it.

@@ -9,7 +9,7 @@ use super::drive::{self, Watched};
 use super::{Progress, RowError, RowPlan, Surroundings, connect, or_interrupt};
 use crate::judge::outside_us;
 use crate::load::{Measure, Pace};
-use crate::report::rows::Moment;
+use crate::row::measured::Moment;
 use crate::target::{ServerProcess, ServerSpec};
 
 /// Load before a measurement on the null server, which has nothing to warm up but sockets.

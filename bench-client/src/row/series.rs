@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use super::Surroundings;
 use super::drive::LOOK_EVERY;
 use crate::control::ControlClient;
+use crate::host::process::CpuTimes;
 use crate::load::{Schedule, Tally, ThreadInterval};
-use crate::report::process::CpuTimes;
-use crate::report::rows::{Moment, encode};
-use crate::report::series::Interval;
+use crate::record::series::Interval;
+use crate::row::measured::{Moment, encode};
 use crate::statistics::Percentile;
 
 /// Counters and clocks between two intervals.

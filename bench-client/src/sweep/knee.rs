@@ -1,11 +1,7 @@
 //! The highest offered rate that a server keeps up with: which rate to try next.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::judge::{Verdict, VerdictCode};
-use crate::report::record::Row;
-use crate::report::table;
+use crate::figures;
+use crate::record::{Knee, KneeOutcome, KneePoint, Row, Verdict, VerdictCode};
 use crate::statistics::Percentile;
 
 /// Least share of the offered transfers that must be committed: a server that is behind by
@@ -55,21 +51,21 @@ impl Trial {
         } else if let Some(p99_ms) = p99_ms.filter(|p99_ms| *p99_ms > p99_limit_ms) {
             Some(format!(
                 "p99 {} ms is above {} ms",
-                table::ms(p99_ms),
-                table::ms(p99_limit_ms)
+                figures::ms(p99_ms),
+                figures::ms(p99_limit_ms)
             ))
         } else if share.is_nan() || share < ACHIEVED_SHARE_MIN {
             // Also when nothing was due, where the share is no number.
             Some(format!(
                 "achieved {} of {} transfers per second",
-                table::rate(open.achieved_tps),
-                table::rate(due)
+                figures::rate(open.achieved_tps),
+                figures::rate(due)
             ))
         } else if p99_ms.is_none() {
             Some(format!(
                 "{} transfers are too few for a p99, which needs {}: measure longer with --seconds",
-                table::grouped(row.committed),
-                table::grouped(Percentile::P99.samples_min())
+                figures::grouped(row.committed),
+                figures::grouped(Percentile::P99.samples_min())
             ))
         } else {
             None
@@ -84,65 +80,18 @@ impl Trial {
     }
 }
 
-/// What the search came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KneeOutcome {
-    /// A rate passes and a higher one fails.
-    Found,
-    /// No knee in the range: its upper end passes.
-    AllPass,
-    /// No knee in the range: its lower end fails.
-    LowestFails,
-}
-
-/// A rate that was tried.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct KneePoint {
-    /// Offered transfers per second.
-    pub rate: f64,
-    /// 99th percentile of the response time, in milliseconds; absent below 1,000 transfers.
-    pub p99_ms: Option<f64>,
-    /// Committed transfers per second.
-    pub achieved_tps: f64,
-    /// Why it fails; absent when it passes.
-    pub why: Option<String>,
-    /// Its measurements: places among the record's rows, from 0.
-    pub rows: Vec<usize>,
-}
-
-/// The highest offered rate that a server keeps up with, between two rates, or that there is
-/// none to be found there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Knee {
-    /// Lower end of the range.
-    pub from_tps: f64,
-    /// Upper end of the range.
-    pub to_tps: f64,
-    /// Highest 99th percentile of the response time that passes, in milliseconds.
-    pub p99_limit_ms: f64,
-    /// Least share of the offered transfers that must be committed.
-    pub achieved_share_min: f64,
-    /// What the search came to.
-    pub outcome: KneeOutcome,
-    /// The highest rate that passes below the lowest that fails: the knee, when one was found.
-    pub passes: Option<KneePoint>,
-    /// The lowest rate that fails.
-    pub fails: Option<KneePoint>,
-}
-
 impl std::fmt::Display for Knee {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let passes = self.passes.as_ref().map(|point| {
-            let rate = table::rate(point.rate);
-            format!("{rate}/s (p99 {})", table::in_ms(point.p99_ms))
+            let rate = figures::rate(point.rate);
+            format!("{rate}/s (p99 {})", figures::in_ms(point.p99_ms))
         });
         let fails = self.fails.as_ref().map(|point| {
             let why = point.why.as_deref().unwrap_or("no reason told");
-            format!("{}/s ({why})", table::rate(point.rate))
+            format!("{}/s ({why})", figures::rate(point.rate))
         });
         let (passes, fails) = (passes.unwrap_or_default(), fails.unwrap_or_default());
-        let (from, to) = (table::rate(self.from_tps), table::rate(self.to_tps));
+        let (from, to) = (figures::rate(self.from_tps), figures::rate(self.to_tps));
         match self.outcome {
             KneeOutcome::Found => write!(f, "knee: {passes}, fails at {fails}"),
             KneeOutcome::AllPass => write!(
@@ -329,8 +278,8 @@ mod tests {
     #[test]
     fn a_row_is_judged_by_latency_by_what_was_achieved_and_by_its_verdicts() {
         let open = |offered, achieved| {
-            let mut row = crate::report::knobs::tests::row();
-            let mut open = crate::report::knobs::tests::open(1_000.0);
+            let mut row = crate::record::knobs::tests::row();
+            let mut open = crate::record::knobs::tests::open(1_000.0);
             row.seconds = 2.0;
             row.latency_ms.p99 = Some(4.0);
             (open.offered, open.achieved_tps) = (offered, achieved);
@@ -348,7 +297,7 @@ mod tests {
         );
         assert!(fails(&open(0, 0.0)).is_some(), "nothing was due");
         let mut slow = open(2_000, 1_000.0);
-        slow.response_ms = Some(crate::report::record::Latency {
+        slow.response_ms = Some(crate::record::Latency {
             p99: Some(10.1),
             ..slow.latency_ms
         });
@@ -364,7 +313,7 @@ mod tests {
         invalid.valid = false;
         assert!(fails(&invalid).unwrap().contains("invalid"));
         assert!(
-            fails(&crate::report::knobs::tests::row())
+            fails(&crate::record::knobs::tests::row())
                 .unwrap()
                 .contains("open loop")
         );

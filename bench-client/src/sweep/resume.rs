@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Sweep;
+use crate::host::environment::Environment;
 use crate::output::is_stream;
-use crate::report::environment::Environment;
-use crate::report::knobs::{Knobs, measured_as_long};
-use crate::report::record::{Record, Row, SCHEMA_VERSION};
+use crate::record::knobs::Knobs;
+use crate::record::{Record, Row, SCHEMA_VERSION, Sweep};
+use crate::row::knobs::measured_as_long;
 use crate::row::{RowPlan, ServerChoice};
 
 /// Flags of a server that rows name, or that say nothing about what is measured.
@@ -260,8 +260,9 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::knobs::tests::{plan, row};
-    use crate::report::record::Repetition;
+    use crate::record::Repetition;
+    use crate::record::knobs::tests::row;
+    use crate::row::knobs::tests::plan;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))

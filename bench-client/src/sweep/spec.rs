@@ -1,10 +1,9 @@
 //! The grammar of `--over KNOB=SPEC`.
 
+use crate::record::{Axis, Knob};
 use std::str::FromStr;
 
 use busload_frontend::cli::parse_duration;
-
-use super::{Axis, Knob};
 
 /// Most values of one knob.
 pub const VALUES_MAX: usize = 1_000;

@@ -3,11 +3,10 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::{Axis, Knob};
-use crate::judge::VerdictCode;
-use crate::report::knobs::Knobs;
-use crate::report::record::Row;
-use crate::report::table::{known, limit as limit_of, ms, rate};
+use crate::figures::{known, ms, rate};
+use crate::record::knobs::Knobs;
+use crate::record::{Axis, Knob, Row, VerdictCode};
+use crate::report::table::limit as limit_of;
 use crate::statistics::Estimate;
 
 /// The measurements of one combination of knobs.
@@ -234,8 +233,8 @@ fn is_at(knob: Knob, row: &Row, value: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::knobs::tests::row;
-    use crate::report::record::Repetition;
+    use crate::record::Repetition;
+    use crate::record::knobs::tests::row;
 
     fn at(alpha: f64, max_inflight: usize, tps: f64) -> Row {
         let mut row = row();
@@ -288,8 +287,8 @@ mod tests {
     #[test]
     fn a_search_is_shown_by_rate() {
         let mut rows = vec![at(0.0, 1, 9.0), at(0.0, 1, 70.0), at(0.0, 1, 50.0)];
-        rows[1].open_loop = Some(crate::report::knobs::tests::open(700.0));
-        rows[2].open_loop = Some(crate::report::knobs::tests::open(500.0));
+        rows[1].open_loop = Some(crate::record::knobs::tests::open(700.0));
+        rows[2].open_loop = Some(crate::record::knobs::tests::open(500.0));
         let text = table(&rows, &[]);
         let places = ["closed loop", "500", "700"].map(|rate| text.find(rate).unwrap());
         assert!(places.is_sorted(), "{text}");

@@ -15,7 +15,7 @@ use super::recipe::Transport;
 use crate::connector::{
     Connector, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
 };
-use crate::report::torture::{FindingKind, Resolved, SuspectTransfer};
+use crate::record::torture::{FindingKind, Resolved, SuspectTransfer};
 use crate::torture::judge::Suspicion;
 
 /// A transfer of unknown outcome.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::ledger::Balances;
 use crate::control::{ControlClient, ControlError};
-use crate::report::torture::FindingKind;
+use crate::record::torture::FindingKind;
 
 /// Time between two snapshots under load.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);

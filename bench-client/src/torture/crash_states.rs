@@ -26,7 +26,7 @@ use super::images::{
 };
 use super::recipe::Recipe;
 use crate::control::ControlError;
-use crate::report::crash_states::{CrashStates, RecordedRun, Replayed};
+use crate::record::crash_states::{CrashStates, RecordedRun, ReplayReport, Replayed};
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
 
@@ -366,7 +366,7 @@ fn read(trace: &Path, database: &Path) -> Result<Script, CrashStatesError> {
     Script::new(recording).map_err(|source| CrashStatesError::Script { path, source })
 }
 
-type Part = (images::ReplayReport, Onlooker);
+type Part = (ReplayReport, Onlooker);
 type Task<T> = tokio::task::JoinHandle<Result<T, CrashStatesError>>;
 
 fn replay_part(recorded: Arc<Recorded>, drawn: images::Plan, mut onlooker: Onlooker) -> Task<Part> {

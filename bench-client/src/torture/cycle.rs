@@ -12,13 +12,14 @@ use tokio::sync::watch;
 use super::bank::{Bank, Breach, watch_snapshots};
 use super::desk::Desk;
 use super::failed_syncs::FailedSync;
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment, Onset};
+use super::fault::{Aim, Ending, Fault, FaultError, Onset};
 use super::journal::{JournalError, JournalHandle};
 use super::passed_over::after_errors;
 use super::recipe::Transport;
 use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::{Connector, HttpConnector, WsConnector};
-use crate::report::torture::FindingKind;
+use crate::record::torture::FindingKind;
+use crate::record::torture::{FaultKind, Moment};
 use crate::target::ServerProcess;
 use crate::target::descendants::Survivors;
 #[cfg(target_os = "linux")]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::audit::starting::FailedStart;
 use super::bank::Breach;
-use super::fault::FaultKind;
 use super::judge::Suspicion;
 use super::worker::{Overtaken, Seen};
 use crate::connector::Outcome;
-use crate::report::torture::{Finding, FindingKind, SuspectTransfer};
+use crate::record::torture::FaultKind;
+use crate::record::torture::{Finding, FindingKind, SuspectTransfer};
 
 /// What was found in one cycle.
 pub(super) struct Findings {

@@ -1,6 +1,6 @@
 //! What became of every transfer of a connection, and what of it a server must not do.
 
-use crate::report::torture::{Counts, FindingKind, SuspectTransfer};
+use crate::record::torture::{Counts, FindingKind, SuspectTransfer};
 
 use super::explain::{Explanation, Item, explain};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};

@@ -1,5 +1,7 @@
 //! The client's own books: what it sent and what was answered.
 
+use super::journal::answer_word;
+use crate::record::torture::SuspectTransfer;
 use busload_wire::{ErrorCode, Transfer};
 
 use crate::connector::Outcome;
@@ -89,3 +91,18 @@ impl Sequence {
 
 /// The balances of all accounts, by account; `None` for one that is not there.
 pub type Balances = Vec<Option<i64>>;
+
+impl SuspectTransfer {
+    /// A transfer of the ledger.
+    #[must_use]
+    pub fn of(entry: &Entry, applied: Option<u8>) -> Self {
+        Self {
+            number: entry.number,
+            from: entry.transfer.from,
+            to: entry.transfer.to,
+            amount: entry.transfer.amount,
+            answer: entry.answer.map(answer_word),
+            applied,
+        }
+    }
+}

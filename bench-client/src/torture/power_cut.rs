@@ -30,8 +30,9 @@ use tempfile::TempDir;
 
 use self::files::Files;
 use super::draw::Draw;
-use super::fault::{Aim, Fault, FaultError, FaultKind, Onset};
+use super::fault::{Aim, Fault, FaultError, Onset};
 use super::recipe::DATABASE_WORD;
+use crate::record::torture::FaultKind;
 use crate::target::ServerProcess;
 use crate::target::descendants::{Role, Spared, spare};
 

@@ -6,7 +6,7 @@ use super::journal::Record;
 use super::judge::{Circumstances, History, Judgement, judge};
 use super::ledger::{Balances, Entry, Pair, Sequence};
 use crate::connector::Outcome;
-use crate::report::torture::Counts;
+use crate::record::torture::Counts;
 
 /// What a journal says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::connector::Outcome;
-    use crate::torture::fault::FaultKind;
+    use crate::record::torture::FaultKind;
 
     const AMOUNTS: [i64; 3] = [1_000_003, 2_000_081, 4_000_037];
 

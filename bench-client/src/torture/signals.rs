@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 
 use super::draw::Draw;
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind};
+use super::fault::{Aim, Ending, Fault, FaultError};
+use crate::record::torture::FaultKind;
 use crate::target::ServerProcess;
 
 /// The earliest moment of an interruption is this part of the longest.

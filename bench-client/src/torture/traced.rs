@@ -14,8 +14,9 @@ use nix::sys::signal::Signal;
 
 use super::draw::Draw;
 use super::failed_syncs::{FailedSync, failed_syncs};
-use super::fault::{Aim, Ending, Fault, FaultError, FaultKind, Moment};
+use super::fault::{Aim, Ending, Fault, FaultError};
 use super::signals::send;
+use crate::record::torture::{FaultKind, Moment};
 use crate::target::ServerProcess;
 
 /// How a durable write ends, whichever the server uses.

@@ -1,10 +1,10 @@
 //! Comparisons whose figures are made up.
 
-use bench_client::report::comparison::{
+use bench_client::record::Row;
+use bench_client::record::comparison::{
     COMPARISON_VERSION, Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult,
     Metric, MetricComparison, NoiseFloor, Round, Side, Stopped,
 };
-use bench_client::report::record::Row;
 use bench_client::statistics::Estimate;
 
 use super::rows;

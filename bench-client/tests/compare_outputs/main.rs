@@ -28,9 +28,9 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bench_client::record::comparison::ComparisonRecord;
+use bench_client::record::write_json;
 use bench_client::report::compare_markdown::MARKER;
-use bench_client::report::comparison::ComparisonRecord;
-use bench_client::report::record::write_json;
 use bench_client::report::step_summary;
 use common::{Ended, bench_client, directory, run};
 use readers::{can_run, chromium, no_chromium, read_by};

@@ -1,7 +1,8 @@
 //! The conclusion in words, and which run is of which side.
 
-use bench_client::report::compare_words::{Which, gates, headline, rows_by_side, side_of};
-use bench_client::report::comparison::{Change, ComparisonRecord, GateOutcome, Stopped};
+use bench_client::record::comparison::{Change, ComparisonRecord, GateOutcome, Stopped};
+use bench_client::record::sides::{Which, rows_by_side, side_of};
+use bench_client::report::compare_words::{gates, headline};
 
 use super::{environment, fixture};
 

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bench_client::judge::{
-    Bottleneck, Budget, Generator, Limit, LittlesLaw, Prediction, SecondBudget, Stage, StageTime,
-    Verdict, VerdictCode, Verification,
+use bench_client::record::series::Interval;
+use bench_client::record::{
+    Arrival, BeforeAndAfter, Bottleneck, Budget, Cpu, Generator, Latency, Limit, LittlesLaw,
+    OpenLoop, Prediction, Record, Repetition, Row, SecondBudget, ServerRow, Spread, Stage,
+    StageTime, Summary, Verdict, VerdictCode, Verification,
 };
-use bench_client::load::Arrival;
-use bench_client::report::record::{
-    BeforeAndAfter, Cpu, Latency, OpenLoop, Record, Repetition, Row, ServerRow, Spread, Summary,
-};
-use bench_client::report::series::Interval;
 use bench_client::statistics::{Estimate, Percentile, SteadyState};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};

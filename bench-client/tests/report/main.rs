@@ -20,8 +20,8 @@ mod readers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bench_client::report::load_record::decode;
-use bench_client::report::record::Record;
+use bench_client::record::Record;
+use bench_client::record::load_record::decode;
 use common::{Ended, bench_client, directory, run};
 use readers::{can_run, chromium, no_chromium, no_package, read_by};
 use serde_json::Value;

@@ -3,10 +3,9 @@
 use std::time::Instant;
 
 use bench_client::compare::{Schedule, base_first, round_seed};
-use bench_client::judge::Verdict;
-use bench_client::report::comparison::{Round, Stopped};
-use bench_client::report::record::Row;
-use bench_client::report::table;
+use bench_client::figures;
+use bench_client::record::comparison::{Round, Stopped};
+use bench_client::record::{Row, Verdict};
 use bench_client::row::RowError;
 use tokio::sync::watch;
 
@@ -147,7 +146,7 @@ impl Rounds<'_> {
     /// Counts a round whose runs are at these places, and tells of it on standard error.
     fn complete(&self, measured: &mut Measured, places: &[usize]) {
         let rows = &measured.rows;
-        let tps = |place: usize| table::rate(rows[place].tps);
+        let tps = |place: usize| figures::rate(rows[place].tps);
         let number = measured.done + 1;
         let title = self.title;
         match *places {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bench_client::compare::{Baseline, Conditions, named_path};
-use bench_client::report::record::Record;
+use bench_client::record::Record;
 use bench_client::row::{RowPlan, ServerChoice};
 use bench_client::statistics::RUNS_MIN;
 use clap::Args;

@@ -8,11 +8,11 @@ use bench_client::judge::compare::{
     not_compared,
 };
 use bench_client::judge::gate::{fails, judge_gates};
-use bench_client::report::comparison::{
+use bench_client::record::Row;
+use bench_client::record::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::report::record::Row;
 use bench_client::report::step_summary::append_if_asked;
 use tokio::sync::watch;
 

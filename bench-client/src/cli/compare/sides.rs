@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bench_client::compare::{Conditions, SideText};
-use bench_client::report::comparison::Difference;
-use bench_client::report::environment::Environment;
+use bench_client::host::environment::Environment;
+use bench_client::record::comparison::Difference;
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 
 use super::flags::{SharedFlags, keys};

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bench_client::judge::Verdict;
-use bench_client::report::comparison::{
+use bench_client::figures::UNKNOWN;
+use bench_client::record::comparison::{
     Change, ComparisonRecord, Difference, MetricComparison, NoiseFloor,
 };
-use bench_client::report::record::Row;
-use bench_client::report::table::UNKNOWN;
+use bench_client::record::{Row, Verdict};
 use bench_client::report::{compare_words as words, table};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};

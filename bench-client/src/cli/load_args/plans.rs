@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::connector::{Encoding, Target};
-use bench_client::load::{Arrival, Measure, Pace};
-use bench_client::report::environment::Environment;
+use bench_client::host::environment::Environment;
+use bench_client::load::{Measure, Pace};
+use bench_client::record::Arrival;
 use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
 use bench_client::workload::Zipf;
 use busload_engine::Durability;

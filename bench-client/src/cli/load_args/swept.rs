@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench_client::record::{Axis, Knob};
 use bench_client::row::RowPlan;
-use bench_client::sweep::{Axis, Knob};
 
 use super::LoadArgs;
 use crate::cli::usage;

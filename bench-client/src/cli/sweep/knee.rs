@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench_client::figures;
 use bench_client::load::Measure;
-use bench_client::report::table;
+use bench_client::record::Knee;
 use bench_client::row::RowError;
 use bench_client::statistics::Percentile;
-use bench_client::sweep::{Knee, KneeSearch, Next, Recorded, Trial};
+use bench_client::sweep::{KneeSearch, Next, Recorded, Trial};
 use busload_frontend::cli::parse_duration_within;
 use clap::Args;
 use tokio::sync::watch;
@@ -157,7 +158,7 @@ impl Search<'_> {
             return Err(usage(&format!(
                 "a p99 needs {} transfers, and {from} per second are fewer: raise --seconds, or \
                  --from to {lowest}",
-                table::grouped(Percentile::P99.samples_min())
+                figures::grouped(Percentile::P99.samples_min())
             )));
         }
         let from = self
@@ -203,7 +204,7 @@ impl Search<'_> {
         match self.load.at_rate(None)?.measure {
             Measure::Transfers(count) if count < needed => Err(usage(&format!(
                 "a p99 needs {} transfers: raise --transfers",
-                table::grouped(needed)
+                figures::grouped(needed)
             ))),
             Measure::Transfers(_) => Ok(0.0),
             #[expect(clippy::cast_precision_loss, reason = "a thousand")]
@@ -233,7 +234,7 @@ impl Search<'_> {
         }
         let title = rate.map_or_else(
             || "closed loop".to_owned(),
-            |rate| format!("searching the knee, {}/s", table::rate(rate)),
+            |rate| format!("searching the knee, {}/s", figures::rate(rate)),
         );
         let environment = sweeping.environment.clone();
         let row = match measure_one(&plan, title, interrupted, &environment).await {

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_client::report::environment::{Environment, EnvironmentWarningCode};
-use bench_client::report::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
+use bench_client::host::environment::{Environment, EnvironmentWarningCode};
+use bench_client::record::torture::FaultKind;
+use bench_client::record::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
-use bench_client::torture::fault::{FaultError, FaultKind};
+use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::recipe::Transport;
 use busload_engine::Apply;

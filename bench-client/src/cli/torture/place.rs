@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use bench_client::report::environment::Environment;
-use bench_client::report::torture::TortureRecord;
+use bench_client::host::environment::Environment;
+use bench_client::record::torture::TortureRecord;
 
 use super::super::output::new_name;
 use super::{TortureArgs, usage};

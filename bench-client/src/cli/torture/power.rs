@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bench_client::report::crash_states::CrashStates;
-use bench_client::report::torture::TortureRecord;
+use bench_client::record::crash_states::CrashStates;
+use bench_client::record::torture::FaultKind;
+use bench_client::record::torture::TortureRecord;
 use bench_client::torture::audit::TortureError;
 use bench_client::torture::crash_states::{
     self, CrashStatesError, LONGEST_LOAD, MOST_CONNECTIONS, MOST_TRANSFERS, Progress, Run,
 };
-use bench_client::torture::fault::FaultKind;
 use bench_client::torture::images::load::Load;
 use bench_client::torture::images::strace_works;
 use bench_client::torture::plan::{Plan, Stage};

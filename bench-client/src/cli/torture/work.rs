@@ -1,8 +1,9 @@
 //! What is to be done: stages of faults, and crash states.
 
 use anyhow::Context as _;
-use bench_client::report::torture::{Skipped, TortureRecord};
-use bench_client::torture::fault::{Fault, FaultKind};
+use bench_client::record::torture::FaultKind;
+use bench_client::record::torture::{Skipped, TortureRecord};
+use bench_client::torture::fault::Fault;
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::signals::SignalFault;
 use bench_client::torture::traced::{TracedFault, Tracer};

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bench_client::report::series::Interval;
+use bench_client::figures;
+use bench_client::record::series::Interval;
 use bench_client::report::table;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -257,9 +258,9 @@ fn tps(state: &State) -> String {
     };
     format!(
         "TPS  now {}   mean {}   max {}   (of {:.1} s each)",
-        table::rate(*now),
-        table::rate(tps.mean()),
-        table::rate(tps.max),
+        figures::rate(*now),
+        figures::rate(tps.mean()),
+        figures::rate(tps.max),
         TICK.as_secs_f64()
     )
 }
@@ -273,8 +274,8 @@ fn latency(
     match state.intervals.back() {
         Some(latest) => format!(
             "{name}  now {}   max {}",
-            table::in_ms(of(latest)),
-            table::in_ms(slowest)
+            figures::in_ms(of(latest)),
+            figures::in_ms(slowest)
         ),
         None if state.interval.is_none() => format!("{name}  no intervals are recorded"),
         None => name.to_owned(),
@@ -311,7 +312,7 @@ fn batch(state: &State) -> String {
             let part = mean / (most.max(1) as f64);
             format!(
                 "batch {mean:.1} of {} ({:.1} %)  {}",
-                table::grouped(most),
+                figures::grouped(most),
                 part * 100.0,
                 filled(part)
             )
@@ -326,7 +327,7 @@ fn sync(state: &State) -> String {
     match latest.and_then(|i| i.sync_us.zip(i.syncs_per_second)) {
         Some((us, per_second)) => format!(
             "sync  {us:.0} us, {}/s: {:.0} ms of each second",
-            table::rate(per_second),
+            figures::rate(per_second),
             us * per_second / 1e3
         ),
         None => "sync  -".to_owned(),
@@ -341,7 +342,7 @@ fn load(state: &State) -> String {
     format!(
         "load  in flight {:.0} of {}   cores: client {}, server {}",
         latest.in_flight,
-        table::grouped(state.inflight_limit),
+        figures::grouped(state.inflight_limit),
         cores(latest.client_cpu),
         cores(latest.server_cpu)
     )

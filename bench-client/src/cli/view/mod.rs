@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bench_client::report::series::Interval;
+use bench_client::record::series::Interval;
 use bench_client::row::{Progress, RowPlan};
 use busload_wire::control::Info;
 use nix::sys::signal::{Signal, kill};

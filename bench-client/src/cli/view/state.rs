@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bench_client::figures;
 use bench_client::load::{Measure, Pace};
+use bench_client::record::series::Interval;
 use bench_client::report::apply::with_apply;
-use bench_client::report::series::Interval;
-use bench_client::report::table;
 use bench_client::row::RowPlan;
 use busload_wire::control::Info;
 
@@ -104,7 +104,7 @@ impl State {
             Pace::Closed => String::new(),
             Pace::Open { rate, arrival, .. } => format!(
                 "{} per second, {} arrivals, ",
-                table::rate(rate),
+                figures::rate(rate),
                 arrival.as_str()
             ),
         };
@@ -115,7 +115,7 @@ impl State {
                 plan.concurrency,
                 plan.max_inflight,
                 plan.zipf.alpha(),
-                table::grouped(u64::from(plan.zipf.account_count()))
+                figures::grouped(u64::from(plan.zipf.account_count()))
             ),
             inflight_limit: u64::from(plan.concurrency) * plan.max_inflight as u64,
             warmup: plan.warmup,
@@ -163,7 +163,7 @@ impl State {
         self.server = Some(format!(
             "durability {}, batch up to {}, {wait}",
             with_apply(&info.durability, info.apply.as_deref()),
-            table::grouped(info.batch_size)
+            figures::grouped(info.batch_size)
         ));
     }
 

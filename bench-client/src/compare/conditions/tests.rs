@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::connector::Target;
-use crate::report::knobs::tests::{once, open, plan, row};
+use crate::record::knobs::tests::{once, open, row};
+use crate::row::knobs::tests::plan;
 
 fn here() -> Environment {
     Environment::capture(Path::new("."))

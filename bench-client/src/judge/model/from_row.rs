@@ -2,7 +2,7 @@
 
 use super::pipelined::{PipelinedCosts, WireCosts, pages};
 use super::{Costs, ModelInputs};
-use crate::report::record::{Row, Spread};
+use crate::record::{Row, Spread};
 use crate::statistics::SPEED_SAMPLES_MIN;
 
 /// Syncs of a commit that changes something, by durability mode: counted by `bench-client

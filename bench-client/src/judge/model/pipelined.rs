@@ -4,7 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bottleneck, Expected, Limit, ModelInputs, highest_rate, limit};
+use super::{Expected, ModelInputs, highest_rate, limit};
+use crate::record::{Bottleneck, Limit};
 
 /// Predicted ÷ measured p50 − 1 on the ten durable rows of each of the two recordings,
 /// `results/2026-11-21-vm-2core` and `-2` (`docs/model.md`, held by a test).

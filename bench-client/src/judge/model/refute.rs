@@ -1,9 +1,7 @@
 //! A prediction held against the row that it is of.
 
-use super::{Bottleneck, Prediction};
-use crate::judge::SecondBudget;
-use crate::report::record::Row;
-use crate::report::table::rate;
+use crate::figures::rate;
+use crate::record::{Bottleneck, Prediction, Row, SecondBudget};
 
 /// A prediction whose TPS is off by more than this factor, either way, has failed. Where its
 /// costs hold it is off by 1.2 at most on nine rows of ten (`docs/model.md`).
@@ -126,8 +124,8 @@ fn contradiction(bottleneck: Bottleneck, row: &Row, cores: Option<u32>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Budget, Generator};
-    use crate::report::knobs::tests::{open, row};
+    use crate::record::knobs::tests::{open, row};
+    use crate::record::{Budget, Generator};
 
     fn prediction(tps: f64, bottleneck: Bottleneck) -> Prediction {
         Prediction {

@@ -1,6 +1,7 @@
 //! Which knob to turn next, and which way.
 
-use super::{Bottleneck, Costs, ModelInputs};
+use super::{Costs, ModelInputs};
+use crate::record::Bottleneck;
 
 /// Batches of at least this share of the batch size are limited by it.
 const NEARLY_FULL: f64 = 0.9;

@@ -4,7 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bottleneck, Expected, Limit, ModelInputs, limit};
+use super::{Expected, ModelInputs, limit};
+use crate::record::{Bottleneck, Limit};
 
 /// Predicted ÷ measured p50 − 1 on the article's ten durable rows, with its 683 µs and 6.1 µs
 /// (`docs/model.md`, held by a test).

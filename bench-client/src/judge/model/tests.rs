@@ -10,7 +10,8 @@ use busload_engine::{Durability, probe};
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::article::{ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Reproduction};
+use crate::record::Reproduction;
+use crate::report::article::{ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS};
 
 /// The table of `docs/model.md`: `cargo test -p bench-client model -- --nocapture` prints it.
 struct Held {

@@ -2,12 +2,10 @@
 
 use std::fmt::Display;
 
-use super::super::load_record::Shown;
-use super::super::record::{Device, OpenLoop, Row, ServerRow};
-use super::super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
-use crate::judge::{AppliedBy, Stage};
-use crate::load::Arrival;
+use crate::record::load_record::Shown;
+use crate::record::series::Interval;
+use crate::record::{AppliedBy, Arrival, Device, OpenLoop, Row, ServerRow, Stage};
 
 /// A row and where it is from.
 pub(super) struct Line<'a> {

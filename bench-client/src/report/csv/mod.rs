@@ -6,7 +6,7 @@
 mod columns;
 
 use self::columns::{INTERVAL_COLUMNS, Line, ROW_COLUMNS};
-use super::load_record::Report;
+use crate::record::load_record::Report;
 
 fn lines(report: &Report) -> Vec<Line<'_>> {
     let rows = report.rows().into_iter();

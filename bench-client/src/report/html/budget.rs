@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::Shown;
-use super::super::table::{known, ms};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::Chart;
-use crate::judge::{Budget, SecondBudget, Stage};
+use crate::figures::{known, ms};
+use crate::record::load_record::Shown;
+use crate::record::{Budget, SecondBudget, Stage};
 
 const ROW: u32 = 78;
 const AROUND: u32 = 120;

@@ -1,8 +1,8 @@
 //! A chart with what belongs to it: what it shows in a sentence, its legend and its data.
 
-use super::super::load_record::Shown;
-use super::super::record::Row;
 use super::canvas::{DrawError, Ink, Panel, draw};
+use crate::record::Row;
+use crate::record::load_record::Shown;
 
 /// A picture and the table of what it shows.
 #[derive(Debug, Clone)]

@@ -4,19 +4,20 @@
 use maud::{Markup, html};
 use plotters::style::text_anchor::HPos;
 
-use super::super::compare_words::{
-    Which, change, gates, headline, level, outcome, percent, share, side, stopped,
-};
-use super::super::comparison::{
-    Change, ComparisonRecord, GateOutcome, Metric, MetricComparison, Round,
-};
-use super::super::load_record::Report;
-use super::super::record::Row;
-use super::super::table::{UNKNOWN, known};
 use super::axis::Axis;
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::Chart;
 use super::page::figure;
+use crate::figures::{UNKNOWN, known};
+use crate::record::Row;
+use crate::record::comparison::{
+    Change, ComparisonRecord, GateOutcome, Metric, MetricComparison, Round,
+};
+use crate::record::load_record::Report;
+use crate::record::sides::Which;
+use crate::report::compare_words::{
+    change, gates, headline, level, outcome, percent, share, side, stopped,
+};
 
 const BASE: Ink = Ink::Series(0);
 const CANDIDATE: Ink = Ink::Series(1);

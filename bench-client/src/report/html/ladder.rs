@@ -3,11 +3,12 @@
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::{Report, Shown, Standing};
-use super::super::table::{known, limit, prediction_error, rate};
 use super::axis::Axis;
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
+use crate::figures::{known, rate};
+use crate::record::load_record::{Report, Shown, Standing};
+use crate::report::table::{limit, prediction_error};
 
 /// Height of a row with its text, and of what is around all of them.
 const ROW: u32 = 78;

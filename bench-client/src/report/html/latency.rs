@@ -3,12 +3,12 @@
 use hdrhistogram::Histogram;
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::{Report, Shown};
-use super::super::table::{known, ms};
 use super::HtmlError;
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
+use crate::figures::{known, ms};
+use crate::record::load_record::{Report, Shown};
 use crate::statistics::Percentile;
 
 /// Curves in one chart: more cannot be told apart.

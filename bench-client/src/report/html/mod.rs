@@ -14,7 +14,7 @@ mod timeline;
 
 pub use canvas::DrawError;
 
-use super::load_record::{ReadError, Report, Shown};
+use crate::record::load_record::{ReadError, Report, Shown};
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]

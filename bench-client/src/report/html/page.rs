@@ -2,12 +2,13 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::super::load_record::{AnyRecord, Report, Shown, Standing};
-use super::super::markdown::batch_knobs;
-use super::super::table::{CLOSED_LOOP, grouped, known, limit, ms, rate};
 use super::chart::Chart;
 use super::compare::{self, Section};
-use crate::judge::Generator;
+use crate::figures::{grouped, known, ms, rate};
+use crate::record::Generator;
+use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
+use crate::report::markdown::batch_knobs;
+use crate::report::table::{CLOSED_LOOP, limit};
 
 const STYLE: &str = include_str!("style.css");
 

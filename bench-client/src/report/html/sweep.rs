@@ -2,12 +2,12 @@
 
 use plotters::style::text_anchor::HPos;
 
-use super::super::load_record::{Shown, Standing};
-use super::super::record::Row;
-use super::super::table::{grouped, known, ms, rate};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, Knob, distinct, groups, ink, median};
+use crate::figures::{grouped, known, ms, rate};
+use crate::record::Row;
+use crate::record::load_record::{Shown, Standing};
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);

@@ -1,11 +1,11 @@
 //! The window of a row, interval by interval, with the checkpoints marked.
 
-use super::super::load_record::Shown;
-use super::super::series::Interval;
-use super::super::table::{known, ms, rate};
 use super::axis::{Axis, short};
 use super::canvas::{DrawError, Ink, Mark, Panel};
 use super::chart::{Chart, ink};
+use crate::figures::{known, ms, rate};
+use crate::record::load_record::Shown;
+use crate::record::series::Interval;
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);

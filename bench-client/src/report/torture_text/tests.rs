@@ -1,7 +1,7 @@
 use super::*;
-use crate::report::environment::Environment;
-use crate::report::torture::{Audited, FindingKind, Load, SuspectTransfer};
-use crate::torture::fault::FaultKind;
+use crate::host::environment::Environment;
+use crate::record::torture::FaultKind;
+use crate::record::torture::{Audited, FindingKind, Load, SuspectTransfer};
 
 fn record() -> TortureRecord {
     let server = Audited {
@@ -71,8 +71,9 @@ fn a_clean_audit_says_so() {
 }
 
 fn crash_states(lost: u64) -> CrashStates {
-    use crate::report::crash_states::{RecordedRun, Replayed};
-    use crate::torture::images::{Model, ReplayReport};
+    use crate::record::crash_states::ReplayReport;
+    use crate::record::crash_states::{RecordedRun, Replayed};
+    use crate::torture::images::Model;
     let report = ReplayReport {
         states: 300,
         lost,

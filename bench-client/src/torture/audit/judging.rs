@@ -10,7 +10,7 @@ use super::super::plan::Plan;
 use super::super::replay::replay;
 use super::super::worker::Seen;
 use super::Audit;
-use crate::report::torture::{Counts, TortureRecord};
+use crate::record::torture::{Counts, TortureRecord};
 
 impl Audit<'_> {
     /// Judges all workers; by worker also what is of unknown outcome.

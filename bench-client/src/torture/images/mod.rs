@@ -70,7 +70,7 @@ pub mod strace;
 pub mod trace;
 
 pub use record::{Recording, Role};
-pub use replay::{Plan, ReplayError, ReplayReport, Watch, audit, audit_watched, read_image};
+pub use replay::{Plan, ReplayError, Watch, audit, audit_watched, read_image};
 pub use script::{Script, ScriptError};
 pub use slate::write_image;
 pub use state::{Image, Model};

@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use busload_engine::EngineError;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Entry, Faults, Progress};
 use super::record::{Event, Role};
 use super::script::{Script, Step};
 use super::slate::Slate;
 use super::state::{Disk, Fate, Image, Model};
+use crate::record::crash_states::{ReplayReport, Replayed};
 
 /// Most faulty states that a report tells in words.
 const MAX_EXAMPLES: usize = 10;
@@ -34,36 +33,16 @@ pub struct Plan {
     pub check_answers: bool,
 }
 
-/// What the audit came to. All counts but that of `acknowledged` and `early_answers` are of
-/// crash states.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ReplayReport {
-    /// States that were opened and judged.
-    pub states: u64,
-    /// What they were drawn from.
-    pub seed: u64,
-    /// Transfers that were acknowledged in the run.
-    pub acknowledged: u64,
-    /// States in which an acknowledged transfer is missing.
-    pub lost: u64,
-    /// The most acknowledged transfers that one state has lost.
-    pub lost_transfers_max: u64,
-    /// States in which something is applied twice, or was not asked for.
-    pub twice: u64,
-    /// States in which a transfer is applied and an earlier one of its connection is not.
-    pub holes: u64,
-    /// States in which half a transfer is applied.
-    pub halves: u64,
-    /// States that SQLite cannot read, or finds unsound.
-    pub integrity: u64,
-    /// Acknowledgements that were on their way before what is durable held their transfer; 0
-    /// where that was not asked.
-    pub early_answers: u64,
-    /// Acknowledgements with no sync between the request and them: it began after the request
-    /// was read and returned before the answer was written.
-    pub unsynced_answers: u64,
-    /// The first faulty states, and the first of each class, in words.
-    pub examples: Vec<String>,
+impl Replayed {
+    /// A replay with this model.
+    #[must_use]
+    pub fn new(model: Model, report: ReplayReport) -> Self {
+        Self {
+            sector_bytes: u32::try_from(model.sector_bytes).unwrap_or(u32::MAX),
+            removals_may_come_back: model.removals_need_sync,
+            report,
+        }
+    }
 }
 
 impl ReplayReport {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use busload_wire::{ErrorCode, OutcomeClass, Transfer, TransferId};
 
 use crate::connector::Outcome;
-use crate::torture::fault::FaultKind;
+use crate::record::torture::FaultKind;
 use crate::torture::ledger::Balances;
 
 /// The version of the file's form.

@@ -2,7 +2,7 @@ use busload_wire::{ErrorCode, Transfer, TransferId};
 
 use super::*;
 use crate::connector::Outcome;
-use crate::torture::fault::FaultKind;
+use crate::record::torture::FaultKind;
 
 fn records() -> Vec<Record> {
     let transfer = Transfer {

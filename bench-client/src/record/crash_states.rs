@@ -3,9 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::torture::{Finding, FindingKind};
-use crate::torture::fault::FaultKind;
-use crate::torture::images::{Model, ReplayReport};
+use super::torture::{FaultKind, Finding, FindingKind};
 
 /// The crash states of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,6 +94,38 @@ pub struct RecordedRun {
     pub replays: Vec<Replayed>,
 }
 
+/// What the audit came to. All counts but that of `acknowledged` and `early_answers` are of
+/// crash states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplayReport {
+    /// States that were opened and judged.
+    pub states: u64,
+    /// What they were drawn from.
+    pub seed: u64,
+    /// Transfers that were acknowledged in the run.
+    pub acknowledged: u64,
+    /// States in which an acknowledged transfer is missing.
+    pub lost: u64,
+    /// The most acknowledged transfers that one state has lost.
+    pub lost_transfers_max: u64,
+    /// States in which something is applied twice, or was not asked for.
+    pub twice: u64,
+    /// States in which a transfer is applied and an earlier one of its connection is not.
+    pub holes: u64,
+    /// States in which half a transfer is applied.
+    pub halves: u64,
+    /// States that SQLite cannot read, or finds unsound.
+    pub integrity: u64,
+    /// Acknowledgements that were on their way before what is durable held their transfer; 0
+    /// where that was not asked.
+    pub early_answers: u64,
+    /// Acknowledgements with no sync between the request and them: it began after the request
+    /// was read and returned before the answer was written.
+    pub unsynced_answers: u64,
+    /// The first faulty states, and the first of each class, in words.
+    pub examples: Vec<String>,
+}
+
 /// Crash states of one run, as one model of the disk has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replayed {
@@ -107,18 +137,6 @@ pub struct Replayed {
     /// What they came to.
     #[serde(flatten)]
     pub report: ReplayReport,
-}
-
-impl Replayed {
-    /// A replay with this model.
-    #[must_use]
-    pub fn new(model: Model, report: ReplayReport) -> Self {
-        Self {
-            sector_bytes: u32::try_from(model.sector_bytes).unwrap_or(u32::MAX),
-            removals_may_come_back: model.removals_need_sync,
-            report,
-        }
-    }
 }
 
 impl CrashStates {
@@ -245,6 +263,7 @@ impl CrashStates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::torture::images::Model;
 
     fn replayed(comes_back: bool, lost: u64, early_answers: u64) -> Replayed {
         let model = Model {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::environment::Environment;
-use super::record::Row;
+use super::Row;
+use crate::host::environment::Environment;
 use crate::statistics::{Estimate, Percentile};
 
 /// The version of this form.

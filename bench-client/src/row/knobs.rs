@@ -1,104 +1,15 @@
-//! What makes two rows the same row, measured twice.
+//! What makes a planned row the same row as one that was measured.
 
 use std::time::Duration;
 
 use busload_engine::Apply;
 
-use super::record::Row;
-use crate::load::{Arrival, Measure, Pace};
-use crate::row::{RowPlan, ServerChoice};
-
-/// The knobs of a row, whether it was measured or is planned.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Knobs {
-    /// The row's name, where rows have names.
-    name: Option<String>,
-    connector: String,
-    encoding: String,
-    /// `None` for a server at a URL.
-    durability_requested: Option<String>,
-    /// `None` for a server at a URL.
-    apply: Option<String>,
-    /// What a server at a URL is set to is known from its rows only.
-    batch: Option<Batch>,
-    concurrency: u32,
-    max_inflight: usize,
-    threads: usize,
-    alpha: Number,
-    accounts: u32,
-    amount: i64,
-    seed: u64,
-    warmup_seconds: Number,
-    op_timeout_seconds: Number,
-    exactly_once: bool,
-    open_loop: Option<OpenLoop>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Batch {
-    size: Number,
-    timeout_us: Number,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct OpenLoop {
-    rate: Number,
-    arrival: Arrival,
-    latency_limit_ms: Option<Number>,
-}
-
-/// A number that may have been through decimal notation.
-#[derive(Debug, Clone, Copy)]
-struct Number(f64);
-
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0 - other.0).abs() <= 1e-9 * self.0.abs().max(other.0.abs())
-    }
-}
-
-fn in_ms(time: Duration) -> Number {
-    Number(time.as_secs_f64() * 1e3)
-}
+use super::{RowPlan, ServerChoice};
+use crate::load::{Measure, Pace};
+use crate::record::Row;
+use crate::record::knobs::{Batch, Knobs, Number, OpenLoop};
 
 impl Knobs {
-    /// Of a row that was measured.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "batch sizes are below 2^52")]
-    pub fn of_row(row: &Row) -> Self {
-        let own = row.durability_requested.is_some();
-        let batch = row
-            .batch_size
-            .zip(row.batch_timeout_us)
-            .map(|(size, timeout)| Batch {
-                size: Number(size as f64),
-                timeout_us: Number(timeout),
-            });
-        Self {
-            name: row.name.clone(),
-            connector: row.connector.clone(),
-            encoding: row.encoding.clone(),
-            durability_requested: row.durability_requested.clone(),
-            apply: row.apply_or_default().filter(|_| own).map(str::to_owned),
-            batch: batch.filter(|_| own),
-            concurrency: row.concurrency,
-            max_inflight: row.max_inflight_per_worker,
-            threads: row.threads,
-            alpha: Number(row.alpha),
-            accounts: row.accounts,
-            amount: row.amount,
-            seed: row.seed,
-            warmup_seconds: Number(row.warmup_seconds),
-            op_timeout_seconds: Number(row.op_timeout_seconds),
-            exactly_once: row.exactly_once.is_some(),
-            open_loop: row.open_loop.as_ref().map(|open| OpenLoop {
-                rate: Number(open.offered_tps),
-                arrival: open.arrival,
-                latency_limit_ms: open.latency_limit_ms.map(Number),
-            }),
-        }
-    }
-
     /// Of a row that is planned.
     #[must_use]
     pub fn of_plan(plan: &RowPlan) -> Self {
@@ -163,6 +74,10 @@ fn batch_flags(args: &[String]) -> Option<Batch> {
     })
 }
 
+fn in_ms(time: Duration) -> Number {
+    Number(time.as_secs_f64() * 1e3)
+}
+
 /// Whether a row measured as much as is planned.
 #[must_use]
 pub fn measured_as_long(row: &Row, measure: Measure) -> bool {
@@ -181,20 +96,11 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::connector::{Encoding, Target};
+    use crate::record::Arrival;
+    use crate::record::knobs::tests::{once, open, row};
     use crate::row::ConnectorKind;
     use crate::target::ServerSpec;
     use crate::workload::Zipf;
-
-    /// A row as a record has it.
-    pub(crate) fn row() -> Row {
-        let text = include_str!("../../../results/2026-11-21-vm-2core/reproduce.json");
-        let record: serde_json::Value = serde_json::from_str(text).unwrap();
-        let mut rows = record["rows"].as_array().unwrap().iter();
-        let valid = rows.find(|row| row["valid"] == true && row["connector"] == "sqlite_ws_rpc");
-        let mut row: Row = serde_json::from_value(valid.unwrap().clone()).unwrap();
-        row.name = None;
-        row
-    }
 
     /// The plan that [`row`] could have been measured by.
     pub(crate) fn plan() -> RowPlan {
@@ -281,32 +187,6 @@ pub(crate) mod tests {
         let counted = row().committed;
         assert!(measured_as_long(&row(), Measure::Transfers(counted)));
         assert!(!measured_as_long(&row(), Measure::Transfers(counted + 1)));
-    }
-
-    /// All that was unknown was resolved.
-    pub(crate) fn once() -> crate::report::record::ExactlyOnce {
-        crate::report::record::ExactlyOnce {
-            resolve_timeout_seconds: 30.0,
-            resolve_tries: 100,
-            resolved: 1,
-            unknown: 0,
-            sent_again: 1,
-        }
-    }
-
-    /// An open loop at this rate that kept up.
-    pub(crate) fn open(rate: f64) -> crate::report::record::OpenLoop {
-        crate::report::record::OpenLoop {
-            arrival: Arrival::Poisson,
-            offered_tps: rate,
-            offered: 0,
-            achieved_tps: rate,
-            latency_limit_ms: Some(10.0),
-            late: 0,
-            skipped: 0,
-            dropped: 0,
-            schedule_lag_us: None,
-        }
     }
 
     #[test]

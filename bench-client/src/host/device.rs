@@ -88,7 +88,7 @@ mod tests {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         let Some(before) = DeviceCounters::of_path(directory) else {
             eprintln!(
-                "skipped report::device::tests::a_synced_write_reaches_the_counters: \
+                "skipped host::device::tests::a_synced_write_reaches_the_counters: \
                  the file system has no block device of its own"
             );
             return;

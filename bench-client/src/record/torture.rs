@@ -4,10 +4,96 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crash_states::CrashStates;
-use super::environment::Environment;
-use crate::torture::fault::{FaultKind, Moment};
-use crate::torture::journal::answer_word;
-use crate::torture::ledger::Entry;
+use crate::host::environment::Environment;
+
+/// How a server is interrupted.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// `kill -9` at a random moment.
+    Kill,
+    /// Killed as it enters its Nth sync.
+    SyncKill,
+    /// A sync at commit fails with an I/O error.
+    Eio,
+    /// Writes to the database's files fail for want of space, for a while.
+    Enospc,
+    /// Every sync takes long.
+    SlowSync,
+    /// SIGTERM at a random moment: everything queued is answered, and the exit code is 0.
+    Term,
+    /// Killed as it writes an answer: after the commit, before the client knows.
+    AnswerKill,
+    /// The file system stops as in a power cut: what was not synced is gone.
+    PowerCut,
+}
+
+impl FaultKind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::Kill,
+        Self::SyncKill,
+        Self::AnswerKill,
+        Self::Eio,
+        Self::Enospc,
+        Self::SlowSync,
+        Self::Term,
+        Self::PowerCut,
+    ];
+
+    /// The name on the command line and in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::SyncKill => "sync-kill",
+            Self::Eio => "eio",
+            Self::Enospc => "enospc",
+            Self::SlowSync => "slow-sync",
+            Self::Term => "term",
+            Self::AnswerKill => "answer-kill",
+            Self::PowerCut => "power-cut",
+        }
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for FaultKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::as_str);
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| format!("'{text}' is no fault: choose from {}", names.join(", ")))
+    }
+}
+
+/// When a server is interrupted, counted from the start of the load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Moment {
+    /// After this time.
+    Time {
+        /// In milliseconds.
+        after_ms: u64,
+    },
+    /// At a system call of the server, which the wrapper counts.
+    Call {
+        /// Which calls are counted, as `strace` names them.
+        calls: String,
+        /// The first one that is hit, from 1, in the thread that makes it.
+        first: u64,
+        /// The last one that is hit; absent when all that follow are.
+        last: Option<u64>,
+    },
+}
 
 /// The version of this form.
 pub const TORTURE_VERSION: u32 = 1;
@@ -282,21 +368,6 @@ pub struct SuspectTransfer {
     pub answer: Option<String>,
     /// How often it was applied, as the balances say; absent where that was not asked.
     pub applied: Option<u8>,
-}
-
-impl SuspectTransfer {
-    /// A transfer of the ledger.
-    #[must_use]
-    pub fn of(entry: &Entry, applied: Option<u8>) -> Self {
-        Self {
-            number: entry.number,
-            from: entry.transfer.from,
-            to: entry.transfer.to,
-            amount: entry.transfer.amount,
-            answer: entry.answer.map(answer_word),
-            applied,
-        }
-    }
 }
 
 /// Kinds of findings.

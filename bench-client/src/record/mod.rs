@@ -4,6 +4,29 @@
 //! The record is a form apart from what is measured in memory: it changes only with
 //! [`SCHEMA_VERSION`].
 
+mod budget;
+pub mod comparison;
+pub mod crash_states;
+mod generator;
+pub mod knobs;
+pub mod load_record;
+mod prediction;
+mod reproduction;
+pub mod series;
+pub mod sides;
+mod sweep;
+pub mod torture;
+mod verdict;
+mod verification;
+
+pub use budget::{Budget, SecondBudget, Stage, StageTime};
+pub use generator::{Generator, LittlesLaw, StandStill, WindowEdges};
+pub use prediction::{Bottleneck, Limit, Prediction};
+pub use reproduction::{Comparison, Reproduction, VendorFigure};
+pub use sweep::{Axis, Knee, KneeOutcome, KneePoint, Knob, Sweep};
+pub use verdict::{Verdict, VerdictCode};
+pub use verification::{AppliedBy, BalancesBefore, Verification};
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,16 +36,11 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::environment::{Environment, Sqlite};
-use super::series::Interval;
 use crate::disk::Baseline;
-use crate::judge::{
-    Budget, Generator, LittlesLaw, Prediction, StandStill, Verdict, Verification, WindowEdges,
-};
-use crate::load::{Arrival, Times};
+use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, Percentile, SteadyState};
-use crate::sweep::{Knee, Sweep};
+use series::Interval;
 
 /// The version of the record's form. Records of version 1 are read as well: what they lack
 /// is absent.
@@ -88,6 +106,27 @@ impl Record {
 /// The directory cannot be written to.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
     output::write_json(path, value, Existing::Replaced)
+}
+
+/// How the intended starts of an open loop are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// At equal distances.
+    Constant,
+    /// At exponentially distributed distances: as independent users arrive.
+    Poisson,
+}
+
+impl Arrival {
+    /// `constant` or `poisson`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        }
+    }
 }
 
 /// One measurement.
@@ -506,38 +545,7 @@ pub struct BeforeAndAfter {
     clippy::cast_precision_loss,
     reason = "counts and nanoseconds far below 2^52"
 )]
-impl Latency {
-    /// The quantiles of what was recorded.
-    #[must_use]
-    pub fn of(times: &Times) -> Self {
-        let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
-        Self {
-            p50: ms(Percentile::P50),
-            p95: ms(Percentile::P95),
-            p99: ms(Percentile::P99),
-            p999: ms(Percentile::P999),
-            max: times.ns.max() as f64 / 1e6,
-            mean: times.mean_ns() / 1e6,
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and nanoseconds far below 2^52"
-)]
 impl Spread {
-    /// The spread of what was recorded; `unit` is what one of the record's units is in
-    /// nanoseconds.
-    #[must_use]
-    pub fn of_times(times: &Times, unit: f64) -> Option<Self> {
-        Self::of(
-            &times.ns,
-            u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
-            unit,
-        )
-    }
-
     /// The spread of a histogram whose exact sum is known; `unit` is what one of the
     /// record's units is in the histogram's.
     #[must_use]

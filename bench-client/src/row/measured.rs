@@ -8,21 +8,22 @@ use busload_wire::control::{Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-use super::cgroup::Throttling;
-use super::device::DeviceCounters;
-use super::pressure::Pressure;
-use super::process::{CpuTimes, ProcessUsage};
-use super::record::{
-    BeforeAndAfter, Cpu, Device, ExactlyOnce, Latency, OpenLoop, ProcessorSpeed, Row, ServerRow,
-    Spread, Stalls, Throttled, between, difference,
-};
-use super::series::Interval;
+use crate::host::cgroup::Throttling;
+use crate::host::device::DeviceCounters;
+use crate::host::pressure::Pressure;
+use crate::host::process::{CpuTimes, ProcessUsage};
 use crate::judge::{
-    Budget, BudgetEvidence, Evidence, Generator, GeneratorEvidence, LittlesLaw, WindowEdges,
-    budget, is_valid, judge, stand_still,
+    BudgetEvidence, Evidence, GeneratorEvidence, budget, is_valid, judge, stand_still,
 };
+use crate::load::Times;
 use crate::load::{LoadResult, Measure, Pace, Ticks};
+use crate::record::series::Interval;
+use crate::record::{
+    BeforeAndAfter, Budget, Cpu, Device, ExactlyOnce, Generator, Latency, LittlesLaw, OpenLoop,
+    ProcessorSpeed, Row, ServerRow, Spread, Stalls, Throttled, WindowEdges, between, difference,
+};
 use crate::row::{RowPlan, ServerChoice};
+use crate::statistics::Percentile;
 use crate::statistics::SteadyState;
 
 /// The clocks and counters at one end of the window.
@@ -79,6 +80,39 @@ pub struct Measured {
     pub interrupted: bool,
     /// The disk around the run.
     pub sync_baseline: BeforeAndAfter,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds far below 2^52"
+)]
+impl Latency {
+    /// The quantiles of what was recorded.
+    #[must_use]
+    pub fn of(times: &Times) -> Self {
+        let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
+        Self {
+            p50: ms(Percentile::P50),
+            p95: ms(Percentile::P95),
+            p99: ms(Percentile::P99),
+            p999: ms(Percentile::P999),
+            max: times.ns.max() as f64 / 1e6,
+            mean: times.mean_ns() / 1e6,
+        }
+    }
+}
+
+impl Spread {
+    /// The spread of what was recorded; `unit` is what one of the record's units is in
+    /// nanoseconds.
+    #[must_use]
+    pub fn of_times(times: &Times, unit: f64) -> Option<Self> {
+        Self::of(
+            &times.ns,
+            u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
+            unit,
+        )
+    }
 }
 
 /// Judges what was measured and writes it down.

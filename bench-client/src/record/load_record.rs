@@ -9,12 +9,11 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use serde::Deserialize;
 
-use super::article::{Comparison, VendorFigure};
-use super::compare_words::rows_by_side;
 use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
-use super::record::{Record, Row, SCHEMA_VERSION};
-use super::table::{grouped, rate};
-use crate::judge::VerdictCode;
+use super::{Record, Row, SCHEMA_VERSION};
+use crate::figures::{grouped, rate};
+use crate::record::sides::rows_by_side;
+use crate::record::{Comparison, VendorFigure, VerdictCode};
 
 /// Why a file is not shown.
 #[derive(Debug, thiserror::Error)]

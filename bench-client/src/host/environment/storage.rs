@@ -40,7 +40,7 @@ pub struct BlockDevice {
 
 impl BlockDevice {
     /// Whether a sync must flush its cache.
-    pub(in crate::report) fn must_be_flushed(&self) -> bool {
+    pub(in crate::host) fn must_be_flushed(&self) -> bool {
         self.write_cache.as_deref() == Some("write back")
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_file_system_is_warned_of() {
-        use crate::report::environment::Environment;
+        use crate::host::environment::Environment;
 
         let shared = Path::new("/dev/shm");
         if !shared.is_dir() {

@@ -1,0 +1,77 @@
+//! What the group-commit model expects of a row.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What keeps TPS from being higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Bottleneck {
+    /// The writer sleeps in the sync most of the time: larger batches share it.
+    DiskSync,
+    /// The writer is busy applying and committing.
+    WriterCpu,
+    /// The server's reading and answering is busy.
+    TransportCpu,
+    /// The load generator is busy.
+    Generator,
+    /// Fewer transfers in flight than a batch could take: the writer waits for passengers.
+    EmptyBusStop,
+    /// All cores that client and server share are busy.
+    Cores,
+    /// Less is offered (`--rate`) than could be done.
+    OfferedRate,
+}
+
+impl Bottleneck {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::DiskSync => "disk sync",
+            Self::WriterCpu => "writer CPU",
+            Self::TransportCpu => "transport CPU",
+            Self::Generator => "generator",
+            Self::EmptyBusStop => "empty bus stop",
+            Self::Cores => "all cores",
+            Self::OfferedRate => "offered rate",
+        }
+    }
+}
+
+impl std::fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.in_words())
+    }
+}
+
+/// One limit on TPS.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Limit {
+    /// What limits.
+    pub bottleneck: Bottleneck,
+    /// TPS if nothing else did, at the predicted batch. The limits of one thread add up: a
+    /// writer whose sync and CPU each allow 100 does 50.
+    pub tps: f64,
+}
+
+/// What the model expects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prediction {
+    /// Committed transfers per second.
+    pub tps: f64,
+    /// Median latency in milliseconds.
+    pub p50_ms: f64,
+    /// Transfers per batch.
+    pub mean_batch: f64,
+    /// The limit that binds; absent when the row that this is of refutes the prediction.
+    pub bottleneck: Option<Bottleneck>,
+    /// Which knob to turn next, and which way; likewise.
+    pub remedy: Option<String>,
+    /// Every limit that was considered, lowest first; none when the row refutes the prediction.
+    pub limits: Vec<Limit>,
+    /// What the row that this is of says against it: the prediction has failed. Empty for one
+    /// that holds, and for one that is of no row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuted: Vec<String>,
+}
