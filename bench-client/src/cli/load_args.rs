@@ -16,8 +16,8 @@ pub(crate) mod verify;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bench_client::connector::ConnectorKind;
 use bench_client::record::Arrival;
-use bench_client::row::ConnectorKind;
 use busload_engine::{Apply, CheckpointMode};
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts, parse_batch_size,

@@ -13,13 +13,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bench_client::connector::ConnectorKind;
 use bench_client::disk::{self, Ceilings};
 use bench_client::host::environment::Environment;
 use bench_client::judge::model::{
     ARTICLE_CPU_US, Costs, ModelInputs, PipelinedCosts, SharedThreadCosts, predict,
 };
 use bench_client::record::Prediction;
-use bench_client::row::ConnectorKind;
 use busload_engine::Durability;
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, parse_batch_size,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench_client::compare::Conditions;
 use bench_client::host::environment::Environment;
 use bench_client::record::{Record, Row};
 use bench_client::report::table;
@@ -169,5 +170,8 @@ async fn measure_with(
         progress,
         environment,
     };
-    Box::pin(row::measure(plan, &around)).await
+    let mut row = Box::pin(row::measure(plan, &around)).await?;
+    let conditions = Conditions::of_row(&row, environment).lasting(plan.measure);
+    row.fingerprint = Some(conditions.fingerprint());
+    Ok(row)
 }

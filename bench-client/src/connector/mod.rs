@@ -7,11 +7,13 @@
 
 mod credentials;
 pub(crate) mod http;
+mod kind;
 mod mock;
 pub(crate) mod ws;
 
 pub use credentials::{Credentials, Trust, TrustError};
 pub use http::HttpConnector;
+pub use kind::ConnectorKind;
 pub use mock::{MockAnswer, MockConnector, MockScript};
 pub use ws::WsConnector;
 

@@ -75,3 +75,14 @@ pub struct Prediction {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refuted: Vec<String>,
 }
+
+impl Prediction {
+    /// The limit that binds, in words, or that the prediction has failed.
+    #[must_use]
+    pub fn limit_in_words(&self) -> &'static str {
+        match self.bottleneck {
+            Some(bottleneck) => bottleneck.in_words(),
+            None => "not known: prediction failed",
+        }
+    }
+}

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use busload_engine::Durability;
 
+use crate::connector::ConnectorKind;
 use crate::disk::Ceiling;
 use crate::figures::{known, ms, rate};
 use crate::record::{Comparison, Reproduction, VendorFigure};
 use crate::record::{Prediction, Record, Row, Verdict};
-use crate::report::table::limit;
-use crate::row::ConnectorKind;
 
 /// How long one sync took on the article's disk.
 pub const ARTICLE_SYNC: Duration = Duration::from_micros(683);
@@ -370,7 +369,7 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         predicted(&|prediction| rate(prediction.tps)),
         known(row.latency_ms.p50, ms),
         predicted(&|prediction| ms(prediction.p50_ms)),
-        predicted(&|prediction| limit(prediction).to_owned()),
+        predicted(&|prediction| prediction.limit_in_words().to_owned()),
         allowed,
         compared.share_of_ceiling.map_or_else(
             || "–".to_owned(),

@@ -7,7 +7,7 @@ use crate::figures::{known, ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
 use crate::record::{Row, Stage};
-use crate::report::table::{CLOSED_LOOP, limit};
+use crate::report::table::CLOSED_LOOP;
 
 /// A cell that has nothing to say.
 const NOTHING: &str = "–";

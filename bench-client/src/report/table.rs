@@ -210,15 +210,6 @@ pub fn prediction_error(predicted: f64, measured: f64) -> String {
     })
 }
 
-/// The limit of a prediction, or that it has failed.
-#[must_use]
-pub fn limit(prediction: &Prediction) -> &'static str {
-    match prediction.bottleneck {
-        Some(bottleneck) => bottleneck.in_words(),
-        None => "not known: prediction failed",
-    }
-}
-
 fn described_prediction(prediction: &Prediction, row: &Row) -> String {
     let p50_error = row.latency_ms.p50.map_or_else(
         || UNKNOWN.to_owned(),
@@ -229,7 +220,7 @@ fn described_prediction(prediction: &Prediction, row: &Row) -> String {
         rate(prediction.tps),
         prediction_error(prediction.tps, row.tps),
         ms(prediction.p50_ms),
-        limit(prediction)
+        prediction.limit_in_words()
     )
 }
 
@@ -539,7 +530,9 @@ pub fn summary(rows: &[Row]) -> String {
             right(known(row.latency_ms.p50, ms)),
             right(known(row.latency_ms.p99, ms)),
             right(mean_batch),
-            Cell::new(predicted(&|prediction| limit(prediction).to_owned())),
+            Cell::new(predicted(&|prediction| {
+                prediction.limit_in_words().to_owned()
+            })),
             Cell::new(if row.valid {
                 format!("valid{}", limited_by(row))
             } else {

@@ -95,10 +95,10 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::connector::ConnectorKind;
     use crate::connector::{Encoding, Target};
     use crate::record::Arrival;
     use crate::record::knobs::tests::{once, open, row};
-    use crate::row::ConnectorKind;
     use crate::target::ServerSpec;
     use crate::workload::Zipf;
 

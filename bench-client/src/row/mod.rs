@@ -16,7 +16,6 @@ use std::time::Duration;
 use busload_wire::control::Info;
 use tokio::sync::watch;
 
-use crate::compare::Conditions;
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::host::environment::Environment;
@@ -35,7 +34,7 @@ pub use balances::VerifyPlan;
 use books::{Books, Closing, own_verification, weigh};
 use locate::Location;
 use plan::connect;
-pub use plan::{ConnectorKind, RowPlan, ServerChoice};
+pub use plan::{RowPlan, ServerChoice};
 use prepare::prepare;
 
 /// Why there is no row.
@@ -154,8 +153,6 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
         }
     }
     let mut row = to_row(plan, measured, &evidence);
-    let conditions = Conditions::of_row(&row, around.environment).lasting(plan.measure);
-    row.fingerprint = Some(conditions.fingerprint());
     if matches!(plan.server, ServerChoice::Own { .. }) {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores)

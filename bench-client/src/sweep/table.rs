@@ -5,8 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::figures::{known, ms, rate};
 use crate::record::knobs::Knobs;
-use crate::record::{Axis, Knob, Row, VerdictCode};
-use crate::report::table::limit as limit_of;
+use crate::record::{Axis, Knob, Prediction, Row, VerdictCode};
 use crate::statistics::Estimate;
 
 /// The measurements of one combination of knobs.
@@ -171,7 +170,7 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
         ));
         if predicted {
             let limit = point.counted[0].prediction.as_ref();
-            cells.push(Cell::new(limit.map_or("", limit_of)));
+            cells.push(Cell::new(limit.map_or("", Prediction::limit_in_words)));
         }
         cells.push(Cell::new(point.standing()));
         table.add_row(cells);

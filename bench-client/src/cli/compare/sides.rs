@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bench_client::compare::{Conditions, SideText};
+use bench_client::connector::ConnectorKind;
 use bench_client::host::environment::Environment;
 use bench_client::record::comparison::Difference;
-use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
+use bench_client::row::{RowPlan, ServerChoice};
 
 use super::flags::{SharedFlags, keys};
 use super::usage;

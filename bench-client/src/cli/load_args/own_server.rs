@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::row::{ConnectorKind, ServerChoice};
+use bench_client::connector::ConnectorKind;
+use bench_client::row::ServerChoice;
 use bench_client::target::ServerSpec;
 use busload_engine::{Apply, Durability};
 use busload_frontend::cli::{DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode};

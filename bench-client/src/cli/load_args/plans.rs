@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::connector::{Encoding, Target};
+use bench_client::connector::{ConnectorKind, Encoding, Target};
 use bench_client::host::environment::Environment;
 use bench_client::load::{Measure, Pace};
 use bench_client::record::Arrival;
-use bench_client::row::{ConnectorKind, RowPlan, ServerChoice};
+use bench_client::row::{RowPlan, ServerChoice};
 use bench_client::workload::Zipf;
 use busload_engine::Durability;
 

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use bench_client::figures::{ms, rate};
 use bench_client::judge::model::Costs;
 use bench_client::record::{Bottleneck, Limit};
-use bench_client::report::table::limit;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Answer, SyncSource};

@@ -8,7 +8,7 @@ use super::canvas::{DrawError, Ink, Mark, Panel, beside};
 use super::chart::{Chart, ink};
 use crate::figures::{known, rate};
 use crate::record::load_record::{Report, Shown, Standing};
-use crate::report::table::{limit, prediction_error};
+use crate::report::table::prediction_error;
 
 /// Height of a row with its text, and of what is around all of them.
 const ROW: u32 = 78;
@@ -201,7 +201,7 @@ pub(super) fn predictions(rows: &[Shown<'_>]) -> Result<Option<Chart>, DrawError
         });
         table.push(vec![
             shown.label.to_owned(),
-            limit(model).to_owned(),
+            model.limit_in_words().to_owned(),
             shown.tps(),
             rate(model.tps),
             error,

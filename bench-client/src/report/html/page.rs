@@ -8,7 +8,7 @@ use crate::figures::{grouped, known, ms, rate};
 use crate::record::Generator;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
 use crate::report::markdown::batch_knobs;
-use crate::report::table::{CLOSED_LOOP, limit};
+use crate::report::table::CLOSED_LOOP;
 
 const STYLE: &str = include_str!("style.css");
 
