@@ -118,7 +118,9 @@ fn in_the_table() -> Arrows {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/ARCHITECTURE.md");
     let text = std::fs::read_to_string(file).expect("the map is here");
     let (_, section) = text.split_once(HEADING).expect("the table has its heading");
-    let rows = section.lines().skip_while(|line| !line.starts_with("| ---"));
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with("| ---"));
     let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
     let named = |cell: &str| -> Vec<String> {
         let names = cell.split('`').skip(1).step_by(2);
@@ -141,10 +143,14 @@ fn the_table_is_what_the_code_imports() {
         let none = BTreeSet::new();
         let [does, may] = [&code, &table].map(|arrows| arrows.get(room).unwrap_or(&none));
         for other in does.difference(may) {
-            wrong.push(format!("{room} imports {other}, and the table does not have it"));
+            wrong.push(format!(
+                "{room} imports {other}, and the table does not have it"
+            ));
         }
         for other in may.difference(does) {
-            wrong.push(format!("the table lets {room} import {other}, and it does not"));
+            wrong.push(format!(
+                "the table lets {room} import {other}, and it does not"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -161,14 +167,18 @@ fn no_room_imports_itself_through_others() {
                 next.extend(arrows.get(other).into_iter().flatten());
             }
         }
-        assert!(!reached.contains(room), "{room} imports itself through {reached:?}");
+        assert!(
+            !reached.contains(room),
+            "{room} imports itself through {reached:?}"
+        );
     }
 }
 
 /// The reader itself.
 #[test]
 fn imports_are_found_wherever_they_stand() {
-    let text = "use crate::{a::B, c}; fn f() { crate::d::g(); let _ = bench_client :: e; m!(crate::h) }
+    let text =
+        "use crate::{a::B, c}; fn f() { crate::d::g(); let _ = bench_client :: e; m!(crate::h) }
                 #[cfg(test)] mod tests { use crate::not_this; } #[cfg(test)] use crate::nor_this;
                 #[cfg(unix)] use crate::i;";
     let mut found = BTreeSet::new();

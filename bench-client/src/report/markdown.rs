@@ -6,7 +6,7 @@ use super::compare_markdown;
 use crate::figures::{known, ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
-use crate::record::{Row, Stage};
+use crate::record::{Prediction, Row, Stage};
 use crate::report::table::CLOSED_LOOP;
 
 /// A cell that has nothing to say.
@@ -169,7 +169,7 @@ fn row_table(rows: &[Shown<'_>]) -> String {
                     .as_ref()
                     .map(|server| format!("{:.1}", server.mean_batch))
             ),
-            prediction.map_or(NOTHING, limit),
+            prediction.map_or(NOTHING, Prediction::limit_in_words),
             shown.verdict(),
         );
     }

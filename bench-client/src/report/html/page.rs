@@ -5,8 +5,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::chart::Chart;
 use super::compare::{self, Section};
 use crate::figures::{grouped, known, ms, rate};
-use crate::record::Generator;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
+use crate::record::{Generator, Prediction};
 use crate::report::markdown::batch_knobs;
 use crate::report::table::CLOSED_LOOP;
 
@@ -132,7 +132,7 @@ fn row_table(rows: &[Shown<'_>]) -> Markup {
                         td { (known(row.latency_ms.p95, ms)) }
                         td { (known(row.latency_ms.p99, ms)) }
                         td { (some(row.server.as_ref().map(|one| format!("{:.1}", one.mean_batch)))) }
-                        td class="words" { (model.map_or("–", limit)) }
+                        td class="words" { (model.map_or("–", Prediction::limit_in_words)) }
                         td class="words" { (row.transport) " " (row.encoding) }
                         td class="words" { (row.durability_and_apply()) }
                         td { (batch_knobs(row)) }
