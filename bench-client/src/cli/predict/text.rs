@@ -40,7 +40,7 @@ pub(super) fn for_people(answers: &[Answer]) -> String {
             rate(prediction.tps),
             ms(prediction.p50_ms),
             format!("{:.1}", prediction.mean_batch),
-            limit(prediction).to_owned(),
+            prediction.limit_in_words().to_owned(),
         ]);
         let remedy = prediction.remedy.as_deref().unwrap_or_default();
         let _ = writeln!(reasons, "{number:>3}  {remedy}");
