@@ -155,7 +155,13 @@ fn http_turn() -> impl FnMut() {
     let (_, body) = response.split_at_mut(head.len());
     connected.stream.read_exact(body).expect("a body");
     let expected = body.to_vec();
+    // Two connections in turn: on one, the server would find the next request before it has
+    // finished with the last, or not, as the threads happen to run.
+    let address = connected.stream.peer_addr().expect("connected");
+    let mut other = TcpStream::connect(address).expect("it listens");
+    other.set_nodelay(true).expect("a socket");
     move || {
+        std::mem::swap(&mut connected.stream, &mut other);
         connected.exchange(&request, &mut response);
         assert!(response.ends_with(&expected), "the transfer was committed");
     }
