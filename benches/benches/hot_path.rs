@@ -4,9 +4,10 @@
 //! instructions they take, which other programs on the machine do not move, is counted by the
 //! program `instructions`.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use busload_benches::Setup;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
@@ -14,7 +15,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn hot_path(c: &mut Criterion) {
     // On the disk that is to be measured: a temporary directory may be memory.
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let setup = Setup {
+        directory: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+        null_sync: Duration::ZERO,
+    };
     let mut group = c.benchmark_group("hot_path");
     group.sampling_mode(SamplingMode::Flat);
     for path in busload_benches::all() {
@@ -24,7 +28,7 @@ fn hot_path(c: &mut Criterion) {
         let (mut path, mut turn) = (Some(path), None);
         group.bench_function(name, |bencher| {
             if let Some(path) = path.take() {
-                turn = Some(path.open(directory));
+                turn = Some(path.open(&setup));
             }
             let turn = turn.as_mut().expect("opened above");
             bencher.iter(turn);

@@ -127,7 +127,9 @@ pub(super) fn paths() -> Vec<HotPath> {
 
 fn path(alpha: f64, batch: usize) -> HotPath {
     let name = format!("engine/alpha {alpha}/{batch}");
-    HotPath::new(name, batch, move |directory| turn(directory, alpha, batch))
+    HotPath::new(name, batch, move |setup| {
+        turn(&setup.directory, alpha, batch)
+    })
 }
 
 fn turn(directory: &Path, alpha: f64, batch: usize) -> impl FnMut() + use<> {

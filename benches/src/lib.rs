@@ -13,7 +13,8 @@ mod generator;
 mod messages;
 mod server;
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Accounts of every path that has any.
 const ACCOUNTS: u32 = 100_000;
@@ -23,32 +24,41 @@ const SEED: u64 = 42;
 /// Does a turn.
 type Turn = Box<dyn FnMut()>;
 
+/// What paths are set up with.
+pub struct Setup {
+    /// Where their files go.
+    pub directory: PathBuf,
+    /// How long a server without a ledger sleeps for each batch. If that is longer than it takes
+    /// the server's other thread to go to sleep as well, threads take turns, and which of them
+    /// comes first does not change what they do.
+    pub null_sync: Duration,
+}
+
 /// One hot path, not set up yet.
 pub struct HotPath {
     /// What it is, and how many transfers there are in a turn.
     pub name: String,
     /// Transfers of one turn.
     pub transfers: usize,
-    open: Box<dyn FnOnce(&Path) -> Turn>,
+    open: Box<dyn FnOnce(&Setup) -> Turn>,
 }
 
 impl HotPath {
     fn new<T: FnMut() + 'static>(
         name: String,
         transfers: usize,
-        open: impl FnOnce(&Path) -> T + 'static,
+        open: impl FnOnce(&Setup) -> T + 'static,
     ) -> Self {
         Self {
             name,
             transfers,
-            open: Box::new(|directory| Box::new(open(directory))),
+            open: Box::new(|setup| Box::new(open(setup))),
         }
     }
 
-    /// Sets it up, its files in this directory: what then does one turn each time. Its threads
-    /// end when it is dropped, so that none of them runs while another path is looked at.
-    pub fn open(self, directory: &Path) -> impl FnMut() + use<> {
-        (self.open)(directory)
+    /// Sets it up: what then does one turn each time. Its threads end when it is dropped, so that none of them runs while another path is looked at.
+    pub fn open(self, setup: &Setup) -> impl FnMut() + use<> {
+        (self.open)(setup)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bench_client::connector::Encoding;
 use busload_frontend::{HttpArgs, Server, Settings, WsArgs};
@@ -18,7 +19,19 @@ use tokio::sync::oneshot;
 use super::HotPath;
 use super::messages;
 
-const FLAGS: [&str; 4] = ["server", "--port", "0", "--null-server"];
+/// A server on any port, whose batches sleep so long.
+fn flags(null_sync: Duration) -> Vec<String> {
+    let null_sync = format!("{}ns", null_sync.as_nanos());
+    let flags = [
+        "server",
+        "--port",
+        "0",
+        "--null-server",
+        "--null-sync",
+        &null_sync,
+    ];
+    flags.map(str::to_owned).to_vec()
+}
 
 #[derive(Parser)]
 struct Http {
@@ -95,15 +108,19 @@ impl Connected {
 
 fn ws(encoding: Encoding, count: usize) -> HotPath {
     let name = format!("server/{}/{count}", encoding.as_str());
-    HotPath::new(name, count, move |_| ws_turn(encoding, count))
+    HotPath::new(name, count, move |setup| {
+        ws_turn(encoding, count, setup.null_sync)
+    })
 }
 
 fn http() -> HotPath {
-    HotPath::new("server/http/1".to_owned(), 1, |_| http_turn())
+    HotPath::new("server/http/1".to_owned(), 1, |setup| {
+        http_turn(setup.null_sync)
+    })
 }
 
-fn ws_turn(encoding: Encoding, count: usize) -> impl FnMut() {
-    let args = Ws::try_parse_from(FLAGS).expect("flags").args;
+fn ws_turn(encoding: Encoding, count: usize, null_sync: Duration) -> impl FnMut() {
+    let args = Ws::try_parse_from(flags(null_sync)).expect("flags").args;
     let mut connected = Connected::new(args.settings().expect("flags that agree"));
     let protocol = match encoding {
         Encoding::Json => String::new(),
@@ -128,8 +145,8 @@ fn ws_turn(encoding: Encoding, count: usize) -> impl FnMut() {
     }
 }
 
-fn http_turn() -> impl FnMut() {
-    let args = Http::try_parse_from(FLAGS).expect("flags").args;
+fn http_turn(null_sync: Duration) -> impl FnMut() {
+    let args = Http::try_parse_from(flags(null_sync)).expect("flags").args;
     let mut connected = Connected::new(args.settings().expect("flags that agree"));
     let (_, transfer) = messages::transfers(1)[0];
     let mut body = BytesMut::new();

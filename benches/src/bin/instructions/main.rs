@@ -17,8 +17,10 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use baseline::{Baseline, Comparison};
+use busload_benches::Setup;
 use clap::Parser;
 
 #[global_allocator]
@@ -28,6 +30,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COUNTED_TRANSFERS: usize = 8_000;
 /// A turn may wait for a disk.
 const COUNTED_TURNS_MAX: usize = 1_000;
+/// Longer than it takes the threads of a server to go to sleep, also as slow as they are here.
+const NULL_SYNC: Duration = Duration::from_millis(1);
 /// Turns before them.
 const WARM_UP_TURNS: usize = 20;
 /// What it ends with when a path takes another number of instructions than was recorded.
@@ -107,6 +111,10 @@ fn count(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// marks: three for each path.
 fn be_counted(arguments: &Arguments, directory: &Path) -> anyhow::Result<()> {
     let only = arguments.only.as_deref().unwrap_or_default();
+    let setup = Setup {
+        directory: directory.to_owned(),
+        null_sync: NULL_SYNC,
+    };
     let mut out = std::io::stdout().lock();
     for path in busload_benches::all() {
         if !path.name.contains(only) {
@@ -114,7 +122,7 @@ fn be_counted(arguments: &Arguments, directory: &Path) -> anyhow::Result<()> {
         }
         let (name, transfers) = (path.name.clone(), path.transfers);
         let turns = (COUNTED_TRANSFERS / transfers).clamp(1, COUNTED_TURNS_MAX);
-        let mut turn = path.open(directory);
+        let mut turn = path.open(&setup);
         let mut run = |turns: usize| {
             for _ in 0..turns {
                 turn();
