@@ -18,8 +18,9 @@ pub const DEFAULT_CACHE_KIB: u32 = 262_144;
 
 /// By how many KiB the log grows between two checkpoints, unless the person says otherwise: of a
 /// small database, and of one from [`LARGE_DATABASE_BYTES`] on. A checkpoint writes each page once
-/// and syncs what it wrote, so a larger one wants fewer of them.
-const CHECKPOINT_KIB: u32 = 65_536;
+/// and syncs what it wrote, so a larger one wants fewer of them; a small one gains nothing, and
+/// syncs are slower until a log has grown to its length.
+const CHECKPOINT_KIB: u32 = 16_384;
 const CHECKPOINT_KIB_OF_LARGE: u32 = 262_144;
 const LARGE_DATABASE_BYTES: u64 = 3 << 20;
 /// The log's limit leaves room for as many checkpoints as this.

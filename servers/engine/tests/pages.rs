@@ -101,8 +101,8 @@ fn a_ledger_of_another_tool_keeps_its_pages() {
 fn checkpoints_are_by_the_size_of_the_database() {
     let mib = |bytes: u64| bytes << 20;
     for (accounts, page_bytes, limit, wanted) in [
-        (10, 512, mib(16_384), mib(64)),
-        (10, 65_536, mib(16_384), mib(64)),
+        (10, 512, mib(16_384), mib(16)),
+        (10, 65_536, mib(16_384), mib(16)),
         (300_000, 512, mib(16_384), mib(256)),
         (300_000, 4096, mib(16_384), mib(256)),
         (300_000, 4096, mib(80), mib(10)),

@@ -187,7 +187,7 @@ struct CommonArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     page_size: Option<u32>,
     /// Checkpoint when the write-ahead log has grown by this many KiB [1 … 16777216]
-    /// [default: 65536, and 262144 for a database of 3 MiB or more, but at most an eighth of
+    /// [default: 16384, and 262144 for a database of 3 MiB or more, but at most an eighth of
     /// --log-limit-mib]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     checkpoint_kib: Option<u32>,

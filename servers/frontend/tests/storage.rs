@@ -49,7 +49,7 @@ fn a_ledger_keeps_its_pages_and_whoever_asks_for_others_is_told() {
         first.announced
     );
     assert!(
-        first.announced.contains("checkpoints every 65536 KiB"),
+        first.announced.contains("checkpoints every 16384 KiB"),
         "{}",
         first.announced
     );
