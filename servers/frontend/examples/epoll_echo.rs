@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeVal;
@@ -125,7 +125,7 @@ impl End {
 /// One thread's ends, until the other thread is through.
 struct Ends {
     poll: Poll,
-    ends: Vec<End>,
+    all: Vec<End>,
     incoming_bytes: usize,
     outgoing: Vec<u8>,
     events: usize,
@@ -138,18 +138,18 @@ impl Ends {
         (incoming_bytes, outgoing_bytes): (usize, usize),
         events: usize,
     ) -> io::Result<Self> {
-        let mut ends = Vec::with_capacity(streams.len());
+        let mut all = Vec::with_capacity(streams.len());
         for (index, mut stream) in streams.into_iter().enumerate() {
             stream.set_nodelay(true)?;
             let interest = Interest::READABLE;
             poll.registry()
                 .register(&mut stream, Token(index), interest)?;
             let missing = incoming_bytes;
-            ends.push(End { stream, missing });
+            all.push(End { stream, missing });
         }
         Ok(Self {
             poll,
-            ends,
+            all,
             incoming_bytes,
             outgoing: vec![b'x'; outgoing_bytes],
             events,
@@ -165,7 +165,7 @@ impl Ends {
             self.poll.poll(&mut events, Some(POLL_TIMEOUT))?;
             let mut messages = 0;
             for event in &events {
-                let end = &mut self.ends[event.token().0];
+                let end = &mut self.all[event.token().0];
                 if end.read(&mut buffer, self.incoming_bytes)? {
                     end.write(&self.outgoing)?;
                     messages += 1;
@@ -230,7 +230,9 @@ fn main() -> anyhow::Result<()> {
         let serving = scope.spawn(|| server.exchange(|_| !is_over.load(Ordering::Relaxed)));
         let asking = ask(&mut client, plan.seconds);
         is_over.store(true, Ordering::Relaxed);
-        serving.join().map_err(|_| anyhow::anyhow!("the server's thread panicked"))??;
+        serving
+            .join()
+            .map_err(|_| anyhow::anyhow!("the server's thread panicked"))??;
         asking
     })?;
     #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
@@ -251,7 +253,7 @@ fn main() -> anyhow::Result<()> {
 /// Begins on every connection, and counts once warm: exchanges, how long, and processor time.
 fn ask(client: &mut Ends, seconds: u64) -> anyhow::Result<(u64, Duration, Duration)> {
     let request = client.outgoing.clone();
-    for end in &mut client.ends {
+    for end in &mut client.all {
         end.write(&request)?;
     }
     let began = Instant::now();

@@ -147,11 +147,7 @@ fn outcome(result: Result<(), ErrorCode>) -> Answer {
 }
 
 /// Reads the body within its bounds of size, time and memory.
-async fn read_body(
-    body: Incoming,
-    shared: &Shared,
-    client: &Client,
-) -> Result<Bytes, ErrorCode> {
+async fn read_body(body: Incoming, shared: &Shared, client: &Client) -> Result<Bytes, ErrorCode> {
     let limit = shared.limits.body_bytes;
     // One that says that it is too large is not waited for.
     if body.size_hint().lower() > limit as u64 {
