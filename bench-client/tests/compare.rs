@@ -108,6 +108,31 @@ fn refused(directory: &Path, words: &[&str], says: &[&str]) {
     assert_eq!(compared(directory), Vec::<std::path::PathBuf>::new());
 }
 
+/// Sides that apply otherwise are told apart by the condition's name and their fingerprints.
+#[test]
+fn sides_that_apply_otherwise_are_unlike() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "--rounds=1",
+        "--json",
+        "sqlite_ws_rpc",
+        "sqlite_ws_rpc,apply=coalesced",
+    ];
+    let ended = compare(directory.path(), &words);
+    let record = comparison(directory.path(), &ended);
+    let applies: Vec<_> = rows(&record)
+        .iter()
+        .map(|row| row["apply"].clone())
+        .collect();
+    assert!(applies.contains(&json!("per-transfer")) && applies.contains(&json!("coalesced")));
+    let text = record.to_string();
+    assert!(
+        text.contains(r#"{"base":"per-transfer","candidate":"coalesced","field":"apply"}"#),
+        "{text}"
+    );
+}
+
 #[test]
 fn what_is_no_comparison_is_refused_in_one_line() {
     let directory = directory();

@@ -53,6 +53,24 @@ fn replays(record: &Value) -> Vec<&Value> {
 }
 
 #[test]
+fn case_03_crash_states_of_coalesced_batches_have_lost_nothing() {
+    if !can_record("case_03_crash_states_of_coalesced_batches_have_lost_nothing") {
+        return;
+    }
+    let _machine = machine();
+    let directory = directory();
+    let flags = ["--cuts=0", "--states=200", "--apply=coalesced"];
+    let ended = torture(directory.path(), &flags);
+    ended.expect_code(0);
+    let record = ended.json();
+    assert_eq!(record["findings"], json!([]), "{record:#}");
+    let states = &record["crash_states"];
+    assert_eq!(states["states"], 200);
+    assert!(count(&states["acknowledged"]) > 50, "{states:#}");
+    assert_eq!(states["runs"][0]["apply"], "coalesced");
+}
+
+#[test]
 fn case_03_crash_states_of_wal_full_have_lost_nothing() {
     if !can_record("case_03_crash_states_of_wal_full_have_lost_nothing") {
         return;

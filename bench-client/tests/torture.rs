@@ -101,6 +101,7 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
             "--encoding=json",
             "--durability=wal-full",
         ],
+        ["--transport=ws", "--encoding=json", "--apply=coalesced"],
     ] {
         let directory = directory();
         let common = [

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bench_client::load::Arrival;
 use bench_client::row::ConnectorKind;
-use busload_engine::CheckpointMode;
+use busload_engine::{Apply, CheckpointMode};
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts, parse_batch_size,
     parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_queue,
@@ -187,6 +187,11 @@ pub(crate) struct ServerKnobs {
     batch_timeout: Option<Duration>,
     #[command(flatten)]
     batch_environment: BatchEnvironment,
+    /// How the server applies a batch: per-transfer (two statements for each transfer), or
+    /// coalesced (decided in memory, each account read once and written once) [default:
+    /// per-transfer]
+    #[arg(long, value_name = "HOW")]
+    apply: Option<Apply>,
     /// Most transfers waiting for the writer [default: 1048576]
     #[arg(long, value_name = "TRANSFERS", value_parser = parse_queue)]
     queue: Option<usize>,

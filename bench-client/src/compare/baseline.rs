@@ -219,6 +219,7 @@ impl Baseline {
         };
         if let Some(durability) = &row.durability_requested {
             add("durability", Some(durability.clone()));
+            add("apply", row.apply.clone());
             add("batch-size", row.batch_size.map(|size| size.to_string()));
             add(
                 "batch-timeout",

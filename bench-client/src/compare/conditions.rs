@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use busload_engine::Apply;
 use sha2::{Digest as _, Sha256};
 
 use crate::load::{Arrival, Measure, Pace};
 use crate::report::comparison::Difference;
 use crate::report::environment::{BlockDevice, Environment};
+use crate::report::knobs::apply_flag;
 use crate::report::record::Row;
 use crate::row::{RowPlan, ServerChoice};
 use crate::sweep;
@@ -15,6 +17,9 @@ use crate::sweep;
 /// A window may be this share longer or shorter than another and still be of the same length:
 /// windows end with a turn of the load loop.
 const SAME_LENGTH: f64 = 0.05;
+
+/// The condition how a batch is applied.
+const APPLY: &str = "apply";
 
 /// The condition that transfers carry ids.
 const EXACTLY_ONCE: &str = "exactly-once";
@@ -106,6 +111,7 @@ impl Conditions {
             "durability",
             Some(durability.clone()).filter(|durability| durability != "unknown"),
         );
+        conditions.put(APPLY, row.apply_or_default().map(str::to_owned));
         conditions.put("batch-size", row.batch_size.map(|size| number(size as f64)));
         conditions.put("batch-timeout", row.batch_timeout_us.map(micros));
         conditions.set("concurrency", row.concurrency.to_string());
@@ -145,6 +151,7 @@ impl Conditions {
         let timeout = flag("--batch-timeout=").and_then(|text| text.strip_suffix("us"));
         conditions.set("connector", plan.connector.as_str().to_owned());
         conditions.set("encoding", plan.encoding.as_str().to_owned());
+        conditions.put(APPLY, durability.as_ref().map(|_| apply_flag(args)));
         conditions.put("durability", durability);
         conditions.put("batch-size", flag("--batch-size=").map(str::to_owned));
         conditions.put(
@@ -208,9 +215,11 @@ impl Conditions {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut fields = self.fields.clone();
-        // The fingerprints of rows without ids, quota and the like are those of before these were
-        // looked at.
+        // The fingerprints of rows without ids, quota and the like, and applied transfer by
+        // transfer, are those of before these were looked at.
         fields.retain(|name, value| name != EXACTLY_ONCE || value.as_deref() == Some(YES));
+        let coalesced = Some(Apply::Coalesced.as_str());
+        fields.retain(|name, value| name != APPLY || value.as_deref() == coalesced);
         fields.retain(|name, value| !LATER.contains(&name.as_str()) || value.is_some());
         fields.insert("length".to_owned(), Some(self.length.shown()));
         let canonical = serde_json::to_vec(&fields).unwrap_or_default();

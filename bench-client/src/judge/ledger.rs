@@ -1,5 +1,6 @@
 //! The ledger check: what was acknowledged against what was applied.
 
+use busload_engine::Apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,45 @@ impl AppliedCheck {
     #[must_use]
     pub fn is_ok(self) -> bool {
         matches!(self, Self::Holds | Self::Unchecked)
+    }
+}
+
+/// What a server's account of the transfers that it applied rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppliedBy {
+    /// The row changes that SQLite reported.
+    RowChanges,
+    /// Its own count: it coalesces, and rows do not tell how many transfers changed them.
+    OwnCount,
+}
+
+impl AppliedBy {
+    /// As records have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RowChanges => "row_changes",
+            Self::OwnCount => "own_count",
+        }
+    }
+
+    /// What is said behind the count.
+    #[must_use]
+    pub const fn remark(self) -> &'static str {
+        match self {
+            Self::RowChanges => "",
+            Self::OwnCount => " by the server's own count",
+        }
+    }
+
+    /// By how the server says that it applies a batch.
+    #[must_use]
+    pub fn of(apply: Option<&str>) -> Self {
+        match apply {
+            Some(apply) if apply == Apply::Coalesced.as_str() => Self::OwnCount,
+            _ => Self::RowChanges,
+        }
     }
 }
 

@@ -153,6 +153,45 @@ fn each_lie_is_caught() {
     invalidated_by(syncs(|s| s.batches_that_wrote = 0), VerdictCode::Fake);
 }
 
+/// What a server counts for itself can speak against it; for it only the balances can.
+#[test]
+fn a_server_that_coalesces_is_judged_by_its_balances() {
+    let mut evidence = honest();
+    evidence.applied_by = Some(AppliedBy::OwnCount);
+    let (verification, verdicts) = judge(&evidence);
+    assert!(is_valid(&verdicts));
+    assert_eq!(verification.ledger_ok, Some(true));
+    assert_eq!(verification.applied_by, Some(AppliedBy::OwnCount));
+    for applied in [0, 999, 1001] {
+        evidence.applied = Some(applied);
+        assert!(!is_valid(&judge(&evidence).1), "{applied}");
+    }
+    evidence.applied = Some(1000);
+    evidence.checked.samples[0].after = Some(6);
+    assert_eq!(codes(&evidence), [VerdictCode::LedgerMismatch]);
+    evidence.checked = CheckedBalances::default();
+    let (verification, verdicts) = judge(&evidence);
+    assert_eq!(verification.ledger_ok, None, "nothing else was looked at");
+    assert_eq!(verdicts[0].code, VerdictCode::Unverified);
+}
+
+/// Only where every balance may be back where it was may nothing have been written.
+#[test]
+fn a_server_that_coalesces_may_have_nothing_to_write() {
+    let mut evidence = honest();
+    evidence.applied_by = Some(AppliedBy::OwnCount);
+    evidence.syncs = Some(SyncEvidence {
+        syncs_promised_per_batch: 1,
+        page_bytes: 4096,
+        ..SyncEvidence::default()
+    });
+    assert!(codes(&evidence).contains(&VerdictCode::Fake));
+    evidence.must_differ = false;
+    assert_eq!(codes(&evidence), []);
+    evidence.applied_by = Some(AppliedBy::RowChanges);
+    assert!(codes(&evidence).contains(&VerdictCode::Fake));
+}
+
 #[test]
 fn a_foreign_server_without_stats_is_judged_by_its_balances() {
     let mut evidence = Evidence {
@@ -722,6 +761,7 @@ fn counters() -> ServerCounters {
         before: busload_wire::control::Stats::default(),
         after: busload_wire::control::Stats::default(),
         batch_size: None,
+        applied_by: AppliedBy::RowChanges,
     }
 }
 

@@ -404,7 +404,7 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         "| {} | {} | {} | {batch} | {} | {} | {} | **{}** | {} | {} | {} | {} | {sync} | {} | {} \
          | {verdict} |\n",
         article.name,
-        row.durability,
+        row.durability_and_apply(),
         row.transport.to_uppercase(),
         row.max_inflight_per_worker,
         rate(article.tps),

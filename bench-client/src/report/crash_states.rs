@@ -67,6 +67,9 @@ impl StateCounts {
 pub struct RecordedRun {
     /// The durability mode as the server says it.
     pub durability: Option<String>,
+    /// How it applies a batch, as it says.
+    #[serde(default)]
+    pub apply: Option<String>,
     /// Pages by which the write-ahead log grew between two checkpoints.
     pub checkpoint_pages: u32,
     /// Accounts of its ledger.

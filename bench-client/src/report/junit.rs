@@ -10,6 +10,7 @@ use super::comparison::{ComparisonRecord, GateOutcome};
 use super::environment::Environment;
 use super::load_record::{Report, Shown};
 use super::record::Row;
+use crate::judge::AppliedBy;
 
 /// How a case ended.
 enum Outcome {
@@ -127,10 +128,11 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
             checked(
                 verify.ledger_ok,
                 format!(
-                    "acknowledged {}, unknown {}, applied {applied}, {} of {} sampled balances \
+                    "acknowledged {}, unknown {}, applied {applied}{}, {} of {} sampled balances \
                      wrong",
                     verify.acknowledged,
                     verify.unknown,
+                    verify.applied_by.map_or("", AppliedBy::remark),
                     verify.sample_mismatches,
                     verify.sampled_accounts
                 ),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use busload_engine::Apply;
+
 use super::record::Row;
 use crate::load::{Arrival, Measure, Pace};
 use crate::row::{RowPlan, ServerChoice};
@@ -15,6 +17,8 @@ pub struct Knobs {
     encoding: String,
     /// `None` for a server at a URL.
     durability_requested: Option<String>,
+    /// `None` for a server at a URL.
+    apply: Option<String>,
     /// What a server at a URL is set to is known from its rows only.
     batch: Option<Batch>,
     concurrency: u32,
@@ -75,6 +79,7 @@ impl Knobs {
             connector: row.connector.clone(),
             encoding: row.encoding.clone(),
             durability_requested: row.durability_requested.clone(),
+            apply: row.apply_or_default().filter(|_| own).map(str::to_owned),
             batch: batch.filter(|_| own),
             concurrency: row.concurrency,
             max_inflight: row.max_inflight_per_worker,
@@ -97,18 +102,23 @@ impl Knobs {
     /// Of a row that is planned.
     #[must_use]
     pub fn of_plan(plan: &RowPlan) -> Self {
-        let (durability_requested, batch) = match &plan.server {
+        let (durability_requested, apply, batch) = match &plan.server {
             ServerChoice::Own {
                 spec, durability, ..
-            } => (Some(durability.clone()), batch_flags(&spec.args)),
-            ServerChoice::Null { spec } => (None, batch_flags(&spec.args)),
-            ServerChoice::Url { .. } => (None, None),
+            } => (
+                Some(durability.clone()),
+                Some(apply_flag(&spec.args)),
+                batch_flags(&spec.args),
+            ),
+            ServerChoice::Null { spec } => (None, None, batch_flags(&spec.args)),
+            ServerChoice::Url { .. } => (None, None, None),
         };
         Self {
             name: plan.name.clone(),
             connector: plan.connector.as_str().to_owned(),
             encoding: plan.encoding.as_str().to_owned(),
             durability_requested,
+            apply,
             batch,
             concurrency: plan.concurrency,
             max_inflight: plan.max_inflight,
@@ -134,6 +144,12 @@ impl Knobs {
             },
         }
     }
+}
+
+/// How a server that is told this applies its batches.
+pub(crate) fn apply_flag(args: &[String]) -> String {
+    let flag = args.iter().find_map(|arg| arg.strip_prefix("--apply="));
+    flag.unwrap_or(Apply::PerTransfer.as_str()).to_owned()
 }
 
 /// The batch knobs as the server is told them.
@@ -231,10 +247,11 @@ pub(crate) mod tests {
 
     #[test]
     fn each_knob_tells_rows_apart() {
-        let changes: [fn(&mut Row); 16] = [
+        let changes: [fn(&mut Row); 17] = [
             |row| row.connector.push('x'),
             |row| row.encoding.push('x'),
             |row| row.durability_requested = Some("memory".to_owned()),
+            |row| row.apply = Some("coalesced".to_owned()),
             |row| row.batch_size = Some(7),
             |row| row.batch_timeout_us = Some(7.0),
             |row| row.concurrency += 1,

@@ -334,7 +334,7 @@ fn labels(rows: &[&Row]) -> Vec<String> {
     let knobs: [Knob; 10] = [
         |row| row.connector.clone(),
         |row| row.encoding.clone(),
-        |row| row.durability.clone(),
+        Row::durability_and_apply,
         |row| {
             row.batch_size
                 .map_or_else(String::new, |size| format!("batch {}", grouped(size)))

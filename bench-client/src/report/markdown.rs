@@ -150,7 +150,7 @@ fn row_table(rows: &[Shown<'_>]) -> String {
             text(shown.label),
             text(&row.transport),
             text(&row.encoding),
-            text(&row.durability),
+            text(&row.durability_and_apply()),
             batch_knobs(row),
             row.concurrency,
             row.max_inflight_per_worker,

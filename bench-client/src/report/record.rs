@@ -115,6 +115,10 @@ pub struct Row {
     pub durability: String,
     /// The durability mode that was asked for, when this program started the server.
     pub durability_requested: Option<String>,
+    /// How the server applied a batch, as it says: `per-transfer` or `coalesced`; absent for a
+    /// server that does not tell, and in records of earlier versions, which knew but the first.
+    #[serde(default)]
+    pub apply: Option<String>,
     /// Most transfers in one transaction.
     pub batch_size: Option<u64>,
     /// How long the oldest transfer may wait for its batch to fill, in microseconds; 0 is

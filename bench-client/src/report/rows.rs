@@ -167,6 +167,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
             ServerChoice::Own { durability, .. } => Some(durability.clone()),
             ServerChoice::Null { .. } | ServerChoice::Url { .. } => None,
         },
+        apply: info.and_then(|info| info.apply.clone()),
         batch_size: info.map(|info| info.batch_size),
         batch_timeout_us: info.map(|info| info.batch_timeout_us),
         concurrency: plan.concurrency,

@@ -10,7 +10,7 @@ use super::record::{Device, OpenLoop, Row};
 use super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::judge::model::error;
-use crate::judge::{Budget, Generator, Prediction, VerdictCode};
+use crate::judge::{AppliedBy, Budget, Generator, Prediction, VerdictCode};
 
 /// A number with separators between thousands.
 #[must_use]
@@ -100,9 +100,10 @@ fn verified(row: &Row) -> String {
         changed => check("balances changed", changed),
     };
     let mut line = format!(
-        "{}, {changed}, acknowledged {}, applied {applied}",
+        "{}, {changed}, acknowledged {}, applied {applied}{}",
         check("money conserved", verify.conserved),
         grouped(verify.acknowledged),
+        verify.applied_by.map_or("", AppliedBy::remark),
     );
     if verify.unknown > 0 {
         let _ = write!(line, ", unknown {}", grouped(verify.unknown));
@@ -341,7 +342,7 @@ pub fn describe_knobs(row: &Row) -> String {
             .map_or_else(String::new, |name| format!("{name}: ")),
         row.connector,
         row.encoding,
-        row.durability,
+        row.durability_and_apply(),
         row.concurrency,
         row.max_inflight_per_worker,
         row.alpha,
@@ -579,7 +580,7 @@ pub fn summary(rows: &[Row]) -> String {
         };
         table.add_row([
             Cell::new(format!("{} {}", row.connector, row.encoding)),
-            Cell::new(&row.durability),
+            Cell::new(row.durability_and_apply()),
             right(row.batch_size.map_or_else(String::new, grouped)),
             right(format!(
                 "{}x{}",

@@ -85,6 +85,9 @@ pub struct Audited {
     pub durability_requested: Option<String>,
     /// The durability mode as the server says it; absent for a server that does not tell.
     pub durability: Option<String>,
+    /// How it applies a batch; absent for a server that does not tell.
+    #[serde(default)]
+    pub apply: Option<String>,
 }
 
 /// The load of an audit.

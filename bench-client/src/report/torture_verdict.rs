@@ -1,5 +1,6 @@
 //! What follows from an audit, in one line.
 
+use super::apply::with_apply;
 use super::crash_states::StateCounts;
 use super::torture::{Counts, FindingKind, Found, TortureRecord};
 
@@ -10,7 +11,9 @@ pub(super) fn verdict(record: &TortureRecord) -> String {
     } else {
         ""
     };
-    let said = record.server.durability.as_deref().unwrap_or("unknown");
+    let server = &record.server;
+    let said = server.durability.as_deref().unwrap_or("unknown");
+    let said = with_apply(said, server.apply.as_deref());
     let acknowledged = record.counts.acknowledged;
     let states = record.crash_states.as_ref().map(|states| states.counts);
     let states = states.filter(|states| states.states > 0);

@@ -87,6 +87,9 @@ pub(super) fn configuration(row: &Row) -> Vec<(&'static str, String)> {
         ("encoding", row.encoding.clone()),
         ("durability", row.durability.clone()),
     ];
+    if let Some(apply) = row.apply.as_ref().filter(|apply| *apply != "per-transfer") {
+        parts.push(("apply", apply.clone()));
+    }
     if let Some(size) = row.batch_size {
         parts.push(("batch-size", size.to_string()));
     }

@@ -7,7 +7,9 @@ use super::RowPlan;
 use super::balances::seeded;
 use super::locate::Location;
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence};
+use crate::judge::{
+    AppliedBy, CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence,
+};
 use crate::load::LoadResult;
 use crate::report::device::DeviceCounters;
 use crate::report::process::ProcessUsage;
@@ -119,10 +121,13 @@ pub(super) fn weigh(
             evidence.lowest_balance = after.lowest.parse().ok();
             evidence.digests = Some((before.digest.clone(), after.digest.clone()));
         }
+        let applied_by = AppliedBy::of(info.and_then(|info| info.apply.as_deref()));
+        evidence.applied_by = Some(applied_by);
         evidence.counters = Some(Box::new(ServerCounters {
             before: before.clone(),
             after: after.clone(),
             batch_size: info.map(|info| info.batch_size),
+            applied_by,
         }));
         evidence.syncs = Some(sync_evidence(before, after, opening, closing, info));
     }

@@ -15,11 +15,12 @@ use crate::report::record::{Record, Row, SCHEMA_VERSION};
 use crate::row::{RowPlan, ServerChoice};
 
 /// Flags of a server that rows name, or that say nothing about what is measured.
-const NO_SETTINGS: [&str; 7] = [
+const NO_SETTINGS: [&str; 8] = [
     "port",
     "seed-accounts",
     "database",
     "durability",
+    "apply",
     "batch-size",
     "batch-timeout",
     "max-connections",

@@ -185,6 +185,7 @@ impl<'a> Audit<'a> {
         }
         if let Some(info) = info {
             record.server.durability = Some(info.durability);
+            record.server.apply = info.apply;
         }
         let reading = Reading::take(&mut control, means.accounts).await?;
         let seeded = vec![Some(means.initial_balance); reading.balances.len()];

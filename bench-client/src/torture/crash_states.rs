@@ -271,7 +271,9 @@ async fn record(
     // The run begins with a ledger that is durable, and whose files are known.
     let server = run.recipe.start(&[], &database, true).await?;
     let mut control = run.recipe.transport.control(server.target());
-    let durability = control.info().await?.map(|info| info.durability);
+    let info = control.info().await?;
+    let apply = info.as_ref().and_then(|info| info.apply.clone());
+    let durability = info.map(|info| info.durability);
     drop(control);
     server.stop().await.map_err(CrashStatesError::Ended)?;
     let base = read_image(&database)?;
@@ -314,6 +316,7 @@ async fn record(
     }
     let row = RecordedRun {
         durability,
+        apply,
         checkpoint_pages: run.checkpoint_pages,
         accounts: load.accounts(),
         connections: load.connections,

@@ -23,6 +23,7 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             batch_size: 4096,
             batch_timeout: Duration::ZERO,
             queue_transfers: 1 << 20,
+            apply: busload_engine::Apply::PerTransfer,
             seed_accounts: 1000,
             seed_balance: 1_000_000,
             initial_balance: None,

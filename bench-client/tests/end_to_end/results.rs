@@ -9,6 +9,47 @@ use crate::common::{
 };
 use crate::{balances, short_run};
 
+/// A coalesced row says so wherever it is shown, and its ledger was checked by balances.
+#[test]
+fn a_coalesced_row_is_labelled() {
+    let directory = directory();
+    let ended = short_run(directory.path(), &["--apply=coalesced", "--no-null-server"]);
+    ended.expect_code(0);
+    for says in [
+        "durability wal-full, apply: coalesced",
+        "by the server's own count",
+    ] {
+        assert!(ended.stdout.contains(says), "no '{says}': {ended:?}");
+    }
+    let record = record(directory.path());
+    let row = row(&record);
+    assert_eq!(row["apply"], "coalesced");
+    assert_eq!(row["verify"]["applied_by"], "own_count");
+    assert_eq!(row["verify"]["ledger_ok"], true);
+    assert_eq!(row["verify"]["applied"], row["verify"]["acknowledged"]);
+    assert_eq!(row["valid"], true, "{row:#}");
+    let file = records(directory.path()).pop().expect("a record");
+    for (format, says) in [
+        ("md", "wal-full, apply: coalesced"),
+        ("csv", ",coalesced,"),
+        ("html", "wal-full, apply: coalesced"),
+    ] {
+        let mut report = bench_client(directory.path());
+        report.arg("report").arg("--format").arg(format).arg(&file);
+        let shown = run(&mut report);
+        shown.expect_code(0);
+        assert!(shown.stdout.contains(says), "{format}: {shown:?}");
+    }
+    let mut discarding = bench_client(directory.path());
+    discarding.args(["run", "--apply=coalesced", "--durability=discard-writes"]);
+    let refused = run(&mut discarding);
+    refused.expect_code(2);
+    assert!(
+        refused.stderr.contains("discard-writes does not"),
+        "{refused:?}"
+    );
+}
+
 /// Every field that the issue names is there; `null` only where a server cannot tell.
 #[track_caller]
 fn has_the_promised_fields(row: &Value) {

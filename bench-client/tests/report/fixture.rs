@@ -135,6 +135,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         encoding: "json".to_owned(),
         durability: "wal-full".to_owned(),
         durability_requested: Some("wal-full".to_owned()),
+        apply: None,
         batch_size: Some(4_096),
         batch_timeout_us: Some(0.0),
         concurrency: 50,

@@ -10,16 +10,18 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use busload_engine::{
-    Config, ControlReply, Durability, Engine, EngineError, Notice, Outcome, Reply, ReplyPort, Work,
-    WriterThread,
+    Apply, Config, ControlReply, Durability, Engine, EngineError, Notice, Outcome, Reply,
+    ReplyPort, Work, WriterThread,
 };
 use busload_wire::{RequestId, Transfer};
 use criterion::{
-    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
-    criterion_main, measurement::WallTime,
+    BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 
+/// Those of the load generator's default, and more than the page cache has room for in a
+/// processor's caches.
 const ACCOUNTS: u32 = 100_000;
+const MANY_ACCOUNTS: u32 = 1_000_000;
 const BATCH_SIZES: [usize; 5] = [1, 10, 100, 1000, 4096];
 
 struct Port(SyncSender<Vec<Reply<()>>>);
@@ -45,16 +47,19 @@ struct Bank {
 }
 
 impl Bank {
-    fn open(durability: Durability) -> Self {
+    fn open(durability: Durability, apply: Apply, accounts: u32) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let config = Config {
-            database: directory.join(format!("group_commit-{durability}.sqlite")),
+            database: directory.join(format!(
+                "group_commit-{durability}-{apply}-{accounts}.sqlite"
+            )),
             fresh: true,
             durability,
             batch_size: 4096,
             batch_timeout: Duration::ZERO,
             queue_transfers: 1 << 20,
-            seed_accounts: i64::from(ACCOUNTS),
+            apply,
+            seed_accounts: i64::from(accounts),
             seed_balance: 10_000_000,
             initial_balance: None,
             cache_kib: 64 * 1024,
@@ -133,26 +138,26 @@ impl Pick {
         }
     }
 
-    fn account(self, random: &mut Random) -> i64 {
+    fn account(self, random: &mut Random, accounts: u32) -> i64 {
         loop {
             let unit = random.unit();
             let rank = match self {
-                Self::Uniform => unit * f64::from(ACCOUNTS),
+                Self::Uniform => unit * f64::from(accounts),
                 Self::Skewed => unit.powi(-2),
             };
             let account = rank.ceil() - 1.0;
-            if account < f64::from(ACCOUNTS) {
-                #[expect(clippy::cast_possible_truncation, reason = "between 0 and ACCOUNTS")]
+            if account < f64::from(accounts) {
+                #[expect(clippy::cast_possible_truncation, reason = "between 0 and `accounts`")]
                 return account as i64;
             }
         }
     }
 
-    fn work(self, random: &mut Random, count: usize) -> Vec<Work> {
+    fn work(self, random: &mut Random, accounts: u32, count: usize) -> Vec<Work> {
         let one = |_| {
-            let from = self.account(random);
+            let from = self.account(random, accounts);
             let to = loop {
-                let to = self.account(random);
+                let to = self.account(random, accounts);
                 if to != from {
                     break to;
                 }
@@ -169,31 +174,34 @@ impl Pick {
     }
 }
 
-fn by_batch_size(group: &mut BenchmarkGroup<'_, WallTime>, bank: &Bank, pick: Pick) {
-    let mut random = Random(42);
-    for size in BATCH_SIZES {
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_function(BenchmarkId::new(pick.name(), size), |b| {
-            b.iter_batched(
-                || pick.work(&mut random, size),
-                |work| bank.commit(work),
-                BatchSize::SmallInput,
-            );
-        });
-    }
-}
-
 fn group_commit(c: &mut Criterion) {
-    for durability in [Durability::WalFull, Durability::Memory] {
-        let bank = Bank::open(durability);
-        let mut group = c.benchmark_group(format!("group_commit/{durability}"));
+    for (durability, apply, accounts) in [
+        (Durability::WalFull, Apply::PerTransfer, ACCOUNTS),
+        (Durability::Memory, Apply::PerTransfer, ACCOUNTS),
+        (Durability::Memory, Apply::PerTransfer, MANY_ACCOUNTS),
+        (Durability::Memory, Apply::Coalesced, ACCOUNTS),
+        (Durability::Memory, Apply::Coalesced, MANY_ACCOUNTS),
+    ] {
+        let bank = Bank::open(durability, apply, accounts);
+        let name = format!("group_commit/{durability}/{apply}/{accounts}");
+        let mut group = c.benchmark_group(name);
         group
             .sampling_mode(SamplingMode::Flat)
             .sample_size(30)
             .warm_up_time(Duration::from_secs(1))
             .measurement_time(Duration::from_secs(3));
+        let mut random = Random(42);
         for pick in [Pick::Skewed, Pick::Uniform] {
-            by_batch_size(&mut group, &bank, pick);
+            for size in BATCH_SIZES {
+                group.throughput(Throughput::Elements(size as u64));
+                group.bench_function(BenchmarkId::new(pick.name(), size), |b| {
+                    b.iter_batched(
+                        || pick.work(&mut random, accounts, size),
+                        |work| bank.commit(work),
+                        BatchSize::SmallInput,
+                    );
+                });
+            }
         }
         group.finish();
         bank.close();

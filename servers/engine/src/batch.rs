@@ -42,6 +42,22 @@ impl<'c> Transaction<'c> {
         })
     }
 
+    /// BEGIN, and every transfer of the batch.
+    fn apply<A>(
+        &mut self,
+        ledger: &mut Ledger<'_>,
+        batch: &mut [Reply<A>],
+    ) -> Result<(), rusqlite::Error> {
+        loop {
+            self.begin.raw_execute()?;
+            if ledger.apply_all(batch)? {
+                return Ok(());
+            }
+            self.rollback.raw_execute()?;
+            ledger.take_changes();
+        }
+    }
+
     /// COMMIT, unless all that was written was taken back: a batch of rejections syncs
     /// nothing.
     fn end(&mut self, ledger: &mut Ledger<'_>) -> Result<(), rusqlite::Error> {
@@ -105,12 +121,7 @@ pub(crate) fn commit_batch<A>(
 ) -> Ended {
     let began = Instant::now();
     begin_batch(jobs, began, record, replies);
-    let applied = transaction.begin.raw_execute().and_then(|_| {
-        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-            one.outcome = ledger.apply(&one.transfer)?;
-        }
-        Ok(())
-    });
+    let applied = transaction.apply(ledger, replies);
     if !busy_wait.is_zero() {
         let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
         let until = Instant::now() + busy_wait.saturating_mul(transfers);

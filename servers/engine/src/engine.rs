@@ -9,6 +9,7 @@ use std::time::Duration;
 use busload_wire::RequestId;
 use busload_wire::control::{Account, Stats, Verification};
 
+use crate::apply::Apply;
 use crate::checkpoint::CheckpointMode;
 use crate::durability::{Durability, DurabilityError, Pragmas};
 use crate::lock_file::LockError;
@@ -40,6 +41,9 @@ pub struct Config {
     pub batch_timeout: Duration,
     /// Most transfers waiting in the queue, at least 1.
     pub queue_transfers: usize,
+    /// How a batch is applied. Not looked at with [`Durability::DiscardWrites`], which applies
+    /// nothing.
+    pub apply: Apply,
     /// Accounts to create when the file holds no ledger.
     pub seed_accounts: i64,
     /// Balance of each account created.
@@ -242,6 +246,8 @@ pub struct About {
     /// The mode that these pragmas are those of; [`Durability::DiscardWrites`], which runs with
     /// another mode's, is called by its own name. `None` for pragmas of no mode.
     pub durability: Option<Durability>,
+    /// How batches are applied; `None` when nothing is.
+    pub apply: Option<Apply>,
     /// The version of the SQLite that is linked in.
     pub sqlite_version: &'static str,
     /// This engine made the ledger: the file held none, or was told to start afresh.
@@ -310,6 +316,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
                 Durability::DiscardWrites => Some(Durability::DiscardWrites),
                 _ => store.pragmas.durability(),
             },
+            apply: (config.durability != Durability::DiscardWrites).then_some(config.apply),
             sqlite_version: rusqlite::version(),
             made_here: store.made_here,
             id_horizon: (config.durability != Durability::DiscardWrites)
@@ -352,6 +359,7 @@ impl<A: Clone + Send + 'static> Engine<A> {
         let about = About {
             pragmas: Pragmas(BTreeMap::new()),
             durability: None,
+            apply: None,
             sqlite_version: rusqlite::version(),
             made_here: true,
             id_horizon: None,

@@ -1,10 +1,14 @@
-//! The rules of a transfer, applied in SQL inside an open transaction.
+//! What a batch is applied by, inside its open transaction: the rules in SQL or, for a coalesced
+//! batch, in memory; the ids; and the changes that came of it.
 
+use busload_wire::Transfer;
 use busload_wire::control::TransferIds;
-use busload_wire::{Transfer, TransferId};
 use rusqlite::{Connection, Statement};
 
-use crate::transfer_ids::{IdBook, Known, Remembered};
+use crate::apply::Apply;
+use crate::coalesced::Coalesced;
+use crate::queue::Reply;
+use crate::transfer_ids::{IdBook, Remembered};
 
 /// Why a transfer was refused. Nothing of it was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,44 +51,57 @@ pub enum Outcome {
     Unknown,
 }
 
+/// Row changes as SQLite reports them, since they were last taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) rows: u64,
+    pub(crate) refunds: u64,
+    /// Transfers that were decided in memory: the rows do not tell how many they were.
+    pub(crate) coalesced: Option<u64>,
+}
+
+impl Changes {
+    /// Transfers that these changes amount to: each one changes two rows, and a debit
+    /// that was taken back changed two rows for nothing. Of a coalesced batch it is the count of
+    /// who decided it.
+    pub(crate) fn applied(self) -> u64 {
+        self.coalesced.unwrap_or((self.rows - 2 * self.refunds) / 2)
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.refunds += other.refunds;
+        if let Some(more) = other.coalesced {
+            *self.coalesced.get_or_insert(0) += more;
+        }
+    }
+}
+
 /// The held statements of the writing connection and what they changed.
 ///
 /// A transfer is two conditional UPDATEs: each one reads, checks and writes its row in one
 /// statement. Only when one of them finds no row is the reason looked up. A debit whose
 /// credit turns out to be impossible is taken back at once, so that a rejected transfer
 /// leaves the batch as it was without a savepoint per transfer.
-pub(crate) struct Ledger<'c> {
+struct PerTransfer<'c> {
     debit: Statement<'c>,
     credit: Statement<'c>,
     refund: Statement<'c>,
     balance: Statement<'c>,
-    ids: IdBook<'c>,
-    discard_writes: bool,
-    /// Row changes that SQLite reported since the last [`take_changes`](Self::take_changes).
     changes: Changes,
 }
 
-/// Row changes as SQLite reports them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) rows: u64,
-    pub(crate) refunds: u64,
+/// The ledger as the writer thread has it.
+pub(crate) struct Ledger<'c> {
+    sql: PerTransfer<'c>,
+    /// In place of `sql`, where batches are coalesced.
+    coalesced: Option<Coalesced<'c>>,
+    ids: IdBook<'c>,
+    discard_writes: bool,
 }
 
-impl Changes {
-    /// Transfers that these changes amount to: each one changes two rows, and a debit
-    /// that was taken back changed two rows for nothing.
-    pub(crate) fn applied(self) -> u64 {
-        (self.rows - 2 * self.refunds) / 2
-    }
-}
-
-impl<'c> Ledger<'c> {
-    pub(crate) fn prepare(
-        connection: &'c Connection,
-        ids: &'c mut Remembered,
-        discard_writes: bool,
-    ) -> Result<Self, rusqlite::Error> {
+impl<'c> PerTransfer<'c> {
+    fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             debit: connection.prepare(
                 "UPDATE accounts SET balance = balance - ?1 WHERE id = ?2 AND balance >= ?1",
@@ -95,44 +112,13 @@ impl<'c> Ledger<'c> {
             refund: connection
                 .prepare("UPDATE accounts SET balance = balance + ?1 WHERE id = ?2")?,
             balance: connection.prepare("SELECT balance FROM accounts WHERE id = ?1")?,
-            ids: IdBook::new(connection, ids),
-            discard_writes,
             changes: Changes::default(),
         })
     }
 
-    /// Applies one transfer inside the open transaction; one whose id is known already is
-    /// answered as it was the first time.
-    pub(crate) fn apply(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
-        match transfer.transfer_id {
-            Some(id) if !self.discard_writes => self.apply_once(id, transfer),
-            _ => self.apply_anew(transfer),
-        }
-    }
-
-    fn apply_once(
-        &mut self,
-        id: TransferId,
-        transfer: &Transfer,
-    ) -> Result<Outcome, rusqlite::Error> {
-        Ok(match self.ids.look_up(id, transfer)? {
-            Known::First(outcome) => outcome,
-            Known::Conflict => Outcome::Rejected(Rejection::Conflict),
-            Known::Full => Outcome::Failed(Failure::Overloaded),
-            Known::No => {
-                let outcome = self.apply_anew(transfer)?;
-                self.ids.remember(id, transfer, outcome)?;
-                outcome
-            }
-        })
-    }
-
-    fn apply_anew(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
-        if transfer.amount < 1 || transfer.from == transfer.to {
+    fn apply(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
+        if is_invalid(transfer) {
             return Ok(Outcome::Rejected(Rejection::InvalidTransfer));
-        }
-        if self.discard_writes {
-            return self.read_only(transfer);
         }
         self.debit.raw_bind_parameter(1, transfer.amount)?;
         self.debit.raw_bind_parameter(2, transfer.from)?;
@@ -157,6 +143,9 @@ impl<'c> Ledger<'c> {
 
     /// The article's fake row: everything but the UPDATEs.
     fn read_only(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
+        if is_invalid(transfer) {
+            return Ok(Outcome::Rejected(Rejection::InvalidTransfer));
+        }
         let (Some(from), Some(to)) = (
             self.balance_of(transfer.from)?,
             self.balance_of(transfer.to)?,
@@ -188,15 +177,71 @@ impl<'c> Ledger<'c> {
     }
 
     /// The balance of an account, `None` when it does not exist.
-    pub(crate) fn balance_of(&mut self, account: i64) -> Result<Option<i64>, rusqlite::Error> {
+    fn balance_of(&mut self, account: i64) -> Result<Option<i64>, rusqlite::Error> {
         let mut rows = self.balance.query([account])?;
         rows.next()?.map(|row| row.get(0)).transpose()
+    }
+}
+
+/// What no ledger would do.
+pub(crate) fn is_invalid(transfer: &Transfer) -> bool {
+    transfer.amount < 1 || transfer.from == transfer.to
+}
+
+impl<'c> Ledger<'c> {
+    /// What discards its writes has none to coalesce.
+    pub(crate) fn prepare(
+        connection: &'c Connection,
+        ids: &'c mut Remembered,
+        apply: Apply,
+        discard_writes: bool,
+    ) -> Result<Self, rusqlite::Error> {
+        let coalesces = apply == Apply::Coalesced && !discard_writes;
+        Ok(Self {
+            sql: PerTransfer::prepare(connection)?,
+            coalesced: coalesces
+                .then(|| Coalesced::prepare(connection))
+                .transpose()?,
+            ids: IdBook::new(connection, ids),
+            discard_writes,
+        })
+    }
+
+    /// Applies the transfers of a batch in their order, inside the open transaction, and says what
+    /// became of each; one whose id is known already is answered as it was the first time. False
+    /// when the transaction must be begun anew for that, once.
+    pub(crate) fn apply_all<A>(&mut self, batch: &mut [Reply<A>]) -> Result<bool, rusqlite::Error> {
+        if let Some(coalesced) = &mut self.coalesced {
+            return coalesced.apply_all(batch, &mut self.ids);
+        }
+        for one in batch.iter_mut().flat_map(|reply| &mut reply.work) {
+            let transfer = &one.transfer;
+            one.outcome = match transfer.transfer_id {
+                _ if self.discard_writes => self.sql.read_only(transfer)?,
+                Some(id) => self.ids.once(id, transfer, || self.sql.apply(transfer))?,
+                None => self.sql.apply(transfer)?,
+            };
+        }
+        Ok(true)
+    }
+
+    /// The balance of an account, `None` when it does not exist.
+    pub(crate) fn balance_of(&mut self, account: i64) -> Result<Option<i64>, rusqlite::Error> {
+        self.sql.balance_of(account)
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        match &mut self.coalesced {
+            Some(coalesced) => &mut coalesced.changes,
+            None => &mut self.sql.changes,
+        }
     }
 
     /// Whether rows were changed since the last [`take_changes`](Self::take_changes), and
     /// every change was undone by a later one. A remembered id is never undone.
-    pub(crate) fn took_everything_back(&self) -> bool {
-        self.changes.refunds > 0 && self.changes.applied() == 0 && !self.ids.wrote()
+    pub(crate) fn took_everything_back(&mut self) -> bool {
+        let changes = *self.changes();
+        changes.refunds > 0 && changes.applied() == 0 && !self.ids.wrote()
     }
 
     /// The transaction of a batch has ended. Tells whether it changed what is remembered of
@@ -229,6 +274,6 @@ impl<'c> Ledger<'c> {
 
     /// The changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Changes {
-        std::mem::take(&mut self.changes)
+        std::mem::take(self.changes())
     }
 }

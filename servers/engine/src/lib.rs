@@ -11,8 +11,10 @@
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
 //! - Nothing here names a transport.
 
+mod apply;
 mod batch;
 mod checkpoint;
+mod coalesced;
 pub mod durability;
 mod engine;
 mod failpoint;
@@ -33,6 +35,7 @@ mod trouble;
 pub mod vfs;
 mod writer;
 
+pub use apply::{Apply, UnknownApply};
 pub use checkpoint::{CheckpointMode, UnknownCheckpointMode};
 pub use durability::{Durability, Pragmas};
 pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};

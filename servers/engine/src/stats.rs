@@ -269,8 +269,7 @@ impl SharedStats {
         counters.outcomes.add(&batch.outcomes);
         let wrote = batch.changes.rows > 0 || batch.wrote_ids;
         if batch.committed {
-            counters.changes.rows += batch.changes.rows;
-            counters.changes.refunds += batch.changes.refunds;
+            counters.changes.add(batch.changes);
             counters.batches += 1;
             counters.batches_that_wrote += u64::from(wrote);
         }

@@ -8,6 +8,7 @@ use busload_wire::control::{Balances, Verification};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use crate::apply::Apply;
 use crate::checkpoint::CheckpointMode;
 use crate::durability::Pragmas;
 use crate::engine::{Config, EngineError};
@@ -116,6 +117,9 @@ impl Store {
             store.seed(config.seed_accounts, config.seed_balance)?;
         } else if let Some(balance) = config.initial_balance {
             store.remember_initial_balance(balance)?;
+        }
+        if config.apply == Apply::Coalesced {
+            store.check_integers(path)?;
         }
         if store.initial_balance()?.is_none() {
             // What cannot be read as balances is served as far as it can be, and not verified.
@@ -244,6 +248,26 @@ impl Store {
              ON CONFLICT(key) DO UPDATE SET value = excluded.value",
             [balance],
         )?;
+        Ok(())
+    }
+
+    /// Only whole numbers can be reckoned with outside of SQLite. A table of ours holds nothing
+    /// else.
+    fn check_integers(&self, path: &Path) -> Result<(), EngineError> {
+        let foreign: bool = self.connection.query_row(
+            "SELECT NOT (SELECT strict FROM pragma_table_list WHERE name = 'accounts')
+                AND EXISTS (SELECT 1 FROM accounts WHERE typeof(balance) <> 'integer')",
+            [],
+            |row| row.get(0),
+        )?;
+        if foreign {
+            return Err(EngineError::CannotOpen {
+                database: path.to_owned(),
+                why: "it has balances that are no whole numbers, which only SQLite can reckon with"
+                    .to_owned(),
+                remedy: "serve it with --apply per-transfer",
+            });
+        }
         Ok(())
     }
 

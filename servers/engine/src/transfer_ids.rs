@@ -20,7 +20,7 @@ use busload_wire::control::TransferIds;
 use busload_wire::{Transfer, TransferId};
 use rusqlite::Connection;
 
-use crate::ledger::Outcome;
+use crate::ledger::{Failure, Outcome, Rejection};
 use index::Index;
 pub(crate) use table::{COLUMNS, TABLE};
 use table::{CREATE, Statements, id_of, number_of, outcome_of};
@@ -32,7 +32,7 @@ const LOOK_EVERY: u64 = 512;
 const FORGOTTEN_AT_ONCE: i64 = 1024;
 
 /// What is known of a transfer's id.
-pub(crate) enum Known {
+enum Known {
     /// Nothing: the transfer is to be applied and its outcome remembered.
     No,
     /// The transfer was made before; this came of it.
@@ -209,12 +209,28 @@ impl<'c> IdBook<'c> {
         }
     }
 
-    /// What is known of this id.
-    pub(crate) fn look_up(
+    /// The outcome of a transfer with an id: the first one where it was made before, else that of
+    /// `anew`, which is stored with it.
+    pub(crate) fn once(
         &mut self,
         id: TransferId,
         transfer: &Transfer,
-    ) -> Result<Known, rusqlite::Error> {
+        anew: impl FnOnce() -> Result<Outcome, rusqlite::Error>,
+    ) -> Result<Outcome, rusqlite::Error> {
+        Ok(match self.look_up(id, transfer)? {
+            Known::First(outcome) => outcome,
+            Known::Conflict => Outcome::Rejected(Rejection::Conflict),
+            Known::Full => Outcome::Failed(Failure::Overloaded),
+            Known::No => {
+                let outcome = anew()?;
+                self.remember(id, transfer, outcome)?;
+                outcome
+            }
+        })
+    }
+
+    /// What is known of this id.
+    fn look_up(&mut self, id: TransferId, transfer: &Transfer) -> Result<Known, rusqlite::Error> {
         let added = self.remembered.batch().added;
         if let Some(seq) = self.remembered.index.get(id) {
             return self.compare(seq, transfer);
@@ -247,7 +263,7 @@ impl<'c> IdBook<'c> {
     }
 
     /// Stores the first outcome of a transfer whose id was not known.
-    pub(crate) fn remember(
+    fn remember(
         &mut self,
         id: TransferId,
         transfer: &Transfer,

@@ -93,7 +93,7 @@ impl<P: ReplyPort> Writer<P> {
         let store: &Store = store;
         let transaction = Transaction::prepare(&store.connection)?;
         let discard_writes = config.durability == Durability::DiscardWrites;
-        let ledger = Ledger::prepare(&store.connection, ids, discard_writes)?;
+        let ledger = Ledger::prepare(&store.connection, ids, config.apply, discard_writes)?;
         stats.record_transfer_ids(ledger.id_counts());
         let mut shift = Shift {
             checkpointer: Checkpointer::new(store, stats, config, second),

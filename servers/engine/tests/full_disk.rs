@@ -14,7 +14,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use busload_engine::{Config, ControlCall, Durability, EngineError, Failure, Outcome, Trouble};
+use busload_engine::{
+    Apply, Config, ControlCall, Durability, EngineError, Failure, Outcome, Trouble,
+};
 use namespace::{in_mount_namespace, run, skip};
 use support::{Bank, config, transfer};
 
@@ -141,12 +143,18 @@ fn full_and_room_again(config: &Config, fill: fn(&Path) -> Filler, what: &str) {
 #[test]
 fn case_11_no_room_for_a_journal() {
     on_each("case_11_no_room_for_a_journal", |kind, directory| {
-        for durability in [Durability::DeleteExtra, Durability::DeleteFull] {
+        for (durability, apply) in [
+            (Durability::DeleteExtra, Apply::PerTransfer),
+            (Durability::DeleteFull, Apply::PerTransfer),
+            (Durability::DeleteExtra, Apply::Coalesced),
+        ] {
             let config = Config {
-                database: directory.join(format!("{durability}.sqlite")),
+                database: directory.join(format!("{durability}-{apply}.sqlite")),
+                apply,
                 ..config(directory, durability)
             };
-            full_and_room_again(&config, Filler::bytes, &format!("{kind:?} {durability}"));
+            let what = format!("{kind:?} {durability} {apply}");
+            full_and_room_again(&config, Filler::bytes, &what);
         }
     });
 }

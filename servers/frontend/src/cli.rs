@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use busload_engine::{CheckpointMode, Config};
+use busload_engine::{Apply, CheckpointMode, Config, Durability};
 use clap::Args;
 
 use crate::access_args::AccessArgs;
@@ -164,6 +164,10 @@ struct CommonArgs {
     /// writes (for testing the judge)
     #[arg(long, env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
+    /// How a batch is applied: per-transfer (two statements for each transfer), or coalesced
+    /// (decided in memory, each account read once and written once): same answers
+    #[arg(long, value_name = "HOW", default_value_t = Apply::PerTransfer)]
+    apply: Apply,
     /// Most transfers waiting for the writer; further ones are answered overloaded
     /// [1 … 16777216]
     #[arg(long, value_name = "TRANSFERS", default_value_t = DEFAULT_QUEUE, value_parser = parse_queue)]
@@ -264,6 +268,19 @@ impl WsArgs {
     }
 }
 
+/// Whether a server of this durability can apply its batches so.
+///
+/// # Errors
+/// It applies nothing.
+pub fn check_apply(apply: Apply, durability: Durability) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        apply == Apply::PerTransfer || durability != Durability::DiscardWrites,
+        "--apply {apply} is for a server that applies transfers, and discard-writes does not: \
+         leave it out, or choose another --durability"
+    );
+    Ok(())
+}
+
 impl CommonArgs {
     fn settings(
         &self,
@@ -276,6 +293,7 @@ impl CommonArgs {
         // First of all: nothing is created for a server that must not start.
         let access = self.access.access(listen)?;
         let log_limit_mib = self.log_limit_mib()?;
+        check_apply(self.apply, self.durability.durability)?;
         self.limits.check()?;
         let database = if let Some(file) = &self.database {
             file.clone()
@@ -295,6 +313,7 @@ impl CommonArgs {
                 batch_size,
                 batch_timeout,
                 queue_transfers: self.queue,
+                apply: self.apply,
                 seed_accounts: self.seed_accounts,
                 seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
                 initial_balance: self.initial_balance,

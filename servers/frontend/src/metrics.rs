@@ -74,7 +74,7 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         ),
         counter(
             "busload_applied_total",
-            "transfers applied by row changes",
+            "transfers applied, by row changes (with --apply coalesced by the server's own count)",
             one(stats.applied),
         ),
         counter(

@@ -291,6 +291,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         database,
         batch_size: config.batch_size as u64,
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
+        apply: about.apply.map(|apply| apply.to_string()),
         queue_transfers: config.queue_transfers as u64,
         max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
         exactly_once: Some(about.id_horizon.is_some()),

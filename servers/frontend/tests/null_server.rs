@@ -93,6 +93,7 @@ fn a_null_server_answers_without_a_file_and_says_so() {
     assert_eq!(info["durability"], "null");
     assert_eq!(info["database"], "none");
     assert_eq!(info["pragmas"], json!({}));
+    assert_eq!(info["apply"], Value::Null, "it applies nothing");
     let transfer = json!({"name": "transfer", "args": {"from_id": 0, "to_id": 99, "amount": 1}});
     assert_eq!(server.call(&transfer), json!({"ok": true}));
     let verified = server.call(&json!({"name": "verify"}));

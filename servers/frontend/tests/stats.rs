@@ -44,6 +44,7 @@ fn start(transport: Transport) -> Running {
             batch_size: 4,
             batch_timeout: NEVER,
             queue_transfers: 1000,
+            apply: busload_engine::Apply::PerTransfer,
             seed_accounts: 10,
             seed_balance: 1000,
             initial_balance: None,

@@ -74,6 +74,10 @@ pub struct Info {
     /// How long the oldest waiting transfer may wait for the batch to fill,
     /// in microseconds; 0 is natural batching.
     pub batch_timeout_us: f64,
+    /// How a batch is applied: `per-transfer` or `coalesced`; absent where nothing is applied, and
+    /// from servers of earlier versions, which apply transfer by transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<String>,
     /// Most transfers that may be queued.
     pub queue_transfers: u64,
     /// Most transfers in flight on one connection; past it the server stops reading.
@@ -288,7 +292,8 @@ pub struct Stats {
     /// Transfers whose outcome is unknown.
     pub unknown: u64,
     /// Transfers applied according to SQLite: row changes that it reported in committed
-    /// transactions, less those that took a debit back, halved.
+    /// transactions, less those that took a debit back, halved. Of a server that coalesces
+    /// ([`Info::apply`]) it is that server's own count.
     pub applied: u64,
     /// Row changes of transfers that SQLite reported in committed transactions.
     pub row_changes: u64,

@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 use bench_client::row::{RowPlan, ServerChoice};
+use busload_engine::{Apply, Durability};
+use busload_frontend::cli::check_apply;
 
 use super::LoadArgs;
 use super::own_server::connections;
@@ -30,6 +32,12 @@ impl LoadArgs {
         if let Some(warning) = self.server.mode().and_then(|mode| mode.warning) {
             eprintln!("warning: {warning}");
         }
+        let mode = self.server.mode().map(|mode| mode.durability);
+        check_apply(
+            self.server.apply.unwrap_or(Apply::PerTransfer),
+            mode.unwrap_or(Durability::WalFull),
+        )
+        .map_err(|error| usage(&error.to_string()))?;
         if self.url.is_some() && self.connectors.len() > 1 {
             return Err(usage(
                 "--url goes with one connector: name it with --connectors",

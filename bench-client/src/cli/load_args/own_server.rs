@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench_client::row::{ConnectorKind, ServerChoice};
 use bench_client::target::ServerSpec;
-use busload_engine::Durability;
+use busload_engine::{Apply, Durability};
 use busload_frontend::cli::{DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode};
 
 use super::plans::Knobs;
@@ -55,6 +55,7 @@ impl ServerKnobs {
             (self.durability.is_some(), "--durability"),
             (!self.batch_size.is_empty(), "--batch-size"),
             (self.batch_timeout.is_some(), "--batch-timeout"),
+            (self.apply.is_some(), "--apply"),
             (self.queue.is_some(), "--queue"),
             (self.checkpoint_pages.is_some(), "--checkpoint-pages"),
             (self.checkpoint.is_some(), "--checkpoint"),
@@ -81,7 +82,10 @@ impl LoadArgs {
     ) -> anyhow::Result<ServerChoice> {
         let server = &self.server;
         let directory = server.data_dir();
+        // What is a server's default is not said to it, so that an older one can be measured.
+        let apply = server.apply.filter(|apply| *apply != Apply::PerTransfer);
         let further = [
+            ("apply", apply.map(|apply| apply.to_string())),
             ("queue", server.queue.map(|n| n.to_string())),
             (
                 "checkpoint-pages",

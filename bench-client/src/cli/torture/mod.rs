@@ -22,6 +22,7 @@ use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::{FaultError, FaultKind};
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::recipe::Transport;
+use busload_engine::Apply;
 use busload_frontend::cli::{DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration};
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
@@ -98,6 +99,9 @@ pub(crate) struct TortureArgs {
     /// discard-writes, which writes nothing: a control that must fail
     #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
     durability: Mode,
+    /// How the server applies a batch: per-transfer or coalesced
+    #[arg(long, value_name = "HOW", default_value_t = Apply::PerTransfer)]
+    apply: Apply,
     /// Checkpoint when the write-ahead log has grown by this many pages: often, so that
     /// checkpoints are interrupted too; 1 to 10,000,000
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -125,7 +129,7 @@ pub(crate) struct TortureArgs {
     /// {database} in it stands for the database file. Must be started on the same ledger again
     /// and again, without wiping it
     #[arg(long, value_name = "COMMAND", requires_all = ["url", "reseed"],
-          conflicts_with_all = ["durability", "checkpoint_pages", "transport"])]
+          conflicts_with_all = ["durability", "apply", "checkpoint_pages", "transport"])]
     server_command: Option<String>,
     /// Where the server of --server-command listens
     #[arg(long, requires = "server_command")]
@@ -322,6 +326,7 @@ impl TortureArgs {
             encoding: plan.recipe.transport.encoding().as_str().to_owned(),
             durability_requested: own.then(|| self.durability.durability.to_string()),
             durability: None,
+            apply: None,
         };
         let load = Load {
             workers: self.workers,

@@ -7,6 +7,7 @@ use bench_client::connector::{Encoding, parse_url};
 use bench_client::torture::desk::Means;
 use bench_client::torture::plan::{Plan, connections};
 use bench_client::torture::recipe::{DATABASE_WORD, Recipe, Transport};
+use busload_frontend::cli::check_apply;
 
 use super::super::load_args::EncodingArg;
 use super::{TortureArgs, TransportArg, usage};
@@ -58,6 +59,8 @@ impl TortureArgs {
                 file.display()
             )));
         }
+        check_apply(self.apply, self.durability.durability)
+            .map_err(|error| usage(error.to_string()))?;
         let transport = self.transport(self.transport == Some(TransportArg::Http))?;
         let (connections, window) = connections(transport, self.workers, self.inflight);
         let means = Means::share_out(connections, window)
@@ -81,6 +84,7 @@ impl TortureArgs {
             "--port=0".to_owned(),
             format!("--database={DATABASE_WORD}"),
             format!("--durability={}", self.durability.durability),
+            format!("--apply={}", self.apply),
             format!("--checkpoint-pages={checkpoint_pages}"),
             format!("--seed-accounts={accounts}"),
             format!("--initial-balance={initial_balance}"),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bench_client::load::{Measure, Pace};
+use bench_client::report::apply::with_apply;
 use bench_client::report::series::Interval;
 use bench_client::report::table;
 use bench_client::row::RowPlan;
@@ -161,7 +162,7 @@ impl State {
         self.batch_size = Some(info.batch_size);
         self.server = Some(format!(
             "durability {}, batch up to {}, {wait}",
-            info.durability,
+            with_apply(&info.durability, info.apply.as_deref()),
             table::grouped(info.batch_size)
         ));
     }

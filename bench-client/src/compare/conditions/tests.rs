@@ -108,6 +108,29 @@ fn each_condition_is_named_and_changes_the_fingerprint() {
     assert_eq!(Conditions::of_row(&reseeded, &known), before);
 }
 
+/// Rows of before there was a choice are compared with those that are applied as they were.
+#[test]
+fn a_row_that_does_not_tell_was_applied_transfer_by_transfer() {
+    let with = |apply: Option<&str>| {
+        let mut row = row();
+        row.apply = apply.map(str::to_owned);
+        Conditions::of_row(&row, &here())
+    };
+    let [old, per_transfer, coalesced] = [None, Some("per-transfer"), Some("coalesced")].map(with);
+    assert_eq!(old, per_transfer);
+    assert_eq!(old.fingerprint(), per_transfer.fingerprint());
+    assert_eq!(fields(&old.differences(&coalesced)), ["apply"]);
+    let mut plan = plan();
+    let ServerChoice::Own { spec, .. } = &mut plan.server else {
+        panic!("a server of its own");
+    };
+    spec.args.push("--apply=coalesced".to_owned());
+    let planned = Conditions::of_plan(&plan, &here());
+    let measured = coalesced.lasting(plan.measure);
+    assert_eq!(planned, measured);
+    assert_eq!(planned.fingerprint(), measured.fingerprint());
+}
+
 /// Records from before there was anything to say of them keep their fingerprints.
 #[test]
 fn what_was_looked_at_later_is_no_part_of_the_fingerprint_where_there_is_none() {

@@ -6,7 +6,7 @@ use super::super::load_record::Shown;
 use super::super::record::{Device, OpenLoop, Row, ServerRow};
 use super::super::series::Interval;
 use crate::disk::{Baseline, Method, Pattern};
-use crate::judge::Stage;
+use crate::judge::{AppliedBy, Stage};
 use crate::load::Arrival;
 
 /// A row and where it is from.
@@ -89,6 +89,7 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("durability_requested", |one| {
         one.row().durability_requested.clone().unwrap_or_default()
     }),
+    ("apply", |one| maybe(one.row().apply_or_default())),
     ("batch_size", |one| maybe(one.row().batch_size)),
     ("batch_timeout_us", |one| maybe(one.row().batch_timeout_us)),
     ("concurrency", |one| text(one.row().concurrency)),
@@ -462,6 +463,9 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("changed", |one| maybe(one.row().verify.changed)),
     ("ledger_ok", |one| maybe(one.row().verify.ledger_ok)),
     ("applied", |one| maybe(one.row().verify.applied)),
+    ("applied_by", |one| {
+        maybe(one.row().verify.applied_by.map(AppliedBy::as_str))
+    }),
     ("acknowledged", |one| text(one.row().verify.acknowledged)),
     ("sampled_accounts", |one| {
         text(one.row().verify.sampled_accounts)

@@ -80,7 +80,7 @@ fn configuration(row: &Row, turned: &[Knob]) -> String {
     let mut parts = vec![
         row.connector.clone(),
         row.encoding.clone(),
-        row.durability.clone(),
+        row.durability_and_apply(),
     ];
     if row.durability_requested.as_ref() != Some(&row.durability)
         && let Some(requested) = &row.durability_requested

@@ -133,7 +133,7 @@ fn row_table(rows: &[Shown<'_>]) -> Markup {
                         td { (some(row.server.as_ref().map(|one| format!("{:.1}", one.mean_batch)))) }
                         td class="words" { (model.map_or("–", limit)) }
                         td class="words" { (row.transport) " " (row.encoding) }
-                        td class="words" { (row.durability) }
+                        td class="words" { (row.durability_and_apply()) }
                         td { (batch_knobs(row)) }
                         td { (row.concurrency) "×" (row.max_inflight_per_worker) }
                         td { (row.alpha) }
@@ -368,7 +368,7 @@ fn pragmas_of_rows(record: &AnyRecord) -> Markup {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             let name = row.name.as_ref().unwrap_or(&row.connector);
-            (!differing.is_empty()).then(|| (name, &row.durability, differing.join(" ")))
+            (!differing.is_empty()).then(|| (name, row.durability_and_apply(), differing.join(" ")))
         })
         .collect();
     html! { @if !others.is_empty() {

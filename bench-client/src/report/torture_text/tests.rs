@@ -10,6 +10,7 @@ fn record() -> TortureRecord {
         encoding: "json".to_owned(),
         durability_requested: None,
         durability: Some("wal-full".to_owned()),
+        apply: None,
     };
     let load = Load {
         workers: 16,

@@ -123,6 +123,7 @@ pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
         batch_size: 4096,
         batch_timeout: Duration::ZERO,
         queue_transfers: 1 << 20,
+        apply: busload_engine::Apply::PerTransfer,
         seed_accounts: 10,
         seed_balance: 1000,
         initial_balance: None,

@@ -103,9 +103,13 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
             pragma("synchronous")
         )
     };
+    let coalesced = match info.apply.as_deref() {
+        Some("coalesced") => ", apply: coalesced",
+        _ => "",
+    };
     let line = format!(
         "{} listening on {url} | durability {} ({why}) | \
-         batch size {}, timeout {} ms | queue {} | sqlite {}\n",
+         batch size {}, timeout {} ms{coalesced} | queue {} | sqlite {}\n",
         info.server,
         info.durability,
         info.batch_size,

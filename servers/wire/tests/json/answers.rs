@@ -109,13 +109,16 @@ fn what_an_older_server_does_not_tell_is_absent() {
     });
     let read: Info = serde_json::from_value(info.clone()).unwrap();
     assert_eq!((read.exactly_once, read.id_horizon_seconds), (None, None));
+    assert_eq!(read.apply, None);
     assert_eq!(serde_json::to_value(read).unwrap(), info);
     info["exactly_once"] = true.into();
     info["id_horizon_seconds"] = 600.0.into();
+    info["apply"] = "coalesced".into();
     let read: Info = serde_json::from_value(info.clone()).unwrap();
     assert_eq!(
         (read.exactly_once, read.id_horizon_seconds),
         (Some(true), Some(600.0))
     );
+    assert_eq!(read.apply.as_deref(), Some("coalesced"));
     assert_eq!(serde_json::to_value(read).unwrap(), info);
 }
