@@ -230,12 +230,12 @@ impl Way {
         }
     }
 
-    /// The system call that writes the first answer to a transfer: of a WebSocket the
-    /// handshake goes by the other one.
-    fn answers_by(self) -> &'static str {
+    /// Which of the server's messages is the first answer to a transfer: on a WebSocket the
+    /// handshake comes before it.
+    fn first_answer(self) -> u32 {
         match self {
-            Self::Http => "writev",
-            Self::Json | Self::Binary => "sendto",
+            Self::Http => 1,
+            Self::Json | Self::Binary => 2,
         }
     }
 
@@ -264,12 +264,12 @@ const LEDGER: [&str; 3] = [
 /// A server that dies in the place of writing its first answer to a transfer.
 fn dies_before_its_answer(directory: &Path, way: Way) -> Served {
     let fault = format!(
-        "inject={}:error=EPIPE:signal=SIGKILL:when=1",
-        way.answers_by()
+        "inject=sendto:error=EPIPE:signal=SIGKILL:when={}",
+        way.first_answer()
     );
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-qq", "-o", "trace", "-e", "trace=writev,sendto"])
+        .args(["-f", "-qq", "-o", "trace", "-e", "trace=sendto"])
         .args(["-e", &fault, "--", env!("CARGO_BIN_EXE_bench-client")])
         .args(["serve", way.transport(), "--port=0", "--until-stdin-ends"])
         .args(LEDGER)

@@ -7,19 +7,21 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use busload_frontend::stream::Stream;
-use busload_frontend::token::Token;
 use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
@@ -51,11 +53,11 @@ impl Connector for HttpConnector {
     async fn connect(&self, _worker: WorkerId) -> Result<HttpSession, ConnectError> {
         let lane = Lane::open(&self.target).await?;
         Ok(HttpSession {
-            target: self.target.clone(),
+            target: Arc::new(self.target.clone()),
             head: Head::of(&self.target),
             idle: vec![lane],
             waiting: VecDeque::new(),
-            calls: FuturesUnordered::new(),
+            calls: Calls::default(),
             scratch: BytesMut::new(),
             forgotten: Forgotten::default(),
             contradictory: 0,
@@ -70,7 +72,8 @@ pub(crate) struct Lane {
     driver: Driver,
 }
 
-type Driver = Connection<TokioIo<Stream>, Full<Bytes>>;
+/// Boxed once per connection: it is large, and moves with every request.
+type Driver = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
 
 /// What one HTTP exchange came to.
 pub(crate) enum Exchange {
@@ -107,12 +110,16 @@ impl Exchange {
 impl Lane {
     pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
         let stream = target.connect("http").await?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+        // One buffer and `send` cost less than two and `writev`: requests are short.
+        let (sender, driver) = http1::Builder::new()
+            .writev(false)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Protocol {
                 url: target.url("http"),
                 why: error.to_string(),
             })?;
+        let driver = Box::pin(driver);
         Ok(Self { sender, driver })
     }
 
@@ -121,6 +128,9 @@ impl Lane {
     pub(crate) async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
         let Self { mut sender, driver } = self;
         let mut driver = Some(driver);
+        // Then the request is given to the driver before it is driven, once instead of twice. It
+        // looks for the end of the connection before it begins with it.
+        let mut can_send = sender.is_ready();
         let exchange = {
             let call = async {
                 if let Err(error) = sender.ready().await {
@@ -143,18 +153,17 @@ impl Lane {
                     },
                 };
                 let status = response.status();
-                match Limited::new(response.into_body(), MAX_BODY_BYTES)
-                    .collect()
-                    .await
-                {
-                    Ok(body) => Exchange::Answered(status, body.to_bytes()),
-                    Err(error) => Exchange::Lost(error.to_string()),
+                match collect(response.into_body()).await {
+                    Ok(body) => Exchange::Answered(status, body),
+                    Err(why) => Exchange::Lost(why),
                 }
             };
             tokio::pin!(call);
             poll_fn(|cx| {
                 // The driver first: it moves the bytes that the call waits for.
-                drive(&mut driver, cx);
+                if !std::mem::take(&mut can_send) {
+                    drive(&mut driver, cx);
+                }
                 let called = call.as_mut().poll(cx);
                 // The call may have given the driver something to write.
                 if called.is_pending() && drive(&mut driver, cx) {
@@ -175,42 +184,55 @@ impl Lane {
 fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
     let ended = driver
         .as_mut()
-        .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready());
+        .is_some_and(|driver| driver.as_mut().poll(cx).is_ready());
     if ended {
         *driver = None;
     }
     ended
 }
 
-/// What every request to one server begins with.
-pub(crate) struct Head {
-    host: HeaderValue,
-    authorization: Option<HeaderValue>,
+/// The whole body, up to the longest that an answer may have. It is nearly always in one piece.
+async fn collect(mut body: Incoming) -> Result<Bytes, String> {
+    let mut gathered = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else {
+            continue;
+        };
+        if data.len() > MAX_BODY_BYTES - gathered.len() {
+            return Err("the answer is too long".to_owned());
+        }
+        if gathered.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        gathered.extend_from_slice(&data);
+    }
+    Ok(gathered.freeze())
 }
+
+/// What every request to one server begins with: a copy is cheaper than putting it together.
+pub(crate) struct Head(Parts);
 
 impl Head {
     pub(crate) fn of(target: &Target) -> Self {
-        Self {
-            // An authority out of a URL is ASCII.
-            host: HeaderValue::from_str(&target.authority)
-                .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
-            authorization: target.token.as_ref().map(Token::header_value),
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = hyper::Method::POST;
+        parts.uri = hyper::Uri::from_static("/rpc");
+        // An authority out of a URL is ASCII.
+        let host = HeaderValue::from_str(&target.authority)
+            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
+        parts.headers.insert(HOST, host);
+        if let Some(token) = &target.token {
+            parts.headers.insert(AUTHORIZATION, token.header_value());
         }
+        let json = HeaderValue::from_static("application/json");
+        parts.headers.insert(CONTENT_TYPE, json);
+        Self(parts)
     }
 }
 
 /// A JSON request to `/rpc`.
 pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = hyper::Method::POST;
-    *request.uri_mut() = hyper::Uri::from_static("/rpc");
-    let headers = request.headers_mut();
-    headers.insert(HOST, head.host.clone());
-    if let Some(authorization) = &head.authorization {
-        headers.insert(AUTHORIZATION, authorization.clone());
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    request
+    Request::from_parts(head.0.clone(), Full::new(body))
 }
 
 /// What became of one request and of its lane.
@@ -227,14 +249,49 @@ struct Done {
 
 type Call = BoxFuture<'static, Done>;
 
+/// Calls under way. The first one is polled whenever the session is: most sessions have no other,
+/// and it saves the bookkeeping of who was woken.
+#[derive(Default)]
+struct Calls {
+    first: Option<Call>,
+    others: FuturesUnordered<Call>,
+}
+
+impl Calls {
+    fn push(&mut self, call: Call) {
+        if self.first.is_none() {
+            self.first = Some(call);
+        } else {
+            self.others.push(call);
+        }
+    }
+
+    /// The next one that is done; `None` when there is none.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Done>> {
+        if let Some(first) = &mut self.first
+            && let Poll::Ready(done) = first.as_mut().poll(cx)
+        {
+            self.first = None;
+            return Poll::Ready(Some(done));
+        }
+        if self.others.is_empty() {
+            return match self.first {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(None),
+            };
+        }
+        Pin::new(&mut self.others).poll_next(cx)
+    }
+}
+
 /// The keep-alive connections of one worker.
 pub struct HttpSession {
-    target: Target,
+    target: Arc<Target>,
     head: Head,
     idle: Vec<Lane>,
     /// Submitted and not started.
     waiting: VecDeque<(RequestId, Bytes)>,
-    calls: FuturesUnordered<Call>,
+    calls: Calls,
     scratch: BytesMut,
     forgotten: Forgotten,
     contradictory: u64,
@@ -243,7 +300,7 @@ pub struct HttpSession {
 
 async fn call(
     lane: Option<Lane>,
-    target: Target,
+    target: Arc<Target>,
     mut request: Request<Full<Bytes>>,
     id: RequestId,
 ) -> Done {
@@ -319,7 +376,7 @@ impl HttpSession {
             let request = post(&self.head, body);
             self.calls.push(Box::pin(call(
                 self.idle.pop(),
-                self.target.clone(),
+                Arc::clone(&self.target),
                 request,
                 id,
             )));
@@ -334,7 +391,7 @@ impl HttpSession {
         self.start_waiting();
         let before = out.len();
         loop {
-            match Pin::new(&mut self.calls).poll_next(cx) {
+            match self.calls.poll_next(cx) {
                 Poll::Ready(Some(Done {
                     lane,
                     reply,

@@ -95,7 +95,9 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Cl
             answer(StatusCode::OK, JSON, body.freeze())
         }
         (&Method::GET, "/metrics") => {
-            let body = metrics::render(&shared.histograms().await);
+            // Boxed, as all that waits for something else than a transfer: the library copies
+            // the future of every request, whatever it turns out to be.
+            let body = metrics::render(&Box::pin(shared.histograms()).await);
             let text = HeaderValue::from_static(metrics::CONTENT_TYPE);
             answer(StatusCode::OK, text, Bytes::from(body))
         }
@@ -145,22 +147,21 @@ fn outcome(result: Result<(), ErrorCode>) -> Answer {
 }
 
 /// Reads the body within its bounds of size, time and memory.
-async fn read_body(
-    request: Request<Incoming>,
-    shared: &Shared,
-    client: &Client,
-) -> Result<Bytes, ErrorCode> {
+async fn read_body(body: Incoming, shared: &Shared, client: &Client) -> Result<Bytes, ErrorCode> {
     let limit = shared.limits.body_bytes;
     // One that says that it is too large is not waited for.
-    if request.body().size_hint().lower() > limit as u64 {
+    if body.size_hint().lower() > limit as u64 {
         return Err(ErrorCode::TooLarge);
     }
     let body = tokio::select! {
         biased;
-        body = collect(request.into_body(), limit) => body,
+        body = collect(body, limit) => body,
         // Nothing of it was queued.
         () = client.input.refused() => Err(ErrorCode::Overloaded),
-        () = tokio::time::sleep(shared.limits.body_timeout) => Err(ErrorCode::InvalidRequest),
+        // A body that is there already, as nearly all are, costs no timer.
+        () = async { tokio::time::sleep(shared.limits.body_timeout).await } => {
+            Err(ErrorCode::InvalidRequest)
+        }
     };
     if client.input.is_refused() {
         client.input.leave();
@@ -211,7 +212,7 @@ async fn rpc(request: Request<Incoming>, shared: &Arc<Shared>, client: &Client) 
     if let Some(wrong) = content_type_fault(request.headers()) {
         return invalid(wrong);
     }
-    let body = match read_body(request, shared, client).await {
+    let body = match read_body(request.into_body(), shared, client).await {
         Ok(body) => body,
         Err(code) => {
             let mut answer = refusal(code);
@@ -267,7 +268,8 @@ async fn call(
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
         Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
         Route::Histograms => {
-            answers::encode_stats(&mut body, AnswerId::Absent, &shared.histograms().await);
+            let stats = Box::pin(shared.histograms()).await;
+            answers::encode_stats(&mut body, AnswerId::Absent, &stats);
         }
     }
     answer(StatusCode::OK, JSON, body.freeze())
@@ -276,26 +278,20 @@ async fn call(
 /// The outcome of the one transfer that this connection has in flight, and when it was
 /// posted, if that is timed.
 async fn transferred(mailbox: &Mailbox) -> (Option<Instant>, Outcome) {
-    let (mut transfers, mut controls) = (Vec::new(), Vec::new());
     poll_fn(|cx| {
         mailbox.register(cx.waker());
-        mailbox.empty_into(&mut transfers, &mut controls);
-        let delivery = transfers.first();
-        match delivery.and_then(|it| Some((it.posted, it.work.first()?.outcome))) {
-            Some(done) => Poll::Ready(done),
-            None => Poll::Pending,
-        }
+        let done = mailbox.take_transfer();
+        let done = done.and_then(|it| Some((it.posted, it.work.first()?.outcome)));
+        done.map_or(Poll::Pending, Poll::Ready)
     })
     .await
 }
 
 /// The answer to the one control call that this connection has in flight.
 async fn controlled(mailbox: &Mailbox) -> ControlAnswer {
-    let (mut transfers, mut controls) = (Vec::new(), Vec::new());
     poll_fn(|cx| {
         mailbox.register(cx.waker());
-        mailbox.empty_into(&mut transfers, &mut controls);
-        controls.pop().map_or(Poll::Pending, Poll::Ready)
+        mailbox.take_control().map_or(Poll::Pending, Poll::Ready)
     })
     .await
 }

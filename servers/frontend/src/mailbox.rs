@@ -79,6 +79,16 @@ impl Mailbox {
         controls.append(&mut contents.controls);
     }
 
+    /// What has arrived for a connection that has one transfer in flight.
+    pub(crate) fn take_transfer(&self) -> Option<Delivery> {
+        lock(&self.contents).transfers.pop()
+    }
+
+    /// What has arrived for a connection that has one control call in flight.
+    pub(crate) fn take_control(&self) -> Option<ControlAnswer> {
+        lock(&self.contents).controls.pop()
+    }
+
     /// The answer to a call that came from the runtime itself, not from the writer thread.
     pub(crate) fn post(&self, answer: ControlAnswer) {
         lock(&self.contents).controls.push(answer);
