@@ -21,7 +21,7 @@ test *args:
 check:
     .ci/run
 
-# Micro-benchmarks: Zipf sampling, both codecs, apply and commit by batch size
+# Micro-benchmarks: hot paths, Zipf sampling, both codecs, apply and commit by batch size
 bench *args:
     cargo bench --workspace --locked {{ args }}
 
@@ -35,12 +35,20 @@ bench-micro name="base" against="" filter="":
       exit 2
     fi
     # By name: Cargo would hand criterion's flags to test harnesses too.
-    run=(cargo bench --workspace --locked --bench zipf --bench codecs --bench group_commit --)
+    run=(cargo bench --workspace --locked --bench hot_path --bench zipf --bench codecs
+      --bench group_commit --)
     "${run[@]}" --save-baseline {{ quote(name) }} {{ if filter == "" { "" } else { quote(filter) } }}
     if [ -n {{ quote(against) }} ]; then
       echo "=== "{{ quote(name) }}" against "{{ quote(against) }}
       "${run[@]}" --load-baseline {{ quote(name) }} --baseline {{ quote(against) }} {{ if filter == "" { "" } else { quote(filter) } }}
     fi
+
+# Instructions of the hot paths against the recorded ones: ends with 3 when one differs by over 3 %
+bench-instructions *args:
+    cargo run --quiet --release --locked -p busload-benches --bin instructions -- {{ args }}
+
+# Records them in benches/instructions.json: say in the commit message why they changed
+bench-instructions-record: (bench-instructions "--record")
 
 # Measure: the project's main command
 run *args:
