@@ -87,7 +87,7 @@ impl Ledger {
             "wal-full",
             "--seed-accounts",
             &accounts,
-            "--checkpoint-pages",
+            "--checkpoint-kib",
             "10000000",
         ];
         let flags = Flags::try_parse_from(flags).expect("flags");
