@@ -413,7 +413,9 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
     let info = measured.info.as_ref()?;
     let (from, to) = (&before.stages, &after.stages);
     let commits = after.batches.saturating_sub(before.batches);
+    // Both from the timings: a batch is counted before its answers leave, and timed after them.
     let transfers = to.batch_size.sum.saturating_sub(from.batch_size.sum);
+    let batches = to.batch_size.count.saturating_sub(from.batch_size.count);
     let storage = |usage: &ProcessUsage| usage.written.map(|written| written.to_storage);
     Some(ServerRow {
         commits,
@@ -422,10 +424,10 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
             .saturating_sub(before.batches_that_wrote),
         syncs: after.syncs.total().saturating_sub(before.syncs.total()),
         commit_syncs: after.commit_syncs.saturating_sub(before.commit_syncs),
-        mean_batch: if commits == 0 {
+        mean_batch: if batches == 0 {
             0.0
         } else {
-            transfers as f64 / commits as f64
+            transfers as f64 / batches as f64
         },
         batch: between(&to.batch_size, &from.batch_size, 1.0),
         wait_us: between(&to.wait_ns, &from.wait_ns, US),
