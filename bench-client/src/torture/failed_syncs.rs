@@ -1,8 +1,8 @@
 //! Which syncs of a server were made to fail, read from the log of `strace`.
 //!
-//! Only a sync of a checkpoint may be passed over: with a write-ahead log nothing acknowledged
-//! depends on it. After any other the kernel may have dropped what was to be written, and nobody
-//! can tell: a server that goes on acknowledges what may not be on the disk.
+//! After one the kernel may have dropped what was to be written, and nobody can tell: a server
+//! that goes on acknowledges what may not be on the disk. Of a checkpoint's, with a write-ahead
+//! log, that holds only if an earlier pass has copied pages without a sync.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

@@ -7,16 +7,13 @@ use super::failed_syncs::{FailedSync, SyncOf};
 use super::fault::Fault;
 use crate::target::ServerProcess;
 
-/// How long after the time of the cycle a server may take to end because a sync failed, or to
-/// tell that it was a checkpoint's.
+/// How long after the time of the cycle a server may take to end because a sync failed.
 const ERROR_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two looks at it.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 /// So many syncs after one that failed are more than the rollback of a commit makes, and than a
 /// server makes that is about to end: it goes on.
 const MANY_SYNCS: usize = 20;
-/// The trouble of which this program's own server tells on standard error.
-const CHECKPOINT_TROUBLE: &str = "checkpoint_failed";
 
 impl End {
     /// What it did after syncs that failed and must not have done; whether that fails. For
@@ -25,25 +22,16 @@ impl End {
     pub fn judge_errors(&self, own: bool) -> Vec<(String, bool)> {
         let each = self.passed_over.iter().map(|sync| {
             let name = sync.name();
-            match (sync.of, sync.later) {
-                (SyncOf::Checkpoint, _) => {
-                    let message = format!("a sync of {name} failed, and it told nobody");
-                    (message, false)
-                }
-                (_, 0) => {
-                    let message = format!(
-                        "a sync of {name} failed, and {ERROR_PATIENCE:?} later it had not ended"
-                    );
-                    (message, own)
-                }
-                (_, later) => {
-                    let message = format!(
-                        "answered on after a sync that failed: of {name}, and {later} more syncs \
-                         followed"
-                    );
-                    (message, own)
-                }
-            }
+            let message = match sync.later {
+                0 => format!(
+                    "a sync of {name} failed, and {ERROR_PATIENCE:?} later it had not ended"
+                ),
+                later => format!(
+                    "answered on after a sync that failed: of {name}, and {later} more syncs \
+                     followed"
+                ),
+            };
+            (message, own)
         });
         each.collect()
     }
@@ -60,15 +48,13 @@ pub(super) async fn after_errors(
     // Not those that fail from now on: it could not end in time.
     let failed = fault.failed_syncs().len();
     loop {
-        let told = server.last_lines();
-        let told = told.iter().any(|line| line.contains(CHECKPOINT_TROUBLE));
         let mut open = fault.failed_syncs();
         open.truncate(failed);
-        open.retain(|sync| is_passed_over(sync, told, around.own));
+        open.retain(|sync| is_passed_over(sync, around.own));
         if open.is_empty() || *around.interrupted.borrow() {
             return (false, Vec::new());
         }
-        let goes_on = |sync: &FailedSync| sync.of == SyncOf::Commit && sync.later >= MANY_SYNCS;
+        let goes_on = |sync: &FailedSync| sync.later >= MANY_SYNCS;
         if open.iter().any(goes_on) {
             open.retain(goes_on);
             return (false, open);
@@ -85,14 +71,10 @@ pub(super) async fn after_errors(
     }
 }
 
-/// Whether a server that goes on after this sync has failed has passed over it. `told` is whether
-/// it told of a checkpoint that failed, as only this program's `own` does.
-fn is_passed_over(sync: &FailedSync, told: bool, own: bool) -> bool {
-    match sync.of {
-        SyncOf::Checkpoint => own && !told,
-        SyncOf::Log => !told,
-        SyncOf::Commit => true,
-    }
+/// Whether a server that goes on after this sync has failed has passed over it. This program's
+/// `own` passes over none. SQLite goes on after one of a checkpoint, and so may others.
+fn is_passed_over(sync: &FailedSync, own: bool) -> bool {
+    own || sync.of != SyncOf::Checkpoint
 }
 
 #[cfg(test)]
@@ -100,26 +82,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_may_not_go_on_after_an_error_that_was_not_a_checkpoints() {
+    fn a_server_may_not_go_on_after_a_sync_that_failed() {
         let sync = |of, later| FailedSync {
             file: "/somewhere/ledger-journal".into(),
             of,
             later,
         };
-        for (of, told, own, passed_over) in [
-            (SyncOf::Commit, false, true, true),
-            (SyncOf::Commit, true, true, true),
-            (SyncOf::Commit, false, false, true),
-            (SyncOf::Log, false, true, true),
-            (SyncOf::Log, true, true, false),
-            (SyncOf::Log, false, false, true),
-            (SyncOf::Checkpoint, false, true, true),
-            (SyncOf::Checkpoint, true, true, false),
-            (SyncOf::Checkpoint, false, false, false),
+        for (of, own, passed_over) in [
+            (SyncOf::Commit, true, true),
+            (SyncOf::Commit, false, true),
+            (SyncOf::Log, true, true),
+            (SyncOf::Log, false, true),
+            (SyncOf::Checkpoint, true, true),
+            (SyncOf::Checkpoint, false, false),
         ] {
-            let sync = sync(of, 0);
-            let found = is_passed_over(&sync, told, own);
-            assert_eq!(found, passed_over, "{of:?} {told} {own}");
+            let found = is_passed_over(&sync(of, 0), own);
+            assert_eq!(found, passed_over, "{of:?} {own}");
         }
         let judged = |of, later, own| {
             let end = End {
@@ -137,8 +115,6 @@ mod tests {
             assert_eq!(fails, own);
             assert!(message.contains("it had not ended"), "{message}");
         }
-        let (message, fails) = judged(SyncOf::Checkpoint, 3, true);
-        assert!(!fails && message.contains("told nobody"), "{message}");
         assert_eq!(End::at_start(String::new()).judge_errors(true), []);
     }
 }

@@ -9,6 +9,11 @@
 //! SQLite resets a log only when all of it is in the database and nobody reads from it, so a
 //! process that keeps a read transaction open makes it grow. That is told ([`Trouble::LogGrowing`])
 //! and ends at the limit, where transfers are refused.
+//!
+//! A pass that does not reach the end of the log copies pages without a sync and notes them as
+//! copied. After a sync that failed the kernel may have dropped such pages, and no later
+//! checkpoint would copy them again before the log is overwritten. So the engine stops: a recovery
+//! copies all of the log anew.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,9 +21,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ffi};
 
-use crate::engine::Config;
+use crate::engine::{Config, EngineError};
 use crate::queue::ReplyPort;
 use crate::stats::{CheckpointRecord, SharedStats};
 use crate::store::{BUSY_TIMEOUT, Store};
@@ -100,6 +105,15 @@ fn pass(connection: &Connection) -> Result<Progress, rusqlite::Error> {
             copied_frames: frames(row.get(2)?),
         })
     })
+}
+
+/// Whether the kernel may have dropped what SQLite had written before.
+fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|it| it.extended_code);
+    matches!(
+        code,
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    )
 }
 
 /// What the thread of the second connection did.
@@ -188,8 +202,6 @@ pub(crate) struct Checkpointer<'a> {
     /// What was in the log when `counted_from` bytes had been written to it in all.
     log_bytes: u64,
     counted_from: u64,
-    /// A failed sync of the log leaves commits in it that nobody knows to be there.
-    commits_unsynced: bool,
 }
 
 impl<'a> Checkpointer<'a> {
@@ -211,7 +223,6 @@ impl<'a> Checkpointer<'a> {
             log_bytes: 0,
             counted_from: 0,
             has_log: config.durability.has_wal(),
-            commits_unsynced: !config.durability.syncs_at_commit(),
             store,
             stats,
         };
@@ -250,11 +261,11 @@ impl<'a> Checkpointer<'a> {
     /// Begins, goes on with or ends a checkpoint when it is time.
     ///
     /// # Errors
-    /// One after which the engine must stop.
+    /// [`EngineError::CheckpointUnsynced`], after which the engine must stop.
     pub(crate) fn after_batch<P: ReplyPort>(
         &mut self,
         reporter: &mut Reporter<'_, P>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), EngineError> {
         match self.other_thread() {
             Other::Idle => {}
             Other::AtWork => return Ok(()),
@@ -269,11 +280,11 @@ impl<'a> Checkpointer<'a> {
     /// Copies now what can be copied, so that on a full disk the log can be overwritten.
     ///
     /// # Errors
-    /// One after which the engine must stop.
+    /// As [`after_batch`](Self::after_batch).
     pub(crate) fn make_room<P: ReplyPort>(
         &mut self,
         reporter: &mut Reporter<'_, P>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), EngineError> {
         if !self.has_log {
             return Ok(());
         }
@@ -287,16 +298,17 @@ impl<'a> Checkpointer<'a> {
     /// Waits for the other thread, then copies all that is left.
     ///
     /// # Errors
-    /// One after which the engine must stop.
+    /// As [`after_batch`](Self::after_batch).
     pub(crate) fn run_last<P: ReplyPort>(
         mut self,
         reporter: &mut Reporter<'_, P>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), EngineError> {
         if !self.has_log {
             return Ok(());
         }
-        self.background = None;
-        self.finish(Copied::NOTHING, reporter)
+        let at_work = self.background.take().filter(|it| it.at_work);
+        let copied = at_work.and_then(|it| it.results.recv().ok());
+        self.finish(copied.unwrap_or(Copied::NOTHING), reporter)
     }
 
     fn other_thread(&mut self) -> Other {
@@ -327,7 +339,7 @@ impl<'a> Checkpointer<'a> {
     }
 
     /// Gives the room of a log back that had grown too long. False while somebody reads from it.
-    fn shorten(&self) -> bool {
+    fn shorten(&self) -> Result<bool, rusqlite::Error> {
         let connection = &self.store.connection;
         // Else it would wait for the reader, and the writer with it.
         let at_once = connection.busy_timeout(Duration::ZERO);
@@ -335,7 +347,11 @@ impl<'a> Checkpointer<'a> {
             row.get::<_, i64>(0)
         });
         let patient = connection.busy_timeout(BUSY_TIMEOUT);
-        at_once.and(patient).and(busy).is_ok_and(|busy| busy == 0)
+        match at_once.and(patient).and(busy) {
+            Ok(busy) => Ok(busy == 0),
+            Err(error) if is_failed_sync(&error) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Copies what the other thread could not, after which the next COMMIT starts the log again
@@ -344,7 +360,7 @@ impl<'a> Checkpointer<'a> {
         &mut self,
         copied: Copied,
         reporter: &mut Reporter<'_, P>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), EngineError> {
         let (began, syncs) = (Instant::now(), self.store.meter.counts().syncs());
         let finished = copied.result.and_then(|()| pass(&self.store.connection));
         let stalled = began.elapsed();
@@ -362,8 +378,9 @@ impl<'a> Checkpointer<'a> {
         match finished {
             Ok(progress) => {
                 let is_long = log_bytes > GROWING * self.every_bytes;
-                let starts_again =
-                    progress.copied_frames == progress.log_frames && (!is_long || self.shorten());
+                let all_copied = progress.copied_frames == progress.log_frames;
+                let starts_again = all_copied
+                    && (!is_long || self.shorten().map_err(EngineError::CheckpointUnsynced)?);
                 self.count_from_here(if starts_again { 0 } else { log_bytes });
                 reporter.over(Trouble::CheckpointFailed);
                 if is_long && !starts_again {
@@ -379,12 +396,9 @@ impl<'a> Checkpointer<'a> {
                 }
                 Ok(())
             }
+            Err(error) if is_failed_sync(&error) => Err(EngineError::CheckpointUnsynced(error)),
             Err(error) => {
                 self.count_from_here(log_bytes);
-                let lost = error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
-                if self.commits_unsynced && lost {
-                    return Err(error);
-                }
                 reporter.began(Trouble::CheckpointFailed, || error.to_string());
                 Ok(())
             }

@@ -224,6 +224,13 @@ pub enum EngineError {
     /// The engine has stopped.
     #[error("the outcome of a batch is unknown, stopping: {0}")]
     OutcomeUnknown(rusqlite::Error),
+    /// A sync failed in a checkpoint. Every acknowledged transfer is in the write-ahead log, which
+    /// the next start copies anew. The engine has stopped.
+    #[error(
+        "a sync failed in a checkpoint, stopping: {0}; every acknowledged transfer is in the \
+         write-ahead log: keep it beside the database, see to the disk and start again"
+    )]
+    CheckpointUnsynced(rusqlite::Error),
     /// A file of the ledger was removed, renamed or replaced while it was open. The engine has
     /// stopped.
     #[error("{file}: {why}, although this server has it open, stopping; {remedy}")]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 
 use crate::checkpoint::Checkpointer;
+use crate::engine::EngineError;
 use crate::place;
 use crate::queue::ReplyPort;
 use crate::store::Store;
@@ -57,7 +58,7 @@ impl Room {
         store: &Store,
         checkpointer: &mut Checkpointer<'_>,
         reporter: &mut Reporter<'_, P>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<(), EngineError> {
         self.next_probe = Some(Instant::now() + self.probe_interval);
         // What is in the database can be overwritten in the log.
         checkpointer.make_room(reporter)?;
@@ -80,7 +81,7 @@ impl Room {
                 if rolled_back && passes {
                     Ok(())
                 } else {
-                    Err(error)
+                    Err(EngineError::OutcomeUnknown(error))
                 }
             }
         }

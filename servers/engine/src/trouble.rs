@@ -11,8 +11,8 @@ pub enum Trouble {
     /// There is no room on the disk. Transfers are answered `storage_full` and not applied until
     /// a probe write succeeds.
     StorageFull,
-    /// The last checkpoint failed. Nothing acknowledged depends on it: the write-ahead log has
-    /// everything, and grows until a checkpoint succeeds.
+    /// The last checkpoint failed, but none of its syncs did. Nothing acknowledged depends on it:
+    /// the write-ahead log has everything, and grows until a checkpoint succeeds.
     CheckpointFailed,
     /// The write-ahead log is far longer than checkpoints should let it become: another process
     /// keeps a read transaction open.

@@ -72,9 +72,11 @@ impl<P: ReplyPort> Writer<P> {
                 let database = self.store.database_file();
                 Err(ledger_files::with_remedy(gone, database, is_copied))
             }
-            Err(EngineError::OutcomeUnknown(error)) => {
+            Err(
+                stopped @ (EngineError::OutcomeUnknown(_) | EngineError::CheckpointUnsynced(_)),
+            ) => {
                 self.store.leave_log();
-                Err(EngineError::OutcomeUnknown(error))
+                Err(stopped)
             }
             other => other,
         }
@@ -146,6 +148,11 @@ impl<P: ReplyPort> Shift<'_, P> {
         let Taken { work, control } = taken;
         if work.is_empty() && control.is_none() {
             self.files.check()?;
+            // What the other thread met is not to wait for the next batch.
+            self.checkpointer.after_batch(&mut Reporter {
+                troubles: self.troubles,
+                port: self.port,
+            })?;
         }
         if self.room.is_due() {
             let mut reporter = Reporter {
@@ -153,8 +160,7 @@ impl<P: ReplyPort> Shift<'_, P> {
                 port: self.port,
             };
             self.room
-                .probe(self.store, &mut self.checkpointer, &mut reporter)
-                .map_err(EngineError::OutcomeUnknown)?;
+                .probe(self.store, &mut self.checkpointer, &mut reporter)?;
         }
         if self.room.is_full() {
             refuse(work, Failure::StorageFull, self.stats, self.port);
@@ -206,9 +212,7 @@ impl<P: ReplyPort> Shift<'_, P> {
         if self.checkpointer.is_due() {
             self.files.check()?;
         }
-        self.checkpointer
-            .after_batch(&mut reporter)
-            .map_err(EngineError::OutcomeUnknown)?;
+        self.checkpointer.after_batch(&mut reporter)?;
         if self.checkpointer.is_at_limit() {
             self.room.is_gone(&mut reporter);
         }
@@ -249,9 +253,7 @@ impl<P: ReplyPort> Shift<'_, P> {
             troubles: self.troubles,
             port: self.port,
         };
-        self.checkpointer
-            .run_last(&mut reporter)
-            .map_err(EngineError::OutcomeUnknown)
+        self.checkpointer.run_last(&mut reporter)
     }
 }
 

@@ -41,7 +41,9 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         EngineError::Overloaded => ErrorCode::Overloaded,
         EngineError::ShuttingDown => ErrorCode::ShuttingDown,
         EngineError::StorageFull => ErrorCode::StorageFull,
-        EngineError::OutcomeUnknown(_) | EngineError::FileGone { .. } => ErrorCode::UnknownOutcome,
+        EngineError::OutcomeUnknown(_)
+        | EngineError::CheckpointUnsynced(_)
+        | EngineError::FileGone { .. } => ErrorCode::UnknownOutcome,
         _ => ErrorCode::Internal,
     }
 }

@@ -81,6 +81,7 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
             error,
             ServeError::Engine(
                 EngineError::OutcomeUnknown(_)
+                    | EngineError::CheckpointUnsynced(_)
                     | EngineError::FileGone { .. }
                     | EngineError::Writer(_)
             )
