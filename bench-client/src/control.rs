@@ -17,8 +17,9 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use crate::config::Encoding;
 use crate::connector::http::{Exchange, Head, Lane, post};
-use crate::connector::{ConnectError, Encoding, Target, ws};
+use crate::connector::{ConnectError, Endpoint, ws};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -90,7 +91,7 @@ pub enum ControlError {
 
 /// A connection of its own to one server.
 pub struct ControlClient {
-    target: Target,
+    target: Endpoint,
     transport: ControlTransport,
     timeout: Duration,
 }
@@ -122,7 +123,7 @@ fn method_of(call: &Call) -> &'static str {
 impl ControlClient {
     /// A control plane over HTTP; connects at the first call.
     #[must_use]
-    pub fn http(target: Target) -> Self {
+    pub fn http(target: Endpoint) -> Self {
         let head = Head::of(&target);
         let transport = ControlTransport::Http { head, lane: None };
         Self {
@@ -134,7 +135,7 @@ impl ControlClient {
 
     /// A control plane over WebSocket; connects at the first call.
     #[must_use]
-    pub fn ws(target: Target) -> Self {
+    pub fn ws(target: Endpoint) -> Self {
         let transport = ControlTransport::Ws {
             socket: None,
             next_id: 1,
@@ -455,7 +456,7 @@ mod tests {
             assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
         };
-        let control = ControlClient::ws(Target::plain(&authority));
+        let control = ControlClient::ws(Endpoint::plain(&authority));
         tokio::join!(serve, control.said_name()).1
     }
 

@@ -5,6 +5,7 @@
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod compare;
+pub mod config;
 pub mod connector;
 pub mod control;
 pub mod disk;

@@ -1,6 +1,8 @@
 //! A reference server as a child process.
 
 pub mod descendants;
+mod endpoint;
+mod launch;
 #[cfg(target_os = "linux")]
 pub mod outsiders;
 #[cfg(target_os = "linux")]
@@ -20,7 +22,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use self::descendants::{Role, Spared, Survivors};
-use crate::connector::{Target, parse_url};
+use crate::connector::{Endpoint, parse_url};
+pub use endpoint::EndpointError;
+pub use launch::{Pauses, Serving};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
 pub const START_TIMEOUT: Duration = Duration::from_mins(3);
@@ -56,6 +60,9 @@ const SERVER_VARIABLES: [&str; 10] = [
     "SEED_ACCOUNTS",
     "SEED_INITIAL_BALANCE",
 ];
+
+/// Stands for the database file in the command of a server.
+pub const DATABASE_WORD: &str = "{database}";
 
 /// How to start a server.
 #[derive(Debug, Clone)]
@@ -165,7 +172,7 @@ pub struct ServerProcess {
     leader: Leader,
     stdin: Option<ChildStdin>,
     pid: u32,
-    target: Target,
+    target: Endpoint,
     announced: String,
     last_words: Arc<Mutex<VecDeque<String>>>,
 }
@@ -185,13 +192,16 @@ impl ServerProcess {
     ///
     /// # Errors
     /// It cannot be run, or does not get ready.
-    pub async fn start_at(spec: &ServerSpec, place: Option<&Target>) -> Result<Self, TargetError> {
+    pub async fn start_at(
+        spec: &ServerSpec,
+        place: Option<&Endpoint>,
+    ) -> Result<Self, TargetError> {
         Self::start_within(spec, place, START_TIMEOUT).await
     }
 
     async fn start_within(
         spec: &ServerSpec,
-        place: Option<&Target>,
+        place: Option<&Endpoint>,
         limit: Duration,
     ) -> Result<Self, TargetError> {
         let mut leader = Leader::spawn(spec)?;
@@ -245,7 +255,7 @@ impl ServerProcess {
             let last = words.back();
             let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
             let why = match (place, last) {
-                (Some(Target { authority, .. }), last) if !in_time => {
+                (Some(Endpoint { authority, .. }), last) if !in_time => {
                     let last = last.map(|line| format!("; its last line: {line}"));
                     format!(
                         "nothing accepted connections at {authority} within {limit:?}{}",
@@ -253,7 +263,7 @@ impl ServerProcess {
                     )
                 }
                 (_, Some(last)) => last,
-                (Some(Target { authority, .. }), None) => {
+                (Some(Endpoint { authority, .. }), None) => {
                     let status = status.map_or_else(String::new, |status| format!(" ({status})"));
                     format!("it ended{status} before anything accepted connections at {authority}")
                 }
@@ -278,7 +288,7 @@ impl ServerProcess {
 
     /// Where it listens.
     #[must_use]
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &Endpoint {
         &self.target
     }
 
@@ -405,7 +415,7 @@ fn drain(lines: Option<Lines<BufReader<ChildStdout>>>) {
 }
 
 /// Waits until somebody accepts connections at `place`; `None` when the server ends before.
-async fn accepting(place: &Target, child: &mut Child) -> Option<(String, Target)> {
+async fn accepting(place: &Endpoint, child: &mut Child) -> Option<(String, Endpoint)> {
     loop {
         if child.try_wait().ok()?.is_some() {
             return None;
@@ -418,7 +428,7 @@ async fn accepting(place: &Target, child: &mut Child) -> Option<(String, Target)
 }
 
 /// Whether somebody accepts connections at `place`, asked once.
-pub async fn answers(place: &Target) -> bool {
+pub async fn answers(place: &Endpoint) -> bool {
     let connecting = tokio::net::TcpStream::connect(&place.authority);
     let Ok(Ok(stream)) = tokio::time::timeout(CONNECT_PATIENCE, connecting).await else {
         return false;
@@ -432,7 +442,7 @@ pub async fn answers(place: &Target) -> bool {
 }
 
 /// The first word of a start-up line that is a URL.
-fn announced_url(line: &str) -> Option<Target> {
+fn announced_url(line: &str) -> Option<Endpoint> {
     line.split_whitespace()
         .find_map(|word| parse_url(word).ok())
 }
@@ -459,7 +469,7 @@ mod tests {
 
     async fn refused(words: &[&str], limit: Duration) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = Target::plain(&listener.local_addr().unwrap().to_string());
+        let place = Endpoint::plain(&listener.local_addr().unwrap().to_string());
         drop(listener);
         let spec = ServerSpec {
             program: PathBuf::from(words[0]),
@@ -481,7 +491,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_stops_waiting_has_it_killed_with_its_group() {
-        let place = Target::plain("127.0.0.1:9");
+        let place = Endpoint::plain("127.0.0.1:9");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pid");
         let script = format!("sleep 60 & echo $! > '{}'; wait", file.display());

@@ -226,7 +226,7 @@ fn rounds_turn_around_and_share_their_seeds() {
     assert_eq!(record["rounds"], rounds);
     let differences = json!([
         { "field": "batch-size", "base": "3", "candidate": "4" },
-        { "field": "queue", "base": "not set", "candidate": "5000" },
+        { "field": "queue", "base": "1048576", "candidate": "5000" },
     ]);
     assert_eq!(record["differences"], differences);
     assert_eq!(
@@ -453,8 +453,8 @@ fn servers_of_other_programs_and_at_urls_are_sides() {
     let record = comparison(directory.path(), &ended);
     assert_eq!(record["base"]["label"], json!(sides[0]));
     let rows = rows(&record);
-    assert_eq!(rows[0]["durability_requested"], "wal-full");
-    assert_eq!(rows[1]["durability_requested"], Value::Null);
+    assert_eq!(rows[0]["target"]["server"]["durability"], "wal-full");
+    assert_eq!(rows[1]["target"]["kind"], "url");
     let differences = record["differences"].as_array().expect("differences");
     let of = |field: &str| {
         let mut found = differences.iter();
@@ -602,7 +602,7 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
             "batch-size: 100 (base), 7 (candidate)",
             "concurrency: 2 (base), 3 (candidate)",
             "queue: 6000 (base), 5000 (candidate)",
-            "cache-kib: not set (base), 1000 (candidate)",
+            "cache-kib: 262144 (base), 1000 (candidate)",
             "--allow-unlike",
         ],
     );

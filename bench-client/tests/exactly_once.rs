@@ -9,12 +9,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bench_client::config::Encoding;
+use bench_client::config::{Measure, Resolve};
 use bench_client::connector::{
-    Connector, Encoding, HttpConnector, MockAnswer, MockConnector, Outcome, Reply, Session as _,
-    Target, WorkerId, WsConnector,
+    Connector, Endpoint, HttpConnector, MockAnswer, MockConnector, Outcome, Reply, Session as _,
+    WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;
-use bench_client::load::{LoadPlan, Measure, Resolve};
+use bench_client::load::LoadPlan;
 use busload_wire::control::TransferIds;
 use busload_wire::{ErrorCode, RequestId, Transfer, TransferId};
 use common::{
@@ -239,7 +241,7 @@ impl Way {
         }
     }
 
-    fn send(self, target: Target, transfers: &[Transfer]) -> Vec<Option<Outcome>> {
+    fn send(self, target: Endpoint, transfers: &[Transfer]) -> Vec<Option<Outcome>> {
         match self {
             Self::Http => within(send(HttpConnector::new(target), transfers)),
             Self::Json => within(send(WsConnector::new(target, Encoding::Json), transfers)),
@@ -247,7 +249,7 @@ impl Way {
         }
     }
 
-    fn control(self, target: Target) -> ControlClient {
+    fn control(self, target: Endpoint) -> ControlClient {
         match self {
             Self::Http => ControlClient::http(target),
             Self::Json | Self::Binary => ControlClient::ws(target),
@@ -380,7 +382,7 @@ fn once(record: &Value) -> &Value {
 }
 
 /// Whether transfers are committed, or are soon.
-fn is_under_load(way: Way, target: Target) -> bool {
+fn is_under_load(way: Way, target: Endpoint) -> bool {
     within(async {
         let mut control = way.control(target);
         for _ in 0..500 {

@@ -86,7 +86,8 @@ fn intervals_make_up(row: &Row) {
             interval.committed as f64,
             1e-9,
         );
-        let slots = f64::from(row.concurrency) * row.max_inflight_per_worker as f64;
+        let slots =
+            f64::from(row.config.load.concurrency) * row.config.load.max_inflight_per_worker as f64;
         assert!(interval.in_flight <= slots * (1.0 + 1e-9), "{interval:?}");
         let told = histogram(&json!(interval.latency_histogram));
         assert_eq!(told.len(), interval.committed);

@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench_client::config::Arrival;
+use bench_client::config::{Measure, Pace};
 use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Offered, Pace, Times};
-use bench_client::record::Arrival;
+use bench_client::load::{Load, LoadPlan, LoadResult, Offered, Times};
 use busload_wire::{RequestId, Transfer};
 use common::{load, within};
 

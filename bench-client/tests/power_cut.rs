@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, WorkerId, WsConnector,
 };
 use bench_client::record::crash_states::ReplayReport;
 use bench_client::target::{ServerProcess, ServerSpec};
@@ -144,7 +145,7 @@ async fn work<C: Connector>(connector: C, worker: u32, time: Duration, onset: &O
 }
 
 /// All workers for this long.
-async fn load(target: &Target, wire: Wire, time: Duration, onset: &Onset) -> Vec<Sent> {
+async fn load(target: &Endpoint, wire: Wire, time: Duration, onset: &Onset) -> Vec<Sent> {
     let workers = (0..WORKERS).map(|worker| async move {
         let target = target.clone();
         match wire {

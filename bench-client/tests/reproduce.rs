@@ -42,7 +42,7 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
         .map(|row| {
             json!([
                 row["transport"],
-                row["durability_requested"],
+                row["target"]["server"]["durability"],
                 row["batch_size"],
                 row["max_inflight_per_worker"],
             ])

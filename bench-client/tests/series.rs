@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench_client::config::Arrival;
+use bench_client::config::{Measure, Pace};
 use bench_client::connector::{MockAnswer, MockConnector, Outcome};
-use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Pace, Tally, ThreadInterval};
-use bench_client::record::Arrival;
+use bench_client::load::{Load, LoadPlan, LoadResult, Tally, ThreadInterval};
 use common::within;
 
 const MS: Duration = Duration::from_millis(1);

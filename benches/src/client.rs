@@ -8,8 +8,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector as _, Encoding, Reply, Session as _, Target, WorkerId, WsConnector,
+    Connector as _, Endpoint, Reply, Session as _, WorkerId, WsConnector,
 };
 use busload_wire::binary::SUBPROTOCOL;
 use busload_wire::{RequestId, Transfer};
@@ -47,7 +48,7 @@ impl Client {
             .enable_all()
             .build()
             .expect("a runtime");
-        let connector = WsConnector::new(Target::plain(&address), encoding);
+        let connector = WsConnector::new(Endpoint::plain(&address), encoding);
         let session = runtime.block_on(connector.connect(WorkerId(0)));
         let transfers = messages::transfers(count);
         Self {

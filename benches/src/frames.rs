@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bench_client::connector::Encoding;
+use bench_client::config::Encoding;
 use busload_frontend::frames::{FrameSocket, Incoming};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};

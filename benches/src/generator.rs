@@ -5,10 +5,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench_client::config::{Measure, Pace};
 use bench_client::connector::{
     ConnectError, Connector, Outcome, Reply, Session, TransportError, WorkerId,
 };
-use bench_client::load::{Load, LoadPlan, Measure, Pace};
+use bench_client::load::{Load, LoadPlan};
 use bench_client::workload::{TransferSource, Zipf};
 use busload_wire::{RequestId, Transfer};
 

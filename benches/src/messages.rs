@@ -1,6 +1,6 @@
 //! Messages as both sides write them, with ids and accounts as long as those of a real run.
 
-use bench_client::connector::Encoding;
+use bench_client::config::Encoding;
 use busload_wire::binary::MessageBuilder;
 use busload_wire::json::{AnswerId, encode_outcome, encode_transfer};
 use busload_wire::{RequestId, Transfer};

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bench_client::connector::Encoding;
+use bench_client::config::Encoding;
 use busload_frontend::{HttpArgs, Server, Settings, WsArgs};
 use busload_wire::binary::SUBPROTOCOL;
 use busload_wire::json::encode_transfer;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench_client::row::{RowPlan, ServerChoice};
+use bench_client::config::{RunConfig, Target};
 use clap::Args;
 
 use super::UsageError;
@@ -15,24 +15,19 @@ pub(crate) struct CeilingArgs {
 }
 
 pub(crate) fn run(args: &CeilingArgs) -> anyhow::Result<ExitCode> {
-    let plans = args.run.load.plans()?;
+    let plans = args.run.load.rows()?;
     let plans: Result<Vec<_>, _> = plans.into_iter().map(on_null_server).collect();
     run_plans(&args.run, &plans?, "ceiling")
 }
 
-fn on_null_server(plan: RowPlan) -> Result<RowPlan, UsageError> {
+fn on_null_server(mut config: RunConfig) -> Result<RunConfig, UsageError> {
     let refuse = |why: &str| Err(UsageError(why.to_owned()));
-    if matches!(plan.server, ServerChoice::Url { .. }) {
+    if config.target.is_url() {
         return refuse("ceiling starts a null server of its own: leave out --url");
     }
-    let Some(spec) = plan.null_server else {
+    let Some(server) = config.null_server() else {
         return refuse("ceiling is about the null server: leave out --no-null-server");
     };
-    Ok(RowPlan {
-        server: ServerChoice::Null { spec },
-        // There is no ledger to verify, and it is its own ceiling.
-        verify: None,
-        null_server: None,
-        ..plan
-    })
+    config.target = Target::Null { server };
+    Ok(config)
 }

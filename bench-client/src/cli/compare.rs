@@ -129,7 +129,7 @@ fn parse_time_limit(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    if args.shared.has("connectors") {
+    if args.shared.0.has("connectors") {
         return Err(usage(
             "--connectors is what a side begins with: leave it out",
         ));
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let (base, candidate) = match (&args.baseline, args.sides.as_slice()) {
         (None, [base, candidate]) => {
             let [base, candidate] = [sides::parse(base)?, sides::parse(candidate)?]
-                .map(|side| Side::new(side, &args.shared, &[]));
+                .map(|side| Side::new(side, &args.shared, Vec::new()));
             (Base::Live(Box::new(base?)), candidate?)
         }
         (Some(baseline), sides) if sides.len() < 2 => {
@@ -171,17 +171,17 @@ fn against_baseline(
     let (baseline, candidate) = if let Some(side) = side {
         let text = sides::parse(side)?;
         // Which of its rows are meant is known from the side, how long runs are from the rows.
-        let like = Side::new(text.clone(), &args.shared, &[])?;
+        let like = Side::new(text.clone(), &args.shared, Vec::new())?;
         let baseline = open(Some(&like))?;
-        let candidate = Side::new(text, &args.shared, &baseline.times())?;
+        let candidate = Side::new(text, &args.shared, baseline.times())?;
         (baseline, candidate)
     } else {
         let baseline = open(None)?;
         let mut flags = baseline.flags();
         let connector = flags.iter().position(|(name, _)| name == "connectors");
-        let connector = connector.map(|place| flags.remove(place).1);
+        let connector = connector.and_then(|place| flags.remove(place).1);
         let text = sides::parse(&connector.unwrap_or_default())?;
-        let mut candidate = Side::new(text, &args.shared, &flags)?;
+        let mut candidate = Side::new(text, &args.shared, flags)?;
         candidate.label = format!("the knobs of {name_or_file} again");
         (baseline, candidate)
     };

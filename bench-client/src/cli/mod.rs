@@ -2,11 +2,10 @@
 
 pub(crate) mod ceiling;
 pub(crate) mod compare;
-mod credential_args;
 mod fail_on;
 pub(crate) mod fsync;
 mod interrupt;
-mod load_args;
+mod load_flags;
 mod output;
 pub(crate) mod predict;
 mod progress;
@@ -106,6 +105,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         | Some(
             RowError::Unsuitable(_)
             | RowError::Disk(_)
+            | RowError::Endpoint(_)
+            | RowError::Program(_)
+            | RowError::Workload(_)
             | RowError::Target(TargetError::NotReady {
                 bad_arguments: true,
                 ..

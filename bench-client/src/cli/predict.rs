@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::connector::ConnectorKind;
+use bench_client::config::{ConnectorKind, parse_env_inflight};
 use bench_client::disk::{self, Ceilings};
 use bench_client::host::environment::Environment;
 use bench_client::judge::model::{
@@ -28,7 +28,6 @@ use busload_frontend::cli::{
 use clap::Args;
 use serde::Serialize;
 
-use super::load_args::{ConnectorArg, parse_env_inflight};
 use super::{UsageError, VALID, fsync, print};
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
@@ -59,7 +58,7 @@ pub(crate) struct PredictArgs {
     shared_thread: bool,
     /// The transport: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket)
     #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
-    connectors: Vec<ConnectorArg>,
+    connectors: Vec<ConnectorKind>,
     /// Workers, each with a session of its own
     #[arg(long, value_delimiter = ',', default_value = "50", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: Vec<u32>,
@@ -265,7 +264,7 @@ impl PredictArgs {
 
     /// One combination per choice from each list, the last list varying fastest.
     fn combinations(&self) -> anyhow::Result<Vec<Combination>> {
-        let connectors: Vec<_> = self.connectors.iter().map(|one| one.kind()).collect();
+        let connectors = &self.connectors;
         let rates: Vec<Option<f64>> = if self.rate.is_empty() {
             vec![None]
         } else {

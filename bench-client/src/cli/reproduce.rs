@@ -7,32 +7,24 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::connector::Encoding;
+use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::host::environment::Environment;
-use bench_client::load::{DEFAULT_INTERVAL, Measure, Pace};
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::record::{Record, Reproduction, Row};
 use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
 use bench_client::report::table;
-use bench_client::row::RowPlan;
-use bench_client::workload::Zipf;
 use busload_engine::Durability;
 use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
-use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
-use super::load_args::verify::STANDARD_VERIFICATION;
-use super::load_args::{
-    NullServer, OwnServer, check_descriptors, null_server, parse_seconds, parse_warmup,
-};
+use super::load_flags::{built_in, check_descriptors};
 use super::output::RecordFile;
 use super::run::{measure_all, runtime};
 use super::{INTERRUPTED, print};
 
-/// Accounts in every row.
-const ACCOUNTS: u32 = 100_000;
 /// Commits over which the syncs of a journal mode are counted.
 const PROBE_COMMITS: u32 = 20;
 
@@ -40,10 +32,10 @@ const PROBE_COMMITS: u32 = 20;
 pub(crate) struct ReproduceArgs {
     /// Length of each row's measured window, in seconds
     #[arg(long, default_value = "5", value_parser = parse_seconds)]
-    seconds: f64,
+    seconds: Duration,
     /// Length of each row's warm-up, in seconds
     #[arg(long, default_value = "2", value_parser = parse_warmup)]
-    warmup: f64,
+    warmup: Duration,
     /// The random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -122,53 +114,29 @@ fn write_table(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the table {}", markdown.display()))
 }
 
-fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RowPlan>> {
-    let zipf = std::sync::Arc::new(Zipf::new(ACCOUNTS, ARTICLE_ALPHA)?);
-    ROWS.iter()
-        .map(|row| {
-            let server = OwnServer {
-                connector: row.connector,
-                data_dir: &args.data_dir,
-                database: None,
-                durability: row.durability,
-                batch_size: row.batch_size,
-                batch_timeout: row.batch_timeout,
-                accounts: i64::from(ACCOUNTS),
-                initial_balance: DEFAULT_INITIAL_BALANCE,
-                connections: ARTICLE_WORKERS as usize * row.max_inflight,
-                further: Vec::new(),
-                keep_db: false,
-            };
-            Ok(RowPlan {
-                name: Some(row.name.to_owned()),
-                connector: row.connector,
-                encoding: Encoding::Json,
-                server: server.choice()?,
-                concurrency: ARTICLE_WORKERS,
-                max_inflight: row.max_inflight,
-                threads: 1,
-                pace: Pace::Closed,
-                zipf: std::sync::Arc::clone(&zipf),
-                initial_balance: DEFAULT_INITIAL_BALANCE,
-                amount: 1,
-                seed: args.seed,
-                warmup: Duration::from_secs_f64(args.warmup),
-                measure: Measure::For(Duration::from_secs_f64(args.seconds)),
-                op_timeout: Duration::from_secs(15),
-                exactly_once: None,
-                interval: Some(DEFAULT_INTERVAL),
-                verify: Some(STANDARD_VERIFICATION),
-                null_server: Some(null_server(&NullServer {
-                    connector: row.connector,
-                    batch_size: row.batch_size,
-                    batch_timeout: row.batch_timeout,
-                    accounts: i64::from(ACCOUNTS),
-                    connections: ARTICLE_WORKERS as usize * row.max_inflight,
-                    io_threads: None,
-                })?),
-            })
-        })
-        .collect()
+fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RunConfig>> {
+    let of_article = |row: &ArticleRow| {
+        let mut config = RunConfig {
+            name: Some(row.name.to_owned()),
+            connector: row.connector,
+            ..RunConfig::default()
+        };
+        config.workload.alpha = ARTICLE_ALPHA;
+        config.workload.seed = args.seed;
+        config.load.concurrency = ARTICLE_WORKERS;
+        config.load.max_inflight_per_worker = row.max_inflight;
+        config.load.warmup = args.warmup;
+        config.load.window = Some(args.seconds);
+        let server = ServerConfig {
+            durability: row.durability.into(),
+            batch_size: Some(row.batch_size),
+            batch_timeout: Some(row.batch_timeout),
+            ..ServerConfig::default()
+        };
+        config.target = built_in(server, row.connector, &args.data_dir, None, false)?;
+        Ok(config)
+    };
+    ROWS.iter().map(of_article).collect()
 }
 
 /// Syncs per commit, counted once per durability mode in the directory that is measured.

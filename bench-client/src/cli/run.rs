@@ -5,17 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::compare::Conditions;
+use bench_client::config::RunConfig;
 use bench_client::host::environment::Environment;
 use bench_client::record::{Record, Row};
 use bench_client::report::table;
-use bench_client::row::{self, Progress, RowError, RowPlan, Surroundings};
+use bench_client::row::{self, Progress, RowError, Surroundings};
 use clap::Args;
 use tokio::sync::watch;
 
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
-use super::load_args::LoadArgs;
+use super::load_flags::{LoadFlags, environment};
 use super::output::RecordFile;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
@@ -25,7 +26,7 @@ use super::{VALID, print};
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    pub(crate) load: LoadArgs,
+    pub(crate) load: LoadFlags,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
@@ -43,12 +44,16 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    run_plans(args, &args.load.plans()?, "run")
+    run_plans(args, &args.load.rows()?, "run")
 }
 
 /// Measures, prints and records.
-pub(crate) fn run_plans(args: &RunArgs, plans: &[RowPlan], what: &str) -> anyhow::Result<ExitCode> {
-    let environment = args.load.environment(plans);
+pub(crate) fn run_plans(
+    args: &RunArgs,
+    plans: &[RunConfig],
+    what: &str,
+) -> anyhow::Result<ExitCode> {
+    let environment = environment(plans);
     let baseline = args.save.check(plans)?;
     let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;
     let mut record = Record::new(environment);
@@ -115,7 +120,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Measures the rows one after another; each is handed on as it ends, since a later one
 /// may fail. An interruption ends the row and the run.
 pub(crate) async fn measure_all(
-    plans: &[RowPlan],
+    plans: &[RunConfig],
     environment: &Environment,
     ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -124,7 +129,7 @@ pub(crate) async fn measure_all(
 
 /// The same, followed as `watch` says.
 pub(crate) async fn measure_watched(
-    plans: &[RowPlan],
+    plans: &[RunConfig],
     environment: &Environment,
     watch: &WatchArgs,
     mut ended: impl FnMut(Row) -> anyhow::Result<()>,
@@ -150,7 +155,7 @@ pub(crate) async fn measure_watched(
 
 /// Measures one row; `title` is what the progress line calls it.
 pub(crate) async fn measure_one(
-    plan: &RowPlan,
+    plan: &RunConfig,
     title: String,
     interrupted: &watch::Receiver<bool>,
     environment: &Environment,
@@ -160,7 +165,7 @@ pub(crate) async fn measure_one(
 }
 
 async fn measure_with(
-    plan: &RowPlan,
+    plan: &RunConfig,
     progress: &dyn Progress,
     interrupted: &watch::Receiver<bool>,
     environment: &Environment,
@@ -171,7 +176,7 @@ async fn measure_with(
         environment,
     };
     let mut row = Box::pin(row::measure(plan, &around)).await?;
-    let conditions = Conditions::of_row(&row, environment).lasting(plan.measure);
+    let conditions = Conditions::of_row(&row, environment);
     row.fingerprint = Some(conditions.fingerprint());
     Ok(row)
 }

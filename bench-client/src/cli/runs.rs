@@ -5,9 +5,9 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+use bench_client::config::{RunConfig, Target};
 use bench_client::record::{Record, Repetition, Row};
 use bench_client::report::summary::{describe, summarise};
-use bench_client::row::{RowPlan, ServerChoice};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -22,14 +22,14 @@ pub(crate) struct RunsArgs {
 pub(crate) struct Repetitions {
     /// One per repetition: the first of all rows, then the second of all rows. So whatever
     /// drifts while they run, such as a disk that fills up, hits all rows alike.
-    pub(crate) plans: Vec<RowPlan>,
+    pub(crate) plans: Vec<RunConfig>,
     rows: usize,
     runs: u32,
 }
 
 impl RunsArgs {
-    pub(crate) fn repeat(&self, plans: &[RowPlan]) -> Repetitions {
-        let keeps = |plan: &RowPlan| matches!(plan.server, ServerChoice::Url { reseed: false, .. });
+    pub(crate) fn repeat(&self, plans: &[RunConfig]) -> Repetitions {
+        let keeps = |plan: &RunConfig| matches!(plan.target, Target::Url { reseed: false, .. });
         if self.runs > 1 && plans.iter().any(keeps) {
             eprintln!(
                 "warning: a server at a URL keeps its database from one run to the next: \

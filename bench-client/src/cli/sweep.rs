@@ -11,17 +11,17 @@ mod knee;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench_client::config::RunConfig;
 use bench_client::figures;
 use bench_client::host::environment::Environment;
-use bench_client::record::knobs::Knobs;
-use bench_client::record::{Axis, Record, Repetition, Row, Sweep};
+use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
 use bench_client::report::{summary, table};
-use bench_client::row::{RowError, RowPlan};
+use bench_client::row::RowError;
 use bench_client::sweep::{self, Recorded};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
-use super::load_args::LoadArgs;
+use super::load_flags::{LoadFlags, environment};
 use super::output::RecordFile;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
@@ -43,7 +43,7 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     knee: KneeArgs,
     #[command(flatten)]
-    load: LoadArgs,
+    load: LoadFlags,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
@@ -62,20 +62,23 @@ pub(crate) struct SweepArgs {
     resume_anyway: bool,
 }
 
-pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
-    check_knobs(&args)?;
+pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
+    check_knobs(args)?;
     let mut plans = if args.knee.is_asked_for() {
-        args.load.searched(args.knee.first_rate())?.to_vec()
+        knee::rows(&args.load, args.knee.first_rate())?.to_vec()
     } else {
-        args.load.swept(&args.over)?
+        swept(&args.load, &args.over)?
     };
     // Before anything compares them with what was recorded: the interval is a setting.
     args.watch.set_intervals(&mut plans)?;
-    let environment = args.load.environment(&plans);
+    let environment = environment(&plans);
     let path = RecordFile::checked(args.output.as_deref(), "sweep", &environment)?;
     let described = Sweep {
         over: args.over.clone(),
-        settings: plans.first().map(sweep::settings).unwrap_or_default(),
+        settings: plans
+            .first()
+            .map(|plan| sweep::settings(plan, &args.over))
+            .unwrap_or_default(),
         resumed_despite: Vec::new(),
     };
     let record = sweep::open(&path, &environment, described, args.resume_anyway)
@@ -88,9 +91,42 @@ pub(crate) fn run(mut args: SweepArgs) -> anyhow::Result<ExitCode> {
         fail_on: args.fail_on.clone(),
     };
     if args.knee.is_asked_for() {
-        return knee::run(&args.knee, &mut args.load, sweeping);
+        return knee::run(&args.knee, &args.load, sweeping);
     }
     sweeping.rows(&args.runs, &args.watch, &plans)
+}
+
+/// One row per combination of swept values and connector, the first knob outermost.
+fn swept(load: &LoadFlags, over: &[Axis]) -> anyhow::Result<Vec<RunConfig>> {
+    refuse_lists(load)?;
+    let points = over.iter().fold(vec![load.clone()], |points, axis| {
+        let with_each = points.iter().flat_map(|point| {
+            let flag = |value: &f64| (axis.knob.name().to_owned(), Some(axis.knob.show(*value)));
+            axis.values
+                .iter()
+                .map(move |value| point.with([flag(value)]))
+        });
+        with_each.collect()
+    });
+    let mut rows = Vec::new();
+    for point in points {
+        rows.extend(point.rows()?);
+    }
+    Ok(rows)
+}
+
+fn refuse_lists(load: &LoadFlags) -> anyhow::Result<()> {
+    let Some(flag) = load.list() else {
+        return Ok(());
+    };
+    let remedy = if Knob::ALL.iter().any(|knob| knob.name() == flag) {
+        format!("give the list as --over {flag}=V,V")
+    } else {
+        "give each value a sweep of its own".to_owned()
+    };
+    Err(usage(&format!(
+        "a sweep has one fixed value of --{flag}: {remedy}"
+    )))
 }
 
 fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
@@ -152,7 +188,7 @@ impl Sweeping {
         &mut self,
         runs: &RunsArgs,
         watch: &WatchArgs,
-        plans: &[RowPlan],
+        plans: &[RunConfig],
     ) -> anyhow::Result<ExitCode> {
         let repetitions = runs.repeat(plans);
         let (mut missing, mut numbers) = (Vec::new(), Vec::new());
@@ -240,7 +276,7 @@ impl Sweeping {
         if let Some(repetition) = row.repetition {
             knobs.push(format!("run {} of {}", repetition.number, repetition.of));
         }
-        knobs.insert(0, row.connector.clone());
+        knobs.insert(0, row.config.connector.to_string());
         let mut line = format!(
             "{}: {} TPS, p50 {}, p99 {}",
             knobs.join(", "),
@@ -295,18 +331,16 @@ impl Sweeping {
     /// `unfinished`: not all was measured that was asked for. A row that was measured again counts
     /// as it was then.
     fn ending(&self, unfinished: bool) -> Ending {
-        let mut latest: Vec<(Knobs, &Row)> = Vec::new();
+        let mut latest: Vec<&Row> = Vec::new();
         for row in &self.record.rows {
-            let knobs = Knobs::of_row(row);
-            let same = latest
-                .iter_mut()
-                .find(|(others, other)| *others == knobs && other.repetition == row.repetition);
-            match same {
-                Some((_, other)) => *other = row,
-                None => latest.push((knobs, row)),
+            let is_same =
+                |it: &&mut &Row| it.config == row.config && it.repetition == row.repetition;
+            match latest.iter_mut().find(is_same) {
+                Some(other) => *other = row,
+                None => latest.push(row),
             }
         }
-        let rows = || latest.iter().map(|(_, row)| *row);
+        let rows = || latest.iter().copied();
         let of_rows = rows().flat_map(|row| &row.verdicts);
         let of_all = self.record.summaries.iter();
         let of_all = of_all.filter_map(|all| all.warning.as_ref());

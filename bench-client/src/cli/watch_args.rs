@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use bench_client::row::{Progress, RowPlan};
+use bench_client::config::{RunConfig, parse_interval};
+use bench_client::row::Progress;
 use clap::Args;
 use tokio::sync::watch;
 
 use super::UsageError;
-use super::load_args::parse_interval;
 use super::progress::ProgressLine;
 use super::view::View;
 
@@ -54,17 +54,17 @@ impl WatchArgs {
     }
 
     /// Makes the intervals as long as was asked for.
-    pub(crate) fn set_intervals(&self, plans: &mut [RowPlan]) -> Result<(), UsageError> {
+    pub(crate) fn set_intervals(&self, plans: &mut [RunConfig]) -> Result<(), UsageError> {
         let Some(length) = self.print_intervals else {
             return Ok(());
         };
         for plan in plans {
-            if plan.interval.is_none() {
+            if plan.load.interval().is_none() {
                 return Err(UsageError(
                     "--print-intervals needs a time series: leave out --no-intervals".to_owned(),
                 ));
             }
-            plan.interval = length.or(plan.interval);
+            plan.load.interval = length.unwrap_or(plan.load.interval);
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// Where the row that begins now says how far it is. `place` is its number and of how many.
-    pub(crate) fn row(&self, place: (usize, usize), plan: &RowPlan) -> Box<dyn Progress + '_> {
+    pub(crate) fn row(&self, place: (usize, usize), plan: &RunConfig) -> Box<dyn Progress + '_> {
         let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
         let title = match place {
             (_, 1) => name.to_owned(),

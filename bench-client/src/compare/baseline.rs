@@ -1,13 +1,9 @@
 //! Baselines: records of `run`, kept by name.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use busload_engine::{Durability, default_page_bytes};
-use serde::{Deserialize, Serialize};
-
 use super::Conditions;
-use super::conditions::{self, PAGE_SIZE};
+use crate::config::Flag;
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, ReadError};
 use crate::record::{Record, Row, write_json};
@@ -24,9 +20,6 @@ pub struct Baseline {
     pub environment: Environment,
     /// The repetitions, each valid and complete.
     pub rows: Vec<Row>,
-    /// What rows do not name ([`Conditions::settings`]), if it is known: only what was saved as
-    /// a baseline has it.
-    pub settings: Option<BTreeMap<String, String>>,
 }
 
 /// Why there is no baseline.
@@ -77,20 +70,6 @@ fn but(names: &[String]) -> String {
     }
 }
 
-/// A record with what its rows do not name. Whatever reads records reads this as well.
-#[derive(Serialize)]
-struct Saved<'a> {
-    #[serde(flatten)]
-    record: &'a Record,
-    settings: &'a BTreeMap<String, String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Settings {
-    #[serde(default)]
-    settings: Option<BTreeMap<String, String>>,
-}
-
 /// The file of a baseline with this name.
 ///
 /// # Errors
@@ -117,13 +96,9 @@ impl Baseline {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn save(
-        path: &Path,
-        record: &Record,
-        settings: &BTreeMap<String, String>,
-    ) -> std::io::Result<bool> {
+    pub fn save(path: &Path, record: &Record) -> std::io::Result<bool> {
         let replaced = path.exists();
-        write_json(path, &Saved { record, settings })?;
+        write_json(path, record)?;
         Ok(replaced)
     }
 
@@ -148,7 +123,6 @@ impl Baseline {
             }
         };
         let read = AnyRecord::read(&path)?.record;
-        let settings = settings_in(&path);
         let rows = read.rows.into_iter();
         let mut rows: Vec<Row> = rows.filter(|row| row.valid && !row.interrupted).collect();
         let of = |row: &Row| Conditions::of_row(row, &read.environment);
@@ -178,7 +152,6 @@ impl Baseline {
             path,
             environment: read.environment,
             rows,
-            settings,
         })
     }
 
@@ -186,100 +159,28 @@ impl Baseline {
     #[must_use]
     pub fn conditions(&self) -> Option<Conditions> {
         let row = self.rows.first()?;
-        let conditions = Conditions::of_row(row, &self.environment);
-        Some(match &self.settings {
-            Some(settings) => conditions.with_settings(settings),
-            None => conditions,
-        })
+        Some(Conditions::of_row(row, &self.environment))
     }
 
-    /// The flags of `run` and their values that measure its rows again, and for how long.
+    /// The flags of `run` that measure its rows again.
     #[must_use]
-    pub fn flags(&self) -> Vec<(String, String)> {
+    pub fn flags(&self) -> Vec<Flag> {
         let Some(row) = self.rows.first() else {
             return Vec::new();
         };
-        let mut flags: Vec<(String, String)> = [
-            ("connectors", row.connector.clone()),
-            ("encoding", row.encoding.clone()),
-            ("concurrency", row.concurrency.to_string()),
-            (
-                "max-inflight-per-worker",
-                row.max_inflight_per_worker.to_string(),
-            ),
-            ("threads", row.threads.to_string()),
-            ("alpha", row.alpha.to_string()),
-            ("accounts", row.accounts.to_string()),
-            ("amount", row.amount.to_string()),
-            ("op-timeout", format!("{}s", row.op_timeout_seconds)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec();
-        flags.extend(self.times());
-        let mut add = |name: &str, value: Option<String>| {
-            flags.extend(value.map(|value| (name.to_owned(), value)));
-        };
-        if let Some(durability) = &row.durability_requested {
-            add("durability", Some(durability.clone()));
-            add("apply", row.apply.clone());
-            add("batch-size", row.batch_size.map(|size| size.to_string()));
-            let is_set = self
-                .settings
-                .as_ref()
-                .is_some_and(|settings| settings.contains_key(PAGE_SIZE));
-            // What the server chose then it may not choose now.
-            let chosen = durability.parse().ok().map(|durability: Durability| {
-                default_page_bytes(durability, row.accounts.into()).to_string()
-            });
-            let had = conditions::page_size(row).filter(|_| !is_set);
-            add(PAGE_SIZE, had.filter(|had| chosen.as_ref() != Some(had)));
-            add(
-                "batch-timeout",
-                row.batch_timeout_us.map(|us| format!("{us}us")),
-            );
-        }
-        if let Some(once) = &row.exactly_once {
-            let timeout = format!("{}s", once.resolve_timeout_seconds);
-            add("exactly-once", Some("true".to_owned()));
-            add("resolve-timeout", Some(timeout));
-            add("resolve-tries", Some(once.resolve_tries.to_string()));
-        }
-        if let Some(open) = &row.open_loop {
-            let arrival = match open.arrival {
-                crate::record::Arrival::Constant => "constant",
-                crate::record::Arrival::Poisson => "poisson",
-            };
-            add("rate", Some(open.offered_tps.to_string()));
-            add("arrival", Some(arrival.to_owned()));
-            let limit = open.latency_limit_ms;
-            add("latency-limit", limit.map(|ms| format!("{ms}ms")));
-        }
-        for (name, value) in self.settings.iter().flatten() {
-            match (name.as_str(), value.as_str()) {
-                ("url", url) if url.contains("://") => add(name, Some(url.to_owned())),
-                ("url", authority) => add(name, Some(format!("{}://{authority}", row.transport))),
-                // A switch, off by default.
-                ("reseed", "false") => {}
-                (name, value) => add(name, Some(value.to_owned())),
-            }
+        let mut flags = row.config.to_flags();
+        if row.config.target.is_url() {
+            flags.push(("url".to_owned(), row.server_url.clone()));
         }
         flags
     }
 
-    /// The flags of the lengths of warm-up and window. Windows are measured, so they are
-    /// rounded to three digits.
+    /// Those of them that say for how long.
     #[must_use]
-    pub fn times(&self) -> Vec<(String, String)> {
-        let Some(row) = self.rows.first() else {
-            return Vec::new();
-        };
-        let seconds: f64 = format!("{:.2e}", row.seconds)
-            .parse()
-            .unwrap_or(row.seconds);
-        vec![
-            ("seconds".to_owned(), seconds.to_string()),
-            ("warmup".to_owned(), row.warmup_seconds.to_string()),
-        ]
+    pub fn times(&self) -> Vec<Flag> {
+        let mut flags = self.flags();
+        flags.retain(|(name, _)| ["seconds", "transfers", "warmup"].contains(&name.as_str()));
+        flags
     }
 }
 
@@ -299,16 +200,10 @@ fn saved() -> Vec<String> {
     names
 }
 
-fn settings_in(path: &Path) -> Option<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let settings: Settings = serde_json::from_str(&text).unwrap_or_default();
-    settings.settings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::knobs::tests::row;
+    use crate::record::tests::row;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))
@@ -317,8 +212,7 @@ mod tests {
     fn save(path: &Path, rows: Vec<Row>) -> bool {
         let mut record = Record::new(environment());
         record.rows = rows;
-        let settings = BTreeMap::from([("queue".to_owned(), "1000".to_owned())]);
-        Baseline::save(path, &record, &settings).unwrap()
+        Baseline::save(path, &record).unwrap()
     }
 
     #[test]
@@ -344,41 +238,14 @@ mod tests {
         assert!(save(&path, vec![row(), row()]), "it is replaced");
         let read = Baseline::open(path.to_str().unwrap(), None).unwrap();
         assert_eq!(read.rows.len(), 2);
-        assert_eq!(read.settings.as_ref().unwrap()["queue"], "1000");
         assert!(AnyRecord::read(&path).is_ok(), "it is a record");
         let flags = read.flags();
         for flag in ["connectors", "durability", "batch-timeout", "queue"] {
             assert!(flags.iter().any(|(name, _)| name == flag), "{flag}");
         }
-        let planned = crate::row::knobs::tests::plan();
-        let planned = Conditions::of_plan(&planned, &environment())
-            .with_settings(&Conditions::settings(&planned));
+        let planned = Conditions::of_plan(&row().config, &environment());
         let conditions = read.conditions().unwrap();
         assert_eq!(conditions.differences(&planned), []);
-    }
-
-    /// Pages that this program would choose by itself are not named: an older server does not know
-    /// the flag.
-    #[test]
-    fn other_pages_than_the_default_are_asked_for_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.json");
-        let flag = |accounts: u32, page_size: u32| {
-            let of = || Row {
-                accounts,
-                page_size: Some(page_size),
-                ..row()
-            };
-            save(&path, vec![of(), of()]);
-            let read = Baseline::open(path.to_str().unwrap(), None).unwrap();
-            let flags = read.flags().into_iter();
-            let mut named = flags.filter(|(name, _)| name == "page-size");
-            named.next().map(|(_, value)| value)
-        };
-        assert_eq!(flag(1_000, 4096), None);
-        assert_eq!(flag(1_000, 512).as_deref(), Some("512"));
-        assert_eq!(flag(10_000_000, 512), None);
-        assert_eq!(flag(10_000_000, 4096).as_deref(), Some("4096"));
     }
 
     #[test]
@@ -386,7 +253,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         let mut other = row();
-        other.concurrency += 1;
+        other.config.load.concurrency += 1;
         save(&path, vec![row(), other.clone(), row()]);
         let name = path.to_str().unwrap();
         let error = Baseline::open(name, None).unwrap_err().to_string();
@@ -394,7 +261,10 @@ mod tests {
         let like = Conditions::of_row(&other, &environment());
         let chosen = Baseline::open(name, Some(&like)).unwrap();
         assert_eq!(chosen.rows.len(), 1);
-        assert_eq!(chosen.rows[0].concurrency, other.concurrency);
+        assert_eq!(
+            chosen.rows[0].config.load.concurrency,
+            other.config.load.concurrency
+        );
     }
 
     #[test]

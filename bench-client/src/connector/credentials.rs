@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{ConnectError, Target, parse_with};
+use super::{ConnectError, Endpoint, parse_with};
 
 /// Why no certificate can be believed.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +172,7 @@ impl Credentials {
     /// # Errors
     /// It is no URL, its scheme is not one of `http`, `ws`, `https` and `wss`, or no
     /// certificate can be believed.
-    pub fn target(&self, url: &str) -> Result<Target, String> {
+    pub fn target(&self, url: &str) -> Result<Endpoint, String> {
         parse_with(url, self)
     }
 

@@ -26,7 +26,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    ConnectError, Connector, Forgotten, Outcome, Reply, Session, Target, TransportError, WorkerId,
+    ConnectError, Connector, Endpoint, Forgotten, Outcome, Reply, Session, TransportError, WorkerId,
 };
 
 /// Answers are short; what is longer is no answer.
@@ -35,13 +35,13 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Opens HTTP sessions.
 #[derive(Debug, Clone)]
 pub struct HttpConnector {
-    target: Target,
+    target: Endpoint,
 }
 
 impl HttpConnector {
     /// Sessions with the server at `target`.
     #[must_use]
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: Endpoint) -> Self {
         Self { target }
     }
 }
@@ -108,7 +108,7 @@ impl Exchange {
 }
 
 impl Lane {
-    pub(crate) async fn open(target: &Target) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(target: &Endpoint) -> Result<Self, ConnectError> {
         let stream = target.connect("http").await?;
         // One buffer and `send` cost less than two and `writev`: requests are short.
         let (sender, driver) = http1::Builder::new()
@@ -213,7 +213,7 @@ async fn collect(mut body: Incoming) -> Result<Bytes, String> {
 pub(crate) struct Head(Parts);
 
 impl Head {
-    pub(crate) fn of(target: &Target) -> Self {
+    pub(crate) fn of(target: &Endpoint) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = hyper::Method::POST;
         parts.uri = hyper::Uri::from_static("/rpc");
@@ -286,7 +286,7 @@ impl Calls {
 
 /// The keep-alive connections of one worker.
 pub struct HttpSession {
-    target: Arc<Target>,
+    target: Arc<Endpoint>,
     head: Head,
     idle: Vec<Lane>,
     /// Submitted and not started.
@@ -300,7 +300,7 @@ pub struct HttpSession {
 
 async fn call(
     lane: Option<Lane>,
-    target: Arc<Target>,
+    target: Arc<Endpoint>,
     mut request: Request<Full<Bytes>>,
     id: RequestId,
 ) -> Done {

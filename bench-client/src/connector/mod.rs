@@ -7,13 +7,11 @@
 
 mod credentials;
 pub(crate) mod http;
-mod kind;
 mod mock;
 pub(crate) mod ws;
 
 pub use credentials::{Credentials, Trust, TrustError};
 pub use http::HttpConnector;
-pub use kind::ConnectorKind;
 pub use mock::{MockAnswer, MockConnector, MockScript};
 pub use ws::WsConnector;
 
@@ -27,26 +25,6 @@ use busload_wire::{Answer, ErrorCode, OutcomeClass, RequestId, Transfer};
 /// Which worker a session belongs to, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WorkerId(pub u32);
-
-/// How a transfer is written on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// One JSON object per transfer.
-    Json,
-    /// Fixed-width records, many per message; WebSocket only.
-    Binary,
-}
-
-impl Encoding {
-    /// `json` or `binary`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Binary => "binary",
-        }
-    }
-}
 
 /// What became of a transfer, as far as the client can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,11 +255,11 @@ impl Forgotten {
 /// # Errors
 /// It is no URL, its scheme is not one of `http`, `ws`, `https` and `wss`, or the operating
 /// system believes nobody.
-pub fn parse_url(url: &str) -> Result<Target, String> {
+pub fn parse_url(url: &str) -> Result<Endpoint, String> {
     parse_with(url, &Credentials::default())
 }
 
-fn parse_with(url: &str, credentials: &Credentials) -> Result<Target, String> {
+fn parse_with(url: &str, credentials: &Credentials) -> Result<Endpoint, String> {
     let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is no URL"))?;
     let (secure, usual_port) = match uri.scheme_str() {
         Some("http" | "ws") => (false, 80),
@@ -302,7 +280,7 @@ fn parse_with(url: &str, credentials: &Credentials) -> Result<Target, String> {
             .ok_or_else(|| format!("{url}: the port must be a number from 1 to 65535"))?,
     };
     let trust = secure.then(|| credentials.trust()).transpose();
-    Ok(Target {
+    Ok(Endpoint {
         authority: format!("{host}:{port}"),
         tls: trust.map_err(|error| crate::with_causes(&error))?,
         token: credentials.token.clone(),
@@ -311,7 +289,7 @@ fn parse_with(url: &str, credentials: &Credentials) -> Result<Target, String> {
 
 /// Where a server listens, and how it is approached.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct Endpoint {
     /// Host and port.
     pub authority: String,
     /// Whose certificates are believed; `None` connects in plain text.
@@ -320,7 +298,7 @@ pub struct Target {
     pub token: Option<Token>,
 }
 
-impl Target {
+impl Endpoint {
     /// A server in plain text that wants no token.
     #[must_use]
     pub fn plain(authority: &str) -> Self {

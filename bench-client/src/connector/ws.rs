@@ -19,8 +19,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::config::Encoding;
+
 use super::{
-    ConnectError, Connector, Encoding, Forgotten, Reply, Session, Target, TransportError, WorkerId,
+    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId,
 };
 
 pub(crate) use socket::Socket;
@@ -39,20 +41,20 @@ const TRANSFERS_PER_MESSAGE: usize = 4096;
 /// Opens WebSocket sessions.
 #[derive(Debug, Clone)]
 pub struct WsConnector {
-    target: Target,
+    target: Endpoint,
     encoding: Encoding,
 }
 
 impl WsConnector {
     /// Sessions with the server at `target`.
     #[must_use]
-    pub fn new(target: Target, encoding: Encoding) -> Self {
+    pub fn new(target: Endpoint, encoding: Encoding) -> Self {
         Self { target, encoding }
     }
 }
 
 /// Opens a WebSocket; shared with the control plane.
-pub(crate) async fn open(target: &Target, encoding: Encoding) -> Result<Socket, ConnectError> {
+pub(crate) async fn open(target: &Endpoint, encoding: Encoding) -> Result<Socket, ConnectError> {
     let stream = target.connect("ws").await?;
     let stream = FrameSocket::before_handshake(stream, &config());
     let open = shake_hands(target, encoding, stream).await?;
@@ -71,7 +73,7 @@ fn config() -> WebSocketConfig {
 }
 
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
-    target: &Target,
+    target: &Endpoint,
     encoding: Encoding,
     stream: S,
 ) -> Result<WebSocketStream<S>, ConnectError> {

@@ -142,7 +142,7 @@ mod tests {
 
     fn open(lag_p99: f64) -> OpenLoop {
         OpenLoop {
-            arrival: crate::record::Arrival::Constant,
+            arrival: crate::config::Arrival::Constant,
             offered_tps: 100.0,
             offered: 100,
             achieved_tps: 100.0,

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::config::Arrival;
 use crate::disk::{Baseline, LatencyUs, Method, Pattern, SyncMeasurement};
 use crate::host::environment::{EnvironmentWarning, EnvironmentWarningCode};
-use crate::record::{Arrival, OpenLoop, ProcessorSpeed, Throttled, VerdictCode};
+use crate::record::{OpenLoop, ProcessorSpeed, Throttled, VerdictCode};
 use crate::statistics::{Estimate, SteadyState};
 
 fn honest() -> Evidence {

@@ -16,11 +16,10 @@ mod worker;
 
 pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
-pub use pacer::{ClosedLoop, Due, OpenLoop, Pace, Pacer};
+pub use pacer::{ClosedLoop, Due, OpenLoop, Pacer};
 pub use phases::{Phase, Schedule};
 pub use recorder::{Counts, Offered, Tally, Times};
-pub use resolve::Resolve;
-pub use series::{DEFAULT_INTERVAL, ThreadInterval, Ticks};
+pub use series::{ThreadInterval, Ticks};
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::config::{Measure, Pace, Resolve};
 use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
 use alarm::Alarm;
@@ -48,15 +48,6 @@ const CONNECTS_AT_ONCE: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often each event loop is asked how late it is.
 const LAG_PROBE_EVERY: Duration = Duration::from_millis(10);
-
-/// When the measurement ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Measure {
-    /// After this long.
-    For(Duration),
-    /// After this many transfers were answered.
-    Transfers(u64),
-}
 
 /// Everything the load loop needs to know.
 #[derive(Debug, Clone)]

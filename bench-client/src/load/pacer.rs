@@ -5,26 +5,9 @@ use std::time::{Duration, Instant};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
+use crate::config::Arrival;
 use crate::connector::WorkerId;
-use crate::record::Arrival;
 use crate::workload::worker_seed;
-
-/// How load is offered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// A closed loop: the next transfer starts when an earlier one was answered.
-    Closed,
-    /// An open loop: transfers start when they are due, whatever the server does.
-    Open {
-        /// Transfers per second over all workers.
-        rate: f64,
-        /// How their intended starts are spaced.
-        arrival: Arrival,
-        /// Response time above which a transfer is late, and above which it is not sent any
-        /// more.
-        latency_limit: Option<Duration>,
-    },
-}
 
 /// What a pacer says about the next transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

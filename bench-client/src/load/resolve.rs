@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use busload_wire::{ErrorCode, TransferId};
 
+use crate::config::Resolve;
 use crate::connector::{Outcome, WorkerId};
 use crate::workload::worker_seed;
 
@@ -15,17 +16,6 @@ const COUNTER_BITS: u32 = 40;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause between repetitions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How far a transfer of unknown outcome is followed: it is sent again with the same id until
-/// it has an outcome, or until one of these is reached. Then it stays unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resolve {
-    /// Longest time after the transfer became unknown. With the operation timeout it must
-    /// be shorter than the server remembers ids.
-    pub timeout: Duration,
-    /// Most times that it is sent again.
-    pub tries: u32,
-}
 
 /// The upper half of all ids of one load. Loads with the same seed differ by when they
 /// start, and by their process.

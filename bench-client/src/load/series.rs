@@ -8,8 +8,6 @@ use tokio::sync::mpsc;
 use super::recorder::Tally;
 use super::{Measure, Schedule};
 
-/// Length of an interval when nothing else is said.
-pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Most intervals of a window: a day's run has longer ones instead of more.
 const MOST_INTERVALS: u32 = 3_600;
 /// Length of a tick, the finest that TPS is looked at in.

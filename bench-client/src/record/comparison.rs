@@ -8,7 +8,7 @@ use crate::host::environment::Environment;
 use crate::statistics::{Estimate, Percentile};
 
 /// The version of this form.
-pub const COMPARISON_VERSION: u32 = 1;
+pub const COMPARISON_VERSION: u32 = 2;
 
 /// What `compare` writes. Every ratio is candidate ÷ base.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -56,8 +56,8 @@ pub enum ReadError {
     },
     /// It was written by a later version of this program.
     #[error(
-        "{file} has schema_version {found}, and this program reads versions 1 to \
-         {SCHEMA_VERSION}: use the program that wrote it, or a newer one"
+        "{file} has schema_version {found}, and this program reads version {SCHEMA_VERSION}: use \
+         the program that wrote it, or a newer one"
     )]
     Newer {
         /// The file.
@@ -65,9 +65,24 @@ pub enum ReadError {
         /// Its version.
         found: u64,
     },
+    /// It was written by an earlier version of this program, whose rows lack their configuration.
+    #[error(
+        "{file} has {kind} {found}, and this program reads records from {kind} {oldest} on: \
+         measure again, or show it with the program that wrote it"
+    )]
+    Older {
+        /// The file.
+        file: String,
+        /// Which version that is.
+        kind: &'static str,
+        /// Its version.
+        found: u64,
+        /// The first that is read.
+        oldest: u32,
+    },
     /// It is a comparison that a later version of this program wrote.
     #[error(
-        "{file} has comparison_version {found}, and this program reads versions 1 to \
+        "{file} has comparison_version {found}, and this program reads version \
          {COMPARISON_VERSION}: use the program that wrote it, or a newer one"
     )]
     NewerComparison {
@@ -141,10 +156,23 @@ impl AnyRecord {
             }
         };
         let value: serde_json::Value = serde_json::from_str(text).map_err(failed)?;
-        // Before anything else: a newer form may lack what this one has.
-        if let Some(found) = value
-            .get("schema_version")
-            .and_then(serde_json::Value::as_u64)
+        // Before anything else: another form may lack what this one has.
+        let version = |kind: &str| value.get(kind).and_then(serde_json::Value::as_u64);
+        let versions = [
+            ("schema_version", SCHEMA_VERSION),
+            ("comparison_version", COMPARISON_VERSION),
+        ];
+        for (kind, oldest) in versions {
+            if let Some(found) = version(kind).filter(|found| *found < u64::from(oldest)) {
+                return Err(ReadError::Older {
+                    file,
+                    kind,
+                    found,
+                    oldest,
+                });
+            }
+        }
+        if let Some(found) = version("schema_version")
             && found > u64::from(SCHEMA_VERSION)
         {
             return Err(ReadError::Newer { file, found });
@@ -331,8 +359,8 @@ pub fn decode(text: &str) -> Option<Histogram<u64>> {
 fn labels(rows: &[&Row]) -> Vec<String> {
     type Knob = fn(&Row) -> String;
     let knobs: [Knob; 11] = [
-        |row| row.connector.clone(),
-        |row| row.encoding.clone(),
+        |row| row.config.connector.as_str().to_owned(),
+        |row| row.config.encoding.as_str().to_owned(),
         Row::durability_and_apply,
         |row| {
             row.batch_size
@@ -346,15 +374,25 @@ fn labels(rows: &[&Row]) -> Vec<String> {
             row.page_size
                 .map_or_else(String::new, |bytes| format!("pages of {bytes}"))
         },
-        |row| format!("{}×{}", row.concurrency, row.max_inflight_per_worker),
-        |row| format!("alpha {}", row.alpha),
-        |row| format!("{} accounts", grouped(u64::from(row.accounts))),
+        |row| {
+            format!(
+                "{}×{}",
+                row.config.load.concurrency, row.config.load.max_inflight_per_worker
+            )
+        },
+        |row| format!("alpha {}", row.config.workload.alpha),
+        |row| {
+            format!(
+                "{} accounts",
+                grouped(u64::from(row.config.workload.accounts))
+            )
+        },
         |row| {
             row.open_loop
                 .as_ref()
                 .map_or_else(String::new, |open| format!("{}/s", rate(open.offered_tps)))
         },
-        |row| format!("seed {}", row.seed),
+        |row| format!("seed {}", row.config.workload.seed),
     ];
     let repetition = |row: &Row| {
         row.repetition
@@ -366,7 +404,7 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         .filter(|knob| {
             let values: BTreeSet<String> = rows
                 .iter()
-                .filter(|row| row.name.is_none())
+                .filter(|row| row.config.name.is_none())
                 .map(|row| knob(row))
                 .collect();
             values.len() > 1
@@ -375,9 +413,9 @@ fn labels(rows: &[&Row]) -> Vec<String> {
     let mut labels: Vec<String> = rows
         .iter()
         .map(|row| {
-            let mut parts = match &row.name {
+            let mut parts = match &row.config.name {
                 Some(name) => vec![name.clone()],
-                None if differing.is_empty() => vec![row.connector.clone()],
+                None if differing.is_empty() => vec![row.config.connector.as_str().to_owned()],
                 None => differing.iter().map(|knob| knob(row)).collect(),
             };
             parts.push(repetition(row));
@@ -402,21 +440,20 @@ fn labels(rows: &[&Row]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Version 1 of the record, as published.
-    const REPRODUCTION: &str = include_str!("../../../results/2026-11-21-vm-2core/reproduce.json");
+    const REPRODUCTION: &str = include_str!("../../tests/records/reproduce.json");
 
     fn reproduction() -> AnyRecord {
         AnyRecord::parse("reproduce.json".to_owned(), REPRODUCTION).unwrap()
     }
 
     #[test]
-    fn a_reproduction_of_version_1_is_read_with_the_articles_figures() {
+    fn a_reproduction_is_read_with_the_articles_figures() {
         let report = Report::new(vec![reproduction()]);
         let rows = report.rows();
         assert_eq!(rows.len(), 11);
         for shown in &rows {
             let article = shown.article.unwrap();
-            assert_eq!(Some(&article.name), shown.row.name.as_ref());
+            assert_eq!(Some(&article.name), shown.row.config.name.as_ref());
         }
         assert_eq!(rows[0].standing(), Standing::Invalid);
         assert_eq!(rows[0].tps(), "INVALID (42,053)");
@@ -428,11 +465,11 @@ mod tests {
     fn rows_are_called_by_what_they_differ_in_and_never_alike() {
         let mut rows: Vec<Row> = reproduction().record.rows[6..9].to_vec();
         for row in &mut rows {
-            row.name = None;
+            row.config.name = None;
             row.batch_size = Some(1_000);
-            row.max_inflight_per_worker = 16;
+            row.config.load.max_inflight_per_worker = 16;
         }
-        rows[1].alpha = 0.5;
+        rows[1].config.workload.alpha = 0.5;
         let named = labels(&rows.iter().collect::<Vec<_>>());
         assert_eq!(named, ["alpha 1.5", "alpha 0.5", "alpha 1.5 #2"]);
         rows.truncate(1);
@@ -450,5 +487,10 @@ mod tests {
             parse("{\"schema_version\": 1000}"),
             ReadError::Newer { found: 1_000, .. }
         ));
+        let older = parse("{\"schema_version\": 2}").to_string();
+        assert!(
+            older.contains("from schema_version 3 on: measure again"),
+            "{older}"
+        );
     }
 }

@@ -8,7 +8,6 @@ mod budget;
 pub mod comparison;
 pub mod crash_states;
 mod generator;
-pub mod knobs;
 pub mod load_record;
 mod prediction;
 mod reproduction;
@@ -36,15 +35,16 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Arrival, RunConfig};
 use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, Percentile, SteadyState};
 use series::Interval;
 
-/// The version of the record's form. Records of version 1 are read as well: what they lack
-/// is absent.
-pub const SCHEMA_VERSION: u32 = 2;
+/// The version of the record's form. Records of earlier versions are not read: they lack the
+/// configuration of their rows.
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Everything that one invocation measured.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -108,35 +108,12 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
     output::write_json(path, value, Existing::Replaced)
 }
 
-/// How the intended starts of an open loop are spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrival {
-    /// At equal distances.
-    Constant,
-    /// At exponentially distributed distances: as independent users arrive.
-    Poisson,
-}
-
-impl Arrival {
-    /// `constant` or `poisson`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Poisson => "poisson",
-        }
-    }
-}
-
 /// One measurement.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
-    /// What the row is called, where rows have names (`reproduce`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `sqlite_rpc` or `sqlite_ws_rpc`.
-    pub connector: String,
+    /// What was asked for: workload, load, verification and target.
+    #[serde(flatten)]
+    pub config: RunConfig,
     /// `http` or `ws`.
     pub transport: String,
     /// Where the server listened, without credentials and query; absent in records of earlier
@@ -147,13 +124,9 @@ pub struct Row {
     /// `X-Powered-By` of an answer over HTTP; absent when it does not say.
     #[serde(default)]
     pub server_name: Option<String>,
-    /// `json` or `binary`.
-    pub encoding: String,
     /// The durability mode as the server read it back from SQLite; `unknown` for a server
     /// that does not tell.
     pub durability: String,
-    /// The durability mode that was asked for, when this program started the server.
-    pub durability_requested: Option<String>,
     /// How the server applied a batch, as it says: `per-transfer` or `coalesced`; absent for a
     /// server that does not tell, and in records of earlier versions, which knew but the first.
     #[serde(default)]
@@ -168,26 +141,8 @@ pub struct Row {
     /// pragmas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_size: Option<u32>,
-    /// Workers, each with a session of its own.
-    pub concurrency: u32,
-    /// Transfers in flight per worker.
-    pub max_inflight_per_worker: usize,
-    /// Client threads.
-    pub threads: usize,
-    /// Exponent of the Zipf distribution of accounts; 0 is uniform.
-    pub alpha: f64,
-    /// Number of accounts.
-    pub accounts: u32,
-    /// What each transfer moves.
-    pub amount: i64,
-    /// The random seed.
-    pub seed: u64,
-    /// Length of the warm-up in seconds.
-    pub warmup_seconds: f64,
     /// Length of the measured window in seconds, as it was.
     pub seconds: f64,
-    /// After this many seconds without an answer the outcome is unknown.
-    pub op_timeout_seconds: f64,
     /// Committed transfers per second of the window.
     pub tps: f64,
     /// Transfers acknowledged inside the window.
@@ -576,4 +531,35 @@ pub(crate) fn difference(later: &Distribution, earlier: &Distribution) -> Option
 pub(crate) fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
     let histogram = difference(later, earlier)?;
     Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row as a record has it.
+    pub(crate) fn row() -> Row {
+        let text = include_str!("../../tests/records/reproduce.json");
+        let record: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut rows = record["rows"].as_array().unwrap().iter();
+        let valid = rows.find(|row| row["valid"] == true && row["connector"] == "sqlite_ws_rpc");
+        let mut row: Row = serde_json::from_value(valid.unwrap().clone()).unwrap();
+        row.config.name = None;
+        row
+    }
+
+    /// An open loop at this rate that kept up.
+    pub(crate) fn open(rate: f64) -> OpenLoop {
+        OpenLoop {
+            arrival: Arrival::Poisson,
+            offered_tps: rate,
+            offered: 0,
+            achieved_tps: rate,
+            latency_limit_ms: Some(10.0),
+            late: 0,
+            skipped: 0,
+            dropped: 0,
+            schedule_lag_us: None,
+        }
+    }
 }

@@ -68,8 +68,10 @@ pub fn rows_by_side(record: &ComparisonRecord) -> Vec<Row> {
     rows.map(|(place, row)| {
         let side = sides[place];
         let name = side.map_or("not paired", Which::in_words);
+        let mut config = row.config.clone();
+        config.name = Some(name.to_owned());
         Row {
-            name: Some(name.to_owned()),
+            config,
             repetition: Some(Repetition {
                 number: count(side, place + 1),
                 of: count(side, sides.len()),

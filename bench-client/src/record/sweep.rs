@@ -54,9 +54,9 @@ impl Knob {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub fn of_row(self, row: &Row) -> Option<f64> {
         match self {
-            Self::Alpha => Some(row.alpha),
-            Self::Concurrency => Some(f64::from(row.concurrency)),
-            Self::MaxInflightPerWorker => Some(row.max_inflight_per_worker as f64),
+            Self::Alpha => Some(row.config.workload.alpha),
+            Self::Concurrency => Some(f64::from(row.config.load.concurrency)),
+            Self::MaxInflightPerWorker => Some(row.config.load.max_inflight_per_worker as f64),
             Self::BatchSize => row.batch_size.map(|size| size as f64),
             Self::BatchTimeout => row.batch_timeout_us,
             Self::Rate => row.open_loop.as_ref().map(|open| open.offered_tps),
@@ -88,8 +88,8 @@ pub struct Axis {
 pub struct Sweep {
     /// The swept knobs; none when the knee was searched.
     pub over: Vec<Axis>,
-    /// Settings that every row shares and no row names.
-    pub settings: BTreeMap<String, String>,
+    /// Fields of the configuration that every row shares, by their names in rows.
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// What was different when the sweep was resumed all the same (`--resume-anyway`): the rows
     /// are then not of one environment, and the record's is that of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

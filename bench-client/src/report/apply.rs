@@ -21,7 +21,7 @@ impl Row {
     /// themselves and do not tell are of before there was a choice.
     #[must_use]
     pub fn apply_or_default(&self) -> Option<&str> {
-        let counts = self.server.is_some() || self.durability_requested.is_some();
+        let counts = self.server.is_some() || self.config.target.durability().is_some();
         let default = counts.then_some(Apply::PerTransfer.as_str());
         self.apply.as_deref().or(default)
     }

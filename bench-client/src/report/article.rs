@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use busload_engine::Durability;
 
-use crate::connector::ConnectorKind;
+use crate::config::ConnectorKind;
 use crate::disk::Ceiling;
 use crate::figures::{known, ms, rate};
 use crate::record::{Comparison, Reproduction, VendorFigure};
@@ -261,7 +261,7 @@ impl Reproduction {
                 .rows
                 .iter()
                 .zip(&self.article)
-                .find(|(row, _)| row.name.as_deref() == Some(name))
+                .find(|(row, _)| row.config.name.as_deref() == Some(name))
         };
         if let Some((row, compared)) = find(ROWS[0].name) {
             let caught = if row.verify.fake {
@@ -362,7 +362,7 @@ fn markdown_row(row: &Row, compared: &Comparison, article: &ArticleRow) -> Strin
         article.name,
         row.durability_and_apply(),
         row.transport.to_uppercase(),
-        row.max_inflight_per_worker,
+        row.config.load.max_inflight_per_worker,
         rate(article.tps),
         article.p50_ms,
         rate(row.tps),

@@ -105,7 +105,7 @@ pub fn of_report(report: &Report, side: Option<Which>) -> Result<String, UnfitEr
             for one in &report.records {
                 let rows = one.record.rows.iter().filter(|row| row.valid);
                 let lines: Vec<String> = rows
-                    .filter_map(|row| line(row, row.name.as_deref(), &configuration(row)))
+                    .filter_map(|row| line(row, row.config.name.as_deref(), &configuration(row)))
                     .collect();
                 if lines.is_empty() {
                     continue;

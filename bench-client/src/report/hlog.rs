@@ -66,7 +66,7 @@ pub fn to_hlog(report: &Report) -> Result<String, LogError> {
             clock = starts[shown.record].duration_since(base).as_secs_f64();
         }
         let row = shown.row;
-        clock += row.warmup_seconds.max(0.0);
+        clock += row.config.load.warmup.as_secs_f64().max(0.0);
         let tag = tag(&shown);
         for (start, length, text) in lines(&shown) {
             let histogram = report.histogram(&shown, text)?;

@@ -139,7 +139,7 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
         ),
         // The checks are of the same run, so that its time is counted once.
         Case {
-            seconds: row.warmup_seconds + row.seconds,
+            seconds: row.config.load.warmup.as_secs_f64() + row.seconds,
             ..case("validity", "valid", validity(row))
         },
     ]

@@ -149,12 +149,12 @@ fn row_table(rows: &[Shown<'_>]) -> String {
             "| {} | {} {} | {} | {} | {}×{} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             text(shown.label),
             text(&row.transport),
-            text(&row.encoding),
+            text(row.config.encoding.as_str()),
             text(&row.durability_and_apply()),
             batch_knobs(row),
-            row.concurrency,
-            row.max_inflight_per_worker,
-            row.alpha,
+            row.config.load.concurrency,
+            row.config.load.max_inflight_per_worker,
+            row.config.workload.alpha,
             if matches!(shown.standing(), Standing::AtLeast | Standing::Plain) {
                 format!("**{tps}**")
             } else {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::config::RunConfig;
 use crate::figures::{UNKNOWN, ms, rate};
-use crate::record::knobs::Knobs;
 use crate::record::{Row, Summary, Verdict};
 use crate::report::table::describe_knobs;
 use crate::statistics::Estimate;
@@ -12,15 +12,15 @@ use crate::statistics::Estimate;
 /// and interrupted repetitions are left out; a row without any other has none.
 #[must_use]
 pub fn summarise(rows: &[Row]) -> Vec<Summary> {
-    let mut groups: Vec<(Knobs, Vec<usize>)> = Vec::new();
+    let mut groups: Vec<(&RunConfig, Vec<usize>)> = Vec::new();
     for (place, row) in rows.iter().enumerate() {
         if row.repetition.is_none() || !row.valid || row.interrupted {
             continue;
         }
-        let knobs = Knobs::of_row(row);
-        match groups.iter_mut().find(|(others, _)| *others == knobs) {
+        let config = &row.config;
+        match groups.iter_mut().find(|(others, _)| *others == config) {
             Some((_, places)) => places.push(place),
-            None => groups.push((knobs, vec![place])),
+            None => groups.push((config, vec![place])),
         }
     }
     let summaries = groups
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::record::Repetition;
     use crate::record::VerdictCode;
-    use crate::record::knobs::tests::row;
+    use crate::record::tests::row;
 
     /// Repetitions of a row at these TPS; its latencies go the other way.
     fn repeated(tps: &[f64]) -> Vec<Row> {
@@ -149,7 +149,7 @@ mod tests {
         let slow = repeated(&[1000.0, 1010.0, 990.0, 1005.0, 995.0, 1002.0]);
         let mut fast = repeated(&[9000.0, 9010.0, 8990.0, 9005.0, 8995.0, 9002.0]);
         for row in &mut fast {
-            row.alpha += 1.0;
+            row.config.workload.alpha += 1.0;
         }
         // Round robin, as they are measured.
         let rows: Vec<Row> = slow

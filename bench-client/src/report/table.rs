@@ -53,12 +53,12 @@ fn verified(row: &Row) -> String {
         let _ = write!(line, ", unknown {}", grouped(verify.unknown));
     }
     let right = verify.sampled_accounts - verify.sample_mismatches;
-    let _ = if verify.sampled_accounts == u64::from(row.accounts) {
+    let _ = if verify.sampled_accounts == u64::from(row.config.workload.accounts) {
         write!(
             line,
             ", {} of all {} balances right",
             grouped(right),
-            grouped(u64::from(row.accounts))
+            grouped(u64::from(row.config.workload.accounts))
         )
     } else {
         write!(
@@ -275,16 +275,17 @@ pub fn describe_knobs(row: &Row) -> String {
     });
     format!(
         "{}{} ({}), durability {}{pages}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
-        row.name
+        row.config
+            .name
             .as_ref()
             .map_or_else(String::new, |name| format!("{name}: ")),
-        row.connector,
-        row.encoding,
+        row.config.connector,
+        row.config.encoding,
         row.durability_and_apply(),
-        row.concurrency,
-        row.max_inflight_per_worker,
-        row.alpha,
-        grouped(u64::from(row.accounts)),
+        row.config.load.concurrency,
+        row.config.load.max_inflight_per_worker,
+        row.config.workload.alpha,
+        grouped(u64::from(row.config.workload.accounts)),
     )
 }
 
@@ -299,7 +300,7 @@ pub fn describe(row: &Row) -> String {
     if let Some(url) = row
         .server_url
         .as_ref()
-        .filter(|_| row.durability_requested.is_none())
+        .filter(|_| row.config.target.durability().is_none())
     {
         let name = row
             .server_name
@@ -517,14 +518,14 @@ pub fn summary(rows: &[Row]) -> String {
             row.prediction.as_ref().map_or_else(String::new, of)
         };
         table.add_row([
-            Cell::new(format!("{} {}", row.connector, row.encoding)),
+            Cell::new(format!("{} {}", row.config.connector, row.config.encoding)),
             Cell::new(row.durability_and_apply()),
             right(row.batch_size.map_or_else(String::new, grouped)),
             right(format!(
                 "{}x{}",
-                row.concurrency, row.max_inflight_per_worker
+                row.config.load.concurrency, row.config.load.max_inflight_per_worker
             )),
-            right(row.alpha.to_string()),
+            right(row.config.workload.alpha.to_string()),
             right(rate(row.tps)),
             right(predicted(&|prediction| rate(prediction.tps))),
             right(known(row.latency_ms.p50, ms)),
@@ -556,7 +557,7 @@ mod tests {
     /// Only the device's flushes vouch for the server's syncs.
     #[test]
     fn syncs_that_only_the_server_counted_are_labelled() {
-        let mut row = crate::record::knobs::tests::row();
+        let mut row = crate::record::tests::row();
         row.device = Some(Device {
             name: "vda".to_owned(),
             writes: 10,

@@ -84,8 +84,8 @@ pub fn kind(report: &Report) -> Result<Kind<'_>, UnfitError> {
 /// number of processors.
 pub(super) fn configuration(row: &Row) -> Vec<(&'static str, String)> {
     let mut parts = vec![
-        ("connector", row.connector.clone()),
-        ("encoding", row.encoding.clone()),
+        ("connector", row.config.connector.to_string()),
+        ("encoding", row.config.encoding.to_string()),
         ("durability", row.durability.clone()),
     ];
     if let Some(apply) = row.apply.as_ref().filter(|apply| *apply != "per-transfer") {
@@ -99,13 +99,16 @@ pub(super) fn configuration(row: &Row) -> Vec<(&'static str, String)> {
     }
     parts.push((
         "in-flight",
-        format!("{}x{}", row.concurrency, row.max_inflight_per_worker),
+        format!(
+            "{}x{}",
+            row.config.load.concurrency, row.config.load.max_inflight_per_worker
+        ),
     ));
-    parts.push(("accounts", row.accounts.to_string()));
+    parts.push(("accounts", row.config.workload.accounts.to_string()));
     if let Some(open) = &row.open_loop {
         parts.push(("rate", open.offered_tps.to_string()));
     }
-    parts.push(("alpha", row.alpha.to_string()));
+    parts.push(("alpha", row.config.workload.alpha.to_string()));
     parts
 }
 
@@ -171,7 +174,7 @@ pub fn of_comparison(record: &ComparisonRecord) -> Result<Vec<Tracked>, UnfitErr
 pub fn of_rows(rows: &[Shown<'_>]) -> Result<Vec<Tracked>, UnfitError> {
     let mut groups: Vec<(String, Vec<&Shown<'_>>)> = Vec::new();
     for shown in rows.iter().filter(|shown| shown.row.valid) {
-        let name = name(shown.row, shown.row.name.as_deref());
+        let name = name(shown.row, shown.row.config.name.as_deref());
         match groups.iter_mut().find(|(known, _)| *known == name) {
             Some((_, members)) => members.push(shown),
             None => groups.push((name, vec![shown])),

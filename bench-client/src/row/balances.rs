@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng as _};
 
-use super::{RowPlan, ServerChoice, Surroundings};
+use super::Surroundings;
+use crate::config::{RunConfig, Target, VerifyConfig};
 use crate::control::{ControlClient, ControlError};
 use crate::judge::{CheckedBalances, Sample};
 use crate::load::Accounts;
@@ -24,18 +25,6 @@ use crate::workload::Zipf;
 const READ_MAX: u32 = 1 << 20;
 /// How often the progress line is updated.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How balances are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifyPlan {
-    /// Accounts whose balances are compared after the load; a ledger with no more is compared
-    /// whole.
-    pub accounts: u32,
-    /// Balances asked for at the same time, each on a connection of its own.
-    pub in_flight: usize,
-    /// How long balances are read before the load, where this program did not seed.
-    pub read_time: Duration,
-}
 
 /// What the balances were before the load.
 pub(super) enum Before {
@@ -52,20 +41,20 @@ pub(super) enum Before {
 impl Before {
     /// What is known without asking, or else asked.
     pub(super) async fn know(
-        plan: &RowPlan,
+        config: &RunConfig,
+        zipf: &Zipf,
         around: &Surroundings<'_>,
         control: &mut ControlClient,
     ) -> Result<Self, ControlError> {
-        let Some(verify) = plan.verify else {
+        let Some(verify) = config.verification() else {
             return Ok(Self::of(Vec::new()));
         };
-        if seeded(plan) {
-            return Ok(Self::Seeded(plan.initial_balance));
+        if seeded(config) {
+            return Ok(Self::Seeded(config.workload.initial_balance));
         }
-        let zipf: &Zipf = &plan.zipf;
         let chances = (0..zipf.account_count()).map(|account| (account, zipf.probability(account)));
         let order = draw(READ_MAX, chances, &mut system_randomness());
-        let until = Instant::now() + verify.read_time;
+        let until = Instant::now() + verify.verify_read_time;
         let reading = "reading the balances before";
         let found = read(&order, verify, Some(until), around, control, reading).await?;
         let there = |(account, balance): (u32, Option<i64>)| Some((account, balance?));
@@ -95,24 +84,26 @@ impl Before {
     /// Draws those to be checked, and reads them.
     pub(super) async fn check(
         &self,
-        plan: &RowPlan,
+        config: &RunConfig,
         around: &Surroundings<'_>,
         control: &mut ControlClient,
         moved: &Accounts,
     ) -> Result<CheckedBalances, ControlError> {
-        let Some(verify) = plan.verify else {
+        let Some(verify) = config.verification() else {
             return Ok(CheckedBalances::default());
         };
         #[expect(clippy::cast_precision_loss, reason = "a weight")]
         let weighted = |account: u32| (account, moved.acknowledged(account).count() as f64);
         let rng = &mut system_randomness();
         let drawn = match self {
-            Self::Seeded(_) | Self::Read { even: Some(_), .. } => {
-                draw(verify.accounts, (0..moved.count()).map(weighted), rng)
-            }
+            Self::Seeded(_) | Self::Read { even: Some(_), .. } => draw(
+                verify.verify_accounts,
+                (0..moved.count()).map(weighted),
+                rng,
+            ),
             Self::Read { read, even: None } => {
                 let known = read.iter().map(|(account, _)| weighted(*account));
-                draw(verify.accounts, known, rng)
+                draw(verify.verify_accounts, known, rng)
             }
         };
         let found = read(&drawn, verify, None, around, control, "verifying").await?;
@@ -120,7 +111,7 @@ impl Before {
             .into_iter()
             .filter_map(|(account, after)| {
                 let (before, inferred) = self.balance(account)?;
-                let sample = sample(account, before, after, plan.amount, moved);
+                let sample = sample(account, before, after, config.workload.amount, moved);
                 Some(Sample { inferred, ..sample })
             })
             .collect();
@@ -141,11 +132,11 @@ impl Before {
 }
 
 /// Whether the ledger is as this program seeded it.
-pub(super) fn seeded(plan: &RowPlan) -> bool {
-    match plan.server {
-        ServerChoice::Own { .. } => true,
-        ServerChoice::Url { reseed, .. } => reseed,
-        ServerChoice::Null { .. } => false,
+pub(super) fn seeded(config: &RunConfig) -> bool {
+    match config.target {
+        Target::BuiltIn { .. } => true,
+        Target::Url { reseed, .. } => reseed,
+        Target::Null { .. } | Target::Command { .. } => false,
     }
 }
 
@@ -211,7 +202,7 @@ fn draw(
 /// Reads balances, all of them or until that time, and says how far it is.
 async fn read(
     accounts: &[u32],
-    verify: VerifyPlan,
+    verify: &VerifyConfig,
     until: Option<Instant>,
     around: &Surroundings<'_>,
     control: &mut ControlClient,
@@ -226,7 +217,7 @@ async fn read(
         }
     };
     control
-        .balances(accounts, verify.in_flight, until, show)
+        .balances(accounts, usize::from(verify.verify_inflight), until, show)
         .await
 }
 

@@ -3,9 +3,9 @@
 use busload_engine::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
-use super::RowPlan;
 use super::balances::seeded;
 use super::locate::Location;
+use crate::config::RunConfig;
 use crate::control::{ControlClient, ControlError};
 use crate::host::device::DeviceCounters;
 use crate::host::process::ProcessUsage;
@@ -29,11 +29,11 @@ pub(super) struct Books {
 impl Books {
     /// Reads them. Without verification the balances are left alone.
     pub(super) async fn read(
-        plan: &RowPlan,
+        config: &RunConfig,
         control: &mut ControlClient,
         location: &Location,
     ) -> Result<Self, ControlError> {
-        let stats = control.stats(plan.verify.is_some()).await?;
+        let stats = control.stats(config.verification().is_some()).await?;
         let usage = location
             .pid
             .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
@@ -56,12 +56,12 @@ impl Books {
 
 /// A server that is not ours verifies itself; ours has told its balances already.
 pub(super) async fn own_verification(
-    plan: &RowPlan,
+    config: &RunConfig,
     control: &mut ControlClient,
     info: Option<&Info>,
     died: bool,
 ) -> Option<Result<OwnVerified, String>> {
-    if plan.verify.is_none() || info.is_some() || died {
+    if config.verification().is_none() || info.is_some() || died {
         return None;
     }
     match control.verify().await {
@@ -78,7 +78,7 @@ pub(super) async fn own_verification(
 
 /// Gathers what the row is judged by.
 pub(super) fn weigh(
-    plan: &RowPlan,
+    config: &RunConfig,
     result: &LoadResult,
     opening: &Books,
     closing: Option<&Closing>,
@@ -97,12 +97,12 @@ pub(super) fn weigh(
         unexpected_answers: result.unexpected_answers,
         contradictory_answers: result.contradictory_answers,
         must_differ: result.accounts.must_differ(),
-        seeded: seeded(plan).then(|| Seeding {
-            accounts: u64::from(plan.zipf.account_count()),
-            balance: plan.initial_balance,
+        seeded: seeded(config).then(|| Seeding {
+            accounts: u64::from(config.workload.accounts),
+            balance: config.workload.initial_balance,
         }),
         durability: info.map(|info| info.durability.clone()),
-        not_verified: plan.verify.is_none(),
+        not_verified: config.verification().is_none(),
         ..Evidence::default()
     };
     let Some(closing) = closing else {
@@ -111,7 +111,7 @@ pub(super) fn weigh(
     evidence.checked.clone_from(&closing.checked);
     let closing = &closing.books;
     if let (Some(before), Some(after)) = (&opening.stats, &closing.stats)
-        && plan.verify.is_some()
+        && config.verification().is_some()
     {
         evidence.applied = Some(after.applied.saturating_sub(before.applied));
         if let (Some(before), Some(after)) = (&before.balances, &after.balances) {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use busload_wire::control::Info;
 
-use super::{RowPlan, ServerChoice};
+use super::directory;
+use crate::config::RunConfig;
+use crate::connector::Endpoint;
 use crate::host::environment::{Environment, Storage};
 use crate::host::{listener, preload};
 use crate::judge::Evidence;
@@ -26,21 +28,23 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// Of a server of this program's own, or of one at a loopback address.
-    pub(super) fn of(plan: &RowPlan, server: Option<&ServerProcess>, info: Option<&Info>) -> Self {
+    /// Of a server that this program has started, or of one at a loopback address.
+    pub(super) fn of(
+        config: &RunConfig,
+        endpoint: &Endpoint,
+        server: Option<&ServerProcess>,
+        info: Option<&Info>,
+    ) -> Self {
         if let Some(server) = server {
             return Self {
                 pid: Some(server.pid()),
-                directory: plan.directory().map(PathBuf::from),
+                directory: directory(config).map(PathBuf::from),
                 preload: preload::of_process(server.pid()),
                 storage: None,
             };
         }
-        let ServerChoice::Url { target, .. } = &plan.server else {
-            return Self::default();
-        };
         let said = info.map(|info| info.pid);
-        let Some(listening) = listener::pid_at(&target.authority, said) else {
+        let Some(listening) = listener::pid_at(&endpoint.authority, said) else {
             return Self::default();
         };
         let directory = listener::database_directory(listening);

@@ -8,6 +8,7 @@ use busload_wire::control::{Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use crate::config::{Measure, Pace, RunConfig};
 use crate::host::cgroup::Throttling;
 use crate::host::device::DeviceCounters;
 use crate::host::pressure::Pressure;
@@ -16,13 +17,12 @@ use crate::judge::{
     BudgetEvidence, Evidence, GeneratorEvidence, budget, is_valid, judge, stand_still,
 };
 use crate::load::Times;
-use crate::load::{LoadResult, Measure, Pace, Ticks};
+use crate::load::{LoadResult, Ticks};
 use crate::record::series::Interval;
 use crate::record::{
     BeforeAndAfter, Budget, Cpu, Device, ExactlyOnce, Generator, Latency, LittlesLaw, OpenLoop,
     ProcessorSpeed, Row, ServerRow, Spread, Stalls, Throttled, WindowEdges, between, difference,
 };
-use crate::row::{RowPlan, ServerChoice};
 use crate::statistics::Percentile;
 use crate::statistics::SteadyState;
 
@@ -119,7 +119,7 @@ impl Spread {
 #[must_use]
 #[expect(clippy::too_many_lines, reason = "one field after another")]
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
+pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Row {
     let server = server_row(&measured);
     let seconds = measured.result.window_length.as_secs_f64();
     let tps = measured.result.tps();
@@ -127,7 +127,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     let littles_law = littles_law(&measured.result, seconds);
     let steady_state = steady_state(&measured.result.ticks);
     let budget = time_budget(&measured);
-    let open_loop = open_loop(plan, &measured.result, seconds);
+    let open_loop = open_loop(config, &measured.result, seconds);
     let offered = measured.result.offered.as_deref();
     let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
     let latency_ms = Latency::of(latency);
@@ -152,7 +152,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         &measured.result.edges,
         measured.result.window.counts.committed,
         seconds,
-        matches!(plan.measure, Measure::Transfers(_)),
+        matches!(config.load.measure(), Measure::Transfers(_)),
     );
     let gap = stand_still(&measured.result.ticks, measured.result.stalled);
     evidence.edges = edges;
@@ -188,33 +188,18 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
     };
     let total = |by_reason: &std::collections::BTreeMap<String, u64>| by_reason.values().sum();
     Row {
-        name: plan.name.clone(),
-        connector: plan.connector.as_str().to_owned(),
-        transport: plan.connector.transport().to_owned(),
+        config: config.clone(),
+        transport: config.connector.transport().to_owned(),
         server_url: Some(server_url),
         server_name,
-        encoding: plan.encoding.as_str().to_owned(),
         durability: info
             .map_or("unknown", |info| info.durability.as_str())
             .to_owned(),
-        durability_requested: match &plan.server {
-            ServerChoice::Own { durability, .. } => Some(durability.clone()),
-            ServerChoice::Null { .. } | ServerChoice::Url { .. } => None,
-        },
         apply: info.and_then(|info| info.apply.clone()),
         batch_size: info.map(|info| info.batch_size),
         batch_timeout_us: info.map(|info| info.batch_timeout_us),
         page_size: info.and_then(Info::page_bytes),
-        concurrency: plan.concurrency,
-        max_inflight_per_worker: plan.max_inflight,
-        threads: plan.threads,
-        alpha: plan.zipf.alpha(),
-        accounts: plan.zipf.account_count(),
-        amount: plan.amount,
-        seed: plan.seed,
-        warmup_seconds: plan.warmup.as_secs_f64(),
         seconds,
-        op_timeout_seconds: plan.op_timeout.as_secs_f64(),
         tps,
         committed: window.committed,
         rejected: total(&window.rejected()),
@@ -232,7 +217,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         fingerprint: None,
         intervals,
         collision_rate: share(result.collisions, result.submitted),
-        collision_scope: if plan.threads == 1 {
+        collision_scope: if config.load.threads == 1 {
             "global"
         } else {
             "per client thread"
@@ -255,7 +240,7 @@ pub fn to_row(plan: &RowPlan, measured: Measured, evidence: &Evidence) -> Row {
         late_answers: result.late_answers,
         contradictory_answers: result.contradictory_answers,
         idle_reconnects: result.idle_reconnects,
-        exactly_once: plan.exactly_once.map(|resolve| ExactlyOnce {
+        exactly_once: config.load.resolve().map(|resolve| ExactlyOnce {
             resolve_timeout_seconds: resolve.timeout.as_secs_f64(),
             resolve_tries: resolve.tries,
             resolved: result.resolved,
@@ -327,13 +312,13 @@ fn time_budget(measured: &Measured) -> Option<Budget> {
 
 /// What was offered, and what became of it.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn open_loop(plan: &RowPlan, result: &LoadResult, seconds: f64) -> Option<OpenLoop> {
+fn open_loop(config: &RunConfig, result: &LoadResult, seconds: f64) -> Option<OpenLoop> {
     let offered = result.offered.as_deref()?;
     let Pace::Open {
         rate,
         arrival,
         latency_limit,
-    } = plan.pace
+    } = config.load.pace()
     else {
         return None;
     };

@@ -3,7 +3,6 @@
 mod balances;
 mod books;
 mod drive;
-pub mod knobs;
 mod locate;
 pub mod measured;
 mod null;
@@ -11,11 +10,13 @@ mod plan;
 mod prepare;
 mod series;
 
+use std::path::Path;
 use std::time::Duration;
 
 use busload_wire::control::Info;
 use tokio::sync::watch;
 
+use crate::config::{Private, RunConfig, Target};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::host::environment::Environment;
@@ -27,14 +28,13 @@ use crate::load::{LoadError, LoadResult};
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::row::measured::{Measured, to_row};
-use crate::target::{ServerProcess, TargetError};
+use crate::target::{EndpointError, ServerProcess, ServerSpec, TargetError};
+use crate::workload::ZipfError;
 
 use balances::Before;
-pub use balances::VerifyPlan;
 use books::{Books, Closing, own_verification, weigh};
 use locate::Location;
-use plan::connect;
-pub use plan::{RowPlan, ServerChoice};
+use plan::{connect, control, zipf};
 use prepare::prepare;
 
 /// Why there is no row.
@@ -55,6 +55,15 @@ pub enum RowError {
     /// The ledger at the URL is not what the workload needs.
     #[error("{0}")]
     Unsuitable(String),
+    /// The server's address cannot be had.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// This program's own file cannot be found, to be started as a server.
+    #[error("cannot find this program's own file")]
+    Program(#[from] std::io::Error),
+    /// The accounts cannot be drawn.
+    #[error(transparent)]
+    Workload(#[from] ZipfError),
     /// Stopped before the window opened, or before any transfer had an outcome.
     #[error("interrupted before anything was measured: nothing was recorded")]
     Interrupted,
@@ -114,21 +123,21 @@ const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 /// # Errors
 /// There was nothing to measure: the server or the load did not start. A server that dies
 /// later is a row that says so.
-pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, RowError> {
-    let directory = plan.directory();
+pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Row, RowError> {
+    let directory = directory(config);
     let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
         around.progress.stage("measuring the disk");
     }
     let speed_before = spin::speed();
     let before = baseline()?;
-    let mut server = start_server(plan, around).await?;
-    let measured = Box::pin(run(plan, around, &mut server)).await;
+    let mut server = start_server(config, around).await?;
+    let measured = Box::pin(run(config, around, &mut server)).await;
     let stopped = match server {
         Some(server) => server.stop().await,
         None => Ok(()),
     };
-    remove_database(plan);
+    remove_database(config);
     let (mut measured, mut evidence, location) = measured?;
     if let Err(how) = stopped {
         evidence.server_died.get_or_insert(how);
@@ -147,18 +156,23 @@ pub async fn measure(plan: &RowPlan, around: &Surroundings<'_>) -> Result<Row, R
     }
     measured.sync_baseline = BeforeAndAfter { before, after };
     if !measured.interrupted && evidence.server_died.is_none() {
-        measured.ceiling_tps = null::ceiling(plan, around).await;
+        measured.ceiling_tps = null::ceiling(config, around).await;
         if let Some(pauses) = null::pauses(measured.moments.as_ref()) {
-            measured.wire_us = null::wire_us(plan, around, pauses).await;
+            measured.wire_us = null::wire_us(config, around, pauses).await;
         }
     }
-    let mut row = to_row(plan, measured, &evidence);
-    if matches!(plan.server, ServerChoice::Own { .. }) {
+    let mut row = to_row(config, measured, &evidence);
+    if config.target.is_built_in() {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores)
             .map(|inputs| predict(&inputs).held_against(&row, cores));
     }
     Ok(row)
+}
+
+/// Where the database of a server that this program starts is.
+fn directory(config: &RunConfig) -> Option<&Path> {
+    config.target.database().and_then(Path::parent)
 }
 
 /// Measured once more, and held against what was before.
@@ -172,14 +186,16 @@ fn processor_speed(before: Option<f64>) -> Option<ProcessorSpeed> {
 
 /// The server, if it is one that this program starts.
 async fn start_server(
-    plan: &RowPlan,
+    config: &RunConfig,
     around: &Surroundings<'_>,
 ) -> Result<Option<ServerProcess>, RowError> {
-    let (ServerChoice::Own { spec, .. } | ServerChoice::Null { spec }) = &plan.server else {
+    let Some(spec) = ServerSpec::of(config)? else {
         return Ok(None);
     };
     around.progress.stage("starting the server and seeding");
-    let started = or_interrupt(&around.interrupted, ServerProcess::start(spec)).await;
+    let place = config.target.endpoint()?;
+    let starting = ServerProcess::start_at(&spec, place.as_ref());
+    let started = or_interrupt(&around.interrupted, starting).await;
     Ok(Some(started.ok_or(RowError::Interrupted)??))
 }
 
@@ -195,12 +211,12 @@ async fn or_interrupt<T>(
     }
 }
 
-fn remove_database(plan: &RowPlan) {
-    let ServerChoice::Own {
-        database,
+fn remove_database(config: &RunConfig) {
+    let Target::BuiltIn {
+        database: Private(database),
         keep_db: false,
         ..
-    } = &plan.server
+    } = &config.target
     else {
         return;
     };
@@ -214,33 +230,31 @@ fn remove_database(plan: &RowPlan) {
 
 /// Puts the load on the server, between two looks at its books.
 async fn run(
-    plan: &RowPlan,
+    config: &RunConfig,
     around: &Surroundings<'_>,
     server: &mut Option<ServerProcess>,
 ) -> Result<(Measured, Evidence, Location), RowError> {
-    let target = match (&plan.server, &*server) {
-        (_, Some(server)) => server.target().clone(),
-        (ServerChoice::Url { target, .. }, None) => target.clone(),
-        (ServerChoice::Own { .. } | ServerChoice::Null { .. }, None) => {
-            return Err(RowError::Interrupted);
-        }
+    let endpoint = match &*server {
+        Some(server) => server.target().clone(),
+        None => config.target.endpoint()?.ok_or(RowError::Interrupted)?,
     };
-    let mut control = plan.connector.control(target.clone());
-    let info = prepare(plan, around, &mut control).await?;
-    let location = Location::of(plan, server.as_ref(), info.as_ref());
+    let zipf = zipf(config)?;
+    let mut control = control(config, endpoint.clone());
+    let info = prepare(config, around, &mut control).await?;
+    let location = Location::of(config, &endpoint, server.as_ref(), info.as_ref());
     if let Some(info) = &info {
         around.progress.server(info);
     }
-    let server_url = target.url(plan.connector.transport());
+    let server_url = endpoint.url(config.connector.transport());
     let server_name = match &info {
         Some(info) => Some(format!("{} {}", info.server, info.version)),
         None => control.said_name().await,
     };
     around.progress.stage("reading the books");
-    let opening = Books::read(plan, &mut control, &location).await?;
-    let before = Before::know(plan, around, &mut control).await?;
+    let opening = Books::read(config, &mut control, &location).await?;
+    let before = Before::know(config, &zipf, around, &mut control).await?;
     around.progress.stage("connecting");
-    let connecting = connect(plan, target);
+    let connecting = connect(config, zipf, endpoint);
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
@@ -253,7 +267,7 @@ async fn run(
     } = watched;
     around.progress.stage("verifying");
     let (closing, mut died) = close_books(
-        plan,
+        config,
         around,
         &mut control,
         &before,
@@ -267,9 +281,9 @@ async fn run(
     if replaced {
         died.get_or_insert_with(|| "another process answers at its address".to_owned());
     }
-    let own_verify = own_verification(plan, &mut control, info.as_ref(), died.is_some()).await;
+    let own_verify = own_verification(config, &mut control, info.as_ref(), died.is_some()).await;
     control.close().await;
-    let mut evidence = weigh(plan, &result, &opening, closing.as_ref(), info.as_ref());
+    let mut evidence = weigh(config, &result, &opening, closing.as_ref(), info.as_ref());
     if replaced {
         // Another process counts from its own beginning. The balances are the ledger's.
         (evidence.applied, evidence.syncs, evidence.counters) = (None, None, None);
@@ -313,7 +327,7 @@ async fn run(
 
 /// The books after the load, and how the server died if it did.
 async fn close_books(
-    plan: &RowPlan,
+    config: &RunConfig,
     around: &Surroundings<'_>,
     control: &mut ControlClient,
     before: &Before,
@@ -325,9 +339,9 @@ async fn close_books(
     let mut died = server.as_mut().and_then(ServerProcess::ended);
     let closing = async {
         Ok::<_, ControlError>(Closing {
-            books: Books::read(plan, control, location).await?,
+            books: Books::read(config, control, location).await?,
             checked: before
-                .check(plan, around, control, &result.accounts)
+                .check(config, around, control, &result.accounts)
                 .await?,
         })
     };

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use busload_frontend::cli::ServerConfig;
 use busload_wire::control::Stats;
 
 use super::drive::{self, Watched};
-use super::{Progress, RowError, RowPlan, Surroundings, connect, or_interrupt};
+use super::{Progress, RowError, Surroundings, connect, control, or_interrupt, zipf};
+use crate::config::{Measure, RunConfig};
 use crate::judge::outside_us;
-use crate::load::{Measure, Pace};
 use crate::row::measured::Moment;
-use crate::target::{ServerProcess, ServerSpec};
+use crate::target::{Pauses, ServerProcess, ServerSpec};
 
 /// Load before a measurement on the null server, which has nothing to warm up but sockets.
 const WARMUP: Duration = Duration::from_millis(300);
@@ -20,15 +21,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(200);
 /// Transfers in flight per worker that are enough to find the ceiling of an open loop.
 const CEILING_INFLIGHT: usize = 128;
-
-/// What the writer of the real server did, for the null server to imitate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pauses {
-    /// Processor time per transfer.
-    pub(super) apply: Duration,
-    /// Sleep per batch.
-    pub(super) sync: Duration,
-}
 
 /// What the server's writer took for a transfer and for a batch in the window.
 pub(super) fn pauses(moments: Option<&(Moment, Moment)>) -> Option<Pauses> {
@@ -57,27 +49,23 @@ impl Progress for Silent {
 
 /// TPS of this load, as a closed loop, on a server without a database. `None` when it could
 /// not be measured.
-pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option<f64> {
-    plan.null_server.as_ref()?;
+pub(super) async fn ceiling(config: &RunConfig, around: &Surroundings<'_>) -> Option<f64> {
+    // The batch knobs are the server's: one that waits for passengers is not the generator's
+    // limit. Without them it takes whatever waits.
+    let server = ServerConfig {
+        io_threads: config.null_server()?.io_threads,
+        ..ServerConfig::default()
+    };
     around
         .progress
         .stage("finding the ceiling of the generator");
-    let mut closed = short(plan);
-    closed.pace = Pace::Closed;
-    closed.max_inflight = plan.max_inflight.min(match plan.pace {
-        Pace::Closed => usize::MAX,
-        Pace::Open { .. } => CEILING_INFLIGHT,
-    });
-    if let Some(spec) = &mut closed.null_server {
-        // The batch knobs are the server's: one that waits for passengers is not the generator's
-        // limit. Without them it takes whatever waits.
-        spec.args.retain(|arg| !arg.starts_with("--batch-"));
+    let mut closed = short(config);
+    if closed.load.rate.take().is_some() {
+        (closed.load.arrival, closed.load.latency_limit) = (None, None);
+        let inflight = &mut closed.load.max_inflight_per_worker;
+        *inflight = CEILING_INFLIGHT.min(*inflight);
     }
-    let none = Pauses {
-        apply: Duration::ZERO,
-        sync: Duration::ZERO,
-    };
-    let watched = Box::pin(on_null_server(&closed, around, none))
+    let watched = Box::pin(on_null_server(&closed, &server, around, Pauses::default()))
         .await
         .ok()??;
     Some(watched.result.tps()).filter(|tps| *tps > 0.0)
@@ -86,13 +74,13 @@ pub(super) async fn ceiling(plan: &RowPlan, around: &Surroundings<'_>) -> Option
 /// Mean time of a transfer on the wire, in microseconds: the same load on a null server that
 /// takes as long as the real one did, less what that server accounts for.
 pub(super) async fn wire_us(
-    plan: &RowPlan,
+    config: &RunConfig,
     around: &Surroundings<'_>,
     pauses: Pauses,
 ) -> Option<f64> {
-    plan.null_server.as_ref()?;
+    let server = config.null_server()?;
     around.progress.stage("finding what the wire takes");
-    let watched = Box::pin(on_null_server(&short(plan), around, pauses))
+    let watched = Box::pin(on_null_server(&short(config), &server, around, pauses))
         .await
         .ok()??;
     let (before, after) = watched.moments?;
@@ -101,45 +89,36 @@ pub(super) async fn wire_us(
 }
 
 /// The same load for a shorter time, without a time series.
-fn short(plan: &RowPlan) -> RowPlan {
-    let length = match plan.measure {
+fn short(config: &RunConfig) -> RunConfig {
+    let mut short = config.clone();
+    let load = &mut short.load;
+    load.window = Some(match load.measure() {
         Measure::For(window) => (window / 5).clamp(SHORTEST, LONGEST),
         Measure::Transfers(_) => LONGEST,
-    };
-    RowPlan {
-        warmup: plan.warmup.min(WARMUP),
-        measure: Measure::For(length),
-        interval: None,
-        verify: None,
-        ..plan.clone()
-    }
+    });
+    load.transfers = None;
+    load.warmup = load.warmup.min(WARMUP);
+    load.no_intervals = true;
+    short
 }
 
 async fn on_null_server(
-    plan: &RowPlan,
+    config: &RunConfig,
+    server: &ServerConfig,
     around: &Surroundings<'_>,
     pauses: Pauses,
 ) -> Result<Option<Watched>, RowError> {
-    let Some(spec) = &plan.null_server else {
-        return Ok(None);
-    };
-    let nanos = |flag: &str, pause: Duration| format!("--{flag}={}ns", pause.as_nanos());
-    let mut args = spec.args.clone();
-    args.push(nanos("null-apply", pauses.apply));
-    args.push(nanos("null-sync", pauses.sync));
-    let spec = ServerSpec {
-        program: spec.program.clone(),
-        args,
-    };
+    let spec = ServerSpec::null(config, server, pauses)?;
     let starting = ServerProcess::start(&spec);
     let server = or_interrupt(&around.interrupted, starting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let target = server.target().clone();
+    let endpoint = server.target().clone();
     let pid = Some(server.pid());
     let mut server = Some(server);
     let watched = async {
-        let load = or_interrupt(&around.interrupted, connect(plan, target.clone()))
+        let connecting = connect(config, zipf(config)?, endpoint.clone());
+        let load = or_interrupt(&around.interrupted, connecting)
             .await
             .ok_or(RowError::Interrupted)??;
         let silent = Surroundings {
@@ -147,7 +126,7 @@ async fn on_null_server(
             progress: &Silent,
             environment: around.environment,
         };
-        let mut control = plan.connector.control(target);
+        let mut control = control(config, endpoint);
         drive::drive(&silent, load, &mut control, &mut server, pid).await
     }
     .await;

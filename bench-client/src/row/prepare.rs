@@ -2,25 +2,28 @@
 
 use busload_wire::control::Info;
 
-use super::{RowError, RowPlan, ServerChoice, Surroundings};
+use super::{RowError, Surroundings};
+use crate::config::{RunConfig, Target};
 use crate::control::ControlClient;
 
 /// Makes sure that there is a ledger with the accounts that the workload names.
 pub(super) async fn prepare(
-    plan: &RowPlan,
+    config: &RunConfig,
     around: &Surroundings<'_>,
     control: &mut ControlClient,
 ) -> Result<Option<Info>, RowError> {
     let info = control.info().await?;
-    remembers_ids(plan, info.as_ref())?;
-    let accounts = i64::from(plan.zipf.account_count());
-    if let ServerChoice::Url { reseed, .. } = plan.server {
+    remembers_ids(config, info.as_ref())?;
+    let accounts = i64::from(config.workload.accounts);
+    if let Target::Url { reseed, .. } = config.target {
         if info.is_none() {
             control.health().await?;
         }
         if reseed {
             around.progress.stage("seeding");
-            control.seed(accounts, plan.initial_balance).await?;
+            control
+                .seed(accounts, config.workload.initial_balance)
+                .await?;
         } else if control.balance(accounts - 1).await?.is_none() {
             return Err(RowError::Unsuitable(format!(
                 "the server has no account {}: use --reseed to wipe and seed it, \
@@ -34,11 +37,11 @@ pub(super) async fn prepare(
 
 /// With `--exactly-once` a server that forgets is refused: a repetition would be a second
 /// transfer. (The null server applies nothing.)
-fn remembers_ids(plan: &RowPlan, info: Option<&Info>) -> Result<(), RowError> {
-    let Some(resolve) = plan.exactly_once else {
+fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError> {
+    let Some(resolve) = config.load.resolve() else {
         return Ok(());
     };
-    if matches!(plan.server, ServerChoice::Null { .. }) {
+    if config.target.is_null() {
         return Ok(());
     }
     let info = info.filter(|info| info.exactly_once == Some(true));
@@ -49,7 +52,7 @@ fn remembers_ids(plan: &RowPlan, info: Option<&Info>) -> Result<(), RowError> {
                 .to_owned(),
         ));
     };
-    let needed = (plan.op_timeout + resolve.timeout).as_secs_f64();
+    let needed = (config.load.op_timeout + resolve.timeout).as_secs_f64();
     match info.id_horizon_seconds {
         Some(horizon) if horizon <= needed => Err(RowError::Unsuitable(format!(
             "the server remembers ids for {horizon} s, and a transfer may be sent again for \

@@ -278,8 +278,8 @@ mod tests {
     #[test]
     fn a_row_is_judged_by_latency_by_what_was_achieved_and_by_its_verdicts() {
         let open = |offered, achieved| {
-            let mut row = crate::record::knobs::tests::row();
-            let mut open = crate::record::knobs::tests::open(1_000.0);
+            let mut row = crate::record::tests::row();
+            let mut open = crate::record::tests::open(1_000.0);
             row.seconds = 2.0;
             row.latency_ms.p99 = Some(4.0);
             (open.offered, open.achieved_tps) = (offered, achieved);
@@ -313,7 +313,7 @@ mod tests {
         invalid.valid = false;
         assert!(fails(&invalid).unwrap().contains("invalid"));
         assert!(
-            fails(&crate::record::knobs::tests::row())
+            fails(&crate::record::tests::row())
                 .unwrap()
                 .contains("open loop")
         );

@@ -7,24 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::{RunConfig, flag_of};
 use crate::host::environment::Environment;
 use crate::output::is_stream;
-use crate::record::knobs::Knobs;
-use crate::record::{Record, Row, SCHEMA_VERSION, Sweep};
-use crate::row::knobs::measured_as_long;
-use crate::row::{RowPlan, ServerChoice};
-
-/// Flags of a server that rows name, or that say nothing about what is measured.
-const NO_SETTINGS: [&str; 8] = [
-    "port",
-    "seed-accounts",
-    "database",
-    "durability",
-    "apply",
-    "batch-size",
-    "batch-timeout",
-    "max-connections",
-];
+use crate::record::{Axis, Record, Row, SCHEMA_VERSION, Sweep};
 
 /// Why a file is not gone on with. It is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -140,40 +126,20 @@ pub fn open(
     Ok(record)
 }
 
-/// What every row of a sweep has and no row names.
+/// What every row of a sweep shares: all that is compared, less what is swept and what a
+/// connector has a default of its own for; and where a server at a URL is.
 #[must_use]
-pub fn settings(plan: &RowPlan) -> BTreeMap<String, String> {
-    let interval = plan.interval.map_or_else(
-        || "none".to_owned(),
-        |interval| format!("{}ms", interval.as_secs_f64() * 1e3),
-    );
-    let mut settings = BTreeMap::from([
-        ("verify".to_owned(), plan.verify.is_some().to_string()),
-        ("interval".to_owned(), interval),
-    ]);
-    match &plan.server {
-        ServerChoice::Own { spec, .. } | ServerChoice::Null { spec } => {
-            let flags = spec.args.iter().filter_map(|arg| arg.strip_prefix("--"));
-            let flags = flags.filter_map(|flag| flag.split_once('='));
-            settings.extend(
-                flags
-                    .filter(|(name, _)| !NO_SETTINGS.contains(name))
-                    .map(|(name, value)| (name.to_owned(), value.to_owned())),
-            );
-        }
-        ServerChoice::Url { target, reseed } => {
-            // Plain text goes without saying: records of before there was TLS name no scheme.
-            let url = match &target.tls {
-                None => target.authority.clone(),
-                Some(_) => target.url(plan.connector.transport()),
-            };
-            settings.insert("url".to_owned(), url);
-            settings.insert("reseed".to_owned(), reseed.to_string());
-            settings.insert(
-                "initial-balance".to_owned(),
-                plan.initial_balance.to_string(),
-            );
-        }
+pub fn settings(config: &RunConfig, over: &[Axis]) -> BTreeMap<String, Value> {
+    let mut settings = config.compared();
+    settings.retain(|name, _| {
+        let flag = flag_of(name);
+        let is_swept = over.iter().any(|axis| axis.knob.name() == flag);
+        let of_connector = ["connector", "max-inflight-per-worker"].contains(&flag.as_str());
+        !is_swept && !of_connector
+    });
+    if let Ok(Some(endpoint)) = config.target.endpoint() {
+        let url = endpoint.url(config.connector.transport());
+        settings.insert("url".to_owned(), url.into());
     }
     settings
 }
@@ -234,17 +200,15 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// The place of the row that this plan would measure again: same knobs, same length, valid,
-    /// not interrupted. `number` is which repetition, from 1; `None` takes any.
-    pub fn take(&mut self, rows: &[Row], plan: &RowPlan, number: Option<u32>) -> Option<usize> {
-        let knobs = Knobs::of_plan(plan);
+    /// The place of the row that this plan would measure again: same configuration, valid, not
+    /// interrupted. `number` is which repetition, from 1; `None` takes any.
+    pub fn take(&mut self, rows: &[Row], plan: &RunConfig, number: Option<u32>) -> Option<usize> {
         let place = rows.iter().enumerate().position(|(place, row)| {
             let repetition = row.repetition.map_or(1, |repetition| repetition.number);
             row.valid
                 && !row.interrupted
                 && number.is_none_or(|number| number == repetition)
-                && measured_as_long(row, plan.measure)
-                && Knobs::of_row(row) == knobs
+                && row.config == *plan
                 && !self.taken.contains(&place)
         })?;
         self.taken.push(place);
@@ -261,8 +225,7 @@ impl Recorded {
 mod tests {
     use super::*;
     use crate::record::Repetition;
-    use crate::record::knobs::tests::row;
-    use crate::row::knobs::tests::plan;
+    use crate::record::tests::row;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))
@@ -271,16 +234,20 @@ mod tests {
     fn sweep() -> Sweep {
         Sweep {
             over: vec!["alpha=0,1".parse().unwrap()],
-            settings: settings(&plan()),
+            settings: settings(&row().config, &[]),
             resumed_despite: Vec::new(),
         }
     }
 
     #[test]
-    fn what_no_row_names_is_a_setting() {
-        let settings = settings(&plan());
-        let names: Vec<&str> = settings.keys().map(String::as_str).collect();
-        assert_eq!(names, ["interval", "queue", "verify"]);
+    fn what_is_swept_is_no_setting() {
+        let over: [Axis; 2] =
+            ["alpha=0,1", "batch-timeout=0ms,1ms"].map(|axis| axis.parse().unwrap());
+        let settings = settings(&row().config, &over);
+        for name in ["alpha", "batch_timeout_us", "seed", "connector"] {
+            assert!(!settings.contains_key(name), "{name}");
+        }
+        assert_eq!(settings["queue"], 1_048_576);
     }
 
     #[test]
@@ -309,7 +276,7 @@ mod tests {
         later.machine.kernel = Some("Linux 9.9".to_owned());
         later.program.git_revision = "abc".to_owned();
         let mut other = sweep();
-        other.settings.insert("queue".to_owned(), "5".to_owned());
+        other.settings.insert("queue".to_owned(), 5.into());
         let error = open(&path, &later, other.clone(), false)
             .unwrap_err()
             .to_string();
@@ -317,7 +284,7 @@ mod tests {
             "machine kernel was",
             "is Linux 9.9",
             "git_revision",
-            "setting queue was 1000, is 5",
+            "setting queue was 1048576, is 5",
             "--resume-anyway",
         ] {
             assert!(error.contains(says), "no '{says}' in {error}");
@@ -360,16 +327,16 @@ mod tests {
         let rows = [invalid, interrupted, second, row()];
         let mut recorded = Recorded::default();
         assert_eq!(
-            recorded.take(&rows, &plan(), Some(1)),
+            recorded.take(&rows, &row().config, Some(1)),
             Some(3),
             "a single run is the first"
         );
-        assert_eq!(recorded.take(&rows, &plan(), Some(1)), None);
-        assert_eq!(recorded.take(&rows, &plan(), Some(3)), None);
-        assert_eq!(recorded.take(&rows, &plan(), None), Some(2));
-        assert_eq!(recorded.take(&rows, &plan(), None), None);
-        let mut other = plan();
-        other.seed += 1;
+        assert_eq!(recorded.take(&rows, &row().config, Some(1)), None);
+        assert_eq!(recorded.take(&rows, &row().config, Some(3)), None);
+        assert_eq!(recorded.take(&rows, &row().config, None), Some(2));
+        assert_eq!(recorded.take(&rows, &row().config, None), None);
+        let mut other = row().config;
+        other.workload.seed += 1;
         assert_eq!(Recorded::default().take(&rows, &other, None), None);
     }
 }

@@ -4,7 +4,6 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::figures::{known, ms, rate};
-use crate::record::knobs::Knobs;
 use crate::record::{Axis, Knob, Prediction, Row, VerdictCode};
 use crate::statistics::Estimate;
 
@@ -45,21 +44,20 @@ fn is_generator_bound(row: &Row) -> bool {
 
 /// The rows by their knobs, in the order of connector and swept values.
 fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
-    let mut groups: Vec<(Knobs, Vec<&Row>)> = Vec::new();
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
     for row in rows {
-        let knobs = Knobs::of_row(row);
         // A server at a URL may have other batch knobs than it had.
-        let same = |(others, members): &&mut (Knobs, Vec<&Row>)| {
-            *others == knobs && members[0].batch_size == row.batch_size
+        let same = |members: &&mut Vec<&Row>| {
+            members[0].config == row.config && members[0].batch_size == row.batch_size
         };
         match groups.iter_mut().find(same) {
-            Some((_, members)) => members.push(row),
-            None => groups.push((knobs, vec![row])),
+            Some(members) => members.push(row),
+            None => groups.push(vec![row]),
         }
     }
     let mut points: Vec<Point<'a>> = groups
         .into_iter()
-        .map(|(_, rows)| {
+        .map(|rows| {
             let counts = |row: &&&Row| row.valid && !row.interrupted;
             let counted: Vec<&Row> = rows.iter().filter(counts).copied().collect();
             let counted = if counted.is_empty() {
@@ -76,7 +74,7 @@ fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
         let knobs = over.iter().map(|axis| axis.knob).chain([Knob::Rate]);
         let values = knobs.map(|knob| knob.of_row(row));
         (
-            row.connector.clone(),
+            row.config.connector.to_string(),
             values.map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>(),
         )
     };
@@ -130,7 +128,10 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
     table.set_header(header.clone());
     for point in &points {
         let first = point.rows[0];
-        let mut cells = vec![Cell::new(format!("{} {}", first.connector, first.encoding))];
+        let mut cells = vec![Cell::new(format!(
+            "{} {}",
+            first.config.connector, first.config.encoding
+        ))];
         cells.extend(over.iter().map(|axis| right(swept(axis.knob, first))));
         if header.contains(&"rate") && !over.iter().any(|axis| axis.knob == Knob::Rate) {
             let closed = || "closed loop".to_owned();
@@ -188,7 +189,7 @@ pub fn matrix(rows: &[Row], over: &[Axis]) -> Option<String> {
     let points = points(rows, over);
     let mut connectors: Vec<_> = points
         .iter()
-        .map(|point| &point.rows[0].connector)
+        .map(|point| &point.rows[0].config.connector)
         .collect();
     connectors.dedup();
     let tables = connectors.into_iter().map(|connector| {
@@ -201,7 +202,7 @@ pub fn matrix(rows: &[Row], over: &[Axis]) -> Option<String> {
             let cells = across.values.iter().map(|&other| {
                 let point = points.iter().find(|point| {
                     let row = point.rows[0];
-                    row.connector == *connector
+                    row.config.connector == *connector
                         && is_at(down.knob, row, value)
                         && is_at(across.knob, row, other)
                 });
@@ -233,12 +234,12 @@ fn is_at(knob: Knob, row: &Row, value: f64) -> bool {
 mod tests {
     use super::*;
     use crate::record::Repetition;
-    use crate::record::knobs::tests::row;
+    use crate::record::tests::row;
 
     fn at(alpha: f64, max_inflight: usize, tps: f64) -> Row {
         let mut row = row();
-        row.alpha = alpha;
-        row.max_inflight_per_worker = max_inflight;
+        row.config.workload.alpha = alpha;
+        row.config.load.max_inflight_per_worker = max_inflight;
         row.tps = tps;
         row.collision_rate = alpha / 4.0;
         row
@@ -286,8 +287,10 @@ mod tests {
     #[test]
     fn a_search_is_shown_by_rate() {
         let mut rows = vec![at(0.0, 1, 9.0), at(0.0, 1, 70.0), at(0.0, 1, 50.0)];
-        rows[1].open_loop = Some(crate::record::knobs::tests::open(700.0));
-        rows[2].open_loop = Some(crate::record::knobs::tests::open(500.0));
+        for (row, rate) in rows[1..].iter_mut().zip([700.0, 500.0]) {
+            row.config.load.rate = Some(rate);
+            row.open_loop = Some(crate::record::tests::open(rate));
+        }
         let text = table(&rows, &[]);
         let places = ["closed loop", "500", "700"].map(|rate| text.find(rate).unwrap());
         assert!(places.is_sorted(), "{text}");
@@ -310,7 +313,7 @@ mod tests {
         }
         rows[3].valid = false;
         let text = table(&rows, &axes(&["alpha=0"]));
-        let cells = line(&text, &[&rows[0].connector]);
+        let cells = line(&text, &[rows[0].config.connector.as_str()]);
         assert_eq!(cells[3..6], ["110", "100", "3"], "{text}");
         assert!(text.contains("valid, others not"), "{text}");
     }

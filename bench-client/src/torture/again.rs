@@ -13,7 +13,7 @@ use super::judge::{Circumstances, History, judge};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};
 use super::recipe::Transport;
 use crate::connector::{
-    Connector, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, WorkerId, WsConnector,
 };
 use crate::record::torture::{FindingKind, Resolved, SuspectTransfer};
 use crate::torture::judge::Suspicion;
@@ -44,7 +44,7 @@ pub fn open(sequence: &Sequence, times: &[u8]) -> Vec<Open> {
 /// Their answers, in the same order; none where no answer came in time.
 pub async fn send(
     transport: Transport,
-    target: &Target,
+    target: &Endpoint,
     open: &[Vec<Open>],
     window: usize,
     answer_timeout: Duration,

@@ -181,7 +181,7 @@ impl<'a> Audit<'a> {
                        (exactly_once in its info): leave out --exactly-once";
             return Err(TortureError::Unsuitable(why.to_owned()));
         }
-        if !plan.recipe.own {
+        if !plan.recipe.is_own() {
             control.seed(means.accounts, means.initial_balance).await?;
         }
         if let Some(info) = info {
@@ -306,14 +306,14 @@ impl<'a> Audit<'a> {
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen, self.plan.recipe.own);
+        findings.of_workers(&happened.seen, self.plan.recipe.is_own());
         findings.of_bank(happened.breaches.clone());
         findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
-            let fails = self.plan.recipe.own;
+            let fails = self.plan.recipe.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
-        for (message, fails) in happened.end.judge_errors(self.plan.recipe.own) {
+        for (message, fails) in happened.end.judge_errors(self.plan.recipe.is_own()) {
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let mut row = CycleRow {
@@ -327,7 +327,7 @@ impl<'a> Audit<'a> {
         record.snapshots += happened.snapshots;
         let came_back = match back {
             Ok(Back { reading, failed }) => {
-                findings.of_starts(failed, self.plan.recipe.own);
+                findings.of_starts(failed, self.plan.recipe.is_own());
                 findings.of_bank(self.bank.check(&reading));
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
@@ -378,7 +378,7 @@ impl<'a> Audit<'a> {
                 "{} transfers were applied and not answered, after SIGTERM",
                 counts.unknown_present
             );
-            let fails = self.plan.recipe.own;
+            let fails = self.plan.recipe.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let all_there = counts.lost == 0 && counts.unexplained == 0;
@@ -430,7 +430,7 @@ impl<'a> Audit<'a> {
             journal: journal.handle(),
             cycle: self.plan.cycle,
             bank: &self.bank,
-            own: self.plan.recipe.own,
+            own: self.plan.recipe.is_own(),
             interrupted: self.interrupted.clone(),
         };
         let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;

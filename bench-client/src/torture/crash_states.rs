@@ -286,7 +286,7 @@ async fn record(
         seed: worker_seed(plan.seed, LOAD_STREAM + number),
         ..plan.load
     };
-    let spec = traced(&run.recipe.spec(&[], &database, false), &trace);
+    let spec = traced(&run.recipe.spec(&[], &database, false)?, &trace);
     let server = ServerProcess::start(&spec).await?;
     let (tell, enough) = watch::channel(false);
     let over = async {

@@ -31,10 +31,9 @@ use tempfile::TempDir;
 use self::files::Files;
 use super::draw::Draw;
 use super::fault::{Aim, Fault, FaultError, Onset};
-use super::recipe::DATABASE_WORD;
 use crate::record::torture::FaultKind;
-use crate::target::ServerProcess;
 use crate::target::descendants::{Role, Spared, spare};
+use crate::target::{DATABASE_WORD, ServerProcess};
 
 /// Longest wait for a file system to let go of what a killed server had open.
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,14 +1,13 @@
 //! How the server under audit is started, again and again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use crate::connector::{Encoding, Target};
+use crate::config::{Encoding, Target};
+use crate::connector::Endpoint;
 use crate::control::ControlClient;
-use crate::target::{START_TIMEOUT, ServerProcess, ServerSpec, TargetError, answers};
+use crate::target::{START_TIMEOUT, ServerProcess, ServerSpec, Serving, TargetError, answers};
 
-/// Stands for the database file in the command of a server.
-pub const DATABASE_WORD: &str = "{database}";
 /// Longest time for which somebody may accept connections at the place of a server that has
 /// ended.
 pub const VACATING: Duration = Duration::from_secs(5);
@@ -45,7 +44,7 @@ impl Transport {
 
     /// A control plane to a server.
     #[must_use]
-    pub fn control(self, target: &Target) -> ControlClient {
+    pub fn control(self, target: &Endpoint) -> ControlClient {
         match self {
             Self::Http => ControlClient::http(target.clone()),
             Self::Ws(_) => ControlClient::ws(target.clone()),
@@ -53,43 +52,53 @@ impl Transport {
     }
 }
 
-/// A command that starts a server.
+/// A server that is started on the same ledger again and again.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments; `{database}` in them stands for the database file.
-    pub args: Vec<String>,
-    /// Further arguments of the very first start, when the ledger may be wiped.
-    pub wiping_args: Vec<String>,
+    /// Whose it is.
+    pub target: Target,
     /// Where it listens, unless it says so in its first line.
-    pub place: Option<Target>,
+    pub place: Option<Endpoint>,
     /// How requests travel.
     pub transport: Transport,
-    /// It is this program's own server: it seeds itself, and must end as the protocol says.
-    pub own: bool,
+    /// Accounts of a new ledger of this program's own server.
+    pub accounts: u32,
+    /// What each of them starts with.
+    pub initial_balance: i64,
 }
 
 impl Recipe {
-    /// The command with the words of a wrapper before it.
+    /// It is this program's own server: it seeds itself, and must end as the protocol says.
     #[must_use]
-    pub fn spec(&self, wrapper: &[String], database: &Path, wiping: bool) -> ServerSpec {
-        let database = database.display().to_string();
-        let named = |word: &String| word.replace(DATABASE_WORD, &database);
-        let mut args: Vec<_> = self.args.iter().map(named).collect();
-        args.extend(self.wiping_args.iter().filter(|_| wiping).map(named));
-        let program = self.program.display().to_string();
-        let mut words = wrapper.iter().cloned();
-        match words.next() {
-            None => ServerSpec {
-                program: self.program.clone(),
-                args,
-            },
-            Some(first) => ServerSpec {
-                program: PathBuf::from(first),
-                args: words.chain([program]).chain(args).collect(),
-            },
-        }
+    pub fn is_own(&self) -> bool {
+        self.target.is_built_in()
+    }
+
+    /// The command with the words of a wrapper before it.
+    ///
+    /// # Errors
+    /// This program's own file cannot be found, or there is no command.
+    pub fn spec(
+        &self,
+        wrapper: &[String],
+        database: &Path,
+        wiping: bool,
+    ) -> Result<ServerSpec, TargetError> {
+        let serving = Serving {
+            transport: self.transport.as_str(),
+            accounts: self.accounts,
+            initial_balance: self.initial_balance,
+            database,
+            fresh: wiping,
+            connections: None,
+        };
+        let unfound = |source| TargetError::Spawn {
+            program: "this program's own file".to_owned(),
+            source,
+        };
+        let spec = ServerSpec::start(&self.target, &serving).map_err(unfound)?;
+        let spec = spec.ok_or_else(|| unfound(std::io::ErrorKind::NotFound.into()))?;
+        Ok(spec.wrapped(wrapper))
     }
 
     /// Starts it.
@@ -102,7 +111,7 @@ impl Recipe {
         database: &Path,
         wiping: bool,
     ) -> Result<ServerProcess, TargetError> {
-        let spec = self.spec(wrapper, database, wiping);
+        let spec = self.spec(wrapper, database, wiping)?;
         ServerProcess::start_at(&spec, self.place.as_ref()).await
     }
 
@@ -138,7 +147,7 @@ impl Recipe {
 
     /// The server has ended: who still accepts connections at its place, [`VACATING`] later.
     /// Nobody, for a server that says itself where it listens: it chooses a new place each time.
-    pub async fn still_answering(&self) -> Option<&Target> {
+    pub async fn still_answering(&self) -> Option<&Endpoint> {
         let place = self.place.as_ref()?;
         let vacated = async {
             while answers(place).await {
@@ -153,20 +162,28 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Private;
 
     #[test]
     fn a_recipe_says_how_it_is_started_and_what_is_waited_for() {
         let mut recipe = Recipe {
-            program: PathBuf::from("server"),
-            args: vec!["--file={database}".to_owned(), "x".to_owned()],
-            wiping_args: vec!["--fresh".to_owned()],
+            target: Target::Command {
+                words: Private(
+                    ["server", "--file={database}", "x"]
+                        .map(str::to_owned)
+                        .to_vec(),
+                ),
+                url: Private::default(),
+                database: Private::default(),
+            },
             place: None,
             transport: Transport::Http,
-            own: true,
+            accounts: 2,
+            initial_balance: 1,
         };
         let words = |wrapper: &[&str], wiping| {
             let wrapper: Vec<_> = wrapper.iter().map(|word| (*word).to_owned()).collect();
-            let spec = recipe.spec(&wrapper, Path::new("a b"), wiping);
+            let spec = recipe.spec(&wrapper, Path::new("a b"), wiping).unwrap();
             let mut words = vec![spec.program.display().to_string()];
             words.extend(spec.args);
             words
@@ -174,11 +191,11 @@ mod tests {
         assert_eq!(words(&[], false), ["server", "--file=a b", "x"]);
         assert_eq!(
             words(&["strace", "-f"], true),
-            ["strace", "-f", "server", "--file=a b", "x", "--fresh"]
+            ["strace", "-f", "server", "--file=a b", "x"]
         );
         let own = "waiting for the server to say where it listens, up to 180 s";
         assert_eq!(recipe.awaited(), own);
-        recipe.place = Some(Target::plain("127.0.0.1:9000"));
+        recipe.place = Some(Endpoint::plain("127.0.0.1:9000"));
         let foreign = "waiting for the server to listen at 127.0.0.1:9000, up to 180 s";
         assert_eq!(recipe.awaited(), foreign);
     }

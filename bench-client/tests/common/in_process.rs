@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use bench_client::connector::{Target, parse_url};
+use bench_client::connector::{Endpoint, parse_url};
 use busload_engine::{Config, Durability};
 use busload_frontend::{Access, Limits, Server, Settings, Transport};
 use tokio::sync::oneshot;
@@ -46,7 +46,7 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
 
 /// A server in this process, on a thread and a runtime of its own.
 pub(crate) struct InProcess {
-    pub(crate) target: Target,
+    pub(crate) target: Endpoint,
     stop: Option<oneshot::Sender<bool>>,
     thread: Option<thread::JoinHandle<()>>,
 }

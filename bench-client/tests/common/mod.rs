@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bench_client::config::{Measure, Pace};
 use bench_client::connector::Connector;
-use bench_client::load::{Load, LoadPlan, LoadResult, Measure, Pace};
+use bench_client::load::{Load, LoadPlan, LoadResult};
 use bench_client::workload::Zipf;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_client::connector::{Target, parse_url};
+use bench_client::connector::{Endpoint, parse_url};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -209,7 +209,7 @@ impl Served {
             .to_owned()
     }
 
-    pub(crate) fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Endpoint {
         parse_url(&self.url()).expect("it announces a URL of the protocol")
     }
 

@@ -87,8 +87,7 @@ impl Files {
 
 /// The environment of a published record.
 fn environment() -> String {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/2026-11-21-vm-2core/reproduce.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/reproduce.json");
     let text = std::fs::read_to_string(path).expect("the reproduction is there");
     let record: Value = serde_json::from_str(&text).expect("it is JSON");
     record["environment"].to_string()
@@ -179,7 +178,7 @@ fn a_newer_or_broken_comparison_is_refused() {
     for (name, text, expected) in [
         (
             "newer.json",
-            whole.replacen("\"comparison_version\": 1", "\"comparison_version\": 7", 1),
+            whole.replacen("\"comparison_version\": 2", "\"comparison_version\": 7", 1),
             "has comparison_version 7",
         ),
         (
@@ -189,7 +188,7 @@ fn a_newer_or_broken_comparison_is_refused() {
         ),
         (
             "other.json",
-            "{\"comparison_version\": 1}".to_owned(),
+            "{\"comparison_version\": 2}".to_owned(),
             "is no record",
         ),
     ] {

@@ -87,7 +87,7 @@ fn runs_are_named_after_their_sides() {
         .into_iter()
         .map(|row| {
             let number = row.repetition.expect("it is numbered").number;
-            format!("{} {number}", row.name.expect("it is named"))
+            format!("{} {number}", row.config.name.expect("it is named"))
         })
         .collect();
     let expected = [

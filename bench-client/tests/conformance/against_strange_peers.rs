@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector as _, Encoding, HttpConnector, Outcome, Reply, Session as _, Target, WorkerId,
-    WsConnector, parse_url,
+    Connector as _, Endpoint, HttpConnector, Outcome, Reply, Session as _, WorkerId, WsConnector,
+    parse_url,
 };
 use busload_wire::ErrorCode;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::common::within;
 use crate::subject::{collect, each_once, id, open, small, submit};
 
-async fn listen() -> (TcpListener, Target) {
+async fn listen() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     (

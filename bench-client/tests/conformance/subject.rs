@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector, Encoding, HttpConnector, Outcome, Reply, Session, Target, TransportError, WorkerId,
+    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, TransportError, WorkerId,
     WsConnector,
 };
 use bench_client::control::ControlClient;
@@ -20,7 +21,7 @@ pub(crate) struct Subject<C> {
     transport: Transport,
     /// Transfers in flight that are many for it: over HTTP each one is a connection.
     many: u64,
-    make: fn(Target) -> C,
+    make: fn(Endpoint) -> C,
 }
 
 pub(crate) const HTTP: Subject<HttpConnector> = Subject {

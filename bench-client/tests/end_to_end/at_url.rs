@@ -45,7 +45,7 @@ fn a_server_at_a_url_is_wiped_only_when_asked() {
                 (&row["valid"], &row["verify"]["applied"]),
                 (&json!(true), &row["verify"]["acknowledged"])
             );
-            assert!(row["durability_requested"].is_null());
+            assert!(row["target"]["server"].is_null());
             assert!(
                 row["sync_baseline"]["before"].is_null(),
                 "whose disk would that be?"

@@ -146,7 +146,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["serve", "http", "--batch-timeout", "-1ms"],
-        "'--batch-timeout <BATCH_TIMEOUT>': '-1ms' is negative",
+        "'--batch-timeout <DURATION>': '-1ms' is negative",
     ),
     (
         &["run", "--seed", "-1"],

@@ -261,7 +261,7 @@ fn a_server_that_discards_writes_is_caught_by_what_it_measures() {
     );
     for row in rows(&record) {
         assert_eq!(row["valid"], false);
-        assert_eq!(row["durability_requested"], "discard-writes");
+        assert_eq!(row["target"]["server"]["durability"], "discard-writes");
         assert_eq!(
             row["durability"], "discard-writes",
             "what a row is called is what the server runs, not what its pragmas look like"

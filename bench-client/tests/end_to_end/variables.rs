@@ -206,7 +206,7 @@ fn urls_come_from_the_environment_too() {
     assert_eq!(rows(&record).len(), 2);
     for (row, served) in rows(&record).iter().zip([&http, &ws]) {
         assert!(
-            row["durability_requested"].is_null(),
+            row["target"]["server"].is_null(),
             "no server of our own was started"
         );
         let stats = within(async { control(served).stats(false).await });

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bench_client::config::Arrival;
+use bench_client::config::RunConfig;
 use bench_client::record::series::Interval;
 use bench_client::record::{
-    Arrival, BeforeAndAfter, Bottleneck, Budget, Cpu, Generator, Latency, Limit, LittlesLaw,
-    OpenLoop, Prediction, Record, Repetition, Row, SecondBudget, ServerRow, Spread, Stage,
-    StageTime, Summary, Verdict, VerdictCode, Verification,
+    BeforeAndAfter, Bottleneck, Budget, Cpu, Generator, Latency, Limit, LittlesLaw, OpenLoop,
+    Prediction, Record, Repetition, Row, SecondBudget, ServerRow, Spread, Stage, StageTime,
+    Summary, Verdict, VerdictCode, Verification,
 };
 use bench_client::statistics::{Estimate, Percentile, SteadyState};
 use hdrhistogram::Histogram;
@@ -124,28 +126,16 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
     let latencies = histogram(median_ns, 4_999);
     let quantiles = latency(&latencies);
     Row {
-        name: None,
-        connector: "sqlite_ws_rpc".to_owned(),
+        config: RunConfig::default(),
         transport: "ws".to_owned(),
         server_url: Some("ws://127.0.0.1:4107/rpc".to_owned()),
         server_name: Some("sqlite-ws-rpc-server 0.1.0".to_owned()),
-        encoding: "json".to_owned(),
         durability: "wal-full".to_owned(),
-        durability_requested: Some("wal-full".to_owned()),
         apply: None,
         batch_size: Some(4_096),
         batch_timeout_us: Some(0.0),
         page_size: Some(4096),
-        concurrency: 50,
-        max_inflight_per_worker: 16,
-        threads: 1,
-        alpha: 1.5,
-        accounts: 100_000,
-        amount: 1,
-        seed: 1,
-        warmup_seconds: 2.0,
         seconds: 8.0,
-        op_timeout_seconds: 15.0,
         tps,
         committed: (tps * 8.0) as u64,
         rejected: 0,
@@ -306,7 +296,7 @@ pub(crate) fn record(environment: &str) -> Record {
     let mut record = Record::new(environment);
     for number in 1..=3 {
         let mut row = row(300_000.0 + 5_000.0 * f64::from(number), 2_500_000);
-        row.name = Some("baseline".to_owned());
+        row.config.name = Some("baseline".to_owned());
         row.repetition = Some(Repetition { number, of: 3 });
         record.push(row);
     }
@@ -319,7 +309,7 @@ pub(crate) fn record(environment: &str) -> Record {
         warning: Some(verdict("unstable", false, "the interval is wide")),
     });
     let mut invalid = row(42_000.0, 1_000_000);
-    invalid.name = Some(HOSTILE.to_owned());
+    invalid.config.name = Some(HOSTILE.to_owned());
     invalid.valid = false;
     invalid.verify.fake = true;
     invalid.verdicts = vec![verdict("fake", true, "0 syncs <b>at</b> commit")];
@@ -330,7 +320,7 @@ pub(crate) fn record(environment: &str) -> Record {
         ("no database", "null_server"),
     ] {
         let mut row = row(1_200_000.0, 700_000);
-        row.name = Some(name.to_owned());
+        row.config.name = Some(name.to_owned());
         row.verdicts = vec![verdict(code, false, "the client threads were busy")];
         record.push(row);
     }
@@ -341,7 +331,7 @@ pub(crate) fn record(environment: &str) -> Record {
         (2.5, 150_000.0),
     ] {
         let mut row = row(tps, 3_000_000);
-        row.alpha = alpha;
+        row.config.workload.alpha = alpha;
         row.batch_size = Some(1_000);
         row.collision_rate = alpha / 3.0;
         row.intervals.clear();
@@ -358,7 +348,7 @@ pub(crate) fn record(environment: &str) -> Record {
         for in_flight in [1, 8, 40] {
             let mut row = row(1_000.0 * (size * in_flight) as f64 / 10.0, 2_000_000);
             row.batch_size = Some(size as u64);
-            row.max_inflight_per_worker = in_flight;
+            row.config.load.max_inflight_per_worker = in_flight;
             row.batch_timeout_us = Some(2_000.0);
             row.intervals.clear();
             row.budget = None;

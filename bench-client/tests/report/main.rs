@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 /// What `reproduce` wrote in version 1 of the record.
 fn reproduction() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/2026-11-21-vm-2core/reproduce.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/reproduce.json")
 }
 
 /// The record of [`fixture::record`] in a file of its own.
@@ -74,14 +74,19 @@ fn what_is_no_record_is_refused_with_the_reason() {
         ("text.json", "not JSON", "is no record"),
         (
             "newer.json",
-            &whole.replacen("\"schema_version\": 1", "\"schema_version\": 99", 1),
+            &whole.replacen("\"schema_version\":3", "\"schema_version\":99", 1),
             "schema_version 99",
+        ),
+        (
+            "older.json",
+            &whole.replacen("\"schema_version\":3", "\"schema_version\":2", 1),
+            "schema_version 2, and this program reads records from schema_version 3 on",
         ),
         (
             "histogram.json",
             &whole.replacen(
-                "\"latency_histogram\": \"HIST",
-                "\"latency_histogram\": \"ABCD",
+                "\"latency_histogram\":\"HIST",
+                "\"latency_histogram\":\"ABCD",
                 1,
             ),
             "cannot be decoded",

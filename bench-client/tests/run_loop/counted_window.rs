@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bench_client::config::Measure;
 use bench_client::connector::{
     ConnectError, Connector, MockAnswer, Outcome, Reply, Session, TransportError, WorkerId,
 };
-use bench_client::load::{LoadPlan, Measure};
+use bench_client::load::LoadPlan;
 use busload_wire::{RequestId, Transfer};
 
 use crate::common::{PATIENCE, load};

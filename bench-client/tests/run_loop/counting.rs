@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bench_client::config::Measure;
 use bench_client::connector::{
     ConnectError, Connector, MockAnswer, Outcome, Reply, Session, TransportError, WorkerId,
 };
-use bench_client::load::{LoadPlan, Measure};
+use bench_client::load::LoadPlan;
 use bench_client::workload::Zipf;
 use busload_wire::{ErrorCode, RequestId, Transfer};
 

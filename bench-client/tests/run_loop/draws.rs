@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bench_client::config::Measure;
 use bench_client::connector::{ConnectError, Connector, Reply, Session, TransportError, WorkerId};
-use bench_client::load::{LoadPlan, Measure};
+use bench_client::load::LoadPlan;
 use bench_client::workload::Zipf;
 use busload_wire::{RequestId, Transfer};
 

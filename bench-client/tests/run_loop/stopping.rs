@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use bench_client::load::{Load, LoadPlan, Measure};
+use bench_client::config::Measure;
+use bench_client::load::{Load, LoadPlan};
 
 use crate::common::within;
 use crate::{MS, commits, plan};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bench_client::config::Measure;
 use bench_client::connector::{
     ConnectError, Connector, MockAnswer, MockConnector, Outcome, Reply, Session, TransportError,
     WorkerId,
 };
-use bench_client::load::{Load, LoadError, LoadPlan, Measure};
+use bench_client::load::{Load, LoadError, LoadPlan};
 use busload_wire::{RequestId, Transfer};
 
 use crate::common::{load, within};

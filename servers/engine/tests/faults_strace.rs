@@ -554,8 +554,8 @@ fn eio_at_the_last_checkpoint() {
             let outcomes = bank.apply(&[transfer(0, 1, 1); TRANSFERS]);
             assert_eq!(outcomes, [Outcome::Committed; TRANSFERS]);
             acknowledge(directory, TRANSFERS, 0);
-            bank.engine.shutdown();
-            let error = bank.writer.join().expect_err("its last sync failed");
+            let (_, result) = bank.stop();
+            let error = result.expect_err("its last sync failed");
             assert!(
                 matches!(error, EngineError::CheckpointUnsynced(_)),
                 "{error}"

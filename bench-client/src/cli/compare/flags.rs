@@ -1,12 +1,11 @@
 //! The flags of `run` beside the sides, and what they amount to for one side.
 
-use busload_frontend::cli::in_one_line;
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
 use bench_client::compare::{SideError, SideText};
+use bench_client::config::{Flag, RunConfig};
 
-use crate::cli::load_args::LoadArgs;
+use crate::cli::load_flags::LoadFlags;
 
 /// Length of a run when nothing else is said. Runs differ more from each other than the seconds
 /// within one, so many short ones see more than few long ones in the same time; below a second
@@ -19,136 +18,64 @@ const WARMUP: &str = "0.5";
 /// those of the other, and what no record may show, as sides are recorded as they are written.
 const NOT_OF_A_SIDE: [&str; 4] = ["connectors", "seed", "no-null-server", "token-file"];
 
-/// A flag and its value; none for a switch.
-type Flag = (String, Option<String>);
-
 /// The flags of `run` as they were written for both sides.
 #[derive(Debug)]
-pub(super) struct SharedFlags(Vec<Flag>);
-
-#[derive(Debug, Args)]
-struct OfOneSide {
-    #[command(flatten)]
-    load: LoadArgs,
-}
-
-fn command() -> Command {
-    OfOneSide::augment_args(Command::new("side").no_binary_name(true))
-}
-
-fn is_switch(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::SetTrue)
-}
-
-/// Not a variable of the environment, which is a hidden argument.
-fn is_flag(arg: &Arg) -> bool {
-    !arg.is_hide_set() || arg.get_id() == "busy_wait"
-}
+pub(super) struct SharedFlags(pub(super) LoadFlags);
 
 /// What may stand behind the connector of a side, besides `server-bin`.
 pub(super) fn keys() -> Vec<String> {
-    let command = command();
-    let shown = command.get_arguments().filter(|arg| is_flag(arg));
-    let names = shown.filter_map(Arg::get_long).map(str::to_owned);
-    let mut keys: Vec<String> = names
-        .filter(|name| !NOT_OF_A_SIDE.contains(&name.as_str()))
-        .collect();
+    let mut keys = LoadFlags::names();
+    keys.retain(|name| !NOT_OF_A_SIDE.contains(&name.as_str()));
     keys.sort();
     keys
 }
 
-/// Two flags of which the later one replaces the other.
-fn excludes(one: &str, other: &str) -> bool {
-    const EITHER_OR: [[&str; 2]; 2] = [["seconds", "transfers"], ["interval", "no-intervals"]];
-    one == other || EITHER_OR.contains(&[one, other]) || EITHER_OR.contains(&[other, one])
-}
-
-fn replace(flags: &mut Vec<Flag>, by: impl IntoIterator<Item = Flag>) {
-    for flag in by {
-        flags.retain(|(name, _)| !excludes(name, &flag.0));
-        flags.push(flag);
-    }
-}
-
 impl SharedFlags {
-    pub(super) fn has(&self, flag: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == flag)
-    }
-
     /// What a side is measured with: its own keys, else the shared flags, else `defaults`.
     pub(super) fn load(
         &self,
         side: &SideText,
-        defaults: &[(String, String)],
-    ) -> Result<LoadArgs, SideError> {
-        let mut command = command();
-        let mut flags: Vec<Flag> = [("seconds", SECONDS), ("warmup", WARMUP)]
-            .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
-            .to_vec();
-        let defaults = defaults.iter().map(|(name, value)| {
-            let value = Some(value.clone());
-            (name.clone(), value)
-        });
-        replace(&mut flags, defaults);
-        replace(&mut flags, self.0.iter().cloned());
-        replace(&mut flags, side.keys.iter().cloned());
-        let connector = Some(side.connector.clone());
-        replace(&mut flags, [("connectors".to_owned(), connector)]);
+        defaults: Vec<Flag>,
+    ) -> Result<RunConfig, SideError> {
+        let short = [("seconds", SECONDS), ("warmup", WARMUP)]
+            .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let flags = LoadFlags::default().with(short).with(defaults);
+        let connector = ("connectors".to_owned(), Some(side.connector.clone()));
         // It would take longer than a round does, and both sides are held against each other.
-        replace(&mut flags, [("no-null-server".to_owned(), None)]);
-        let mut words = Vec::new();
-        for (name, value) in flags {
-            let found = command
-                .get_arguments()
-                .find(|arg| arg.get_long() == Some(&name));
-            let switch = found.is_some_and(is_switch);
-            match value.as_deref() {
-                Some("false") if switch => {}
-                None | Some("true") if switch => words.push(format!("--{name}")),
-                Some(value) if !value.is_empty() => words.push(format!("--{name}={value}")),
-                _ => return Err(side.error(format!("{name} needs a value: {name}=…"))),
-            }
+        let no_null_server = ("no-null-server".to_owned(), None);
+        let flags = self
+            .0
+            .over(&flags)
+            .with(side.keys.iter().cloned())
+            .with([connector, no_null_server]);
+        if flags.list().is_some() {
+            return Err(
+                side.error("a side has one value of each knob: lists are for run and sweep")
+            );
         }
-        let parsed = command.try_get_matches_from_mut(words);
-        let parsed = parsed.and_then(|matches| OfOneSide::from_arg_matches(&matches));
-        parsed.map(|side| side.load).map_err(|error| {
-            let line = in_one_line(&error, &command);
-            side.error(line.strip_prefix("error: ").unwrap_or(&line))
-        })
+        let mut rows = flags.rows().map_err(|why| side.error(format!("{why:#}")))?;
+        rows.pop().ok_or_else(|| side.error("it is no row"))
     }
 }
 
 impl FromArgMatches for SharedFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut flags = Vec::new();
-        for arg in command().get_arguments() {
-            let id = arg.get_id().as_str();
-            let Some(name) = arg.get_long().filter(|_| is_flag(arg)) else {
-                continue;
-            };
-            if matches.value_source(id) != Some(ValueSource::CommandLine) {
-                continue;
-            }
-            let values = matches.get_raw(id).into_iter().flatten();
-            let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
-            let value = (!is_switch(arg)).then(|| values.join(","));
-            flags.push((name.to_owned(), value));
-        }
-        Ok(Self(flags))
+        LoadFlags::from_arg_matches(matches).map(Self)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
+        self.0.update_from_arg_matches(matches)
     }
 }
 
 impl Args for SharedFlags {
     fn augment_args(command: Command) -> Command {
-        OfOneSide::augment_args(command)
-            .mut_arg("seconds", |arg| arg.default_value(SECONDS))
+        LoadFlags::augment_args(command)
+            .mut_arg("window", |arg| {
+                arg.help("Length of the measured window, in seconds [default: 1]")
+            })
             .mut_arg("warmup", |arg| arg.default_value(WARMUP))
-            .mut_arg("connectors", |arg| arg.hide(true))
+            .mut_arg("connector", |arg| arg.hide(true))
             .mut_arg("no_null_server", |arg| arg.hide(true))
     }
 
@@ -159,6 +86,9 @@ impl Args for SharedFlags {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bench_client::config::ConnectorKind;
     use clap::Parser;
 
     use super::*;
@@ -174,60 +104,56 @@ mod tests {
         Program::try_parse_from(words).unwrap().shared
     }
 
-    fn load(shared: &SharedFlags, side: &str) -> Result<LoadArgs, SideError> {
+    fn load(shared: &SharedFlags, side: &str) -> Result<RunConfig, SideError> {
         let keys = keys();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        shared.load(&SideText::parse(side, &keys)?, &[])
-    }
-
-    fn shown(shared: &SharedFlags, side: &str) -> String {
-        format!("{:?}", load(shared, side).unwrap())
+        let side = SideText::parse(side, &keys)?;
+        shared.load(&side, Vec::new())
     }
 
     #[test]
     fn a_sides_keys_come_before_shared_flags_and_these_before_defaults() {
-        let none = shared(&[]);
-        assert!(shown(&none, "sqlite_rpc").contains("seconds: 1.0, warmup: 0.5"));
+        let short = load(&shared(&[]), "sqlite_rpc").unwrap();
+        assert_eq!(short.load.window, Some(Duration::from_secs(1)));
+        assert_eq!(short.load.warmup, Duration::from_millis(500));
         let given = shared(&["--seconds=3", "--batch-size", "7", "--no-verify"]);
-        assert!(given.has("batch-size") && !given.has("warmup"));
-        let both = shown(&given, "sqlite_rpc,batch-size=9,inflight=5");
-        for says in [
-            "SqliteRpc",
-            "seconds: 3.0",
-            "batch_size: [9]",
-            "max_inflight_per_worker: [5]",
-            "no_verify: true",
-            "no_null_server: true",
-        ] {
-            assert!(both.contains(says), "no '{says}' in {both}");
-        }
-        assert!(shown(&given, "sqlite_rpc").contains("batch_size: [7]"));
-        assert!(shown(&given, "sqlite_rpc,transfers=5").contains("transfers: Some(5)"));
-        assert!(shown(&given, "sqlite_rpc,no-verify=false").contains("no_verify: false"));
+        assert!(given.0.has("batch-size") && !given.0.has("warmup"));
+        let both = load(&given, "sqlite_rpc,batch-size=9,inflight=5").unwrap();
+        assert_eq!(both.connector, ConnectorKind::SqliteRpc);
+        assert_eq!(both.load.window, Some(Duration::from_secs(3)));
+        assert_eq!(both.load.max_inflight_per_worker, 5);
+        assert!(both.verification.no_verify && both.no_null_server);
+        let batch = |side: &str| {
+            load(&given, side)
+                .unwrap()
+                .target
+                .server()
+                .unwrap()
+                .batch_size
+        };
+        assert_eq!(batch("sqlite_rpc,batch-size=9"), Some(9));
+        assert_eq!(batch("sqlite_rpc"), Some(7));
+        let counted = load(&given, "sqlite_rpc,transfers=5").unwrap();
+        assert_eq!(
+            (counted.load.transfers, counted.load.window),
+            (Some(5), None)
+        );
+        let verified = load(&given, "sqlite_rpc,no-verify=false").unwrap();
+        assert!(!verified.verification.no_verify);
     }
 
     #[test]
-    fn every_knob_of_the_issue_is_a_key() {
+    fn every_knob_is_a_key() {
         let keys = keys();
         for key in [
             "concurrency",
             "max-inflight-per-worker",
             "alpha",
-            "accounts",
             "batch-size",
-            "batch-timeout",
             "durability",
-            "encoding",
-            "threads",
             "rate",
-            "arrival",
             "latency-limit",
-            "amount",
             "queue",
-            "page-size",
-            "checkpoint-kib",
-            "cache-kib",
-            "io-threads",
             "op-timeout",
             "url",
             "reseed",
@@ -259,5 +185,10 @@ mod tests {
                 "{error}"
             );
         }
+        let lists = load(&shared(&["--alpha=0,1"]), "sqlite_rpc").unwrap_err();
+        assert!(
+            lists.to_string().contains("one value of each knob"),
+            "{lists}"
+        );
     }
 }

@@ -55,7 +55,7 @@ impl Seeds<'_> {
         match self {
             Self::From(seed) => round_seed(seed, round),
             Self::Recorded(rows) => {
-                let seed = |row: &Row| row.seed;
+                let seed = |row: &Row| row.config.workload.seed;
                 let mut rows = rows.iter().cycle().map(seed);
                 rows.nth(round as usize).unwrap_or_default()
             }

@@ -5,13 +5,12 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use bench_client::compare::{Baseline, Conditions, named_path};
+use bench_client::compare::{Baseline, named_path};
+use bench_client::config::RunConfig;
 use bench_client::record::Record;
-use bench_client::row::{RowPlan, ServerChoice};
 use bench_client::statistics::RUNS_MIN;
 use clap::Args;
 
@@ -30,12 +29,11 @@ pub(crate) struct SaveArgs {
 pub(crate) struct ToSave {
     name: String,
     path: PathBuf,
-    settings: BTreeMap<String, String>,
 }
 
 impl SaveArgs {
     /// What is to be kept of these plans, if anything.
-    pub(crate) fn check(&self, plans: &[RowPlan]) -> anyhow::Result<Option<ToSave>> {
+    pub(crate) fn check(&self, plans: &[RunConfig]) -> anyhow::Result<Option<ToSave>> {
         let Some(name) = &self.save_baseline else {
             return Ok(None);
         };
@@ -45,7 +43,7 @@ impl SaveArgs {
                 "a baseline is of one row: leave out lists, or save each by a run of its own",
             ));
         };
-        if matches!(plan.server, ServerChoice::Null { .. }) {
+        if plan.target.is_null() {
             return Err(usage(
                 "--save-baseline is for run: compare has no null server to hold against it",
             ));
@@ -53,7 +51,6 @@ impl SaveArgs {
         Ok(Some(ToSave {
             name: name.clone(),
             path,
-            settings: Conditions::settings(plan),
         }))
     }
 }
@@ -73,7 +70,7 @@ impl ToSave {
             );
             return Ok(());
         }
-        let replaced = Baseline::save(&self.path, record, &self.settings)
+        let replaced = Baseline::save(&self.path, record)
             .with_context(|| format!("cannot write the baseline {}", self.path.display()))?;
         let how = if replaced {
             ", replaces the earlier one"

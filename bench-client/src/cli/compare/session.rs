@@ -170,13 +170,13 @@ impl<'a> Session<'a> {
                 return Ok(stopped);
             }
         }
-        let seed = self.candidate.plan.seed;
+        let seed = self.candidate.plan.workload.seed;
         let this = &*self;
         let (turns, seeds) = match &this.base {
             Base::Live(base) => (Turns::Both(base, &this.candidate), Seeds::From(seed)),
             Base::Recorded { baseline, .. } => (
                 Turns::Candidate(&this.candidate),
-                if this.args.shared.has("seed") {
+                if this.args.shared.0.has("seed") {
                     Seeds::From(seed)
                 } else {
                     Seeds::Recorded(&baseline.rows)
@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
             turns: Turns::Both(side, side),
             schedule: self.args.schedule(&self.base),
             title: "A/A round",
-            seeds: Seeds::From(side.plan.seed),
+            seeds: Seeds::From(side.plan.workload.seed),
         };
         let compare = |measured: &Measured| {
             let Measured { rows, rounds, .. } = measured;
@@ -274,11 +274,7 @@ impl<'a> Session<'a> {
         let of_side = |side: &Side, row: Option<&Row>| {
             row.map_or_else(
                 || side.conditions.clone(),
-                |row| {
-                    Conditions::of_row(row, &side.environment)
-                        .lasting(side.plan.measure)
-                        .with_settings(&side.settings)
-                },
+                |row| Conditions::of_row(row, &side.environment),
             )
         };
         let round = measured.rounds.first();

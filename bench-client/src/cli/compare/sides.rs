@@ -1,19 +1,18 @@
 //! From a side as it is written to what is measured.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bench_client::compare::{Conditions, SideText};
-use bench_client::connector::ConnectorKind;
+use bench_client::config::{ConnectorKind, Flag, Private, Program, RunConfig, Target};
 use bench_client::host::environment::Environment;
 use bench_client::record::comparison::Difference;
-use bench_client::row::{RowPlan, ServerChoice};
 
 use super::flags::{SharedFlags, keys};
 use super::usage;
+use crate::cli::load_flags::environment;
 
 /// The key for the program of the server.
 const SERVER_BIN: &str = "server-bin";
@@ -24,12 +23,10 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Side {
     /// As it was given.
     pub(super) label: String,
-    pub(super) plan: RowPlan,
+    pub(super) plan: RunConfig,
     /// Of its data directory; without storage for a server at a URL.
     pub(super) environment: Environment,
     pub(super) conditions: Conditions,
-    /// What its rows will not name.
-    pub(super) settings: BTreeMap<String, String>,
     /// Another program than this one, as it was given.
     server_bin: Option<String>,
 }
@@ -48,46 +45,43 @@ impl Side {
     pub(super) fn new(
         mut text: SideText,
         shared: &SharedFlags,
-        defaults: &[(String, String)],
+        defaults: Vec<Flag>,
     ) -> anyhow::Result<Self> {
         let label = text.text.clone();
         let wrong = |error: bench_client::compare::SideError| usage(&error.to_string());
         let server_bin = text.take(SERVER_BIN).map_err(wrong)?;
-        let load = shared.load(&text, defaults).map_err(wrong)?;
-        let in_side = |error: anyhow::Error| {
-            // What a side cannot do is said with the flag that forbids it.
-            usage(&format!("side '{label}': {error:#}"))
-        };
-        let mut plans = load.plans().map_err(in_side)?;
-        let (Some(mut plan), true) = (plans.pop(), plans.is_empty()) else {
-            return Err(usage(
-                "a side has one value of each knob: lists are for run and sweep",
-            ));
-        };
+        let mut plan = shared.load(&text, defaults).map_err(wrong)?;
         if let Some(program) = &server_bin {
             use_program(&mut plan, program).map_err(|why| usage(&text.error(why).to_string()))?;
         }
-        let environment = load.environment(std::slice::from_ref(&plan));
-        let settings = Conditions::settings(&plan);
-        let conditions = Conditions::of_plan(&plan, &environment).with_settings(&settings);
+        let environment = environment(std::slice::from_ref(&plan));
+        let conditions = Conditions::of_plan(&plan, &environment);
         Ok(Self {
             label,
             plan,
             environment,
             conditions,
-            settings,
             server_bin,
         })
     }
 
     pub(super) fn is_own(&self) -> bool {
-        matches!(self.plan.server, ServerChoice::Own { .. })
+        self.plan.target.is_built_in()
     }
 
     /// The same plan with this seed.
-    pub(super) fn seeded(&self, seed: u64) -> RowPlan {
-        let plan = self.plan.clone();
-        RowPlan { seed, ..plan }
+    pub(super) fn seeded(&self, seed: u64) -> RunConfig {
+        let mut plan = self.plan.clone();
+        plan.workload.seed = seed;
+        plan
+    }
+
+    /// Where it is, if at a URL.
+    fn url(&self) -> Option<String> {
+        match &self.plan.target {
+            Target::Url { url, .. } => Some(url.0.clone()),
+            _ => None,
+        }
     }
 
     /// What this side sets differently from that base. `conditions` are those of the two sides,
@@ -108,14 +102,15 @@ impl Side {
         };
         let programs = [base, self].map(|side| side.server_bin.as_ref());
         add(SERVER_BIN, programs, "this program");
-        let urls = [base, self].map(|side| side.settings.get("url"));
-        add("url", urls, "not set");
+        let urls = [base, self].map(Self::url);
+        add("url", urls.each_ref().map(Option::as_ref), "not set");
         differences
     }
 }
 
 /// What a program of a server takes.
-enum Program {
+#[derive(PartialEq)]
+enum Kind {
     /// `PROGRAM serve TRANSPORT FLAGS`.
     BenchClient,
     /// `PROGRAM FLAGS`.
@@ -123,14 +118,19 @@ enum Program {
 }
 
 /// Has the server started from another program.
-fn use_program(plan: &mut RowPlan, program: &str) -> Result<(), String> {
-    let ServerChoice::Own { spec, .. } = &mut plan.server else {
+fn use_program(plan: &mut RunConfig, program: &str) -> Result<(), String> {
+    let Target::BuiltIn {
+        program: Private(started),
+        ..
+    } = &mut plan.target
+    else {
         return Err(format!(
             "{SERVER_BIN} is for a server that this program starts, not for one at a URL"
         ));
     };
     let path = Path::new(program);
-    if let Program::Server = program_at(path)? {
+    let serves_only = program_at(path)? == Kind::Server;
+    if serves_only {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let other = match plan.connector {
             ConnectorKind::SqliteRpc => "sqlite-ws-rpc-server",
@@ -142,15 +142,16 @@ fn use_program(plan: &mut RowPlan, program: &str) -> Result<(), String> {
                 plan.connector.as_str()
             ));
         }
-        // The verb and the transport.
-        spec.args.drain(..2);
     }
-    path.clone_into(&mut spec.program);
+    *started = Program {
+        file: Some(path.to_owned()),
+        serves_only,
+    };
     Ok(())
 }
 
 /// What `PROGRAM --version` says it is.
-fn program_at(path: &Path) -> Result<Program, String> {
+fn program_at(path: &Path) -> Result<Kind, String> {
     let shown = path.display();
     let started = Command::new(path)
         .arg("--version")
@@ -173,11 +174,9 @@ fn program_at(path: &Path) -> Result<Program, String> {
         let _ = stdout.take(4096).read_to_string(&mut said);
     }
     match said.split_whitespace().next() {
-        Some("bench-client") => Ok(Program::BenchClient),
+        Some("bench-client") => Ok(Kind::BenchClient),
         // The two servers are of one package, whose name older ones tell.
-        Some("busload-frontend" | "sqlite-rpc-server" | "sqlite-ws-rpc-server") => {
-            Ok(Program::Server)
-        }
+        Some("busload-frontend" | "sqlite-rpc-server" | "sqlite-ws-rpc-server") => Ok(Kind::Server),
         _ => Err(format!(
             "{SERVER_BIN}={shown} is neither bench-client nor sqlite-rpc-server nor \
              sqlite-ws-rpc-server, as --version tells"

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench_client::config::{Measure, RunConfig, parse_rate};
 use bench_client::figures;
-use bench_client::load::Measure;
 use bench_client::record::Knee;
 use bench_client::row::RowError;
 use bench_client::statistics::Percentile;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Sweeping, usage};
 use crate::cli::interrupt::watch_signals;
-use crate::cli::load_args::{LoadArgs, parse_rate};
+use crate::cli::load_flags::LoadFlags;
 use crate::cli::run::{measure_one, runtime};
 use crate::cli::{VALID, print};
 
@@ -81,9 +81,31 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
     parse_duration_within(text, bounds, "from 1us to 60s")
 }
 
+/// The rows of a search: in a closed loop, and at its first rate.
+pub(super) fn rows(load: &LoadFlags, rate: f64) -> anyhow::Result<[RunConfig; 2]> {
+    super::refuse_lists(load)?;
+    Ok([at_rate(load, None)?, at_rate(load, Some(rate))?])
+}
+
+/// The one row at this rate; in a closed loop without one.
+fn at_rate(load: &LoadFlags, rate: Option<f64>) -> anyhow::Result<RunConfig> {
+    let load = match rate {
+        Some(rate) => load.with([("rate".to_owned(), Some(rate.to_string()))]),
+        // What is about an open loop only.
+        None => load.without("arrival").without("latency-limit"),
+    };
+    let mut rows = load.rows()?.into_iter();
+    match (rows.next(), rows.next()) {
+        (Some(row), None) => Ok(row),
+        _ => Err(usage(
+            "--find-knee searches for one connector: name it with --connectors",
+        )),
+    }
+}
+
 pub(super) fn run(
     args: &KneeArgs,
-    load: &mut LoadArgs,
+    load: &LoadFlags,
     mut sweeping: Sweeping,
 ) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (args.from, args.to)
@@ -126,7 +148,7 @@ pub(super) fn run(
 
 struct Search<'a> {
     args: &'a KneeArgs,
-    load: &'a mut LoadArgs,
+    load: &'a LoadFlags,
     recorded: Recorded,
     /// Measurements that were recorded already.
     skipped: usize,
@@ -201,7 +223,7 @@ impl Search<'_> {
     /// So few transfers are measured that no rate has one.
     fn lowest_rate(&mut self) -> anyhow::Result<f64> {
         let needed = Percentile::P99.samples_min();
-        match self.load.at_rate(None)?.measure {
+        match at_rate(self.load, None)?.load.measure() {
             Measure::Transfers(count) if count < needed => Err(usage(&format!(
                 "a p99 needs {} transfers: raise --transfers",
                 figures::grouped(needed)
@@ -223,7 +245,7 @@ impl Search<'_> {
         sweeping: &mut Sweeping,
         interrupted: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<usize>> {
-        let plan = self.load.at_rate(rate)?;
+        let plan = at_rate(self.load, rate)?;
         let rows = &sweeping.record.rows;
         if let Some(row) = self.recorded.take(rows, &plan, None) {
             self.skipped += 1;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bench_client::config::Encoding;
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::record::torture::FaultKind;
 use bench_client::record::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
@@ -23,10 +24,7 @@ use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::recipe::Transport;
-use busload_engine::Apply;
-use busload_frontend::cli::{
-    DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration, parse_page_size,
-};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, parse_duration};
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
@@ -35,7 +33,6 @@ use self::power::FileSystemArg;
 use self::work::Work;
 use super::fail_on::Ending;
 use super::interrupt::watch_signals;
-use super::load_args::EncodingArg;
 use super::output::RecordFile;
 use super::run::runtime;
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print};
@@ -97,22 +94,7 @@ pub(crate) struct TortureArgs {
     transport: Option<TransportArg>,
     /// How transfers are written
     #[arg(long, value_enum, default_value = "json")]
-    encoding: EncodingArg,
-    /// What the server is to promise: delete-extra, wal-full, delete-full, wal-normal, memory; or
-    /// discard-writes, which writes nothing: a control that must fail
-    #[arg(long, default_value = "wal-full", value_parser = parse_durability)]
-    durability: Mode,
-    /// How the server applies a batch: per-transfer or coalesced
-    #[arg(long, value_name = "HOW", default_value_t = Apply::PerTransfer)]
-    apply: Apply,
-    /// Checkpoint when the write-ahead log has grown by this many KiB: often, so that
-    /// checkpoints are interrupted too; 1 to 16,777,216
-    #[arg(long, value_name = "KIB", default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    checkpoint_kib: u32,
-    /// Bytes of a page of the database, a power of two from 512 to 65536 [default: as a server
-    /// has them of that many accounts, and for crash states of a log also 512]
-    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
-    page_size: Option<u32>,
+    encoding: Encoding,
     /// The random seed: it replays faults, moments and amounts, and draws the same crash states
     /// of the same trace. A run is recorded anew each time, and no two are alike
     #[arg(long, default_value_t = 1)]
@@ -136,7 +118,7 @@ pub(crate) struct TortureArgs {
     /// {database} in it stands for the database file. Must be started on the same ledger again
     /// and again, without wiping it
     #[arg(long, value_name = "COMMAND", requires_all = ["url", "reseed"],
-          conflicts_with_all = ["durability", "apply", "checkpoint_kib", "page_size", "transport"])]
+          conflicts_with = "transport")]
     server_command: Option<String>,
     /// Where the server of --server-command listens
     #[arg(long, requires = "server_command")]
@@ -152,6 +134,8 @@ pub(crate) struct TortureArgs {
     /// Keep journal and database also when nothing is wrong
     #[arg(long)]
     keep: bool,
+    #[command(flatten, next_help_heading = "Server (this program's own)")]
+    server: ServerConfig,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -198,7 +182,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     args.check_power()?;
     let plan = args.plan()?;
     let mut environment = Environment::capture(args.judged_directory()).with_allocator("mimalloc");
-    if !plan.recipe.own {
+    if !plan.recipe.is_own() {
         environment.forget_storage();
     }
     warn_of_storage(&environment);
@@ -326,12 +310,12 @@ impl TortureArgs {
     }
 
     fn record(&self, environment: Environment, plan: &Plan) -> TortureRecord {
-        let own = plan.recipe.own;
+        let own = plan.recipe.is_own();
         let server = Audited {
             own,
             transport: plan.recipe.transport.as_str().to_owned(),
             encoding: plan.recipe.transport.encoding().as_str().to_owned(),
-            durability_requested: own.then(|| self.durability.durability.to_string()),
+            durability_requested: own.then(|| self.server.durability.durability.to_string()),
             durability: None,
             apply: None,
         };

@@ -13,15 +13,16 @@ use bench_client::torture::crash_states::{
 use bench_client::torture::images::load::Load;
 use bench_client::torture::images::strace_works;
 use bench_client::torture::plan::{Plan, Stage};
-use bench_client::torture::recipe::DATABASE_WORD;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::place::Place;
-use super::recipes::Files;
+use super::recipes::serve;
 use super::work::{Work, skip};
 use super::{TortureArgs, usage};
+use bench_client::target::DATABASE_WORD;
+use busload_frontend::cli::ServerConfig;
 
 /// A run is recorded with checkpoints as often as this, too: in KiB of the log.
 const OFTEN_KIB: u32 = 80;
@@ -123,26 +124,26 @@ impl TortureArgs {
             ids: plan.transfer_ids.then_some(plan.seed),
             answer_timeout: plan.answer_timeout,
         };
-        let mut runs = vec![
-            (self.checkpoint_kib, self.page_size),
-            (OFTEN_KIB, self.page_size),
-        ];
-        if self.page_size.is_none() && self.durability.durability.has_wal() {
-            runs.push((OFTEN_KIB, Some(SMALL_PAGES)));
+        let as_asked = self.server();
+        let often = ServerConfig {
+            checkpoint_kib: Some(OFTEN_KIB),
+            ..as_asked.clone()
+        };
+        let mut runs = vec![as_asked, often.clone()];
+        if often.page_size.is_none() && often.durability.durability.has_wal() {
+            runs.push(ServerConfig {
+                page_size: Some(SMALL_PAGES),
+                ..often
+            });
         }
         runs.dedup();
-        let run = |(checkpoint_kib, page_size)| {
-            let accounts = u64::from(load.accounts());
-            let balance = load.initial_balance();
-            let files = Files {
-                checkpoint_kib,
-                page_size,
-            };
-            let recipe = self.serve(load.transport, files, accounts, balance)?;
-            Ok(Run {
-                recipe,
-                checkpoint_kib,
-            })
+        let run = |server: ServerConfig| {
+            let accounts = load.accounts();
+            let balance = i64::try_from(load.initial_balance()).unwrap_or(i64::MAX);
+            Run {
+                checkpoint_kib: server.checkpoint_kib.unwrap_or(OFTEN_KIB),
+                recipe: serve(server, load.transport, accounts, balance),
+            }
         };
         let directory = std::path::absolute(place.directory.join("crash-states"));
         Ok(States {
@@ -153,7 +154,7 @@ impl TortureArgs {
                 time: plan.cycle.min(LONGEST_LOAD),
                 directory: directory.context("there is no current directory")?,
             },
-            runs: runs.into_iter().map(run).collect::<anyhow::Result<_>>()?,
+            runs: runs.into_iter().map(run).collect(),
         })
     }
 
@@ -207,7 +208,7 @@ impl TortureArgs {
 
 /// Whether crash states can be had of this server, here.
 fn can_replay(plan: &Plan) -> Result<(), String> {
-    if !plan.recipe.own {
+    if !plan.recipe.is_own() {
         return Err(
             "only this program's own server is recorded: the files that a run begins with, and \
              how they are written, must be known"

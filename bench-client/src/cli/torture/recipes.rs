@@ -1,23 +1,17 @@
 //! Which server is audited, and how it is started.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
-use bench_client::connector::{Encoding, parse_url};
+use bench_client::config::{Encoding, Private, Target};
 use bench_client::torture::desk::Means;
 use bench_client::torture::plan::{Plan, connections};
-use bench_client::torture::recipe::{DATABASE_WORD, Recipe, Transport};
-use busload_frontend::cli::check_apply;
+use bench_client::torture::recipe::{Recipe, Transport};
+use busload_frontend::cli::ServerConfig;
 
-use super::super::load_args::EncodingArg;
+/// A checkpoint of this program's own server is due after so many KiB of log, so that checkpoints
+/// are interrupted too.
+const CHECKPOINT_KIB: u32 = 800;
+
 use super::{TortureArgs, TransportArg, usage};
-
-/// How a server is told to lay out its files.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Files {
-    pub(super) checkpoint_kib: u32,
-    pub(super) page_size: Option<u32>,
-}
 
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
@@ -41,15 +35,8 @@ impl TortureArgs {
         })
     }
 
-    fn encoding(&self) -> Encoding {
-        match self.encoding {
-            EncodingArg::Json => Encoding::Json,
-            EncodingArg::Binary => Encoding::Binary,
-        }
-    }
-
     fn transport(&self, http: bool) -> anyhow::Result<Transport> {
-        match (http, self.encoding()) {
+        match (http, self.encoding) {
             (false, encoding) => Ok(Transport::Ws(encoding)),
             (true, Encoding::Json) => Ok(Transport::Http),
             (true, Encoding::Binary) => Err(usage("binary is an encoding of ws only")),
@@ -66,69 +53,79 @@ impl TortureArgs {
                 file.display()
             )));
         }
-        check_apply(self.apply, self.durability.durability)
+        self.server
+            .check()
             .map_err(|error| usage(error.to_string()))?;
         let transport = self.transport(self.transport == Some(TransportArg::Http))?;
         let (connections, window) = connections(transport, self.workers, self.inflight);
         let means = Means::share_out(connections, window)
             .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
-        let balance = means.initial_balance.unsigned_abs();
-        let accounts = means.accounts.unsigned_abs();
-        let files = Files {
-            checkpoint_kib: self.checkpoint_kib,
-            page_size: self.page_size,
-        };
-        self.serve(transport, files, accounts, balance)
+        let accounts = u32::try_from(means.accounts).unwrap_or(u32::MAX);
+        Ok(serve(
+            self.server(),
+            transport,
+            accounts,
+            means.initial_balance,
+        ))
     }
 
-    /// The command of this program's own server, on a ledger of so many accounts.
-    pub(super) fn serve(
-        &self,
-        transport: Transport,
-        files: Files,
-        accounts: u64,
-        initial_balance: u64,
-    ) -> anyhow::Result<Recipe> {
-        let mut args = vec![
-            "serve".to_owned(),
-            transport.as_str().to_owned(),
-            "--port=0".to_owned(),
-            format!("--database={DATABASE_WORD}"),
-            format!("--durability={}", self.durability.durability),
-            format!("--apply={}", self.apply),
-            format!("--checkpoint-kib={}", files.checkpoint_kib),
-            format!("--seed-accounts={accounts}"),
-            format!("--initial-balance={initial_balance}"),
-            "--until-stdin-ends".to_owned(),
-        ];
-        args.extend(files.page_size.map(|bytes| format!("--page-size={bytes}")));
-        Ok(Recipe {
-            program: std::env::current_exe().context("cannot find this program's own file")?,
-            args,
-            wiping_args: vec!["--fresh".to_owned()],
-            place: None,
-            transport,
-            own: true,
-        })
+    /// The knobs of this program's own server.
+    pub(super) fn server(&self) -> ServerConfig {
+        let mut server = self.server.clone();
+        server.checkpoint_kib.get_or_insert(CHECKPOINT_KIB);
+        server
     }
 
     fn foreign(&self, command: &str) -> anyhow::Result<Recipe> {
-        let mut words = shlex::split(command)
-            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?
-            .into_iter();
-        let program = words
-            .next()
-            .ok_or_else(|| usage("--server-command is empty"))?;
-        let url = self.url.as_deref().unwrap_or_default();
-        let place = parse_url(url).map_err(usage)?;
+        if self.server != ServerConfig::default() {
+            return Err(usage(
+                "--server-command says itself how its server is started: leave out the flags of \
+                 this program's own",
+            ));
+        }
+        let words = shlex::split(command)
+            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
+        if words.is_empty() {
+            return Err(usage("--server-command is empty"));
+        }
+        let url = self.url.clone().unwrap_or_default();
+        let transport = self.transport(url.starts_with("http"))?;
+        let target = Target::Command {
+            words: Private(words),
+            url: Private(url),
+            database: Private::default(),
+        };
+        let place = target
+            .endpoint()
+            .map_err(|error| usage(error.to_string()))?;
         Ok(Recipe {
-            program: PathBuf::from(program),
-            args: words.collect(),
-            wiping_args: Vec::new(),
-            place: Some(place),
-            transport: self.transport(url.starts_with("http"))?,
-            own: false,
+            target,
+            place,
+            transport,
+            accounts: 0,
+            initial_balance: 0,
         })
+    }
+}
+
+/// This program's own server, on a ledger of so many accounts.
+pub(super) fn serve(
+    server: ServerConfig,
+    transport: Transport,
+    accounts: u32,
+    initial_balance: i64,
+) -> Recipe {
+    Recipe {
+        target: Target::BuiltIn {
+            server: server.with_batches(),
+            program: Private::default(),
+            database: Private::default(),
+            keep_db: true,
+        },
+        place: None,
+        transport,
+        accounts,
+        initial_balance,
     }
 }
 

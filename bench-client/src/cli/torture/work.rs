@@ -53,7 +53,7 @@ impl TortureArgs {
                     .get_or_insert_with(|| Tracer::find(&place.directory))
                     .clone()
                     .and_then(|tracer| {
-                        let fault = TracedFault::new(kind, tracer, plan.recipe.own);
+                        let fault = TracedFault::new(kind, tracer, plan.recipe.is_own());
                         fault.ok_or_else(|| "it is not made by strace".to_owned())
                     })
                     .map(|fault| Box::new(fault) as Box<dyn Fault>),

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bench_client::config::RunConfig;
 use bench_client::record::series::Interval;
-use bench_client::row::{Progress, RowPlan};
+use bench_client::row::Progress;
 use busload_wire::control::Info;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
@@ -72,7 +73,7 @@ impl View {
     }
 
     /// Shows this row from now on.
-    pub(crate) fn row(&self, title: String, plan: &RowPlan) -> RowView<'_> {
+    pub(crate) fn row(&self, title: String, plan: &RunConfig) -> RowView<'_> {
         *self.shared.state() = State::of_row(title, plan);
         RowView { view: self }
     }

@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bench_client::config::{Measure, Pace, RunConfig};
 use bench_client::figures;
-use bench_client::load::{Measure, Pace};
 use bench_client::record::series::Interval;
 use bench_client::report::apply::with_apply;
-use bench_client::row::RowPlan;
 use busload_wire::control::Info;
 
 /// Values that are kept: more than a terminal has columns.
@@ -99,8 +98,8 @@ impl State {
         }
     }
 
-    pub(super) fn of_row(title: String, plan: &RowPlan) -> Self {
-        let pace = match plan.pace {
+    pub(super) fn of_row(title: String, plan: &RunConfig) -> Self {
+        let pace = match plan.load.pace() {
             Pace::Closed => String::new(),
             Pace::Open { rate, arrival, .. } => format!(
                 "{} per second, {} arrivals, ",
@@ -112,15 +111,16 @@ impl State {
             title,
             client: format!(
                 "{pace}{} workers x {} in flight, alpha {}, {} accounts",
-                plan.concurrency,
-                plan.max_inflight,
-                plan.zipf.alpha(),
-                figures::grouped(u64::from(plan.zipf.account_count()))
+                plan.load.concurrency,
+                plan.load.max_inflight_per_worker,
+                plan.workload.alpha,
+                figures::grouped(u64::from(plan.workload.accounts))
             ),
-            inflight_limit: u64::from(plan.concurrency) * plan.max_inflight as u64,
-            warmup: plan.warmup,
-            measure: plan.measure,
-            interval: plan.interval,
+            inflight_limit: u64::from(plan.load.concurrency)
+                * plan.load.max_inflight_per_worker as u64,
+            warmup: plan.load.warmup,
+            measure: plan.load.measure(),
+            interval: plan.load.interval(),
             ..Self::starting()
         }
     }

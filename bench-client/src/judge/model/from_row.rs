@@ -124,7 +124,7 @@ impl ModelInputs {
         let mean = |spread: Option<Spread>| spread.map_or(0.0, |spread| spread.mean);
         let wrote = server.commits_that_wrote.max(1) as f64;
         let sync = mean(server.sync_us) * server.commit_syncs as f64 / wrote;
-        let per_message = (row.max_inflight_per_worker as f64).min(batch_size as f64);
+        let per_message = (row.config.load.max_inflight_per_worker as f64).min(batch_size as f64);
         let mut costs = PipelinedCosts::reference(
             &row.transport,
             &row.durability,
@@ -152,11 +152,11 @@ impl ModelInputs {
         let transport_us = (server_s * 1e6 / committed - cpu / batch).max(0.0);
         costs.transport = scaled(costs.transport, transport_us, batch);
         costs.client = scaled(costs.client, client_s * 1e6 / committed, batch);
-        costs.client.threads = u32::try_from(row.threads).unwrap_or(u32::MAX);
+        costs.client.threads = u32::try_from(row.config.load.threads).unwrap_or(u32::MAX);
         costs.cores = cores;
         Some(Self {
-            concurrency: row.concurrency,
-            max_inflight_per_worker: row.max_inflight_per_worker,
+            concurrency: row.config.load.concurrency,
+            max_inflight_per_worker: row.config.load.max_inflight_per_worker,
             batch_size,
             batch_timeout_us: row.batch_timeout_us.unwrap_or(0.0),
             offered_tps: row.open_loop.as_ref().map(|open| open.offered_tps),

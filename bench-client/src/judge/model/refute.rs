@@ -124,7 +124,7 @@ fn contradiction(bottleneck: Bottleneck, row: &Row, cores: Option<u32>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::knobs::tests::{open, row};
+    use crate::record::tests::{open, row};
     use crate::record::{Budget, Generator};
 
     fn prediction(tps: f64, bottleneck: Bottleneck) -> Prediction {

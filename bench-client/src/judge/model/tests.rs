@@ -56,11 +56,11 @@ fn print(title: &str, rows: &[Held]) {
 }
 
 /// The recording that the model was made on, and one that was made after it.
-const RECORDINGS: [&str; 2] = ["2026-11-21-vm-2core", "2026-11-21-vm-2core-2"];
+const RECORDINGS: [&str; 2] = ["reproduce.json", "reproduce-2.json"];
 
 fn recorded(recording: &str) -> Vec<Held> {
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
-    let path = results.join(recording).join("reproduce.json");
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let path = records.join(recording);
     let text = std::fs::read_to_string(path).unwrap();
     let reproduction: Reproduction = serde_json::from_str(&text).unwrap();
     let cores = reproduction.record.environment.machine.logical_cores;

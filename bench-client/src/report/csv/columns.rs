@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
+use crate::config::Arrival;
 use crate::disk::{Baseline, Method, Pattern};
 use crate::record::load_record::Shown;
 use crate::record::series::Interval;
-use crate::record::{AppliedBy, Arrival, Device, OpenLoop, Row, ServerRow, Stage};
+use crate::record::{AppliedBy, Device, OpenLoop, Row, ServerRow, Stage};
 
 /// A row and where it is from.
 pub(super) struct Line<'a> {
@@ -78,32 +79,43 @@ pub(super) const ROW_COLUMNS: &[RowColumn] = &[
     ("record", |one| one.file.to_owned()),
     ("number", |one| text(one.shown.number)),
     ("row", |one| one.shown.label.to_owned()),
-    ("connector", |one| one.row().connector.clone()),
+    ("connector", |one| {
+        one.row().config.connector.as_str().to_owned()
+    }),
     ("transport", |one| one.row().transport.clone()),
     ("server_url", |one| maybe(one.row().server_url.as_ref())),
     ("server_name", |one| maybe(one.row().server_name.as_ref())),
-    ("encoding", |one| one.row().encoding.clone()),
+    ("encoding", |one| {
+        one.row().config.encoding.as_str().to_owned()
+    }),
     ("durability", |one| one.row().durability.clone()),
     ("durability_requested", |one| {
-        one.row().durability_requested.clone().unwrap_or_default()
+        one.row()
+            .config
+            .target
+            .durability()
+            .unwrap_or_default()
+            .to_owned()
     }),
     ("apply", |one| maybe(one.row().apply_or_default())),
     ("batch_size", |one| maybe(one.row().batch_size)),
     ("batch_timeout_us", |one| maybe(one.row().batch_timeout_us)),
     ("page_size", |one| maybe(one.row().page_size)),
-    ("concurrency", |one| text(one.row().concurrency)),
+    ("concurrency", |one| text(one.row().config.load.concurrency)),
     ("max_inflight_per_worker", |one| {
-        text(one.row().max_inflight_per_worker)
+        text(one.row().config.load.max_inflight_per_worker)
     }),
-    ("threads", |one| text(one.row().threads)),
-    ("alpha", |one| text(one.row().alpha)),
-    ("accounts", |one| text(one.row().accounts)),
-    ("amount", |one| text(one.row().amount)),
-    ("seed", |one| text(one.row().seed)),
-    ("warmup_seconds", |one| text(one.row().warmup_seconds)),
+    ("threads", |one| text(one.row().config.load.threads)),
+    ("alpha", |one| text(one.row().config.workload.alpha)),
+    ("accounts", |one| text(one.row().config.workload.accounts)),
+    ("amount", |one| text(one.row().config.workload.amount)),
+    ("seed", |one| text(one.row().config.workload.seed)),
+    ("warmup_seconds", |one| {
+        text(one.row().config.load.warmup.as_secs_f64())
+    }),
     ("seconds", |one| text(one.row().seconds)),
     ("op_timeout_seconds", |one| {
-        text(one.row().op_timeout_seconds)
+        text(one.row().config.load.op_timeout.as_secs_f64())
     }),
     ("repetition", |one| {
         maybe(one.row().repetition.map(|n| n.number))

@@ -78,12 +78,12 @@ pub(super) fn groups<'a>(rows: &[Shown<'a>], turned: &[Knob]) -> Vec<(String, Ve
 /// Everything that makes rows unlike, but for the knobs that were turned.
 fn configuration(row: &Row, turned: &[Knob]) -> String {
     let mut parts = vec![
-        row.connector.clone(),
-        row.encoding.clone(),
+        row.config.connector.to_string(),
+        row.config.encoding.to_string(),
         row.durability_and_apply(),
     ];
-    if row.durability_requested.as_ref() != Some(&row.durability)
-        && let Some(requested) = &row.durability_requested
+    if row.config.target.durability() != Some(row.durability.as_str())
+        && let Some(requested) = &row.config.target.durability()
     {
         parts.push(format!("asked for {requested}"));
     }
@@ -104,13 +104,13 @@ fn configuration(row: &Row, turned: &[Knob]) -> String {
     if !turned.contains(&Knob::InFlight) {
         parts.push(format!(
             "{}×{} in flight",
-            row.concurrency, row.max_inflight_per_worker
+            row.config.load.concurrency, row.config.load.max_inflight_per_worker
         ));
     }
     if !turned.contains(&Knob::Alpha) {
-        parts.push(format!("alpha {}", row.alpha));
+        parts.push(format!("alpha {}", row.config.workload.alpha));
     }
-    parts.push(format!("{} accounts", row.accounts));
+    parts.push(format!("{} accounts", row.config.workload.accounts));
     match (&row.open_loop, turned.contains(&Knob::Rate)) {
         (Some(open), false) => parts.push(format!("{}/s offered", open.offered_tps)),
         (Some(_), true) => parts.push("open loop".to_owned()),

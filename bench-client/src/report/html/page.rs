@@ -133,11 +133,11 @@ fn row_table(rows: &[Shown<'_>]) -> Markup {
                         td { (known(row.latency_ms.p99, ms)) }
                         td { (some(row.server.as_ref().map(|one| format!("{:.1}", one.mean_batch)))) }
                         td class="words" { (model.map_or("–", Prediction::limit_in_words)) }
-                        td class="words" { (row.transport) " " (row.encoding) }
+                        td class="words" { (row.transport) " " (row.config.encoding) }
                         td class="words" { (row.durability_and_apply()) }
                         td { (batch_knobs(row)) }
-                        td { (row.concurrency) "×" (row.max_inflight_per_worker) }
-                        td { (row.alpha) }
+                        td { (row.config.load.concurrency) "×" (row.config.load.max_inflight_per_worker) }
+                        td { (row.config.workload.alpha) }
                         td { (format!("{:.1}", row.seconds)) }
                     }
                 } }
@@ -368,7 +368,11 @@ fn pragmas_of_rows(record: &AnyRecord) -> Markup {
                 })
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            let name = row.name.as_ref().unwrap_or(&row.connector);
+            let name = row
+                .config
+                .name
+                .as_deref()
+                .unwrap_or(row.config.connector.as_str());
             (!differing.is_empty()).then(|| (name, row.durability_and_apply(), differing.join(" ")))
         })
         .collect();

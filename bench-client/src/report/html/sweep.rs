@@ -51,10 +51,10 @@ fn over(
 
 /// How the contention of accounts moves TPS, latency and collisions.
 pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
-    let alpha: Setting = |row| row.alpha;
+    let alpha: Setting = |row| row.config.workload.alpha;
     let mut charts = Vec::new();
     for (what, members) in groups(rows, &[Knob::Alpha]) {
-        let alphas = distinct(members.iter().map(|one| one.row.alpha));
+        let alphas = distinct(members.iter().map(|one| one.row.config.workload.alpha));
         if alphas.len() < 2 {
             continue;
         }
@@ -79,12 +79,18 @@ pub(super) fn contention(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
             }),
         ];
         let mut sorted = members.clone();
-        sorted.sort_by(|a, b| a.row.alpha.total_cmp(&b.row.alpha));
+        sorted.sort_by(|a, b| {
+            a.row
+                .config
+                .workload
+                .alpha
+                .total_cmp(&b.row.config.workload.alpha)
+        });
         let table = sorted
             .iter()
             .map(|one| {
                 vec![
-                    one.row.alpha.to_string(),
+                    one.row.config.workload.alpha.to_string(),
                     one.tps(),
                     known(one.row.latency_ms.p50, ms),
                     known(one.row.latency_ms.p99, ms),
@@ -240,7 +246,9 @@ pub(super) fn rates(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
 
 /// TPS over batch size and transfers in flight, where at least half of the map was measured.
 pub(super) fn heat_maps(rows: &[Shown<'_>]) -> Result<Vec<Chart>, DrawError> {
-    let in_flight: Setting = |row| f64::from(row.concurrency) * to_f64(row.max_inflight_per_worker);
+    let in_flight: Setting = |row| {
+        f64::from(row.config.load.concurrency) * to_f64(row.config.load.max_inflight_per_worker)
+    };
     let batch: Setting = |row| row.batch_size.map_or(0.0, count);
     let known: Vec<Shown<'_>> = rows
         .iter()

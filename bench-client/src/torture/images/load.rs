@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::connector::{
-    Connector, HttpConnector, Outcome, Reply, Session, Target, WorkerId, WsConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, WorkerId, WsConnector,
 };
 use crate::torture::draw::Draw;
 use crate::torture::recipe::Transport;
@@ -61,7 +61,7 @@ impl Load {
 
 /// Puts the load on a server until `enough` is true, or its sender is gone, and waits for what
 /// is then in flight. How many transfers were acknowledged.
-pub async fn put(load: &Load, target: &Target, enough: &watch::Receiver<bool>) -> u64 {
+pub async fn put(load: &Load, target: &Endpoint, enough: &watch::Receiver<bool>) -> u64 {
     match load.transport {
         Transport::Http => all(&HttpConnector::new(target.clone()), load, enough).await,
         Transport::Ws(encoding) => {
@@ -130,7 +130,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::connector::{Encoding, MockAnswer, MockConnector};
+    use crate::config::Encoding;
+    use crate::connector::{MockAnswer, MockConnector};
     use crate::torture::images::books::Books;
 
     const LOAD: Load = Load {

@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use busload_engine::{EngineError, OtherPages};
 use busload_wire::control::Info;
 
-use super::CommonArgs;
+use super::{CommonArgs, ServerConfig};
 use crate::server::{NULL_DURABILITY, ServeError, Server, Transport};
 use crate::{allocator, descriptors, signals};
 
@@ -18,11 +17,11 @@ impl CommonArgs {
         &self,
         transport: Transport,
         port: u16,
-        batch: (usize, Duration),
+        config: &ServerConfig,
     ) -> anyhow::Result<()> {
         allocator::use_small_pages();
         let has_database = self.null.pace().is_none();
-        if let Some(warning) = self.durability.warning.filter(|_| has_database) {
+        if let Some(warning) = config.durability.warning.filter(|_| has_database) {
             eprintln!("warning: {warning}");
         }
         let descriptors = descriptors::raise_limit();
@@ -35,12 +34,13 @@ impl CommonArgs {
                  most {limit} files may be open: raise it (ulimit -n) or set --max-connections"
             );
         }
-        let settings = self.settings(transport, port, batch, connections_allowed)?;
-        let mut builder = if self.io_threads == 1 {
+        let io_threads = usize::from(config.io_threads);
+        let settings = self.settings(transport, port, config, connections_allowed)?;
+        let mut builder = if io_threads == 1 {
             tokio::runtime::Builder::new_current_thread()
         } else {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(usize::from(self.io_threads));
+            builder.worker_threads(io_threads);
             builder
         };
         let runtime = builder

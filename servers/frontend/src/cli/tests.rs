@@ -100,19 +100,3 @@ fn the_help_names_the_bounds_that_are_enforced() {
         );
     }
 }
-
-#[test]
-fn the_logs_limit_leaves_room_for_checkpoints() {
-    let limit = |flags: &[&str]| {
-        let words = ["server"].iter().chain(flags);
-        let server = Server::try_parse_from(words).unwrap();
-        server.http.common.log_limit_mib()
-    };
-    assert_eq!(limit(&[]).unwrap(), 16_384);
-    assert_eq!(limit(&["--checkpoint-kib=12800000"]).unwrap(), 100_000);
-    let by = "--checkpoint-kib=16000";
-    assert_eq!(limit(&["--log-limit-mib=125", by]).unwrap(), 125);
-    assert!(limit(&["--log-limit-mib=124", by]).is_err());
-    // What nobody asked for gives way.
-    assert!(limit(&["--log-limit-mib=124"]).is_ok());
-}

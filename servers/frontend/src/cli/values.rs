@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use busload_engine::{Durability, MAX_ACCOUNTS, MIN_ACCOUNTS, PAGE_BYTES};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::MAX_BATCH_SIZE;
 
@@ -12,7 +14,9 @@ use super::MAX_BATCH_SIZE;
 const MAX_BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A durability mode and what the person who asked for it should be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(into = "String")]
+#[schemars(with = "String")]
 pub struct Mode {
     /// The mode.
     pub durability: Durability,
@@ -20,17 +24,40 @@ pub struct Mode {
     pub warning: Option<&'static str>,
 }
 
+impl PartialEq for Mode {
+    fn eq(&self, other: &Self) -> bool {
+        self.durability == other.durability
+    }
+}
+
+impl From<Durability> for Mode {
+    fn from(durability: Durability) -> Self {
+        Self {
+            durability,
+            warning: None,
+        }
+    }
+}
+
+impl From<Mode> for String {
+    fn from(mode: Mode) -> Self {
+        mode.durability.to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_durability(&text).map_err(de::Error::custom)
+    }
+}
+
 /// A durability mode by our name, or by the original benchmark's (`SQLITE_MODE`).
 ///
 /// # Errors
 /// It is neither.
 pub fn parse_durability(text: &str) -> Result<Mode, String> {
-    let plain = |durability| {
-        Ok(Mode {
-            durability,
-            warning: None,
-        })
-    };
+    let plain = |durability| Ok(Mode::from(durability));
     match text.to_ascii_lowercase().as_str() {
         "baseline" | "default" => plain(Durability::DeleteFull),
         "realistic" => plain(Durability::WalFull),

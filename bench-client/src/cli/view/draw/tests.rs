@@ -1,4 +1,4 @@
-use bench_client::load::Measure;
+use bench_client::config::Measure;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

@@ -1,0 +1,289 @@
+//! The flags that describe rows: what is put on which server. They are kept as they were written,
+//! and become one [`RunConfig`] for each combination of their lists.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+mod check;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
+use bench_client::host::environment::Environment;
+use busload_frontend::cli::{DEFAULT_DATA_DIR, in_one_line};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
+
+pub(crate) use check::check_descriptors;
+pub(crate) use target::built_in;
+use target::{OwnFlags, TargetFlags};
+
+use super::usage;
+
+/// The flags whose lists have had an order for longest: the first is the outermost.
+const OUTERMOST: [&str; 5] = [
+    "connectors",
+    "alpha",
+    "max-inflight-per-worker",
+    "batch-size",
+    "rate",
+];
+/// Flags whose value may hold a comma, or of which there is one for all rows.
+const NO_LIST: [&str; 5] = ["url", "token-file", "ca", "data-dir", "busy-wait"];
+/// Pairs of flags of which the later one replaces the other.
+const EITHER_OR: [[&str; 2]; 2] = [["seconds", "transfers"], ["interval", "no-intervals"]];
+
+/// The flags of one row.
+#[derive(Debug, Args)]
+struct RowFlags {
+    #[command(
+        flatten,
+        next_help_heading = "Row (a list such as 1,8,40 makes one of each value)"
+    )]
+    config: RunConfig,
+    #[command(flatten, next_help_heading = "Server that runs already")]
+    target: TargetFlags,
+    #[command(flatten)]
+    own: OwnFlags,
+    #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
+    env_max_inflight: Option<usize>,
+}
+
+fn is_switch(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+}
+
+/// Not a variable of the environment, which is a hidden argument.
+fn is_flag(arg: &Arg) -> bool {
+    !arg.is_hide_set() || arg.get_id() == "busy_wait"
+}
+
+fn takes_list(arg: &Arg) -> bool {
+    let name = arg.get_long().unwrap_or_default();
+    is_flag(arg) && !is_switch(arg) && !NO_LIST.contains(&name)
+}
+
+/// The command line of one row.
+fn one_row() -> Command {
+    RowFlags::augment_args(Command::new("row").no_binary_name(true))
+}
+
+/// The flags as they were written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LoadFlags(Vec<Flag>);
+
+impl FromArgMatches for LoadFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut flags = Vec::new();
+        for arg in one_row().get_arguments().filter(|arg| is_flag(arg)) {
+            let (id, name) = (arg.get_id().as_str(), arg.get_long().unwrap_or_default());
+            if matches.value_source(id) != Some(ValueSource::CommandLine) {
+                continue;
+            }
+            let values = matches.get_raw(id).into_iter().flatten();
+            let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+            let value = (!is_switch(arg)).then(|| values.join(","));
+            flags.push((name.to_owned(), value));
+        }
+        Ok(Self(flags))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for LoadFlags {
+    fn augment_args(command: Command) -> Command {
+        let listed: Vec<_> = one_row()
+            .get_arguments()
+            .filter(|arg| takes_list(arg))
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let command = RowFlags::augment_args(command)
+            // The connector chooses, when the row is made.
+            .mut_arg("max_inflight_per_worker", |arg| arg.required(false));
+        listed.into_iter().fold(command, |command, id| {
+            command.mut_arg(id, |arg| arg.action(ArgAction::Append).value_delimiter(','))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl LoadFlags {
+    /// The names of all flags.
+    pub(crate) fn names() -> Vec<String> {
+        let command = one_row();
+        let shown = command.get_arguments().filter(|arg| is_flag(arg));
+        shown.filter_map(Arg::get_long).map(str::to_owned).collect()
+    }
+
+    /// Whether a flag was written.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == flag)
+    }
+
+    /// The values of a flag as they were written.
+    fn value(&self, flag: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(name, _)| name == flag)?;
+        value.as_deref()
+    }
+
+    /// The same with other flags, which replace those of the same name.
+    pub(crate) fn with(&self, flags: impl IntoIterator<Item = Flag>) -> Self {
+        let mut all = self.0.clone();
+        for (name, value) in flags {
+            let replaced = |other: &str| {
+                other == name
+                    || EITHER_OR.contains(&[other, name.as_str()])
+                    || EITHER_OR.contains(&[name.as_str(), other])
+            };
+            all.retain(|(other, _)| !replaced(other));
+            all.push((name, value));
+        }
+        Self(all)
+    }
+
+    /// The same without a flag.
+    pub(crate) fn without(&self, flag: &str) -> Self {
+        let others = self.0.iter().filter(|(name, _)| name != flag);
+        Self(others.cloned().collect())
+    }
+
+    /// The same, and `defaults` where nothing was written.
+    pub(crate) fn over(&self, defaults: &Self) -> Self {
+        defaults.with(self.0.iter().cloned())
+    }
+
+    /// The first flag but `connectors` that has several values.
+    pub(crate) fn list(&self) -> Option<&str> {
+        let command = one_row();
+        let mut flags = self.0.iter().filter(|(_, value)| {
+            let value = value.as_deref();
+            value.is_some_and(|value| value.contains(','))
+        });
+        let found = flags.find(|(name, _)| {
+            name != "connectors"
+                && command
+                    .get_arguments()
+                    .any(|arg| arg.get_long() == Some(name) && takes_list(arg))
+        });
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// One row per combination of the lists, in the order in which their values were written.
+    pub(crate) fn rows(&self) -> anyhow::Result<Vec<RunConfig>> {
+        self.check_flags()?;
+        let rows: anyhow::Result<Vec<RunConfig>> =
+            self.combinations().iter().map(Self::row).collect();
+        let rows = rows?;
+        self.check(&rows)?;
+        Ok(rows)
+    }
+
+    fn combinations(&self) -> Vec<Self> {
+        let command = one_row();
+        let others = command.get_arguments().filter(|arg| takes_list(arg));
+        let others = others.filter_map(Arg::get_long);
+        let others = others.filter(|name| !OUTERMOST.contains(name));
+        OUTERMOST
+            .into_iter()
+            .chain(others)
+            .fold(vec![self.clone()], |rows, name| {
+                let values = self.value(name).unwrap_or_default();
+                if !values.contains(',') {
+                    return rows;
+                }
+                let with_each = rows.iter().flat_map(|row| {
+                    let values = values.split(',');
+                    values.map(|value| row.with([(name.to_owned(), Some(value.to_owned()))]))
+                });
+                with_each.collect()
+            })
+    }
+
+    /// What these flags amount to, none of which is a list.
+    fn row(&self) -> anyhow::Result<RunConfig> {
+        let flag = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        let mut flags = self.clone();
+        if !self.has("seconds") && !self.has("transfers") {
+            flags = flags.with([flag("seconds", "10")]);
+        }
+        if self.has("rate") && !self.has("arrival") {
+            flags = flags.with([flag("arrival", "constant")]);
+        }
+        let chosen_inflight = self.has("max-inflight-per-worker");
+        if !chosen_inflight {
+            let inflight = self.default_inflight()?.to_string();
+            flags = flags.with([flag("max-inflight-per-worker", &inflight)]);
+        }
+        let mut command = one_row();
+        let words = flags.words(&command)?;
+        let parsed = command.try_get_matches_from_mut(words);
+        let parsed = parsed.and_then(|matches| RowFlags::from_arg_matches(&matches));
+        let row = parsed.map_err(|error| {
+            let line = in_one_line(&error, &command);
+            usage(line.strip_prefix("error: ").unwrap_or(&line))
+        })?;
+        let mut config = row.config;
+        if let Some(inflight) = row.env_max_inflight.filter(|_| !chosen_inflight) {
+            config.load.max_inflight_per_worker = inflight;
+        }
+        config.target = match row.target.target(config.connector)? {
+            Some(target) => target,
+            None => row.own.target(config.connector, row.target.reseed)?,
+        };
+        Ok(config)
+    }
+
+    /// How the connector works when nothing else is said.
+    fn default_inflight(&self) -> anyhow::Result<usize> {
+        let name = self.value("connectors");
+        let connector = name.map(|name| ConnectorKind::from_str(name, false));
+        let connector = connector.transpose().map_err(|error| usage(&error))?;
+        let connector = connector.unwrap_or_default();
+        Ok(if self.has("rate") {
+            connector.default_inflight_at_a_rate()
+        } else {
+            connector.default_inflight()
+        })
+    }
+
+    fn words(&self, command: &Command) -> anyhow::Result<Vec<String>> {
+        let mut words = Vec::new();
+        for (name, value) in &self.0 {
+            let found = command
+                .get_arguments()
+                .find(|arg| arg.get_long() == Some(name));
+            let switch = found.is_some_and(is_switch);
+            match value.as_deref() {
+                Some("false") if switch => {}
+                None | Some("true") if switch => words.push(format!("--{name}")),
+                Some(value) => words.push(format!("--{name}={value}")),
+                None => return Err(usage(&format!("{name} needs a value: {name}=…"))),
+            }
+        }
+        Ok(words)
+    }
+}
+
+/// Where these rows are measured.
+pub(crate) fn environment(rows: &[RunConfig]) -> Environment {
+    let database = rows.iter().find_map(|row| row.target.database());
+    let directory = database.and_then(Path::parent);
+    let directory = directory.unwrap_or(Path::new(DEFAULT_DATA_DIR));
+    let mut environment = Environment::capture(directory).with_allocator("mimalloc");
+    if !rows.iter().any(|row| row.target.is_built_in()) {
+        environment.forget_storage();
+    }
+    environment
+}

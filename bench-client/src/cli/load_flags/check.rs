@@ -1,0 +1,103 @@
+//! What flags may not say together, and what the machine does not allow.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use bench_client::config::{ConnectorKind, Encoding, RunConfig};
+use busload_frontend::cli::ServerConfig;
+use clap::{Arg, Args as _, Command};
+
+use super::LoadFlags;
+use crate::cli::usage;
+
+/// Descriptors besides those of the load: database, control plane, standard streams.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+impl LoadFlags {
+    /// Flags that go with others.
+    pub(super) fn check_flags(&self) -> anyhow::Result<()> {
+        if !self.has("rate")
+            && let Some(flag) = ["arrival", "latency-limit"].iter().find(|it| self.has(it))
+        {
+            return Err(usage(&format!(
+                "--{flag} is for an open loop: give a --rate"
+            )));
+        }
+        let connectors = self.value("connectors").unwrap_or_default();
+        if self.has("url") && connectors.contains(',') {
+            return Err(usage(
+                "--url goes with one connector: name it with --connectors",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What no row may contradict: knobs that do not go together, limits of the machine.
+    pub(super) fn check(&self, rows: &[RunConfig]) -> anyhow::Result<()> {
+        let servers = rows.iter().filter_map(|row| row.target.server());
+        let warnings: BTreeSet<&str> = servers.filter_map(|it| it.durability.warning).collect();
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+        let is_binary_http = |row: &RunConfig| {
+            row.encoding == Encoding::Binary && row.connector == ConnectorKind::SqliteRpc
+        };
+        if rows.iter().any(is_binary_http) {
+            return Err(usage("--encoding binary needs --connectors sqlite_ws_rpc"));
+        }
+        let at_url = rows.iter().any(|row| row.target.is_url());
+        if let Some(flag) = self.server_flag().filter(|_| at_url) {
+            return Err(usage(&format!(
+                "--{flag} is for a server that this program starts, not for one at a URL \
+                 (--url, SQLITE_RPC_URL, SQLITE_WS_RPC_URL)"
+            )));
+        }
+        let credentials = ["token-file", "ca"].into_iter();
+        if let Some(flag) = credentials.filter(|_| !at_url).find(|flag| self.has(flag)) {
+            return Err(usage(&format!(
+                "--{flag} goes with --url: a server that this program starts needs none"
+            )));
+        }
+        let too_much = |row: &RunConfig| {
+            let workload = &row.workload;
+            i128::from(workload.initial_balance) * i128::from(workload.accounts)
+                > i128::from(i64::MAX)
+        };
+        if rows.iter().any(too_much) {
+            return Err(usage(
+                "accounts times initial balance does not fit 64 bits: lower --initial-balance",
+            ));
+        }
+        check_descriptors(rows)
+    }
+
+    /// A flag that makes no sense for a server at a URL.
+    fn server_flag(&self) -> Option<String> {
+        let command = ServerConfig::augment_args(Command::new("server"));
+        let names = command.get_arguments().filter_map(Arg::get_long);
+        let names = names.chain(["data-dir", "keep-db"]);
+        names
+            .filter(|name| self.has(name))
+            .map(str::to_owned)
+            .next()
+    }
+}
+
+/// Every connection needs a descriptor here; a server of our own, as many in its process.
+pub(crate) fn check_descriptors(rows: &[RunConfig]) -> anyhow::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let connections = rows.iter().map(RunConfig::connections).max();
+    let needed = connections.unwrap_or(0) as u64 + OTHER_DESCRIPTORS;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read ulimit -n")?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise ulimit -n")?;
+    }
+    if needed > hard {
+        return Err(usage(&format!(
+            "the load needs {needed} descriptors and the limit is {hard}: lower --concurrency or \
+             --max-inflight-per-worker (over HTTP each transfer in flight has a connection of \
+             its own), or raise ulimit -n"
+        )));
+    }
+    Ok(())
+}

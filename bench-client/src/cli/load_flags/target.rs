@@ -1,0 +1,166 @@
+//! The flags that say whose server is measured.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::path::{Path, PathBuf};
+
+use bench_client::config::{ConnectorKind, Private, Target};
+use busload_frontend::cli::{BatchEnvironment, DEFAULT_DATA_DIR, ServerConfig};
+use clap::Args;
+
+use crate::cli::usage;
+
+/// A server that runs already.
+#[derive(Debug, Args)]
+pub(super) struct TargetFlags {
+    /// Measure the server at this URL instead of starting one
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Wipe and seed the server at --url, or the file that SQLITE_FILE names, first
+    #[arg(long)]
+    pub(super) reseed: bool,
+    /// File that holds the token which the server at --url wants
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// PEM file with the authorities to believe, and no others, at a --url of https:// or wss://
+    /// [default: those of the operating system]
+    #[arg(long, value_name = "PEM")]
+    ca: Option<PathBuf>,
+    #[arg(long, hide = true, env = "SQLITE_RPC_URL")]
+    env_rpc_url: Option<String>,
+    #[arg(long, hide = true, env = "SQLITE_WS_RPC_URL")]
+    env_ws_rpc_url: Option<String>,
+}
+
+impl TargetFlags {
+    /// The server at the URL that was given for this connector, by flag or environment.
+    pub(super) fn target(&self, connector: ConnectorKind) -> anyhow::Result<Option<Target>> {
+        let from_env = match connector {
+            ConnectorKind::SqliteRpc => &self.env_rpc_url,
+            ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
+        };
+        if let Some(url) = &self.url {
+            check_scheme(url, connector)?;
+        }
+        let from_env = from_env.as_ref().filter(|url| !url.is_empty());
+        let Some(url) = self.url.as_ref().or(from_env) else {
+            return Ok(None);
+        };
+        let target = Target::Url {
+            url: Private(url.clone()),
+            token_file: Private(self.token_file.clone()),
+            ca: Private(self.ca.clone()),
+            reseed: self.reseed,
+        };
+        // What is wrong with it is to be said before anything is measured.
+        target
+            .endpoint()
+            .map_err(|error| usage(&error.to_string()))?;
+        Ok(Some(target))
+    }
+}
+
+/// A server answers on one transport: on the other, the URL would reach something else or
+/// nothing. (In the variables the original's clients replace the scheme by their own.)
+fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let of_url = match scheme {
+        "http" | "https" => ConnectorKind::SqliteRpc,
+        "ws" | "wss" => ConnectorKind::SqliteWsRpc,
+        // No URL of a server: said where it is read.
+        _ => return Ok(()),
+    };
+    if of_url == connector {
+        return Ok(());
+    }
+    Err(usage(&format!(
+        "--url {scheme}://… is for --connectors {}, and {} speaks {}: name the other connector, or \
+         write the URL that the server announced",
+        of_url.as_str(),
+        connector.as_str(),
+        connector.transport(),
+    )))
+}
+
+/// A server that this program starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server (when this program starts it)")]
+pub(super) struct OwnFlags {
+    #[command(flatten)]
+    config: ServerConfig,
+    #[command(flatten)]
+    batch_environment: BatchEnvironment,
+    /// Directory of the database: its file system is what is measured [default: .data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[arg(long, hide = true, env = "SQLITE_FILE")]
+    env_file: Option<PathBuf>,
+    /// Leave the database there after the run
+    #[arg(long)]
+    keep_db: bool,
+}
+
+impl OwnFlags {
+    pub(super) fn target(self, connector: ConnectorKind, reseed: bool) -> anyhow::Result<Target> {
+        let named = self.named_database();
+        if let Some(file) = named.as_ref().filter(|file| file.exists() && !reseed) {
+            return Err(usage(&format!(
+                "SQLITE_FILE names {}, which exists: --reseed wipes it; or unset the variable for \
+                 a database of this program's own",
+                file.display()
+            )));
+        }
+        if named.is_none() && reseed {
+            return Err(usage(
+                "--reseed goes with --url: a database of this program's own is always seeded",
+            ));
+        }
+        let server = self.config.with_batches_of(&self.batch_environment);
+        server.check().map_err(|error| usage(&error.to_string()))?;
+        // A file that a person named is that person's, also after the run.
+        let keep = self.keep_db || named.is_some();
+        let directory = self.data_dir;
+        let directory = directory.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+        built_in(server, connector, &directory, named, keep)
+    }
+
+    /// The file of the environment variable, unless a directory was given by flag.
+    fn named_database(&self) -> Option<PathBuf> {
+        let file = self.env_file.as_ref().filter(|_| self.data_dir.is_none())?;
+        let bare = file.parent() == Some(Path::new(""));
+        Some(if bare {
+            Path::new(".").join(file)
+        } else {
+            file.clone()
+        })
+    }
+}
+
+/// A server of this program's own on a database in this directory, which is made if there is
+/// none; `named` is a file that a person named.
+pub(crate) fn built_in(
+    server: ServerConfig,
+    connector: ConnectorKind,
+    directory: &Path,
+    named: Option<PathBuf>,
+    keep_db: bool,
+) -> anyhow::Result<Target> {
+    let file = || directory.join(format!("busload-{}.sqlite", connector.transport()));
+    let database = named.unwrap_or_else(file);
+    let directory = database.parent().unwrap_or(directory);
+    std::fs::create_dir_all(directory).map_err(|error| {
+        usage(&format!(
+            "cannot create the data directory {}: {error}; choose another with --data-dir",
+            directory.display()
+        ))
+    })?;
+    Ok(Target::BuiltIn {
+        server,
+        program: Private::default(),
+        database: Private(database),
+        keep_db,
+    })
+}

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use bench_client::config::{Arrival, Encoding};
+use clap::Parser;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Program {
+    #[command(flatten)]
+    load: LoadFlags,
+}
+
+fn flags(words: &[&str]) -> LoadFlags {
+    let words = ["program"].iter().chain(words);
+    Program::try_parse_from(words).unwrap().load
+}
+
+fn rows(words: &[&str]) -> Vec<RunConfig> {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = format!("--data-dir={}", directory.path().display());
+    let words: Vec<&str> = words.iter().copied().chain([directory.as_str()]).collect();
+    flags(&words).rows().unwrap()
+}
+
+fn refused(words: &[&str]) -> String {
+    flags(words).rows().unwrap_err().to_string()
+}
+
+#[test]
+fn a_list_of_any_knob_makes_a_row_of_each_value() {
+    let combinations: Vec<_> = rows(&[
+        "--batch-size=7,9",
+        "--alpha=0,1",
+        "--durability=memory,wal-full",
+    ])
+    .iter()
+    .map(|row| {
+        let server = row.target.server().unwrap();
+        (
+            row.workload.alpha,
+            server.batch_size.unwrap(),
+            row.target.durability().unwrap(),
+        )
+    })
+    .collect();
+    assert_eq!(
+        combinations,
+        [
+            (0.0, 7, "memory"),
+            (0.0, 7, "wal-full"),
+            (0.0, 9, "memory"),
+            (0.0, 9, "wal-full"),
+            (1.0, 7, "memory"),
+            (1.0, 7, "wal-full"),
+            (1.0, 9, "memory"),
+            (1.0, 9, "wal-full"),
+        ]
+    );
+}
+
+#[test]
+fn the_connector_and_the_rate_choose_what_is_in_flight() {
+    let inflight = |words: &[&str]| -> Vec<usize> {
+        let rows = rows(words).into_iter();
+        rows.map(|row| row.load.max_inflight_per_worker).collect()
+    };
+    assert_eq!(inflight(&[]), [16]);
+    assert_eq!(
+        inflight(&["--connectors=sqlite_rpc,sqlite_ws_rpc"]),
+        [1, 16]
+    );
+    assert_eq!(inflight(&["--rate=10"]), [4_096]);
+    assert_eq!(inflight(&["--connectors=sqlite_rpc", "--rate=10"]), [16]);
+    assert_eq!(inflight(&["--max-inflight-per-worker=1,8"]), [1, 8]);
+}
+
+#[test]
+fn the_window_is_ten_seconds_unless_something_else_is_said() {
+    let row = |words: &[&str]| rows(words).remove(0);
+    assert_eq!(row(&[]).load.window, Some(Duration::from_secs(10)));
+    assert_eq!(
+        row(&["--seconds=500ms"]).load.window,
+        Some(Duration::from_millis(500))
+    );
+    let counted = row(&["--transfers=7"]).load;
+    assert_eq!((counted.window, counted.transfers), (None, Some(7)));
+    assert_eq!(row(&["--rate=10"]).load.arrival, Some(Arrival::Constant));
+    assert_eq!(row(&["--encoding=binary"]).encoding, Encoding::Binary);
+}
+
+#[test]
+fn a_recorded_row_leads_back_to_itself_by_its_flags() {
+    for words in [
+        vec![],
+        vec![
+            "--rate=5000",
+            "--latency-limit=7ms",
+            "--no-intervals",
+            "--no-verify",
+        ],
+        vec![
+            "--exactly-once",
+            "--resolve-tries=3",
+            "--transfers=100",
+            "--page-size=512",
+        ],
+        vec![
+            "--batch-timeout=1.5ms",
+            "--no-stage-timings",
+            "--op-timeout=3s",
+            "--alpha=0.99",
+        ],
+    ] {
+        let row = rows(&words).remove(0);
+        let again = LoadFlags::default().with(row.to_flags());
+        assert_eq!(again.row().unwrap(), row, "{words:?}");
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_with_a_remedy() {
+    for (words, says) in [
+        (vec!["--arrival=poisson"], "give a --rate"),
+        (
+            vec!["--connectors=sqlite_rpc", "--encoding=binary"],
+            "needs --connectors sqlite_ws_rpc",
+        ),
+        (vec!["--url=http://127.0.0.1:1"], "name the other connector"),
+        (
+            vec!["--url=ws://127.0.0.1:1", "--queue=5"],
+            "--queue is for a server that this program",
+        ),
+        (
+            vec![
+                "--url=ws://127.0.0.1:1",
+                "--connectors=sqlite_rpc,sqlite_ws_rpc",
+            ],
+            "one connector",
+        ),
+        (vec!["--token-file=/nowhere"], "goes with --url"),
+        (vec!["--reseed"], "goes with --url"),
+        (
+            vec!["--initial-balance=9000000000000000000"],
+            "lower --initial-balance",
+        ),
+        (
+            vec!["--apply=coalesced", "--durability=discard-writes"],
+            "leave it out",
+        ),
+    ] {
+        let error = refused(&words);
+        assert!(error.contains(says), "{words:?}: {error}");
+    }
+}

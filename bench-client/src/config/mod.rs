@@ -1,0 +1,175 @@
+//! What a row is: workload, load, verification and target, as plain data. The command line
+//! becomes this once, and the record has it as it is.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+mod compared;
+mod kinds;
+mod load;
+mod target;
+mod values;
+
+use std::collections::BTreeMap;
+
+use busload_frontend::cli::ServerConfig;
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use compared::{Flag, flag_of};
+pub use kinds::{Arrival, ConnectorKind, Encoding};
+pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};
+pub use target::{Private, Program, Target};
+pub use values::{parse_env_inflight, parse_interval, parse_rate, parse_seconds, parse_warmup};
+
+/// Everything that makes a row.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
+pub struct RunConfig {
+    /// What the row is called, where rows have names (`reproduce`).
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-compared" = false))]
+    pub name: Option<String>,
+    /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket)
+    #[arg(
+        long = "connectors",
+        value_name = "CONNECTOR",
+        value_enum,
+        default_value = "sqlite_ws_rpc"
+    )]
+    pub connector: ConnectorKind,
+    /// How transfers are written on the wire
+    #[arg(long, value_enum, default_value = "json")]
+    pub encoding: Encoding,
+    /// What transfers there are.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub workload: WorkloadConfig,
+    /// How they are offered.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub load: LoadConfig,
+    /// How the ledger is checked.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub verification: VerifyConfig,
+    /// Do not hold the row against the null server: saves some seconds, and leaves open whether
+    /// the generator was the limit and what the wire takes
+    #[arg(long)]
+    #[schemars(extend("x-compared" = false))]
+    pub no_null_server: bool,
+    /// Whose server is measured.
+    #[arg(skip)]
+    #[schemars(extend("x-compared" = false))]
+    pub target: Target,
+}
+
+impl RunConfig {
+    /// Connections that the load opens.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let load = &self.load;
+        let inflight = load.max_inflight_per_worker;
+        self.connector.connections(load.concurrency, inflight)
+    }
+
+    /// How the ledger is checked; `None` leaves it alone.
+    #[must_use]
+    pub fn verification(&self) -> Option<&VerifyConfig> {
+        let verification = Some(&self.verification);
+        verification.filter(|it| !it.no_verify && !self.target.is_null())
+    }
+
+    /// The null server that the row is held against: with the knobs of the server that concern
+    /// it. `None` to do without.
+    #[must_use]
+    pub fn null_server(&self) -> Option<ServerConfig> {
+        if self.no_null_server || self.target.is_null() {
+            return None;
+        }
+        let like = self.target.server().cloned().unwrap_or_default();
+        Some(
+            ServerConfig {
+                batch_size: like.batch_size,
+                batch_timeout: like.batch_timeout,
+                io_threads: like.io_threads,
+                ..ServerConfig::default()
+            }
+            .with_batches(),
+        )
+    }
+
+    /// What makes this row comparable with another, by the names of the fields: workload, load
+    /// and the knobs of a server of this project. `null` is known to be absent.
+    #[must_use]
+    pub fn compared(&self) -> BTreeMap<String, serde_json::Value> {
+        compared::compared(self)
+    }
+
+    /// The flags of `run` that make this row, but for its name and what is private.
+    #[must_use]
+    pub fn to_flags(&self) -> Vec<Flag> {
+        compared::to_flags(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: RunConfig,
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_flags() {
+        let flags = ["row", "--max-inflight-per-worker=16", "--seconds=10"];
+        let parsed = Flags::try_parse_from(flags).unwrap().config;
+        assert_eq!(parsed, RunConfig::default());
+    }
+
+    #[test]
+    fn a_record_leads_back_to_the_configuration_and_shows_nothing_private() {
+        let mut config = RunConfig::default();
+        config.load.rate = Some(1e4);
+        config.load.arrival = Some(Arrival::Poisson);
+        let targets = [
+            Target::default(),
+            Target::BuiltIn {
+                server: ServerConfig::default().with_batches(),
+                program: Program {
+                    file: Some("/home/somebody/server".into()),
+                    serves_only: true,
+                }
+                .into(),
+                database: Private("/home/somebody/ledger.sqlite".into()),
+                keep_db: true,
+            },
+            Target::Command {
+                words: Private(vec!["/home/somebody/server".to_owned()]),
+                url: Private("ws://somebody.example:4107".to_owned()),
+                database: Private("/home/somebody/ledger.sqlite".into()),
+            },
+            Target::Url {
+                url: Private("wss://somebody.example".to_owned()),
+                token_file: Private(Some("/home/somebody/token".into())),
+                ca: Private(None),
+                reseed: true,
+            },
+        ];
+        for target in targets {
+            config.target = target;
+            let text = serde_json::to_string(&config).unwrap();
+            assert!(!text.contains("somebody"), "{text}");
+            let read: RunConfig = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, config);
+        }
+    }
+}
