@@ -12,12 +12,15 @@ use std::{
 /// What ends up in the program, relative to the workspace. These are the files that make a
 /// revision `-dirty`, and those whose change runs this script again: so the mark is never stale,
 /// and editing a document neither sets it nor rebuilds anything.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 11] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
     "bench-client/Cargo.toml",
+    "bench-client/audit",
     "bench-client/build.rs",
+    "bench-client/generator",
+    "bench-client/record",
     "bench-client/src",
     "rust-toolchain.toml",
     "servers",

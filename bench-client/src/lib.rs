@@ -1,30 +1,37 @@
-//! The load generator: how many durable transfers fit on one fsync?
+//! The program: how many durable transfers fit on one fsync?
 //!
-//! A run goes from [`workload`] over [`load`] and a [`connector`] to a server and back;
-//! [`judge`] turns what was counted into verdicts, [`report`] into a record.
+//! [`row`] measures one row, [`judge`] says what is to be thought of it, [`sweep`] and [`compare`]
+//! make experiments of rows, [`report`] shows records. What a row is, and the record, come from
+//! `busload-record`, the load from `busload-generator`, `torture` from `busload-audit`.
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod compare;
-pub mod config;
-pub mod connector;
-pub mod control;
-pub mod disk;
-pub mod figures;
-pub mod host;
 pub mod judge;
-pub mod load;
-pub mod output;
-pub mod record;
 pub mod report;
 pub mod row;
-pub mod statistics;
 pub mod sweep;
-pub mod target;
-pub mod torture;
-pub mod workload;
 
-/// An error and its causes in one line, as records keep it.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+pub use busload_audit as torture;
+pub use busload_generator::{connector, control, load, target, workload};
+pub use busload_record::{config, disk, figures, host, output, record, statistics};
+
+use busload_record::with_causes;
+use host::environment::Program;
+
+/// This program as it was built, with the memory allocator that its binary has chosen.
+#[must_use]
+pub fn program(allocator: &str) -> Program {
+    Program {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_revision: env!("BUSLOAD_GIT_REVISION").to_owned(),
+        profile: concat!(
+            env!("BUSLOAD_PROFILE"),
+            ", opt-level ",
+            env!("BUSLOAD_OPT_LEVEL")
+        )
+        .to_owned(),
+        target: env!("BUSLOAD_TARGET").to_owned(),
+        rustc: env!("BUSLOAD_RUSTC_VERSION").to_owned(),
+        allocator: allocator.to_owned(),
+    }
 }

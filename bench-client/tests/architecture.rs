@@ -1,11 +1,12 @@
 //! Who imports whom: the table in `docs/ARCHITECTURE.md` against the code.
 //!
-//! A room is a file or folder right below `src`. Every path counts that begins at the crate's
+//! A room is a file or folder right below the `src` of the program, of `record` or of
+//! `generator`; `audit` is one room. Every path counts that begins at the crate's
 //! root, whether it stands in a `use` or is written in full; what is compiled for tests only does
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -15,23 +16,47 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 /// The heading above the table.
 const HEADING: &str = "## Who imports whom";
 
+/// The packages whose files and folders are rooms.
+const PACKAGES: [&str; 3] = ["src", "record/src", "generator/src"];
+/// The package that is one room, and what the program calls it.
+const AUDIT: (&str, &str) = ("audit/src", "torture");
+
 fn in_the_code() -> Arrows {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut arrows = Arrows::new();
-    for entry in std::fs::read_dir(&source).expect("the sources are here") {
-        let path = entry.expect("a name").path();
-        let room = path.file_stem().expect("a name").to_string_lossy();
-        if !["lib", "main"].contains(&&*room) {
-            let imported = arrows.entry(room.clone().into_owned()).or_default();
-            read(&path, &room, imported);
-        }
+    for (path, room) in PACKAGES
+        .iter()
+        .flat_map(|package| modules(&here.join(package)))
+    {
+        read(&path, &room, arrows.entry(room.clone()).or_default());
     }
-    // Whatever else is at the crate's root is no room.
+    let (package, name) = AUDIT;
+    let inside = modules(&here.join(package));
+    let mut imported = BTreeSet::new();
+    for (path, module) in &inside {
+        read(path, module, &mut imported);
+    }
+    imported.retain(|other| inside.iter().all(|(_, module)| module != other));
+    arrows.insert(name.to_owned(), imported);
+    // Whatever else is at a crate's root is no room.
     let rooms: BTreeSet<String> = arrows.keys().cloned().collect();
     for imported in arrows.values_mut() {
         imported.retain(|other| rooms.contains(other));
     }
     arrows
+}
+
+/// The files and folders right below a crate's root.
+fn modules(source: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(source).expect("the sources are here");
+    let paths = entries.map(|entry| entry.expect("a name").path());
+    let named = paths.map(|path| {
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        (path.clone(), name.into_owned())
+    });
+    named
+        .filter(|(_, name)| !["lib", "main"].contains(&name.as_str()))
+        .collect()
 }
 
 fn read(path: &Path, room: &str, imported: &mut BTreeSet<String>) {
@@ -62,7 +87,14 @@ fn scan(tokens: TokenStream, imported: &mut BTreeSet<String>) {
             continue;
         }
         if let (TokenTree::Ident(root), true) = (&tokens[at], colons(&tokens, at + 1))
-            && (root == "crate" || root == "bench_client")
+            && [
+                "crate",
+                "bench_client",
+                "busload_record",
+                "busload_generator",
+            ]
+            .iter()
+            .any(|name| root == name)
         {
             match tokens.get(at + 3) {
                 Some(TokenTree::Ident(room)) => {

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
 use bench_client::host::environment::Environment;
+use bench_client::program;
 use busload_frontend::cli::{DEFAULT_DATA_DIR, in_one_line};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
@@ -281,7 +282,7 @@ pub(crate) fn environment(rows: &[RunConfig]) -> Environment {
     let database = rows.iter().find_map(|row| row.target.database());
     let directory = database.and_then(Path::parent);
     let directory = directory.unwrap_or(Path::new(DEFAULT_DATA_DIR));
-    let mut environment = Environment::capture(directory).with_allocator("mimalloc");
+    let mut environment = Environment::capture(directory).with_program(program("mimalloc"));
     if !rows.iter().any(|row| row.target.is_built_in()) {
         environment.forget_storage();
     }

@@ -11,8 +11,9 @@ use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, is_stream};
+use bench_client::program;
 use bench_client::record::{Record, Reproduction, Row};
-use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
+use bench_client::report::article::{self, ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
 use bench_client::report::table;
 use busload_engine::Durability;
 use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
@@ -56,21 +57,21 @@ pub(crate) struct ReproduceArgs {
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let plans = plans(args)?;
     check_descriptors(&plans)?;
-    let environment = Environment::capture(&args.data_dir).with_allocator("mimalloc");
+    let environment = Environment::capture(&args.data_dir).with_program(program("mimalloc"));
     let path = RecordFile::checked(args.output.as_deref(), "reproduce", &environment)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
     };
-    let mut reproduction = Reproduction::new(Record::new(environment));
+    let mut reproduction = article::reproduction(Record::new(environment));
     let environment = reproduction.record.environment.clone();
     let measured = runtime()?.block_on(measure_all(&plans, &environment, |row| {
-        let article = &ROWS[reproduction.record.rows.len()];
-        let ceiling = counted.ceiling(article, &row)?;
+        let of_article = &ROWS[reproduction.record.rows.len()];
+        let ceiling = counted.ceiling(of_article, &row)?;
         if !args.json {
             print(&format!("{}\n", table::describe(&row)));
         }
-        reproduction.push(article, row, ceiling);
+        article::push(&mut reproduction, of_article, row, ceiling);
         path.write_so_far(&reproduction)?;
         write_table(&reproduction, &path)
     }));
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else {
-        print(&reproduction.to_markdown());
+        print(&article::to_markdown(&reproduction));
         if path.exists() {
             print(&table::record_line(&path));
         }
@@ -96,9 +97,9 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let ending = Ending {
-        found: !reproduction.is_as_expected(),
-        interrupted: reproduction.is_unfinished(),
-        failed: args.fail_on.names(reproduction.verdicts()),
+        found: !article::is_as_expected(&reproduction),
+        interrupted: article::is_unfinished(&reproduction),
+        failed: args.fail_on.names(article::verdicts(&reproduction)),
     };
     Ok(ending.code())
 }
@@ -109,7 +110,7 @@ fn write_table(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let markdown = path.with_extension("md");
-    let table = reproduction.to_markdown();
+    let table = article::to_markdown(reproduction);
     output::write(&markdown, table.as_bytes(), Existing::Replaced)
         .with_context(|| format!("cannot write the table {}", markdown.display()))
 }

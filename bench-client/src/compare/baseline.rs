@@ -203,7 +203,7 @@ fn saved() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::tests::row;
+    use crate::record::fixtures::row;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))

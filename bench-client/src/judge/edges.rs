@@ -7,49 +7,54 @@ use crate::record::WindowEdges;
 /// told of.
 const EXCESS_SHARE: f64 = 0.1;
 
+/// What crossed the ends of a window of this length in which so many transfers were committed. A `counted`
+/// window submits no more than it counts, so nothing crosses its closing: taken for the loss
+/// there is then half of what crossed the opening, as a steady load has it.
+#[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-impl WindowEdges {
-    /// Of a window of this length in which so many transfers were committed. A `counted`
-    /// window submits no more than it counts, so nothing crosses its closing: taken for the loss
-    /// there is then half of what crossed the opening, as a steady load has it.
-    #[must_use]
-    pub fn of(edges: &Edges, committed: u64, seconds: f64, counted: bool) -> Option<Self> {
-        if committed == 0 || seconds <= 0.0 {
-            return None;
-        }
-        debug_assert!(edges.began_before <= committed);
-        let mean_ms = |sum_ns: u128| match edges.began_before {
-            0 => 0.0,
-            count => sum_ns as f64 / count as f64 / 1e6,
-        };
-        let lost = if counted {
-            edges.began_before as f64 / 2.0
-        } else {
-            edges.shares_within
-        };
-        Some(Self {
-            began_before: edges.began_before,
-            waited_before_ms: mean_ms(edges.before_ns),
-            waited_within_ms: mean_ms(edges.within_ns),
-            tps_begun_within: committed.saturating_sub(edges.began_before) as f64 / seconds,
-            answered_after: edges.answered_after,
-            excess: edges.shares_before - lost,
-        })
+pub fn window_edges(
+    edges: &Edges,
+    committed: u64,
+    seconds: f64,
+    counted: bool,
+) -> Option<WindowEdges> {
+    if committed == 0 || seconds <= 0.0 {
+        return None;
     }
+    debug_assert!(edges.began_before <= committed);
+    let mean_ms = |sum_ns: u128| match edges.began_before {
+        0 => 0.0,
+        count => sum_ns as f64 / count as f64 / 1e6,
+    };
+    let lost = if counted {
+        edges.began_before as f64 / 2.0
+    } else {
+        edges.shares_within
+    };
+    Some(WindowEdges {
+        began_before: edges.began_before,
+        waited_before_ms: mean_ms(edges.before_ns),
+        waited_within_ms: mean_ms(edges.within_ns),
+        tps_begun_within: committed.saturating_sub(edges.began_before) as f64 / seconds,
+        answered_after: edges.answered_after,
+        excess: edges.shares_before - lost,
+    })
+}
 
-    /// Whether answers of before the window make a notable share of what it counts. `unsent` of
-    /// an open loop were due in it and found no room: what an overloaded server carries over
-    /// from before, it owes at the end again.
-    #[must_use]
-    pub fn held_back(&self, committed: u64, unsent: u64) -> bool {
-        self.excess - unsent as f64 > EXCESS_SHARE * committed as f64
-    }
+/// Whether answers of before the window make a notable share of what it counts. `unsent` of
+/// an open loop were due in it and found no room: what an overloaded server carries over
+/// from before, it owes at the end again.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub(super) fn is_held_back(edges: &WindowEdges, committed: u64, unsent: u64) -> bool {
+    edges.excess - unsent as f64 > EXCESS_SHARE * committed as f64
+}
 
-    /// Whether a notable share of what took place in the window was answered only after it.
-    #[must_use]
-    pub fn cut_off(&self, committed: u64) -> bool {
-        -self.excess > EXCESS_SHARE * committed as f64
-    }
+/// Whether a notable share of what took place in the window was answered only after it.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub(super) fn is_cut_off(edges: &WindowEdges, committed: u64) -> bool {
+    -edges.excess > EXCESS_SHARE * committed as f64
 }
 
 #[cfg(test)]
@@ -66,14 +71,14 @@ mod tests {
             answered_after: 7,
             shares_within,
         };
-        WindowEdges::of(&edges, 1_000, 10.0, false).expect("transfers were committed")
+        window_edges(&edges, 1_000, 10.0, false).expect("transfers were committed")
     }
 
     #[test]
     fn what_a_steady_load_carries_over_is_no_excess() {
         // However much is in flight: each transfer is half done at either end.
         let steady = window(800, 400.0, 400.0);
-        assert!(!steady.held_back(1_000, 0) && !steady.cut_off(1_000));
+        assert!(!is_held_back(&steady, 1_000, 0) && !is_cut_off(&steady, 1_000));
         assert!((steady.tps_begun_within - 20.0).abs() < 1e-9);
         assert!((steady.waited_before_ms - 2.0).abs() < 1e-9);
         assert!((steady.waited_within_ms - 1.0).abs() < 1e-9);
@@ -81,11 +86,14 @@ mod tests {
 
     #[test]
     fn answers_held_back_and_answers_cut_off_are_told_from_the_tenth_on() {
-        assert!(!window(200, 199.0, 100.0).held_back(1_000, 0));
-        assert!(window(200, 199.0, 90.0).held_back(1_000, 0));
-        assert!(!window(200, 199.0, 90.0).held_back(1_000, 20), "overload");
-        assert!(window(200, 50.0, 160.0).cut_off(1_000));
-        assert!(!window(200, 50.0, 140.0).cut_off(1_000));
+        assert!(!is_held_back(&window(200, 199.0, 100.0), 1_000, 0));
+        assert!(is_held_back(&window(200, 199.0, 90.0), 1_000, 0));
+        assert!(
+            !is_held_back(&window(200, 199.0, 90.0), 1_000, 20),
+            "overload"
+        );
+        assert!(is_cut_off(&window(200, 50.0, 160.0), 1_000));
+        assert!(!is_cut_off(&window(200, 50.0, 140.0), 1_000));
     }
 
     #[test]
@@ -95,13 +103,13 @@ mod tests {
             shares_before: 400.0,
             ..Edges::default()
         };
-        let counted = |edges: &Edges| WindowEdges::of(edges, 1_000, 1.0, true).expect("a window");
-        assert!(!counted(&edges).held_back(1_000, 0));
+        let counted = |edges: &Edges| window_edges(edges, 1_000, 1.0, true).expect("a window");
+        assert!(!is_held_back(&counted(&edges), 1_000, 0));
         let held = Edges {
             shares_before: 790.0,
             ..edges
         };
-        assert!(counted(&held).held_back(1_000, 0));
-        assert_eq!(WindowEdges::of(&held, 0, 1.0, true), None);
+        assert!(is_held_back(&counted(&held), 1_000, 0));
+        assert_eq!(window_edges(&held, 0, 1.0, true), None);
     }
 }

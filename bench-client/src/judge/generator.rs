@@ -3,30 +3,26 @@
 use crate::record::{Generator, Latency, LittlesLaw, OpenLoop, Spread};
 use crate::statistics::SPEED_SAMPLES_MIN;
 
-impl Generator {
-    /// Takes what the null server reached for the ceiling, unless the row of so many TPS
-    /// refutes it.
-    #[must_use]
-    pub fn with_null_server(mut self, reached: Option<f64>, tps: f64) -> Self {
-        let refutes = |reached: &f64| tps > ABOVE_THE_CEILING * reached;
-        self.ceiling_refuted = reached.filter(refutes);
-        self.ceiling_tps = reached.filter(|reached| !refutes(reached));
-        self
-    }
+/// Takes what the null server reached for the ceiling, unless the row of so many TPS
+/// refutes it.
+#[must_use]
+pub fn with_null_server(mut generator: Generator, reached: Option<f64>, tps: f64) -> Generator {
+    let refutes = |reached: &f64| tps > ABOVE_THE_CEILING * reached;
+    generator.ceiling_refuted = reached.filter(refutes);
+    generator.ceiling_tps = reached.filter(|reached| !refutes(reached));
+    generator
 }
 
 /// Little's law holds exactly over a window that begins and ends with nothing in flight. Here
 /// transfers cross both ends, so it holds up to those.
 const LITTLES_TOLERANCE: f64 = 0.1;
 
-impl LittlesLaw {
-    /// Whether both sides agree.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        let larger = self.in_flight.max(self.throughput_times_latency);
-        let difference = (self.in_flight - self.throughput_times_latency).abs();
-        difference <= LITTLES_TOLERANCE * larger
-    }
+/// Whether both sides agree.
+#[must_use]
+pub(super) fn littles_law_holds(law: &LittlesLaw) -> bool {
+    let larger = law.in_flight.max(law.throughput_times_latency);
+    let difference = (law.in_flight - law.throughput_times_latency).abs();
+    difference <= LITTLES_TOLERANCE * larger
 }
 
 /// What the judgement needs to know of the generator.
@@ -235,7 +231,7 @@ mod tests {
                 ceiling_tps: None,
                 ceiling_refuted: None,
             };
-            let found = generator.with_null_server(reached, tps);
+            let found = with_null_server(generator, reached, tps);
             (found.ceiling_tps, found.ceiling_refuted)
         };
         assert_eq!(found(Some(35_691.0), 130_272.0), (None, Some(35_691.0)));
@@ -249,9 +245,9 @@ mod tests {
             in_flight,
             throughput_times_latency,
         };
-        assert!(law(100.0, 95.0).holds());
-        assert!(law(0.0, 0.0).holds());
-        assert!(!law(100.0, 80.0).holds());
-        assert!(!law(80.0, 100.0).holds());
+        assert!(littles_law_holds(&law(100.0, 95.0)));
+        assert!(littles_law_holds(&law(0.0, 0.0)));
+        assert!(!littles_law_holds(&law(100.0, 80.0)));
+        assert!(!littles_law_holds(&law(80.0, 100.0)));
     }
 }

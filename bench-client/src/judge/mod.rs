@@ -18,12 +18,15 @@ pub mod model;
 mod own_verify;
 mod stand_still;
 mod syncs;
-mod verdict;
+pub(crate) mod verdict;
 
 pub use budget::{BudgetEvidence, budget, outside_us};
 pub use counters::ServerCounters;
+pub use edges::window_edges;
+use edges::{is_cut_off, is_held_back};
 pub use fake::{SyncEvidence, fake_reasons};
-pub use generator::{GeneratorEvidence, generator_bound_reasons};
+use generator::littles_law_holds;
+pub use generator::{GeneratorEvidence, generator_bound_reasons, with_null_server};
 pub use ledger::{AppliedCheck, CheckedBalances, DeltaCheck, Sample, check_applied, check_deltas};
 pub use model::{ModelInputs, predict};
 pub use own_verify::{OwnVerified, Seeding};
@@ -134,10 +137,10 @@ pub fn judge(evidence: &Evidence) -> (Verification, Vec<Verdict>) {
     let mut verdicts = Vec::new();
     let verification = verify(evidence, &mut verdicts);
     if evidence.committed_in_window == 0 {
-        verdicts.push(Verdict::no_committed_transfer(evidence.acknowledged));
+        verdicts.push(verdict::no_committed_transfer(evidence.acknowledged));
     }
     if let Some(how) = &evidence.server_died {
-        verdicts.push(Verdict::server_died(how));
+        verdicts.push(verdict::server_died(how));
     }
     warn(evidence, &verification, &mut verdicts);
     (verification, verdicts)
@@ -168,16 +171,16 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
         evidence.checked.are_whole && deltas.checked == evidence.checked.samples.len() as u64;
     verification.conserved = conserved(evidence, seen_right, seen_whole);
     if verification.conserved == Some(false) {
-        verdicts.push(Verdict::money_not_conserved(evidence));
+        verdicts.push(verdict::money_not_conserved(evidence));
     }
     if let Some(Err(error)) = &evidence.own_verify
         && seen_right
     {
-        verdicts.push(Verdict::own_verify_failed(evidence, error, deltas.checked));
+        verdicts.push(verdict::own_verify_failed(evidence, error, deltas.checked));
     }
     verification.changed = changed(evidence);
     if verification.changed == Some(false) && evidence.must_differ {
-        verdicts.push(Verdict::nothing_changed());
+        verdicts.push(verdict::nothing_changed());
     }
     let applied = check_applied(evidence.acknowledged, evidence.unknown, evidence.applied);
     verification.sampled_accounts = deltas.checked;
@@ -200,7 +203,7 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
         ),
     };
     if verification.ledger_ok == Some(false) {
-        verdicts.push(Verdict::ledger_mismatch(evidence, &deltas, accounts.err()));
+        verdicts.push(verdict::ledger_mismatch(evidence, &deltas, accounts.err()));
     }
     if let Some(syncs) = &evidence.syncs
         && !evidence.may_have_nothing_to_write(syncs)
@@ -208,7 +211,7 @@ fn verify(evidence: &Evidence, verdicts: &mut Vec<Verdict>) -> Verification {
         verification.fake_reasons = fake_reasons(evidence.acknowledged, evidence.applied, syncs);
         verification.fake = !verification.fake_reasons.is_empty();
         if verification.fake {
-            verdicts.push(Verdict::fake(&verification.fake_reasons));
+            verdicts.push(verdict::fake(&verification.fake_reasons));
         }
     }
     verification
@@ -273,27 +276,27 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 
 fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Verdict>) {
     if evidence.durability.as_deref() == Some(NULL_SERVER) {
-        verdicts.push(Verdict::null_server());
+        verdicts.push(verdict::null_server());
         warn_of_the_processor(evidence, verdicts);
         warn_of_the_outcomes(evidence, verdicts);
         warn_of_the_load(evidence, verdicts);
         return;
     }
     if evidence.not_verified {
-        verdicts.push(Verdict::not_verified());
+        verdicts.push(verdict::not_verified());
     } else if verification.conserved.is_none() || verification.ledger_ok.is_none() {
-        verdicts.push(Verdict::unverified(evidence, verification));
+        verdicts.push(verdict::unverified(evidence, verification));
     }
     match evidence.durability.as_deref() {
         Some(name) => match name.parse::<Durability>() {
             Ok(mode) if mode.survives_power_cut() => {}
-            Ok(Durability::DeleteFull) => verdicts.push(Verdict::delete_full()),
-            _ => verdicts.push(Verdict::not_durable(name)),
+            Ok(Durability::DeleteFull) => verdicts.push(verdict::delete_full()),
+            _ => verdicts.push(verdict::not_durable(name)),
         },
-        None => verdicts.push(Verdict::durability_unknown()),
+        None => verdicts.push(verdict::durability_unknown()),
     }
     for warning in &evidence.environment {
-        verdicts.push(Verdict::of_environment(warning));
+        verdicts.push(verdict::of_environment(warning));
     }
     warn_of_syncs(evidence, verdicts);
     warn_of_the_processor(evidence, verdicts);
@@ -303,14 +306,14 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
     {
         if before.max(after) > UNSTABLE_FACTOR * before.min(after) {
-            verdicts.push(Verdict::unstable(before, after));
+            verdicts.push(verdict::unstable(before, after));
         }
         let fastest = before.min(after);
         if let Some(p50) = evidence.syncs.as_ref().and_then(|syncs| syncs.sync_p50_us)
             && p50 < TOO_FAST_SHARE * fastest
             && p50 >= SYNC_MIN_US
         {
-            verdicts.push(Verdict::sync_too_fast(p50, fastest));
+            verdicts.push(verdict::sync_too_fast(p50, fastest));
         }
     }
 }
@@ -324,12 +327,12 @@ fn warn_of_the_processor(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     let kept = |throttled: Option<Throttled>| throttled.filter(|one| one.throttled_periods > 0);
     let [client, server] = evidence.throttled.map(kept);
     if client.is_some() || server.is_some() {
-        verdicts.push(Verdict::throttled(client, server));
+        verdicts.push(verdict::throttled(client, server));
     }
     if let Some(speed) = evidence.processor_speed
         && speed.before.min(speed.after) < SLOW_SHARE * speed.best
     {
-        verdicts.push(Verdict::processor_slowed(&speed));
+        verdicts.push(verdict::processor_slowed(&speed));
     }
 }
 
@@ -337,7 +340,7 @@ fn warn_of_the_processor(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
 fn warn_of_syncs(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     if !evidence.preloaded.is_empty() {
         let names: Vec<_> = evidence.preloaded.iter().map(String::as_str).collect();
-        verdicts.push(Verdict::preloaded(&names));
+        verdicts.push(verdict::preloaded(&names));
     }
     // That of memory says so, and its syncs take no time by right.
     let in_memory = evidence
@@ -369,28 +372,28 @@ const NOT_COMMITTED_SHARE: f64 = 0.01;
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn warn_of_the_outcomes(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     if evidence.unknown > 0 {
-        verdicts.push(Verdict::unknown_outcomes(evidence.unknown));
+        verdicts.push(verdict::unknown_outcomes(evidence.unknown));
     }
     let others: u64 = evidence.not_committed_in_window.values().sum();
     let answered = evidence.committed_in_window + others;
     if others > 0 && others as f64 >= NOT_COMMITTED_SHARE * answered as f64 {
-        verdicts.push(Verdict::not_committed(
+        verdicts.push(verdict::not_committed(
             evidence.committed_in_window,
             &evidence.not_committed_in_window,
         ));
     }
     if evidence.contradictory_answers > 0 {
         let count = evidence.contradictory_answers;
-        verdicts.push(Verdict::contradictory_answers(count));
+        verdicts.push(verdict::contradictory_answers(count));
     }
     if let Some(counters) = &evidence.counters {
         let found = counters::contradictions(counters, evidence.acknowledged);
         if !found.is_empty() {
-            verdicts.push(Verdict::counters_contradict(&found));
+            verdicts.push(verdict::counters_contradict(&found));
         }
     }
     if evidence.interrupted {
-        verdicts.push(Verdict::interrupted());
+        verdicts.push(verdict::interrupted());
     }
 }
 
@@ -400,13 +403,13 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     if let Some(generator) = &evidence.generator {
         let reasons = generator_bound_reasons(generator);
         if !reasons.is_empty() {
-            verdicts.push(Verdict::generator_bound(&reasons));
+            verdicts.push(verdict::generator_bound(&reasons));
         }
         if let Some(open) = &generator.open_loop
             && open.offered >= SPEED_SAMPLES_MIN
             && open.achieved_tps * generator.seconds < ACHIEVED_SHARE * open.offered as f64
         {
-            verdicts.push(Verdict::offered_not_achieved(open));
+            verdicts.push(verdict::offered_not_achieved(open));
         }
     }
     warn_of_the_window(evidence, verdicts);
@@ -415,7 +418,7 @@ fn warn_of_the_load(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
         && !steady.steady
         && evidence.committed_in_window >= SPEED_SAMPLES_MIN
     {
-        verdicts.push(Verdict::not_steady(&steady));
+        verdicts.push(verdict::not_steady(&steady));
     }
 }
 
@@ -429,25 +432,25 @@ fn warn_of_the_window(evidence: &Evidence, verdicts: &mut Vec<Verdict>) {
     let unsent = generator.and_then(|generator| Some(generator.open_loop.as_ref()?.dropped));
     let committed = evidence.committed_in_window;
     let edges = evidence.edges.as_ref();
-    let held_back = edges.filter(|edges| edges.held_back(committed, unsent.unwrap_or(0)));
-    let cut_off = edges.filter(|edges| edges.cut_off(committed));
+    let held_back = edges.filter(|edges| is_held_back(edges, committed, unsent.unwrap_or(0)));
+    let cut_off = edges.filter(|edges| is_cut_off(edges, committed));
     let too_short = seconds.filter(|seconds| *seconds < WINDOW_MIN_SECONDS && committed > 0);
     if let Some(edges) = held_back {
-        verdicts.push(Verdict::held_back(edges, committed));
+        verdicts.push(verdict::held_back(edges, committed));
     }
     if too_short.is_some() || cut_off.is_some() {
-        verdicts.push(Verdict::short_window(too_short, cut_off));
+        verdicts.push(verdict::short_window(too_short, cut_off));
     }
     if let Some(gap) = &evidence.stand_still {
-        verdicts.push(Verdict::stand_still(gap));
+        verdicts.push(verdict::stand_still(gap));
     }
     // Transfers that cross the ends break the law as well: they are told of as what they are.
     if let Some(law) = evidence.littles_law
-        && !law.holds()
+        && !littles_law_holds(&law)
         && committed >= SPEED_SAMPLES_MIN
         && held_back.or(cut_off).is_none()
     {
-        verdicts.push(Verdict::littles_law(&law));
+        verdicts.push(verdict::littles_law(&law));
     }
 }
 

@@ -2,6 +2,7 @@
 //! flushes say about it.
 
 use super::fake::SyncEvidence;
+use super::verdict;
 use crate::disk::{Baseline, Doubt, SYNC_MIN_US};
 use crate::record::Verdict;
 
@@ -10,7 +11,7 @@ use crate::record::Verdict;
 pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
     let doubts = baseline.doubts();
     let too_fast = doubts.iter().find_map(|doubt| match doubt {
-        Doubt::TooFast(entry) => Some(Verdict::sync_does_nothing(&format!(
+        Doubt::TooFast(entry) => Some(verdict::sync_does_nothing(&format!(
             "a durable write by {} takes {:.1} us here",
             entry.method,
             entry.typical_us()
@@ -21,14 +22,14 @@ pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
         Doubt::Swallowed {
             by_c_library,
             by_kernel,
-        } => Some(Verdict::sync_swallowed(
+        } => Some(verdict::sync_swallowed(
             by_c_library.typical_us(),
             by_kernel.typical_us(),
         )),
         _ => None,
     });
     let apart = doubts.iter().find_map(|doubt| match doubt {
-        Doubt::Apart { fast, slow } => Some(Verdict::sync_methods_apart(fast, slow)),
+        Doubt::Apart { fast, slow } => Some(verdict::sync_methods_apart(fast, slow)),
         _ => None,
     });
     [too_fast, swallowed, apart].into_iter().flatten().collect()
@@ -50,14 +51,14 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
     if let Some(p50) = syncs.sync_p50_us
         && p50 < SYNC_MIN_US
     {
-        verdicts.push(Verdict::sync_does_nothing(&format!(
+        verdicts.push(verdict::sync_does_nothing(&format!(
             "the server says that its sync p50 is {p50:.1} us"
         )));
     }
     if let Some(flushes) = syncs.device_flushes
         && are_missing(flushes, syncs.commit_syncs)
     {
-        verdicts.push(Verdict::flushes_missing(syncs.commit_syncs, flushes));
+        verdicts.push(verdict::flushes_missing(syncs.commit_syncs, flushes));
     }
     verdicts
 }

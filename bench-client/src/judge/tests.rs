@@ -856,7 +856,7 @@ fn six_reasons_make_a_row_invalid_and_no_other() {
         );
         verdicts
     });
-    for verdict in verdicts.chain([Verdict::wide_spread(&[("TPS", &estimate)])]) {
+    for verdict in verdicts.chain([verdict::wide_spread(&[("TPS", &estimate)])]) {
         assert_eq!(
             verdict.invalidates,
             may_invalidate(verdict.code),

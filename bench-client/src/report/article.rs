@@ -127,193 +127,208 @@ fn vendor_figures() -> Vec<VendorFigure> {
 /// were measured than while it ran. Baselines before and after differ by less.
 const CEILING_SHARE_MAX: f64 = 1.1;
 
-impl Reproduction {
-    /// A reproduction of which nothing is measured yet.
-    #[must_use]
-    pub fn new(record: Record) -> Self {
-        Self {
-            record,
-            article: Vec::new(),
-            vendor: vendor_figures(),
-        }
+/// A reproduction of which nothing is measured yet.
+#[must_use]
+pub fn reproduction(record: Record) -> Reproduction {
+    Reproduction {
+        record,
+        article: Vec::new(),
+        vendor: vendor_figures(),
     }
+}
 
-    /// Adds a measured row.
-    pub fn push(&mut self, article: &ArticleRow, row: Row, ceiling: Option<Ceiling>) {
-        let allowed = ceiling.as_ref().and_then(|ceiling| ceiling.tps);
-        // An invalid row may be above the ceiling: that is what gives a fake away.
-        let refuted = allowed.filter(|allowed| row.valid && row.tps > CEILING_SHARE_MAX * allowed);
-        let ceiling = ceiling.filter(|_| refuted.is_none());
-        let allowed = allowed.filter(|_| refuted.is_none());
-        self.article.push(Comparison {
-            name: article.name.to_owned(),
-            article_tps: article.tps,
-            article_p50_ms: article.p50_ms,
-            share_of_ceiling: allowed.map(|allowed| row.tps / allowed),
-            ceiling_refuted_tps: refuted,
-            ceiling,
-        });
-        self.record.push(row);
-    }
+/// Adds a measured row.
+pub fn push(
+    reproduction: &mut Reproduction,
+    article: &ArticleRow,
+    row: Row,
+    ceiling: Option<Ceiling>,
+) {
+    let allowed = ceiling.as_ref().and_then(|ceiling| ceiling.tps);
+    // An invalid row may be above the ceiling: that is what gives a fake away.
+    let refuted = allowed.filter(|allowed| row.valid && row.tps > CEILING_SHARE_MAX * allowed);
+    let ceiling = ceiling.filter(|_| refuted.is_none());
+    let allowed = allowed.filter(|_| refuted.is_none());
+    reproduction.article.push(Comparison {
+        name: article.name.to_owned(),
+        article_tps: article.tps,
+        article_p50_ms: article.p50_ms,
+        share_of_ceiling: allowed.map(|allowed| row.tps / allowed),
+        ceiling_refuted_tps: refuted,
+        ceiling,
+    });
+    reproduction.record.push(row);
+}
 
-    /// Whether of the rows that were measured the fake one was caught as a fake, and no other is
-    /// invalid.
-    #[must_use]
-    pub fn is_as_expected(&self) -> bool {
-        self.record.rows.iter().zip(&ROWS).all(|(row, article)| {
+/// Whether of the rows that were measured the fake one was caught as a fake, and no other is
+/// invalid.
+#[must_use]
+pub fn is_as_expected(reproduction: &Reproduction) -> bool {
+    reproduction
+        .record
+        .rows
+        .iter()
+        .zip(&ROWS)
+        .all(|(row, article)| {
             if article.fake {
                 !row.valid && row.verify.fake
             } else {
                 row.valid
             }
         })
-    }
+}
 
-    /// Whether rows are missing, or one of them was cut short.
-    #[must_use]
-    pub fn is_unfinished(&self) -> bool {
-        let rows = &self.record.rows;
-        rows.len() < ROWS.len() || rows.iter().any(|row| row.interrupted)
-    }
+/// Whether rows are missing, or one of them was cut short.
+#[must_use]
+pub fn is_unfinished(reproduction: &Reproduction) -> bool {
+    let rows = &reproduction.record.rows;
+    rows.len() < ROWS.len() || rows.iter().any(|row| row.interrupted)
+}
 
-    /// The verdicts of all rows but the one that is meant to be caught.
-    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        let rows = self.record.rows.iter().zip(&ROWS);
-        let honest = rows.filter(|(_, article)| !article.fake);
-        honest.flat_map(|(row, _)| &row.verdicts)
-    }
+/// The verdicts of all rows but the one that is meant to be caught.
+pub fn verdicts(reproduction: &Reproduction) -> impl Iterator<Item = &Verdict> {
+    let rows = reproduction.record.rows.iter().zip(&ROWS);
+    let honest = rows.filter(|(_, article)| !article.fake);
+    honest.flat_map(|(row, _)| &row.verdicts)
+}
 
-    /// The table in Markdown, with what is needed to read it.
-    #[must_use]
-    pub fn to_markdown(&self) -> String {
-        let mut out = String::from("# The article's table on this machine\n\n");
-        let environment = &self.record.environment;
+/// The table in Markdown, with what is needed to read it.
+#[must_use]
+pub fn to_markdown(reproduction: &Reproduction) -> String {
+    let mut out = String::from("# The article's table on this machine\n\n");
+    let environment = &reproduction.record.environment;
+    let _ = writeln!(
+        out,
+        "{}, {} cores, {}, {} on {}. Command: `{}`. Program {} ({}), {}.\n",
+        environment
+            .machine
+            .cpu_model
+            .as_deref()
+            .unwrap_or("unknown processor"),
+        environment
+            .machine
+            .logical_cores
+            .map_or_else(|| "?".to_owned(), |n| n.to_string()),
+        environment
+            .machine
+            .kernel
+            .as_deref()
+            .unwrap_or("unknown kernel"),
+        environment
+            .storage
+            .file_system
+            .as_deref()
+            .unwrap_or("unknown file system"),
+        environment
+            .storage
+            .mount_source
+            .as_deref()
+            .unwrap_or("unknown device"),
+        environment.command_line.join(" "),
+        environment.program.version,
+        environment.program.git_revision,
+        environment.started_at,
+    );
+    let _ = writeln!(
+        out,
+        "The article's disk took {} us per sync. \"Ceiling\" is what **this** disk allows a \
+         row: transfers per commit (the batch size, or all that is in flight if that is \
+         less) divided by what the syncs of one commit take here, at the faster of two baselines \
+         measured just before and after the row. \"Predicted\" is what the group-commit model \
+         (docs/model.md) makes of the row's own costs.\n",
+        ARTICLE_SYNC.as_micros()
+    );
+    out.push_str(
+        "| row | durability | transport | batch / ms | in flight | article TPS | article p50 ms \
+         | TPS here | predicted | p50 ms here | predicted | limit | sync us here | ceiling here \
+         | of ceiling | verdict |\n\
+         | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: \
+         | ---: | ---: | --- |\n",
+    );
+    for ((row, compared), article) in reproduction
+        .record
+        .rows
+        .iter()
+        .zip(&reproduction.article)
+        .zip(&ROWS)
+    {
+        out.push_str(&markdown_row(row, compared, article));
+    }
+    for figure in &reproduction.vendor {
         let _ = writeln!(
             out,
-            "{}, {} cores, {}, {} on {}. Command: `{}`. Program {} ({}), {}.\n",
-            environment
-                .machine
-                .cpu_model
-                .as_deref()
-                .unwrap_or("unknown processor"),
-            environment
-                .machine
-                .logical_cores
-                .map_or_else(|| "?".to_owned(), |n| n.to_string()),
-            environment
-                .machine
-                .kernel
-                .as_deref()
-                .unwrap_or("unknown kernel"),
-            environment
-                .storage
-                .file_system
-                .as_deref()
-                .unwrap_or("unknown file system"),
-            environment
-                .storage
-                .mount_source
-                .as_deref()
-                .unwrap_or("unknown device"),
-            environment.command_line.join(" "),
-            environment.program.version,
-            environment.program.git_revision,
-            environment.started_at,
+            "| {} (vendor's figure, not measured) | not told | WS | – | {} | {} | – | | | | | | | | | |",
+            figure.name,
+            figure.max_inflight_per_worker,
+            rate(figure.tps)
         );
-        let _ = writeln!(
-            out,
-            "The article's disk took {} us per sync. \"Ceiling\" is what **this** disk allows a \
-             row: transfers per commit (the batch size, or all that is in flight if that is \
-             less) divided by what the syncs of one commit take here, at the faster of two baselines \
-             measured just before and after the row. \"Predicted\" is what the group-commit model \
-             (docs/model.md) makes of the row's own costs.\n",
-            ARTICLE_SYNC.as_micros()
-        );
-        out.push_str(
-            "| row | durability | transport | batch / ms | in flight | article TPS | article p50 ms \
-             | TPS here | predicted | p50 ms here | predicted | limit | sync us here | ceiling here \
-             | of ceiling | verdict |\n\
-             | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: \
-             | ---: | ---: | --- |\n",
-        );
-        for ((row, compared), article) in self.record.rows.iter().zip(&self.article).zip(&ROWS) {
-            out.push_str(&markdown_row(row, compared, article));
-        }
-        for figure in &self.vendor {
-            let _ = writeln!(
-                out,
-                "| {} (vendor's figure, not measured) | not told | WS | – | {} | {} | – | | | | | | | | | |",
-                figure.name,
-                figure.max_inflight_per_worker,
-                rate(figure.tps)
-            );
-        }
-        out.push('\n');
-        out.push_str(&self.reading());
-        out
     }
+    out.push('\n');
+    out.push_str(&reading(reproduction));
+    out
+}
 
-    /// What the table says, in sentences made from its figures.
-    fn reading(&self) -> String {
-        let mut out = String::new();
-        let find = |name: &str| {
-            self.record
-                .rows
-                .iter()
-                .zip(&self.article)
-                .find(|(row, _)| row.config.name.as_deref() == Some(name))
+/// What the table says, in sentences made from its figures.
+fn reading(reproduction: &Reproduction) -> String {
+    let mut out = String::new();
+    let find = |name: &str| {
+        reproduction
+            .record
+            .rows
+            .iter()
+            .zip(&reproduction.article)
+            .find(|(row, _)| row.config.name.as_deref() == Some(name))
+    };
+    if let Some((row, compared)) = find(ROWS[0].name) {
+        let caught = if row.verify.fake {
+            "caught"
+        } else {
+            "NOT caught"
         };
-        if let Some((row, compared)) = find(ROWS[0].name) {
-            let caught = if row.verify.fake {
-                "caught"
-            } else {
-                "NOT caught"
-            };
-            let _ = write!(out, "- The fake row was {caught}");
-            if let Some(share) = compared.share_of_ceiling {
-                let _ = write!(out, ": it answers {share:.1} times what this disk can sync");
-            }
-            let _ = writeln!(out, ". {}.", row.verify.fake_reasons.join("; "));
+        let _ = write!(out, "- The fake row was {caught}");
+        if let Some(share) = compared.share_of_ceiling {
+            let _ = write!(out, ": it answers {share:.1} times what this disk can sync");
         }
-        if let (Some((delete, _)), Some((wal, _))) = (find(ROWS[1].name), find(ROWS[2].name))
-            && let (Some(a), Some(b)) = (&delete.server, &wal.server)
-            && a.commits_that_wrote > 0
-            && b.commits_that_wrote > 0
-        {
-            let _ = writeln!(
-                out,
-                "- A commit makes {:.2} syncs with a rollback journal and {:.2} with a write-ahead \
-                 log, as counted: {} against {} TPS.",
-                per(a.commit_syncs, a.commits_that_wrote),
-                per(b.commit_syncs, b.commits_that_wrote),
-                rate(delete.tps),
-                rate(wal.tps)
-            );
-        }
-        if let Some((row, _)) = find(ROWS[5].name) {
-            let _ = writeln!(
-                out,
-                "- An empty bus stop: 50 transfers are in flight and the bus waits for 100, so each \
-                 commit waits for its timeout: {} TPS.",
-                rate(row.tps)
-            );
-        }
-        if let Some((row, _)) = find(ROWS[10].name)
-            && let Some(server) = &row.server
-            && let Some(commit) = &server.commit_us
-        {
-            let seconds = row.seconds.max(f64::MIN_POSITIVE);
-            let _ = writeln!(
-                out,
-                "- A full bus: {:.0} transfers per commit, {:.0} ms of each second spent in COMMIT, \
-                 {} TPS, every one synced before it was answered.",
-                server.mean_batch,
-                commit.mean * to_f64(commit.count) / 1e3 / seconds,
-                rate(row.tps)
-            );
-        }
-        out
+        let _ = writeln!(out, ". {}.", row.verify.fake_reasons.join("; "));
     }
+    if let (Some((delete, _)), Some((wal, _))) = (find(ROWS[1].name), find(ROWS[2].name))
+        && let (Some(a), Some(b)) = (&delete.server, &wal.server)
+        && a.commits_that_wrote > 0
+        && b.commits_that_wrote > 0
+    {
+        let _ = writeln!(
+            out,
+            "- A commit makes {:.2} syncs with a rollback journal and {:.2} with a write-ahead \
+             log, as counted: {} against {} TPS.",
+            per(a.commit_syncs, a.commits_that_wrote),
+            per(b.commit_syncs, b.commits_that_wrote),
+            rate(delete.tps),
+            rate(wal.tps)
+        );
+    }
+    if let Some((row, _)) = find(ROWS[5].name) {
+        let _ = writeln!(
+            out,
+            "- An empty bus stop: 50 transfers are in flight and the bus waits for 100, so each \
+             commit waits for its timeout: {} TPS.",
+            rate(row.tps)
+        );
+    }
+    if let Some((row, _)) = find(ROWS[10].name)
+        && let Some(server) = &row.server
+        && let Some(commit) = &server.commit_us
+    {
+        let seconds = row.seconds.max(f64::MIN_POSITIVE);
+        let _ = writeln!(
+            out,
+            "- A full bus: {:.0} transfers per commit, {:.0} ms of each second spent in COMMIT, \
+             {} TPS, every one synced before it was answered.",
+            server.mean_batch,
+            commit.mean * to_f64(commit.count) / 1e3 / seconds,
+            rate(row.tps)
+        );
+    }
+    out
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -1,51 +1,8 @@
 //! A comparison in words: what all its forms say alike.
 
-use crate::figures::{ms, rate};
 use crate::record::comparison::{
-    Change, ComparisonRecord, GateOutcome, Metric, MetricComparison, Side, Stopped,
+    Change, ComparisonRecord, GateOutcome, MetricComparison, Side, Stopped,
 };
-
-impl Metric {
-    /// `TPS`, `p50`, `p95`, `p99`.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Tps => "TPS",
-            Self::P50 => "p50",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-        }
-    }
-
-    /// With the unit: `TPS`, `p99 ms`.
-    #[must_use]
-    pub const fn with_unit(self) -> &'static str {
-        match self {
-            Self::Tps => "TPS",
-            Self::P50 => "p50 ms",
-            Self::P95 => "p95 ms",
-            Self::P99 => "p99 ms",
-        }
-    }
-
-    /// The unit of its values: `TPS` or `ms`.
-    #[must_use]
-    pub const fn unit(self) -> &'static str {
-        match self {
-            Self::Tps => "TPS",
-            Self::P50 | Self::P95 | Self::P99 => "ms",
-        }
-    }
-
-    /// A value without its unit.
-    #[must_use]
-    pub fn show(self, value: f64) -> String {
-        match self {
-            Self::Tps => rate(value),
-            Self::P50 | Self::P95 | Self::P99 => ms(value),
-        }
-    }
-}
 
 /// By how much a ratio differs from 1: `-9.8 %`.
 #[must_use]

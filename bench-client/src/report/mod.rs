@@ -1,6 +1,5 @@
 //! The run record and the forms in which it is shown.
 
-pub mod apply;
 pub mod article;
 pub mod bmf;
 pub mod compare_csv;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::RunConfig;
 use crate::figures::{UNKNOWN, ms, rate};
+use crate::judge::verdict;
 use crate::record::{Row, Summary, Verdict};
 use crate::report::table::describe_knobs;
 use crate::statistics::Estimate;
@@ -54,7 +55,7 @@ fn warning(tps: &Estimate, p50_ms: Option<&Estimate>) -> Option<Verdict> {
         .filter_map(|(name, estimate)| Some((name, estimate?)))
         .filter(|(_, estimate)| !estimate.is_conclusive())
         .collect();
-    (!wide.is_empty()).then(|| Verdict::wide_spread(&wide))
+    (!wide.is_empty()).then(|| verdict::wide_spread(&wide))
 }
 
 /// The summaries as people read them, below their rows.
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
     use crate::record::Repetition;
     use crate::record::VerdictCode;
-    use crate::record::tests::row;
+    use crate::record::fixtures::row;
 
     /// Repetitions of a row at these TPS; its latencies go the other way.
     fn repeated(tps: &[f64]) -> Vec<Row> {

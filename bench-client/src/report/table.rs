@@ -557,7 +557,7 @@ mod tests {
     /// Only the device's flushes vouch for the server's syncs.
     #[test]
     fn syncs_that_only_the_server_counted_are_labelled() {
-        let mut row = crate::record::tests::row();
+        let mut row = crate::record::fixtures::row();
         row.device = Some(Device {
             name: "vda".to_owned(),
             writes: 10,

@@ -2,7 +2,7 @@
 
 use crate::record::crash_states::StateCounts;
 use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
-use crate::report::apply::with_apply;
+use crate::record::with_apply;
 
 /// Whether anything was lost, or everything that failed, each class with its count.
 pub(super) fn verdict(record: &TortureRecord) -> String {

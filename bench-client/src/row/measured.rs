@@ -15,13 +15,14 @@ use crate::host::pressure::Pressure;
 use crate::host::process::{CpuTimes, ProcessUsage};
 use crate::judge::{
     BudgetEvidence, Evidence, GeneratorEvidence, budget, is_valid, judge, stand_still,
+    window_edges, with_null_server,
 };
 use crate::load::Times;
 use crate::load::{LoadResult, Ticks};
 use crate::record::series::Interval;
 use crate::record::{
     BeforeAndAfter, Budget, Cpu, Device, ExactlyOnce, Generator, Latency, LittlesLaw, OpenLoop,
-    ProcessorSpeed, Row, ServerRow, Spread, Stalls, Throttled, WindowEdges, between, difference,
+    ProcessorSpeed, Row, ServerRow, Spread, Stalls, Throttled, between, difference,
 };
 use crate::statistics::Percentile;
 use crate::statistics::SteadyState;
@@ -86,33 +87,29 @@ pub struct Measured {
     clippy::cast_precision_loss,
     reason = "counts and nanoseconds far below 2^52"
 )]
-impl Latency {
-    /// The quantiles of what was recorded.
-    #[must_use]
-    pub fn of(times: &Times) -> Self {
-        let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
-        Self {
-            p50: ms(Percentile::P50),
-            p95: ms(Percentile::P95),
-            p99: ms(Percentile::P99),
-            p999: ms(Percentile::P999),
-            max: times.ns.max() as f64 / 1e6,
-            mean: times.mean_ns() / 1e6,
-        }
+/// The quantiles of what was recorded.
+#[must_use]
+pub fn latency_of(times: &Times) -> Latency {
+    let ms = |percentile: Percentile| Some(percentile.of(&times.ns)? as f64 / 1e6);
+    Latency {
+        p50: ms(Percentile::P50),
+        p95: ms(Percentile::P95),
+        p99: ms(Percentile::P99),
+        p999: ms(Percentile::P999),
+        max: times.ns.max() as f64 / 1e6,
+        mean: times.mean_ns() / 1e6,
     }
 }
 
-impl Spread {
-    /// The spread of what was recorded; `unit` is what one of the record's units is in
-    /// nanoseconds.
-    #[must_use]
-    pub fn of_times(times: &Times, unit: f64) -> Option<Self> {
-        Self::of(
-            &times.ns,
-            u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
-            unit,
-        )
-    }
+/// The spread of what was recorded; `unit` is what one of the record's units is in
+/// nanoseconds.
+#[must_use]
+pub fn spread_of(times: &Times, unit: f64) -> Option<Spread> {
+    Spread::of(
+        &times.ns,
+        u64::try_from(times.sum_ns).unwrap_or(u64::MAX),
+        unit,
+    )
 }
 
 /// Judges what was measured and writes it down.
@@ -123,14 +120,14 @@ pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Ro
     let server = server_row(&measured);
     let seconds = measured.result.window_length.as_secs_f64();
     let tps = measured.result.tps();
-    let generator = generator(&measured, seconds).with_null_server(measured.ceiling_tps, tps);
+    let generator = with_null_server(generator(&measured, seconds), measured.ceiling_tps, tps);
     let littles_law = littles_law(&measured.result, seconds);
     let steady_state = steady_state(&measured.result.ticks);
     let budget = time_budget(&measured);
     let open_loop = open_loop(config, &measured.result, seconds);
     let offered = measured.result.offered.as_deref();
     let latency = offered.map_or(&measured.result.window.latency, |offered| &offered.response);
-    let latency_ms = Latency::of(latency);
+    let latency_ms = latency_of(latency);
     let mut evidence = evidence.clone();
     if let Some(syncs) = &mut evidence.syncs {
         syncs.sync_p50_us = server.as_ref().and_then(|server| server.sync_us?.p50);
@@ -148,7 +145,7 @@ pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Ro
     let cpu = cpu(measured.moments.as_ref());
     evidence.throttled = [cpu.client_throttled, cpu.server_throttled];
     evidence.processor_speed = measured.processor_speed;
-    let edges = WindowEdges::of(
+    let edges = window_edges(
         &measured.result.edges,
         measured.result.window.counts.committed,
         seconds,
@@ -209,8 +206,8 @@ pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Ro
         unknown: window.unknown,
         latency_ms,
         latency_histogram: encode(&latency.ns),
-        service_ms: offered.map(|offered| Latency::of(&offered.service)),
-        response_ms: offered.map(|offered| Latency::of(&offered.response)),
+        service_ms: offered.map(|offered| latency_of(&offered.service)),
+        response_ms: offered.map(|offered| latency_of(&offered.response)),
         service_histogram: offered.map(|offered| encode(&offered.service.ns)),
         open_loop,
         repetition: None,
@@ -280,7 +277,7 @@ fn generator(measured: &Measured, seconds: f64) -> Generator {
     };
     Generator {
         thread_cpu: result.thread_cpu.iter().map(share).collect(),
-        event_loop_lag_us: Spread::of_times(&result.loop_lag, US),
+        event_loop_lag_us: spread_of(&result.loop_lag, US),
         ceiling_tps: None,
         ceiling_refuted: None,
     }
@@ -335,7 +332,7 @@ fn open_loop(config: &RunConfig, result: &LoadResult, seconds: f64) -> Option<Op
         late: offered.late,
         skipped: offered.skipped,
         dropped: offered.dropped,
-        schedule_lag_us: Spread::of_times(&offered.schedule_lag, US),
+        schedule_lag_us: spread_of(&offered.schedule_lag, US),
     })
 }
 

@@ -23,12 +23,12 @@ use crate::host::environment::Environment;
 use crate::host::process::ProcessUsage;
 use crate::host::spin;
 use crate::judge::Evidence;
-use crate::judge::model::{ModelInputs, predict};
+use crate::judge::model::{ModelInputs, held_against, predict};
 use crate::load::{LoadError, LoadResult};
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::row::measured::{Measured, to_row};
-use crate::target::{EndpointError, ServerProcess, ServerSpec, TargetError};
+use crate::target::{EndpointError, ServerProcess, ServerSpec, TargetError, endpoint};
 use crate::workload::ZipfError;
 
 use balances::Before;
@@ -165,7 +165,7 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
     if config.target.is_built_in() {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores)
-            .map(|inputs| predict(&inputs).held_against(&row, cores));
+            .map(|inputs| held_against(predict(&inputs), &row, cores));
     }
     Ok(row)
 }
@@ -193,7 +193,7 @@ async fn start_server(
         return Ok(None);
     };
     around.progress.stage("starting the server and seeding");
-    let place = config.target.endpoint()?;
+    let place = endpoint(&config.target)?;
     let starting = ServerProcess::start_at(&spec, place.as_ref());
     let started = or_interrupt(&around.interrupted, starting).await;
     Ok(Some(started.ok_or(RowError::Interrupted)??))
@@ -236,7 +236,7 @@ async fn run(
 ) -> Result<(Measured, Evidence, Location), RowError> {
     let endpoint = match &*server {
         Some(server) => server.target().clone(),
-        None => config.target.endpoint()?.ok_or(RowError::Interrupted)?,
+        None => endpoint(&config.target)?.ok_or(RowError::Interrupted)?,
     };
     let zipf = zipf(config)?;
     let mut control = control(config, endpoint.clone());

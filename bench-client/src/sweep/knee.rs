@@ -80,34 +80,6 @@ impl Trial {
     }
 }
 
-impl std::fmt::Display for Knee {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let passes = self.passes.as_ref().map(|point| {
-            let rate = figures::rate(point.rate);
-            format!("{rate}/s (p99 {})", figures::in_ms(point.p99_ms))
-        });
-        let fails = self.fails.as_ref().map(|point| {
-            let why = point.why.as_deref().unwrap_or("no reason told");
-            format!("{}/s ({why})", figures::rate(point.rate))
-        });
-        let (passes, fails) = (passes.unwrap_or_default(), fails.unwrap_or_default());
-        let (from, to) = (figures::rate(self.from_tps), figures::rate(self.to_tps));
-        match self.outcome {
-            KneeOutcome::Found => write!(f, "knee: {passes}, fails at {fails}"),
-            KneeOutcome::AllPass => write!(
-                f,
-                "no knee found between {from} and {to}: all pass, the highest too, {passes}; \
-                 raise --to"
-            ),
-            KneeOutcome::LowestFails => write!(
-                f,
-                "no knee found between {from} and {to}: the lowest fails already, {fails}; \
-                 lower --from or raise --p99-limit"
-            ),
-        }
-    }
-}
-
 /// What the search wants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
@@ -278,8 +250,8 @@ mod tests {
     #[test]
     fn a_row_is_judged_by_latency_by_what_was_achieved_and_by_its_verdicts() {
         let open = |offered, achieved| {
-            let mut row = crate::record::tests::row();
-            let mut open = crate::record::tests::open(1_000.0);
+            let mut row = crate::record::fixtures::row();
+            let mut open = crate::record::fixtures::open(1_000.0);
             row.seconds = 2.0;
             row.latency_ms.p99 = Some(4.0);
             (open.offered, open.achieved_tps) = (offered, achieved);
@@ -313,7 +285,7 @@ mod tests {
         invalid.valid = false;
         assert!(fails(&invalid).unwrap().contains("invalid"));
         assert!(
-            fails(&crate::record::tests::row())
+            fails(&crate::record::fixtures::row())
                 .unwrap()
                 .contains("open loop")
         );

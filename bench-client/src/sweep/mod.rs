@@ -3,10 +3,8 @@
 
 mod knee;
 mod resume;
-mod spec;
 mod table;
 
 pub use knee::{ACHIEVED_SHARE_MIN, KneeSearch, Next, Trial};
 pub use resume::{Recorded, ResumeError, environment_differences, open, settings};
-pub use spec::{SpecError, VALUES_MAX};
 pub use table::{matrix, table};

@@ -11,6 +11,7 @@ use crate::config::{RunConfig, flag_of};
 use crate::host::environment::Environment;
 use crate::output::is_stream;
 use crate::record::{Axis, Record, Row, SCHEMA_VERSION, Sweep};
+use crate::target::endpoint;
 
 /// Why a file is not gone on with. It is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +138,7 @@ pub fn settings(config: &RunConfig, over: &[Axis]) -> BTreeMap<String, Value> {
         let of_connector = ["connector", "max-inflight-per-worker"].contains(&flag.as_str());
         !is_swept && !of_connector
     });
-    if let Ok(Some(endpoint)) = config.target.endpoint() {
+    if let Ok(Some(endpoint)) = endpoint(&config.target) {
         let url = endpoint.url(config.connector.transport());
         settings.insert("url".to_owned(), url.into());
     }
@@ -225,7 +226,7 @@ impl Recorded {
 mod tests {
     use super::*;
     use crate::record::Repetition;
-    use crate::record::tests::row;
+    use crate::record::fixtures::row;
 
     fn environment() -> Environment {
         Environment::capture(Path::new("."))

@@ -234,7 +234,7 @@ fn is_at(knob: Knob, row: &Row, value: f64) -> bool {
 mod tests {
     use super::*;
     use crate::record::Repetition;
-    use crate::record::tests::row;
+    use crate::record::fixtures::row;
 
     fn at(alpha: f64, max_inflight: usize, tps: f64) -> Row {
         let mut row = row();
@@ -289,7 +289,7 @@ mod tests {
         let mut rows = vec![at(0.0, 1, 9.0), at(0.0, 1, 70.0), at(0.0, 1, 50.0)];
         for (row, rate) in rows[1..].iter_mut().zip([700.0, 500.0]) {
             row.config.load.rate = Some(rate);
-            row.open_loop = Some(crate::record::tests::open(rate));
+            row.open_loop = Some(crate::record::fixtures::open(rate));
         }
         let text = table(&rows, &[]);
         let places = ["closed loop", "500", "700"].map(|rate| text.find(rate).unwrap());

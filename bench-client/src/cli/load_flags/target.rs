@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::config::{ConnectorKind, Private, Target};
+use bench_client::target::endpoint;
 use busload_frontend::cli::{BatchEnvironment, DEFAULT_DATA_DIR, ServerConfig};
 use clap::Args;
 
@@ -56,9 +57,7 @@ impl TargetFlags {
             reseed: self.reseed,
         };
         // What is wrong with it is to be said before anything is measured.
-        target
-            .endpoint()
-            .map_err(|error| usage(&error.to_string()))?;
+        endpoint(&target).map_err(|error| usage(&error.to_string()))?;
         Ok(Some(target))
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bench_client::config::Encoding;
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
+use bench_client::program;
 use bench_client::record::torture::FaultKind;
 use bench_client::record::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
 use bench_client::report::{table, torture_text};
@@ -181,7 +182,8 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     args.check_kills()?;
     args.check_power()?;
     let plan = args.plan()?;
-    let mut environment = Environment::capture(args.judged_directory()).with_allocator("mimalloc");
+    let mut environment =
+        Environment::capture(args.judged_directory()).with_program(program("mimalloc"));
     if !plan.recipe.is_own() {
         environment.forget_storage();
     }

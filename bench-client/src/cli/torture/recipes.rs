@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use bench_client::config::{Encoding, Private, Target};
+use bench_client::target::endpoint;
 use bench_client::torture::desk::Means;
 use bench_client::torture::plan::{Plan, connections};
 use bench_client::torture::recipe::{Recipe, Transport};
@@ -95,9 +96,7 @@ impl TortureArgs {
             url: Private(url),
             database: Private::default(),
         };
-        let place = target
-            .endpoint()
-            .map_err(|error| usage(error.to_string()))?;
+        let place = endpoint(&target).map_err(|error| usage(error.to_string()))?;
         Ok(Recipe {
             target,
             place,

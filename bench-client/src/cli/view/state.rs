@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bench_client::config::{Measure, Pace, RunConfig};
 use bench_client::figures;
 use bench_client::record::series::Interval;
-use bench_client::report::apply::with_apply;
+use bench_client::record::with_apply;
 use busload_wire::control::Info;
 
 /// Values that are kept: more than a terminal has columns.

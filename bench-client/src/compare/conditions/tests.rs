@@ -5,7 +5,7 @@ use busload_frontend::cli::Mode;
 
 use super::*;
 use crate::config::{Private, Target};
-use crate::record::tests::row;
+use crate::record::fixtures::row;
 
 fn here() -> Environment {
     Environment::capture(Path::new("."))

@@ -24,34 +24,34 @@ pub fn error(predicted: f64, measured: f64) -> Option<f64> {
         .filter(|error| error.is_finite())
 }
 
-impl Prediction {
-    /// Holds the prediction against its row. One that the row refutes keeps the figures that
-    /// failed, says why, and names neither a limit nor a remedy. `cores` are those that client
-    /// and server shared.
-    #[must_use]
-    pub fn held_against(mut self, row: &Row, cores: Option<u32>) -> Self {
-        self.refuted = self.off(row).into_iter().collect();
-        if let Some(bottleneck) = self.bottleneck {
-            self.refuted.extend(contradiction(bottleneck, row, cores));
-        }
-        if !self.refuted.is_empty() {
-            self.bottleneck = None;
-            self.remedy = None;
-            self.limits.clear();
-        }
-        self
+/// Holds the prediction against its row. One that the row refutes keeps the figures that
+/// failed, says why, and names neither a limit nor a remedy. `cores` are those that client
+/// and server shared.
+#[must_use]
+pub fn held_against(mut prediction: Prediction, row: &Row, cores: Option<u32>) -> Prediction {
+    prediction.refuted = off(&prediction, row).into_iter().collect();
+    if let Some(bottleneck) = prediction.bottleneck {
+        prediction
+            .refuted
+            .extend(contradiction(bottleneck, row, cores));
     }
+    if !prediction.refuted.is_empty() {
+        prediction.bottleneck = None;
+        prediction.remedy = None;
+        prediction.limits.clear();
+    }
+    prediction
+}
 
-    fn off(&self, row: &Row) -> Option<String> {
-        let factor = self.tps / row.tps;
-        (factor.is_nan() || !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor)).then(|| {
-            format!(
-                "{} TPS were measured and {} predicted",
-                rate(row.tps),
-                rate(self.tps)
-            )
-        })
-    }
+fn off(prediction: &Prediction, row: &Row) -> Option<String> {
+    let factor = prediction.tps / row.tps;
+    (factor.is_nan() || !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor)).then(|| {
+        format!(
+            "{} TPS were measured and {} predicted",
+            rate(row.tps),
+            rate(prediction.tps)
+        )
+    })
 }
 
 /// What the row says against its being limited by this.
@@ -124,7 +124,7 @@ fn contradiction(bottleneck: Bottleneck, row: &Row, cores: Option<u32>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::tests::{open, row};
+    use crate::record::fixtures::{open, row};
     use crate::record::{Budget, Generator};
 
     fn prediction(tps: f64, bottleneck: Bottleneck) -> Prediction {
@@ -170,7 +170,7 @@ mod tests {
 
     /// What the row says against a prediction that is right about TPS.
     fn refuted(bottleneck: Bottleneck, row: &Row) -> Vec<String> {
-        let held = prediction(1_000.0, bottleneck).held_against(row, Some(2));
+        let held = held_against(prediction(1_000.0, bottleneck), row, Some(2));
         assert_eq!(held.bottleneck.is_none(), !held.refuted.is_empty());
         assert_eq!(held.remedy.is_none(), !held.refuted.is_empty());
         held.refuted
@@ -234,8 +234,11 @@ mod tests {
             (1_600.0, true),
             (600.0, true),
         ] {
-            let held =
-                prediction(predicted, Bottleneck::WriterCpu).held_against(&measured(20.0), Some(2));
+            let held = held_against(
+                prediction(predicted, Bottleneck::WriterCpu),
+                &measured(20.0),
+                Some(2),
+            );
             assert_eq!(!held.refuted.is_empty(), fails, "{predicted}");
             assert_eq!(held.bottleneck.is_none(), fails, "{predicted}");
             assert!((held.tps - predicted).abs() < 1e-9, "what failed is kept");

@@ -71,8 +71,8 @@ fn a_clean_audit_says_so() {
 }
 
 fn crash_states(lost: u64) -> CrashStates {
+    use crate::record::crash_states::RecordedRun;
     use crate::record::crash_states::ReplayReport;
-    use crate::record::crash_states::{RecordedRun, Replayed};
     use crate::torture::images::Model;
     let report = ReplayReport {
         states: 300,
@@ -86,7 +86,10 @@ fn crash_states(lost: u64) -> CrashStates {
     let mut states = CrashStates::asked(300);
     states.runs.push(RecordedRun {
         acknowledged: 50,
-        replays: vec![Replayed::new(Model::STRICT, report)],
+        replays: vec![busload_audit::images::replay::replayed(
+            Model::STRICT,
+            report,
+        )],
         ..RecordedRun::default()
     });
     states.sum_up();

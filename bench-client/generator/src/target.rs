@@ -1,0 +1,530 @@
+//! A reference server as a child process.
+
+pub mod descendants;
+mod endpoint;
+mod launch;
+#[cfg(target_os = "linux")]
+pub mod outsiders;
+#[cfg(target_os = "linux")]
+mod unix_peers;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use self::descendants::{Role, Spared, Survivors};
+use crate::connector::{Endpoint, parse_url};
+pub use endpoint::{EndpointError, endpoint};
+pub use launch::{Pauses, Serving};
+
+/// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
+pub const START_TIMEOUT: Duration = Duration::from_mins(3);
+/// Longest wait for a graceful stop; the server's own limit is shorter.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between attempts to reach a server that has just been started.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// Longest wait for one connection to a server: one that takes longer is not there.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for the error output of a server that did not start.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for the end of a server that is killed because nothing waits for it any more,
+/// and again for what it has left behind.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause between two looks at it.
+const DROP_PAUSE: Duration = Duration::from_millis(1);
+/// Pause between two looks at what is being killed.
+const END_PAUSE: Duration = Duration::from_millis(2);
+/// Lines of the server's error output that are kept for messages.
+const KEPT_LINES: usize = 20;
+
+/// Environment variables that servers honour; a child gets none of them, its flags say
+/// everything.
+const SERVER_VARIABLES: [&str; 10] = [
+    "SQLITE_FILE",
+    "SQLITE_MODE",
+    "SQLITE_RPC_PORT",
+    "SQLITE_WS_RPC_PORT",
+    "SQLITE_WS_RPC_BATCH_SIZE",
+    "SQLITE_WS_RPC_BATCH_MS",
+    "SQLITE_WS_RPC_BATCHING",
+    "SQLITE_WS_RPC_GROUP_COMMIT",
+    "SEED_ACCOUNTS",
+    "SEED_INITIAL_BALANCE",
+];
+
+/// Stands for the database file in the command of a server.
+pub const DATABASE_WORD: &str = "{database}";
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct ServerSpec {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// A server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The program could not be run.
+    #[error("cannot start {program}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// It ended, or said nothing useful, before it was ready.
+    #[error("the server did not start: {why}")]
+    NotReady {
+        /// Its last words, or what is missing.
+        why: String,
+        /// Whether it blamed what it was told.
+        bad_arguments: bool,
+        /// Whether it gave up by itself; else it was killed since it took too long.
+        ended: bool,
+    },
+    /// Somebody else has its place.
+    #[error(
+        "a server is there already, at {authority}: nothing was done to it; stop it, or choose \
+         another --url"
+    )]
+    Occupied {
+        /// Host and port.
+        authority: String,
+    },
+}
+
+/// A process, its group and what else it has started: what is not waited for is killed when this
+/// is dropped.
+#[derive(Debug)]
+struct Leader {
+    child: Child,
+    /// Until it has been waited for it is not to be taken for one that another server has left.
+    _spared: Spared,
+    /// Nothing of it is left: what has been adopted since is another server's.
+    ended: bool,
+}
+
+impl Leader {
+    fn spawn(spec: &ServerSpec) -> Result<Self, TargetError> {
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for this process, which then stops the server.
+            .process_group(0)
+            .kill_on_drop(true);
+        for variable in SERVER_VARIABLES {
+            command.env_remove(variable);
+        }
+        let spawned = descendants::spare(Role::Server, || {
+            let child = command.spawn()?;
+            let pid = child.id().unwrap_or(0);
+            Ok((child, pid))
+        });
+        let (child, spared) = spawned.map_err(|source| TargetError::Spawn {
+            program: shown(&spec.program),
+            source,
+        })?;
+        Ok(Self {
+            child,
+            _spared: spared,
+            ended: false,
+        })
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // Once it has been waited for, its id may be somebody else's.
+        if let Some(group) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            // Only when it has ended is what it left behind to be found.
+            let deadline = Instant::now() + DROP_TIMEOUT;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(DROP_PAUSE);
+            }
+        }
+        descendants::end_within(DROP_TIMEOUT);
+    }
+}
+
+/// A running server. It dies with this process, even when this process is killed: its
+/// standard input is a pipe whose other end is here.
+#[derive(Debug)]
+pub struct ServerProcess {
+    leader: Leader,
+    stdin: Option<ChildStdin>,
+    pid: u32,
+    target: Endpoint,
+    announced: String,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl ServerProcess {
+    /// Starts a server and waits for its start-up line.
+    ///
+    /// # Errors
+    /// It cannot be run, or does not get ready.
+    pub async fn start(spec: &ServerSpec) -> Result<Self, TargetError> {
+        Self::start_at(spec, None).await
+    }
+
+    /// Starts a server that listens at a known place, and waits until it accepts connections
+    /// there; without a place, as [`start`](Self::start). Whoever stops waiting for it has it
+    /// killed.
+    ///
+    /// # Errors
+    /// It cannot be run, or does not get ready.
+    pub async fn start_at(
+        spec: &ServerSpec,
+        place: Option<&Endpoint>,
+    ) -> Result<Self, TargetError> {
+        Self::start_within(spec, place, START_TIMEOUT).await
+    }
+
+    async fn start_within(
+        spec: &ServerSpec,
+        place: Option<&Endpoint>,
+        limit: Duration,
+    ) -> Result<Self, TargetError> {
+        let mut leader = Leader::spawn(spec)?;
+        let child = &mut leader.child;
+        let stdin = child.stdin.take();
+        let pid = child.id().unwrap_or(0);
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let listening = child.stderr.take().map(|stderr| {
+            let kept = Arc::clone(&last_words);
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stderr).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    if kept.len() == KEPT_LINES {
+                        kept.pop_front();
+                    }
+                    kept.push_back(line);
+                }
+            })
+        });
+        let stdout = child.stdout.take().map(|out| BufReader::new(out).lines());
+        let ready = async {
+            match (place, stdout) {
+                (Some(place), stdout) => {
+                    drain(stdout);
+                    accepting(place, child).await
+                }
+                (None, Some(mut stdout)) => {
+                    let line = stdout.next_line().await.ok().flatten()?;
+                    drain(Some(stdout));
+                    let target = announced_url(&line)?;
+                    Some((line, target))
+                }
+                (None, None) => None,
+            }
+        };
+        let ready = tokio::time::timeout(limit, ready).await;
+        let in_time = ready.is_ok();
+        let Some((line, target)) = ready.unwrap_or(None) else {
+            if let Ok(group) = i32::try_from(pid).map(Pid::from_raw)
+                && child.id().is_some()
+            {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            let status = child.wait().await.ok();
+            if let Some(listening) = listening {
+                // What it has started may hold its error output open.
+                let _ = tokio::time::timeout(LAST_WORDS_PATIENCE, listening).await;
+            }
+            let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = words.back();
+            let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+            let why = match (place, last) {
+                (Some(Endpoint { authority, .. }), last) if !in_time => {
+                    let last = last.map(|line| format!("; its last line: {line}"));
+                    format!(
+                        "nothing accepted connections at {authority} within {limit:?}{}",
+                        last.unwrap_or_default()
+                    )
+                }
+                (_, Some(last)) => last,
+                (Some(Endpoint { authority, .. }), None) => {
+                    let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+                    format!("it ended{status} before anything accepted connections at {authority}")
+                }
+                (None, None) => "it printed no address".to_owned(),
+            };
+            let bad_arguments = status.and_then(|status| status.code()) == Some(2);
+            return Err(TargetError::NotReady {
+                why,
+                bad_arguments,
+                ended: in_time,
+            });
+        };
+        Ok(Self {
+            leader,
+            stdin,
+            pid,
+            target,
+            announced: line,
+            last_words,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn target(&self) -> &Endpoint {
+        &self.target
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The line it started with.
+    #[must_use]
+    pub fn announced(&self) -> &str {
+        &self.announced
+    }
+
+    /// Sends a signal to it and to every process it has started. No error when there is none.
+    ///
+    /// # Errors
+    /// The signal may not be sent.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let Ok(group) = i32::try_from(self.pid).map(Pid::from_raw) else {
+            return Ok(());
+        };
+        match killpg(group, signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether it, or a process that it has started, is still there.
+    #[must_use]
+    pub fn has_group(&self) -> bool {
+        let group = i32::try_from(self.pid).map(Pid::from_raw);
+        group.is_ok_and(|group| killpg(group, None) != Err(Errno::ESRCH))
+    }
+
+    /// Waits for its end. Cancel-safe.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.leader.child.wait().await
+    }
+
+    /// The last lines of its error output, latest last.
+    #[must_use]
+    pub fn last_lines(&self) -> Vec<String> {
+        let words = self.last_words.lock();
+        let words = words.unwrap_or_else(PoisonError::into_inner);
+        words.iter().cloned().collect()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.leader.child.try_wait().ok().flatten()?;
+        Some(self.describe(status))
+    }
+
+    fn describe(&self, status: ExitStatus) -> String {
+        let words = self
+            .last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match words.back() {
+            Some(line) => format!("{status}: {line}"),
+            None => status.to_string(),
+        }
+    }
+
+    /// Stops it gracefully, or kills it when it does not listen. Nothing that it has started is
+    /// left.
+    ///
+    /// # Errors
+    /// It did not end well; the text says how.
+    pub async fn stop(mut self) -> Result<(), String> {
+        drop(self.stdin.take());
+        let stopped = match tokio::time::timeout(STOP_TIMEOUT, self.leader.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(self.describe(status)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                let _ = self.leader.child.kill().await;
+                Err(format!(
+                    "it did not stop within {STOP_TIMEOUT:?} and was killed"
+                ))
+            }
+        };
+        let ended = self.end().await.map_err(|left| left.to_string());
+        stopped.and(ended)
+    }
+
+    /// Kills it and all that it has started, in its process group or out of it, and waits until
+    /// nothing of it is left.
+    ///
+    /// # Errors
+    /// Something of it does not end.
+    pub async fn end(&mut self) -> Result<(), Survivors> {
+        let deadline = Instant::now() + descendants::END_TIMEOUT;
+        loop {
+            let _ = self.signal(Signal::SIGKILL);
+            let _ = tokio::time::timeout(END_PAUSE, self.wait()).await;
+            // Those of the group that were adopted count as being there until they are waited for.
+            let mut left = descendants::end_some();
+            if self.has_group() {
+                left.push(format!("process group {}", self.pid));
+            }
+            if left.is_empty() {
+                self.leader.ended = true;
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Survivors(left));
+            }
+            tokio::time::sleep(END_PAUSE).await;
+        }
+    }
+}
+
+/// Reads and forgets what a server prints: it must never be stopped by a full pipe.
+fn drain(lines: Option<Lines<BufReader<ChildStdout>>>) {
+    if let Some(mut lines) = lines {
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    }
+}
+
+/// Waits until somebody accepts connections at `place`; `None` when the server ends before.
+async fn accepting(place: &Endpoint, child: &mut Child) -> Option<(String, Endpoint)> {
+    loop {
+        if child.try_wait().ok()?.is_some() {
+            return None;
+        }
+        if answers(place).await {
+            return Some((String::new(), place.clone()));
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// Whether somebody accepts connections at `place`, asked once.
+pub async fn answers(place: &Endpoint) -> bool {
+    let connecting = tokio::net::TcpStream::connect(&place.authority);
+    let Ok(Ok(stream)) = tokio::time::timeout(CONNECT_PATIENCE, connecting).await else {
+        return false;
+    };
+    // Where nobody listens, a connection to a port of the range that connections leave from may
+    // meet itself.
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local != peer,
+        _ => false,
+    }
+}
+
+/// The first word of a start-up line that is a URL.
+fn announced_url(line: &str) -> Option<Endpoint> {
+    line.split_whitespace()
+        .find_map(|word| parse_url(word).ok())
+}
+
+fn shown(program: &Path) -> String {
+    program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_up_line_names_the_address() {
+        let line =
+            "sqlite-ws-rpc-server listening on ws://127.0.0.1:4107/rpc | durability wal-full";
+        assert_eq!(announced_url(line).unwrap().authority, "127.0.0.1:4107");
+        assert!(announced_url("hello").is_none());
+    }
+
+    async fn refused(words: &[&str], limit: Duration) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Endpoint::plain(&listener.local_addr().unwrap().to_string());
+        drop(listener);
+        let spec = ServerSpec {
+            program: PathBuf::from(words[0]),
+            args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
+        };
+        let started = ServerProcess::start_within(&spec, Some(&place), limit).await;
+        let said = started.unwrap_err().to_string();
+        assert!(said.contains(&place.authority), "{said}");
+        said
+    }
+
+    #[tokio::test]
+    async fn a_place_where_nobody_answers_is_named() {
+        let said = refused(&["sleep", "60"], Duration::from_millis(200)).await;
+        assert!(said.contains("within 200ms"), "{said}");
+        let said = refused(&["true"], Duration::from_mins(1)).await;
+        assert!(said.contains("it ended (exit status: 0)"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_has_it_killed_with_its_group() {
+        let place = Endpoint::plain("127.0.0.1:9");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let script = format!("sleep 60 & echo $! > '{}'; wait", file.display());
+        let spec = ServerSpec {
+            program: PathBuf::from("sh"),
+            args: vec!["-c".to_owned(), script],
+        };
+        let waiting = ServerProcess::start_at(&spec, Some(&place));
+        let begun = async {
+            loop {
+                let pid = std::fs::read_to_string(&file).unwrap_or_default();
+                if let Ok(pid) = pid.trim().parse::<i32>() {
+                    return pid;
+                }
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
+        };
+        let pid = tokio::select! {
+            started = waiting => panic!("{started:?}"),
+            pid = begun => pid,
+        };
+        let runs = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            let status = status.unwrap_or_default();
+            let state = status.lines().find(|line| line.starts_with("State:"));
+            state.is_some_and(|state| !state.contains('Z'))
+        };
+        for _ in 0..500 {
+            if !runs() {
+                return;
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+        panic!("{pid} is still there");
+    }
+}

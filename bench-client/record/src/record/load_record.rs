@@ -1,0 +1,496 @@
+//! Records read back from their files, and what their rows are called beside each other.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use serde::Deserialize;
+
+use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use super::{Record, Row, SCHEMA_VERSION};
+use crate::figures::{grouped, rate};
+use crate::record::sides::rows_by_side;
+use crate::record::{Comparison, VendorFigure, VerdictCode};
+
+/// Why a file is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not there, or not readable.
+    #[error("cannot read {file}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It ends in the middle.
+    #[error("{file} is cut off: copy it again, or measure again")]
+    CutOff {
+        /// The file.
+        file: String,
+        /// Where it ends.
+        source: serde_json::Error,
+    },
+    /// It is no JSON, or JSON of another kind.
+    #[error(
+        "{file} is no record: give a file that `bench-client run`, `sweep`, `reproduce` \
+         or `compare` wrote"
+    )]
+    NotARecord {
+        /// The file.
+        file: String,
+        /// What is missing.
+        source: serde_json::Error,
+    },
+    /// It is what `torture` wrote, which has no rows.
+    #[error(
+        "{file} is a record of `torture`, which has no rows: `bench-client report` shows one such \
+         record alone, with --format md"
+    )]
+    Audit {
+        /// The file.
+        file: String,
+    },
+    /// It was written by a later version of this program.
+    #[error(
+        "{file} has schema_version {found}, and this program reads version {SCHEMA_VERSION}: use \
+         the program that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u64,
+    },
+    /// It was written by an earlier version of this program, whose rows lack their configuration.
+    #[error(
+        "{file} has {kind} {found}, and this program reads records from {kind} {oldest} on: \
+         measure again, or show it with the program that wrote it"
+    )]
+    Older {
+        /// The file.
+        file: String,
+        /// Which version that is.
+        kind: &'static str,
+        /// Its version.
+        found: u64,
+        /// The first that is read.
+        oldest: u32,
+    },
+    /// It is a comparison that a later version of this program wrote.
+    #[error(
+        "{file} has comparison_version {found}, and this program reads version \
+         {COMPARISON_VERSION}: use the program that wrote it, or a newer one"
+    )]
+    NewerComparison {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u64,
+    },
+    /// A histogram inside it cannot be decoded.
+    #[error("row {row} of {file} holds a histogram that cannot be decoded: measure it again")]
+    Histogram {
+        /// The file.
+        file: String,
+        /// The row, from 1.
+        row: usize,
+    },
+}
+
+/// A record of `run` or `sweep`, a reproduction, or a comparison.
+#[derive(Debug, Clone)]
+pub struct AnyRecord {
+    /// The name of the file, without its directories.
+    pub file: String,
+    /// What was measured; of a comparison its runs, each named after its side.
+    pub record: Record,
+    /// The comparison, when it is one.
+    pub comparison: Option<ComparisonRecord>,
+    /// The article's figures, one for each row; empty for anything but a reproduction.
+    pub article: Vec<Comparison>,
+    /// Figures that are quoted beside a reproduction.
+    pub vendor: Vec<VendorFigure>,
+}
+
+/// What only a reproduction has.
+#[derive(Debug, Default, Deserialize)]
+struct ArticlePart {
+    #[serde(default)]
+    article: Vec<Comparison>,
+    #[serde(default)]
+    vendor: Vec<VendorFigure>,
+}
+
+impl AnyRecord {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, is cut off, is no record, or is of a newer version.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ReadError::Io {
+            file: path.display().to_string(),
+            source,
+        })?;
+        let file = path.file_name().map_or_else(
+            || path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        Self::parse(file, &text)
+    }
+
+    /// Reads the text of a file called `file`.
+    ///
+    /// # Errors
+    /// As [`AnyRecord::read`].
+    pub fn parse(file: String, text: &str) -> Result<Self, ReadError> {
+        let failed = |source: serde_json::Error| {
+            let file = file.clone();
+            if source.is_eof() {
+                ReadError::CutOff { file, source }
+            } else {
+                ReadError::NotARecord { file, source }
+            }
+        };
+        let value: serde_json::Value = serde_json::from_str(text).map_err(failed)?;
+        // Before anything else: another form may lack what this one has.
+        let version = |kind: &str| value.get(kind).and_then(serde_json::Value::as_u64);
+        let versions = [
+            ("schema_version", SCHEMA_VERSION),
+            ("comparison_version", COMPARISON_VERSION),
+        ];
+        for (kind, oldest) in versions {
+            if let Some(found) = version(kind).filter(|found| *found < u64::from(oldest)) {
+                return Err(ReadError::Older {
+                    file,
+                    kind,
+                    found,
+                    oldest,
+                });
+            }
+        }
+        if let Some(found) = version("schema_version")
+            && found > u64::from(SCHEMA_VERSION)
+        {
+            return Err(ReadError::Newer { file, found });
+        }
+        if let Some(found) = value.get("comparison_version") {
+            let found = found.as_u64().unwrap_or(0);
+            if found > u64::from(COMPARISON_VERSION) {
+                return Err(ReadError::NewerComparison { file, found });
+            }
+            let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
+            return Ok(Self::of_comparison(file, comparison));
+        }
+        if value.get("torture_version").is_some() {
+            return Err(ReadError::Audit { file });
+        }
+        let extra = ArticlePart::deserialize(&value).map_err(failed)?;
+        let record = Record::deserialize(value).map_err(failed)?;
+        Ok(Self {
+            file,
+            record,
+            comparison: None,
+            article: extra.article,
+            vendor: extra.vendor,
+        })
+    }
+
+    /// A comparison as reports show it.
+    #[must_use]
+    pub fn of_comparison(file: String, comparison: ComparisonRecord) -> Self {
+        let mut record = Record::new(comparison.environment.clone());
+        for row in rows_by_side(&comparison) {
+            record.push(row);
+        }
+        Self {
+            file,
+            record,
+            comparison: Some(comparison),
+            article: Vec::new(),
+            vendor: Vec::new(),
+        }
+    }
+}
+
+/// A row as reports show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// Which record it is of, from 0.
+    pub record: usize,
+    /// Its place in all records together, from 1.
+    pub number: usize,
+    /// What it is called: no two rows of a report are called the same.
+    pub label: &'a str,
+    /// What was measured.
+    pub row: &'a Row,
+    /// The article's figures for it.
+    pub article: Option<&'a Comparison>,
+}
+
+/// What a row's TPS is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the row is invalid.
+    Invalid,
+    /// The null server answered: a ceiling of the generator, and nothing was stored.
+    NullServer,
+    /// The generator may have been the limit: the server can do at least that.
+    AtLeast,
+    /// What was measured is the server's.
+    Plain,
+}
+
+impl Shown<'_> {
+    /// What its TPS is good for.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let says = |code| self.row.verdicts.iter().any(|verdict| verdict.code == code);
+        if !self.row.valid {
+            Standing::Invalid
+        } else if says(VerdictCode::NullServer) {
+            Standing::NullServer
+        } else if says(VerdictCode::GeneratorBound) {
+            Standing::AtLeast
+        } else {
+            Standing::Plain
+        }
+    }
+
+    /// `valid`, `INVALID` and why, or why a valid row is not to be read as it stands.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match self.standing() {
+            Standing::Invalid if self.row.verify.fake => "INVALID: fake",
+            Standing::Invalid => "INVALID",
+            Standing::NullServer => "null server: nothing stored",
+            Standing::AtLeast => "valid, generator-bound",
+            Standing::Plain if self.row.interrupted => "valid, interrupted",
+            Standing::Plain => "valid",
+        }
+    }
+
+    /// Its TPS, never to be mistaken for what it is not.
+    #[must_use]
+    pub fn tps(&self) -> String {
+        let figure = rate(self.row.tps);
+        match self.standing() {
+            Standing::Invalid => format!("INVALID ({figure})"),
+            Standing::NullServer => format!("null server ({figure})"),
+            Standing::AtLeast => format!("at least {figure}"),
+            Standing::Plain => figure,
+        }
+    }
+
+    /// Its label, never without what makes its figures less than plain numbers.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.standing() {
+            Standing::Invalid => format!("{} (INVALID)", self.label),
+            Standing::NullServer => format!("{} (null server)", self.label),
+            Standing::AtLeast => format!("{} (at least)", self.label),
+            Standing::Plain => self.label.to_owned(),
+        }
+    }
+}
+
+/// Everything that one report shows.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The records, in the order in which they were named.
+    pub records: Vec<AnyRecord>,
+    labels: Vec<String>,
+}
+
+impl Report {
+    /// Puts records together.
+    #[must_use]
+    pub fn new(records: Vec<AnyRecord>) -> Self {
+        let rows: Vec<&Row> = records.iter().flat_map(|one| &one.record.rows).collect();
+        let labels = labels(&rows);
+        Self { records, labels }
+    }
+
+    /// The rows of all records.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Shown<'_>> {
+        let rows = self.records.iter().enumerate().flat_map(|(record, one)| {
+            one.record
+                .rows
+                .iter()
+                .enumerate()
+                .map(move |(place, row)| (record, row, one.article.get(place)))
+        });
+        rows.zip(&self.labels)
+            .enumerate()
+            .map(|(place, ((record, row, article), label))| Shown {
+                record,
+                number: place + 1,
+                label,
+                row,
+                article,
+            })
+            .collect()
+    }
+
+    /// Decodes a histogram of a row.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn histogram(&self, shown: &Shown<'_>, text: &str) -> Result<Histogram<u64>, ReadError> {
+        decode(text).ok_or_else(|| ReadError::Histogram {
+            file: self.records[shown.record].file.clone(),
+            row: shown.number,
+        })
+    }
+}
+
+/// A histogram from the record's form: HdrHistogram V2, deflated, base64.
+#[must_use]
+pub fn decode(text: &str) -> Option<Histogram<u64>> {
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
+/// What rows are called: by their names, and by the knobs in which they differ.
+fn labels(rows: &[&Row]) -> Vec<String> {
+    type Knob = fn(&Row) -> String;
+    let knobs: [Knob; 11] = [
+        |row| row.config.connector.as_str().to_owned(),
+        |row| row.config.encoding.as_str().to_owned(),
+        Row::durability_and_apply,
+        |row| {
+            row.batch_size
+                .map_or_else(String::new, |size| format!("batch {}", grouped(size)))
+        },
+        |row| match row.batch_timeout_us {
+            Some(wait) if wait > 0.0 => format!("{} ms", wait / 1e3),
+            _ => String::new(),
+        },
+        |row| {
+            row.page_size
+                .map_or_else(String::new, |bytes| format!("pages of {bytes}"))
+        },
+        |row| {
+            format!(
+                "{}×{}",
+                row.config.load.concurrency, row.config.load.max_inflight_per_worker
+            )
+        },
+        |row| format!("alpha {}", row.config.workload.alpha),
+        |row| {
+            format!(
+                "{} accounts",
+                grouped(u64::from(row.config.workload.accounts))
+            )
+        },
+        |row| {
+            row.open_loop
+                .as_ref()
+                .map_or_else(String::new, |open| format!("{}/s", rate(open.offered_tps)))
+        },
+        |row| format!("seed {}", row.config.workload.seed),
+    ];
+    let repetition = |row: &Row| {
+        row.repetition
+            .filter(|one| one.of > 1)
+            .map_or_else(String::new, |one| format!("run {}", one.number))
+    };
+    let differing: Vec<&Knob> = knobs
+        .iter()
+        .filter(|knob| {
+            let values: BTreeSet<String> = rows
+                .iter()
+                .filter(|row| row.config.name.is_none())
+                .map(|row| knob(row))
+                .collect();
+            values.len() > 1
+        })
+        .collect();
+    let mut labels: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let mut parts = match &row.config.name {
+                Some(name) => vec![name.clone()],
+                None if differing.is_empty() => vec![row.config.connector.as_str().to_owned()],
+                None => differing.iter().map(|knob| knob(row)).collect(),
+            };
+            parts.push(repetition(row));
+            parts.retain(|part| !part.is_empty());
+            parts.join(", ")
+        })
+        .collect();
+    let mut taken = BTreeSet::new();
+    for label in &mut labels {
+        let mut candidate = label.clone();
+        let mut copy = 2;
+        while !taken.insert(candidate.clone()) {
+            candidate = format!("{label} #{copy}");
+            copy += 1;
+        }
+        *label = candidate;
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
+
+    fn reproduction() -> AnyRecord {
+        AnyRecord::parse("reproduce.json".to_owned(), REPRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn a_reproduction_is_read_with_the_articles_figures() {
+        let report = Report::new(vec![reproduction()]);
+        let rows = report.rows();
+        assert_eq!(rows.len(), 11);
+        for shown in &rows {
+            let article = shown.article.unwrap();
+            assert_eq!(Some(&article.name), shown.row.config.name.as_ref());
+        }
+        assert_eq!(rows[0].standing(), Standing::Invalid);
+        assert_eq!(rows[0].tps(), "INVALID (42,053)");
+        assert_eq!(rows[1].standing(), Standing::Plain);
+        assert_eq!(rows[1].tps(), "1,417");
+    }
+
+    #[test]
+    fn rows_are_called_by_what_they_differ_in_and_never_alike() {
+        let mut rows: Vec<Row> = reproduction().record.rows[6..9].to_vec();
+        for row in &mut rows {
+            row.config.name = None;
+            row.batch_size = Some(1_000);
+            row.config.load.max_inflight_per_worker = 16;
+        }
+        rows[1].config.workload.alpha = 0.5;
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["alpha 1.5", "alpha 0.5", "alpha 1.5 #2"]);
+        rows.truncate(1);
+        let named = labels(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(named, ["sqlite_ws_rpc"]);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_told_from_one_that_is_no_record() {
+        let parse = |text: &str| AnyRecord::parse("a.json".to_owned(), text).unwrap_err();
+        let half = &REPRODUCTION[..REPRODUCTION.len() / 2];
+        assert!(matches!(parse(half), ReadError::CutOff { .. }));
+        assert!(matches!(parse("[]"), ReadError::NotARecord { .. }));
+        assert!(matches!(
+            parse("{\"schema_version\": 1000}"),
+            ReadError::Newer { found: 1_000, .. }
+        ));
+        let older = parse("{\"schema_version\": 2}").to_string();
+        assert!(
+            older.contains("from schema_version 3 on: measure again"),
+            "{older}"
+        );
+    }
+}
