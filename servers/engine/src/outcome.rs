@@ -1,0 +1,73 @@
+//! One transfer on its way through the engine, and what became of it.
+
+use busload_wire::{RequestId, Transfer};
+
+/// Why a transfer was refused. Nothing of it was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// The amount is below one, or the account pays itself.
+    InvalidTransfer,
+    /// An account does not exist.
+    AccountMissing,
+    /// The payer has less than the amount.
+    InsufficientFunds,
+    /// The receiver's balance would not fit 64 bits.
+    BalanceOverflow,
+    /// Another transfer had the same id.
+    Conflict,
+}
+
+/// Why a transfer was not committed, through no fault of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The queue was full, or there was no room to remember the transfer's id.
+    Overloaded,
+    /// The engine stops, or stopped.
+    ShuttingDown,
+    /// The disk is full; the batch was rolled back.
+    StorageFull,
+}
+
+/// What became of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Not decided yet. Never leaves the engine.
+    Pending,
+    /// Committed at the durability of the ledger.
+    Committed,
+    /// Refused.
+    Rejected(Rejection),
+    /// Known not to be committed.
+    Failed(Failure),
+    /// May or may not be committed: an I/O error at COMMIT.
+    InDoubt,
+}
+
+/// One transfer on its way through the engine and, with its outcome, back.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// What the answer is to carry, if the transport has ids.
+    pub id: Option<RequestId>,
+    /// What to do.
+    pub transfer: Transfer,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Work {
+    /// Work that is still to be done.
+    #[must_use]
+    pub fn new(id: Option<RequestId>, transfer: Transfer) -> Self {
+        Self {
+            id,
+            transfer,
+            outcome: Outcome::Pending,
+        }
+    }
+}
+
+/// What no ledger would do, whatever its balances are.
+#[must_use]
+pub fn is_invalid(transfer: &Transfer) -> bool {
+    transfer.amount < 1 || transfer.from == transfer.to
+}
