@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bench_client::connector::{Credentials, Target, Trust};
-use busload_frontend::exposed;
-use busload_frontend::token::Token;
+use busload_net::token::Token;
+use busload_net::token::exposed;
 use clap::Args;
 
 use super::UsageError;

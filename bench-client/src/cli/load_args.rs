@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use bench_client::connector::ConnectorKind;
 use bench_client::record::Arrival;
-use busload_engine::{Apply, CheckpointMode};
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_INITIAL_BALANCE, Mode, parse_accounts, parse_batch_size,
     parse_batch_timeout, parse_durability, parse_duration, parse_inflight, parse_page_size,
     parse_queue,
 };
+use busload_sqlite::{Apply, CheckpointMode};
 use clap::{Args, ValueEnum};
 
 use super::credential_args::CredentialArgs;

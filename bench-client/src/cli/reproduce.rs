@@ -17,9 +17,9 @@ use bench_client::report::article::{ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, 
 use bench_client::report::table;
 use bench_client::row::RowPlan;
 use bench_client::workload::Zipf;
-use busload_engine::Durability;
-use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, DEFAULT_INITIAL_BALANCE};
+use busload_sqlite::Durability;
+use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};

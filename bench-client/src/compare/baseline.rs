@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use busload_engine::{Durability, default_page_bytes};
+use busload_sqlite::{Durability, default_page_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::Conditions;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use busload_engine::Apply;
+use busload_sqlite::Apply;
 use sha2::{Digest as _, Sha256};
 
 use crate::host::environment::{BlockDevice, Environment};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use busload_engine::Apply;
+use busload_sqlite::Apply;
 
 use super::{RowPlan, ServerChoice};
 use crate::load::{Measure, Pace};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use busload_wire::control::TransferIds;
+use busload_wire::{ErrorCode, OutcomeClass};
 
 use crate::error::EngineError;
 use crate::failpoint;
-use crate::outcome::{Failure, Outcome, Rejection, Work};
+use crate::outcome::{Failure, Outcome, Work};
 
 /// How the transaction of a batch ended.
 #[derive(Debug)]
@@ -136,44 +137,14 @@ impl Batch {
     }
 }
 
-/// Outcomes, counted: each in its place of [`OUTCOMES`].
+/// Outcomes, counted by the number of their code on the wire; 0 is committed.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct OutcomeCounts([u64; OUTCOMES.len()]);
-
-const OUTCOMES: [&str; 10] = [
-    "committed",
-    "in_doubt",
-    "invalid_transfer",
-    "account_missing",
-    "insufficient_funds",
-    "balance_overflow",
-    "conflict",
-    "overloaded",
-    "shutting_down",
-    "storage_full",
-];
-const REJECTED: std::ops::Range<usize> = 2..7;
-const FAILED: std::ops::Range<usize> = 7..10;
-const OVERLOADED: usize = 7;
-
-const fn place_of(outcome: Outcome) -> usize {
-    match outcome {
-        Outcome::Committed => 0,
-        Outcome::Pending | Outcome::InDoubt => 1,
-        Outcome::Rejected(Rejection::InvalidTransfer) => 2,
-        Outcome::Rejected(Rejection::AccountMissing) => 3,
-        Outcome::Rejected(Rejection::InsufficientFunds) => 4,
-        Outcome::Rejected(Rejection::BalanceOverflow) => 5,
-        Outcome::Rejected(Rejection::Conflict) => 6,
-        Outcome::Failed(Failure::Overloaded) => OVERLOADED,
-        Outcome::Failed(Failure::ShuttingDown) => 8,
-        Outcome::Failed(Failure::StorageFull) => 9,
-    }
-}
+pub(crate) struct OutcomeCounts([u64; 1 + ErrorCode::ALL.len()]);
 
 impl OutcomeCounts {
     pub(crate) fn count(&mut self, outcome: Outcome) {
-        self.0[place_of(outcome)] += 1;
+        let number = outcome.code().map_or_else(ErrorCode::number, |()| 0);
+        self.0[usize::from(number)] += 1;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -190,27 +161,12 @@ impl OutcomeCounts {
         self.0[0]
     }
 
-    pub(crate) fn in_doubt(&self) -> u64 {
-        self.0[1]
-    }
-
-    /// By the wire's code.
-    pub(crate) fn rejected(&self) -> BTreeMap<String, u64> {
-        self.named(REJECTED)
-    }
-
-    /// By the wire's code; those that never came to a batch are added.
-    pub(crate) fn failed(mut self, refused_when_full: u64) -> BTreeMap<String, u64> {
-        self.0[OVERLOADED] += refused_when_full;
-        self.named(FAILED)
-    }
-
-    fn named(&self, places: std::ops::Range<usize>) -> BTreeMap<String, u64> {
-        let all = OUTCOMES.into_iter().zip(self.0);
-        all.skip(places.start)
-            .take(places.len())
+    /// Those of one class that there are, by their codes.
+    pub(crate) fn of(&self, class: OutcomeClass) -> BTreeMap<String, u64> {
+        let codes = ErrorCode::ALL.iter().filter(|code| code.class() == class);
+        codes
+            .map(|code| (code.to_string(), self.0[usize::from(code.number())]))
             .filter(|(_, n)| *n > 0)
-            .map(|(name, n)| (name.to_owned(), n))
             .collect()
     }
 }

@@ -6,16 +6,16 @@ use crate::error::EngineError;
 use crate::stats::Snapshot;
 
 /// Fewest accounts of a ledger: a transfer needs two.
-pub const MIN_ACCOUNTS: i64 = 2;
+pub const ACCOUNTS_MIN: i64 = 2;
 /// Most accounts that a ledger can be seeded with.
-pub const MAX_ACCOUNTS: i64 = 10_000_000;
+pub const ACCOUNTS_MAX: i64 = 10_000_000;
 
 /// Whether a ledger can be seeded so.
 ///
 /// # Errors
 /// [`EngineError::SeedOutOfRange`].
 pub fn check_seeding(accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
-    if !(MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&accounts) || initial_balance < 0 {
+    if !(ACCOUNTS_MIN..=ACCOUNTS_MAX).contains(&accounts) || initial_balance < 0 {
         return Err(EngineError::SeedOutOfRange {
             accounts,
             initial_balance,

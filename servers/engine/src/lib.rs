@@ -29,7 +29,7 @@ mod stats;
 mod writer;
 
 pub use batch::{Batch, Changes, Ended};
-pub use call::{ControlCall, ControlReply, MAX_ACCOUNTS, MIN_ACCOUNTS, check_seeding};
+pub use call::{ACCOUNTS_MAX, ACCOUNTS_MIN, ControlCall, ControlReply, check_seeding};
 pub use config::Config;
 pub use engine::{Engine, WriterThread};
 pub use error::{EngineError, Source};

@@ -1,6 +1,6 @@
 //! One transfer on its way through the engine, and what became of it.
 
-use busload_wire::{RequestId, Transfer};
+use busload_wire::{ErrorCode, RequestId, Transfer};
 
 /// Why a transfer was refused. Nothing of it was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +41,28 @@ pub enum Outcome {
     Failed(Failure),
     /// May or may not be committed: an I/O error at COMMIT.
     InDoubt,
+}
+
+impl Outcome {
+    /// The wire's word for it, in answers, in counters and wherever outcomes are stored.
+    ///
+    /// # Errors
+    /// The code of everything but a committed transfer.
+    pub const fn code(self) -> Result<(), ErrorCode> {
+        Err(match self {
+            Self::Committed => return Ok(()),
+            Self::Rejected(Rejection::InvalidTransfer) => ErrorCode::InvalidTransfer,
+            Self::Rejected(Rejection::AccountMissing) => ErrorCode::AccountMissing,
+            Self::Rejected(Rejection::InsufficientFunds) => ErrorCode::InsufficientFunds,
+            Self::Rejected(Rejection::BalanceOverflow) => ErrorCode::BalanceOverflow,
+            Self::Rejected(Rejection::Conflict) => ErrorCode::Conflict,
+            Self::Failed(Failure::Overloaded) => ErrorCode::Overloaded,
+            Self::Failed(Failure::ShuttingDown) => ErrorCode::ShuttingDown,
+            Self::Failed(Failure::StorageFull) => ErrorCode::StorageFull,
+            Self::InDoubt => ErrorCode::UnknownOutcome,
+            Self::Pending => ErrorCode::Internal,
+        })
+    }
 }
 
 /// One transfer on its way through the engine and, with its outcome, back.

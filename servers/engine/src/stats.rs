@@ -10,6 +10,7 @@ use busload_wire::control::{
 
 use crate::batch::{Batch, Changes, OutcomeCounts};
 use busload_wire::histogram::Recorded;
+use busload_wire::{ErrorCode, OutcomeClass};
 
 /// What a checkpoint was.
 #[derive(Debug, Clone, Copy)]
@@ -263,11 +264,16 @@ impl SharedStats {
 }
 
 fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
+    let mut failed = counters.outcomes.of(OutcomeClass::Failed);
+    if queue.overloaded > 0 {
+        // These never came to a batch.
+        *failed.entry(ErrorCode::Overloaded.to_string()).or_default() += queue.overloaded;
+    }
     Stats {
         committed: counters.outcomes.committed(),
-        rejected: counters.outcomes.rejected(),
-        failed: counters.outcomes.failed(queue.overloaded),
-        unknown: counters.outcomes.in_doubt(),
+        rejected: counters.outcomes.of(OutcomeClass::Rejected),
+        failed,
+        unknown: counters.outcomes.of(OutcomeClass::Unknown).values().sum(),
         applied: counters.changes.applied,
         row_changes: counters.changes.rows,
         refunds: counters.changes.refunds,

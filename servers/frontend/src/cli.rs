@@ -6,7 +6,10 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod access_args;
+mod limit_args;
 mod messages;
+mod null_args;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -16,18 +19,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use busload_engine::{Apply, CheckpointMode, Config, DEFAULT_CACHE_KIB, Durability};
+use busload_sqlite::{Apply, CheckpointMode, Config, DEFAULT_CACHE_KIB, Durability};
 use clap::Args;
 
-use crate::access_args::AccessArgs;
-use crate::descriptors;
-use crate::limit_args::LimitArgs;
-use crate::null_args::NullArgs;
-use crate::server::{Settings, Transport};
+use crate::ledgers::{LedgerConfig, NullConfig};
+use crate::process::descriptors;
+use crate::settings::{Settings, Transport};
+use access_args::AccessArgs;
+use limit_args::LimitArgs;
+use null_args::NullArgs;
 
 pub use messages::{in_one_line, parse_arguments};
 pub use serving::ending;
-pub(crate) use values::parse_bytes_within;
 pub use values::{
     Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
     parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size,
@@ -43,8 +46,6 @@ const DEFAULT_ACCOUNTS: i64 = 100_000;
 pub const DEFAULT_INITIAL_BALANCE: i64 = 10_000_000;
 /// Most transfers in one transaction.
 pub const DEFAULT_BATCH_SIZE: usize = 4_096;
-/// The largest batch size that can be set.
-const MAX_BATCH_SIZE: usize = 1_048_576;
 /// Most transfers waiting for the writer.
 const DEFAULT_QUEUE: usize = 1_048_576;
 /// How long the ids of transfers are remembered.
@@ -313,29 +314,37 @@ impl CommonArgs {
         Ok(Settings {
             transport,
             listen,
-            engine: Config {
-                database,
-                fresh: self.fresh,
-                durability: self.durability.durability,
+            engine: busload_engine::Config {
                 batch_size,
                 batch_timeout,
                 queue_transfers: self.queue,
-                apply: self.apply,
-                seed_accounts: self.seed_accounts,
-                seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
-                initial_balance: self.initial_balance,
-                page_bytes: self.page_size,
-                cache_kib: self.cache_kib,
-                checkpoint_kib: self.checkpoint_kib,
-                checkpoint_mode: self.checkpoint,
-                log_limit_bytes: log_limit_mib * 1024 * 1024,
-                probe_interval: self.probe_interval,
-                id_horizon: self.id_horizon,
-                max_ids: self.max_ids,
                 stage_timings: !self.no_stage_timings,
-                busy_wait: self.busy_wait,
             },
-            null: self.null.pace(),
+            ledger: match self.null.pace() {
+                Some(pace) => LedgerConfig::Null(NullConfig {
+                    seed_accounts: self.seed_accounts,
+                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    pace,
+                }),
+                None => LedgerConfig::Sqlite(Config {
+                    database,
+                    fresh: self.fresh,
+                    durability: self.durability.durability,
+                    apply: self.apply,
+                    seed_accounts: self.seed_accounts,
+                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    initial_balance: self.initial_balance,
+                    page_bytes: self.page_size,
+                    cache_kib: self.cache_kib,
+                    checkpoint_kib: self.checkpoint_kib,
+                    checkpoint_mode: self.checkpoint,
+                    log_limit_bytes: log_limit_mib * 1024 * 1024,
+                    probe_interval: self.probe_interval,
+                    id_horizon: self.id_horizon,
+                    max_ids: self.max_ids,
+                    busy_wait: self.busy_wait,
+                }),
+            },
             limits: self.limits.limits(connections_allowed),
             access,
         })

@@ -1,7 +1,9 @@
 //! `GET /metrics`: the engine's counters as Prometheus text 0.0.4.
 
-use busload_engine::decode_histogram;
+use std::collections::BTreeMap;
+
 use busload_wire::control::{Distribution, NetworkStats, Stats, TransferIds};
+use busload_wire::histogram::decode;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -34,201 +36,165 @@ pub(crate) fn render(stats: &Stats) -> Vec<u8> {
 
 #[expect(clippy::too_many_lines, reason = "a table of metrics, one entry each")]
 fn families(stats: &Stats) -> Vec<MetricFamily> {
-    let s = &stats.stages;
-    let outcomes = [("committed", stats.committed), ("unknown", stats.unknown)]
-        .map(|(name, n)| (vec![("outcome", name.to_owned())], n))
-        .into_iter()
-        .chain(stats.rejected.iter().map(|(code, n)| {
-            (
-                vec![("outcome", "rejected".to_owned()), ("reason", code.clone())],
-                *n,
-            )
-        }))
-        .chain(stats.failed.iter().map(|(code, n)| {
-            (
-                vec![("outcome", "failed".to_owned()), ("reason", code.clone())],
-                *n,
-            )
-        }));
+    let (s, checkpoints) = (&stats.stages, &stats.checkpoints);
+    let outcome = |name: &str| vec![("outcome", name.to_owned())];
+    let reasons = |name: &'static str, by_code: &BTreeMap<String, u64>| {
+        let labelled = |(code, n): (&String, &u64)| {
+            let reason = [("reason", code.clone())];
+            ([outcome(name), reason.to_vec()].concat(), *n)
+        };
+        by_code.iter().map(labelled).collect::<Vec<_>>()
+    };
+    let outcomes = [("committed", stats.committed), ("unknown", stats.unknown)];
+    let outcomes = outcomes.map(|(name, n)| (outcome(name), n)).to_vec();
+    let refused = [("rejected", &stats.rejected), ("failed", &stats.failed)];
+    let refused = refused.map(|(name, by_code)| reasons(name, by_code));
     let by_file = |what: [(&str, u64); 5]| {
         what.map(|(file, n)| (vec![("file", file.to_owned())], n))
             .to_vec()
     };
-    let ids = |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one);
+    let (syncs, written) = (&stats.syncs, &stats.bytes_written);
+    let syncs = by_file([
+        ("database", syncs.database),
+        ("wal", syncs.wal),
+        ("journal", syncs.journal),
+        ("directory", syncs.directory),
+        ("other", syncs.other),
+    ]);
+    let written = by_file([
+        ("database", written.database),
+        ("wal", written.wal),
+        ("journal", written.journal),
+        ("directory", 0),
+        ("other", written.other),
+    ]);
+    let ids =
+        |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one).collect();
     let network = |of: fn(&NetworkStats) -> Option<u64>| {
         let known = stats.network.as_ref().and_then(of);
-        known.into_iter().flat_map(one)
+        known.into_iter().flat_map(one).collect()
     };
-    let remembered = stats.transfer_ids.map(|ids| {
-        gauge(
-            "busload_transfer_ids",
-            "transfer ids remembered",
-            ids.remembered,
-        )
-    });
-    let mut families = vec![
-        counter(
-            "busload_transfers_total",
+    let counters = [
+        (
+            "transfers",
             "transfers answered, by outcome",
-            outcomes,
+            [outcomes, refused.concat()].concat(),
         ),
-        counter(
-            "busload_applied_total",
-            "transfers applied, by row changes (with --apply coalesced by the server's own count)",
-            one(stats.applied),
-        ),
-        counter(
-            "busload_batches_total",
-            "batches committed",
-            one(stats.batches),
-        ),
-        counter(
-            "busload_batches_that_wrote_total",
+        ("applied", APPLIED, one(stats.applied)),
+        ("batches", "batches committed", one(stats.batches)),
+        (
+            "batches_that_wrote",
             "batches that changed at least one row",
             one(stats.batches_that_wrote),
         ),
-        counter(
-            "busload_commit_syncs_total",
+        (
+            "commit_syncs",
             "syncs inside commits",
             one(stats.commit_syncs),
         ),
-        counter(
-            "busload_syncs_total",
-            "syncs, by what was synced",
-            by_file([
-                ("database", stats.syncs.database),
-                ("wal", stats.syncs.wal),
-                ("journal", stats.syncs.journal),
-                ("directory", stats.syncs.directory),
-                ("other", stats.syncs.other),
-            ]),
-        ),
-        counter(
-            "busload_written_bytes_total",
-            "bytes written, by file",
-            by_file([
-                ("database", stats.bytes_written.database),
-                ("wal", stats.bytes_written.wal),
-                ("journal", stats.bytes_written.journal),
-                ("directory", 0),
-                ("other", stats.bytes_written.other),
-            ]),
-        ),
-        counter(
-            "busload_checkpoints_total",
-            "checkpoints",
-            one(stats.checkpoints.count),
-        ),
-        counter(
-            "busload_checkpoint_errors_total",
+        ("syncs", "syncs, by what was synced", syncs),
+        ("written_bytes", "bytes written, by file", written),
+        ("checkpoints", "checkpoints", one(checkpoints.count)),
+        (
+            "checkpoint_errors",
             "checkpoints that failed",
-            one(stats.checkpoints.errors),
+            one(checkpoints.errors),
         ),
-        counter_of(
-            "busload_checkpoint_stalled_seconds_total",
-            "time in checkpoints in which no batch could be committed",
-            one(stats.checkpoints.stalled_ns()),
-            1e-9,
-        ),
-        gauge(
-            "busload_log_bytes",
-            "length of the write-ahead log at the end of the last checkpoint",
-            stats.checkpoints.log_bytes,
-        ),
-        gauge(
-            "busload_queue_transfers",
-            "transfers waiting",
-            stats.queue.depth,
-        ),
-        counter(
-            "busload_overloaded_total",
+        (
+            "overloaded",
             "transfers refused because the queue was full",
             one(stats.queue.overloaded),
         ),
-        histogram(
-            "busload_wait_seconds",
-            "per transfer, in the queue",
-            &s.wait_ns,
-            &SECONDS,
-            1e-9,
+        ("transfer_ids_repeated", REPEATED, ids(|ids| ids.repeated)),
+        (
+            "transfer_ids_conflicts",
+            CONFLICTS,
+            ids(|ids| ids.conflicts),
         ),
-        histogram(
-            "busload_apply_seconds",
-            "per batch, applying",
-            &s.apply_ns,
-            &SECONDS,
-            1e-9,
+        (
+            "listen_overflows",
+            LISTEN_OVERFLOWS,
+            network(|it| it.listen_overflows),
         ),
-        histogram(
-            "busload_commit_seconds",
-            "per batch, commit",
-            &s.commit_ns,
-            &SECONDS,
-            1e-9,
+        (
+            "refused_inputs",
+            REFUSED_INPUTS,
+            network(|it| Some(it.refused_inputs)),
         ),
-        histogram(
-            "busload_answer_seconds",
-            "per batch, answering",
-            &s.answer_ns,
-            &SECONDS,
-            1e-9,
+    ];
+    let gauges = [
+        ("log_bytes", LOG_BYTES, Some(checkpoints.log_bytes)),
+        (
+            "queue_transfers",
+            "transfers waiting",
+            Some(stats.queue.depth),
         ),
-        histogram(
-            "busload_sync_seconds",
-            "per sync at commit",
-            &s.sync_ns,
-            &SECONDS,
-            1e-9,
+        (
+            "transfer_ids",
+            "transfer ids remembered",
+            stats.transfer_ids.map(|ids| ids.remembered),
         ),
-        histogram(
-            "busload_batch_size",
+    ];
+    let seconds = [
+        ("wait", "per transfer, in the queue", &s.wait_ns),
+        ("apply", "per batch, applying", &s.apply_ns),
+        ("commit", "per batch, commit", &s.commit_ns),
+        ("answer", "per batch, answering", &s.answer_ns),
+        ("sync", "per sync at commit", &s.sync_ns),
+    ];
+    let counters = counters
+        .into_iter()
+        .map(|(name, help, values)| counter(&format!("{name}_total"), help, values, 1.0));
+    let stalled = one(checkpoints.stalled_ns());
+    let gauges = gauges
+        .into_iter()
+        .filter_map(|(name, help, value)| Some(gauge(name, help, value?)));
+    let seconds = seconds
+        .into_iter()
+        .map(|(name, help, one)| histogram(&format!("{name}_seconds"), help, one, &SECONDS, 1e-9));
+    counters
+        .chain([counter(
+            "checkpoint_stalled_seconds_total",
+            STALLED,
+            stalled,
+            1e-9,
+        )])
+        .chain(gauges)
+        .chain(seconds)
+        .chain([histogram(
+            "batch_size",
             "transfers per batch",
             &s.batch_size,
             &TRANSFERS,
             1.0,
-        ),
-        counter(
-            "busload_transfer_ids_repeated_total",
-            "transfers whose id was known, answered as the first time",
-            ids(|ids| ids.repeated),
-        ),
-        counter(
-            "busload_transfer_ids_conflicts_total",
-            "transfers whose id was known, of another transfer",
-            ids(|ids| ids.conflicts),
-        ),
-        counter(
-            "busload_listen_overflows_total",
-            "connections that found the listen backlog full, of all servers in this network namespace",
-            network(|network| network.listen_overflows),
-        ),
-        counter(
-            "busload_refused_inputs_total",
-            "connections told to come back later because unfinished requests took too much memory",
-            network(|network| Some(network.refused_inputs)),
-        ),
-    ];
-    families.extend(remembered);
-    families
+        )])
+        .collect()
 }
+
+const APPLIED: &str =
+    "transfers applied, by row changes (with --apply coalesced by the server's own count)";
+const REPEATED: &str = "transfers whose id was known, answered as the first time";
+const CONFLICTS: &str = "transfers whose id was known, of another transfer";
+const LISTEN_OVERFLOWS: &str =
+    "connections that found the listen backlog full, of all servers in this network namespace";
+const REFUSED_INPUTS: &str =
+    "connections told to come back later because unfinished requests took too much memory";
+const LOG_BYTES: &str = "length of the write-ahead log at the end of the last checkpoint";
+const STALLED: &str = "time in checkpoints in which no batch could be committed";
 
 type Labelled = (Vec<(&'static str, String)>, u64);
 
-fn one(value: u64) -> [Labelled; 1] {
-    [(Vec::new(), value)]
+fn one(value: u64) -> Vec<Labelled> {
+    vec![(Vec::new(), value)]
 }
 
 fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
+    family.set_name(format!("busload_{name}"));
     family.set_help(help.to_owned());
     family.set_field_type(kind);
     family.set_metric(metrics);
     family
-}
-
-fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
-    counter_of(name, help, values, 1.0)
 }
 
 /// In units of `unit`.
@@ -236,12 +202,7 @@ fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -
     clippy::cast_precision_loss,
     reason = "the exposition format has floats only"
 )]
-fn counter_of(
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = Labelled>,
-    unit: f64,
-) -> MetricFamily {
+fn counter(name: &str, help: &str, values: Vec<Labelled>, unit: f64) -> MetricFamily {
     let metrics = values.into_iter().map(|(labels, value)| {
         let mut metric = Metric::default();
         let labels = labels.into_iter().map(|(name, value)| {
@@ -284,7 +245,7 @@ fn histogram(
     bounds: &[f64],
     unit: f64,
 ) -> MetricFamily {
-    let recorded = decode_histogram(distribution);
+    let recorded = decode(distribution);
     let mut histogram = Histogram::default();
     histogram.set_sample_count(distribution.count);
     histogram.set_sample_sum(distribution.sum as f64 * unit);

@@ -14,7 +14,7 @@ use crate::counters::FrontCounters;
 use crate::input_memory::Input;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
-use crate::server::Transport;
+use crate::settings::Transport;
 
 /// What the connections share.
 pub(crate) struct Shared {

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use busload_engine::Recorded;
 use busload_wire::control::{Distribution, Stats};
+use busload_wire::histogram::Recorded;
 
 #[derive(Default)]
 struct Stages {
@@ -107,7 +107,7 @@ mod tests {
         timings.add_histograms(&mut stats);
         let stages = &stats.transfer_stages;
         assert_eq!((stages.read_ns.sum, stages.reply_ns.sum), sums);
-        let read = busload_engine::decode_histogram(&stages.read_ns);
+        let read = busload_wire::histogram::decode(&stages.read_ns);
         assert_eq!(read.expect("it is sent").len(), 3);
     }
 

@@ -16,7 +16,7 @@ impl RowChanges {
     pub(crate) fn applied(self) -> u64 {
         self.coalesced.unwrap_or_else(|| {
             debug_assert!(
-                self.rows % 2 == 0,
+                self.rows.is_multiple_of(2),
                 "a transfer, or a refund, changes two rows"
             );
             (self.rows - 2 * self.refunds) / 2

@@ -19,29 +19,19 @@ pub(crate) struct LockFile {
 
 /// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// Another process holds it.
     #[error("another server has {database} open (it holds {lock}): stop it or choose another file")]
-    Held {
-        /// The database.
-        database: PathBuf,
-        /// The lock file.
-        lock: PathBuf,
-    },
+    Held { database: PathBuf, lock: PathBuf },
     /// Another process holds the file itself, which it found by another name.
     #[error(
         "another server has {database} open under another name: stop it or choose another file"
     )]
-    HeldFile {
-        /// The database.
-        database: PathBuf,
-    },
+    HeldFile { database: PathBuf },
     /// The database could not be opened or created to be locked.
     #[error("cannot open {database} to lock it")]
     File {
-        /// The database.
         database: PathBuf,
-        /// What the operating system said.
         source: io::Error,
     },
     /// The lock file could not be created.
@@ -49,12 +39,7 @@ pub enum LockError {
         "cannot create the lock file {lock} (choose another place for the database: --database of a \
          server, --data-dir of bench-client)"
     )]
-    Io {
-        /// The lock file.
-        lock: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Io { lock: PathBuf, source: io::Error },
 }
 
 impl LockFile {

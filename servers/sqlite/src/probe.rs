@@ -4,13 +4,16 @@
 //! rollback journal on Linux it is four (the journal twice, its directory, the database), not the
 //! two that are often assumed, and a fifth under `synchronous=EXTRA` (the directory once more).
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use busload_engine::EngineError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
-use crate::Durability;
-use crate::durability::DurabilityError;
-use crate::vfs::{IoCounts, IoMeter, VfsError};
+use crate::durability::Durability;
+use crate::error::Error;
+use crate::vfs::{IoCounts, IoMeter};
 
 /// Commits made before counting starts: the first commits of a write-ahead log also sync its
 /// header and its directory, once in the life of the file.
@@ -76,27 +79,12 @@ impl SyncsPerCommit {
     }
 }
 
-/// Why the syncs could not be counted.
+/// The probe's own directory could not be created.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProbeError {
-    /// The probe's own directory could not be created.
-    #[error("cannot create a directory in {}", dir.display())]
-    Directory {
-        /// Where it should have been.
-        dir: PathBuf,
-        /// What the operating system answered.
-        source: std::io::Error,
-    },
-    /// The counting file system could not be set up.
-    #[error(transparent)]
-    Vfs(#[from] VfsError),
-    /// The durability mode could not be set.
-    #[error(transparent)]
-    Durability(#[from] DurabilityError),
-    /// SQLite failed.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+#[error("cannot create a directory in {}", dir.display())]
+struct NoDirectory {
+    dir: PathBuf,
+    source: io::Error,
 }
 
 /// Counts the syncs of `commits` transactions of one transfer each, on a database of its own in
@@ -110,13 +98,17 @@ pub fn syncs_per_commit(
     dir: &Path,
     durability: Durability,
     commits: u32,
-) -> Result<SyncsPerCommit, ProbeError> {
+) -> Result<SyncsPerCommit, EngineError> {
+    count(dir, durability, commits).map_err(EngineError::from)
+}
+
+fn count(dir: &Path, durability: Durability, commits: u32) -> Result<SyncsPerCommit, Error> {
     let own = tempfile::Builder::new()
         .prefix(".busload-probe-")
         .tempdir_in(dir)
-        .map_err(|source| ProbeError::Directory {
-            dir: dir.to_owned(),
-            source,
+        .map_err(|source| {
+            let dir = dir.to_owned();
+            EngineError::CannotServe(Arc::new(NoDirectory { dir, source }))
         })?;
     let meter = IoMeter::register()?;
     // Declared after the directory, so closed before it is removed.

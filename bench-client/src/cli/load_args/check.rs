@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use bench_client::row::{RowPlan, ServerChoice};
-use busload_engine::{Apply, Durability};
 use busload_frontend::cli::check_apply;
+use busload_sqlite::{Apply, Durability};
 
 use super::LoadArgs;
 use super::own_server::connections;

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use bench_client::connector::ConnectorKind;
 use bench_client::row::ServerChoice;
 use bench_client::target::ServerSpec;
-use busload_engine::{Apply, Durability};
 use busload_frontend::cli::{DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode};
+use busload_sqlite::{Apply, Durability};
 
 use super::plans::Knobs;
 use super::{LoadArgs, ServerKnobs};

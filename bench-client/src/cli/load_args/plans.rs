@@ -10,7 +10,7 @@ use bench_client::load::{Measure, Pace};
 use bench_client::record::Arrival;
 use bench_client::row::{RowPlan, ServerChoice};
 use bench_client::workload::Zipf;
-use busload_engine::Durability;
+use busload_sqlite::Durability;
 
 use super::own_server::{NullServer, connections, null_server};
 use super::{ArrivalArg, EncodingArg, LoadArgs};

@@ -23,10 +23,10 @@ use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::recipe::Transport;
-use busload_engine::Apply;
 use busload_frontend::cli::{
     DEFAULT_DATA_DIR, Mode, parse_durability, parse_duration, parse_page_size,
 };
+use busload_sqlite::Apply;
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 

@@ -16,32 +16,26 @@ pub(super) const CREATE: &str = "CREATE TABLE transfer_ids(
     seq INTEGER PRIMARY KEY, id BLOB NOT NULL, payer INTEGER NOT NULL, receiver INTEGER NOT NULL,
     amount INTEGER NOT NULL, outcome INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT";
 
+/// The outcomes that are remembered.
+const FIRST: [Outcome; 5] = [
+    Outcome::Committed,
+    Outcome::Rejected(Rejection::InvalidTransfer),
+    Outcome::Rejected(Rejection::AccountMissing),
+    Outcome::Rejected(Rejection::InsufficientFunds),
+    Outcome::Rejected(Rejection::BalanceOverflow),
+];
+
+/// `None` for an outcome that is not remembered.
 pub(super) fn number_of(outcome: Outcome) -> Option<u16> {
-    let code = match outcome {
-        Outcome::Committed => return Some(0),
-        Outcome::Rejected(Rejection::InvalidTransfer) => ErrorCode::InvalidTransfer,
-        Outcome::Rejected(Rejection::AccountMissing) => ErrorCode::AccountMissing,
-        Outcome::Rejected(Rejection::InsufficientFunds) => ErrorCode::InsufficientFunds,
-        Outcome::Rejected(Rejection::BalanceOverflow) => ErrorCode::BalanceOverflow,
-        Outcome::Rejected(Rejection::Conflict)
-        | Outcome::Pending
-        | Outcome::Failed(_)
-        | Outcome::InDoubt => return None,
-    };
-    Some(code.number())
+    let number = outcome.code().map_or_else(ErrorCode::number, |()| 0);
+    FIRST.contains(&outcome).then_some(number)
 }
 
 pub(super) fn outcome_of(number: i64) -> Option<Outcome> {
     let number = u16::try_from(number).ok()?;
-    [
-        Outcome::Committed,
-        Outcome::Rejected(Rejection::InvalidTransfer),
-        Outcome::Rejected(Rejection::AccountMissing),
-        Outcome::Rejected(Rejection::InsufficientFunds),
-        Outcome::Rejected(Rejection::BalanceOverflow),
-    ]
-    .into_iter()
-    .find(|outcome| number_of(*outcome) == Some(number))
+    FIRST
+        .into_iter()
+        .find(|outcome| number_of(*outcome) == Some(number))
 }
 
 /// The id in a row, or `None` when it is none of ours.

@@ -27,8 +27,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-
 /// The most [`SyncSample`]s a meter holds between two [`IoMeter::take_sync_samples`].
 pub const SYNC_SAMPLES_MAX: usize = 4_096;
 
@@ -50,8 +48,7 @@ pub enum VfsError {
 }
 
 /// What a sync made durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SyncKind {
     /// The main file of a database.
     Database,
@@ -70,7 +67,7 @@ impl SyncKind {
 }
 
 /// One sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncSample {
     /// What was synced.
     pub kind: SyncKind,
@@ -80,7 +77,7 @@ pub struct SyncSample {
 
 /// What a meter has seen: totals since it was registered, or, by [`IoCounts::since`], between two
 /// readings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IoCounts {
     /// Syncs of the main file of a database.
     pub database_syncs: u64,
@@ -119,57 +116,34 @@ impl IoCounts {
             + self.other_syncs
     }
 
-    /// Bytes written to files of every kind. What SQLite stores through the shared memory of the
-    /// WAL index is not among them.
-    #[must_use]
-    pub fn written_bytes(&self) -> u64 {
-        self.database_written_bytes
-            + self.wal_written_bytes
-            + self.journal_written_bytes
-            + self.other_written_bytes
-    }
-
     /// The sum of two meters' counts.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            database_syncs: self.database_syncs + other.database_syncs,
-            wal_syncs: self.wal_syncs + other.wal_syncs,
-            journal_syncs: self.journal_syncs + other.journal_syncs,
-            directory_syncs: self.directory_syncs + other.directory_syncs,
-            other_syncs: self.other_syncs + other.other_syncs,
-            sync_errors: self.sync_errors + other.sync_errors,
-            sync_ns: self.sync_ns + other.sync_ns,
-            database_written_bytes: self.database_written_bytes + other.database_written_bytes,
-            wal_written_bytes: self.wal_written_bytes + other.wal_written_bytes,
-            journal_written_bytes: self.journal_written_bytes + other.journal_written_bytes,
-            other_written_bytes: self.other_written_bytes + other.other_written_bytes,
-        }
+        self.with(other, |one, more| one + more)
     }
 
     /// What came after `earlier`, a reading of the same meter. No field goes below 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Self, field: fn(u64, u64) -> u64) -> Self {
         Self {
-            database_syncs: self.database_syncs.saturating_sub(earlier.database_syncs),
-            wal_syncs: self.wal_syncs.saturating_sub(earlier.wal_syncs),
-            journal_syncs: self.journal_syncs.saturating_sub(earlier.journal_syncs),
-            directory_syncs: self.directory_syncs.saturating_sub(earlier.directory_syncs),
-            other_syncs: self.other_syncs.saturating_sub(earlier.other_syncs),
-            sync_errors: self.sync_errors.saturating_sub(earlier.sync_errors),
-            sync_ns: self.sync_ns.saturating_sub(earlier.sync_ns),
-            database_written_bytes: self
-                .database_written_bytes
-                .saturating_sub(earlier.database_written_bytes),
-            wal_written_bytes: self
-                .wal_written_bytes
-                .saturating_sub(earlier.wal_written_bytes),
-            journal_written_bytes: self
-                .journal_written_bytes
-                .saturating_sub(earlier.journal_written_bytes),
-            other_written_bytes: self
-                .other_written_bytes
-                .saturating_sub(earlier.other_written_bytes),
+            database_syncs: field(self.database_syncs, other.database_syncs),
+            wal_syncs: field(self.wal_syncs, other.wal_syncs),
+            journal_syncs: field(self.journal_syncs, other.journal_syncs),
+            directory_syncs: field(self.directory_syncs, other.directory_syncs),
+            other_syncs: field(self.other_syncs, other.other_syncs),
+            sync_errors: field(self.sync_errors, other.sync_errors),
+            sync_ns: field(self.sync_ns, other.sync_ns),
+            database_written_bytes: field(
+                self.database_written_bytes,
+                other.database_written_bytes,
+            ),
+            wal_written_bytes: field(self.wal_written_bytes, other.wal_written_bytes),
+            journal_written_bytes: field(self.journal_written_bytes, other.journal_written_bytes),
+            other_written_bytes: field(self.other_written_bytes, other.other_written_bytes),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use busload_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection_state::ConnectionState;
+use super::timer::Timer;
 use crate::input_memory::Input;
-use crate::phases::Phases;
-use crate::stream::Stream;
-use crate::ticks::Ticks;
 
 /// A connection that can be told to go without a farewell.
 pub(crate) trait Reset {
@@ -31,46 +31,46 @@ impl Reset for Stream {
 /// what comes and goes.
 ///
 /// There is a timer only while a write waits: a connection whose peer reads has none.
-pub(crate) struct Guarded<S> {
+pub(crate) struct WriteTimeout<S> {
     stream: S,
-    phases: Arc<Phases>,
+    state: Arc<ConnectionState>,
     input: Arc<Input>,
-    write_timeout: Duration,
+    limit: Duration,
     stall: Option<Stall>,
 }
 
 /// The peer takes nothing.
 struct Stall {
-    ticks: Ticks,
+    timer: Timer,
     lasted: Duration,
 }
 
-impl<S> Guarded<S> {
+impl<S> WriteTimeout<S> {
     pub(crate) fn new(
         stream: S,
-        phases: Arc<Phases>,
+        state: Arc<ConnectionState>,
         input: Arc<Input>,
-        write_timeout: Duration,
+        limit: Duration,
     ) -> Self {
         Self {
             stream,
-            phases,
+            state,
             input,
-            write_timeout,
+            limit,
             stall: None,
         }
     }
 }
 
-impl<S> Drop for Guarded<S> {
+impl<S> Drop for WriteTimeout<S> {
     fn drop(&mut self) {
         self.input.leave();
     }
 }
 
-impl<S: Reset> Guarded<S> {
+impl<S: Reset> WriteTimeout<S> {
     /// The write timeout, on what a write, a flush or a shutdown came to.
-    fn watch<T>(
+    fn time_out<T>(
         &mut self,
         cx: &mut Context<'_>,
         result: Poll<io::Result<T>>,
@@ -79,12 +79,12 @@ impl<S: Reset> Guarded<S> {
             self.stall = None;
             return result;
         }
-        let timeout = self.write_timeout;
+        let timeout = self.limit;
         let stall = self.stall.get_or_insert_with(|| Stall {
-            ticks: Ticks::new(timeout),
+            timer: Timer::new(timeout),
             lasted: Duration::ZERO,
         });
-        while let Poll::Ready(tick) = stall.ticks.poll(cx) {
+        while let Poll::Ready(tick) = stall.timer.poll(cx) {
             stall.lasted += tick;
             if stall.lasted >= timeout {
                 self.stream.reset_on_close();
@@ -97,12 +97,12 @@ impl<S: Reset> Guarded<S> {
 
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
         if result.is_ready() {
-            self.phases.wrote();
+            self.state.wrote();
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -119,14 +119,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let result = Pin::new(&mut this.stream).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
         if read > 0 {
-            this.phases.heard();
+            this.state.heard();
             this.input.read(read);
         }
         result
     }
 }
 
-impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for WriteTimeout<S> {
     #[inline]
     fn poll_write(
         self: Pin<&mut Self>,
@@ -136,7 +136,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.wrote(&result);
-        this.watch(cx, result)
+        this.time_out(cx, result)
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, buffers);
         this.wrote(&result);
-        this.watch(cx, result)
+        this.time_out(cx, result)
     }
 
     #[inline]
@@ -160,14 +160,14 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Guarded<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_flush(cx);
-        this.watch(cx, result)
+        this.time_out(cx, result)
     }
 
     #[inline]
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.watch(cx, result)
+        this.time_out(cx, result)
     }
 }
 
@@ -185,20 +185,20 @@ mod tests {
     }
 
     const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const END_TIMEOUT: Duration = Duration::from_secs(30);
 
-    fn pair(buffered: usize) -> (Guarded<DuplexStream>, DuplexStream) {
+    fn pair(buffered: usize) -> (WriteTimeout<DuplexStream>, DuplexStream) {
         let (server, peer) = duplex(buffered);
-        let phases = Arc::new(Phases::new(false));
+        let state = Arc::new(ConnectionState::new(false));
         let input = InputMemory::new(0).connection(Mailbox::new());
-        (Guarded::new(server, phases, input, WRITE_TIMEOUT), peer)
+        (WriteTimeout::new(server, state, input, WRITE_TIMEOUT), peer)
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_peer_that_reads_nothing_is_given_up() {
         let (mut server, _peer) = pair(16);
         let began = Instant::now();
-        let written = timeout(PATIENCE, server.write_all(&[0; 17])).await;
+        let written = timeout(END_TIMEOUT, server.write_all(&[0; 17])).await;
         let error = written.expect("it does not wait for ever").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() >= WRITE_TIMEOUT, "{:?}", began.elapsed());
@@ -215,7 +215,7 @@ mod tests {
             }
         });
         // Four times the timeout in all, and never the whole of it without a byte.
-        let written = timeout(PATIENCE, server.write_all(&[0; 32])).await;
+        let written = timeout(END_TIMEOUT, server.write_all(&[0; 32])).await;
         written.expect("it ends").expect("it is taken");
         reading.await.expect("all is read");
     }

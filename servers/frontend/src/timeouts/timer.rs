@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 const TICKS_PER_TIMEOUT: u32 = 4;
 
 /// Shortest tick: the resolution of the runtime's timer.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
+const TICK_MIN: Duration = Duration::from_millis(1);
 
 /// A timer that wakes its task at even intervals, for timeouts that cost nothing per message:
 /// whoever waits sets a flag when something happens, and looks at it at the next tick.
@@ -19,16 +19,16 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// A process that was frozen and thawed sees **one** tick, however long it was frozen. So a
 /// timeout of several ticks leaves the time to read what came in meanwhile, and no peer is
 /// condemned for the server's own absence.
-pub(crate) struct Ticks {
+pub(crate) struct Timer {
     timer: Pin<Box<Sleep>>,
     tick: Duration,
 }
 
-impl Ticks {
+impl Timer {
     /// For timeouts of which `shortest` is the shortest: with a flag looked at once per tick,
     /// each is kept to within a quarter of that one. Call inside a runtime.
     pub(crate) fn new(shortest: Duration) -> Self {
-        let tick = (shortest / TICKS_PER_TIMEOUT).max(SHORTEST_TICK);
+        let tick = (shortest / TICKS_PER_TIMEOUT).max(TICK_MIN);
         Self {
             timer: Box::pin(sleep(tick)),
             tick,
@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_frozen_process_sees_one_tick() {
-        let mut ticks = Ticks::new(Duration::from_millis(40));
+        let mut ticks = Timer::new(Duration::from_millis(40));
         assert_eq!(ticks.next().await, Duration::from_millis(10));
         // As good as a SIGSTOP: the runtime does not run.
         std::thread::sleep(Duration::from_millis(200));

@@ -21,7 +21,8 @@ pub enum Stream {
 
 impl Stream {
     /// The socket, whatever is spoken on it.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::ticks::Ticks;
+use super::timer::Timer;
 
 /// What an HTTP connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,9 @@ const STEP: u64 = PHASE + 1;
 /// The phase of one connection. Only the connection's own task changes it, so that a change is
 /// a load and a store.
 #[derive(Debug)]
-pub(crate) struct Phases(AtomicU64);
+pub(crate) struct ConnectionState(AtomicU64);
 
-impl Phases {
+impl ConnectionState {
     /// `Headers` where the handshake is timed from the accepting, else `Idle`.
     pub(crate) fn new(handshake: bool) -> Self {
         Self(AtomicU64::new(if handshake { HEADERS } else { IDLE }))
@@ -77,11 +77,11 @@ impl Phases {
 
     /// Until the connection has been in one phase for longer than it may: `headers`, or `idle`.
     pub(crate) async fn overstayed(&self, headers: Duration, idle: Duration) {
-        let mut ticks = Ticks::new(headers.min(idle));
+        let mut timer = Timer::new(headers.min(idle));
         let mut seen = self.stamp();
         let mut stayed = Duration::ZERO;
         loop {
-            let tick = ticks.next().await;
+            let tick = timer.next().await;
             let now = self.stamp();
             if now != seen {
                 seen = now;
@@ -102,48 +102,48 @@ impl Phases {
 mod tests {
     use super::*;
 
-    fn at(phases: &Phases) -> Phase {
-        Phases::phase(phases.stamp())
+    fn at(state: &ConnectionState) -> Phase {
+        ConnectionState::phase(state.stamp())
     }
 
     #[test]
-    fn a_request_goes_through_its_phases() {
-        let phases = Phases::new(false);
-        assert_eq!(at(&phases), Phase::Idle);
-        phases.heard();
-        assert_eq!(at(&phases), Phase::Headers);
-        let began = phases.stamp();
-        phases.heard();
-        phases.wrote();
-        assert_eq!(phases.stamp(), began, "more bytes do not prolong it");
-        phases.asked();
-        phases.heard();
-        assert_eq!(at(&phases), Phase::Answering, "the body");
-        phases.answered();
-        let answered = phases.stamp();
-        phases.wrote();
-        assert_eq!(at(&phases), Phase::Idle);
-        assert_ne!(phases.stamp(), answered, "writing prolongs it");
-        assert_eq!(at(&Phases::new(true)), Phase::Headers);
+    fn a_request_goes_through_its_state() {
+        let state = ConnectionState::new(false);
+        assert_eq!(at(&state), Phase::Idle);
+        state.heard();
+        assert_eq!(at(&state), Phase::Headers);
+        let began = state.stamp();
+        state.heard();
+        state.wrote();
+        assert_eq!(state.stamp(), began, "more bytes do not prolong it");
+        state.asked();
+        state.heard();
+        assert_eq!(at(&state), Phase::Answering, "the body");
+        state.answered();
+        let answered = state.stamp();
+        state.wrote();
+        assert_eq!(at(&state), Phase::Idle);
+        assert_ne!(state.stamp(), answered, "writing prolongs it");
+        assert_eq!(at(&ConnectionState::new(true)), Phase::Headers);
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn only_headers_and_idleness_are_limited() {
         const SHORT: Duration = Duration::from_millis(20);
         const LONG: Duration = Duration::from_mins(1);
-        let within = async |patience, phases: &Phases, headers, idle| {
-            let overstayed = phases.overstayed(headers, idle);
-            tokio::time::timeout(patience, overstayed).await.is_ok()
+        let within = async |limit, state: &ConnectionState, headers, idle| {
+            let overstayed = state.overstayed(headers, idle);
+            tokio::time::timeout(limit, overstayed).await.is_ok()
         };
         // However late a busy machine is.
-        let over = async |phases, headers, idle| within(LONG, phases, headers, idle).await;
+        let over = async |state, headers, idle| within(LONG, state, headers, idle).await;
         let a_while = 10 * SHORT;
-        let phases = Phases::new(true);
-        assert!(over(&phases, SHORT, 2 * LONG).await);
-        phases.asked();
-        assert!(!within(a_while, &phases, SHORT, SHORT).await);
-        phases.answered();
-        assert!(!within(a_while, &phases, SHORT, LONG).await);
-        assert!(over(&phases, 2 * LONG, SHORT).await);
+        let state = ConnectionState::new(true);
+        assert!(over(&state, SHORT, 2 * LONG).await);
+        state.asked();
+        assert!(!within(a_while, &state, SHORT, SHORT).await);
+        state.answered();
+        assert!(!within(a_while, &state, SHORT, LONG).await);
+        assert!(over(&state, 2 * LONG, SHORT).await);
     }
 }

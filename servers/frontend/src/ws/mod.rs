@@ -5,17 +5,17 @@ mod connection;
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use busload_net::Stream as Wire;
+use busload_net::frames::FrameSocket;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
-use crate::frames::FrameSocket;
-use crate::guarded::Guarded;
-use crate::limits::{LONGEST_ANSWER_BYTES, Limits, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
+use crate::limits::{ANSWER_BYTES_MAX, Limits, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 use crate::shared::{Client, Shared};
-use crate::stream::Stream as Wire;
+use crate::timeouts::WriteTimeout;
 use connection::{Connection, End};
 
 pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
@@ -23,7 +23,7 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + 2 * LONGEST_ANSWER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES + 2 * ANSWER_BYTES_MAX)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes))
         .accept_unmasked_frames(false)
@@ -31,7 +31,7 @@ pub(crate) fn config(limits: &Limits) -> WebSocketConfig {
 
 /// Serves one upgraded connection until either side closes it.
 pub(crate) async fn serve(
-    stream: Guarded<Wire>,
+    stream: WriteTimeout<Wire>,
     already_read: Bytes,
     binary: bool,
     shared: Arc<Shared>,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use busload_net::Stream;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,14 +15,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Access;
-use crate::guarded::Guarded;
-use crate::http;
 use crate::limits::{HTTP_BUFFER_BYTES, STOP_HEADER_TIMEOUT};
 use crate::listener::Listener;
-use crate::phases::Phases;
-use crate::server::Transport;
+use crate::settings::Transport;
 use crate::shared::{Client, Shared};
-use crate::stream::Stream;
+use crate::timeouts::{ConnectionState, WriteTimeout};
 
 /// Pause after an accept that failed, for example for want of descriptors: long enough
 /// not to spin, short enough not to be felt.
@@ -70,17 +68,17 @@ async fn connection(
         _place: place,
     });
     let limits = shared.limits.clone();
-    let phases = Arc::new(Phases::new(shared.transport == Transport::Ws));
-    let stream = Guarded::new(
+    let state = Arc::new(ConnectionState::new(shared.transport == Transport::Ws));
+    let stream = WriteTimeout::new(
         stream,
-        Arc::clone(&phases),
+        Arc::clone(&state),
         Arc::clone(&input),
         limits.write_timeout,
     );
-    let (steps, read) = (&phases, &input);
+    let (steps, read) = (&state, &input);
     let service = service_fn(|request| {
         steps.asked();
-        let answer = http::handle(request, Arc::clone(&shared), Arc::clone(&client));
+        let answer = super::requests::handle(request, Arc::clone(&shared), Arc::clone(&client));
         async move {
             let answer = answer.await;
             steps.answered();
@@ -88,7 +86,7 @@ async fn connection(
             answer
         }
     });
-    // The time limits are those of `phases`, which costs no timer per request. One buffer and
+    // The time limits are those of `state`, which costs no timer per request. One buffer and
     // `send` cost less than two and `writev`: answers are short.
     let connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -98,7 +96,7 @@ async fn connection(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let mut overstayed = pin!(phases.overstayed(limits.header_timeout, limits.idle_timeout));
+    let mut overstayed = pin!(state.overstayed(limits.header_timeout, limits.idle_timeout));
     // Polled twice for each request, so it costs two flags and no more futures than it must. In
     // this order: what is there to be read comes before what is overdue.
     let header_timeout = poll_fn(|cx| {
@@ -123,7 +121,7 @@ async fn connection(
     tokio::select! {
         biased;
         _ = connection => {}
-        () = phases.overstayed(header_timeout, limits.idle_timeout) => {}
+        () = state.overstayed(header_timeout, limits.idle_timeout) => {}
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use busload_engine::{Outcome, Work};
+use busload_net::Stream;
 use busload_wire::json::{AnswerId, decode_request, encode_outcome, encode_refusal};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
@@ -18,14 +19,13 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
-use crate::access::is_preflight;
+use crate::access::{cors, is_preflight};
 use crate::answers::{self, Route};
-use crate::guarded::Guarded;
 use crate::mailbox::{ControlAnswer, Mailbox};
-use crate::server::Transport;
+use crate::settings::Transport;
 use crate::shared::{Client, Shared};
-use crate::stream::Stream;
-use crate::{cors, metrics, ws};
+use crate::timeouts::WriteTimeout;
+use crate::{metrics, ws};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -91,7 +91,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Cl
         }
         (&Method::GET | &Method::HEAD, "/" | "/health") => {
             let mut body = BytesMut::new();
-            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.troubles());
+            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.health());
             answer(StatusCode::OK, JSON, body.freeze())
         }
         (&Method::GET, "/metrics") => {
@@ -247,7 +247,7 @@ async fn call(
                 shared.front.timings.read(took, 1);
                 transferred(mailbox).await
             };
-            let answer = outcome(answers::of_outcome(done));
+            let answer = outcome(done.code());
             if let Some(posted) = posted {
                 shared.front.timings.replied(&[(posted, 1)]);
             }
@@ -263,7 +263,7 @@ async fn call(
             }
         }
         Route::Health => {
-            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.troubles());
+            answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.health());
         }
         Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
         Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
@@ -333,7 +333,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let tracker = Arc::clone(&shared);
     tracker.spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<Stream>>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<WriteTimeout<Stream>>>() else {
             return;
         };
         ws::serve(

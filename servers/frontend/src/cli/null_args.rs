@@ -10,10 +10,10 @@ use std::time::Duration;
 use busload_engine::NullPace;
 use clap::Args;
 
-use crate::cli::parse_duration;
+use super::values::parse_duration;
 
 /// Longest time that a null server spends on a transfer or a batch.
-const MAX_NULL_TIME: Duration = Duration::from_mins(1);
+const NULL_TIME_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 #[expect(
@@ -51,7 +51,7 @@ impl NullArgs {
 /// It is no duration, or longer.
 fn parse_null_time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
-    if time > MAX_NULL_TIME {
+    if time > NULL_TIME_MAX {
         return Err("the time of a null server is at most 60s".to_owned());
     }
     Ok(time)

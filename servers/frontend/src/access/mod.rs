@@ -8,16 +8,19 @@
 //!    a page from elsewhere that has made its name point here says its own.
 //! 3. With a token, everything but `GET /health` must show it.
 
+pub(crate) mod cors;
+pub mod origin;
+
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request};
 
+use busload_net::tls::Tls;
+use busload_net::token::TokenDigest;
 use busload_wire::ErrorCode;
 
-use crate::origin::{Origin, names_this_machine};
-use crate::tls::Tls;
-use crate::token::TokenDigest;
+use origin::{Origin, names_this_machine};
 
 /// Whether clients may wipe the ledger with `seed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::Token;
+    use busload_net::token::Token;
 
     const SECRET: &str = "0123456789abcdef-secret";
     const PAGE: &str = "https://page.example";

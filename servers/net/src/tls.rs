@@ -186,7 +186,7 @@ impl Tls {
     ///
     /// # Errors
     /// The peer speaks no TLS, or not this one, or not in time.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let handshake = tokio::time::timeout(self.handshake_timeout, acceptor.accept(stream));
         let stream = handshake.await.map_err(io::Error::from)??;

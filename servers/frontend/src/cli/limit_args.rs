@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{
+use super::values::{
     parse_bytes_within, parse_duration, parse_duration_within, parse_inflight, parse_within,
 };
 use crate::limits::Limits;
 
 /// Shortest time limit of a connection.
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 /// Longest time limit of a connection.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What clients may use")]
@@ -92,7 +92,7 @@ fn parse_input_memory(text: &str) -> Result<usize, String> {
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let bounds = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
+    let bounds = TIMEOUT_MIN..=TIMEOUT_MAX;
     parse_duration_within(text, bounds, "a time limit is from 10ms to 24h")
 }
 

@@ -6,17 +6,17 @@
 )]
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use busload_net::tls::{Tls, TlsError};
+use busload_net::token::{Token, exposed};
 use clap::Args;
 
+use super::values::parse_duration_within;
+use crate::access::origin::Origin;
 use crate::access::{Access, Seeding, is_loopback};
-use crate::cli::parse_duration_within;
-use crate::origin::Origin;
-use crate::tls::{Tls, TlsError};
-use crate::token::{Token, readable_by_others};
 
 /// Bounds of the time for a TLS handshake.
 const HANDSHAKE_TIMEOUTS: std::ops::RangeInclusive<Duration> =
@@ -126,15 +126,6 @@ impl AccessArgs {
             }
         }
     }
-}
-
-/// What to say of a secret's file that others may read.
-#[must_use]
-pub fn exposed(what: &str, path: &Path) -> Option<String> {
-    readable_by_others(path).then(|| {
-        let path = path.display();
-        format!("others can read the {what} {path}: chmod 600 {path}")
-    })
 }
 
 /// What the person who lets others than this machine connect should know.

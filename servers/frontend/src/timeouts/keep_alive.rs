@@ -3,8 +3,8 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::timer::Timer;
 use crate::limits::Limits;
-use crate::ticks::Ticks;
 
 /// What is to be done about a peer that is quiet.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub(crate) enum Due {
 /// Watches one peer. Per message it costs two stores.
 ///
 /// Only whole messages count: a peer that sends a message without an end is silent.
-pub(crate) struct Watch {
-    ticks: Ticks,
+pub(crate) struct KeepAlive {
+    timer: Timer,
     ping_interval: Duration,
     ping_timeout: Duration,
     idle_timeout: Duration,
-    /// Since the last tick, as [`Watch::heard`].
+    /// Since the last tick, as [`KeepAlive::heard`].
     heard: bool,
-    /// Since the last tick, as [`Watch::asked`].
+    /// Since the last tick, as [`KeepAlive::asked`].
     asked: bool,
     silent: Duration,
     idle: Duration,
@@ -35,11 +35,11 @@ pub(crate) struct Watch {
     pinged: Option<Duration>,
 }
 
-impl Watch {
+impl KeepAlive {
     pub(crate) fn new(limits: &Limits) -> Self {
         let shortest = limits.ping_interval.min(limits.ping_timeout);
         Self {
-            ticks: Ticks::new(shortest.min(limits.idle_timeout)),
+            timer: Timer::new(shortest.min(limits.idle_timeout)),
             ping_interval: limits.ping_interval,
             ping_timeout: limits.ping_timeout,
             idle_timeout: limits.idle_timeout,
@@ -65,7 +65,7 @@ impl Watch {
     /// What is due. Call after reading, so that nothing is held against a peer whose message
     /// is there already; poll until it is pending.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
-        while let Poll::Ready(tick) = self.ticks.poll(cx) {
+        while let Poll::Ready(tick) = self.timer.poll(cx) {
             if let Some(due) = self.after(tick) {
                 return Poll::Ready(due);
             }
@@ -105,8 +105,8 @@ mod tests {
     use super::*;
 
     const TICK: Duration = Duration::from_secs(1);
-    fn watch() -> Watch {
-        Watch::new(&Limits {
+    fn keep_alive() -> KeepAlive {
+        KeepAlive::new(&Limits {
             ping_interval: 4 * TICK,
             ping_timeout: 8 * TICK,
             idle_timeout: 20 * TICK,
@@ -114,26 +114,29 @@ mod tests {
         })
     }
 
-    fn dues(watch: &mut Watch, ticks: usize) -> Vec<(usize, Due)> {
-        let due = |tick| Some((tick, watch.after(TICK)?));
+    fn dues(keep_alive: &mut KeepAlive, ticks: usize) -> Vec<(usize, Due)> {
+        let due = |tick| Some((tick, keep_alive.after(TICK)?));
         (1..=ticks).filter_map(due).collect()
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_silent_peer_is_pinged_and_then_given_up() {
-        assert_eq!(dues(&mut watch(), 12), [(4, Due::Ping), (12, Due::Gone)]);
+        assert_eq!(
+            dues(&mut keep_alive(), 12),
+            [(4, Due::Ping), (12, Due::Gone)]
+        );
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn any_message_is_a_sign_of_life_and_only_requests_are_business() {
-        let mut watch = watch();
+        let mut keep_alive = keep_alive();
         let mut pings = 0;
         for tick in 1..20 {
-            match watch.after(TICK) {
+            match keep_alive.after(TICK) {
                 None => {}
                 Some(Due::Ping) => {
                     pings += 1;
-                    watch.heard();
+                    keep_alive.heard();
                 }
                 Some(due) => panic!("{due:?} after {tick}"),
             }
@@ -142,17 +145,17 @@ mod tests {
             pings, 4,
             "every five ticks: four silent ones and the pong's"
         );
-        assert_eq!(watch.after(TICK), Some(Due::Idle));
-        watch.asked();
-        assert_eq!(watch.after(TICK), None);
+        assert_eq!(keep_alive.after(TICK), Some(Due::Idle));
+        keep_alive.asked();
+        assert_eq!(keep_alive.after(TICK), None);
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_peer_that_waits_for_us_is_not_idle_but_has_to_be_there() {
-        let mut watch = watch();
+        let mut keep_alive = keep_alive();
         let mut waits = |tick| {
-            watch.asked();
-            Some((tick, watch.after(TICK)?))
+            keep_alive.asked();
+            Some((tick, keep_alive.after(TICK)?))
         };
         let dues: Vec<_> = (1..=12).filter_map(&mut waits).collect();
         assert_eq!(dues, [(4, Due::Ping), (12, Due::Gone)]);

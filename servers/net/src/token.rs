@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// Fewest bytes of a token: what is shorter can be guessed by trying.
-pub const MIN_TOKEN_BYTES: usize = 16;
+pub const TOKEN_BYTES_MIN: usize = 16;
 /// Most bytes of a token: it must fit into the headers that servers take.
-pub const MAX_TOKEN_BYTES: usize = 4096;
+pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// Why a file gives no token. Never says what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum TokenError {
     },
     /// What it holds cannot be a token.
     #[error(
-        "the token file {} {fault}: write one line of {MIN_TOKEN_BYTES} to {MAX_TOKEN_BYTES} \
+        "the token file {} {fault}: write one line of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} \
          characters into it, such as openssl rand -hex 32 prints",
         path.display()
     )]
@@ -48,10 +48,10 @@ pub enum TokenFault {
     /// Something stands behind the first line.
     #[error("holds more than one line")]
     SeveralLines,
-    /// Below [`MIN_TOKEN_BYTES`].
+    /// Below [`TOKEN_BYTES_MIN`].
     #[error("holds too short a token")]
     TooShort,
-    /// Above [`MAX_TOKEN_BYTES`].
+    /// Above [`TOKEN_BYTES_MAX`].
     #[error("holds too long a token")]
     TooLong,
     /// Not all of it is visible ASCII: it could not be sent in a header.
@@ -82,7 +82,7 @@ impl Token {
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         // One byte more than a token and the end of its line may have: enough to refuse it.
-        let limit = MAX_TOKEN_BYTES as u64 + 3;
+        let limit = TOKEN_BYTES_MAX as u64 + 3;
         file.take(limit)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
@@ -102,7 +102,7 @@ impl Token {
         if line.is_empty() {
             return Err(TokenFault::Empty);
         }
-        if line.len() > MAX_TOKEN_BYTES {
+        if line.len() > TOKEN_BYTES_MAX {
             return Err(TokenFault::TooLong);
         }
         if line.contains(&b'\n') {
@@ -111,7 +111,7 @@ impl Token {
         if !line.iter().all(u8::is_ascii_graphic) {
             return Err(TokenFault::NotVisible);
         }
-        if line.len() < MIN_TOKEN_BYTES {
+        if line.len() < TOKEN_BYTES_MIN {
             return Err(TokenFault::TooShort);
         }
         let text = String::from_utf8(line.to_vec()).map_err(|_| TokenFault::NotVisible)?;
@@ -167,12 +167,20 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(b"Bearer".len())?;
     let token = rest.trim_ascii_start();
     let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.len() < rest.len();
-    (is_bearer && token.len() <= MAX_TOKEN_BYTES).then_some(token)
+    (is_bearer && token.len() <= TOKEN_BYTES_MAX).then_some(token)
 }
 
-/// Whether others than its owner may read the file; `false` where that cannot be told.
+/// What to say of a secret's file that others than its owner may read.
 #[must_use]
-pub(crate) fn readable_by_others(path: &Path) -> bool {
+pub fn exposed(what: &str, path: &Path) -> Option<String> {
+    readable_by_others(path).then(|| {
+        let path = path.display();
+        format!("others can read the {what} {path}: chmod 600 {path}")
+    })
+}
+
+/// `false` where that cannot be told.
+fn readable_by_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     const GROUP_OR_OTHERS_READ: u32 = 0o044;
     let Ok(about) = std::fs::metadata(path) else {
@@ -202,8 +210,8 @@ mod tests {
         ] {
             assert_eq!(Token::parse(line.as_bytes()).unwrap().0, SECRET);
         }
-        assert!(Token::parse(&[b'x'; MIN_TOKEN_BYTES]).is_ok());
-        assert!(Token::parse(&[b'x'; MAX_TOKEN_BYTES]).is_ok());
+        assert!(Token::parse(&[b'x'; TOKEN_BYTES_MIN]).is_ok());
+        assert!(Token::parse(&[b'x'; TOKEN_BYTES_MAX]).is_ok());
         for (text, fault) in [
             (&b""[..], TokenFault::Empty),
             (b"\n", TokenFault::Empty),
@@ -215,7 +223,7 @@ mod tests {
             (b"\t0123456789abcdef", TokenFault::NotVisible),
             (b"0123456789abcdef\0", TokenFault::NotVisible),
             (b"0123456789abcdef\xc3\xa4", TokenFault::NotVisible),
-            (&[b'x'; MAX_TOKEN_BYTES + 1], TokenFault::TooLong),
+            (&[b'x'; TOKEN_BYTES_MAX + 1], TokenFault::TooLong),
         ] {
             assert_eq!(Token::parse(text).unwrap_err(), fault, "{text:?}");
         }
@@ -236,9 +244,9 @@ mod tests {
             }
         };
         let with_end = |length| [&vec![b'x'; length][..], b"\r\n"].concat();
-        assert_eq!(fault(&with_end(MAX_TOKEN_BYTES)), None);
+        assert_eq!(fault(&with_end(TOKEN_BYTES_MAX)), None);
         assert_eq!(
-            fault(&with_end(MAX_TOKEN_BYTES + 1)),
+            fault(&with_end(TOKEN_BYTES_MAX + 1)),
             Some(TokenFault::TooLong)
         );
         assert_eq!(fault(&vec![b'x'; 1 << 20]), Some(TokenFault::TooLong));
@@ -282,7 +290,7 @@ mod tests {
             SECRET.to_owned(),
             "Bearer".to_owned(),
             String::new(),
-            format!("Bearer {}", "x".repeat(MAX_TOKEN_BYTES + 1)),
+            format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX + 1)),
         ]);
         for wrong in wrong {
             assert!(!digest.is_shown_by(wrong.as_bytes()), "{wrong}");
