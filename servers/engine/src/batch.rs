@@ -60,7 +60,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one, which begins now.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {

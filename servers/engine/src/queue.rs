@@ -60,7 +60,6 @@ struct State<A> {
     closed: bool,
 }
 
-/// A queue bounded in transfers.
 pub(crate) struct Queue<A> {
     state: Mutex<State<A>>,
     arrived: Condvar,

@@ -92,7 +92,6 @@ impl Timings {
         self.transfer_answer.record_n(answer, n);
     }
 
-    /// Each distribution as `how` shows it.
     fn show(&self, how: fn(&Recorded) -> Distribution) -> (Stages, TransferStages) {
         let stages = Stages {
             wait_ns: how(&self.wait),

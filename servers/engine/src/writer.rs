@@ -16,7 +16,6 @@ use crate::port::{Reply, ReplyPort};
 use crate::queue::{Control, Job, Queue, Taken};
 use crate::stats::SharedStats;
 
-/// The writer from its first batch to its last.
 pub(crate) struct Writer<P: ReplyPort> {
     queue: Arc<Queue<P::Address>>,
     stats: Arc<SharedStats>,
@@ -95,10 +94,6 @@ impl<P: ReplyPort> Writer<P> {
         called
     }
 
-    /// Commits a batch and answers it.
-    ///
-    /// # Errors
-    /// One after which the engine must stop.
     fn transfers(
         &mut self,
         ledger: &mut dyn Ledger,
@@ -136,7 +131,6 @@ impl<P: ReplyPort> Writer<P> {
         self.tell(seen_to)
     }
 
-    /// Answers a call that is not a transfer.
     fn call(
         &mut self,
         ledger: &mut dyn Ledger,

@@ -1,7 +1,7 @@
 //! The one map from engine errors to what is said on the wire; outcomes know their code.
 
 use busload_engine::{ControlCall, ControlReply, Degradation, EngineError};
-use busload_wire::control::{Health, Info, Stats};
+use busload_wire::control::{Health, Stats};
 use busload_wire::json::{AnswerId, encode_outcome, encode_refusal, encode_result};
 use busload_wire::{Call, ErrorCode, Transfer};
 use bytes::BytesMut;
@@ -86,7 +86,6 @@ pub(crate) fn route(call: Call, may_seed: bool) -> Route {
     }
 }
 
-/// Appends the answer of `health`.
 pub(crate) fn encode_health(out: &mut BytesMut, id: AnswerId, degradations: &[Degradation]) {
     encode_result(
         out,
@@ -106,16 +105,6 @@ pub(crate) fn encode_health(out: &mut BytesMut, id: AnswerId, degradations: &[De
     );
 }
 
-/// Appends the answer of `info`.
-pub(crate) fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
-    encode_result(out, id, info);
-}
-
-/// Appends the answer of `stats`.
-pub(crate) fn encode_stats(out: &mut BytesMut, id: AnswerId, stats: &Stats) {
-    encode_result(out, id, stats);
-}
-
 /// Appends the answer to a control call and says which code it was, if an error.
 pub(crate) fn encode_control(
     out: &mut BytesMut,
@@ -127,7 +116,7 @@ pub(crate) fn encode_control(
         Ok(ControlReply::Account(None)) => encode_result(out, id, &()),
         Ok(ControlReply::Seeded) => encode_outcome(out, id, Ok(())),
         Ok(ControlReply::Verified(verification)) => encode_result(out, id, verification),
-        Ok(ControlReply::Stats(stats)) => encode_stats(out, id, stats),
+        Ok(ControlReply::Stats(stats)) => encode_result(out, id, stats),
         Err(error) => {
             let code = of_error(error);
             if let EngineError::SeededElsewhere { .. } = error {

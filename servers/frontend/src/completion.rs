@@ -46,11 +46,7 @@ impl Completed {
     fn post_stats(&self, Packing { to, id, snapshot }: Packing) {
         let with_histograms = snapshot.has_histograms();
         let mut stats = snapshot.pack();
-        if with_histograms {
-            self.front.add_histograms(&mut stats);
-        } else {
-            self.front.add_totals(&mut stats);
-        }
+        self.front.add(&mut stats, with_histograms);
         self.post_control(to, (id, Ok(ControlReply::Stats(Box::new(stats)))));
     }
 }
@@ -76,12 +72,10 @@ pub(crate) struct Port {
     background: Option<SyncSender<Job>>,
 }
 
-/// The runtime's side.
 pub(crate) struct Completion(Arc<Completed>);
 
 /// The two ends of the way from the writer to the connections. `front` is what
 /// the connections count and measure.
-#[must_use]
 pub(crate) fn completion(front: FrontCounters) -> (Port, Completion) {
     let completed = Arc::new(Completed {
         front,

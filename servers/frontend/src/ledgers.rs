@@ -28,7 +28,6 @@ pub struct NullConfig {
 }
 
 impl LedgerConfig {
-    /// Opens the ledger.
     pub(crate) fn open(&self) -> Result<Box<dyn Storage>, EngineError> {
         Ok(match self {
             Self::Sqlite(config) => {

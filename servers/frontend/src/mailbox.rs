@@ -15,7 +15,6 @@ pub(crate) type ControlAnswer = (
     Result<ControlReply<Box<Stats>>, EngineError>,
 );
 
-/// Outcomes on their way to the connection.
 pub(crate) struct Delivery {
     /// When the writer began to hand out their batch, if stages are timed.
     pub(crate) posted: Option<Instant>,
@@ -41,8 +40,6 @@ impl Mailbox {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty mailbox.
-    #[must_use]
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -78,12 +75,10 @@ impl Mailbox {
         self.lock().transfers.push(delivery);
     }
 
-    /// Puts the answer to a control call in, likewise.
     pub(crate) fn put_control(&self, answer: ControlAnswer) {
         self.lock().controls.push(answer);
     }
 
-    /// Wakes the connection.
     pub(crate) fn wake(&self) {
         self.waker.wake();
     }

@@ -16,13 +16,11 @@ use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::settings::Transport;
 
-/// What the connections share.
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Arc<Mailbox>>,
     pub(crate) info: Info,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
-    /// Whether clients may wipe the ledger.
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
     pub(crate) front: FrontCounters,
@@ -62,7 +60,7 @@ impl Shared {
     /// The answer of `stats` without histograms, at once.
     pub(crate) fn totals(&self) -> Stats {
         let mut stats = self.engine.totals();
-        self.front.add_totals(&mut stats);
+        self.front.add(&mut stats, false);
         stats
     }
 
@@ -73,7 +71,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let packed = tokio::task::spawn_blocking(move || {
             let mut stats = shared.engine.stats();
-            shared.front.add_histograms(&mut stats);
+            shared.front.add(&mut stats, true);
             stats
         });
         // A defect of the packing itself costs the histograms, not the answer.

@@ -6,9 +6,9 @@ use busload_wire::Transfer;
 use busload_wire::control::TransferIds;
 use rusqlite::{Connection, Statement};
 
-use crate::apply::Apply;
 use crate::changes::RowChanges;
 use crate::coalesced::Coalesced;
+use crate::config::Apply;
 use crate::transfer_ids::{IdBook, Remembered};
 
 /// The held statements of the writing connection and what they changed.
@@ -201,12 +201,10 @@ impl<'c> Applier<'c> {
         (!self.discard_writes).then(|| self.ids.counts())
     }
 
-    /// The ledger was wiped, and the ids with it.
     pub(crate) fn forget_ids(&mut self) {
         self.ids.forget_all();
     }
 
-    /// The changes since the last call.
     pub(crate) fn take_changes(&mut self) -> RowChanges {
         std::mem::take(self.changes())
     }

@@ -95,7 +95,6 @@ enum Other {
     Done(Copied),
 }
 
-/// The thread of the second connection.
 struct Background {
     /// None while it is told to end.
     requests: Option<SyncSender<()>>,
@@ -111,11 +110,11 @@ impl Background {
         let (done, results) = sync_channel(1);
         let run = move || {
             for () in wanted {
-                let (began, syncs) = (Instant::now(), meter.counts().syncs());
+                let (began, syncs) = (Instant::now(), meter.counts().syncs.total());
                 let result = (0..BACKGROUND_PASSES).try_for_each(|_| pass(&connection).map(drop));
                 let copied = Copied {
                     duration: began.elapsed(),
-                    syncs: meter.counts().syncs() - syncs,
+                    syncs: meter.counts().syncs.total() - syncs,
                     result,
                 };
                 if done.send(copied).is_err() {
@@ -184,7 +183,7 @@ impl<'a> Checkpointer<'a> {
     }
 
     fn written_bytes(&self) -> u64 {
-        self.store.meter.counts().wal_written_bytes
+        self.store.meter.counts().bytes_written.wal
     }
 
     fn count_from_here(&mut self, log_bytes: u64) {
@@ -228,9 +227,6 @@ impl<'a> Checkpointer<'a> {
     }
 
     /// Copies now what can be copied, so that on a full disk the log can be overwritten.
-    ///
-    /// # Errors
-    /// As [`after_batch`](Self::after_batch).
     pub(crate) fn make_room(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
         if !self.has_log {
             return Ok(());
@@ -243,9 +239,6 @@ impl<'a> Checkpointer<'a> {
     }
 
     /// Waits for the other thread, then copies all that is left.
-    ///
-    /// # Errors
-    /// As [`after_batch`](Self::after_batch).
     pub(crate) fn run_last(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
         if !self.has_log {
             return Ok(());
@@ -301,7 +294,7 @@ impl<'a> Checkpointer<'a> {
     /// Copies what the other thread could not, after which the next COMMIT starts the log again
     /// from its beginning: overwriting it is cheaper than growing or truncating it.
     fn finish(&mut self, copied: Copied, monitor: &mut Monitor) -> Result<(), EngineError> {
-        let (began, syncs) = (Instant::now(), self.store.meter.counts().syncs());
+        let (began, syncs) = (Instant::now(), self.store.meter.counts().syncs.total());
         let finished = copied.result.and_then(|()| pass(&self.store.connection));
         let stalled = began.elapsed();
         let log_bytes = match &finished {
@@ -311,7 +304,7 @@ impl<'a> Checkpointer<'a> {
         monitor.checkpoint(&CheckpointRecord {
             duration: copied.duration + stalled,
             stalled,
-            syncs: copied.syncs + (self.store.meter.counts().syncs() - syncs),
+            syncs: copied.syncs + (self.store.meter.counts().syncs.total() - syncs),
             ok: finished.is_ok(),
             log_bytes,
         });

@@ -25,7 +25,6 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// BEGIN, and every transfer of the batch.
     pub(crate) fn apply(
         &mut self,
         applier: &mut Applier<'_>,

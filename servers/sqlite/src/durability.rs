@@ -1,9 +1,12 @@
 //! Durability modes: which pragmas each one sets, and what SQLite made of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use busload_engine::EngineError;
 use rusqlite::Connection;
 
+use crate::error::Error;
 use crate::named::named;
 
 named! {
@@ -72,11 +75,7 @@ impl Durability {
     /// `wal_autocheckpoint` is 0: the engine owns the checkpoints, because errors of an
     /// automatic one are swallowed. On macOS plain fsync does not reach the platter, so
     /// `fullfsync` is set; elsewhere the pragma has no effect.
-    pub(crate) fn apply(
-        self,
-        connection: &Connection,
-        cache_kib: u32,
-    ) -> Result<Pragmas, DurabilityError> {
+    pub(crate) fn apply(self, connection: &Connection, cache_kib: u32) -> Result<Pragmas, Error> {
         let (journal_mode, synchronous) = self.settings();
         connection.pragma_update(None, "journal_mode", journal_mode)?;
         connection.pragma_update(None, "synchronous", synchronous)?;
@@ -99,11 +98,12 @@ impl Durability {
         for (name, wanted) in wanted {
             let found = pragmas.0.get(name).cloned().unwrap_or_default();
             if found != wanted {
-                return Err(DurabilityError::NotTaken {
+                let error = NotTaken {
                     name,
                     wanted,
                     found,
-                });
+                };
+                return Err(EngineError::CannotServe(Arc::new(error)).into());
             }
         }
         Ok(pragmas)
@@ -164,19 +164,13 @@ impl Pragmas {
     }
 }
 
-/// The pragmas of a mode could not be set.
+/// SQLite took something else than was set.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DurabilityError {
-    /// SQLite refused.
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// SQLite took something else.
-    #[error("sqlite reads back {name} = {found} after it was set to {wanted}")]
-    NotTaken {
-        name: &'static str,
-        wanted: String,
-        found: String,
-    },
+#[error("sqlite reads back {name} = {found} after it was set to {wanted}")]
+struct NotTaken {
+    name: &'static str,
+    wanted: String,
+    found: String,
 }
 
 #[cfg(test)]
@@ -243,15 +237,7 @@ mod tests {
         // A database in memory cannot have a write-ahead log.
         let connection = Connection::open_in_memory().unwrap();
         let error = Durability::WalFull.apply(&connection, 1024).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                DurabilityError::NotTaken {
-                    name: "journal_mode",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        let said = error.to_string();
+        assert!(said.contains("reads back journal_mode"), "{said}");
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use busload_engine::EngineError;
 
-use crate::durability::DurabilityError;
 use crate::lock_file::LockError;
 use crate::vfs::VfsError;
 
@@ -34,17 +33,6 @@ impl From<VfsError> for Error {
     }
 }
 
-impl From<DurabilityError> for Error {
-    fn from(error: DurabilityError) -> Self {
-        match error {
-            DurabilityError::Sqlite(error) => Self::Sqlite(error),
-            DurabilityError::NotTaken { .. } => {
-                Self::Engine(EngineError::CannotServe(Arc::new(error)))
-            }
-        }
-    }
-}
-
 impl From<Error> for EngineError {
     fn from(error: Error) -> Self {
         match error {
@@ -60,7 +48,6 @@ impl From<Error> for EngineError {
     }
 }
 
-/// The outcome of a transaction is open.
 pub(crate) fn in_doubt(error: rusqlite::Error) -> EngineError {
     EngineError::InDoubt(Arc::new(error))
 }

@@ -55,8 +55,6 @@ pub const fn default_page_bytes(durability: Durability, accounts: i64) -> u32 {
 #[error("no page has {0} bytes: it is a power of two from 512 to 65536")]
 struct NoPageSize(u32);
 
-/// # Errors
-/// Another page size was asked for than there are: SQLite would take no notice of it.
 pub(crate) fn check_page_size(config: &Config) -> Result<(), EngineError> {
     match config.page_bytes {
         Some(page_bytes) if !page_bytes.is_power_of_two() || !PAGE_BYTES.contains(&page_bytes) => {
@@ -88,9 +86,7 @@ pub(crate) fn checkpoint_bytes(
 /// made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OtherPages {
-    /// What was asked for, in bytes.
     pub(crate) asked: u32,
-    /// What the ledger has, in bytes.
     pub(crate) kept: u32,
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use busload_engine::{
-    About, Batch, Ended, EngineError, IoReader, Ledger, Monitor, Outcome, Storage,
+    About, Batch, Ended, EngineError, Failure, Io, IoReader, Ledger, Monitor, Outcome, Storage,
 };
 use busload_wire::control::{Account, Balances, TransferIds, Verification};
 use rusqlite::{Connection, ErrorCode};
@@ -18,9 +18,9 @@ use crate::durability::Durability;
 use crate::error::{Error, in_doubt};
 use crate::ledger_files::{self, OpenFiles};
 use crate::preflight;
-use crate::store::{Store, io_of};
+use crate::store::Store;
 use crate::transfer_ids::Remembered;
-use crate::vfs::{IoMeter, SyncSample};
+use crate::vfs::{IoCounts, IoMeter, SyncSample};
 
 /// A ledger in a database file that is open.
 pub struct SqliteLedger {
@@ -106,7 +106,14 @@ impl Storage for SqliteLedger {
 
     fn io(&self) -> IoReader {
         let meters: Vec<IoMeter> = self.store.meters().cloned().collect();
-        Box::new(move || io_of(&meters))
+        Box::new(move || {
+            let counts = meters.iter().map(IoMeter::counts);
+            let counts = counts.fold(IoCounts::default(), |sum, one| sum.plus(&one));
+            Io {
+                syncs: counts.syncs,
+                bytes_written: counts.bytes_written,
+            }
+        })
     }
 
     fn with_ledger(
@@ -132,7 +139,6 @@ impl Storage for SqliteLedger {
     }
 }
 
-/// The ledger on its writer thread.
 struct Writing<'w> {
     checkpointer: Checkpointer<'w>,
     disk_full: DiskFull,
@@ -194,7 +200,7 @@ impl Ledger for Writing<'_> {
         };
         batch.changes = self.applier.end_batch(overruled.is_none());
         if let Some(outcome) = overruled {
-            self.found_full = outcome == Outcome::Failed(busload_engine::Failure::StorageFull);
+            self.found_full = outcome == Outcome::Failed(Failure::StorageFull);
             for one in batch.work.iter_mut().flatten() {
                 if !self.applier.stands(&one.transfer, one.outcome) {
                     one.outcome = outcome;

@@ -85,7 +85,6 @@ pub(crate) fn resolve(database: &Path) -> PathBuf {
     }
 }
 
-/// The directory that a file is in.
 pub(crate) fn directory_of(file: &Path) -> &Path {
     let parent = file
         .parent()
@@ -102,9 +101,6 @@ pub(crate) fn is_no_room(error: &io::Error) -> bool {
 }
 
 /// Refuses a database that is not the one file of its name, and a log or journal that is not.
-///
-/// # Errors
-/// One of them is no regular file, has several names, or is a mount point.
 pub(crate) fn check(database: &Path) -> Result<(), EngineError> {
     SUFFIXES
         .iter()
@@ -202,9 +198,6 @@ pub(crate) struct OpenFiles {
 
 impl OpenFiles {
     /// Of a ledger that SQLite has opened; `database` is a descriptor of its file.
-    ///
-    /// # Errors
-    /// One of them is not to be found by its name.
     pub(crate) fn new(path: &Path, database: &File, has_log: bool) -> io::Result<Self> {
         let mut files = vec![(path.to_owned(), FileId::of(&database.metadata()?))];
         if has_log {

@@ -10,10 +10,8 @@
 //! - Nothing here names a transport.
 
 mod applier;
-mod apply;
 mod changes;
 mod checkpoint;
-mod checkpoint_mode;
 mod coalesced;
 mod commit;
 mod config;
@@ -32,9 +30,7 @@ mod store;
 mod transfer_ids;
 pub mod vfs;
 
-pub use apply::{Apply, UnknownApply};
-pub use checkpoint_mode::{CheckpointMode, UnknownCheckpointMode};
-pub use config::Config;
+pub use config::{Apply, CheckpointMode, Config, UnknownApply, UnknownCheckpointMode};
 pub use durability::{Durability, UnknownDurability};
 pub use inspect::{Inspection, inspect};
 pub use layout::{DEFAULT_CACHE_KIB, PAGE_BYTES, default_page_bytes};

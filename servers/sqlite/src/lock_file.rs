@@ -108,7 +108,6 @@ impl DatabaseLock {
         Ok(Self(file))
     }
 
-    /// The file that is held.
     pub(crate) fn file(&self) -> &File {
         &self.0
     }

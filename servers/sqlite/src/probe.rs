@@ -70,11 +70,11 @@ impl SyncsPerCommit {
     fn new(commits: u32, io: &IoCounts) -> Self {
         Self {
             commits,
-            database: io.database_syncs,
-            wal: io.wal_syncs,
-            journal: io.journal_syncs,
-            directory: io.directory_syncs,
-            other: io.other_syncs,
+            database: io.syncs.database,
+            wal: io.syncs.wal,
+            journal: io.syncs.journal,
+            directory: io.syncs.directory,
+            other: io.syncs.other,
         }
     }
 }

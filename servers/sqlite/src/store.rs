@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use busload_engine::{BalanceSum, EngineError, Io, check_seeding};
-use busload_wire::control::{Balances, BytesByFile, SyncsByFile, Verification};
+use busload_engine::{BalanceSum, EngineError, check_seeding};
+use busload_wire::control::{Balances, Verification};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use crate::apply::Apply;
-use crate::checkpoint_mode::CheckpointMode;
-use crate::config::Config;
+use crate::config::{Apply, CheckpointMode, Config};
 use crate::durability::Pragmas;
 use crate::error::Error;
 use crate::layout::{self, OtherPages};
@@ -20,7 +18,7 @@ use crate::ledger_files::{self, OpenFiles, SUFFIXES, beside};
 use crate::lock_file::{DatabaseLock, LockFile};
 use crate::preflight;
 use crate::transfer_ids;
-use crate::vfs::{IoCounts, IoMeter};
+use crate::vfs::IoMeter;
 
 /// First SQLite without the WAL-reset corruption bug (a checkpoint on one connection
 /// against a write on another).
@@ -47,7 +45,6 @@ pub(crate) struct Store {
     pub(crate) checkpoint_bytes: u64,
     /// The ledger has other pages than were asked for.
     pub(crate) other_pages: Option<OtherPages>,
-    /// The file held no ledger before it was opened.
     pub(crate) made_here: bool,
     /// What a ledger held when it was opened whose initial balance nobody told.
     opening: Option<Balances>,
@@ -108,7 +105,7 @@ impl Store {
             kept: page_bytes,
         });
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
-        let made_here = !has_table(&connection, "accounts")?;
+        let made_here = !connection.table_exists(None, "accounts")?;
         let mut store = Self {
             second: None,
             second_meter: None,
@@ -163,9 +160,6 @@ impl Store {
     }
 
     /// The files that are open now, to be looked after.
-    ///
-    /// # Errors
-    /// [`EngineError::FileGone`] when one is gone already.
     pub(crate) fn open_files(&self, config: &Config) -> Result<OpenFiles, EngineError> {
         let path = ledger_files::resolve(&config.database);
         let has_log = config.durability.has_wal();
@@ -175,7 +169,6 @@ impl Store {
         Ok(files)
     }
 
-    /// The database as it is open.
     pub(crate) fn database_file(&self) -> &File {
         self.database_lock.file()
     }
@@ -275,7 +268,7 @@ impl Store {
 
     /// What `seed` stored, or what the server was told; `None` for a foreign file.
     fn initial_balance(&self) -> Result<Option<i64>, rusqlite::Error> {
-        if !has_table(&self.connection, "busload")? {
+        if !self.connection.table_exists(None, "busload")? {
             return Ok(None);
         }
         self.connection
@@ -287,7 +280,6 @@ impl Store {
             .optional()
     }
 
-    /// Compares the ledger with its seeding.
     pub(crate) fn verify(&self) -> Result<Verification, Error> {
         let Some(initial) = self.initial_balance()? else {
             return self.verify_since_opening();
@@ -367,7 +359,7 @@ impl Store {
             [accounts, initial_balance],
             |row| row.get::<_, Option<bool>>(0),
         )? == Some(true);
-        if !seeded || !has_table(&self.connection, transfer_ids::TABLE)? {
+        if !seeded || !self.connection.table_exists(None, transfer_ids::TABLE)? {
             return Ok(seeded);
         }
         let remembered = format!("SELECT EXISTS (SELECT 1 FROM {})", transfer_ids::TABLE);
@@ -377,7 +369,6 @@ impl Store {
         Ok(!remembered)
     }
 
-    /// Reads all balances.
     pub(crate) fn balances(&self) -> Result<Balances, Error> {
         let mut sum = BalanceSum::default();
         self.each_balance(|id, balance| sum.add(id, balance))?;
@@ -396,17 +387,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn has_table(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
-    connection
-        .query_row(
-            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
-            params![name],
-            |_| Ok(()),
-        )
-        .optional()
-        .map(|row| row.is_some())
 }
 
 /// Removes a ledger and its log, but nothing that is not a ledger.
@@ -462,7 +442,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), Error> {
         [],
         |row| row.get(0),
     )?;
-    let has_accounts = has_table(connection, "accounts")?;
+    let has_accounts = connection.table_exists(None, "accounts")?;
     if foreign > 0 {
         return not_a_ledger(if has_accounts {
             "it holds more than the table accounts"
@@ -497,24 +477,3 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<(), Error> {
 #[derive(Debug, thiserror::Error)]
 #[error("sqlite {0} has the wal-reset bug: build with the bundled sqlite")]
 struct SqliteTooOld(&'static str);
-
-/// What all connections of a ledger synced and wrote.
-pub(crate) fn io_of(meters: &[IoMeter]) -> Io {
-    let counts = meters.iter().map(IoMeter::counts);
-    let counts = counts.fold(IoCounts::default(), |sum, one| sum.plus(&one));
-    Io {
-        syncs: SyncsByFile {
-            database: counts.database_syncs,
-            wal: counts.wal_syncs,
-            journal: counts.journal_syncs,
-            directory: counts.directory_syncs,
-            other: counts.other_syncs,
-        },
-        bytes_written: BytesByFile {
-            database: counts.database_written_bytes,
-            wal: counts.wal_written_bytes,
-            journal: counts.journal_written_bytes,
-            other: counts.other_written_bytes,
-        },
-    }
-}

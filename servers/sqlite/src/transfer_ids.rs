@@ -31,18 +31,6 @@ const LOOK_INTERVAL_IDS: u64 = 512;
 /// up, and few enough not to be felt.
 const FORGOTTEN_MAX: i64 = 1024;
 
-/// What is known of a transfer's id.
-enum Known {
-    /// Nothing: the transfer is to be applied and its outcome remembered.
-    No,
-    /// The transfer was made before; this came of it.
-    First(Outcome),
-    /// Another transfer had this id.
-    Conflict,
-    /// Nothing, and there is no room to remember more.
-    Full,
-}
-
 /// The ids that are remembered, as far as they are in memory.
 pub(crate) struct Remembered {
     index: Index,
@@ -210,27 +198,13 @@ impl<'c> IdBook<'c> {
     }
 
     /// The outcome of a transfer with an id: the first one where it was made before, else that of
-    /// `anew`, which is stored with it.
+    /// `anew`, which is stored with it; or there is no room to remember more.
     pub(crate) fn once(
         &mut self,
         id: TransferId,
         transfer: &Transfer,
         anew: impl FnOnce() -> Result<Outcome, rusqlite::Error>,
     ) -> Result<Outcome, rusqlite::Error> {
-        Ok(match self.look_up(id, transfer)? {
-            Known::First(outcome) => outcome,
-            Known::Conflict => Outcome::Rejected(Rejection::Conflict),
-            Known::Full => Outcome::Failed(Failure::Overloaded),
-            Known::No => {
-                let outcome = anew()?;
-                self.remember(id, transfer, outcome)?;
-                outcome
-            }
-        })
-    }
-
-    /// What is known of this id.
-    fn look_up(&mut self, id: TransferId, transfer: &Transfer) -> Result<Known, rusqlite::Error> {
         let added = self.remembered.batch().added;
         if let Some(seq) = self.remembered.index.get(id) {
             return self.compare(seq, transfer);
@@ -239,14 +213,16 @@ impl<'c> IdBook<'c> {
         if added.is_multiple_of(LOOK_INTERVAL_IDS) || self.remembered.index.len() >= max {
             self.forget_expired()?;
         }
-        Ok(if self.remembered.index.len() < max {
-            Known::No
-        } else {
-            Known::Full
-        })
+        if self.remembered.index.len() >= max {
+            return Ok(Outcome::Failed(Failure::Overloaded));
+        }
+        let outcome = anew()?;
+        self.remember(id, transfer, outcome)?;
+        Ok(outcome)
     }
 
-    fn compare(&mut self, seq: i64, transfer: &Transfer) -> Result<Known, rusqlite::Error> {
+    /// What came of the transfer that was made with this id, unless that was another one.
+    fn compare(&mut self, seq: i64, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
         let select = &mut self.statements()?.select;
         let payload = (transfer.from, transfer.to, transfer.amount);
         let (first, number): ((i64, i64, i64), i64) = select.query_row([seq], |row| {
@@ -254,12 +230,10 @@ impl<'c> IdBook<'c> {
         })?;
         if first != payload {
             self.remembered.conflicts += 1;
-            return Ok(Known::Conflict);
+            return Ok(Outcome::Rejected(Rejection::Conflict));
         }
         self.remembered.repeated += 1;
-        outcome_of(number)
-            .map(Known::First)
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(3, number))
+        outcome_of(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, number))
     }
 
     /// Stores the first outcome of a transfer whose id was not known.
@@ -371,7 +345,6 @@ impl<'c> IdBook<'c> {
         self.remembered.index.get(id).is_some()
     }
 
-    /// The table is gone.
     pub(crate) fn forget_all(&mut self) {
         self.statements = None;
         let remembered = &mut *self.remembered;

@@ -265,10 +265,10 @@ fn frames_given_up_are_not_written_over_those_of_another_connection() {
          UPDATE accounts SET balance = 1 WHERE id = 0;"
     ))
     .unwrap();
-    let before = meter.counts().wal_written_bytes;
+    let before = meter.counts().bytes_written.wal;
     ours.execute_batch("BEGIN IMMEDIATE; UPDATE accounts SET balance = 7 WHERE id < 80; ROLLBACK")
         .unwrap();
-    let spilled = meter.counts().wal_written_bytes - before;
+    let spilled = meter.counts().bytes_written.wal - before;
     assert_eq!(spilled, 0, "the frames that spilled were only gathered");
     open(&path, None, "FULL")
         .execute_batch("UPDATE accounts SET balance = balance + 1")

@@ -202,7 +202,7 @@ fn failed_sync_of_the_directory_of_a_log() {
                 let code = error.sqlite_error().map(|error| error.extended_code);
                 assert_eq!(code, Some(rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC), "{error}");
                 let counts = meter.counts().since(&before);
-                assert_eq!((counts.directory_syncs, counts.sync_errors), (1, 1));
+                assert_eq!((counts.syncs.directory, counts.sync_errors), (1, 1));
             });
         });
         drop(first);
@@ -363,17 +363,12 @@ fn run_with(
 }
 
 fn write_counted(directory: &Path, counts: &IoCounts) {
-    assert_eq!(counts.other_syncs, 0);
-    let IoCounts {
-        database_syncs,
-        wal_syncs,
-        journal_syncs,
-        directory_syncs,
-        sync_errors,
-        ..
-    } = counts;
-    let line =
-        format!("{database_syncs} {wal_syncs} {journal_syncs} {directory_syncs} {sync_errors}");
+    assert_eq!(counts.syncs.other, 0);
+    let (syncs, errors) = (&counts.syncs, counts.sync_errors);
+    let line = format!(
+        "{} {} {} {} {errors}",
+        syncs.database, syncs.wal, syncs.journal, syncs.directory
+    );
     fs::write(directory.join("counted"), line).expect("the counts are handed over");
 }
 

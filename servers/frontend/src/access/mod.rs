@@ -124,7 +124,6 @@ impl Access {
 }
 
 /// Whether only this machine can connect to that address.
-#[must_use]
 pub(crate) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

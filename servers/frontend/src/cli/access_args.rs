@@ -18,7 +18,6 @@ use super::values::parse_duration_within;
 use crate::access::origin::Origin;
 use crate::access::{Access, Seeding, is_loopback};
 
-/// Bounds of the time for a TLS handshake.
 const HANDSHAKE_TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_mins(10);
 
@@ -63,9 +62,6 @@ fn parse_handshake_timeout(text: &str) -> Result<Duration, String> {
 impl AccessArgs {
     /// Reads the files that were named. What should be done about them, and about the address,
     /// is said on standard error.
-    ///
-    /// # Errors
-    /// A file is not what it should be, or the address needs more than was given.
     pub(crate) fn access(&self, listen: SocketAddr) -> anyhow::Result<Access> {
         let token = self.token_file.as_deref().map(Token::from_file);
         let tls = match (&self.tls_cert, &self.tls_key) {

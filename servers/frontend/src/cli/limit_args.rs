@@ -14,9 +14,7 @@ use super::values::{
 };
 use crate::limits::Limits;
 
-/// Shortest time limit of a connection.
 const TIMEOUT_MIN: Duration = Duration::from_millis(10);
-/// Longest time limit of a connection.
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
@@ -119,9 +117,6 @@ impl LimitArgs {
     }
 
     /// A message that alone exceeds the memory for all could never come.
-    ///
-    /// # Errors
-    /// There is no room for one of the longest.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let longest = self.max_message_bytes.max(self.max_body_bytes);
         anyhow::ensure!(

@@ -46,9 +46,6 @@ impl NullArgs {
 }
 
 /// What a null server spends on a transfer or a batch: a duration of at most a minute.
-///
-/// # Errors
-/// It is no duration, or longer.
 fn parse_null_time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
     if time > NULL_TIME_MAX {

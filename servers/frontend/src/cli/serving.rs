@@ -14,7 +14,6 @@ use crate::server::{ServeError, Server};
 use crate::settings::Transport;
 
 impl CommonArgs {
-    /// Runs the server until it is told to stop.
     pub(super) fn serve(
         &self,
         transport: Transport,

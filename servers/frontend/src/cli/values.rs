@@ -7,9 +7,7 @@ use std::time::Duration;
 use busload_engine::{ACCOUNTS_MAX, ACCOUNTS_MIN};
 use busload_sqlite::{Durability, PAGE_BYTES};
 
-/// The largest batch size that can be set.
 const BATCH_SIZE_MAX: usize = 1_048_576;
-/// Longest batch timeout.
 const BATCH_TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// A durability mode and what the person who asked for it should be told.
@@ -87,10 +85,6 @@ pub fn parse_duration_within(
     }
 }
 
-/// An address to listen on.
-///
-/// # Errors
-/// It is no address, and not `localhost`.
 pub(super) fn parse_listen(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -113,18 +107,12 @@ pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// How long to wait between two tries to write: from 1 ms to a minute.
-///
-/// # Errors
-/// It is no duration, or out of range.
 pub(super) fn parse_probe_interval(text: &str) -> Result<Duration, String> {
     let bounds = Duration::from_millis(1)..=Duration::from_mins(1);
     parse_duration_within(text, bounds, "a probe interval is from 1ms to 60s")
 }
 
 /// Milliseconds without a unit, as the environment variables of the original have them.
-///
-/// # Errors
-/// It is no number, negative, or more than a minute.
 pub(super) fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
     let milliseconds: f64 = text.parse().map_err(|_| help())?;
@@ -151,9 +139,6 @@ pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, 
 
 /// Bytes within bounds, or with one of the units KiB, MiB, GiB and TiB; otherwise the error is
 /// `wanted`.
-///
-/// # Errors
-/// It is not, or out of bounds.
 pub(crate) fn parse_bytes_within(
     text: &str,
     bounds: RangeInclusive<usize>,
@@ -201,17 +186,10 @@ pub fn parse_batch_size(text: &str) -> Result<usize, String> {
 }
 
 /// A batch size of the original's environment, where 0 means no limit.
-///
-/// # Errors
-/// It is out of range.
 pub(super) fn parse_env_batch_size(text: &str) -> Result<usize, String> {
     parse_within(text, 0, BATCH_SIZE_MAX).map(|n| if n == 0 { BATCH_SIZE_MAX } else { n })
 }
 
-/// A switch of the original's environment.
-///
-/// # Errors
-/// It is neither `0`/`false` nor `1`/`true`.
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "0" | "false" => Ok(false),

@@ -25,7 +25,6 @@ use crate::timeouts::{ConnectionState, WriteTimeout};
 /// not to spin, short enough not to be felt.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections for ever.
 pub(crate) async fn accept(
     listener: &Listener,
     shared: &Arc<Shared>,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use busload_engine::{Outcome, Work};
 use busload_net::Stream;
-use busload_wire::json::{AnswerId, decode_request, encode_outcome, encode_refusal};
+use busload_wire::json::{AnswerId, decode_request, encode_outcome, encode_refusal, encode_result};
 use busload_wire::{Call, ErrorCode, binary};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -32,9 +32,6 @@ type Answer = Response<Full<Bytes>>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request of one connection, if it is let in.
-///
-/// # Errors
-/// Never: whatever is wrong is an answer.
 pub(crate) async fn handle(
     request: Request<Incoming>,
     shared: Arc<Shared>,
@@ -70,7 +67,6 @@ fn names_its_host<B>(request: &Request<B>) -> bool {
     named == 1 || (named == 0 && request.version() < Version::HTTP_11)
 }
 
-/// The answer to whoever is not let in.
 fn turn_away(code: ErrorCode) -> Answer {
     let mut answer = refusal(code);
     if code == ErrorCode::Unauthorized {
@@ -117,7 +113,6 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer 
     response
 }
 
-/// The connection ends with this answer.
 fn close_after(answer: &mut Answer) {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(header::CONNECTION, close);
@@ -265,11 +260,11 @@ async fn call(
         Route::Health => {
             answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.health());
         }
-        Route::Info => answers::encode_info(&mut body, AnswerId::Absent, &shared.info),
-        Route::Totals => answers::encode_stats(&mut body, AnswerId::Absent, &shared.totals()),
+        Route::Info => encode_result(&mut body, AnswerId::Absent, &shared.info),
+        Route::Totals => encode_result(&mut body, AnswerId::Absent, &shared.totals()),
         Route::Histograms => {
             let stats = Box::pin(shared.histograms()).await;
-            answers::encode_stats(&mut body, AnswerId::Absent, &stats);
+            encode_result(&mut body, AnswerId::Absent, &stats);
         }
     }
     answer(StatusCode::OK, JSON, body.freeze())

@@ -5,19 +5,11 @@ use std::time::Duration;
 
 use super::timer::Timer;
 
-/// What an HTTP connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// A request has begun and its headers are not complete.
-    Headers,
-    /// A request is being answered. Its body has a time limit of its own.
-    Answering,
-    /// Nothing was asked since the last answer.
-    Idle,
-}
-
+/// Nothing was asked since the last answer.
 const IDLE: u64 = 0;
+/// A request has begun and its headers are not complete.
 const HEADERS: u64 = 1;
+/// A request is being answered. Its body has a time limit of its own.
 const ANSWERING: u64 = 2;
 const PHASE: u64 = 3;
 /// Added at every change, so that two looks tell whether there was one between them.
@@ -29,7 +21,7 @@ const STEP: u64 = PHASE + 1;
 pub(crate) struct ConnectionState(AtomicU64);
 
 impl ConnectionState {
-    /// `Headers` where the handshake is timed from the accepting, else `Idle`.
+    /// [`HEADERS`] where the handshake is timed from the accepting, else [`IDLE`].
     pub(crate) fn new(handshake: bool) -> Self {
         Self(AtomicU64::new(if handshake { HEADERS } else { IDLE }))
     }
@@ -67,14 +59,6 @@ impl ConnectionState {
         self.enter(IDLE);
     }
 
-    fn phase(stamp: u64) -> Phase {
-        match stamp & PHASE {
-            HEADERS => Phase::Headers,
-            ANSWERING => Phase::Answering,
-            _ => Phase::Idle,
-        }
-    }
-
     /// Until the connection has been in one phase for longer than it may: `headers`, or `idle`.
     pub(crate) async fn overstayed(&self, headers: Duration, idle: Duration) {
         let mut timer = Timer::new(headers.min(idle));
@@ -89,10 +73,10 @@ impl ConnectionState {
                 continue;
             }
             stayed += tick;
-            match Self::phase(now) {
-                Phase::Headers if stayed >= headers => return,
-                Phase::Idle if stayed >= idle => return,
-                Phase::Headers | Phase::Idle | Phase::Answering => {}
+            match now & PHASE {
+                HEADERS if stayed >= headers => return,
+                IDLE if stayed >= idle => return,
+                _ => {}
             }
         }
     }
@@ -102,29 +86,29 @@ impl ConnectionState {
 mod tests {
     use super::*;
 
-    fn at(state: &ConnectionState) -> Phase {
-        ConnectionState::phase(state.stamp())
+    fn at(state: &ConnectionState) -> u64 {
+        state.stamp() & PHASE
     }
 
     #[test]
     fn a_request_goes_through_its_state() {
         let state = ConnectionState::new(false);
-        assert_eq!(at(&state), Phase::Idle);
+        assert_eq!(at(&state), IDLE);
         state.heard();
-        assert_eq!(at(&state), Phase::Headers);
+        assert_eq!(at(&state), HEADERS);
         let began = state.stamp();
         state.heard();
         state.wrote();
         assert_eq!(state.stamp(), began, "more bytes do not prolong it");
         state.asked();
         state.heard();
-        assert_eq!(at(&state), Phase::Answering, "the body");
+        assert_eq!(at(&state), ANSWERING, "the body");
         state.answered();
         let answered = state.stamp();
         state.wrote();
-        assert_eq!(at(&state), Phase::Idle);
+        assert_eq!(at(&state), IDLE);
         assert_ne!(state.stamp(), answered, "writing prolongs it");
-        assert_eq!(at(&ConnectionState::new(true)), Phase::Headers);
+        assert_eq!(at(&ConnectionState::new(true)), HEADERS);
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -11,7 +11,7 @@ use busload_engine::{ControlReply, Work};
 use busload_net::Stream as Wire;
 use busload_net::frames::{FrameSocket, Incoming, Payload};
 use busload_wire::binary::{self, MessageBuilder};
-use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome};
+use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome, encode_result};
 use busload_wire::{ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -27,7 +27,6 @@ use crate::timeouts::{Due, KeepAlive, WriteTimeout};
 /// Bytes of a control frame before its payload.
 const CONTROL_HEADER_BYTES: usize = 6;
 
-/// Why a connection ended.
 pub(super) enum End {
     PeerLeft,
     Stopping,
@@ -377,13 +376,13 @@ impl Connection {
                 }
                 Route::Info => {
                     let shared = Arc::clone(&self.shared);
-                    self.send(|out| answers::encode_info(out, AnswerId::Echo(id), &shared.info))
+                    self.send(|out| encode_result(out, AnswerId::Echo(id), &shared.info))
                 }
                 Route::Totals => {
                     // What was read before it is queued when it looks.
                     self.submit();
                     let totals = self.shared.totals();
-                    self.send(|out| answers::encode_stats(out, AnswerId::Echo(id), &totals))
+                    self.send(|out| encode_result(out, AnswerId::Echo(id), &totals))
                 }
                 Route::Histograms => {
                     self.inflight += 1;

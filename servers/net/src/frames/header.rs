@@ -4,7 +4,6 @@ const FINAL: u8 = 0x80;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
-/// The length follows in 2 bytes.
 const LENGTH_IN_2: u8 = 126;
 
 /// A message in one frame: final, no reserved bit, text.
@@ -30,9 +29,7 @@ pub(super) enum Front {
 pub(super) struct Header {
     first: u8,
     pub(super) mask: Option<[u8; 4]>,
-    /// Bytes of the header.
     pub(super) size: usize,
-    /// Bytes of the payload.
     pub(super) length: u64,
 }
 

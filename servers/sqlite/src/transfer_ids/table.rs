@@ -4,7 +4,6 @@ use busload_engine::{Outcome, Rejection};
 use busload_wire::{ErrorCode, TransferId};
 use rusqlite::{Connection, Statement};
 
-/// The table of ids.
 pub(crate) const TABLE: &str = "transfer_ids";
 
 /// Its columns, in their order. `id` has its 16 bytes in the order of its hexadecimal digits;

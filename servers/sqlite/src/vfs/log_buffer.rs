@@ -23,7 +23,6 @@ use libsqlite3_sys as ffi;
 const LOG_HEADER_BYTES: usize = 32;
 /// Bytes of the header of a frame.
 const FRAME_HEADER_BYTES: usize = 24;
-/// The largest page of SQLite.
 const PAGE_MAX_BYTES: usize = 65_536;
 /// Bytes that are gathered at most. SQLite's unix VFS masks the length of a write with `0x1ffff`;
 /// of more than 128 KiB - 1 the rest would be reported as a full disk.
@@ -163,7 +162,6 @@ impl LogBuffer {
         code
     }
 
-    /// Drops what is gathered.
     pub(super) fn discard(&mut self) {
         if !self.bytes.is_empty() {
             self.bytes.clear();

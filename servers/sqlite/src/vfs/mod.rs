@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use busload_wire::control::{BytesByFile, SyncsByFile};
+
 /// The most [`SyncSample`]s a meter holds between two [`IoMeter::take_sync_samples`].
 pub const SYNC_SAMPLES_MAX: usize = 4_096;
 
@@ -79,43 +81,20 @@ pub struct SyncSample {
 /// readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IoCounts {
-    /// Syncs of the main file of a database.
-    pub database_syncs: u64,
-    /// Syncs of the write-ahead log.
-    pub wal_syncs: u64,
-    /// Syncs of rollback journals of any sort.
-    pub journal_syncs: u64,
-    /// Syncs of the directory; 0 where they cannot be seen
-    /// ([`IoMeter::sees_directory_syncs`]).
-    pub directory_syncs: u64,
-    /// Syncs of temporary files.
-    pub other_syncs: u64,
+    /// Syncs, by what was synced; those of the directory are 0 where they cannot be seen
+    /// ([`IoMeter::sees_directory_syncs`]), those of other files are of temporary ones.
+    pub syncs: SyncsByFile,
+    /// Bytes written, by file. What SQLite stores through the shared memory of the WAL index is
+    /// not among them.
+    pub bytes_written: BytesByFile,
     /// Syncs that failed; each is also counted in its kind, but for a directory that could not be
     /// opened: that sync was not made.
     pub sync_errors: u64,
     /// Time spent waiting for syncs, summed over threads.
     pub sync_ns: u64,
-    /// Bytes written to the main file of a database.
-    pub database_written_bytes: u64,
-    /// Bytes written to the write-ahead log.
-    pub wal_written_bytes: u64,
-    /// Bytes written to rollback journals of any sort.
-    pub journal_written_bytes: u64,
-    /// Bytes written to temporary files.
-    pub other_written_bytes: u64,
 }
 
 impl IoCounts {
-    /// Syncs of every kind.
-    #[must_use]
-    pub fn syncs(&self) -> u64 {
-        self.database_syncs
-            + self.wal_syncs
-            + self.journal_syncs
-            + self.directory_syncs
-            + self.other_syncs
-    }
-
     /// The sum of two meters' counts.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -129,21 +108,24 @@ impl IoCounts {
     }
 
     fn with(&self, other: &Self, field: fn(u64, u64) -> u64) -> Self {
+        let (syncs, more) = (&self.syncs, &other.syncs);
+        let (bytes, more_bytes) = (&self.bytes_written, &other.bytes_written);
         Self {
-            database_syncs: field(self.database_syncs, other.database_syncs),
-            wal_syncs: field(self.wal_syncs, other.wal_syncs),
-            journal_syncs: field(self.journal_syncs, other.journal_syncs),
-            directory_syncs: field(self.directory_syncs, other.directory_syncs),
-            other_syncs: field(self.other_syncs, other.other_syncs),
+            syncs: SyncsByFile {
+                database: field(syncs.database, more.database),
+                wal: field(syncs.wal, more.wal),
+                journal: field(syncs.journal, more.journal),
+                directory: field(syncs.directory, more.directory),
+                other: field(syncs.other, more.other),
+            },
+            bytes_written: BytesByFile {
+                database: field(bytes.database, more_bytes.database),
+                wal: field(bytes.wal, more_bytes.wal),
+                journal: field(bytes.journal, more_bytes.journal),
+                other: field(bytes.other, more_bytes.other),
+            },
             sync_errors: field(self.sync_errors, other.sync_errors),
             sync_ns: field(self.sync_ns, other.sync_ns),
-            database_written_bytes: field(
-                self.database_written_bytes,
-                other.database_written_bytes,
-            ),
-            wal_written_bytes: field(self.wal_written_bytes, other.wal_written_bytes),
-            journal_written_bytes: field(self.journal_written_bytes, other.journal_written_bytes),
-            other_written_bytes: field(self.other_written_bytes, other.other_written_bytes),
         }
     }
 }
@@ -193,17 +175,21 @@ impl IoMeter {
         let syncs = |kind: SyncKind| self.tally.syncs[kind as usize].load(Relaxed);
         let written_bytes = |kind: SyncKind| self.tally.written_bytes[kind as usize].load(Relaxed);
         IoCounts {
-            database_syncs: syncs(SyncKind::Database),
-            wal_syncs: syncs(SyncKind::Wal),
-            journal_syncs: syncs(SyncKind::Journal),
-            directory_syncs: syncs(SyncKind::Directory),
-            other_syncs: syncs(SyncKind::Other),
+            syncs: SyncsByFile {
+                database: syncs(SyncKind::Database),
+                wal: syncs(SyncKind::Wal),
+                journal: syncs(SyncKind::Journal),
+                directory: syncs(SyncKind::Directory),
+                other: syncs(SyncKind::Other),
+            },
+            bytes_written: BytesByFile {
+                database: written_bytes(SyncKind::Database),
+                wal: written_bytes(SyncKind::Wal),
+                journal: written_bytes(SyncKind::Journal),
+                other: written_bytes(SyncKind::Other),
+            },
             sync_errors: self.tally.sync_errors.load(Relaxed),
             sync_ns: self.tally.sync_ns.load(Relaxed),
-            database_written_bytes: written_bytes(SyncKind::Database),
-            wal_written_bytes: written_bytes(SyncKind::Wal),
-            journal_written_bytes: written_bytes(SyncKind::Journal),
-            other_written_bytes: written_bytes(SyncKind::Other),
         }
     }
 

@@ -633,7 +633,7 @@ mod tests {
         };
         let counted = || {
             let counts = meter.counts();
-            (counts.directory_syncs, counts.sync_errors)
+            (counts.syncs.directory, counts.sync_errors)
         };
         for (readable, sync_directory, code, counts) in [
             (true, 1, ffi::SQLITE_OK, (1, 0)),

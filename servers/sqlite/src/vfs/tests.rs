@@ -60,14 +60,14 @@ fn cost_of_commits(pragmas: &str) -> IoCounts {
 /// Syncs per commit: database, WAL, journal, directory.
 fn syncs_per_commit(pragmas: &str) -> [u64; 4] {
     let cost = cost_of_commits(pragmas);
-    assert_eq!(cost.other_syncs, 0);
+    assert_eq!(cost.syncs.other, 0);
     assert_eq!(cost.sync_errors, 0);
-    assert_eq!(cost.sync_ns > 0, cost.syncs() > 0);
+    assert_eq!(cost.sync_ns > 0, cost.syncs.total() > 0);
     [
-        cost.database_syncs,
-        cost.wal_syncs,
-        cost.journal_syncs,
-        cost.directory_syncs,
+        cost.syncs.database,
+        cost.syncs.wal,
+        cost.syncs.journal,
+        cost.syncs.directory,
     ]
     .map(|syncs| {
         assert_eq!(
@@ -137,7 +137,7 @@ fn a_checkpoint_syncs_the_wal_then_the_database() {
         samples.iter().map(|sample| sample.latency_ns).sum::<u64>(),
         cost.sync_ns
     );
-    assert!(cost.database_written_bytes >= 2 * 4_096);
+    assert!(cost.bytes_written.database >= 2 * 4_096);
 }
 
 #[test]
@@ -169,18 +169,18 @@ fn a_wal_that_starts_over_syncs_its_header_and_a_new_one_the_directory_too() {
 #[test]
 fn bytes_written_are_the_frames_of_the_wal() {
     let cost = cost_of_commits("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
-    assert_eq!(cost.wal_written_bytes, COMMIT_COUNT * (24 + 4_096));
-    assert_eq!(cost.database_written_bytes + cost.journal_written_bytes, 0);
-    assert_eq!(cost.other_written_bytes, 0);
+    assert_eq!(cost.bytes_written.wal, COMMIT_COUNT * (24 + 4_096));
+    assert_eq!(cost.bytes_written.database + cost.bytes_written.journal, 0);
+    assert_eq!(cost.bytes_written.other, 0);
 }
 
 #[test]
 fn bytes_written_are_told_apart_by_file() {
     let cost = cost_of_commits("PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL");
     // The page changed, and the first page with its change counter.
-    assert_eq!(cost.database_written_bytes, COMMIT_COUNT * 2 * 4_096);
-    assert!(cost.journal_written_bytes > cost.database_written_bytes);
-    assert_eq!(cost.wal_written_bytes, 0);
+    assert_eq!(cost.bytes_written.database, COMMIT_COUNT * 2 * 4_096);
+    assert!(cost.bytes_written.journal > cost.bytes_written.database);
+    assert_eq!(cost.bytes_written.wal, 0);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn meters_do_not_mix() {
     assert_ne!(one.meter.vfs_name(), two.meter.vfs_name());
     let before = (one.meter.counts(), two.meter.counts());
     commit(&one.connection);
-    assert_eq!(one.meter.counts().since(&before.0).wal_syncs, 1);
+    assert_eq!(one.meter.counts().since(&before.0).syncs.wal, 1);
     assert_eq!(two.meter.counts(), before.1);
 }
 
@@ -205,7 +205,7 @@ fn connections_on_one_database_may_each_have_a_meter() {
         .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
         .unwrap();
     assert_eq!(writer.meter.counts(), before);
-    assert_eq!(meter.counts().database_syncs, 1);
+    assert_eq!(meter.counts().syncs.database, 1);
 
     commit(&writer.connection);
     let balance: i64 = checkpointer
@@ -242,13 +242,13 @@ fn concurrent_connections_add_up() {
     let commit_count = WRITER_COUNT * COMMIT_COUNT;
     // Each connection syncs the directory with its own first sync.
     assert_eq!(
-        (cost.wal_syncs, cost.directory_syncs),
+        (cost.syncs.wal, cost.syncs.directory),
         (commit_count, WRITER_COUNT)
     );
-    assert_eq!(cost.wal_written_bytes, commit_count * (24 + 4_096));
+    assert_eq!(cost.bytes_written.wal, commit_count * (24 + 4_096));
     let mut samples = Vec::new();
     assert_eq!(meter.take_sync_samples(&mut samples), 0);
-    assert_eq!(samples.len() as u64, cost.syncs());
+    assert_eq!(samples.len() as u64, cost.syncs.total());
 
     let balance: i64 = connection
         .query_row("SELECT balance FROM accounts", [], |row| row.get(0))
@@ -274,7 +274,7 @@ fn samples_that_nobody_takes_are_missed_not_hoarded() {
             latency_ns: 683_000
         }
     );
-    assert_eq!(meter.counts().wal_syncs, SYNC_SAMPLES_MAX as u64 + 3);
+    assert_eq!(meter.counts().syncs.wal, SYNC_SAMPLES_MAX as u64 + 3);
     assert_eq!(meter.take_sync_samples(&mut samples), 0);
     assert_eq!(samples.len(), SYNC_SAMPLES_MAX);
 }
@@ -318,9 +318,15 @@ proptest! {
         added in any::<[u32; 3]>(),
     ) {
         let counts = |[database, wal, bytes]: [u64; 3]| IoCounts {
-            database_syncs: database,
-            wal_syncs: wal,
-            wal_written_bytes: bytes,
+            syncs: SyncsByFile {
+                database,
+                wal,
+                ..SyncsByFile::default()
+            },
+            bytes_written: BytesByFile {
+                wal: bytes,
+                ..BytesByFile::default()
+            },
             ..IoCounts::default()
         };
         let earlier = earlier.map(u64::from);
