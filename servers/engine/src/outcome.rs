@@ -48,6 +48,7 @@ impl Outcome {
     ///
     /// # Errors
     /// The code of everything but a committed transfer.
+    #[inline]
     pub const fn code(self) -> Result<(), ErrorCode> {
         Err(match self {
             Self::Committed => return Ok(()),
@@ -90,6 +91,7 @@ impl Work {
 
 /// What no ledger would do, whatever its balances are.
 #[must_use]
+#[inline]
 pub fn is_invalid(transfer: &Transfer) -> bool {
     transfer.amount < 1 || transfer.from == transfer.to
 }

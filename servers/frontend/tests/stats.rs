@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// A timeout that no test waits for.
 const NEVER: Duration = Duration::from_hours(1);
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_mins(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 
 struct Running {
     url: String,
@@ -79,7 +79,7 @@ fn start(transport: Transport) -> Running {
         });
     });
     Running {
-        url: announced.recv_timeout(PATIENCE).expect("it starts"),
+        url: announced.recv_timeout(ANSWER_TIMEOUT).expect("it starts"),
         stop,
         thread,
         _directory: directory,
@@ -111,7 +111,7 @@ async fn connect(url: &str) -> Socket {
 }
 
 async fn next(socket: &mut Socket) -> Message {
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let message = tokio::time::timeout(ANSWER_TIMEOUT, socket.next()).await;
     message.expect("in time").expect("open").expect("a message")
 }
 
@@ -226,7 +226,7 @@ async fn over_http_the_stages_count_every_transfer() {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(request.to_string())))
             .expect("a request");
-        let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
         let body = answer.expect("in time").expect("an answer").collect().await;
         let answer: Value =
             serde_json::from_slice(&body.expect("a body").to_bytes()).expect("JSON");

@@ -227,7 +227,7 @@ impl<'a> Checkpointer<'a> {
     }
 
     /// Copies now what can be copied, so that on a full disk the log can be overwritten.
-    pub(crate) fn make_room(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
+    pub(crate) fn free_log(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
         if !self.has_log {
             return Ok(());
         }

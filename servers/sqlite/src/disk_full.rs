@@ -56,7 +56,7 @@ impl DiskFull {
     ) -> Result<(), EngineError> {
         self.next_probe = Some(Instant::now() + self.probe_interval);
         // What is in the database can be overwritten in the log.
-        checkpointer.make_room(monitor)?;
+        checkpointer.free_log(monitor)?;
         if checkpointer.is_at_limit() {
             return Ok(());
         }

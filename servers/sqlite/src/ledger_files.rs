@@ -93,7 +93,7 @@ pub(crate) fn directory_of(file: &Path) -> &Path {
 }
 
 /// Whether the operating system says that there is no room, on the disk or in a quota.
-pub(crate) fn is_no_room(error: &io::Error) -> bool {
+pub(crate) fn is_storage_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

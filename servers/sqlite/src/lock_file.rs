@@ -20,7 +20,6 @@ pub(crate) struct LockFile {
 /// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    /// Another process holds it.
     #[error("another server has {database} open (it holds {lock}): stop it or choose another file")]
     Held { database: PathBuf, lock: PathBuf },
     /// Another process holds the file itself, which it found by another name.
@@ -28,13 +27,11 @@ pub(crate) enum LockError {
         "another server has {database} open under another name: stop it or choose another file"
     )]
     HeldFile { database: PathBuf },
-    /// The database could not be opened or created to be locked.
     #[error("cannot open {database} to lock it")]
     File {
         database: PathBuf,
         source: io::Error,
     },
-    /// The lock file could not be created.
     #[error(
         "cannot create the lock file {lock} (choose another place for the database: --database of a \
          server, --data-dir of bench-client)"

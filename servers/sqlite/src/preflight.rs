@@ -10,7 +10,7 @@ use libsqlite3_sys::{
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::Error;
-use crate::ledger_files::{directory_of, is_no_room};
+use crate::ledger_files::{directory_of, is_storage_full};
 use crate::lock_file::LockError;
 
 /// What SQLite answers when the operating system could not read.
@@ -53,7 +53,7 @@ pub(crate) fn is_full_beside(database: &Path) -> bool {
             file.write_all(&vec![0; PROBE_BYTES])?;
             file.as_file().sync_data()
         });
-    tried.is_err_and(|error| is_no_room(&error))
+    tried.is_err_and(|error| is_storage_full(&error))
 }
 
 /// Whether a statement failed for want of room: SQLite says so, or could not create its rollback
@@ -77,7 +77,7 @@ pub(crate) fn explain(database: &Path, error: Error) -> Error {
     };
     match error {
         Error::Lock(LockError::Io { source, .. } | LockError::File { source, .. })
-            if is_no_room(&source) =>
+            if is_storage_full(&source) =>
         {
             disk_full().into()
         }

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use busload_engine::{Degradation, Failure, Outcome};
+use busload_engine::{ControlCall, Degradation, EngineError, Failure, Outcome};
 use busload_sqlite::{CheckpointMode, Durability};
 use busload_wire::Transfer;
 use rusqlite::Connection;
@@ -94,6 +94,25 @@ fn checkpoints_between_batches_are_all_stall() {
     let checkpoints = bank.stats().checkpoints;
     assert!(checkpoints.count > 0);
     assert_eq!(checkpoints.stalled_ns, Some(checkpoints.duration_ns));
+    bank.stop_cleanly();
+}
+
+/// Whoever asks for what is refused must not put checkpoints off.
+#[test]
+fn a_seeding_that_is_refused_leaves_the_log_as_long_as_it_is() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mode = CheckpointMode::BetweenBatches;
+    let bank = Bank::start(&checkpointing(directory.path(), mode, 10));
+    for _ in 0..50 {
+        all_committed(&bank, &there_and_back(1));
+        let refused = bank.call(ControlCall::Seed {
+            accounts: 1,
+            initial_balance: 1,
+            may_wipe: true,
+        });
+        assert!(matches!(refused, Err(EngineError::SeedOutOfRange { .. })));
+    }
+    assert!(bank.stats().checkpoints.count > 0);
     bank.stop_cleanly();
 }
 
@@ -197,7 +216,7 @@ fn at_its_limit_the_log_refuses_transfers_and_loses_none() {
     bank.stop_cleanly();
 }
 
-/// Nobody needs to send anything for the trouble to end.
+/// Nobody needs to send anything for health to return.
 #[test]
 fn an_idle_ledger_finds_out_by_itself_that_there_is_room() {
     let directory = tempfile::tempdir().expect("a temporary directory");

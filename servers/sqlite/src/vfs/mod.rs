@@ -22,7 +22,6 @@ mod shim;
 mod tests;
 
 use std::ffi::{CStr, CString};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -200,15 +199,6 @@ impl IoMeter {
         let mut samples = self.tally.samples();
         out.append(&mut samples.waiting);
         std::mem::take(&mut samples.missed_count)
-    }
-}
-
-impl fmt::Debug for IoMeter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IoMeter")
-            .field("vfs_name", &self.tally.name)
-            .field("counts", &self.counts())
-            .finish_non_exhaustive()
     }
 }
 

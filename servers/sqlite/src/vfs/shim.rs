@@ -31,7 +31,7 @@ use libsqlite3_sys as ffi;
 use super::directory::{self, Directory};
 use super::log_buffer::{LogBuffer, LogFile};
 use super::{SyncKind, Tally, VfsError};
-use crate::ledger_files::is_no_room;
+use crate::ledger_files::is_storage_full;
 
 type OpenFn = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
@@ -294,7 +294,7 @@ impl LogFile for Base {
         if code == ffi::SQLITE_OK {
             let written = u64::from(size_bytes.unsigned_abs());
             self.table.tally.record_write(self.table.kind, written);
-        } else if code == ffi::SQLITE_IOERR_WRITE && is_no_room(&io::Error::last_os_error()) {
+        } else if code == ffi::SQLITE_IOERR_WRITE && is_storage_full(&io::Error::last_os_error()) {
             // Of a full disk SQLite says so itself, of a quota that is used up it does not.
             return ffi::SQLITE_FULL;
         }
