@@ -128,9 +128,11 @@ impl Batch {
 
     /// Counts the outcomes, which are all there now.
     pub(crate) fn count(&mut self) {
-        for one in self.work.iter().flatten() {
-            debug_assert_ne!(one.outcome, Outcome::Pending, "the ledger decides each one");
-            self.outcomes.count(one.outcome);
+        for vector in &self.work {
+            for one in vector {
+                debug_assert_ne!(one.outcome, Outcome::Pending, "the ledger decides each one");
+                self.outcomes.count(one.outcome);
+            }
         }
         debug_assert_eq!(self.outcomes.total(), self.transfers);
     }
@@ -141,9 +143,12 @@ impl Batch {
 pub(crate) struct OutcomeCounts([u64; 1 + ErrorCode::ALL.len()]);
 
 impl OutcomeCounts {
+    #[inline]
     pub(crate) fn count(&mut self, outcome: Outcome) {
-        let number = outcome.code().map_or_else(ErrorCode::number, |()| 0);
-        self.0[usize::from(number)] += 1;
+        match outcome.code() {
+            Ok(()) => self.0[0] += 1,
+            Err(code) => self.0[usize::from(code.number())] += 1,
+        }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

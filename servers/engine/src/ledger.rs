@@ -15,8 +15,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use busload_wire::control::{Account, Balances, TransferIds, Verification};
+use busload_wire::control::{Account, TransferIds, Verification};
 
+use crate::balances::BalanceSum;
 use crate::batch::{Batch, Ended};
 use crate::error::EngineError;
 use crate::monitor::Monitor;
@@ -111,7 +112,7 @@ pub trait Ledger {
     ///
     /// # Errors
     /// They cannot be read.
-    fn balances(&mut self) -> Result<Balances, EngineError>;
+    fn balances(&mut self) -> Result<BalanceSum, EngineError>;
 
     /// What is remembered of ids; `None` when nothing ever is.
     fn transfer_ids(&self) -> Option<TransferIds> {
@@ -151,43 +152,4 @@ pub trait Ledger {
         let _ = monitor;
         Ok(())
     }
-}
-
-/// All balances together, in whatever order they are read.
-#[derive(Debug, Default)]
-pub struct BalanceSum {
-    accounts: u64,
-    total: i128,
-    lowest: Option<i64>,
-    digest: u64,
-}
-
-impl BalanceSum {
-    /// One more account.
-    pub fn add(&mut self, id: i64, balance: i64) {
-        self.accounts += 1;
-        self.total += i128::from(balance);
-        self.lowest = Some(self.lowest.map_or(balance, |lowest| lowest.min(balance)));
-        self.digest = self.digest.wrapping_add(mix(id, balance));
-    }
-
-    /// As `stats` answers them.
-    #[must_use]
-    pub fn balances(&self) -> Balances {
-        Balances {
-            accounts: self.accounts,
-            total: self.total.to_string(),
-            lowest: self.lowest.unwrap_or(0).to_string(),
-            digest: format!("{:016x}", self.digest),
-        }
-    }
-}
-
-/// Mixes one (id, balance) so that the sum over all accounts tells ledgers apart whatever
-/// the order: the finaliser of `SplitMix64` (Steele, Lea, Flood 2014).
-fn mix(id: i64, balance: i64) -> u64 {
-    let mut z = id.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ balance.cast_unsigned();
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

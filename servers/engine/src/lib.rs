@@ -12,6 +12,7 @@
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
 //! - Nothing here names a transport or a database.
 
+mod balances;
 mod batch;
 mod call;
 mod config;
@@ -28,6 +29,7 @@ mod queue;
 mod stats;
 mod writer;
 
+pub use balances::BalanceSum;
 pub use batch::{Batch, Changes, Ended};
 pub use call::{ACCOUNTS_MAX, ACCOUNTS_MIN, ControlCall, ControlReply, check_seeding};
 pub use config::Config;
@@ -35,7 +37,7 @@ pub use engine::{Engine, WriterThread};
 pub use error::{EngineError, Source};
 pub use health::{Degradation, Notice};
 
-pub use ledger::{About, BalanceSum, IoReader, Ledger, Storage};
+pub use ledger::{About, IoReader, Ledger, Storage};
 pub use monitor::Monitor;
 pub use null::{NULL, NullLedger, NullPace};
 pub use outcome::{Failure, Outcome, Rejection, Work, is_invalid};

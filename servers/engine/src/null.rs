@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use busload_wire::Transfer;
-use busload_wire::control::{Account, Balances, Verification};
+use busload_wire::control::{Account, Verification};
 
+use crate::balances::BalanceSum;
 use crate::batch::{Batch, Ended};
 use crate::call::check_seeding;
 use crate::error::EngineError;
-use crate::ledger::{About, BalanceSum, IoReader, Ledger, Storage};
+use crate::ledger::{About, IoReader, Ledger, Storage};
 use crate::outcome::{Outcome, Rejection, is_invalid};
 use crate::stats::{Io, nanos};
 
@@ -135,10 +136,10 @@ impl Ledger for NullLedger {
     }
 
     /// Of a ledger in which nothing ever moved, which is what a null server's is.
-    fn balances(&mut self) -> Result<Balances, EngineError> {
+    fn balances(&mut self) -> Result<BalanceSum, EngineError> {
         let mut sum = BalanceSum::default();
         (0..self.accounts).for_each(|id| sum.add(id, self.initial_balance));
-        Ok(sum.balances())
+        Ok(sum)
     }
 }
 

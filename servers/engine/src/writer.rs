@@ -172,7 +172,7 @@ impl<P: ReplyPort> Writer<P> {
             ControlCall::Stats { histograms } => {
                 let (io, queue) = ((self.io)(), self.queue.counts());
                 let snapshot = self.stats.snapshot(io, queue, histograms);
-                let snapshot = snapshot.with_balances(ledger.balances()?);
+                let snapshot = snapshot.with_balances(ledger.balances()?.balances());
                 Ok(ControlReply::Stats(Box::new(snapshot)))
             }
         }

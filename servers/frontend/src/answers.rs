@@ -70,17 +70,11 @@ pub(crate) fn route(call: Call, may_seed: bool) -> Route {
         }),
         Call::Verify => Route::Control(ControlCall::Verify),
         Call::Stats {
-            balances: false,
-            histograms: false,
-        } => Route::Totals,
-        Call::Stats {
-            balances: false,
-            histograms: true,
-        } => Route::Histograms,
-        Call::Stats {
             balances: true,
             histograms,
         } => Route::Control(ControlCall::Stats { histograms }),
+        Call::Stats { histograms, .. } if histograms => Route::Histograms,
+        Call::Stats { .. } => Route::Totals,
         Call::Health => Route::Health,
         Call::Info => Route::Info,
     }

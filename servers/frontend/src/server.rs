@@ -201,10 +201,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         transport: settings.transport.as_str().to_owned(),
-        encodings: encodings
-            .iter()
-            .map(|encoding| (*encoding).to_owned())
-            .collect(),
+        encodings: encodings.iter().map(ToString::to_string).collect(),
         engine: Some(EngineInfo {
             name: about.engine.to_owned(),
             version: about.version.clone(),

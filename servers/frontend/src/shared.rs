@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use busload_engine::Engine;
 use busload_wire::control::{Info, Stats};
@@ -50,9 +50,13 @@ pub(crate) struct Tasks {
 }
 
 impl Shared {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a task that the server waits for when it stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         while tasks.running.try_join_next().is_some() {}
         tasks.running.spawn(task);
     }
@@ -81,7 +85,7 @@ impl Shared {
     /// A mailbox that is woken when the server stops.
     pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
         let mailbox = Mailbox::new();
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         if tasks.mailboxes.len() == tasks.mailboxes.capacity() {
             tasks.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
         }
@@ -92,7 +96,7 @@ impl Shared {
     /// Wakes everybody, to answer what is in flight and to read no more.
     pub(crate) fn stop_reading(&self) {
         self.stopping.store(true, Ordering::Release);
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.tasks();
         for mailbox in tasks.mailboxes.iter().filter_map(Weak::upgrade) {
             mailbox.wake();
         }
@@ -100,12 +104,6 @@ impl Shared {
 
     /// All that runs; whatever is spawned from now on is not waited for.
     pub(crate) fn take_tasks(&self) -> JoinSet<()> {
-        std::mem::take(
-            &mut self
-                .tasks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .running,
-        )
+        std::mem::take(&mut self.tasks().running)
     }
 }

@@ -3,7 +3,6 @@
 //! All three are in bytes, so that none of them means something else when another changes. Why
 //! the defaults are what they are is in `docs/adr/0025-page-cache-checkpoint.md`.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -82,23 +81,13 @@ pub(crate) fn checkpoint_bytes(
     Ok(asked.unwrap_or(chosen))
 }
 
-/// A page size that was asked for, and that the ledger does not have: it keeps those that it was
-/// made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OtherPages {
-    pub(crate) asked: u32,
-    pub(crate) kept: u32,
-}
-
-impl fmt::Display for OtherPages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the ledger keeps its pages of {} bytes: --page-size {} is for a new one; make one \
-             with --fresh, which throws this one away, or name another file with --database",
-            self.kept, self.asked
-        )
-    }
+/// What to say when a ledger has other pages than were asked for: it keeps those that it was made
+/// with.
+pub(crate) fn keeps_its_pages(kept: u32, asked: u32) -> String {
+    format!(
+        "the ledger keeps its pages of {kept} bytes: --page-size {asked} is for a new one; make \
+         one with --fresh, which throws this one away, or name another file with --database"
+    )
 }
 
 /// Sets the page size of a database that has no page yet, and reads back what it has.

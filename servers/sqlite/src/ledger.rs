@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use busload_engine::{
-    About, Batch, Ended, EngineError, Failure, Io, IoReader, Ledger, Monitor, Outcome, Storage,
+    About, BalanceSum, Batch, Ended, EngineError, Failure, Io, IoReader, Ledger, Monitor, Outcome,
+    Storage,
 };
-use busload_wire::control::{Account, Balances, TransferIds, Verification};
+use busload_wire::control::{Account, TransferIds, Verification};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::applier::Applier;
@@ -100,7 +101,7 @@ impl Storage for SqliteLedger {
                 .has_wal()
                 .then_some(store.checkpoint_bytes),
             id_horizon: self.applies().then_some(config.id_horizon),
-            warnings: store.other_pages.iter().map(ToString::to_string).collect(),
+            warnings: store.other_pages.iter().cloned().collect(),
         }
     }
 
@@ -246,7 +247,7 @@ impl Ledger for Writing<'_> {
         Ok(self.store.verify()?)
     }
 
-    fn balances(&mut self) -> Result<Balances, EngineError> {
+    fn balances(&mut self) -> Result<BalanceSum, EngineError> {
         Ok(self.store.balances()?)
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busload_engine::{BalanceSum, EngineError, check_seeding};
-use busload_wire::control::{Balances, Verification};
+use busload_wire::control::Verification;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::config::{Apply, CheckpointMode, Config};
 use crate::durability::Pragmas;
 use crate::error::Error;
-use crate::layout::{self, OtherPages};
+use crate::layout;
 use crate::ledger_files::{self, OpenFiles, SUFFIXES, beside};
 use crate::lock_file::{DatabaseLock, LockFile};
 use crate::preflight;
@@ -44,10 +44,10 @@ pub(crate) struct Store {
     /// By how much the log grows between two checkpoints.
     pub(crate) checkpoint_bytes: u64,
     /// The ledger has other pages than were asked for.
-    pub(crate) other_pages: Option<OtherPages>,
+    pub(crate) other_pages: Option<String>,
     pub(crate) made_here: bool,
     /// What a ledger held when it was opened whose initial balance nobody told.
-    opening: Option<Balances>,
+    opening: Option<BalanceSum>,
     database_lock: DatabaseLock,
     _lock: LockFile,
 }
@@ -100,10 +100,7 @@ impl Store {
         // Before the log is begun, which fixes it.
         let page_bytes = layout::set_page_size(&connection, config)?;
         let other_pages = config.page_bytes.filter(|&asked| asked != page_bytes);
-        let other_pages = other_pages.map(|asked| OtherPages {
-            asked,
-            kept: page_bytes,
-        });
+        let other_pages = other_pages.map(|asked| layout::keeps_its_pages(page_bytes, asked));
         let pragmas = config.durability.apply(&connection, config.cache_kib)?;
         let made_here = !connection.table_exists(None, "accounts")?;
         let mut store = Self {
@@ -282,68 +279,17 @@ impl Store {
 
     pub(crate) fn verify(&self) -> Result<Verification, Error> {
         let Some(initial) = self.initial_balance()? else {
-            return self.verify_since_opening();
+            return Ok(match &self.opening {
+                Some(opening) => self.balances()?.verify_since(opening)?,
+                None => Verification::Skipped { skipped: true },
+            });
         };
-        let (mut accounts, mut total, mut changed) = (0_u64, 0_i128, 0_u64);
-        self.each_balance(|_, balance| {
-            accounts += 1;
-            total += i128::from(balance);
+        let (mut sum, mut changed) = (BalanceSum::default(), 0);
+        self.each_balance(|id, balance| {
+            sum.add(id, balance);
             changed += u64::from(balance != initial);
         })?;
-        let expected = i128::from(initial) * i128::from(accounts);
-        // Many balances that are off by chance hardly sum up to the same for each account.
-        if total != expected && accounts > 0 && total % i128::from(accounts) == 0 {
-            return Err(EngineError::SeededElsewhere {
-                accounts,
-                found: total / i128::from(accounts),
-                expected: initial,
-            }
-            .into());
-        }
-        if total != expected {
-            return Err(EngineError::NotConserved { total, expected }.into());
-        }
-        if changed == 0 {
-            return Err(EngineError::NothingChanged.into());
-        }
-        Ok(Verification::Verified {
-            accounts: accounts.to_string(),
-            total: total.to_string(),
-            changed: changed.to_string(),
-            compared_with: None,
-        })
-    }
-
-    /// Compares the ledger with what it was when it was opened. That nothing changed since is no
-    /// fault: it may have been opened a moment ago.
-    fn verify_since_opening(&self) -> Result<Verification, Error> {
-        let Some(opening) = &self.opening else {
-            return Ok(Verification::Skipped { skipped: true });
-        };
-        let now = self.balances()?;
-        if now.accounts != opening.accounts {
-            return Err(EngineError::AccountsChanged {
-                accounts: now.accounts,
-                expected: opening.accounts,
-            }
-            .into());
-        }
-        if now.total != opening.total {
-            let number = |total: &str| total.parse().unwrap_or(0);
-            return Err(EngineError::NotConserved {
-                total: number(&now.total),
-                expected: number(&opening.total),
-            }
-            .into());
-        }
-        // Money that went from one account has come to another.
-        let changed = if now.digest == opening.digest { 0 } else { 2 };
-        Ok(Verification::Verified {
-            accounts: now.accounts.to_string(),
-            total: now.total,
-            changed: changed.to_string(),
-            compared_with: Some("opening".to_owned()),
-        })
+        Ok(sum.verify(initial, changed)?)
     }
 
     /// Whether the ledger is what a seeding with these arguments would leave, so that nothing is
@@ -369,10 +315,10 @@ impl Store {
         Ok(!remembered)
     }
 
-    pub(crate) fn balances(&self) -> Result<Balances, Error> {
+    pub(crate) fn balances(&self) -> Result<BalanceSum, Error> {
         let mut sum = BalanceSum::default();
         self.each_balance(|id, balance| sum.add(id, balance))?;
-        Ok(sum.balances())
+        Ok(sum)
     }
 
     /// A balance that is no integer (only a table that is not STRICT can hold one) is an
