@@ -35,11 +35,11 @@ APPLY_C = re.compile(r"^(sqlite3PcacheFetch|pcache1Fetch|sqlite3PagerGet|getPage
                      r"pcache1Unpin|sqlite3PcacheMakeClean|pagerAddPageToRollback)")
 RUST = [
     ("codec", re.compile(r"busload_wire::")),
-    ("commit", re.compile(r"busload_engine::vfs::")),
-    ("transport", re.compile(r"busload_frontend::frames|tungstenite|httparse|hyper::")),
+    ("commit", re.compile(r"busload_sqlite::vfs::")),
+    ("transport", re.compile(r"busload_net::|tungstenite|httparse|hyper::")),
     ("client", re.compile(r"bench_client::(load|workload)|hdrhistogram|rand_xoshiro")),
-    ("apply", re.compile(r"busload_engine::(store|ledger|transfer_ids)|rusqlite")),
-    ("hand-over", re.compile(r"busload_engine::|busload_frontend::(mailbox|answers|ws::conn|shared)")),
+    ("apply", re.compile(r"busload_sqlite::|rusqlite")),
+    ("hand-over", re.compile(r"busload_engine::|busload_frontend::(completion|mailbox|answers|ws::conn|shared)")),
     ("transport", re.compile(r"busload_frontend::|bench_client::connector|tokio|mio::|futures")),
 ]
 MEMORY = re.compile(r"memcpy|memmove|memset|memcmp|^mi_|^_mi_|malloc|^free|__rdl_|__rust_alloc")

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use bench_client::connector::{Credentials, Trust};
 use bench_client::control::ControlClient;
-use busload_frontend::token::Token;
+use busload_net::token::Token;
 use certificate::{Certificate, private_file};
 use common::{
     Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts, within,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_client::torture::images::strace_works;
-use busload_engine::inspect;
+use busload_sqlite::inspect;
 use common::{Ended, Running, bench_client, count, directory, machine, run};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

@@ -28,7 +28,7 @@ use bench_client::torture::images::{
     Image, Model, Plan, Recording, Role, Script, audit, read_image, strace_works, traced,
 };
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
-use busload_engine::inspect;
+use busload_sqlite::inspect;
 use busload_wire::{RequestId, Transfer};
 use common::{PATIENCE, bench_client, count, directory, free_port, machine, run, skipped, within};
 use nix::sys::signal::{Signal, kill};

@@ -11,7 +11,8 @@ use bench_client::workload::{TransferSource, Zipf};
 use busload_engine::{
     ControlReply, Engine, EngineError, Notice, Outcome, Reply, ReplyPort, Work, WriterThread,
 };
-use busload_frontend::WsArgs;
+use busload_frontend::{LedgerConfig, WsArgs};
+use busload_sqlite::SqliteLedger;
 use busload_wire::{RequestId, Transfer};
 use clap::Parser;
 
@@ -93,8 +94,13 @@ impl Ledger {
         let flags = Flags::try_parse_from(flags).expect("flags");
         let settings = flags.args.settings().expect("flags that agree");
         let answer = Arc::<Answer>::default();
-        let started = Engine::start(&settings.engine, Port(Arc::clone(&answer)));
-        let (engine, writer) = started.expect("a ledger in a directory of ours");
+        let LedgerConfig::Sqlite(ledger) = &settings.ledger else {
+            unreachable!("no flag asks for another");
+        };
+        let ledger = SqliteLedger::open(ledger).expect("a ledger in a directory of ours");
+        let port = Port(Arc::clone(&answer));
+        let started = Engine::start(&settings.engine, Box::new(ledger), port);
+        let (engine, writer) = started.expect("a writer thread");
         Self {
             engine: Some(engine),
             writer: Some(writer),

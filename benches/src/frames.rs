@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bench_client::config::Encoding;
-use busload_frontend::frames::{FrameSocket, Incoming};
+use busload_net::frames::{FrameSocket, Incoming};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerId, decode_request, encode_outcome};
 use busload_wire::{RequestId, Transfer};

@@ -5,7 +5,7 @@ mod balances;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use busload_frontend::frames::Incoming;
+use busload_net::frames::Incoming;
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId};

@@ -12,8 +12,8 @@ use bench_client::figures::{known, rate};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::judge::doubtful_baseline;
 use bench_client::record::Verdict;
-use busload_engine::Durability;
-use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
+use busload_sqlite::Durability;
+use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 

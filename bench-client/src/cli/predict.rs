@@ -20,11 +20,11 @@ use bench_client::judge::model::{
     ARTICLE_CPU_US, Costs, ModelInputs, PipelinedCosts, SharedThreadCosts, predict,
 };
 use bench_client::record::Prediction;
-use busload_engine::Durability;
 use busload_frontend::cli::{
     BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, parse_batch_size,
     parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight,
 };
+use busload_sqlite::Durability;
 use clap::Args;
 use serde::Serialize;
 

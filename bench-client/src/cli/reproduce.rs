@@ -15,9 +15,9 @@ use bench_client::program;
 use bench_client::record::{Record, Reproduction, Row};
 use bench_client::report::article::{self, ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
 use bench_client::report::table;
-use busload_engine::Durability;
-use busload_engine::probe::{SyncsPerCommit, syncs_per_commit};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
+use busload_sqlite::Durability;
+use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 
 use ledger::check_accounts;
 
-use busload_engine::Durability;
+use busload_sqlite::Durability;
 
 use crate::disk::{Baseline, SYNC_MIN_US};
 use crate::host::environment::{EnvironmentWarning, EnvironmentWarningCode};

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use busload_engine::Durability;
+use busload_sqlite::Durability;
 
 use crate::config::ConnectorKind;
 use crate::disk::Ceiling;

@@ -1,6 +1,6 @@
 //! The books before and after the load, and what the row is judged by.
 
-use busload_engine::Durability;
+use busload_sqlite::Durability;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::balances::seeded;

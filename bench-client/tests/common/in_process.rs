@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use bench_client::connector::{Endpoint, parse_url};
-use busload_engine::{Config, Durability};
-use busload_frontend::{Access, Limits, Server, Settings, Transport};
+use busload_frontend::{Access, LedgerConfig, Limits, Server, Settings, Transport};
+use busload_sqlite::{Apply, CheckpointMode, Config, Durability};
 use tokio::sync::oneshot;
 
 use super::{PATIENCE, runtime};
@@ -16,14 +16,17 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
     Settings {
         transport,
         listen: ([127, 0, 0, 1], 0).into(),
-        engine: Config {
-            database: directory.join(format!("{}.sqlite", transport.as_str())),
-            fresh: false,
-            durability: Durability::WalFull,
+        engine: busload_engine::Config {
             batch_size: 4096,
             batch_timeout: Duration::ZERO,
             queue_transfers: 1 << 20,
-            apply: busload_engine::Apply::PerTransfer,
+            stage_timings: true,
+        },
+        ledger: LedgerConfig::Sqlite(Config {
+            database: directory.join(format!("{}.sqlite", transport.as_str())),
+            fresh: false,
+            durability: Durability::WalFull,
+            apply: busload_sqlite::Apply::PerTransfer,
             seed_accounts: 1000,
             seed_balance: 1_000_000,
             initial_balance: None,
@@ -32,13 +35,11 @@ pub(crate) fn settings(directory: &Path, transport: Transport) -> Settings {
             checkpoint_kib: Some(16000),
             id_horizon: Duration::from_hours(1),
             max_ids: 1 << 20,
-            stage_timings: true,
-            checkpoint_mode: busload_engine::CheckpointMode::Background,
+            checkpoint_mode: busload_sqlite::CheckpointMode::Background,
             log_limit_bytes: 1 << 34,
             probe_interval: Duration::from_millis(20),
             busy_wait: Duration::ZERO,
-        },
-        null: None,
+        }),
         limits: Limits::standard(),
         access: Access::standard(),
     }

@@ -313,7 +313,7 @@ fn weaker_durability_is_valid_and_labelled() {
 #[test]
 fn every_help_names_every_durability() {
     let directory = directory();
-    let modes = busload_engine::Durability::ALL.map(busload_engine::Durability::as_str);
+    let modes = busload_sqlite::Durability::ALL.map(busload_sqlite::Durability::as_str);
     for verb in [
         &["run"][..],
         &["predict"],

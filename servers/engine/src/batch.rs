@@ -1,168 +1,176 @@
-//! The transaction of a batch: BEGIN, every transfer, COMMIT, and what became of each.
+//! A batch on its way through a ledger, and what was seen of it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, Statement};
+use busload_wire::control::TransferIds;
+use busload_wire::{ErrorCode, OutcomeClass};
 
-use crate::engine::EngineError;
+use crate::error::EngineError;
 use crate::failpoint;
-use crate::ledger::{Failure, Ledger, Outcome};
-use crate::ledger_files::OpenFiles;
-use crate::place;
-use crate::queue::{Job, Reply};
-use crate::stats::BatchRecord;
+use crate::outcome::{Failure, Outcome, Work};
 
-/// What the transaction of a batch came to.
-pub(crate) enum Ended {
-    /// COMMIT has returned.
+/// How the transaction of a batch ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// COMMIT has returned: it is as durable as the ledger promises.
     Committed,
     /// Rolled back as a whole; the engine goes on.
     RolledBack(Failure),
-    /// It may be durable or not. The engine must stop: SQLite would reuse the place in the
-    /// log, and the kernel has marked the pages clean. Or it is durable in a file that the next
-    /// server may not find.
-    Unknown(EngineError),
+    /// It may be durable or not, or is durable where the next server may not find it. The engine
+    /// stops with this error.
+    InDoubt(EngineError),
 }
 
-/// BEGIN, COMMIT and ROLLBACK, prepared once.
-pub(crate) struct Transaction<'c> {
-    begin: Statement<'c>,
-    commit: Statement<'c>,
-    rollback: Statement<'c>,
-    connection: &'c Connection,
+/// What was written for the transfers of a batch, in a transaction that was committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Transfers applied, by whatever the ledger can count that does not rest on its answers.
+    pub applied: u64,
+    /// Rows changed.
+    pub rows: u64,
+    /// Debits taken back within the batch because the credit was impossible.
+    pub refunds: u64,
+    /// What is remembered of ids has changed.
+    pub ids: bool,
 }
 
-impl<'c> Transaction<'c> {
-    pub(crate) fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
-        Ok(Self {
-            begin: connection.prepare("BEGIN IMMEDIATE")?,
-            commit: connection.prepare("COMMIT")?,
-            rollback: connection.prepare("ROLLBACK")?,
-            connection,
-        })
-    }
-
-    /// BEGIN, and every transfer of the batch.
-    fn apply<A>(
-        &mut self,
-        ledger: &mut Ledger<'_>,
-        batch: &mut [Reply<A>],
-    ) -> Result<(), rusqlite::Error> {
-        loop {
-            self.begin.raw_execute()?;
-            if ledger.apply_all(batch)? {
-                return Ok(());
-            }
-            self.rollback.raw_execute()?;
-            ledger.take_changes();
-        }
-    }
-
-    /// COMMIT, unless all that was written was taken back: a batch of rejections syncs
-    /// nothing.
-    fn end(&mut self, ledger: &mut Ledger<'_>) -> Result<(), rusqlite::Error> {
-        if ledger.took_everything_back() {
-            self.rollback.raw_execute()?;
-            ledger.take_changes();
-        } else {
-            self.commit.raw_execute()?;
-        }
-        Ok(())
-    }
-
-    /// Ends the transaction that `error` broke before COMMIT was tried, and judges it.
-    fn give_up(&mut self, error: rusqlite::Error) -> Ended {
-        let rolled_back =
-            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
-        if rolled_back && place::is_disk_full(&error, self.connection) {
-            return Ended::RolledBack(Failure::StorageFull);
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if rolled_back => {
-                Ended::RolledBack(Failure::Overloaded)
-            }
-            _ => Ended::Unknown(EngineError::OutcomeUnknown(error)),
-        }
-    }
-}
-
-/// Turns the jobs of a batch into the replies to them, outcomes still open, and notes how
-/// long they waited.
-pub(crate) fn begin_batch<A>(
-    jobs: Vec<Job<A>>,
+/// The transfers that one transaction is to apply. The engine fills it, hands it to
+/// [`Ledger::commit`](crate::Ledger::commit) and reads what the ledger noted in it.
+#[derive(Debug)]
+pub struct Batch {
+    /// The vectors as they were submitted, or parts of them, in their order. The ledger fills in
+    /// every outcome.
+    pub work: Vec<Vec<Work>>,
+    /// What was written.
+    pub changes: Changes,
+    /// Duration of every sync in the COMMIT, in nanoseconds.
+    pub syncs_ns: Vec<u64>,
+    pub(crate) transfers: u64,
+    /// Per vector: how long it waited, and how many transfers it holds.
+    pub(crate) waits: Vec<(Duration, u64)>,
     began: Instant,
-    record: &mut BatchRecord,
-    replies: &mut Vec<Reply<A>>,
-) {
-    for Job {
-        to,
-        work,
-        queued_at,
-    } in jobs
-    {
+    committing: Instant,
+    pub(crate) apply: Duration,
+    pub(crate) commit: Duration,
+    pub(crate) answer: Duration,
+    pub(crate) outcomes: OutcomeCounts,
+    pub(crate) is_committed: bool,
+    pub(crate) transfer_ids: Option<TransferIds>,
+}
+
+impl Batch {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            work: Vec::new(),
+            changes: Changes::default(),
+            syncs_ns: Vec::new(),
+            transfers: 0,
+            waits: Vec::new(),
+            began: now,
+            committing: now,
+            apply: Duration::ZERO,
+            commit: Duration::ZERO,
+            answer: Duration::ZERO,
+            outcomes: OutcomeCounts::default(),
+            is_committed: false,
+            transfer_ids: None,
+        }
+    }
+
+    /// Begins the next one now, in the same room.
+    pub(crate) fn renew(&mut self) {
+        let mut next = Self::new();
+        std::mem::swap(&mut next.work, &mut self.work);
+        std::mem::swap(&mut next.syncs_ns, &mut self.syncs_ns);
+        std::mem::swap(&mut next.waits, &mut self.waits);
+        next.work.clear();
+        next.syncs_ns.clear();
+        next.waits.clear();
+        *self = next;
+    }
+
+    pub(crate) fn push(&mut self, work: Vec<Work>, queued_at: Instant) {
         let transfers = work.len() as u64;
-        record
-            .waits
-            .push((began.saturating_duration_since(queued_at), transfers));
-        record.transfers += transfers;
-        replies.push(Reply { to, work });
+        self.waits
+            .push((self.began.saturating_duration_since(queued_at), transfers));
+        self.transfers += transfers;
+        self.work.push(work);
+    }
+
+    /// Transfers in it.
+    #[must_use]
+    pub fn transfers(&self) -> u64 {
+        self.transfers
+    }
+
+    /// When its transaction began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// To be called between the last transfer and COMMIT: one stage ends, the next one begins.
+    pub fn applied(&mut self) {
+        failpoint::reach(failpoint::BEFORE_COMMIT);
+        self.committing = Instant::now();
+        self.apply = self.committing - self.began;
+    }
+
+    /// To be called when COMMIT has returned, or what was done instead; where nothing was, the
+    /// stage takes no time. Says when it was.
+    pub fn ended(&mut self) -> Instant {
+        let now = Instant::now();
+        self.commit = now - self.committing;
+        now
+    }
+
+    /// Counts the outcomes, which are all there now.
+    pub(crate) fn count(&mut self) {
+        for vector in &self.work {
+            for one in vector {
+                debug_assert_ne!(one.outcome, Outcome::Pending, "the ledger decides each one");
+                self.outcomes.count(one.outcome);
+            }
+        }
+        debug_assert_eq!(self.outcomes.total(), self.transfers);
     }
 }
 
-/// One transaction for all of `jobs`; fills `replies` and `record`.
-pub(crate) fn commit_batch<A>(
-    jobs: Vec<Job<A>>,
-    transaction: &mut Transaction<'_>,
-    ledger: &mut Ledger<'_>,
-    files: &mut OpenFiles,
-    busy_wait: Duration,
-    record: &mut BatchRecord,
-    replies: &mut Vec<Reply<A>>,
-) -> Ended {
-    let began = Instant::now();
-    begin_batch(jobs, began, record, replies);
-    let applied = transaction.apply(ledger, replies);
-    if !busy_wait.is_zero() {
-        let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
-        let until = Instant::now() + busy_wait.saturating_mul(transfers);
-        while Instant::now() < until {
-            std::hint::spin_loop();
+/// Outcomes, counted by the number of their code on the wire; 0 is committed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OutcomeCounts([u64; 1 + ErrorCode::ALL.len()]);
+
+impl OutcomeCounts {
+    #[inline]
+    pub(crate) fn count(&mut self, outcome: Outcome) {
+        match outcome.code() {
+            Ok(()) => self.0[0] += 1,
+            Err(code) => self.0[usize::from(code.number())] += 1,
         }
     }
-    failpoint::reach(failpoint::BEFORE_COMMIT);
-    let committing = Instant::now();
-    record.apply = committing - began;
-    let ended = match applied.and_then(|()| transaction.end(ledger)) {
-        Ok(()) => Ended::Committed,
-        Err(error) => transaction.give_up(error),
-    };
-    let ended_at = Instant::now();
-    record.commit = ended_at - committing;
-    let ended = match ended {
-        // Durable, but perhaps where no server will find it.
-        Ended::Committed if files.is_due(ended_at) => files.check().err(),
-        // SQLite looks after its files too, in some modes, and says less of it.
-        Ended::Unknown(_) => files.check().err(),
-        Ended::Committed | Ended::RolledBack(_) => None,
-    }
-    .map_or(ended, Ended::Unknown);
-    failpoint::reach(failpoint::AFTER_COMMIT);
-    record.changes = ledger.take_changes();
-    record.committed = matches!(ended, Ended::Committed);
-    record.wrote_ids = ledger.end_batch(record.committed);
-    record.transfer_ids = ledger.id_counts();
-    let overruled = match &ended {
-        Ended::Committed => None,
-        Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
-        Ended::Unknown(_) => Some(Outcome::Unknown),
-    };
-    for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-        if let Some(outcome) = overruled
-            && !ledger.stands(&one.transfer, one.outcome)
-        {
-            one.outcome = outcome;
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
         }
-        record.outcomes.count(one.outcome);
     }
-    ended
+
+    fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(crate) fn committed(&self) -> u64 {
+        self.0[0]
+    }
+
+    /// Those of one class that there are, by their codes.
+    pub(crate) fn of(&self, class: OutcomeClass) -> BTreeMap<String, u64> {
+        let codes = ErrorCode::ALL.iter().filter(|code| code.class() == class);
+        codes
+            .map(|code| (code.to_string(), self.0[usize::from(code.number())]))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
 }

@@ -1,279 +1,155 @@
-//! What a batch is applied by, inside its open transaction: the rules in SQL or, for a coalesced
-//! batch, in memory; the ids; and the changes that came of it.
+//! The seam behind group commit: where transfers are stored.
+//!
+//! A database is a crate that implements [`Storage`] and [`Ledger`]; the engine knows none
+//! (`docs/adr/0029-the-engine-knows-no-database.md`). There are two traits because a ledger on its
+//! writer thread borrows from what was opened, as statements do from their connection: the
+//! [`Storage`] is opened anywhere and moved to the thread, where it lends its [`Ledger`].
+//!
+//! **Several writer threads.** A ledger belongs to one thread and shares nothing with the engine
+//! but its [`Monitor`], so a database that allows several writers is served by as many pairs of
+//! thread and storage on one queue. What has to be built for it is not here: the queue must hold a
+//! control call back until the batches that other threads took before it have ended, a batch that
+//! is rolled back for a conflict with another must be applied again, and what is remembered of ids
+//! must be looked up in the database, where every thread sees it.
 
-use busload_wire::Transfer;
-use busload_wire::control::TransferIds;
-use rusqlite::{Connection, Statement};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::apply::Apply;
-use crate::coalesced::Coalesced;
-use crate::queue::Reply;
-use crate::transfer_ids::{IdBook, Remembered};
+use busload_wire::control::{Account, TransferIds, Verification};
 
-/// Why a transfer was refused. Nothing of it was applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rejection {
-    /// The amount is below one, or the account pays itself.
-    InvalidTransfer,
-    /// An account does not exist.
-    AccountMissing,
-    /// The payer has less than the amount.
-    InsufficientFunds,
-    /// The receiver's balance would not fit 64 bits.
-    BalanceOverflow,
-    /// Another transfer had the same id.
-    Conflict,
+use crate::balances::BalanceSum;
+use crate::batch::{Batch, Ended};
+use crate::error::EngineError;
+use crate::monitor::Monitor;
+use crate::stats::Io;
+
+/// What a ledger runs with, as read back where that can be.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What stores the transfers: `sqlite`.
+    pub engine: &'static str,
+    /// Its version.
+    pub version: String,
+    /// Its settings as it says them, not as they were set.
+    pub settings: BTreeMap<String, String>,
+    /// The durability that these settings are those of, by its name.
+    pub durability: String,
+    /// Where the ledger is, as the server was told it.
+    pub database: String,
+    /// How batches are applied; `None` when nothing is.
+    pub apply: Option<&'static str>,
+    /// It was made when it was opened: there was none, or it was told to start afresh.
+    pub made_here: bool,
+    /// By how many bytes a log grows between two checkpoints; `None` without a log.
+    pub checkpoint_bytes: Option<u64>,
+    /// How long ids are remembered; `None` when they are not looked at.
+    pub id_horizon: Option<Duration>,
+    /// What the person who started the server should be told, each in a line.
+    pub warnings: Vec<String>,
 }
 
-/// Why a transfer was not committed, through no fault of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Failure {
-    /// The queue was full, or there was no room to remember the transfer's id.
-    Overloaded,
-    /// The engine stops, or stopped.
-    ShuttingDown,
-    /// The disk is full; the batch was rolled back.
-    StorageFull,
-}
+/// Reads what a ledger has synced and written. Asked from any thread, at any time.
+pub type IoReader = Box<dyn Fn() -> Io + Send + Sync>;
 
-/// What became of a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Not decided yet. Never leaves the engine.
-    Pending,
-    /// Committed at the durability of the engine.
-    Committed,
-    /// Refused.
-    Rejected(Rejection),
-    /// Known not to be committed.
-    Failed(Failure),
-    /// May or may not be committed: an I/O error at COMMIT.
-    Unknown,
-}
+/// A ledger that is open, on its way to the thread that writes. Dropping it closes it, after
+/// everybody was answered.
+pub trait Storage: Send + 'static {
+    /// What it runs with.
+    fn about(&self) -> About;
 
-/// Row changes as SQLite reports them, since they were last taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    pub(crate) rows: u64,
-    pub(crate) refunds: u64,
-    /// Transfers that were decided in memory: the rows do not tell how many they were.
-    pub(crate) coalesced: Option<u64>,
-}
+    /// What it counts; called once.
+    fn io(&self) -> IoReader;
 
-impl Changes {
-    /// Transfers that these changes amount to: each one changes two rows, and a debit
-    /// that was taken back changed two rows for nothing. Of a coalesced batch it is the count of
-    /// who decided it.
-    pub(crate) fn applied(self) -> u64 {
-        self.coalesced.unwrap_or((self.rows - 2 * self.refunds) / 2)
-    }
-
-    pub(crate) fn add(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.refunds += other.refunds;
-        if let Some(more) = other.coalesced {
-            *self.coalesced.get_or_insert(0) += more;
-        }
-    }
-}
-
-/// The held statements of the writing connection and what they changed.
-///
-/// A transfer is two conditional UPDATEs: each one reads, checks and writes its row in one
-/// statement. Only when one of them finds no row is the reason looked up. A debit whose
-/// credit turns out to be impossible is taken back at once, so that a rejected transfer
-/// leaves the batch as it was without a savepoint per transfer.
-struct PerTransfer<'c> {
-    debit: Statement<'c>,
-    credit: Statement<'c>,
-    refund: Statement<'c>,
-    balance: Statement<'c>,
-    changes: Changes,
-}
-
-/// The ledger as the writer thread has it.
-pub(crate) struct Ledger<'c> {
-    sql: PerTransfer<'c>,
-    /// In place of `sql`, where batches are coalesced.
-    coalesced: Option<Coalesced<'c>>,
-    ids: IdBook<'c>,
-    discard_writes: bool,
-}
-
-impl<'c> PerTransfer<'c> {
-    fn prepare(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
-        Ok(Self {
-            debit: connection.prepare(
-                "UPDATE accounts SET balance = balance - ?1 WHERE id = ?2 AND balance >= ?1",
-            )?,
-            credit: connection.prepare(
-                "UPDATE accounts SET balance = balance + ?1 WHERE id = ?2 AND balance <= ?3",
-            )?,
-            refund: connection
-                .prepare("UPDATE accounts SET balance = balance + ?1 WHERE id = ?2")?,
-            balance: connection.prepare("SELECT balance FROM accounts WHERE id = ?1")?,
-            changes: Changes::default(),
-        })
-    }
-
-    fn apply(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
-        if is_invalid(transfer) {
-            return Ok(Outcome::Rejected(Rejection::InvalidTransfer));
-        }
-        self.debit.raw_bind_parameter(1, transfer.amount)?;
-        self.debit.raw_bind_parameter(2, transfer.from)?;
-        if self.debit.raw_execute()? == 0 {
-            return self.why_not(transfer, Rejection::InsufficientFunds);
-        }
-        self.credit.raw_bind_parameter(1, transfer.amount)?;
-        self.credit.raw_bind_parameter(2, transfer.to)?;
-        self.credit
-            .raw_bind_parameter(3, i64::MAX - transfer.amount)?;
-        if self.credit.raw_execute()? == 0 {
-            self.refund.raw_bind_parameter(1, transfer.amount)?;
-            self.refund.raw_bind_parameter(2, transfer.from)?;
-            let refunded = self.refund.raw_execute()? as u64;
-            self.changes.rows += 1 + refunded;
-            self.changes.refunds += refunded;
-            return self.why_not(transfer, Rejection::BalanceOverflow);
-        }
-        self.changes.rows += 2;
-        Ok(Outcome::Committed)
-    }
-
-    /// The article's fake row: everything but the UPDATEs.
-    fn read_only(&mut self, transfer: &Transfer) -> Result<Outcome, rusqlite::Error> {
-        if is_invalid(transfer) {
-            return Ok(Outcome::Rejected(Rejection::InvalidTransfer));
-        }
-        let (Some(from), Some(to)) = (
-            self.balance_of(transfer.from)?,
-            self.balance_of(transfer.to)?,
-        ) else {
-            return Ok(Outcome::Rejected(Rejection::AccountMissing));
-        };
-        Ok(if from < transfer.amount {
-            Outcome::Rejected(Rejection::InsufficientFunds)
-        } else if to.checked_add(transfer.amount).is_none() {
-            Outcome::Rejected(Rejection::BalanceOverflow)
-        } else {
-            Outcome::Committed
-        })
-    }
-
-    /// A missing account goes before every other reason.
-    fn why_not(
+    /// Lends the ledger to `serve`, once, on the thread that calls, and does what is to be done
+    /// after an error that stopped it.
+    ///
+    /// # Errors
+    /// Those of `serve`, perhaps with more said; or the ledger cannot be made ready.
+    fn with_ledger(
         &mut self,
-        transfer: &Transfer,
-        otherwise: Rejection,
-    ) -> Result<Outcome, rusqlite::Error> {
-        let both =
-            self.balance_of(transfer.from)?.is_some() && self.balance_of(transfer.to)?.is_some();
-        Ok(Outcome::Rejected(if both {
-            otherwise
-        } else {
-            Rejection::AccountMissing
-        }))
-    }
-
-    /// The balance of an account, `None` when it does not exist.
-    fn balance_of(&mut self, account: i64) -> Result<Option<i64>, rusqlite::Error> {
-        let mut rows = self.balance.query([account])?;
-        rows.next()?.map(|row| row.get(0)).transpose()
-    }
+        serve: &mut dyn FnMut(&mut dyn Ledger) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError>;
 }
 
-/// What no ledger would do.
-pub(crate) fn is_invalid(transfer: &Transfer) -> bool {
-    transfer.amount < 1 || transfer.from == transfer.to
-}
+/// A ledger as its one writer thread has it. One call per batch: nothing is dispatched per
+/// transfer.
+///
+/// An error for which [`EngineError::stops_the_engine`] holds stops it, whatever returned it but
+/// an answer.
+pub trait Ledger {
+    /// Applies the transfers of a batch in their order and commits them, one transaction for all.
+    /// A rejected transfer leaves the batch as if it had not been there. Fills in every outcome,
+    /// also where the batch is not committed.
+    fn commit(&mut self, batch: &mut Batch) -> Ended;
 
-impl<'c> Ledger<'c> {
-    /// What discards its writes has none to coalesce.
-    pub(crate) fn prepare(
-        connection: &'c Connection,
-        ids: &'c mut Remembered,
-        apply: Apply,
-        discard_writes: bool,
-    ) -> Result<Self, rusqlite::Error> {
-        let coalesces = apply == Apply::Coalesced && !discard_writes;
-        Ok(Self {
-            sql: PerTransfer::prepare(connection)?,
-            coalesced: coalesces
-                .then(|| Coalesced::prepare(connection))
-                .transpose()?,
-            ids: IdBook::new(connection, ids),
-            discard_writes,
-        })
-    }
+    /// One account, `None` when it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn account(&mut self, id: i64) -> Result<Option<Account>, EngineError>;
 
-    /// Applies the transfers of a batch in their order, inside the open transaction, and says what
-    /// became of each; one whose id is known already is answered as it was the first time. False
-    /// when the transaction must be begun anew for that, once.
-    pub(crate) fn apply_all<A>(&mut self, batch: &mut [Reply<A>]) -> Result<bool, rusqlite::Error> {
-        if let Some(coalesced) = &mut self.coalesced {
-            return coalesced.apply_all(batch, &mut self.ids);
-        }
-        for one in batch.iter_mut().flat_map(|reply| &mut reply.work) {
-            let transfer = &one.transfer;
-            one.outcome = match transfer.transfer_id {
-                _ if self.discard_writes => self.sql.read_only(transfer)?,
-                Some(id) => self.ids.once(id, transfer, || self.sql.apply(transfer))?,
-                None => self.sql.apply(transfer)?,
-            };
-        }
-        Ok(true)
-    }
+    /// Wipes the ledger, remembered ids with it, and creates accounts; the numbers are in range.
+    ///
+    /// # Errors
+    /// It could not be done. Whether the engine must stop is what
+    /// [`after_write`](Self::after_write) says then.
+    fn seed(&mut self, accounts: i64, initial_balance: i64) -> Result<(), EngineError>;
 
-    /// The balance of an account, `None` when it does not exist.
-    pub(crate) fn balance_of(&mut self, account: i64) -> Result<Option<i64>, rusqlite::Error> {
-        self.sql.balance_of(account)
-    }
+    /// Whether the ledger is what such a seeding would leave, so that nothing is lost by not
+    /// doing it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn is_just_seeded(&mut self, accounts: i64, initial_balance: i64) -> Result<bool, EngineError>;
 
-    fn changes(&mut self) -> &mut Changes {
-        match &mut self.coalesced {
-            Some(coalesced) => &mut coalesced.changes,
-            None => &mut self.sql.changes,
-        }
-    }
+    /// Compares the ledger with its seeding.
+    ///
+    /// # Errors
+    /// It does not add up, or cannot be read.
+    fn verify(&mut self) -> Result<Verification, EngineError>;
 
-    /// Whether rows were changed since the last [`take_changes`](Self::take_changes), and
-    /// every change was undone by a later one. A remembered id is never undone.
-    pub(crate) fn took_everything_back(&mut self) -> bool {
-        let changes = *self.changes();
-        changes.refunds > 0 && changes.applied() == 0 && !self.ids.wrote()
-    }
-
-    /// The transaction of a batch has ended. Tells whether it changed what is remembered of
-    /// ids.
-    pub(crate) fn end_batch(&mut self, committed: bool) -> bool {
-        let wrote = self.ids.wrote();
-        self.ids.end_batch(committed);
-        wrote
-    }
-
-    /// Whether this outcome stands although the batch was not committed: it applied nothing
-    /// and nobody has to remember it, or it is remembered since an earlier batch.
-    pub(crate) fn stands(&self, transfer: &Transfer, outcome: Outcome) -> bool {
-        match (outcome, transfer.transfer_id) {
-            (Outcome::Pending, _) => false,
-            (_, Some(id)) if !self.discard_writes => self.ids.is_remembered(id),
-            (outcome, _) => outcome != Outcome::Committed,
-        }
-    }
+    /// All balances.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn balances(&mut self) -> Result<BalanceSum, EngineError>;
 
     /// What is remembered of ids; `None` when nothing ever is.
-    pub(crate) fn id_counts(&self) -> Option<TransferIds> {
-        (!self.discard_writes).then(|| self.ids.counts())
+    fn transfer_ids(&self) -> Option<TransferIds> {
+        None
     }
 
-    /// The ledger was wiped, and the ids with it.
-    pub(crate) fn forget_ids(&mut self) {
-        self.ids.forget_all();
+    /// How long the writer may sleep without work before it calls [`look`](Self::look); `None` for
+    /// ever.
+    fn next_look(&self) -> Option<Duration> {
+        None
     }
 
-    /// The changes since the last call.
-    pub(crate) fn take_changes(&mut self) -> Changes {
-        std::mem::take(self.changes())
+    /// The time between two batches is the ledger's: before whatever comes next, and, with
+    /// `is_idle`, when nothing has come for so long as [`next_look`](Self::next_look) said.
+    ///
+    /// # Errors
+    /// One that stops the engine.
+    fn look(&mut self, is_idle: bool, monitor: &mut Monitor) -> Result<(), EngineError> {
+        let _ = (is_idle, monitor);
+        Ok(())
+    }
+
+    /// A batch, or a seeding, was answered.
+    ///
+    /// # Errors
+    /// One that stops the engine.
+    fn after_write(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
+        let _ = monitor;
+        Ok(())
+    }
+
+    /// Everything is answered, and nothing more will come.
+    ///
+    /// # Errors
+    /// What was acknowledged may not be found by the next server.
+    fn close(&mut self, monitor: &mut Monitor) -> Result<(), EngineError> {
+        let _ = monitor;
+        Ok(())
     }
 }

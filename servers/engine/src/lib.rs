@@ -1,52 +1,45 @@
-//! The transfer ledger: rules, SQLite, group commit, durability, stage timings.
+//! Group commit, and nothing else: a bounded queue, the thread that writes, what it counts and
+//! times, and the seam behind which transfers are stored.
 //!
 //! A front end submits vectors of transfers to [`Engine`]; one writer thread gathers them
-//! into batches, applies each batch in one transaction and hands the outcomes back through
+//! into batches, has a [`Ledger`] commit each one and hands the outcomes back through
 //! the front end's [`ReplyPort`] after the COMMIT has returned.
 //!
 //! **Architecture invariants**
-//! - One OS thread owns the connection that writes.
-//! - No outcome leaves before its COMMIT has returned. (The null writer, which is for
+//! - One OS thread owns a ledger.
+//! - No outcome leaves before its COMMIT has returned. (The null ledger, which is for
 //!   measuring the load generator, has no COMMIT and says so.)
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
-//! - Nothing here names a transport.
+//! - Nothing here names a transport or a database.
 
-mod apply;
+mod balances;
 mod batch;
-mod checkpoint;
-mod coalesced;
-pub mod durability;
+mod call;
+mod config;
 mod engine;
+mod error;
 mod failpoint;
-mod histogram;
-mod inspect;
-mod layout;
+mod health;
 mod ledger;
-mod ledger_files;
-mod lock_file;
+mod monitor;
 mod null;
-mod place;
-pub mod probe;
+mod outcome;
+mod port;
 mod queue;
-mod room;
 mod stats;
-mod store;
-mod transfer_ids;
-mod trouble;
-pub mod vfs;
 mod writer;
 
-pub use apply::{Apply, UnknownApply};
-pub use checkpoint::{CheckpointMode, UnknownCheckpointMode};
-pub use durability::{Durability, Pragmas};
-pub use engine::{About, Config, ControlCall, ControlReply, Engine, EngineError, WriterThread};
-pub use histogram::{Recorded, decode as decode_histogram};
-pub use inspect::{Inspection, inspect};
-pub use layout::{DEFAULT_CACHE_KIB, OtherPages, PAGE_BYTES, default_page_bytes};
-pub use ledger::{Failure, Outcome, Rejection};
-pub use lock_file::LockError;
-pub use null::NullPace;
-pub use queue::{Reply, ReplyPort, Work};
-pub use stats::Snapshot;
-pub use store::{MAX_ACCOUNTS, MIN_ACCOUNTS};
-pub use trouble::{Notice, Trouble};
+pub use balances::BalanceSum;
+pub use batch::{Batch, Changes, Ended};
+pub use call::{ACCOUNTS_MAX, ACCOUNTS_MIN, ControlCall, ControlReply, check_seeding};
+pub use config::Config;
+pub use engine::{Engine, WriterThread};
+pub use error::{EngineError, Source};
+pub use health::{Degradation, Notice};
+
+pub use ledger::{About, IoReader, Ledger, Storage};
+pub use monitor::Monitor;
+pub use null::{NULL, NullLedger, NullPace};
+pub use outcome::{Failure, Outcome, Rejection, Work, is_invalid};
+pub use port::{Reply, ReplyPort};
+pub use stats::{CheckpointRecord, Io, Snapshot};

@@ -1,25 +1,27 @@
-//! A writer without a database: what is left of a server when nothing is stored.
+//! The ledger of a server that stores nothing: what is left when there is no database.
 //!
-//! It takes the same batches from the same queue and hands the outcomes out the same way, so
-//! a run against it measures the load generator and the wire. It can spend what a real one
-//! spends, per transfer and per batch, to take turns with the transport at the same pace.
+//! It is served as every other one, in the same batches from the same queue, so a run against it
+//! measures the load generator and the wire. It can spend what a real one spends, per transfer and
+//! per batch, to take turns with the transport at the same pace.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use busload_wire::Transfer;
-use busload_wire::control::{Account, Balances, Verification};
+use busload_wire::control::{Account, Verification};
 
-use crate::batch::begin_batch;
-use crate::engine::{Config, ControlCall, ControlReply, EngineError};
-use crate::ledger::{Outcome, Rejection};
-use crate::queue::{Control, Job, Queue, Reply, ReplyPort, Taken};
-use crate::stats::{BatchRecord, SharedStats, nanos};
-use crate::store::{check_seeding, mix};
-use crate::vfs::IoCounts;
-use crate::writer::guard;
+use crate::balances::BalanceSum;
+use crate::batch::{Batch, Ended};
+use crate::call::check_seeding;
+use crate::error::EngineError;
+use crate::ledger::{About, IoReader, Ledger, Storage};
+use crate::outcome::{Outcome, Rejection, is_invalid};
+use crate::stats::{Io, nanos};
 
-/// What the null writer spends. Zero is as fast as it can.
+/// What `info` calls the engine and the durability of a server that answers without a database.
+pub const NULL: &str = "null";
+
+/// What the null ledger spends. Zero is as fast as it can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NullPace {
     /// CPU time for each transfer of a batch, spent in one go.
@@ -28,105 +30,32 @@ pub struct NullPace {
     pub sync: Duration,
 }
 
-pub(crate) struct NullWriter<P: ReplyPort> {
+/// A ledger without balances: it answers by the rules that need none.
+#[derive(Debug)]
+pub struct NullLedger {
     accounts: i64,
     initial_balance: i64,
     pace: NullPace,
-    queue: Arc<Queue<P::Address>>,
-    stats: Arc<SharedStats>,
-    port: P,
-    batch_timeout: Duration,
 }
 
-impl<P: ReplyPort> NullWriter<P> {
-    pub(crate) fn new(
-        config: &Config,
-        pace: NullPace,
-        queue: Arc<Queue<P::Address>>,
-        stats: Arc<SharedStats>,
-        port: P,
-    ) -> Result<Self, EngineError> {
-        check_seeding(config.seed_accounts, config.seed_balance)?;
+impl NullLedger {
+    /// One that pretends to have so many accounts of such a balance.
+    ///
+    /// # Errors
+    /// They are out of range.
+    pub fn new(accounts: i64, initial_balance: i64, pace: NullPace) -> Result<Self, EngineError> {
+        check_seeding(accounts, initial_balance)?;
         Ok(Self {
-            accounts: config.seed_accounts,
-            initial_balance: config.seed_balance,
+            accounts,
+            initial_balance,
             pace,
-            queue,
-            stats,
-            port,
-            batch_timeout: config.batch_timeout,
         })
-    }
-
-    /// Works until the queue is closed and empty.
-    pub(crate) fn run(mut self) -> Result<(), EngineError> {
-        sleep_precisely();
-        let (queue, stats) = (Arc::clone(&self.queue), Arc::clone(&self.stats));
-        guard(
-            &queue,
-            &stats,
-            &mut self,
-            |writer| {
-                writer.serve();
-                Ok(())
-            },
-            |writer| &mut writer.port,
-        )
-    }
-
-    fn serve(&mut self) {
-        let mut replies = Vec::new();
-        while let Some(Taken { work, control }) = self.queue.take(self.batch_timeout, None) {
-            if !work.is_empty() {
-                let mut record = self.answer_batch(work, &mut replies);
-                self.stats.count(&record);
-                let answering = Instant::now();
-                self.port.transfers(&mut replies);
-                record.answer = answering.elapsed();
-                self.stats.time(&record);
-            }
-            if let Some(Control { to, id, call }) = control {
-                let reply = self.answer(&call);
-                self.port.control(to, id, reply);
-            }
-        }
-    }
-
-    fn answer_batch(
-        &self,
-        jobs: Vec<Job<P::Address>>,
-        replies: &mut Vec<Reply<P::Address>>,
-    ) -> BatchRecord {
-        let mut record = BatchRecord {
-            committed: true,
-            imitated: true,
-            ..BatchRecord::default()
-        };
-        let began = Instant::now();
-        begin_batch(jobs, began, &mut record, replies);
-        for one in replies.iter_mut().flat_map(|reply| &mut reply.work) {
-            one.outcome = self.judge(&one.transfer);
-            record.outcomes.count(one.outcome);
-        }
-        let transfers = u32::try_from(record.transfers).unwrap_or(u32::MAX);
-        let apply = self.pace.apply.saturating_mul(transfers);
-        while began.elapsed() < apply {
-            std::hint::spin_loop();
-        }
-        let committing = Instant::now();
-        record.apply = committing - began;
-        if !self.pace.sync.is_zero() {
-            pause(self.pace.sync);
-            record.commit = committing.elapsed();
-            record.syncs_ns.push(nanos(record.commit));
-        }
-        record
     }
 
     /// The rules that need no balance.
     fn judge(&self, transfer: &Transfer) -> Outcome {
         let accounts = 0..self.accounts;
-        if transfer.amount < 1 || transfer.from == transfer.to {
+        if is_invalid(transfer) {
             Outcome::Rejected(Rejection::InvalidTransfer)
         } else if !accounts.contains(&transfer.from) || !accounts.contains(&transfer.to) {
             Outcome::Rejected(Rejection::AccountMissing)
@@ -134,63 +63,92 @@ impl<P: ReplyPort> NullWriter<P> {
             Outcome::Committed
         }
     }
+}
 
-    fn answer(&mut self, call: &ControlCall) -> Result<ControlReply, EngineError> {
-        match *call {
-            ControlCall::GetAccount { id } => {
-                let exists = (0..self.accounts).contains(&id);
-                Ok(ControlReply::Account(exists.then(|| Account {
-                    id,
-                    balance: self.initial_balance.to_string(),
-                })))
-            }
-            ControlCall::Seed {
-                accounts,
-                initial_balance,
-                may_wipe,
-            } => {
-                check_seeding(accounts, initial_balance)?;
-                if !may_wipe && (accounts, initial_balance) != (self.accounts, self.initial_balance)
-                {
-                    return Err(EngineError::MustNotWipe);
-                }
-                self.accounts = accounts;
-                self.initial_balance = initial_balance;
-                Ok(ControlReply::Seeded)
-            }
-            ControlCall::Verify => Ok(ControlReply::Verified(Verification::Skipped {
-                skipped: true,
-            })),
-            ControlCall::Stats { histograms } => {
-                let (io, queue) = (IoCounts::default(), self.queue.counts());
-                let snapshot = self.stats.snapshot(&io, queue, histograms);
-                let snapshot = snapshot.with_balances(self.balances());
-                Ok(ControlReply::Stats(Box::new(snapshot)))
-            }
+impl Storage for NullLedger {
+    fn about(&self) -> About {
+        About {
+            engine: NULL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: BTreeMap::new(),
+            durability: NULL.to_owned(),
+            database: "none".to_owned(),
+            apply: None,
+            made_here: true,
+            checkpoint_bytes: None,
+            id_horizon: None,
+            warnings: Vec::new(),
         }
     }
 
-    /// Of a ledger in which nothing ever moved, which is what a null server's is.
-    fn balances(&self) -> Balances {
-        let digest = (0..self.accounts)
-            .map(|id| mix(id, self.initial_balance))
-            .fold(0, u64::wrapping_add);
-        let total = i128::from(self.initial_balance) * i128::from(self.accounts);
-        Balances {
-            accounts: self.accounts.unsigned_abs(),
-            total: total.to_string(),
-            lowest: self.initial_balance.to_string(),
-            digest: format!("{digest:016x}"),
+    fn io(&self) -> IoReader {
+        Box::new(Io::default)
+    }
+
+    fn with_ledger(
+        &mut self,
+        serve: &mut dyn FnMut(&mut dyn Ledger) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        sleep_precisely();
+        serve(self)
+    }
+}
+
+impl Ledger for NullLedger {
+    fn commit(&mut self, batch: &mut Batch) -> Ended {
+        for one in batch.work.iter_mut().flatten() {
+            one.outcome = self.judge(&one.transfer);
         }
+        let transfers = u32::try_from(batch.transfers()).unwrap_or(u32::MAX);
+        let apply = self.pace.apply.saturating_mul(transfers);
+        while batch.began().elapsed() < apply {
+            std::hint::spin_loop();
+        }
+        batch.applied();
+        if !self.pace.sync.is_zero() {
+            pause(self.pace.sync);
+            batch.ended();
+            batch.syncs_ns.push(nanos(batch.commit));
+        }
+        Ended::Committed
+    }
+
+    fn account(&mut self, id: i64) -> Result<Option<Account>, EngineError> {
+        let exists = (0..self.accounts).contains(&id);
+        Ok(exists.then(|| Account {
+            id,
+            balance: self.initial_balance.to_string(),
+        }))
+    }
+
+    fn seed(&mut self, accounts: i64, initial_balance: i64) -> Result<(), EngineError> {
+        self.accounts = accounts;
+        self.initial_balance = initial_balance;
+        Ok(())
+    }
+
+    fn is_just_seeded(&mut self, accounts: i64, initial_balance: i64) -> Result<bool, EngineError> {
+        Ok((accounts, initial_balance) == (self.accounts, self.initial_balance))
+    }
+
+    fn verify(&mut self) -> Result<Verification, EngineError> {
+        Ok(Verification::Skipped { skipped: true })
+    }
+
+    /// Of a ledger in which nothing ever moved, which is what a null server's is.
+    fn balances(&mut self) -> Result<BalanceSum, EngineError> {
+        let mut sum = BalanceSum::default();
+        (0..self.accounts).for_each(|id| sum.add(id, self.initial_balance));
+        Ok(sum)
     }
 }
 
 /// How much too long a sleep may be: Linux lets timers be 50 µs late unless told otherwise
 /// (`PR_SET_TIMERSLACK`), which is as long as a fast sync.
 #[cfg(target_os = "linux")]
-const OVERSLEEP: Duration = Duration::ZERO;
+const OVERSLEEP_MAX: Duration = Duration::ZERO;
 #[cfg(not(target_os = "linux"))]
-const OVERSLEEP: Duration = Duration::from_micros(100);
+const OVERSLEEP_MAX: Duration = Duration::from_micros(100);
 
 /// Makes the sleeps of this thread as long as they are asked to be.
 fn sleep_precisely() {
@@ -202,7 +160,7 @@ fn sleep_precisely() {
 /// Sleeps, and does without sleep what sleep is too coarse for.
 fn pause(duration: Duration) {
     let began = Instant::now();
-    std::thread::sleep(duration.saturating_sub(OVERSLEEP));
+    std::thread::sleep(duration.saturating_sub(OVERSLEEP_MAX));
     while began.elapsed() < duration {
         std::hint::spin_loop();
     }

@@ -4,66 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use busload_wire::{RequestId, Transfer};
+use busload_wire::RequestId;
+use busload_wire::control::QueueStats;
 
-use crate::engine::{ControlCall, ControlReply, EngineError};
-use crate::ledger::{Failure, Outcome};
-use crate::trouble::Notice;
-
-/// One transfer on its way through the engine and, with its outcome, back.
-#[derive(Debug, Clone)]
-pub struct Work {
-    /// What the answer is to carry, if the transport has ids.
-    pub id: Option<RequestId>,
-    /// What to do.
-    pub transfer: Transfer,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-impl Work {
-    /// Work that is still to be done.
-    #[must_use]
-    pub fn new(id: Option<RequestId>, transfer: Transfer) -> Self {
-        Self {
-            id,
-            transfer,
-            outcome: Outcome::Pending,
-        }
-    }
-}
-
-/// The outcomes of one vector (or of the part of it that went into one batch).
-#[derive(Debug)]
-pub struct Reply<A> {
-    /// Who submitted it.
-    pub to: A,
-    /// The same vector, outcomes filled in, in the same order.
-    pub work: Vec<Work>,
-}
-
-/// How outcomes get back to the front end. Called on the writer thread: must not block.
-pub trait ReplyPort: Send + 'static {
-    /// Names who waits for an answer.
-    type Address: Clone + Send + 'static;
-
-    /// All outcomes of one batch, after its COMMIT has returned. Takes what is in `batch`.
-    fn transfers(&mut self, batch: &mut Vec<Reply<Self::Address>>);
-
-    /// The answer to a control call.
-    fn control(
-        &mut self,
-        to: Self::Address,
-        id: Option<RequestId>,
-        reply: Result<ControlReply, EngineError>,
-    );
-
-    /// A trouble that does not stop the engine has begun or ended.
-    fn notice(&mut self, notice: Notice);
-
-    /// The writer has ended: nothing more will come.
-    fn stopped(&mut self);
-}
+use crate::call::ControlCall;
+use crate::error::EngineError;
+use crate::outcome::{Failure, Outcome, Work};
 
 pub(crate) struct Job<A> {
     pub(crate) to: A,
@@ -114,23 +60,14 @@ struct State<A> {
     closed: bool,
 }
 
-/// A queue bounded in transfers.
 pub(crate) struct Queue<A> {
     state: Mutex<State<A>>,
     arrived: Condvar,
     capacity: usize,
 }
 
-/// The depth of the queue and what it refused.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct QueueCounts {
-    pub(crate) depth: usize,
-    pub(crate) peak: usize,
-    pub(crate) overloaded: u64,
-}
-
 /// Control calls that may wait at the same time, besides the transfers.
-const MAX_CONTROLS: usize = 1024;
+const CONTROLS_MAX: usize = 1024;
 
 impl<A> Queue<A> {
     pub(crate) fn new(capacity: usize, batch_size: usize) -> Self {
@@ -184,6 +121,7 @@ impl<A> Queue<A> {
                 work,
                 queued_at: Instant::now(),
             });
+            debug_assert!(state.transfers <= self.capacity, "the queue is bounded");
             self.wake(state);
         }
         refuse(refused, Failure::Overloaded)
@@ -195,7 +133,7 @@ impl<A> Queue<A> {
         if state.closed {
             return Err(EngineError::ShuttingDown);
         }
-        if state.controls.len() == MAX_CONTROLS {
+        if state.controls.len() == CONTROLS_MAX {
             return Err(EngineError::Overloaded);
         }
         let after = state.taken + state.transfers as u64;
@@ -281,17 +219,22 @@ impl<A> Queue<A> {
         self.arrived.notify_one();
     }
 
-    pub(crate) fn counts(&self) -> QueueCounts {
+    pub(crate) fn counts(&self) -> QueueStats {
         let state = self.lock();
-        QueueCounts {
-            depth: state.transfers,
-            peak: state.peak,
+        QueueStats {
+            depth: state.transfers as u64,
+            peak: state.peak as u64,
             overloaded: state.overloaded,
         }
     }
 }
 
 impl<A> State<A> {
+    /// Looks at every vector: for assertions only.
+    fn transfers_add_up(&self) -> bool {
+        self.work.iter().map(|job| job.work.len()).sum::<usize>() == self.transfers
+    }
+
     fn is_empty(&self) -> bool {
         self.work.is_empty() && self.controls.is_empty()
     }
@@ -324,6 +267,7 @@ impl<A: Clone> State<A> {
         let taken = self.batch_size - room;
         self.transfers -= taken;
         self.taken += taken as u64;
+        debug_assert!(self.transfers_add_up(), "each transfer is counted once");
         let is_next = |waiting: &mut Waiting<A>| waiting.after <= self.taken;
         let control = self.controls.pop_front_if(is_next);
         Taken {
@@ -342,6 +286,8 @@ fn refuse(mut work: Vec<Work>, failure: Failure) -> Vec<Work> {
 
 #[cfg(test)]
 mod tests {
+    use busload_wire::Transfer;
+
     use super::*;
 
     const TRANSFER: Transfer = Transfer {

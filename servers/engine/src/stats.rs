@@ -1,6 +1,5 @@
 //! Counters and stage timings of the engine, updated once per batch.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,117 +8,32 @@ use busload_wire::control::{
     TransferIds, TransferStages,
 };
 
-use crate::histogram::Recorded;
-use crate::ledger::{Changes, Failure, Outcome, Rejection};
-use crate::queue::QueueCounts;
-use crate::vfs::IoCounts;
-
-/// Outcomes of one batch, counted.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct OutcomeCounts {
-    pub(crate) committed: u64,
-    invalid_transfer: u64,
-    account_missing: u64,
-    insufficient_funds: u64,
-    balance_overflow: u64,
-    conflict: u64,
-    overloaded: u64,
-    shutting_down: u64,
-    storage_full: u64,
-    pub(crate) unknown: u64,
-}
-
-impl OutcomeCounts {
-    pub(crate) fn count(&mut self, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Committed => &mut self.committed,
-            Outcome::Rejected(Rejection::InvalidTransfer) => &mut self.invalid_transfer,
-            Outcome::Rejected(Rejection::AccountMissing) => &mut self.account_missing,
-            Outcome::Rejected(Rejection::InsufficientFunds) => &mut self.insufficient_funds,
-            Outcome::Rejected(Rejection::BalanceOverflow) => &mut self.balance_overflow,
-            Outcome::Rejected(Rejection::Conflict) => &mut self.conflict,
-            Outcome::Failed(Failure::Overloaded) => &mut self.overloaded,
-            Outcome::Failed(Failure::ShuttingDown) => &mut self.shutting_down,
-            Outcome::Failed(Failure::StorageFull) => &mut self.storage_full,
-            Outcome::Pending | Outcome::Unknown => &mut self.unknown,
-        };
-        *counter += 1;
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.committed += other.committed;
-        self.invalid_transfer += other.invalid_transfer;
-        self.account_missing += other.account_missing;
-        self.insufficient_funds += other.insufficient_funds;
-        self.balance_overflow += other.balance_overflow;
-        self.conflict += other.conflict;
-        self.overloaded += other.overloaded;
-        self.shutting_down += other.shutting_down;
-        self.storage_full += other.storage_full;
-        self.unknown += other.unknown;
-    }
-
-    fn rejected(&self) -> BTreeMap<String, u64> {
-        named([
-            ("invalid_transfer", self.invalid_transfer),
-            ("account_missing", self.account_missing),
-            ("insufficient_funds", self.insufficient_funds),
-            ("balance_overflow", self.balance_overflow),
-            ("conflict", self.conflict),
-        ])
-    }
-
-    fn failed(&self, refused_when_full: u64) -> BTreeMap<String, u64> {
-        named([
-            ("overloaded", self.overloaded + refused_when_full),
-            ("shutting_down", self.shutting_down),
-            ("storage_full", self.storage_full),
-        ])
-    }
-}
-
-fn named<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
-    counts
-        .into_iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| (name.to_owned(), n))
-        .collect()
-}
-
-/// What the writer saw of one batch.
-#[derive(Debug, Default)]
-pub(crate) struct BatchRecord {
-    pub(crate) outcomes: OutcomeCounts,
-    pub(crate) transfers: u64,
-    /// Per vector of the batch: how long it waited, and how many transfers it held.
-    pub(crate) waits: Vec<(Duration, u64)>,
-    pub(crate) apply: Duration,
-    pub(crate) commit: Duration,
-    pub(crate) answer: Duration,
-    /// Row changes of the transaction; zero when it was rolled back.
-    pub(crate) changes: Changes,
-    pub(crate) committed: bool,
-    /// The transaction changed what is remembered of ids.
-    pub(crate) wrote_ids: bool,
-    /// What is remembered of ids after it.
-    pub(crate) transfer_ids: Option<TransferIds>,
-    /// There was no transaction: its syncs were none, though they have durations.
-    pub(crate) imitated: bool,
-    /// Duration of every sync in the COMMIT, in nanoseconds.
-    pub(crate) syncs_ns: Vec<u64>,
-}
+use crate::batch::{Batch, Changes, OutcomeCounts};
+use busload_wire::histogram::Recorded;
+use busload_wire::{ErrorCode, OutcomeClass};
 
 /// What a checkpoint was.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CheckpointRecord {
+pub struct CheckpointRecord {
     /// Of all connections that had a part in it.
-    pub(crate) duration: Duration,
+    pub duration: Duration,
     /// Of it, while the writer stood still.
-    pub(crate) stalled: Duration,
-    pub(crate) syncs: u64,
-    pub(crate) ok: bool,
+    pub stalled: Duration,
+    /// Syncs that it made.
+    pub syncs: u64,
+    /// Whether it did what it was to do.
+    pub ok: bool,
     /// How long the log was at its end.
-    pub(crate) log_bytes: u64,
+    pub log_bytes: u64,
+}
+
+/// What a ledger has synced and written since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Syncs, by what was synced.
+    pub syncs: SyncsByFile,
+    /// Bytes written, by file.
+    pub bytes_written: BytesByFile,
 }
 
 /// Everything that is counted and not timed.
@@ -150,7 +64,12 @@ struct Timings {
 }
 
 impl Timings {
-    fn record(&mut self, batch: &BatchRecord) {
+    fn record(&mut self, batch: &Batch) {
+        debug_assert_eq!(
+            batch.waits.iter().map(|(_, n)| n).sum::<u64>(),
+            batch.transfers,
+            "every transfer waits once"
+        );
         for (wait, transfers) in &batch.waits {
             self.wait.record_n(nanos(*wait), *transfers);
         }
@@ -173,7 +92,6 @@ impl Timings {
         self.transfer_answer.record_n(answer, n);
     }
 
-    /// Each distribution as `how` shows it.
     fn show(&self, how: fn(&Recorded) -> Distribution) -> (Stages, TransferStages) {
         let stages = Stages {
             wait_ns: how(&self.wait),
@@ -264,33 +182,35 @@ impl SharedStats {
 
     /// Counts a batch. To be called before its answers leave, so that nobody who has one finds
     /// it missing in the counters.
-    pub(crate) fn count(&self, batch: &BatchRecord) {
+    pub(crate) fn count(&self, batch: &Batch) {
         let counters = &mut self.lock().counters;
         counters.outcomes.add(&batch.outcomes);
-        let wrote = batch.changes.rows > 0 || batch.wrote_ids;
-        if batch.committed {
-            counters.changes.add(batch.changes);
+        let wrote = batch.changes.rows > 0 || batch.changes.ids;
+        if batch.is_committed {
+            counters.changes.applied += batch.changes.applied;
+            counters.changes.rows += batch.changes.rows;
+            counters.changes.refunds += batch.changes.refunds;
             counters.batches += 1;
             counters.batches_that_wrote += u64::from(wrote);
         }
         counters.transfer_ids = batch.transfer_ids;
         // What was all taken back was rolled back: under `delete-extra` that syncs, and no COMMIT
         // may be credited with it.
-        if !batch.imitated && (wrote || !batch.committed) {
+        if wrote || !batch.is_committed {
             counters.commit_syncs += batch.syncs_ns.len() as u64;
         }
     }
 
     /// Records how long the stages of a batch took, when the last of them is over.
-    pub(crate) fn time(&self, batch: &BatchRecord) {
+    pub(crate) fn time(&self, batch: &Batch) {
         if self.timed {
             self.lock().timings.record(batch);
         }
     }
 
     /// Outcomes of work that never came to a batch.
-    pub(crate) fn record_refused(&self, batch: &BatchRecord) {
-        self.lock().counters.outcomes.add(&batch.outcomes);
+    pub(crate) fn record_refused(&self, outcomes: &OutcomeCounts) {
+        self.lock().counters.outcomes.add(outcomes);
     }
 
     /// What is remembered of ids, outside of a batch.
@@ -310,7 +230,7 @@ impl SharedStats {
     }
 
     /// Everything but histograms: copies a few hundred bytes under the lock.
-    pub(crate) fn totals(&self, io: &IoCounts, queue: QueueCounts) -> Stats {
+    pub(crate) fn totals(&self, io: Io, queue: QueueStats) -> Stats {
         let inner = self.lock();
         let (stages, transfer_stages) = inner.timings.show(Recorded::totals);
         let counters = inner.counters;
@@ -324,7 +244,7 @@ impl SharedStats {
 
     /// With `histograms`, copies some MiB under the lock, so that whoever packs them does
     /// not keep the writer waiting.
-    pub(crate) fn snapshot(&self, io: &IoCounts, queue: QueueCounts, histograms: bool) -> Snapshot {
+    pub(crate) fn snapshot(&self, io: Io, queue: QueueStats, histograms: bool) -> Snapshot {
         if !histograms {
             return Snapshot {
                 stats: self.totals(io, queue),
@@ -342,37 +262,27 @@ impl SharedStats {
     }
 }
 
-fn stats(counters: &Counters, io: &IoCounts, queue: QueueCounts) -> Stats {
+fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
+    let mut failed = counters.outcomes.of(OutcomeClass::Failed);
+    if queue.overloaded > 0 {
+        // These never came to a batch.
+        *failed.entry(ErrorCode::Overloaded.to_string()).or_default() += queue.overloaded;
+    }
     Stats {
-        committed: counters.outcomes.committed,
-        rejected: counters.outcomes.rejected(),
-        failed: counters.outcomes.failed(queue.overloaded),
-        unknown: counters.outcomes.unknown,
-        applied: counters.changes.applied(),
+        committed: counters.outcomes.committed(),
+        rejected: counters.outcomes.of(OutcomeClass::Rejected),
+        failed,
+        unknown: counters.outcomes.of(OutcomeClass::Unknown).values().sum(),
+        applied: counters.changes.applied,
         row_changes: counters.changes.rows,
         refunds: counters.changes.refunds,
         batches: counters.batches,
         batches_that_wrote: counters.batches_that_wrote,
         commit_syncs: counters.commit_syncs,
-        syncs: SyncsByFile {
-            database: io.database_syncs,
-            wal: io.wal_syncs,
-            journal: io.journal_syncs,
-            directory: io.directory_syncs,
-            other: io.other_syncs,
-        },
-        bytes_written: BytesByFile {
-            database: io.database_written_bytes,
-            wal: io.wal_written_bytes,
-            journal: io.journal_written_bytes,
-            other: io.other_written_bytes,
-        },
+        syncs: io.syncs,
+        bytes_written: io.bytes_written,
         checkpoints: counters.checkpoints,
-        queue: QueueStats {
-            depth: queue.depth as u64,
-            peak: queue.peak as u64,
-            overloaded: queue.overloaded,
-        },
+        queue,
         stages: Stages::default(),
         transfer_stages: TransferStages::default(),
         transfer_ids: counters.transfer_ids,

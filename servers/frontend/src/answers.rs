@@ -1,35 +1,12 @@
-//! The one map from engine outcomes and errors to what is said on the wire.
+//! The one map from engine errors to what is said on the wire; outcomes know their code.
 
-use busload_engine::{
-    ControlCall, ControlReply, EngineError, Failure, Outcome, Rejection, Trouble,
-};
-use busload_wire::control::{Health, Info, Stats};
+use busload_engine::{ControlCall, ControlReply, Degradation, EngineError};
+use busload_wire::control::{Health, Stats};
 use busload_wire::json::{AnswerId, encode_outcome, encode_refusal, encode_result};
 use busload_wire::{Call, ErrorCode, Transfer};
 use bytes::BytesMut;
 
-/// The wire's word for what became of a transfer.
-///
-/// # Errors
-/// The code of everything but a committed transfer.
-pub(crate) const fn of_outcome(outcome: Outcome) -> Result<(), ErrorCode> {
-    Err(match outcome {
-        Outcome::Committed => return Ok(()),
-        Outcome::Rejected(Rejection::InvalidTransfer) => ErrorCode::InvalidTransfer,
-        Outcome::Rejected(Rejection::AccountMissing) => ErrorCode::AccountMissing,
-        Outcome::Rejected(Rejection::InsufficientFunds) => ErrorCode::InsufficientFunds,
-        Outcome::Rejected(Rejection::BalanceOverflow) => ErrorCode::BalanceOverflow,
-        Outcome::Rejected(Rejection::Conflict) => ErrorCode::Conflict,
-        Outcome::Failed(Failure::Overloaded) => ErrorCode::Overloaded,
-        Outcome::Failed(Failure::ShuttingDown) => ErrorCode::ShuttingDown,
-        Outcome::Failed(Failure::StorageFull) => ErrorCode::StorageFull,
-        Outcome::Unknown => ErrorCode::UnknownOutcome,
-        Outcome::Pending => ErrorCode::Internal,
-    })
-}
-
 /// The wire's word for a control call that failed.
-#[must_use]
 pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::NotConserved { .. }
@@ -41,10 +18,15 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         EngineError::Overloaded => ErrorCode::Overloaded,
         EngineError::ShuttingDown => ErrorCode::ShuttingDown,
         EngineError::StorageFull => ErrorCode::StorageFull,
-        EngineError::OutcomeUnknown(_)
+        EngineError::InDoubt(_)
         | EngineError::CheckpointUnsynced(_)
         | EngineError::FileGone { .. } => ErrorCode::UnknownOutcome,
-        _ => ErrorCode::Internal,
+        EngineError::Busy(_)
+        | EngineError::NotALedger { .. }
+        | EngineError::CannotOpen { .. }
+        | EngineError::CannotServe(_)
+        | EngineError::Writer(_)
+        | EngineError::Storage(_) => ErrorCode::Internal,
     }
 }
 
@@ -70,7 +52,6 @@ pub(crate) enum Route {
 }
 
 /// Where a call goes. Where clients may not seed, a seeding succeeds that has nothing to do.
-#[must_use]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "calls are consumed where they are routed"
@@ -89,47 +70,33 @@ pub(crate) fn route(call: Call, may_seed: bool) -> Route {
         }),
         Call::Verify => Route::Control(ControlCall::Verify),
         Call::Stats {
-            balances: false,
-            histograms: false,
-        } => Route::Totals,
-        Call::Stats {
-            balances: false,
-            histograms: true,
-        } => Route::Histograms,
-        Call::Stats {
             balances: true,
             histograms,
         } => Route::Control(ControlCall::Stats { histograms }),
+        Call::Stats { histograms, .. } if histograms => Route::Histograms,
+        Call::Stats { .. } => Route::Totals,
         Call::Health => Route::Health,
         Call::Info => Route::Info,
     }
 }
 
-/// Appends the answer of `health`.
-pub(crate) fn encode_health(out: &mut BytesMut, id: AnswerId, troubles: &[Trouble]) {
+pub(crate) fn encode_health(out: &mut BytesMut, id: AnswerId, degradations: &[Degradation]) {
     encode_result(
         out,
         id,
         &Health {
-            status: if troubles.is_empty() {
+            status: if degradations.is_empty() {
                 "ok"
             } else {
                 "degraded"
             }
             .to_owned(),
-            troubles: troubles.iter().map(|one| one.as_str().to_owned()).collect(),
+            troubles: degradations
+                .iter()
+                .map(|one| one.as_str().to_owned())
+                .collect(),
         },
     );
-}
-
-/// Appends the answer of `info`.
-pub(crate) fn encode_info(out: &mut BytesMut, id: AnswerId, info: &Info) {
-    encode_result(out, id, info);
-}
-
-/// Appends the answer of `stats`.
-pub(crate) fn encode_stats(out: &mut BytesMut, id: AnswerId, stats: &Stats) {
-    encode_result(out, id, stats);
 }
 
 /// Appends the answer to a control call and says which code it was, if an error.
@@ -143,14 +110,13 @@ pub(crate) fn encode_control(
         Ok(ControlReply::Account(None)) => encode_result(out, id, &()),
         Ok(ControlReply::Seeded) => encode_outcome(out, id, Ok(())),
         Ok(ControlReply::Verified(verification)) => encode_result(out, id, verification),
-        Ok(ControlReply::Stats(stats)) => encode_stats(out, id, stats),
+        Ok(ControlReply::Stats(stats)) => encode_result(out, id, stats),
         Err(error) => {
             let code = of_error(error);
-            match error {
-                EngineError::SeededElsewhere { .. } => {
-                    encode_refusal(out, id, code, SEEDED_ELSEWHERE);
-                }
-                _ => encode_outcome(out, id, Err(code)),
+            if let EngineError::SeededElsewhere { .. } = error {
+                encode_refusal(out, id, code, SEEDED_ELSEWHERE);
+            } else {
+                encode_outcome(out, id, Err(code));
             }
             return Some(code);
         }

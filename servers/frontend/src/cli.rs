@@ -6,8 +6,11 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod access_args;
 mod config;
+mod limit_args;
 mod messages;
+mod null_args;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -17,19 +20,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use busload_engine::Config;
+use busload_sqlite::Config;
 use clap::Args;
 
-use crate::access_args::AccessArgs;
-use crate::descriptors;
-use crate::limit_args::LimitArgs;
-use crate::null_args::NullArgs;
-use crate::server::{Settings, Transport};
+use crate::ledgers::{LedgerConfig, NullConfig};
+use crate::process::descriptors;
+use crate::settings::{Settings, Transport};
+use access_args::AccessArgs;
+use limit_args::LimitArgs;
+use null_args::NullArgs;
 
 pub use config::ServerConfig;
 pub use messages::{in_one_line, parse_arguments};
 pub use serving::ending;
-pub(crate) use values::parse_bytes_within;
 pub use values::{
     Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
     parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size,
@@ -43,8 +46,6 @@ const DEFAULT_ACCOUNTS: i64 = 100_000;
 pub const DEFAULT_INITIAL_BALANCE: i64 = 10_000_000;
 /// Most transfers in one transaction.
 pub const DEFAULT_BATCH_SIZE: usize = 4_096;
-/// The largest batch size that can be set.
-const MAX_BATCH_SIZE: usize = 1_048_576;
 /// The directory of databases that nobody named, below the current directory: the file
 /// system is what is measured, so never a temporary directory.
 pub const DEFAULT_DATA_DIR: &str = ".data";
@@ -221,29 +222,37 @@ impl CommonArgs {
         Ok(Settings {
             transport,
             listen,
-            engine: Config {
-                database,
-                fresh: self.fresh,
-                durability: config.durability.durability,
-                log_limit_bytes: config.log_limit_bytes()?,
+            engine: busload_engine::Config {
                 batch_size: config.batch_size.unwrap_or(DEFAULT_BATCH_SIZE),
                 batch_timeout: config.batch_timeout.unwrap_or_default(),
                 queue_transfers: config.queue,
-                apply: config.apply,
-                seed_accounts: self.seed_accounts,
-                seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
-                initial_balance: self.initial_balance,
-                page_bytes: config.page_size,
-                cache_kib: config.cache_kib,
-                checkpoint_kib: config.checkpoint_kib,
-                checkpoint_mode: config.checkpoint,
-                probe_interval: config.probe_interval,
-                id_horizon: config.id_horizon,
-                max_ids: config.max_ids,
                 stage_timings: !config.no_stage_timings,
-                busy_wait: config.busy_wait,
             },
-            null: self.null.pace(),
+            ledger: match self.null.pace() {
+                Some(pace) => LedgerConfig::Null(NullConfig {
+                    seed_accounts: self.seed_accounts,
+                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    pace,
+                }),
+                None => LedgerConfig::Sqlite(Config {
+                    database,
+                    fresh: self.fresh,
+                    durability: config.durability.durability,
+                    apply: config.apply,
+                    seed_accounts: self.seed_accounts,
+                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    initial_balance: self.initial_balance,
+                    page_bytes: config.page_size,
+                    cache_kib: config.cache_kib,
+                    checkpoint_kib: config.checkpoint_kib,
+                    checkpoint_mode: config.checkpoint,
+                    log_limit_bytes: config.log_limit_bytes()?,
+                    probe_interval: config.probe_interval,
+                    id_horizon: config.id_horizon,
+                    max_ids: config.max_ids,
+                    busy_wait: config.busy_wait,
+                }),
+            },
             limits: self.limits.limits(connections_allowed),
             access,
         })

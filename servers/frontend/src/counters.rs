@@ -17,19 +17,8 @@ pub(crate) struct FrontCounters {
 }
 
 impl FrontCounters {
-    /// Adds them without histograms.
-    pub(crate) fn add_totals(&self, stats: &mut Stats) {
-        self.timings.add_totals(stats);
-        self.add_network(stats);
-    }
-
-    /// Adds them with histograms.
-    pub(crate) fn add_histograms(&self, stats: &mut Stats) {
-        self.timings.add_histograms(stats);
-        self.add_network(stats);
-    }
-
-    fn add_network(&self, stats: &mut Stats) {
+    pub(crate) fn add(&self, stats: &mut Stats, histograms: bool) {
+        self.timings.add(stats, histograms);
         stats.network = Some(NetworkStats {
             listen_overflows: self.listener.overflows(),
             refused_inputs: self.input_memory.refused(),

@@ -30,7 +30,6 @@ const KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Between the end of connections and the giving back of their memory: many end at once.
 const GIVE_BACK_PAUSE: Duration = Duration::from_millis(200);
 
-/// The budget of a server.
 pub(crate) struct InputMemory {
     budget: usize,
     held: Mutex<Held>,
@@ -75,7 +74,6 @@ pub(crate) struct Input {
 }
 
 impl InputMemory {
-    /// A budget of so many bytes.
     pub(crate) fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self {
             budget,
@@ -166,7 +164,6 @@ impl Held {
         );
     }
 
-    /// Tells the connection that holds the most to go.
     fn refuse_largest(&mut self) -> Option<Arc<Input>> {
         let (&(bytes, _), input) = self.connections.last_key_value()?;
         let input = Arc::clone(input);
@@ -226,7 +223,6 @@ impl Input {
             && !self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection was told to go.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }

@@ -74,7 +74,7 @@ pub(crate) const STOP_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const HTTP_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Room for the longest answer, that of `stats` with histograms, in a WebSocket's buffer.
-pub(crate) const LONGEST_ANSWER_BYTES: usize = 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Requests that one connection may bring in before the others get their turn.
 pub(crate) const REQUESTS_PER_TURN: usize = 1024;

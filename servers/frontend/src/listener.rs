@@ -8,7 +8,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 /// Where Linux counts what happened to listening sockets of this network namespace.
 const NETSTAT: &str = "/proc/self/net/netstat";
 
-/// A listening socket.
 pub(crate) struct Listener {
     socket: TcpListener,
     /// Of this network namespace when it began to listen, where the system tells.
@@ -17,9 +16,6 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens; so many connections may wait to be accepted, or as many as the system allows.
-    ///
-    /// # Errors
-    /// The address is taken or not ours.
     pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -35,12 +31,10 @@ impl Listener {
         })
     }
 
-    /// Where it listens.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// The next connection.
     pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.socket.accept().await
     }

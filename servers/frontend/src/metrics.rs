@@ -1,7 +1,7 @@
 //! `GET /metrics`: the engine's counters as Prometheus text 0.0.4.
 
-use busload_engine::decode_histogram;
 use busload_wire::control::{Distribution, NetworkStats, Stats, TransferIds};
+use busload_wire::histogram::decode;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -17,10 +17,8 @@ const TRANSFERS: [f64; 12] = [
     1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4096.0, 16384.0, 65536.0,
 ];
 
-/// The content type of the answer.
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The stats in Prometheus text format.
 pub(crate) fn render(stats: &Stats) -> Vec<u8> {
     let mut out = Vec::new();
     let families: Vec<MetricFamily> = families(stats)
@@ -32,184 +30,113 @@ pub(crate) fn render(stats: &Stats) -> Vec<u8> {
     out
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of metrics, one entry each")]
+/// What each metric is, below `busload_`.
+const HELP: &str = "
+transfers_total: transfers answered, by outcome
+applied_total: transfers applied, by row changes (with --apply coalesced by the server's own count)
+batches_total: batches committed
+batches_that_wrote_total: batches that changed at least one row
+commit_syncs_total: syncs inside commits
+syncs_total: syncs, by what was synced
+written_bytes_total: bytes written, by file
+checkpoints_total: checkpoints
+checkpoint_errors_total: checkpoints that failed
+checkpoint_stalled_seconds_total: time in checkpoints in which no batch could be committed
+log_bytes: length of the write-ahead log at the end of the last checkpoint
+queue_transfers: transfers waiting
+overloaded_total: transfers refused because the queue was full
+wait_seconds: per transfer, in the queue
+apply_seconds: per batch, applying
+commit_seconds: per batch, commit
+answer_seconds: per batch, answering
+sync_seconds: per sync at commit
+batch_size: transfers per batch
+transfer_ids_repeated_total: transfers whose id was known, answered as the first time
+transfer_ids_conflicts_total: transfers whose id was known, of another transfer
+listen_overflows_total: connections that found the listen backlog full, of all servers in this \
+network namespace
+refused_inputs_total: connections told to come back later because unfinished requests took too \
+much memory
+transfer_ids: transfer ids remembered
+";
+
 fn families(stats: &Stats) -> Vec<MetricFamily> {
-    let s = &stats.stages;
-    let outcomes = [("committed", stats.committed), ("unknown", stats.unknown)]
-        .map(|(name, n)| (vec![("outcome", name.to_owned())], n))
-        .into_iter()
-        .chain(stats.rejected.iter().map(|(code, n)| {
-            (
-                vec![("outcome", "rejected".to_owned()), ("reason", code.clone())],
-                *n,
-            )
-        }))
-        .chain(stats.failed.iter().map(|(code, n)| {
-            (
-                vec![("outcome", "failed".to_owned()), ("reason", code.clone())],
-                *n,
-            )
-        }));
-    let by_file = |what: [(&str, u64); 5]| {
-        what.map(|(file, n)| (vec![("file", file.to_owned())], n))
-            .to_vec()
-    };
+    let (s, checkpoints) = (&stats.stages, &stats.checkpoints);
+    let (syncs, written) = (&stats.syncs, &stats.bytes_written);
     let ids = |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one);
     let network = |of: fn(&NetworkStats) -> Option<u64>| {
         let known = stats.network.as_ref().and_then(of);
         known.into_iter().flat_map(one)
     };
-    let remembered = stats.transfer_ids.map(|ids| {
-        gauge(
-            "busload_transfer_ids",
-            "transfer ids remembered",
-            ids.remembered,
-        )
-    });
+    let remembered = stats.transfer_ids.map(|ids| ids.remembered);
     let mut families = vec![
+        counter("transfers_total", outcomes(stats)),
+        counter("applied_total", one(stats.applied)),
+        counter("batches_total", one(stats.batches)),
+        counter("batches_that_wrote_total", one(stats.batches_that_wrote)),
+        counter("commit_syncs_total", one(stats.commit_syncs)),
         counter(
-            "busload_transfers_total",
-            "transfers answered, by outcome",
-            outcomes,
-        ),
-        counter(
-            "busload_applied_total",
-            "transfers applied, by row changes (with --apply coalesced by the server's own count)",
-            one(stats.applied),
-        ),
-        counter(
-            "busload_batches_total",
-            "batches committed",
-            one(stats.batches),
-        ),
-        counter(
-            "busload_batches_that_wrote_total",
-            "batches that changed at least one row",
-            one(stats.batches_that_wrote),
-        ),
-        counter(
-            "busload_commit_syncs_total",
-            "syncs inside commits",
-            one(stats.commit_syncs),
-        ),
-        counter(
-            "busload_syncs_total",
-            "syncs, by what was synced",
+            "syncs_total",
             by_file([
-                ("database", stats.syncs.database),
-                ("wal", stats.syncs.wal),
-                ("journal", stats.syncs.journal),
-                ("directory", stats.syncs.directory),
-                ("other", stats.syncs.other),
+                ("database", syncs.database),
+                ("wal", syncs.wal),
+                ("journal", syncs.journal),
+                ("directory", syncs.directory),
+                ("other", syncs.other),
             ]),
         ),
         counter(
-            "busload_written_bytes_total",
-            "bytes written, by file",
+            "written_bytes_total",
             by_file([
-                ("database", stats.bytes_written.database),
-                ("wal", stats.bytes_written.wal),
-                ("journal", stats.bytes_written.journal),
+                ("database", written.database),
+                ("wal", written.wal),
+                ("journal", written.journal),
                 ("directory", 0),
-                ("other", stats.bytes_written.other),
+                ("other", written.other),
             ]),
         ),
-        counter(
-            "busload_checkpoints_total",
-            "checkpoints",
-            one(stats.checkpoints.count),
-        ),
-        counter(
-            "busload_checkpoint_errors_total",
-            "checkpoints that failed",
-            one(stats.checkpoints.errors),
-        ),
+        counter("checkpoints_total", one(checkpoints.count)),
+        counter("checkpoint_errors_total", one(checkpoints.errors)),
         counter_of(
-            "busload_checkpoint_stalled_seconds_total",
-            "time in checkpoints in which no batch could be committed",
-            one(stats.checkpoints.stalled_ns()),
+            "checkpoint_stalled_seconds_total",
+            one(checkpoints.stalled_ns()),
             1e-9,
         ),
-        gauge(
-            "busload_log_bytes",
-            "length of the write-ahead log at the end of the last checkpoint",
-            stats.checkpoints.log_bytes,
-        ),
-        gauge(
-            "busload_queue_transfers",
-            "transfers waiting",
-            stats.queue.depth,
-        ),
+        gauge("log_bytes", checkpoints.log_bytes),
+        gauge("queue_transfers", stats.queue.depth),
+        counter("overloaded_total", one(stats.queue.overloaded)),
+        seconds("wait_seconds", &s.wait_ns),
+        seconds("apply_seconds", &s.apply_ns),
+        seconds("commit_seconds", &s.commit_ns),
+        seconds("answer_seconds", &s.answer_ns),
+        seconds("sync_seconds", &s.sync_ns),
+        histogram("batch_size", &s.batch_size, &TRANSFERS, 1.0),
+        counter("transfer_ids_repeated_total", ids(|ids| ids.repeated)),
+        counter("transfer_ids_conflicts_total", ids(|ids| ids.conflicts)),
+        counter("listen_overflows_total", network(|it| it.listen_overflows)),
         counter(
-            "busload_overloaded_total",
-            "transfers refused because the queue was full",
-            one(stats.queue.overloaded),
-        ),
-        histogram(
-            "busload_wait_seconds",
-            "per transfer, in the queue",
-            &s.wait_ns,
-            &SECONDS,
-            1e-9,
-        ),
-        histogram(
-            "busload_apply_seconds",
-            "per batch, applying",
-            &s.apply_ns,
-            &SECONDS,
-            1e-9,
-        ),
-        histogram(
-            "busload_commit_seconds",
-            "per batch, commit",
-            &s.commit_ns,
-            &SECONDS,
-            1e-9,
-        ),
-        histogram(
-            "busload_answer_seconds",
-            "per batch, answering",
-            &s.answer_ns,
-            &SECONDS,
-            1e-9,
-        ),
-        histogram(
-            "busload_sync_seconds",
-            "per sync at commit",
-            &s.sync_ns,
-            &SECONDS,
-            1e-9,
-        ),
-        histogram(
-            "busload_batch_size",
-            "transfers per batch",
-            &s.batch_size,
-            &TRANSFERS,
-            1.0,
-        ),
-        counter(
-            "busload_transfer_ids_repeated_total",
-            "transfers whose id was known, answered as the first time",
-            ids(|ids| ids.repeated),
-        ),
-        counter(
-            "busload_transfer_ids_conflicts_total",
-            "transfers whose id was known, of another transfer",
-            ids(|ids| ids.conflicts),
-        ),
-        counter(
-            "busload_listen_overflows_total",
-            "connections that found the listen backlog full, of all servers in this network namespace",
-            network(|network| network.listen_overflows),
-        ),
-        counter(
-            "busload_refused_inputs_total",
-            "connections told to come back later because unfinished requests took too much memory",
-            network(|network| Some(network.refused_inputs)),
+            "refused_inputs_total",
+            network(|it| Some(it.refused_inputs)),
         ),
     ];
-    families.extend(remembered);
+    families.extend(remembered.map(|n| gauge("transfer_ids", n)));
     families
+}
+
+fn outcomes(stats: &Stats) -> Vec<Labelled> {
+    let outcome = |name: &str| ("outcome", name.to_owned());
+    let known = [("committed", stats.committed), ("unknown", stats.unknown)];
+    let mut all = known.map(|(name, n)| (vec![outcome(name)], n)).to_vec();
+    for (name, by_code) in [("rejected", &stats.rejected), ("failed", &stats.failed)] {
+        for (code, n) in by_code {
+            all.push((vec![outcome(name), ("reason", code.clone())], *n));
+        }
+    }
+    all
+}
+
+fn by_file(what: [(&str, u64); 5]) -> [Labelled; 5] {
+    what.map(|(file, n)| (vec![("file", file.to_owned())], n))
 }
 
 type Labelled = (Vec<(&'static str, String)>, u64);
@@ -218,17 +145,24 @@ fn one(value: u64) -> [Labelled; 1] {
     [(Vec::new(), value)]
 }
 
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+fn family(name: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut texts = HELP.lines().filter_map(|line| line.split_once(": "));
+    let help = texts.find(|(of, _)| *of == name);
+    debug_assert!(help.is_some(), "{name} is explained");
     let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
+    family.set_name(format!("busload_{name}"));
+    family.set_help(help.map_or_else(String::new, |(_, text)| text.to_owned()));
     family.set_field_type(kind);
     family.set_metric(metrics);
     family
 }
 
-fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
-    counter_of(name, help, values, 1.0)
+fn counter(name: &str, values: impl IntoIterator<Item = Labelled>) -> MetricFamily {
+    counter_of(name, values, 1.0)
+}
+
+fn seconds(name: &str, distribution: &Distribution) -> MetricFamily {
+    histogram(name, distribution, &SECONDS, 1e-9)
 }
 
 /// In units of `unit`.
@@ -236,12 +170,7 @@ fn counter(name: &str, help: &str, values: impl IntoIterator<Item = Labelled>) -
     clippy::cast_precision_loss,
     reason = "the exposition format has floats only"
 )]
-fn counter_of(
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = Labelled>,
-    unit: f64,
-) -> MetricFamily {
+fn counter_of(name: &str, values: impl IntoIterator<Item = Labelled>, unit: f64) -> MetricFamily {
     let metrics = values.into_iter().map(|(labels, value)| {
         let mut metric = Metric::default();
         let labels = labels.into_iter().map(|(name, value)| {
@@ -256,19 +185,19 @@ fn counter_of(
         metric.set_counter(counter);
         metric
     });
-    family(name, help, MetricType::COUNTER, metrics.collect())
+    family(name, MetricType::COUNTER, metrics.collect())
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "the exposition format has floats only"
 )]
-fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
+fn gauge(name: &str, value: u64) -> MetricFamily {
     let mut metric = Metric::default();
     let mut gauge = Gauge::default();
     gauge.set_value(value as f64);
     metric.set_gauge(gauge);
-    family(name, help, MetricType::GAUGE, vec![metric])
+    family(name, MetricType::GAUGE, vec![metric])
 }
 
 #[expect(
@@ -277,14 +206,8 @@ fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
     clippy::cast_sign_loss,
     reason = "bounds are small positive constants; the exposition format has floats only"
 )]
-fn histogram(
-    name: &str,
-    help: &str,
-    distribution: &Distribution,
-    bounds: &[f64],
-    unit: f64,
-) -> MetricFamily {
-    let recorded = decode_histogram(distribution);
+fn histogram(name: &str, distribution: &Distribution, bounds: &[f64], unit: f64) -> MetricFamily {
+    let recorded = decode(distribution);
     let mut histogram = Histogram::default();
     histogram.set_sample_count(distribution.count);
     histogram.set_sample_sum(distribution.sum as f64 * unit);
@@ -301,7 +224,7 @@ fn histogram(
     histogram.set_bucket(buckets.collect());
     let mut metric = Metric::default();
     metric.set_histogram(histogram);
-    family(name, help, MetricType::HISTOGRAM, vec![metric])
+    family(name, MetricType::HISTOGRAM, vec![metric])
 }
 
 #[cfg(test)]

@@ -1,68 +1,29 @@
-//! A server: what it can be told, how it starts and how it stops.
+//! A server: how it starts and how it stops.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 #[cfg(feature = "echo")]
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use busload_engine::{Config, Durability, Engine, EngineError, NullPace, OtherPages, WriterThread};
-use busload_wire::control::Info;
+use busload_engine::{Engine, EngineError, WriterThread};
+use busload_wire::control::{EngineInfo, Info};
 use tokio::sync::{Semaphore, watch};
 
-use crate::access::{Access, Unprotected};
-use crate::allocator;
-use crate::connection::accept;
+use crate::access::Unprotected;
+use crate::completion::{Completion, completion};
 use crate::counters::FrontCounters;
+use crate::http::accept;
 use crate::input_memory::InputMemory;
-use crate::limits::Limits;
 use crate::listener::Listener;
-use crate::mailbox::{Mailbox, Postman, post_office};
+use crate::mailbox::Mailbox;
+use crate::process::allocator;
+use crate::settings::{Settings, Transport};
 use crate::shared::Shared;
 use crate::timings::Timings;
-
-/// What `info` calls the durability of a server that answers without a database.
-pub const NULL_DURABILITY: &str = "null";
-
-/// How requests travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// HTTP/1.1 with keep-alive.
-    Http,
-    /// WebSocket.
-    Ws,
-}
-
-impl Transport {
-    /// `http` or `ws`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Ws => "ws",
-        }
-    }
-}
-
-/// Everything a server can be told.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How requests travel.
-    pub transport: Transport,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The ledger behind it.
-    pub engine: Config,
-    /// Answer without a ledger, at this pace.
-    pub null: Option<NullPace>,
-    /// What clients may use.
-    pub limits: Limits,
-    /// Who may connect.
-    pub access: Access,
-}
 
 /// Why a server could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -81,18 +42,6 @@ pub enum ServeError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There is no directory for the database, and none can be made.
-    #[error(
-        "cannot create the directory {} of the database: choose another place (--database, or \
-         --data-dir)",
-        directory.display()
-    )]
-    Directory {
-        /// The directory.
-        directory: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
 }
 
 /// How a server ended that was told to.
@@ -108,24 +57,7 @@ pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     writer: WriterThread,
-    postman: Postman,
-}
-
-/// Makes the directory of a database, and those that it is in, as the original's server does; a
-/// person who mistyped the path reads where the ledger is.
-fn make_directory_of(database: &Path) -> Result<(), ServeError> {
-    let Some(directory) = database.parent() else {
-        return Ok(());
-    };
-    if directory.as_os_str().is_empty() || directory.exists() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(directory).map_err(|source| ServeError::Directory {
-        directory: directory.to_owned(),
-        source,
-    })?;
-    eprintln!("note: made the directory {}", directory.display());
-    Ok(())
+    completion: Completion,
 }
 
 impl Server {
@@ -149,13 +81,9 @@ impl Server {
             input_memory: InputMemory::new(settings.limits.input_memory),
             listener: Arc::clone(&listener),
         };
-        let (port, postman) = post_office(front.clone());
-        let (engine, writer) = if let Some(pace) = settings.null {
-            Engine::start_null(&settings.engine, pace, port)?
-        } else {
-            make_directory_of(&settings.engine.database)?;
-            Engine::start(&settings.engine, port)?
-        };
+        let (port, completion) = completion(front.clone());
+        let ledger = settings.ledger.open()?;
+        let (engine, writer) = Engine::start(&settings.engine, ledger, port)?;
         let info = info(settings, &engine);
         let may_seed = settings.access.may_seed(engine.about().made_here);
         let shared = Arc::new(Shared {
@@ -177,14 +105,14 @@ impl Server {
             address,
             shared,
             writer,
-            postman,
+            completion,
         })
     }
 
-    /// The ledger has other pages than were asked for.
+    /// What the person who started it should be told, each in a line.
     #[must_use]
-    pub fn other_pages(&self) -> Option<OtherPages> {
-        self.shared.engine.about().other_pages
+    pub fn warnings(&self) -> &[String] {
+        &self.shared.engine.about().warnings
     }
 
     /// Where it listens.
@@ -227,14 +155,14 @@ impl Server {
             listener,
             shared,
             writer,
-            postman,
+            completion,
             ..
         } = self;
         let (stop, stopped) = watch::channel(false);
         let wind_down = async {
             tokio::select! {
                 () = shutdown => {}
-                () = postman.engine_stopped() => {}
+                () = completion.engine_stopped() => {}
                 () = accept(&listener, &shared, &stopped) => {}
             }
             shared.stop_reading();
@@ -248,7 +176,7 @@ impl Server {
         };
         let dropped = tokio::select! {
             dropped = wind_down => dropped,
-            () = postman.deliver() => 0,
+            () = completion.deliver() => 0,
             () = shared.front.input_memory.give_back(allocator::trim) => 0,
         };
         drop(listener);
@@ -266,15 +194,6 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         Transport::Http => &["json"],
         Transport::Ws => &["json", "binary"],
     };
-    let (durability, database) = if settings.null.is_some() {
-        (NULL_DURABILITY.to_owned(), "none".to_owned())
-    } else {
-        let durability = about
-            .durability
-            .map_or("custom", Durability::as_str)
-            .to_owned();
-        (durability, shown_path(&config.database))
-    };
     Info {
         server: match settings.transport {
             Transport::Http => "sqlite-rpc-server".to_owned(),
@@ -282,23 +201,20 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         transport: settings.transport.as_str().to_owned(),
-        encodings: encodings
-            .iter()
-            .map(|encoding| (*encoding).to_owned())
-            .collect(),
-        durability,
-        pragmas: about
-            .pragmas
-            .0
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect(),
+        encodings: encodings.iter().map(ToString::to_string).collect(),
+        engine: Some(EngineInfo {
+            name: about.engine.to_owned(),
+            version: about.version.clone(),
+            settings: about.settings.clone(),
+        }),
+        durability: about.durability.clone(),
+        pragmas: about.settings.clone(),
         checkpoint_bytes: about.checkpoint_bytes,
-        sqlite_version: about.sqlite_version.to_owned(),
-        database,
+        sqlite_version: busload_sqlite::version().to_owned(),
+        database: shown_path(Path::new(&about.database)),
         batch_size: config.batch_size as u64,
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
-        apply: about.apply.map(|apply| apply.to_string()),
+        apply: about.apply.map(str::to_owned),
         queue_transfers: config.queue_transfers as u64,
         max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
         exactly_once: Some(about.id_horizon.is_some()),

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use busload_engine::Engine;
 use busload_wire::control::{Info, Stats};
@@ -14,15 +14,13 @@ use crate::counters::FrontCounters;
 use crate::input_memory::Input;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
-use crate::server::Transport;
+use crate::settings::Transport;
 
-/// What the connections share.
 pub(crate) struct Shared {
     pub(crate) engine: Engine<Arc<Mailbox>>,
     pub(crate) info: Info,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
-    /// Whether clients may wipe the ledger.
     pub(crate) may_seed: bool,
     pub(crate) transport: Transport,
     pub(crate) front: FrontCounters,
@@ -52,9 +50,13 @@ pub(crate) struct Tasks {
 }
 
 impl Shared {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a task that the server waits for when it stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         while tasks.running.try_join_next().is_some() {}
         tasks.running.spawn(task);
     }
@@ -62,7 +64,7 @@ impl Shared {
     /// The answer of `stats` without histograms, at once.
     pub(crate) fn totals(&self) -> Stats {
         let mut stats = self.engine.totals();
-        self.front.add_totals(&mut stats);
+        self.front.add(&mut stats, false);
         stats
     }
 
@@ -73,7 +75,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let packed = tokio::task::spawn_blocking(move || {
             let mut stats = shared.engine.stats();
-            shared.front.add_histograms(&mut stats);
+            shared.front.add(&mut stats, true);
             stats
         });
         // A defect of the packing itself costs the histograms, not the answer.
@@ -83,7 +85,7 @@ impl Shared {
     /// A mailbox that is woken when the server stops.
     pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
         let mailbox = Mailbox::new();
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         if tasks.mailboxes.len() == tasks.mailboxes.capacity() {
             tasks.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
         }
@@ -94,7 +96,7 @@ impl Shared {
     /// Wakes everybody, to answer what is in flight and to read no more.
     pub(crate) fn stop_reading(&self) {
         self.stopping.store(true, Ordering::Release);
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = self.tasks();
         for mailbox in tasks.mailboxes.iter().filter_map(Weak::upgrade) {
             mailbox.wake();
         }
@@ -102,12 +104,6 @@ impl Shared {
 
     /// All that runs; whatever is spawned from now on is not waited for.
     pub(crate) fn take_tasks(&self) -> JoinSet<()> {
-        std::mem::take(
-            &mut self
-                .tasks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .running,
-        )
+        std::mem::take(&mut self.tasks().running)
     }
 }

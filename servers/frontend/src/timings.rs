@@ -3,10 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use busload_engine::Recorded;
-use busload_wire::control::{Distribution, Stats};
+use busload_wire::control::Stats;
+use busload_wire::histogram::Recorded;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stages {
     read: Recorded,
     reply: Recorded,
@@ -19,13 +19,10 @@ pub(crate) struct Timings(Option<Mutex<Stages>>);
 
 impl Timings {
     /// Empty; records nothing when not `on`.
-    #[must_use]
     pub(crate) fn new(on: bool) -> Self {
         Self(on.then(Mutex::default))
     }
 
-    /// When a stage begins.
-    #[must_use]
     pub(crate) fn now(&self) -> Option<Instant> {
         self.0.as_ref().map(|_| Instant::now())
     }
@@ -58,29 +55,28 @@ impl Timings {
         }
     }
 
-    /// Adds these stages to the engine's, without their histograms.
-    pub(crate) fn add_totals(&self, stats: &mut Stats) {
-        if let Some(stages) = self.lock() {
-            put(stats, &stages, Recorded::totals);
-        }
+    /// Adds these stages to the engine's, with their histograms or without.
+    pub(crate) fn add(&self, stats: &mut Stats, histograms: bool) {
+        let Some(stages) = self.lock() else { return };
+        let how = if histograms {
+            Recorded::to_wire
+        } else {
+            Recorded::totals
+        };
+        let show = |stages: &Stages| (how(&stages.read), how(&stages.reply));
+        let shown = if histograms {
+            // A copy, because packing takes a while, for which the connections would wait.
+            let copy = stages.clone();
+            drop(stages);
+            show(&copy)
+        } else {
+            show(&stages)
+        };
+        (
+            stats.transfer_stages.read_ns,
+            stats.transfer_stages.reply_ns,
+        ) = shown;
     }
-
-    /// Adds these stages to the engine's, with their histograms.
-    pub(crate) fn add_histograms(&self, stats: &mut Stats) {
-        // A copy, because packing takes a while, for which the connections would wait.
-        let copy = self.lock().map(|stages| Stages {
-            read: stages.read.clone(),
-            reply: stages.reply.clone(),
-        });
-        if let Some(stages) = copy {
-            put(stats, &stages, Recorded::to_wire);
-        }
-    }
-}
-
-fn put(stats: &mut Stats, stages: &Stages, how: fn(&Recorded) -> Distribution) {
-    stats.transfer_stages.read_ns = how(&stages.read);
-    stats.transfer_stages.reply_ns = how(&stages.reply);
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -98,16 +94,16 @@ mod tests {
         let posted = timings.now().expect("it is on");
         timings.replied(&[(posted, 2), (posted, 5)]);
         let mut stats = Stats::default();
-        timings.add_totals(&mut stats);
+        timings.add(&mut stats, false);
         let stages = &stats.transfer_stages;
         assert_eq!((stages.read_ns.count, stages.reply_ns.count), (3, 7));
         assert_eq!(stages.read_ns.sum, 21_000);
         assert!(stages.read_ns.histogram.is_empty());
         let sums = (stages.read_ns.sum, stages.reply_ns.sum);
-        timings.add_histograms(&mut stats);
+        timings.add(&mut stats, true);
         let stages = &stats.transfer_stages;
         assert_eq!((stages.read_ns.sum, stages.reply_ns.sum), sums);
-        let read = busload_engine::decode_histogram(&stages.read_ns);
+        let read = busload_wire::histogram::decode(&stages.read_ns);
         assert_eq!(read.expect("it is sent").len(), 3);
     }
 
@@ -118,7 +114,7 @@ mod tests {
         timings.read(Some(Duration::from_micros(7)), 3);
         timings.replied(&[(Instant::now(), 2)]);
         let mut stats = Stats::default();
-        timings.add_histograms(&mut stats);
+        timings.add(&mut stats, true);
         assert_eq!(stats, Stats::default());
     }
 }

@@ -67,16 +67,19 @@ fn connections_beyond_the_limit_wait_their_turn() {
     let server = Server::start(HTTP, &["--max-connections=3"]);
     let mut inside: Vec<_> = (0..3).map(|_| knock(&server)).collect();
     for stream in &mut inside {
-        assert!(is_served(stream, support::PATIENCE));
+        assert!(is_served(stream, support::ANSWER_TIMEOUT));
     }
     let mut waiting = knock(&server);
     assert!(!is_served(&mut waiting, A_MOMENT));
     for stream in &mut inside {
         stream.write_all(HEALTH).expect("it reads");
-        assert!(is_served(stream, support::PATIENCE), "the others go on");
+        assert!(
+            is_served(stream, support::ANSWER_TIMEOUT),
+            "the others go on"
+        );
     }
     inside.pop();
-    assert!(is_served(&mut waiting, support::PATIENCE));
+    assert!(is_served(&mut waiting, support::ANSWER_TIMEOUT));
 }
 
 /// Clients cannot take the descriptors that the ledger needs: in this mode every COMMIT opens
@@ -89,7 +92,7 @@ fn case_29_clients_leave_descriptors_for_the_ledger() {
     assert!(said.contains("at most 32 connections"), "{said}");
     let mut inside: Vec<_> = (0..LIMIT - SPARE).map(|_| knock(&server)).collect();
     for stream in &mut inside {
-        assert!(is_served(stream, support::PATIENCE));
+        assert!(is_served(stream, support::ANSWER_TIMEOUT));
     }
     let mut waiting: Vec<_> = (0..LIMIT).map(|_| knock(&server)).collect();
     for _ in 0..20 {
@@ -100,7 +103,7 @@ fn case_29_clients_leave_descriptors_for_the_ledger() {
     assert!(!is_served(&mut waiting[0], A_MOMENT));
     drop(inside);
     for stream in waiting.iter_mut().take(LIMIT - SPARE) {
-        assert!(is_served(stream, support::PATIENCE), "it recovers");
+        assert!(is_served(stream, support::ANSWER_TIMEOUT), "it recovers");
     }
 }
 
@@ -125,7 +128,7 @@ fn case_29_a_server_out_of_descriptors_neither_spins_nor_dies_and_recovers() {
         );
     };
     let mut inside = knock(&server);
-    assert!(is_served(&mut inside, support::PATIENCE));
+    assert!(is_served(&mut inside, support::ANSWER_TIMEOUT));
     let open = server.descriptors();
     // Until there is nothing in between that is free.
     limit(server.next_descriptor());
@@ -152,7 +155,7 @@ fn case_29_a_server_out_of_descriptors_neither_spins_nor_dies_and_recovers() {
     assert_eq!(server.descriptors(), open);
     limit(4096);
     for stream in &mut waiting {
-        assert!(is_served(stream, support::PATIENCE), "it recovers");
+        assert!(is_served(stream, support::ANSWER_TIMEOUT), "it recovers");
     }
 }
 
@@ -195,7 +198,7 @@ impl Elsewhere {
             let mut stream = TcpStream::connect(&address).expect("it listens");
             prepare(&stream);
             stream.write_all(HEALTH).expect("the kernel takes it");
-            assert!(is_served(&mut stream, support::PATIENCE));
+            assert!(is_served(&mut stream, support::ANSWER_TIMEOUT));
             streams.push(stream);
         }
         let mut stdout = std::io::stdout();
@@ -251,12 +254,12 @@ fn case_29_as_many_connections_as_there_are_descriptors() {
         // No faster than they are accepted: the backlog is short.
         if streams.len() % 50 == 0 {
             let last = streams.last_mut().expect("there is one");
-            assert!(is_served(last, support::PATIENCE));
+            assert!(is_served(last, support::ANSWER_TIMEOUT));
             last.write_all(HEALTH).expect("it reads");
         }
     }
     for stream in &mut streams {
-        assert!(is_served(stream, support::PATIENCE));
+        assert!(is_served(stream, support::ANSWER_TIMEOUT));
     }
     let grown = server.peak_kib().saturating_sub(peak);
     let bound = KIB_PER_CONNECTION * connections as u64;
@@ -277,7 +280,7 @@ fn case_29_as_many_connections_as_there_are_descriptors() {
     assert_eq!(answer.json(), json!({"ok": true}));
     drop((streams, elsewhere));
     for stream in &mut waiting {
-        assert!(is_served(stream, support::PATIENCE), "it recovers");
+        assert!(is_served(stream, support::ANSWER_TIMEOUT), "it recovers");
     }
     eventually("the descriptors are free", || {
         server.descriptors() < SPARE + BEYOND

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
 const WS: &str = env!("CARGO_BIN_EXE_sqlite-ws-rpc-server");
 
@@ -56,7 +56,7 @@ impl Server {
         let authority = self.line.split('/').nth(2).expect("an address");
         let mut stream = TcpStream::connect(authority).expect("it listens");
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(ANSWER_TIMEOUT))
             .expect("it can be set");
         let body = request.to_string();
         write!(

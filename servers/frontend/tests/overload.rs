@@ -16,10 +16,10 @@ use busload_wire::binary::{MessageBuilder, decode_outcomes};
 use busload_wire::{RequestId, Transfer};
 use serde_json::json;
 use support::{
-    BINARY, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PATIENCE, PING, Server, TEXT, WS, ask, ask_anew,
-    balances, binary_socket, close_code, counters, directory, eventually, frame, http_request,
-    is_full_size, read_answer, read_frame, read_response, skip, socket, tell, transfer_between,
-    transfer_frames, works,
+    ANSWER_TIMEOUT, BINARY, FIN, FLAT_KIB, HTTP, INITIAL_BALANCE, PING, Server, TEXT, WS, ask,
+    ask_anew, balances, binary_socket, close_code, counters, directory, eventually, frame,
+    http_request, is_full_size, read_answer, read_frame, read_response, skip, socket, tell,
+    transfer_between, transfer_frames, works,
 };
 
 const QUEUE: usize = 30;
@@ -103,7 +103,9 @@ fn case_26_a_full_queue_refuses_at_once_and_never_applies_over_http() {
         if answers == ASKED - QUEUE {
             released(&server);
         }
-        let (client, answer) = answered.recv_timeout(PATIENCE).expect("all are answered");
+        let (client, answer) = answered
+            .recv_timeout(ANSWER_TIMEOUT)
+            .expect("all are answered");
         assert_eq!(answer, expected, "the queue waits, nobody else does");
         outcomes[client] = Some(answer.0 == 200);
     }

@@ -58,7 +58,10 @@ fn never_read(server: &Server, mut stream: TcpStream, block: &[u8]) -> Duration 
             wrote = looked;
         }
         (looked, unsent) = (looks, now);
-        assert!(began.elapsed() < support::PATIENCE, "it is never cut off");
+        assert!(
+            began.elapsed() < support::ANSWER_TIMEOUT,
+            "it is never cut off"
+        );
     }
     assert_eq!(
         server.unsent(client),
@@ -187,7 +190,10 @@ fn drip(began: Instant, mut stream: TcpStream, bytes: &[u8]) -> (Duration, Vec<u
         if closed.load(Ordering::Relaxed) || stream.write_all(&[*byte]).is_err() {
             break;
         }
-        assert!(began.elapsed() < support::PATIENCE, "it is never closed");
+        assert!(
+            began.elapsed() < support::ANSWER_TIMEOUT,
+            "it is never closed"
+        );
         thread::sleep(Duration::from_millis(20));
     }
     let lived = began.elapsed();

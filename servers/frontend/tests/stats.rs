@@ -3,8 +3,8 @@
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use busload_engine::{Config, Durability};
-use busload_frontend::{Access, Limits, Server, Settings, Transport};
+use busload_frontend::{Access, LedgerConfig, Limits, Server, Settings, Transport};
+use busload_sqlite::{Config, Durability};
 use busload_wire::binary::{MessageBuilder, SUBPROTOCOL, decode_outcomes};
 use busload_wire::control::Stats;
 use busload_wire::{RequestId, Transfer};
@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// A timeout that no test waits for.
 const NEVER: Duration = Duration::from_hours(1);
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_mins(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 
 struct Running {
     url: String,
@@ -37,14 +37,17 @@ fn start(transport: Transport) -> Running {
     let settings = Settings {
         transport,
         listen: "127.0.0.1:0".parse().expect("an address"),
-        engine: Config {
-            database: directory.path().join("ledger.sqlite"),
-            fresh: false,
-            durability: Durability::WalFull,
+        engine: busload_engine::Config {
             batch_size: 4,
             batch_timeout: NEVER,
             queue_transfers: 1000,
-            apply: busload_engine::Apply::PerTransfer,
+            stage_timings: true,
+        },
+        ledger: LedgerConfig::Sqlite(Config {
+            database: directory.path().join("ledger.sqlite"),
+            fresh: false,
+            durability: Durability::WalFull,
+            apply: busload_sqlite::Apply::PerTransfer,
             seed_accounts: 10,
             seed_balance: 1000,
             initial_balance: None,
@@ -53,13 +56,11 @@ fn start(transport: Transport) -> Running {
             checkpoint_kib: Some(4000),
             id_horizon: Duration::from_hours(1),
             max_ids: 1 << 20,
-            stage_timings: true,
-            checkpoint_mode: busload_engine::CheckpointMode::Background,
+            checkpoint_mode: busload_sqlite::CheckpointMode::Background,
             log_limit_bytes: 1 << 34,
             probe_interval: std::time::Duration::from_millis(20),
             busy_wait: std::time::Duration::ZERO,
-        },
-        null: None,
+        }),
         limits: Limits::standard(),
         access: Access::standard(),
     };
@@ -78,7 +79,7 @@ fn start(transport: Transport) -> Running {
         });
     });
     Running {
-        url: announced.recv_timeout(PATIENCE).expect("it starts"),
+        url: announced.recv_timeout(ANSWER_TIMEOUT).expect("it starts"),
         stop,
         thread,
         _directory: directory,
@@ -110,7 +111,7 @@ async fn connect(url: &str) -> Socket {
 }
 
 async fn next(socket: &mut Socket) -> Message {
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let message = tokio::time::timeout(ANSWER_TIMEOUT, socket.next()).await;
     message.expect("in time").expect("open").expect("a message")
 }
 
@@ -181,7 +182,7 @@ async fn counters_come_at_once_and_stages_count_every_transfer() {
     ] {
         assert_eq!((light.count, light.sum), (heavy.count, heavy.sum));
         assert_eq!((light.count, light.histogram.as_str()), (4, ""));
-        let histogram = busload_engine::decode_histogram(heavy).expect("it is sent");
+        let histogram = busload_wire::histogram::decode(heavy).expect("it is sent");
         assert_eq!(histogram.len(), 4);
     }
     assert!(s.read_ns.sum > 0 && s.reply_ns.sum > 0);
@@ -202,7 +203,7 @@ async fn many_full_answers_at_the_same_time_all_come() {
         let answer = next(&mut socket).await.into_data();
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         let stats = stats_of(&answer);
-        assert!(busload_engine::decode_histogram(&stats.stages.sync_ns).is_some());
+        assert!(busload_wire::histogram::decode(&stats.stages.sync_ns).is_some());
         ids.push(answer["id"].as_u64().expect("an id"));
     }
     ids.sort_unstable();
@@ -225,7 +226,7 @@ async fn over_http_the_stages_count_every_transfer() {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(request.to_string())))
             .expect("a request");
-        let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
         let body = answer.expect("in time").expect("an answer").collect().await;
         let answer: Value =
             serde_json::from_slice(&body.expect("a body").to_bytes()).expect("JSON");

@@ -48,6 +48,17 @@ pub enum Verification {
     },
 }
 
+/// What stores the transfers of a server, whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineInfo {
+    /// Its name, such as `sqlite`; `null` where nothing is stored.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it runs with, as read back from it.
+    pub settings: BTreeMap<String, String>,
+}
+
 /// The answer of `info`: what the server is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Info {
@@ -59,11 +70,15 @@ pub struct Info {
     pub transport: String,
     /// The encodings that it understands.
     pub encodings: Vec<String>,
+    /// What stores the transfers; absent from a server of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineInfo>,
     /// The durability mode as the pragmas that were read back show it; `custom` for
     /// values that belong to no mode. A server that discards writes says `discard-writes`,
     /// whatever pragmas it runs with.
     pub durability: String,
-    /// The pragmas as read back from the writing connection.
+    /// Of an engine in SQLite the pragmas as read back from the writing connection, which are the
+    /// settings of [`engine`](Self::engine); empty of another.
     pub pragmas: BTreeMap<String, String>,
     /// By how much the write-ahead log grows between two checkpoints, in bytes; absent where
     /// there is no log, and from a server of an earlier version.

@@ -9,6 +9,7 @@
 pub mod binary;
 pub mod control;
 pub mod error_code;
+pub mod histogram;
 pub mod json;
 pub mod message;
 

@@ -3,7 +3,7 @@
 use crate::ErrorCode;
 
 /// Largest request id: 2^53, the largest integer that every JSON reader keeps exactly.
-pub const MAX_REQUEST_ID: u64 = 1 << 53;
+pub const REQUEST_ID_MAX: u64 = 1 << 53;
 
 /// Names one request on one connection. The client chooses it and never uses it twice
 /// on a connection; the answer carries it back.
@@ -11,10 +11,10 @@ pub const MAX_REQUEST_ID: u64 = 1 << 53;
 pub struct RequestId(u64);
 
 impl RequestId {
-    /// A request id, or `None` above [`MAX_REQUEST_ID`].
+    /// A request id, or `None` above [`REQUEST_ID_MAX`].
     #[must_use]
     pub const fn new(id: u64) -> Option<Self> {
-        if id <= MAX_REQUEST_ID {
+        if id <= REQUEST_ID_MAX {
             Some(Self(id))
         } else {
             None
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn request_ids_end_at_two_to_the_53() {
-        assert!(RequestId::new(MAX_REQUEST_ID).is_some());
-        assert!(RequestId::new(MAX_REQUEST_ID + 1).is_none());
+        assert!(RequestId::new(REQUEST_ID_MAX).is_some());
+        assert!(RequestId::new(REQUEST_ID_MAX + 1).is_none());
     }
 }

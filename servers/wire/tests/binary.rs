@@ -6,7 +6,7 @@ use busload_wire::binary::{
     BinaryError, HEADER_BYTES, MessageBuilder, NO_REQUEST, OUTCOME_BYTES, TRANSFER_BYTES,
     decode_outcomes, decode_transfers,
 };
-use busload_wire::message::MAX_REQUEST_ID;
+use busload_wire::message::REQUEST_ID_MAX;
 use busload_wire::{Answer, ErrorCode, RequestId, Transfer};
 use bytes::BytesMut;
 use proptest::collection::vec;
@@ -148,7 +148,7 @@ proptest! {
     #[test]
     fn one_bad_record_spoils_its_message(
         transfers in messages(),
-        bad in (MAX_REQUEST_ID + 1)..=u64::MAX,
+        bad in (REQUEST_ID_MAX + 1)..=u64::MAX,
         place in any::<prop::sample::Index>(),
     ) {
         let mut message = build(&transfers);
@@ -220,7 +220,7 @@ fn an_outcome_has_a_known_code_and_nothing_reserved() {
         message[second + reserved] = 1;
         assert_eq!(read_outcomes(&message), Err(BinaryError::Reserved));
     }
-    for id in [MAX_REQUEST_ID + 1, NO_REQUEST - 1] {
+    for id in [REQUEST_ID_MAX + 1, NO_REQUEST - 1] {
         let mut message = message.clone();
         message[second..second + 8].copy_from_slice(&id.to_le_bytes());
         assert_eq!(read_outcomes(&message), Err(BinaryError::RequestId));

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use busload_engine::{EngineError, Inspection, inspect};
+use busload_engine::EngineError;
+use busload_sqlite::{Inspection, inspect};
 use tempfile::TempDir;
 
 use super::record::Role;

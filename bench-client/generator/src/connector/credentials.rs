@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use busload_frontend::stream::Stream;
-use busload_frontend::tls::{HTTP_1_1, TlsError, certificates, provider};
-use busload_frontend::token::Token;
+use busload_net::Stream;
+use busload_net::tls::{HTTP_1_1, TlsError, certificates, provider};
+use busload_net::token::Token;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use busload_frontend::stream::Stream;
+use busload_net::Stream;
 use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};

@@ -18,8 +18,8 @@ pub use ws::WsConnector;
 use std::collections::BTreeSet;
 use std::io;
 
-use busload_frontend::stream::Stream;
-use busload_frontend::token::Token;
+use busload_net::Stream;
+use busload_net::token::Token;
 use busload_wire::{Answer, ErrorCode, OutcomeClass, RequestId, Transfer};
 
 /// Which worker a session belongs to, from 0.

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::task::{Context, Poll};
 
-use busload_frontend::frames::{FrameSocket, Incoming};
+use busload_net::frames::{FrameSocket, Incoming};
 use busload_wire::binary::{self, MessageBuilder};
 use busload_wire::json::{AnswerError, encode_transfer, read_answer};
 use busload_wire::{Answer, RequestId, Transfer};

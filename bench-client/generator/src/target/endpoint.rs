@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use busload_frontend::exposed;
-use busload_frontend::token::{Token, TokenError};
+use busload_net::token::{Token, TokenError, exposed};
 
 use crate::config::Target;
 use crate::connector::{Credentials, Endpoint, Trust, TrustError};

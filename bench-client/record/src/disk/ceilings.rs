@@ -1,8 +1,8 @@
 //! What the disk allows: the most transfers per second that could be made durable if everything
 //! but the syncs were free.
 
-use busload_engine::Durability;
-use busload_engine::probe::SyncsPerCommit;
+use busload_sqlite::Durability;
+use busload_sqlite::probe::SyncsPerCommit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

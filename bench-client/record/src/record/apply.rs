@@ -1,6 +1,6 @@
 //! How a batch was applied, where rows are shown and compared.
 
-use busload_engine::Apply;
+use busload_sqlite::Apply;
 
 use super::Row;
 

@@ -33,8 +33,8 @@ pub use verification::{AppliedBy, BalancesBefore, Verification};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use busload_engine::decode_histogram;
 use busload_wire::control::Distribution;
+use busload_wire::histogram::decode as decode_histogram;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What was checked of the ledger.
 
-use busload_engine::Apply;
+use busload_sqlite::Apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

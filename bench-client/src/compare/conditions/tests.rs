@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use busload_engine::{Apply, Durability};
 use busload_frontend::cli::Mode;
+use busload_sqlite::{Apply, Durability};
 
 use super::*;
 use crate::config::{Private, Target};

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use busload_engine::{Durability, probe};
+use busload_sqlite::{Durability, probe};
 use proptest::prelude::*;
 
 use super::*;

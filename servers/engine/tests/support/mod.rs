@@ -4,21 +4,19 @@
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use busload_engine::{
-    Config, ControlCall, ControlReply, Durability, Engine, EngineError, Notice, NullPace, Outcome,
-    Reply, ReplyPort, Trouble, Work, WriterThread,
+    Config, ControlCall, ControlReply, Degradation, Engine, EngineError, Notice, Outcome, Reply,
+    ReplyPort, Storage, Work, WriterThread,
 };
 use busload_wire::control::{Stats, Verification};
 use busload_wire::{RequestId, Transfer};
-use rusqlite::Connection;
 
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-const PATIENCE: Duration = Duration::from_mins(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The address of the call that holds the writer.
 const HOLD: u32 = u32::MAX;
@@ -114,32 +112,6 @@ pub(crate) struct Bank {
     notices: Arc<Mutex<Vec<Notice>>>,
 }
 
-/// Ten accounts of 1000 each, batches as large as can be, no timeout.
-pub(crate) fn config(directory: &Path, durability: Durability) -> Config {
-    Config {
-        database: directory.join("ledger.sqlite"),
-        fresh: false,
-        durability,
-        batch_size: 4096,
-        batch_timeout: Duration::ZERO,
-        queue_transfers: 1 << 20,
-        apply: busload_engine::Apply::PerTransfer,
-        seed_accounts: 10,
-        seed_balance: 1000,
-        initial_balance: None,
-        cache_kib: 1024,
-        page_bytes: None,
-        checkpoint_kib: Some(4000),
-        id_horizon: Duration::from_hours(1),
-        max_ids: 1 << 20,
-        stage_timings: true,
-        checkpoint_mode: busload_engine::CheckpointMode::Background,
-        log_limit_bytes: 1 << 34,
-        probe_interval: std::time::Duration::from_millis(20),
-        busy_wait: std::time::Duration::ZERO,
-    }
-}
-
 pub(crate) fn transfer(from: i64, to: i64, amount: i64) -> Transfer {
     Transfer {
         from,
@@ -157,43 +129,8 @@ pub(crate) fn work(transfers: &[Transfer]) -> Vec<Work> {
         .collect()
 }
 
-/// As the original benchmark's tool makes it.
-pub(crate) fn original_file(path: &Path, balances: &[i64]) {
-    create_ledger(path, "", balances);
-}
-
-pub(crate) fn strict_file(path: &Path, balances: &[i64]) {
-    create_ledger(path, "STRICT", balances);
-}
-
-fn create_ledger(path: &Path, options: &str, balances: &[i64]) {
-    let mut connection = Connection::open(path).expect("a new file");
-    let transaction = connection.transaction().expect("nobody else is there");
-    transaction
-        .execute_batch(&format!(
-            "CREATE TABLE accounts(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL) {options}"
-        ))
-        .expect("an empty file");
-    for (id, balance) in (0_i64..).zip(balances) {
-        transaction
-            .execute("INSERT INTO accounts VALUES (?1, ?2)", [id, *balance])
-            .expect("a new account");
-    }
-    transaction.commit().expect("a small ledger");
-}
-
 impl Bank {
-    pub(crate) fn open(config: &Config) -> Result<Self, EngineError> {
-        Self::with(|port| Engine::start(config, port))
-    }
-
-    pub(crate) fn start_null(config: &Config, pace: NullPace) -> Self {
-        Self::with(|port| Engine::start_null(config, pace, port)).expect("the engine starts")
-    }
-
-    fn with(
-        start: impl FnOnce(Port) -> Result<(Engine<u32>, WriterThread), EngineError>,
-    ) -> Result<Self, EngineError> {
+    pub(crate) fn on(config: &Config, storage: Box<dyn Storage>) -> Result<Self, EngineError> {
         let (mail, received) = sync_channel(100_000);
         let (let_go, let_go_received) = sync_channel(1);
         let notices = Arc::default();
@@ -202,7 +139,7 @@ impl Bank {
             mail,
             let_go: let_go_received,
         };
-        let (engine, writer) = start(port)?;
+        let (engine, writer) = Engine::start(config, storage, port)?;
         Ok(Self {
             engine,
             writer,
@@ -212,22 +149,18 @@ impl Bank {
         })
     }
 
-    pub(crate) fn start(config: &Config) -> Self {
-        Self::open(config).expect("the engine starts")
-    }
-
-    /// The troubles told of since the last call, and whether they began.
-    pub(crate) fn notices(&self) -> Vec<(Trouble, bool)> {
+    /// What health was told of since the last call, and whether they began.
+    pub(crate) fn notices(&self) -> Vec<(Degradation, bool)> {
         let notices = std::mem::take(&mut *self.notices.lock().expect("nobody panicked"));
         notices
             .iter()
-            .map(|notice| (notice.trouble, notice.began.is_some()))
+            .map(|notice| (notice.degradation, notice.began.is_some()))
             .collect()
     }
 
     pub(crate) fn next_mail(&self) -> Mail {
         self.mail
-            .recv_timeout(PATIENCE)
+            .recv_timeout(ANSWER_TIMEOUT)
             .expect("the writer answers")
     }
 
@@ -336,31 +269,4 @@ impl Bank {
         assert!(rest.is_empty(), "nothing was queued");
         result.expect("the writer ends well");
     }
-}
-
-/// Balances as another program finds them in the file.
-pub(crate) fn balances_in(path: &Path) -> Vec<i64> {
-    let connection = Connection::open(path).expect("the file is there");
-    let mut statement = connection
-        .prepare("SELECT balance FROM accounts ORDER BY id")
-        .expect("a ledger");
-    let rows = statement.query_map([], |row| row.get(0)).expect("a ledger");
-    rows.collect::<Result<_, _>>()
-        .expect("balances are integers")
-}
-
-/// Every file of a directory but lock files, with its content.
-pub(crate) fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files: Vec<_> = directory
-        .read_dir()
-        .expect("the directory is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.is_file() && path.extension().is_none_or(|name| name != "lock"))
-        .map(|path| {
-            let content = std::fs::read(&path).expect("readable");
-            (path, content)
-        })
-        .collect();
-    files.sort();
-    files
 }

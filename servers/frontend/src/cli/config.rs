@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use busload_engine::{Apply, CheckpointMode, DEFAULT_CACHE_KIB, Durability};
+use busload_sqlite::{Apply, CheckpointMode, DEFAULT_CACHE_KIB, Durability};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,15 +4,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use busload_engine::{EngineError, OtherPages};
+use busload_engine::NULL;
 use busload_wire::control::Info;
 
 use super::{CommonArgs, ServerConfig};
-use crate::server::{NULL_DURABILITY, ServeError, Server, Transport};
-use crate::{allocator, descriptors, signals};
+use crate::process::{allocator, descriptors, signals};
+use crate::server::{ServeError, Server};
+use crate::settings::Transport;
 
 impl CommonArgs {
-    /// Runs the server until it is told to stop.
     pub(super) fn serve(
         &self,
         transport: Transport,
@@ -51,8 +51,8 @@ impl CommonArgs {
             let stop = signals::stop_signal(self.until_stdin_ends)?;
             signals::survive_file_size_limit()?;
             let server = Server::start(&settings)?;
-            if let Some(pages) = server.other_pages() {
-                eprintln!("warning: {}", keeps_its_pages(pages));
+            for warning in server.warnings() {
+                eprintln!("warning: {warning}");
             }
             announce(&server.url(), server.info())?;
             let dropped = server.run(stop).await?.dropped;
@@ -76,17 +76,9 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     eprintln!("error: {error:#}");
-    let stopped = error.downcast_ref::<ServeError>().is_some_and(|error| {
-        matches!(
-            error,
-            ServeError::Engine(
-                EngineError::OutcomeUnknown(_)
-                    | EngineError::CheckpointUnsynced(_)
-                    | EngineError::FileGone { .. }
-                    | EngineError::Writer(_)
-            )
-        )
-    });
+    let stopped = error.downcast_ref::<ServeError>().is_some_and(
+        |error| matches!(error, ServeError::Engine(error) if error.stops_the_engine()),
+    );
     if stopped {
         ExitCode::from(5)
     } else {
@@ -94,20 +86,11 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// What is said when a ledger that is there has other pages than were asked for.
-fn keeps_its_pages(pages: OtherPages) -> String {
-    format!(
-        "the ledger keeps its pages of {} bytes: --page-size {} is for a new one; make one with \
-         --fresh, which throws this one away, or name another file with --database",
-        pages.kept, pages.asked
-    )
-}
-
 /// The one line that says what runs. The first word that starts with the scheme is the
 /// URL: programs that start a server read it.
 fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
     let pragma = |name: &str| info.pragmas.get(name).map_or("?", String::as_str);
-    let why = if info.durability == NULL_DURABILITY {
+    let why = if info.durability == NULL {
         "answers without a database".to_owned()
     } else {
         format!(

@@ -4,14 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use busload_engine::{Durability, MAX_ACCOUNTS, MIN_ACCOUNTS, PAGE_BYTES};
+use busload_engine::{ACCOUNTS_MAX, ACCOUNTS_MIN};
+use busload_sqlite::{Durability, PAGE_BYTES};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::MAX_BATCH_SIZE;
-
-/// Longest batch timeout.
-const MAX_BATCH_TIMEOUT: Duration = Duration::from_mins(1);
+const BATCH_SIZE_MAX: usize = 1_048_576;
+const BATCH_TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// A durability mode and what the person who asked for it should be told.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
@@ -113,10 +112,6 @@ pub fn parse_duration_within(
     }
 }
 
-/// An address to listen on.
-///
-/// # Errors
-/// It is no address, and not `localhost`.
 pub(super) fn parse_listen(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -134,28 +129,22 @@ pub(super) fn parse_listen(text: &str) -> Result<IpAddr, String> {
 /// # Errors
 /// It is no duration, or longer.
 pub fn parse_batch_timeout(text: &str) -> Result<Duration, String> {
-    let bounds = Duration::ZERO..=MAX_BATCH_TIMEOUT;
+    let bounds = Duration::ZERO..=BATCH_TIMEOUT_MAX;
     parse_duration_within(text, bounds, "a batch timeout is at most 60s")
 }
 
 /// How long to wait between two tries to write: from 1 ms to a minute.
-///
-/// # Errors
-/// It is no duration, or out of range.
 pub(super) fn parse_probe_interval(text: &str) -> Result<Duration, String> {
     let bounds = Duration::from_millis(1)..=Duration::from_mins(1);
     parse_duration_within(text, bounds, "a probe interval is from 1ms to 60s")
 }
 
 /// Milliseconds without a unit, as the environment variables of the original have them.
-///
-/// # Errors
-/// It is no number, negative, or more than a minute.
 pub(super) fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
     let milliseconds: f64 = text.parse().map_err(|_| help())?;
     let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
-    if timeout > MAX_BATCH_TIMEOUT {
+    if timeout > BATCH_TIMEOUT_MAX {
         Err(help())
     } else {
         Ok(timeout)
@@ -177,9 +166,6 @@ pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, 
 
 /// Bytes within bounds, or with one of the units KiB, MiB, GiB and TiB; otherwise the error is
 /// `wanted`.
-///
-/// # Errors
-/// It is not, or out of bounds.
 pub(crate) fn parse_bytes_within(
     text: &str,
     bounds: RangeInclusive<usize>,
@@ -223,21 +209,14 @@ pub fn parse_page_size(text: &str) -> Result<u32, String> {
 /// # Errors
 /// It is out of range.
 pub fn parse_batch_size(text: &str) -> Result<usize, String> {
-    parse_within(text, 1, MAX_BATCH_SIZE)
+    parse_within(text, 1, BATCH_SIZE_MAX)
 }
 
 /// A batch size of the original's environment, where 0 means no limit.
-///
-/// # Errors
-/// It is out of range.
 pub(super) fn parse_env_batch_size(text: &str) -> Result<usize, String> {
-    parse_within(text, 0, MAX_BATCH_SIZE).map(|n| if n == 0 { MAX_BATCH_SIZE } else { n })
+    parse_within(text, 0, BATCH_SIZE_MAX).map(|n| if n == 0 { BATCH_SIZE_MAX } else { n })
 }
 
-/// A switch of the original's environment.
-///
-/// # Errors
-/// It is neither `0`/`false` nor `1`/`true`.
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "0" | "false" => Ok(false),
@@ -285,9 +264,9 @@ pub fn parse_max_ids(text: &str) -> Result<usize, String> {
 /// It is out of range.
 pub fn parse_accounts(text: &str) -> Result<i64, String> {
     match text.parse() {
-        Ok(n) if (MIN_ACCOUNTS..=MAX_ACCOUNTS).contains(&n) => Ok(n),
+        Ok(n) if (ACCOUNTS_MIN..=ACCOUNTS_MAX).contains(&n) => Ok(n),
         _ => Err(format!(
-            "'{text}' is no whole number from {MIN_ACCOUNTS} to {MAX_ACCOUNTS}"
+            "'{text}' is no whole number from {ACCOUNTS_MIN} to {ACCOUNTS_MAX}"
         )),
     }
 }

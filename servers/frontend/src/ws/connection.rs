@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use busload_engine::{ControlReply, Work};
+use busload_net::Stream as Wire;
+use busload_net::frames::{FrameSocket, Incoming, Payload};
 use busload_wire::binary::{self, MessageBuilder};
-use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome};
+use busload_wire::json::{AnswerId, RequestError, decode_request, encode_outcome, encode_result};
 use busload_wire::{ErrorCode, Request, RequestId};
 use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -17,18 +19,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::answers::{self, Route};
-use crate::frames::{FrameSocket, Incoming, Payload};
-use crate::guarded::Guarded;
 use crate::limits::{OUTCOMES_PER_MESSAGE, REQUESTS_PER_TURN};
 use crate::mailbox::{ControlAnswer, Delivery, Mailbox};
 use crate::shared::{Client, Shared};
-use crate::stream::Stream as Wire;
-use crate::watch::{Due, Watch};
+use crate::timeouts::{Due, KeepAlive, WriteTimeout};
 
 /// Bytes of a control frame before its payload.
 const CONTROL_HEADER_BYTES: usize = 6;
 
-/// Why a connection ended.
 pub(super) enum End {
     PeerLeft,
     Stopping,
@@ -77,8 +75,8 @@ impl From<Delivery> for Arrived {
 }
 
 pub(super) struct Connection {
-    socket: FrameSocket<Guarded<Wire>>,
-    watch: Watch,
+    socket: FrameSocket<WriteTimeout<Wire>>,
+    keep_alive: KeepAlive,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     client: Arc<Client>,
@@ -110,14 +108,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        socket: FrameSocket<Guarded<Wire>>,
+        socket: FrameSocket<WriteTimeout<Wire>>,
         binary: bool,
         shared: Arc<Shared>,
         client: Arc<Client>,
     ) -> Self {
         Self {
             socket,
-            watch: Watch::new(&shared.limits),
+            keep_alive: KeepAlive::new(&shared.limits),
             shared,
             mailbox: Arc::clone(&client.mailbox),
             client,
@@ -151,7 +149,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn into_socket(self) -> FrameSocket<Guarded<Wire>> {
+    pub(super) fn into_socket(self) -> FrameSocket<WriteTimeout<Wire>> {
         self.client.input.leave();
         self.socket
     }
@@ -188,10 +186,10 @@ impl Connection {
     /// Writes what can be written, reads what may be read, flushes once.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<End>, WsError> {
         if self.inflight > 0 || self.dirty {
-            self.watch.asked();
+            self.keep_alive.asked();
         }
         if self.dirty || !self.may_read() || self.input == Input::Closed {
-            self.watch.heard();
+            self.keep_alive.heard();
         }
         let mut mail = std::mem::take(&mut self.mail);
         self.mailbox.empty_into(&mut mail, &mut self.controls);
@@ -232,7 +230,7 @@ impl Connection {
 
     /// Pings a peer that is silent; ends the connection of one that is gone or idle.
     fn look_after_peer(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, WsError> {
-        while let Poll::Ready(due) = self.watch.poll(cx) {
+        while let Poll::Ready(due) = self.keep_alive.poll(cx) {
             match due {
                 Due::Gone => return Ok(Some(End::Gone)),
                 Due::Idle => return Ok(Some(End::Idle)),
@@ -277,7 +275,7 @@ impl Connection {
 
     /// One message: a request, or many transfers.
     fn take(&mut self, incoming: Incoming) -> Result<(), WsError> {
-        self.watch.heard();
+        self.keep_alive.heard();
         let whole = match &incoming {
             Incoming::Text(payload) | Incoming::Binary(payload) => Some(payload.len()),
             Incoming::Message(Message::Text(text)) => Some(text.len()),
@@ -289,7 +287,7 @@ impl Connection {
         };
         if let Some(bytes) = whole {
             self.client.input.whole(bytes);
-            self.watch.asked();
+            self.keep_alive.asked();
         }
         #[cfg(feature = "echo")]
         if self.shared.echo.load(Ordering::Acquire) && whole.is_some() {
@@ -373,18 +371,18 @@ impl Connection {
                     Ok(())
                 }
                 Route::Health => {
-                    let troubles = self.shared.engine.troubles();
-                    self.send(|out| answers::encode_health(out, AnswerId::Echo(id), &troubles))
+                    let degradations = self.shared.engine.health();
+                    self.send(|out| answers::encode_health(out, AnswerId::Echo(id), &degradations))
                 }
                 Route::Info => {
                     let shared = Arc::clone(&self.shared);
-                    self.send(|out| answers::encode_info(out, AnswerId::Echo(id), &shared.info))
+                    self.send(|out| encode_result(out, AnswerId::Echo(id), &shared.info))
                 }
                 Route::Totals => {
                     // What was read before it is queued when it looks.
                     self.submit();
                     let totals = self.shared.totals();
-                    self.send(|out| answers::encode_stats(out, AnswerId::Echo(id), &totals))
+                    self.send(|out| encode_result(out, AnswerId::Echo(id), &totals))
                 }
                 Route::Histograms => {
                     self.inflight += 1;
@@ -393,7 +391,8 @@ impl Connection {
                     let (shared, mailbox) = (Arc::clone(&self.shared), Arc::clone(&self.mailbox));
                     tokio::spawn(async move {
                         let stats = Box::new(shared.histograms().await);
-                        mailbox.post((id, Ok(ControlReply::Stats(stats))));
+                        mailbox.put_control((id, Ok(ControlReply::Stats(stats))));
+                        mailbox.wake();
                     });
                     Ok(())
                 }
@@ -457,14 +456,13 @@ impl Connection {
                 }
                 if self.binary {
                     for one in arrived.left.by_ref().take(OUTCOMES_PER_MESSAGE) {
-                        self.builder
-                            .push_outcome(one.id, answers::of_outcome(one.outcome));
+                        self.builder.push_outcome(one.id, one.outcome.code());
                         self.inflight -= 1;
                     }
                     self.send_binary()?;
                 } else if let Some(Work { id, outcome, .. }) = arrived.left.next() {
                     self.inflight -= 1;
-                    self.answer_now(id, answers::of_outcome(outcome))?;
+                    self.answer_now(id, outcome.code())?;
                 }
             }
             if let Some(posted) = arrived.posted {

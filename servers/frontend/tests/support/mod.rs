@@ -22,7 +22,7 @@ use tempfile::TempDir;
 pub(crate) use wire::*;
 
 /// Far longer than anything takes: only so that a test which would hang fails instead.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
 pub(crate) const HTTP: &str = env!("CARGO_BIN_EXE_sqlite-rpc-server");
 pub(crate) const WS: &str = env!("CARGO_BIN_EXE_sqlite-ws-rpc-server");
 /// What a server may need more after an attack than before it.
@@ -248,7 +248,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return status.code();
             }
-            assert!(began.elapsed() < PATIENCE, "it does not stop");
+            assert!(began.elapsed() < ANSWER_TIMEOUT, "it does not stop");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -280,10 +280,10 @@ impl Drop for Server {
 /// Time limits and no delays.
 pub(crate) fn prepare(stream: &TcpStream) {
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(ANSWER_TIMEOUT))
         .expect("it can be set");
     stream
-        .set_write_timeout(Some(PATIENCE))
+        .set_write_timeout(Some(ANSWER_TIMEOUT))
         .expect("it can be set");
     stream.set_nodelay(true).expect("it can be set");
 }
@@ -292,7 +292,7 @@ pub(crate) fn prepare(stream: &TcpStream) {
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
+        assert!(began.elapsed() < ANSWER_TIMEOUT, "{what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

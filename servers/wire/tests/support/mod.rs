@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
-use busload_wire::message::MAX_REQUEST_ID;
+use busload_wire::message::REQUEST_ID_MAX;
 use busload_wire::{Call, ErrorCode, Request, RequestId, Transfer, TransferId};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -27,8 +27,8 @@ pub(crate) fn request_id(id: u64) -> RequestId {
 pub(crate) fn request_ids() -> impl Strategy<Value = RequestId> {
     prop_oneof![
         1 => Just(request_id(0)),
-        1 => Just(request_id(MAX_REQUEST_ID)),
-        8 => (0..=MAX_REQUEST_ID).prop_map(request_id),
+        1 => Just(request_id(REQUEST_ID_MAX)),
+        8 => (0..=REQUEST_ID_MAX).prop_map(request_id),
     ]
 }
 

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use busload_frontend::frames::{FrameSocket, Incoming};
-use busload_frontend::stream::Stream as Wire;
+use busload_net::Stream as Wire;
+use busload_net::frames::{FrameSocket, Incoming};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Utf8Bytes};

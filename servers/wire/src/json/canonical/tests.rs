@@ -6,7 +6,7 @@ use super::super::{
     encode_transfer,
 };
 use super::*;
-use crate::message::MAX_REQUEST_ID;
+use crate::message::REQUEST_ID_MAX;
 
 fn same_cases() -> ProptestConfig {
     let mut config = ProptestConfig::with_cases(2_000);
@@ -20,8 +20,8 @@ fn ids() -> impl Strategy<Value = Option<RequestId>> {
     prop_oneof![
         Just(None),
         Just(RequestId::new(0)),
-        Just(RequestId::new(MAX_REQUEST_ID)),
-        (0..=MAX_REQUEST_ID).prop_map(RequestId::new),
+        Just(RequestId::new(REQUEST_ID_MAX)),
+        (0..=REQUEST_ID_MAX).prop_map(RequestId::new),
     ]
 }
 
