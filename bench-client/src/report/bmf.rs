@@ -6,6 +6,15 @@ use serde::Serialize;
 
 use crate::record::comparison::Metric;
 use crate::report::tracked::Tracked;
+use crate::report::forms::Form;
+use crate::report::tracked;
+
+/// For Bencher.
+pub const FORM: Form = Form::plain(
+    "bmf",
+    "Bencher Metric Format, the intervals as bounds",
+    |report, _| Ok(to_json(&tracked::of_report(report)?)?),
+);
 
 /// A value and its interval.
 #[derive(Debug, Serialize)]

@@ -4,6 +4,33 @@
 use serde::Serialize;
 
 use crate::report::tracked::Tracked;
+use crate::report::forms::{Form, FormError};
+use crate::report::tracked;
+
+/// For github-action-benchmark, whose files have one direction each.
+pub const FORM: Form = Form {
+    options: &["direction", "output-dir"],
+    pair: Some(|report| {
+        let tracked = tracked::of_report(report)?;
+        let [bigger, smaller] = Direction::ALL
+            .map(|direction| Ok::<_, FormError>((direction.file_name(), to_json(&tracked, direction)?)));
+        Ok([bigger?, smaller?])
+    }),
+    ..Form::plain(
+        "github-benchmark",
+        "JSON for github-action-benchmark, two files by direction",
+        |report, options| {
+            let Some(direction) = options.direction else {
+                return Err(
+                    "a file of github-action-benchmark has one direction: choose it with \
+                     --direction, or have both written with --output-dir"
+                        .into(),
+                );
+            };
+            Ok(to_json(&tracked::of_report(report)?, direction)?)
+        },
+    )
+};
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

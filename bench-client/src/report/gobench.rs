@@ -13,6 +13,22 @@ use crate::record::comparison::ComparisonRecord;
 use crate::record::load_record::Report;
 use crate::record::sides::Which;
 use crate::report::tracked::{Kind, UnfitError, configuration, kind, plain, valid_runs};
+use crate::report::forms::Form;
+
+/// For benchstat.
+pub const FORM: Form = Form {
+    options: &["side", "output-dir"],
+    pair: Some(|report| {
+        let [base, candidate] = [Which::Base, Which::Candidate]
+            .map(|side| Ok::<_, UnfitError>((file_name(side), of_report(report, Some(side))?)));
+        Ok([base?, candidate?])
+    }),
+    ..Form::plain(
+        "gobench",
+        "Go benchmark lines for benchstat, one per run",
+        |report, options| Ok(of_report(report, options.side)?),
+    )
+};
 
 /// The units, and whether more is better: benchstat marks by it.
 const UNITS: &str = "Unit ns/op better=lower\nUnit TPS better=higher\nUnit p50-ns better=lower\n\

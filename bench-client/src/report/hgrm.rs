@@ -3,6 +3,49 @@
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
+use crate::record::load_record::Shown;
+use crate::report::forms::{Form, FormError};
+
+/// For the plotter of `HdrHistogram`.
+pub const FORM: Form = Form {
+    options: &["row"],
+    ..Form::plain(
+        "hgrm",
+        "Percentile distribution of one row, for the HdrHistogram plotter",
+        |report, options| {
+            let rows = report.rows();
+            let shown = choose(&rows, options.row)?;
+            Ok(to_hgrm(&report.histogram(shown, &shown.row.latency_histogram)?))
+        },
+    )
+};
+
+/// The row that was asked for, or the only one.
+fn choose<'a, 'b>(
+    rows: &'a [Shown<'b>],
+    wanted: Option<usize>,
+) -> Result<&'a Shown<'b>, FormError> {
+    let choice = || {
+        let names = rows.iter();
+        let names = names.map(|shown| format!("{} = {}", shown.number, shown.label));
+        names.collect::<Vec<_>>().join("; ")
+    };
+    match (rows, wanted) {
+        ([], _) => Err("the record has no rows".into()),
+        ([only], None) => Ok(only),
+        (_, None) => Err(format!(
+            "an hgrm file holds one row: choose it with --row ({})",
+            choice()
+        )
+        .into()),
+        (rows, Some(number)) => number
+            .checked_sub(1)
+            .and_then(|place| rows.get(place))
+            .ok_or_else(|| {
+                format!("there is no row {number}: choose from {}", choice()).into()
+            }),
+    }
+}
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: f64 = 1e6;

@@ -10,6 +10,12 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use jiff::Timestamp;
 
 use crate::record::load_record::{ReadError, Report, Shown};
+use crate::report::forms::Form;
+
+/// For tools of `HdrHistogram`.
+pub const FORM: Form = Form::plain("hlog", "HdrHistogram interval log", |report, _| {
+    Ok(to_hlog(report)?)
+});
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: f64 = 1e6;

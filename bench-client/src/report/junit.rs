@@ -1,15 +1,26 @@
 //! `JUnit` XML: a test case for each gate, and for each run whether money was conserved,
 //! whether what was acknowledged was applied, and whether the run is valid.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use quick_junit::{
+    NonSuccessKind, Report as Suites, SerializeError, TestCase, TestCaseStatus, TestSuite,
+};
 
 use crate::host::environment::Environment;
 use crate::record::comparison::{ComparisonRecord, GateOutcome};
 use crate::record::load_record::{Report, Shown};
 use crate::record::{AppliedBy, Row};
 use crate::report::compare_words::{gates, headline};
+use crate::report::forms::Form;
+
+/// For Jenkins, GitLab and test reporters.
+pub const FORM: Form = Form::plain(
+    "junit",
+    "JUnit XML: gates, and what was verified of each run",
+    |report, _| Ok(to_xml(report)?),
+);
 
 /// How a case ended.
 enum Outcome {
@@ -20,90 +31,94 @@ enum Outcome {
     Skipped(String),
 }
 
-struct Case {
-    class: String,
+fn suite(
     name: String,
-    outcome: Outcome,
-    /// What else there is to say.
-    said: Option<String>,
-    /// How long it was measured, in seconds.
-    seconds: f64,
-}
-
-struct Suite {
-    name: String,
-    /// When its record was begun: UTC, without a zone, as the format's readers have it.
-    started_at: Option<String>,
-    cases: Vec<Case>,
-}
-
-impl Suite {
-    fn new(name: String, environment: &Environment, cases: Vec<Case>) -> Self {
-        let started: Option<Timestamp> = environment.started_at.parse().ok();
-        Self {
-            name,
-            started_at: started.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string()),
-            cases,
-        }
+    environment: &Environment,
+    cases: impl IntoIterator<Item = TestCase>,
+) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    let cases: Vec<TestCase> = cases.into_iter().collect();
+    suite.set_time(cases.iter().filter_map(|case| case.time).sum());
+    suite.add_test_cases(cases);
+    if let Ok(started) = environment.started_at.parse::<Timestamp>() {
+        // UTC, without a zone, as the format's readers have it.
+        let started = started.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        suite.extra.insert("timestamp".into(), started.into());
     }
+    suite
+}
+
+fn case(class: &str, name: String, outcome: Outcome) -> TestCase {
+    let status = match outcome {
+        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::Failed(why) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(why.as_str());
+            status.set_type(class);
+            status.set_description(why);
+            status
+        }
+        Outcome::Skipped(why) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(why);
+            status
+        }
+    };
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case.set_time(Duration::ZERO);
+    case
 }
 
 /// The file. A gate that is undecided, and a check that was not made, is a skipped case.
 ///
 /// # Errors
 /// A value cannot be written as XML.
-pub fn to_xml(report: &Report) -> std::io::Result<String> {
+pub fn to_xml(report: &Report) -> Result<String, SerializeError> {
     let rows = report.rows();
-    let mut suites = Vec::new();
+    let mut suites = Suites::new("bench-client");
     for (place, one) in report.records.iter().enumerate() {
         if let Some(comparison) = &one.comparison {
-            suites.extend(gate_suite(&one.file, comparison));
+            suites.add_test_suites(gate_suite(&one.file, comparison));
         }
         let cases = rows
             .iter()
             .filter(|shown| shown.record == place)
             .flat_map(run_cases);
-        suites.push(Suite::new(
-            format!("{}: runs", one.file),
-            &one.record.environment,
-            cases.collect(),
-        ));
+        let name = format!("{}: runs", one.file);
+        suites.add_test_suite(suite(name, &one.record.environment, cases));
     }
-    write(&suites)
+    let times = suites.test_suites.iter().filter_map(|suite| suite.time);
+    suites.set_time(times.sum());
+    suites.to_string()
 }
 
-fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<Suite> {
+fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
     gates(comparison)?;
     let said = headline(comparison);
-    let cases = comparison.gates.iter().map(|gate| Case {
-        class: format!("gates.{}", gate.metric.as_str()),
-        name: gate.gate.clone(),
-        outcome: match gate.outcome {
+    let cases = comparison.gates.iter().map(|gate| {
+        let outcome = match gate.outcome {
             GateOutcome::Failed => Outcome::Failed(gate.message.clone()),
             GateOutcome::Passed => Outcome::Passed,
             GateOutcome::Undecided => Outcome::Skipped(format!("undecided: {}", gate.message)),
-        },
-        said: Some(format!("{}\n{said}", gate.message)),
+        };
+        let class = format!("gates.{}", gate.metric.as_str());
         // Gates are judged from the runs, whose cases have the time.
-        seconds: 0.0,
+        let mut case = case(&class, gate.gate.clone(), outcome);
+        case.set_system_out(format!("{}\n{said}", gate.message));
+        case
     });
-    Some(Suite::new(
+    Some(suite(
         format!("{file}: gates"),
         &comparison.environment,
-        cases.collect(),
+        cases,
     ))
 }
 
-fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
+fn run_cases(shown: &Shown<'_>) -> [TestCase; 3] {
     let row = shown.row;
     let verify = &row.verify;
-    let case = |class: &str, name: &str, outcome| Case {
-        class: format!("runs.{class}"),
-        name: format!("{}: {name}", shown.label),
-        outcome,
-        said: None,
-        seconds: 0.0,
-    };
+    let named = |name: &str| format!("{}: {name}", shown.label);
     let checked = |holds: Option<bool>, broken: String| match holds {
         Some(true) => Outcome::Passed,
         Some(false) => Outcome::Failed(broken),
@@ -112,36 +127,29 @@ fn run_cases(shown: &Shown<'_>) -> [Case; 3] {
     let applied = verify
         .applied
         .map_or_else(|| "unknown".to_owned(), |count| count.to_string());
+    let conserved = checked(
+        verify.conserved,
+        "the balances do not sum up to what they did before".to_owned(),
+    );
+    let ledger = checked(
+        verify.ledger_ok,
+        format!(
+            "acknowledged {}, unknown {}, applied {applied}{}, {} of {} sampled balances wrong",
+            verify.acknowledged,
+            verify.unknown,
+            verify.applied_by.map_or("", AppliedBy::remark),
+            verify.sample_mismatches,
+            verify.sampled_accounts
+        ),
+    );
+    // The checks are of the same run, so that its time is counted once.
+    let mut valid = case("runs.validity", named("valid"), validity(row));
+    let window = Duration::try_from_secs_f64(row.seconds).unwrap_or_default();
+    valid.set_time(row.config.load.warmup + window);
     [
-        case(
-            "conservation",
-            "money conserved",
-            checked(
-                verify.conserved,
-                "the balances do not sum up to what they did before".to_owned(),
-            ),
-        ),
-        case(
-            "ledger",
-            "acknowledged = applied",
-            checked(
-                verify.ledger_ok,
-                format!(
-                    "acknowledged {}, unknown {}, applied {applied}{}, {} of {} sampled balances \
-                     wrong",
-                    verify.acknowledged,
-                    verify.unknown,
-                    verify.applied_by.map_or("", AppliedBy::remark),
-                    verify.sample_mismatches,
-                    verify.sampled_accounts
-                ),
-            ),
-        ),
-        // The checks are of the same run, so that its time is counted once.
-        Case {
-            seconds: row.config.load.warmup.as_secs_f64() + row.seconds,
-            ..case("validity", "valid", validity(row))
-        },
+        case("runs.conservation", named("money conserved"), conserved),
+        case("runs.ledger", named("acknowledged = applied"), ledger),
+        valid,
     ]
 }
 
@@ -160,114 +168,4 @@ fn validity(row: &Row) -> Outcome {
     } else {
         why.join("; ")
     })
-}
-
-/// Text that XML 1.0 can hold (section 2.2): control characters become spaces.
-fn allowed(text: &str) -> String {
-    let refused = |c: char| {
-        (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
-    };
-    text.replace(refused, " ")
-}
-
-#[derive(Default)]
-struct Counts {
-    tests: usize,
-    failures: usize,
-    skipped: usize,
-    seconds: f64,
-}
-
-fn counts<'a>(cases: impl Iterator<Item = &'a Case>) -> Counts {
-    let mut counts = Counts::default();
-    for case in cases {
-        counts.tests += 1;
-        counts.seconds += case.seconds;
-        match case.outcome {
-            Outcome::Passed => {}
-            Outcome::Failed(_) => counts.failures += 1,
-            Outcome::Skipped(_) => counts.skipped += 1,
-        }
-    }
-    counts
-}
-
-fn element(name: &'static str, attributes: &[(&str, &str)]) -> BytesStart<'static> {
-    let mut start = BytesStart::new(name);
-    for (key, value) in attributes {
-        start.push_attribute((*key, allowed(value).as_str()));
-    }
-    start
-}
-
-fn write(suites: &[Suite]) -> std::io::Result<String> {
-    let mut out = Writer::new_with_indent(Vec::new(), b' ', 2);
-    out.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let all = counts(suites.iter().flat_map(|suite| &suite.cases));
-    out.write_event(Event::Start(counted("testsuites", "bench-client", &all)))?;
-    for suite in suites {
-        let counts = counts(suite.cases.iter());
-        let mut start = counted("testsuite", &suite.name, &counts);
-        if let Some(started_at) = &suite.started_at {
-            start.push_attribute(("timestamp", started_at.as_str()));
-        }
-        out.write_event(Event::Start(start))?;
-        for case in &suite.cases {
-            write_case(&mut out, case)?;
-        }
-        out.write_event(Event::End(BytesEnd::new("testsuite")))?;
-    }
-    out.write_event(Event::End(BytesEnd::new("testsuites")))?;
-    let mut text = String::from_utf8_lossy(&out.into_inner()).into_owned();
-    text.push('\n');
-    Ok(text)
-}
-
-/// Seconds, as the format has them.
-fn time(seconds: f64) -> String {
-    format!("{seconds:.3}")
-}
-
-fn counted(element_name: &'static str, name: &str, counts: &Counts) -> BytesStart<'static> {
-    element(
-        element_name,
-        &[
-            ("name", name),
-            ("tests", &counts.tests.to_string()),
-            ("failures", &counts.failures.to_string()),
-            ("errors", "0"),
-            ("skipped", &counts.skipped.to_string()),
-            ("time", &time(counts.seconds)),
-        ],
-    )
-}
-
-fn write_case(out: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> {
-    let start = element(
-        "testcase",
-        &[
-            ("classname", &case.class),
-            ("name", &case.name),
-            ("time", &time(case.seconds)),
-        ],
-    );
-    out.write_event(Event::Start(start))?;
-    match &case.outcome {
-        Outcome::Passed => {}
-        Outcome::Failed(message) => {
-            let start = element("failure", &[("message", message), ("type", &case.class)]);
-            out.write_event(Event::Start(start))?;
-            out.write_event(Event::Text(BytesText::new(&allowed(message))))?;
-            out.write_event(Event::End(BytesEnd::new("failure")))?;
-        }
-        Outcome::Skipped(message) => {
-            out.write_event(Event::Empty(element("skipped", &[("message", message)])))?;
-        }
-    }
-    if let Some(said) = &case.said {
-        out.write_event(Event::Start(BytesStart::new("system-out")))?;
-        out.write_event(Event::Text(BytesText::new(&allowed(said))))?;
-        out.write_event(Event::End(BytesEnd::new("system-out")))?;
-    }
-    out.write_event(Event::End(BytesEnd::new("testcase")))
 }

@@ -8,6 +8,12 @@ use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
 use crate::record::{Prediction, Row, Stage};
 use crate::report::table::CLOSED_LOOP;
+use crate::report::forms::Form;
+
+/// For a comment, a step's summary.
+pub const FORM: Form = Form::plain("md", "Markdown for a comment", |report, _| {
+    Ok(to_markdown(report))
+});
 
 /// A cell that has nothing to say.
 const NOTHING: &str = "–";

@@ -6,6 +6,7 @@ pub mod compare_csv;
 pub mod compare_markdown;
 pub mod compare_words;
 pub mod csv;
+pub mod forms;
 pub mod github_benchmark;
 pub mod gobench;
 pub mod hgrm;

@@ -272,7 +272,7 @@ fn csv_has_a_line_for_each_row_and_the_same_columns_always() {
     for (line, row) in lines.iter().zip(&record.rows) {
         assert_eq!(line["tps"], row.tps.to_string());
         assert_eq!(
-            line["latency_p99_ms"],
+            line["latency_ms.p99"],
             row.latency_ms.p99.unwrap().to_string()
         );
         assert_eq!(line["valid"], row.valid.to_string());
@@ -280,12 +280,12 @@ fn csv_has_a_line_for_each_row_and_the_same_columns_always() {
             .open_loop
             .as_ref()
             .map(|open| open.offered_tps.to_string());
-        assert_eq!(line["offered_tps"], offered.unwrap_or_default());
+        assert_eq!(line["open_loop.offered_tps"], offered.unwrap_or_default());
     }
     assert_eq!(lines[3]["row"], fixture::HOSTILE);
     assert_eq!(lines[3]["verdicts"], "fake");
-    assert_eq!(lines[0]["second_sync_ms"], "300");
-    assert_eq!(lines[0]["article_tps"], "");
+    assert_eq!(lines[0]["budget.second.sync_ms"], "300");
+    assert_eq!(lines[0]["article.tps"], "");
     let (old_header, old) = table(&shown(
         directory.path(),
         &[&reproduction()],
@@ -293,7 +293,7 @@ fn csv_has_a_line_for_each_row_and_the_same_columns_always() {
     ));
     assert_eq!(old_header, header);
     assert_eq!(old[1]["row"], "true default");
-    assert_eq!(old[1]["article_tps"], "360");
+    assert_eq!(old[1]["article.tps"], "360");
     assert_ne!(old[1]["disk_ceiling_tps"], "");
     let labels: std::collections::BTreeSet<_> = lines.iter().map(|line| &line["row"]).collect();
     assert_eq!(labels.len(), lines.len(), "no two rows are called the same");

@@ -15,6 +15,14 @@ mod timeline;
 pub use canvas::DrawError;
 
 use crate::record::load_record::{ReadError, Report, Shown};
+use crate::report::forms::Form;
+
+/// For a browser.
+pub const FORM: Form = Form::plain(
+    "html",
+    "One page with charts that needs nothing else",
+    |report, _| Ok(to_html(report)?),
+);
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
