@@ -9,12 +9,12 @@ use std::time::Duration;
 use busload_wire::RequestId;
 use futures_util::future::join_all;
 
+use busload_generator::with_connector;
+
 use super::judge::{Circumstances, History, judge};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};
-use super::recipe::Transport;
-use crate::connector::{
-    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, WorkerId, WsConnector,
-};
+use super::recipe::Wire;
+use crate::connector::{Connector, Endpoint, Outcome, Reply, Session, WorkerId};
 use crate::judge::Suspicion;
 use crate::ledger;
 use crate::record::torture::{FindingKind, Resolved};
@@ -44,19 +44,16 @@ pub fn open(sequence: &Sequence, times: &[u8]) -> Vec<Open> {
 /// Sends the open transfers of all workers again, at most `window` at a time on each connection.
 /// Their answers, in the same order; none where no answer came in time.
 pub async fn send(
-    transport: Transport,
+    wire: Wire,
     target: &Endpoint,
     open: &[Vec<Open>],
     window: usize,
     answer_timeout: Duration,
 ) -> Vec<Vec<Option<Outcome>>> {
     let how = (window, answer_timeout);
-    match transport {
-        Transport::Http => all(&HttpConnector::new(target.clone()), open, how).await,
-        Transport::Ws(encoding) => {
-            all(&WsConnector::new(target.clone(), encoding), open, how).await
-        }
-    }
+    with_connector!(wire.connector, wire.encoding, target.clone(), |connector| {
+        all(&connector, open, how).await
+    })
 }
 
 async fn all<C: Connector>(

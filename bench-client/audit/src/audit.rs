@@ -173,7 +173,7 @@ impl<'a> Audit<'a> {
         })?;
         let starting = plan.recipe.start_first(&stage.database, plan.wipe);
         let server = told_of(starting, &plan.recipe, progress).await?;
-        let mut control = plan.recipe.transport.control(server.target());
+        let mut control = plan.recipe.wire.control(server.target());
         let info = control.info().await?;
         let remembers = info.as_ref().and_then(|info| info.exactly_once);
         if plan.transfer_ids && remembers != Some(true) {
@@ -422,7 +422,7 @@ impl<'a> Audit<'a> {
             }
         }
         let around = Surroundings {
-            transport: self.plan.recipe.transport,
+            wire: self.plan.recipe.wire,
             habits: Habits {
                 window: self.plan.window as usize,
                 answer_timeout: self.plan.answer_timeout,

@@ -272,7 +272,7 @@ async fn record(
     let (database, trace) = (place.join("ledger.sqlite"), place.join("trace"));
     // The run begins with a ledger that is durable, and whose files are known.
     let server = run.recipe.start(&[], &database, true).await?;
-    let mut control = run.recipe.transport.control(server.target());
+    let mut control = run.recipe.wire.control(server.target());
     let info = control.info().await?;
     let page_bytes = info.as_ref().and_then(Info::page_bytes);
     let apply = info.as_ref().and_then(|info| info.apply.clone());

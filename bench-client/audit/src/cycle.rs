@@ -9,15 +9,17 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
+use busload_generator::with_connector;
+
 use super::bank::{Bank, Breach, watch_snapshots};
 use super::desk::Desk;
 use super::failed_syncs::FailedSync;
 use super::fault::{Aim, Ending, Fault, FaultError, Onset};
 use super::journal::{JournalError, JournalHandle};
 use super::passed_over::after_errors;
-use super::recipe::Transport;
+use super::recipe::Wire;
 use super::worker::{Ends, Habits, Seen, work};
-use crate::connector::{Connector, HttpConnector, WsConnector};
+use crate::connector::Connector;
 use crate::record::torture::FindingKind;
 use crate::record::torture::{FaultKind, Moment};
 use crate::target::ServerProcess;
@@ -36,7 +38,7 @@ const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// What a cycle needs besides the server.
 pub struct Surroundings<'a> {
     /// How requests travel.
-    pub transport: Transport,
+    pub wire: Wire,
     /// What workers do.
     pub habits: Habits,
     /// Where they write.
@@ -185,20 +187,17 @@ pub async fn run(
 ) -> Result<Happened, CycleError> {
     let (tell_gone, gone) = watch::channel(false);
     let target = server.target().clone();
-    let mut control = around.transport.control(&target);
+    let mut control = around.wire.control(&target);
     let server_at = target.authority.clone();
     let onset = fault.onset();
     let load = async {
-        match around.transport {
-            Transport::Http => {
-                let connector = HttpConnector::new(target);
-                load(&connector, desks, around, &gone, &onset).await
-            }
-            Transport::Ws(encoding) => {
-                let connector = WsConnector::new(target, encoding);
-                load(&connector, desks, around, &gone, &onset).await
-            }
-        }
+        let Wire {
+            connector,
+            encoding,
+        } = around.wire;
+        with_connector!(connector, encoding, target, |connector| {
+            load(&connector, desks, around, &gone, &onset).await
+        })
     };
     let interruption = async {
         let end = interrupt(server, fault, aim, around).await;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::recipe::{Recipe, Transport};
+use super::recipe::{Recipe, Wire};
+use crate::config::ConnectorKind;
 
 /// What all stages of an audit share.
 #[derive(Debug, Clone)]
@@ -54,9 +55,9 @@ pub struct Stage {
 /// How many connections a load has, and how many transfers are in flight on each: over HTTP a
 /// connection carries one request at a time.
 #[must_use]
-pub fn connections(transport: Transport, workers: u32, inflight: u32) -> (u32, u32) {
-    match transport {
-        Transport::Http => (workers.saturating_mul(inflight), 1),
-        Transport::Ws(_) => (workers, inflight),
+pub fn connections(wire: Wire, workers: u32, inflight: u32) -> (u32, u32) {
+    match wire.connector {
+        ConnectorKind::SqliteRpc => (workers.saturating_mul(inflight), 1),
+        ConnectorKind::SqliteWsRpc => (workers, inflight),
     }
 }

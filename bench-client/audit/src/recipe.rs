@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Encoding, Target};
+use crate::config::{ConnectorKind, Encoding, Target};
 use crate::connector::Endpoint;
 use crate::control::ControlClient;
 use crate::target::{START_TIMEOUT, ServerProcess, ServerSpec, Serving, TargetError, answers};
@@ -14,41 +14,20 @@ pub const VACATING: Duration = Duration::from_secs(5);
 /// Pause between two looks at the place.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
-/// How requests travel.
+/// How requests travel, and how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// One request at a time on each connection.
-    Http,
-    /// Many on one connection.
-    Ws(Encoding),
+pub struct Wire {
+    /// The connector.
+    pub connector: ConnectorKind,
+    /// How transfers are written.
+    pub encoding: Encoding,
 }
 
-impl Transport {
-    /// `http` or `ws`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Ws(_) => "ws",
-        }
-    }
-
-    /// How transfers are written.
-    #[must_use]
-    pub const fn encoding(self) -> Encoding {
-        match self {
-            Self::Http => Encoding::Json,
-            Self::Ws(encoding) => encoding,
-        }
-    }
-
+impl Wire {
     /// A control plane to a server.
     #[must_use]
-    pub fn control(self, target: &Endpoint) -> ControlClient {
-        match self {
-            Self::Http => ControlClient::http(target.clone()),
-            Self::Ws(_) => ControlClient::ws(target.clone()),
-        }
+    pub fn control(self, endpoint: &Endpoint) -> ControlClient {
+        ControlClient::new(self.connector, endpoint.clone())
     }
 }
 
@@ -60,7 +39,7 @@ pub struct Recipe {
     /// Where it listens, unless it says so in its first line.
     pub place: Option<Endpoint>,
     /// How requests travel.
-    pub transport: Transport,
+    pub wire: Wire,
     /// Accounts of a new ledger of this program's own server.
     pub accounts: u32,
     /// What each of them starts with.
@@ -85,7 +64,7 @@ impl Recipe {
         wiping: bool,
     ) -> Result<ServerSpec, TargetError> {
         let serving = Serving {
-            transport: self.transport.as_str(),
+            transport: self.wire.connector.transport(),
             accounts: self.accounts,
             initial_balance: self.initial_balance,
             database,
@@ -177,7 +156,10 @@ mod tests {
                 database: Private::default(),
             },
             place: None,
-            transport: Transport::Http,
+            wire: Wire {
+                connector: ConnectorKind::SqliteRpc,
+                encoding: Encoding::Json,
+            },
             accounts: 2,
             initial_balance: 1,
         };

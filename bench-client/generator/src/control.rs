@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use crate::config::Encoding;
+use crate::config::{ConnectorKind, Encoding};
 use crate::connector::http::{Exchange, Head, Lane, post};
 use crate::connector::{ConnectError, Endpoint, ws};
 
@@ -121,6 +121,15 @@ fn method_of(call: &Call) -> &'static str {
 }
 
 impl ControlClient {
+    /// The control plane that goes with a connector; connects at the first call.
+    #[must_use]
+    pub fn new(connector: ConnectorKind, target: Endpoint) -> Self {
+        match connector {
+            ConnectorKind::SqliteRpc => Self::http(target),
+            ConnectorKind::SqliteWsRpc => Self::ws(target),
+        }
+    }
+
     /// A control plane over HTTP; connects at the first call.
     #[must_use]
     pub fn http(target: Endpoint) -> Self {

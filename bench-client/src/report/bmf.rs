@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::record::comparison::Metric;
-use crate::report::tracked::Tracked;
 use crate::report::forms::Form;
 use crate::report::tracked;
+use crate::report::tracked::Tracked;
 
 /// For Bencher.
 pub const FORM: Form = Form::plain(

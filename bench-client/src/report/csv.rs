@@ -12,12 +12,12 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::record::Row;
-use crate::record::load_record::{Report, Shown};
-use crate::record::series::Interval;
 use super::compare_csv;
 use super::forms::Form;
 use super::tracked::UnfitError;
+use crate::record::Row;
+use crate::record::load_record::{Report, Shown};
+use crate::record::series::Interval;
 
 /// For a spreadsheet: rows, their intervals, or the metrics of comparisons.
 pub const FORM: Form = Form {
@@ -287,10 +287,16 @@ mod tests {
             "rejected_by_reason",
             "generator.thread_cpu",
         ] {
-            assert!(names.iter().any(|other| other == name), "{name} in {names:?}");
+            assert!(
+                names.iter().any(|other| other == name),
+                "{name} in {names:?}"
+            );
         }
         let first = names.iter().position(|name| name == "connector");
-        assert!(first < names.iter().position(|name| name == "tps"), "in order");
+        assert!(
+            first < names.iter().position(|name| name == "tps"),
+            "in order"
+        );
         // Whatever is in a row and is no list or histogram has a cell.
         let value = serde_json::to_value(row()).unwrap();
         let mut leaves = Vec::new();

@@ -3,17 +3,18 @@
 
 use serde::Serialize;
 
-use crate::report::tracked::Tracked;
 use crate::report::forms::{Form, FormError};
 use crate::report::tracked;
+use crate::report::tracked::Tracked;
 
 /// For github-action-benchmark, whose files have one direction each.
 pub const FORM: Form = Form {
     options: &["direction", "output-dir"],
     pair: Some(|report| {
         let tracked = tracked::of_report(report)?;
-        let [bigger, smaller] = Direction::ALL
-            .map(|direction| Ok::<_, FormError>((direction.file_name(), to_json(&tracked, direction)?)));
+        let [bigger, smaller] = Direction::ALL.map(|direction| {
+            Ok::<_, FormError>((direction.file_name(), to_json(&tracked, direction)?))
+        });
         Ok([bigger?, smaller?])
     }),
     ..Form::plain(

@@ -12,8 +12,8 @@ use crate::record::Row;
 use crate::record::comparison::ComparisonRecord;
 use crate::record::load_record::Report;
 use crate::record::sides::Which;
-use crate::report::tracked::{Kind, UnfitError, configuration, kind, plain, valid_runs};
 use crate::report::forms::Form;
+use crate::report::tracked::{Kind, UnfitError, configuration, kind, plain, valid_runs};
 
 /// For benchstat.
 pub const FORM: Form = Form {

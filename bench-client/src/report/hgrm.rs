@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use hdrhistogram::Histogram;
 use crate::record::load_record::Shown;
 use crate::report::forms::{Form, FormError};
+use hdrhistogram::Histogram;
 
 /// For the plotter of `HdrHistogram`.
 pub const FORM: Form = Form {
@@ -15,7 +15,9 @@ pub const FORM: Form = Form {
         |report, options| {
             let rows = report.rows();
             let shown = choose(&rows, options.row)?;
-            Ok(to_hgrm(&report.histogram(shown, &shown.row.latency_histogram)?))
+            Ok(to_hgrm(
+                &report.histogram(shown, &shown.row.latency_histogram)?,
+            ))
         },
     )
 };
@@ -41,9 +43,7 @@ fn choose<'a, 'b>(
         (rows, Some(number)) => number
             .checked_sub(1)
             .and_then(|place| rows.get(place))
-            .ok_or_else(|| {
-                format!("there is no row {number}: choose from {}", choice()).into()
-            }),
+            .ok_or_else(|| format!("there is no row {number}: choose from {}", choice()).into()),
     }
 }
 

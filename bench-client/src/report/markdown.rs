@@ -7,8 +7,8 @@ use crate::figures::{known, ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing};
 use crate::record::{Prediction, Row, Stage};
-use crate::report::table::CLOSED_LOOP;
 use crate::report::forms::Form;
+use crate::report::table::CLOSED_LOOP;
 
 /// For a comment, a step's summary.
 pub const FORM: Form = Form::plain("md", "Markdown for a comment", |report, _| {

@@ -34,7 +34,7 @@ use crate::workload::ZipfError;
 use balances::Before;
 use books::{Books, Closing, own_verification, weigh};
 use locate::Location;
-use plan::{connect, control, zipf};
+use plan::{connect, zipf};
 use prepare::prepare;
 
 /// Why there is no row.
@@ -239,7 +239,7 @@ async fn run(
         None => endpoint(&config.target)?.ok_or(RowError::Interrupted)?,
     };
     let zipf = zipf(config)?;
-    let mut control = control(config, endpoint.clone());
+    let mut control = ControlClient::new(config.connector, endpoint.clone());
     let info = prepare(config, around, &mut control).await?;
     let location = Location::of(config, &endpoint, server.as_ref(), info.as_ref());
     if let Some(info) = &info {

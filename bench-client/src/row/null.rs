@@ -7,8 +7,9 @@ use busload_frontend::cli::ServerConfig;
 use busload_wire::control::Stats;
 
 use super::drive::{self, Watched};
-use super::{Progress, RowError, Surroundings, connect, control, or_interrupt, zipf};
+use super::{Progress, RowError, Surroundings, connect, or_interrupt, zipf};
 use crate::config::{Measure, RunConfig};
+use crate::control::ControlClient;
 use crate::judge::outside_us;
 use crate::row::measured::Moment;
 use crate::target::{Pauses, ServerProcess, ServerSpec};
@@ -126,7 +127,7 @@ async fn on_null_server(
             progress: &Silent,
             environment: around.environment,
         };
-        let mut control = control(config, endpoint);
+        let mut control = ControlClient::new(config.connector, endpoint);
         drive::drive(&silent, load, &mut control, &mut server, pid).await
     }
     .await;

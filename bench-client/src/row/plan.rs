@@ -2,19 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{ConnectorKind, RunConfig};
-use crate::connector::{Endpoint, HttpConnector, WsConnector};
-use crate::control::ControlClient;
+use busload_generator::with_connector;
+
+use crate::config::RunConfig;
+use crate::connector::Endpoint;
 use crate::load::{Load, LoadError, LoadPlan};
 use crate::workload::{Zipf, ZipfError};
-
-/// The calls that are not transfers, on the transport of the transfers.
-pub(super) fn control(config: &RunConfig, endpoint: Endpoint) -> ControlClient {
-    match config.connector {
-        ConnectorKind::SqliteRpc => ControlClient::http(endpoint),
-        ConnectorKind::SqliteWsRpc => ControlClient::ws(endpoint),
-    }
-}
 
 /// The last table that was made: rows after each other mostly share one, and it is large.
 static LAST: Mutex<Option<Arc<Zipf>>> = Mutex::new(None);
@@ -56,10 +49,7 @@ pub(super) async fn connect(
         exactly_once: load.resolve(),
         interval: load.interval(),
     };
-    match config.connector {
-        ConnectorKind::SqliteRpc => Load::connect(HttpConnector::new(endpoint), plan).await,
-        ConnectorKind::SqliteWsRpc => {
-            Load::connect(WsConnector::new(endpoint, config.encoding), plan).await
-        }
-    }
+    with_connector!(config.connector, config.encoding, endpoint, |connector| {
+        Load::connect(connector, plan).await
+    })
 }

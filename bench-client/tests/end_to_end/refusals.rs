@@ -150,7 +150,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["run", "--seed", "-1"],
-        "'--seed <SEED>': write a whole number that is not negative",
+        "'--seed <N>': write a whole number that is not negative",
     ),
     (
         &["run", "--alpha", "-1"],

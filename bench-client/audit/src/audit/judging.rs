@@ -61,10 +61,10 @@ impl Audit<'_> {
             answer_timeout,
             ..
         } = self.plan;
-        let (transport, window) = (recipe.transport, *window as usize);
+        let (wire, window) = (recipe.wire, *window as usize);
         let target = self.server.target();
-        let answers = again::send(transport, target, open, window, *answer_timeout).await;
-        let mut control = transport.control(target);
+        let answers = again::send(wire, target, open, window, *answer_timeout).await;
+        let mut control = wire.control(target);
         let reading = Reading::take(&mut control, self.bank.accounts)
             .await
             .map_err(|error| crate::with_causes(&error))?;

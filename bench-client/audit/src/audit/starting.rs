@@ -80,7 +80,7 @@ impl Audit<'_> {
             let read = match told_of(starting, recipe, progress).await {
                 Ok(server) => {
                     self.server = server;
-                    let mut control = recipe.transport.control(self.server.target());
+                    let mut control = recipe.wire.control(self.server.target());
                     let read = Reading::take(&mut control, self.bank.accounts).await;
                     match read {
                         Ok(reading) => Ok(reading),

@@ -10,11 +10,11 @@ use busload_wire::{RequestId, Transfer, TransferId};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use crate::connector::{
-    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, WorkerId, WsConnector,
-};
+use busload_generator::with_connector;
+
+use crate::connector::{Connector, Endpoint, Outcome, Reply, Session, WorkerId};
 use crate::draw::Draw;
-use crate::recipe::Transport;
+use crate::recipe::Wire;
 
 /// Largest amount. Amounts differ, so that a sum that is off is not a prefix of others.
 const LARGEST: u64 = 997;
@@ -25,7 +25,7 @@ const FEWEST_ACCOUNTS: u32 = 1_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// How requests travel.
-    pub transport: Transport,
+    pub wire: Wire,
     /// Connections, each with two accounts of its own.
     pub connections: u32,
     /// Transfers in flight on each.
@@ -62,12 +62,13 @@ impl Load {
 /// Puts the load on a server until `enough` is true, or its sender is gone, and waits for what
 /// is then in flight. How many transfers were acknowledged.
 pub async fn put(load: &Load, target: &Endpoint, enough: &watch::Receiver<bool>) -> u64 {
-    match load.transport {
-        Transport::Http => all(&HttpConnector::new(target.clone()), load, enough).await,
-        Transport::Ws(encoding) => {
-            all(&WsConnector::new(target.clone(), encoding), load, enough).await
-        }
-    }
+    let Wire {
+        connector,
+        encoding,
+    } = load.wire;
+    with_connector!(connector, encoding, target.clone(), |connector| {
+        all(&connector, load, enough).await
+    })
 }
 
 async fn all<C: Connector>(connector: &C, load: &Load, enough: &watch::Receiver<bool>) -> u64 {
@@ -135,7 +136,10 @@ mod tests {
     use crate::images::books::Books;
 
     const LOAD: Load = Load {
-        transport: Transport::Ws(Encoding::Json),
+        wire: Wire {
+            connector: ConnectorKind::SqliteWsRpc,
+            encoding: Encoding::Json,
+        },
         connections: 3,
         window: 4,
         transfers: 90,

@@ -8,8 +8,10 @@
 mod credentials;
 pub mod http;
 mod mock;
+mod registry;
 pub mod ws;
 
+pub use busload_record::config::ConnectorKind;
 pub use credentials::{Credentials, Trust, TrustError};
 pub use http::HttpConnector;
 pub use mock::{MockAnswer, MockConnector, MockScript};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_client::config::Encoding;
+use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::program;
 use bench_client::record::torture::FaultKind;
@@ -24,7 +24,6 @@ use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
-use bench_client::torture::recipe::Transport;
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, parse_duration};
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
@@ -315,8 +314,8 @@ impl TortureArgs {
         let own = plan.recipe.is_own();
         let server = Audited {
             own,
-            transport: plan.recipe.transport.as_str().to_owned(),
-            encoding: plan.recipe.transport.encoding().as_str().to_owned(),
+            transport: plan.recipe.wire.connector.transport().to_owned(),
+            encoding: plan.recipe.wire.encoding.as_str().to_owned(),
             durability_requested: own.then(|| self.server.durability.durability.to_string()),
             durability: None,
             apply: None,
@@ -336,7 +335,8 @@ impl TortureArgs {
     fn silence_warning(&self, plan: &Plan) -> Option<String> {
         const SHORT: Duration = Duration::from_secs(1);
         let within_a_cycle = plan.answer_timeout < plan.cycle;
-        let can_be_overtaken = plan.recipe.transport != Transport::Http && plan.cycle > SHORT;
+        let can_be_overtaken =
+            plan.recipe.wire.connector != ConnectorKind::SqliteRpc && plan.cycle > SHORT;
         (!self
             .faults
             .iter()

@@ -116,7 +116,7 @@ impl TortureArgs {
     /// Runs with checkpoints as often as was asked for, and often; and with small pages.
     fn states(&self, plan: &Plan, place: &Place) -> anyhow::Result<States> {
         let load = Load {
-            transport: plan.recipe.transport,
+            wire: plan.recipe.wire,
             connections: plan.connections.min(MOST_CONNECTIONS),
             window: plan.window,
             transfers: MOST_TRANSFERS,
@@ -142,7 +142,7 @@ impl TortureArgs {
             let balance = i64::try_from(load.initial_balance()).unwrap_or(i64::MAX);
             Run {
                 checkpoint_kib: server.checkpoint_kib.unwrap_or(OFTEN_KIB),
-                recipe: serve(server, load.transport, accounts, balance),
+                recipe: serve(server, load.wire, accounts, balance),
             }
         };
         let directory = std::path::absolute(place.directory.join("crash-states"));

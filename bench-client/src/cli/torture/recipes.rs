@@ -1,11 +1,11 @@
 //! Which server is audited, and how it is started.
 
 use anyhow::Context as _;
-use bench_client::config::{Encoding, Private, Target};
+use bench_client::config::{ConnectorKind, Encoding, Private, Target};
 use bench_client::target::endpoint;
 use bench_client::torture::desk::Means;
 use bench_client::torture::plan::{Plan, connections};
-use bench_client::torture::recipe::{Recipe, Transport};
+use bench_client::torture::recipe::{Recipe, Wire};
 use busload_frontend::cli::ServerConfig;
 
 /// A checkpoint of this program's own server is due after so many KiB of log, so that checkpoints
@@ -20,7 +20,7 @@ impl TortureArgs {
             Some(command) => self.foreign(command)?,
             None => self.own()?,
         };
-        let (connections, window) = connections(recipe.transport, self.workers, self.inflight);
+        let (connections, window) = connections(recipe.wire, self.workers, self.inflight);
         raise_descriptors(connections)?;
         Ok(Plan {
             recipe,
@@ -36,12 +36,19 @@ impl TortureArgs {
         })
     }
 
-    fn transport(&self, http: bool) -> anyhow::Result<Transport> {
-        match (http, self.encoding) {
-            (false, encoding) => Ok(Transport::Ws(encoding)),
-            (true, Encoding::Json) => Ok(Transport::Http),
-            (true, Encoding::Binary) => Err(usage("binary is an encoding of ws only")),
+    fn wire(&self, http: bool) -> anyhow::Result<Wire> {
+        let connector = if http {
+            ConnectorKind::SqliteRpc
+        } else {
+            ConnectorKind::SqliteWsRpc
+        };
+        if http && self.encoding == Encoding::Binary {
+            return Err(usage("binary is an encoding of ws only"));
         }
+        Ok(Wire {
+            connector,
+            encoding: self.encoding,
+        })
     }
 
     /// This same program, told to serve.
@@ -57,17 +64,12 @@ impl TortureArgs {
         self.server
             .check()
             .map_err(|error| usage(error.to_string()))?;
-        let transport = self.transport(self.transport == Some(TransportArg::Http))?;
-        let (connections, window) = connections(transport, self.workers, self.inflight);
+        let wire = self.wire(self.transport == Some(TransportArg::Http))?;
+        let (connections, window) = connections(wire, self.workers, self.inflight);
         let means = Means::share_out(connections, window)
             .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
         let accounts = u32::try_from(means.accounts).unwrap_or(u32::MAX);
-        Ok(serve(
-            self.server(),
-            transport,
-            accounts,
-            means.initial_balance,
-        ))
+        Ok(serve(self.server(), wire, accounts, means.initial_balance))
     }
 
     /// The knobs of this program's own server.
@@ -90,7 +92,7 @@ impl TortureArgs {
             return Err(usage("--server-command is empty"));
         }
         let url = self.url.clone().unwrap_or_default();
-        let transport = self.transport(url.starts_with("http"))?;
+        let wire = self.wire(url.starts_with("http"))?;
         let target = Target::Command {
             words: Private(words),
             url: Private(url),
@@ -100,7 +102,7 @@ impl TortureArgs {
         Ok(Recipe {
             target,
             place,
-            transport,
+            wire,
             accounts: 0,
             initial_balance: 0,
         })
@@ -110,7 +112,7 @@ impl TortureArgs {
 /// This program's own server, on a ledger of so many accounts.
 pub(super) fn serve(
     server: ServerConfig,
-    transport: Transport,
+    wire: Wire,
     accounts: u32,
     initial_balance: i64,
 ) -> Recipe {
@@ -122,7 +124,7 @@ pub(super) fn serve(
             keep_db: true,
         },
         place: None,
-        transport,
+        wire,
         accounts,
         initial_balance,
     }
