@@ -95,7 +95,7 @@ fn the_help_says_what_is_allowed() {
         "to the interruption, 0.05 to 3600",
         "Workers, 1 to 4,096",
         "in flight per worker, 1 to 4,096",
-        "wal-normal, memory; or discard-writes",
+        "discard-writes reads and answers, never writes",
     ] {
         assert!(help.contains(expected), "{expected}: {help}");
     }

@@ -270,6 +270,26 @@ mod tests {
     use super::*;
     use crate::record::fixtures::row;
 
+    fn leaves_of(value: &Value, path: &str, leaves: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields.iter().filter(|(name, _)| !is_no_figure(name)) {
+                    let path = format!("{path}{name}");
+                    if names_its_keys(&path) {
+                        continue;
+                    }
+                    leaves_of(value, &format!("{path}."), leaves);
+                }
+            }
+            Value::Array(_) | Value::Null => {}
+            _ => leaves.push(path.trim_end_matches('.').to_owned()),
+        }
+    }
+    /// Maps, whose keys are no fields.
+    fn names_its_keys(path: &str) -> bool {
+        path.ends_with("_by_reason") || path.ends_with("pragmas")
+    }
+
     #[test]
     fn every_figure_of_a_row_has_a_column() {
         let columns = columns_of::<Row>();
@@ -300,25 +320,6 @@ mod tests {
         // Whatever is in a row and is no list or histogram has a cell.
         let value = serde_json::to_value(row()).unwrap();
         let mut leaves = Vec::new();
-        fn leaves_of(value: &Value, path: &str, leaves: &mut Vec<String>) {
-            match value {
-                Value::Object(fields) => {
-                    for (name, value) in fields.iter().filter(|(name, _)| !is_no_figure(name)) {
-                        let path = format!("{path}{name}");
-                        if names_its_keys(&path) {
-                            continue;
-                        }
-                        leaves_of(value, &format!("{path}."), leaves);
-                    }
-                }
-                Value::Array(_) | Value::Null => {}
-                _ => leaves.push(path.trim_end_matches('.').to_owned()),
-            }
-        }
-        /// Maps, whose keys are no fields.
-        fn names_its_keys(path: &str) -> bool {
-            path.ends_with("_by_reason") || path.ends_with("pragmas")
-        }
         leaves_of(&value, "", &mut leaves);
         for leaf in leaves {
             assert!(names.contains(&leaf), "{leaf}");

@@ -24,6 +24,9 @@ pub struct Options {
     pub side: Option<Which>,
 }
 
+/// Two files: their names, and what is in them.
+pub type Pair = [(&'static str, String); 2];
+
 /// A form of a report.
 #[derive(Debug)]
 pub struct Form {
@@ -36,7 +39,7 @@ pub struct Form {
     /// Puts a report into it.
     pub write: fn(&Report, &Options) -> Result<String, FormError>,
     /// Both files of a form that has two, with their names.
-    pub pair: Option<fn(&Report) -> Result<[(&'static str, String); 2], FormError>>,
+    pub pair: Option<fn(&Report) -> Result<Pair, FormError>>,
 }
 
 /// Every form.

@@ -81,7 +81,7 @@ fn junit_follows_its_schema_and_has_a_case_for_each_gate_and_check() {
     );
     files.shown(&files.invalid, &["--format=junit", "--output=a.xml"]);
     assert!(asked("string(//failure[1])").starts_with("acknowledged 11, unknown 0, applied 7"));
-    assert!(asked("string(//failure[contains(., 'syncs')])").starts_with("0 syncs  at <commit>: "));
+    assert!(asked("string(//failure[contains(., 'syncs')])").starts_with("0 syncs at <commit>: "));
     files.shown(&files.comparison, &["--format=junit", "--output=a.xml"]);
     assert_eq!(asked("string(//testcase[failure]/@name)"), "tps<-5%");
     assert_eq!(asked("string(//testcase[skipped]/@name)"), "p99>+10%");

@@ -131,7 +131,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::config::Encoding;
+    use crate::config::{ConnectorKind, Encoding};
     use crate::connector::{MockAnswer, MockConnector};
     use crate::images::books::Books;
 

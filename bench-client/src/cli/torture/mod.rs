@@ -25,6 +25,7 @@ use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, parse_duration};
+use clap::builder::Resettable;
 use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
@@ -36,6 +37,9 @@ use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print};
+
+const CHECKPOINT_HELP: &str = "Checkpoint when the write-ahead log has grown by this many KiB: \
+often, so that checkpoints are interrupted too [1 … 16777216] [default: 800]";
 
 /// Interruptions, unless --kills says otherwise.
 const KILLS: u32 = 20;
@@ -49,6 +53,11 @@ enum TransportArg {
 }
 
 #[derive(Debug, Args)]
+// The server that is audited is the one that the flags name, and checkpoints often.
+#[command(
+    mut_arg("durability", |arg| arg.env(Resettable::Reset)),
+    mut_arg("checkpoint_kib", |arg| arg.help(CHECKPOINT_HELP))
+)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of its own on the command line"
@@ -134,14 +143,14 @@ pub(crate) struct TortureArgs {
     /// Keep journal and database also when nothing is wrong
     #[arg(long)]
     keep: bool,
-    #[command(flatten, next_help_heading = "Server (this program's own)")]
-    server: ServerConfig,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
     /// File of the record [default: a new one in results/runs]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Server (this program's own)")]
+    server: ServerConfig,
 }
 
 /// Seconds, as a number.
