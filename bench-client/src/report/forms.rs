@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 /// Two files: their names, and what is in them.
-pub type Pair = [(&'static str, String); 2];
+pub type Pair = Result<[(&'static str, String); 2], FormError>;
 
 /// A form of a report.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Form {
     /// Puts a report into it.
     pub write: fn(&Report, &Options) -> Result<String, FormError>,
     /// Both files of a form that has two, with their names.
-    pub pair: Option<fn(&Report) -> Result<Pair, FormError>>,
+    pub pair: Option<fn(&Report) -> Pair>,
 }
 
 /// Every form.
