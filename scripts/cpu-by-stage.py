@@ -37,10 +37,10 @@ RUST = [
     ("codec", re.compile(r"busload_wire::")),
     ("commit", re.compile(r"busload_sqlite::vfs::")),
     ("transport", re.compile(r"busload_net::|tungstenite|httparse|hyper::")),
-    ("client", re.compile(r"bench_client::(load|workload)|hdrhistogram|rand_xoshiro")),
+    ("client", re.compile(r"busload_generator::(load|workload)|hdrhistogram|rand_xoshiro")),
     ("apply", re.compile(r"busload_sqlite::|rusqlite")),
     ("hand-over", re.compile(r"busload_engine::|busload_frontend::(completion|mailbox|answers|ws::conn|shared)")),
-    ("transport", re.compile(r"busload_frontend::|bench_client::connector|tokio|mio::|futures")),
+    ("transport", re.compile(r"busload_frontend::|busload_generator::connector|tokio|mio::|futures")),
 ]
 MEMORY = re.compile(r"memcpy|memmove|memset|memcmp|^mi_|^_mi_|malloc|^free|__rdl_|__rust_alloc")
 FUTEX = re.compile(r"futex|try_to_wake|wake_up_q|wake_q|plist")
