@@ -11,6 +11,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
@@ -183,33 +184,37 @@ impl LoadFlags {
 
     /// One row per combination of the lists, in the order in which their values were written.
     pub(crate) fn rows(&self) -> anyhow::Result<Vec<RunConfig>> {
+        self.rows_by(&[])
+    }
+
+    /// The same, with the values of these flags outermost, the first before the second.
+    pub(crate) fn rows_by(&self, outermost: &[&str]) -> anyhow::Result<Vec<RunConfig>> {
         self.check_flags()?;
-        let rows: anyhow::Result<Vec<RunConfig>> =
-            self.combinations().iter().map(Self::row).collect();
+        let combinations = self.combinations(outermost);
+        let rows: anyhow::Result<Vec<RunConfig>> = combinations.iter().map(Self::row).collect();
         let rows = rows?;
         self.check(&rows)?;
         Ok(rows)
     }
 
-    fn combinations(&self) -> Vec<Self> {
+    fn combinations(&self, outermost: &[&str]) -> Vec<Self> {
         let command = one_row();
-        let others = command.get_arguments().filter(|arg| takes_list(arg));
-        let others = others.filter_map(Arg::get_long);
-        let others = others.filter(|name| !OUTERMOST.contains(name));
-        OUTERMOST
-            .into_iter()
-            .chain(others)
-            .fold(vec![self.clone()], |rows, name| {
-                let values = self.value(name).unwrap_or_default();
-                if !values.contains(',') {
-                    return rows;
-                }
-                let with_each = rows.iter().flat_map(|row| {
-                    let values = values.split(',');
-                    values.map(|value| row.with([(name.to_owned(), Some(value.to_owned()))]))
-                });
-                with_each.collect()
-            })
+        let lists = command.get_arguments().filter(|arg| takes_list(arg));
+        let names = outermost.iter().copied().chain(OUTERMOST);
+        let names = names.chain(lists.filter_map(Arg::get_long));
+        names.fold(vec![self.clone()], |rows, name| {
+            let with_each = rows.into_iter().flat_map(|row| {
+                let values = row.value(name).filter(|values| values.contains(','));
+                // One that has been taken apart before is no list any more.
+                let Some(values) = values.map(str::to_owned) else {
+                    return vec![row];
+                };
+                let values = values.split(',');
+                let flags = values.map(|value| (name.to_owned(), Some(value.to_owned())));
+                flags.map(|flag| row.with([flag])).collect()
+            });
+            with_each.collect()
+        })
     }
 
     /// What these flags amount to, none of which is a list.
@@ -274,6 +279,15 @@ impl LoadFlags {
             }
         }
         Ok(words)
+    }
+}
+
+/// Says on standard error what a person who asked for such servers should know.
+pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
+    let servers = rows.iter().filter_map(|row| row.target.server());
+    let warnings: BTreeSet<&str> = servers.filter_map(|it| it.durability.warning).collect();
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
-use super::load_flags::{LoadFlags, environment};
+use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::RecordFile;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
@@ -53,6 +53,7 @@ pub(crate) fn run_plans(
     plans: &[RunConfig],
     what: &str,
 ) -> anyhow::Result<ExitCode> {
+    warn_of_servers(plans);
     let environment = environment(plans);
     let baseline = args.save.check(plans)?;
     let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;

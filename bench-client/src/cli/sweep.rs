@@ -21,7 +21,7 @@ use bench_client::sweep::{self, Recorded};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
-use super::load_flags::{LoadFlags, environment};
+use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::RecordFile;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
@@ -71,6 +71,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anything compares them with what was recorded: the interval is a setting.
     args.watch.set_intervals(&mut plans)?;
+    warn_of_servers(&plans);
     let environment = environment(&plans);
     let path = RecordFile::checked(args.output.as_deref(), "sweep", &environment)?;
     let described = Sweep {
@@ -90,29 +91,23 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         json: args.json,
         fail_on: args.fail_on.clone(),
     };
-    if args.knee.is_asked_for() {
-        return knee::run(&args.knee, &args.load, sweeping);
+    match plans.as_slice() {
+        [closed, open] if args.knee.is_asked_for() => {
+            knee::run(&args.knee, [closed, open], sweeping)
+        }
+        plans => sweeping.rows(&args.runs, &args.watch, plans),
     }
-    sweeping.rows(&args.runs, &args.watch, &plans)
 }
 
 /// One row per combination of swept values and connector, the first knob outermost.
 fn swept(load: &LoadFlags, over: &[Axis]) -> anyhow::Result<Vec<RunConfig>> {
     refuse_lists(load)?;
-    let points = over.iter().fold(vec![load.clone()], |points, axis| {
-        let with_each = points.iter().flat_map(|point| {
-            let flag = |value: &f64| (axis.knob.name().to_owned(), Some(axis.knob.show(*value)));
-            axis.values
-                .iter()
-                .map(move |value| point.with([flag(value)]))
-        });
-        with_each.collect()
+    let lists = over.iter().map(|axis| {
+        let values: Vec<String> = axis.values.iter().map(|it| axis.knob.show(*it)).collect();
+        (axis.knob.name().to_owned(), Some(values.join(",")))
     });
-    let mut rows = Vec::new();
-    for point in points {
-        rows.extend(point.rows()?);
-    }
-    Ok(rows)
+    let outermost: Vec<&str> = over.iter().map(|axis| axis.knob.name()).collect();
+    load.with(lists).rows_by(&outermost)
 }
 
 fn refuse_lists(load: &LoadFlags) -> anyhow::Result<()> {

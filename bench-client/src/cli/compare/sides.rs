@@ -12,7 +12,7 @@ use bench_client::record::comparison::Difference;
 
 use super::flags::{SharedFlags, keys};
 use super::usage;
-use crate::cli::load_flags::environment;
+use crate::cli::load_flags::{environment, warn_of_servers};
 
 /// The key for the program of the server.
 const SERVER_BIN: &str = "server-bin";
@@ -54,6 +54,7 @@ impl Side {
         if let Some(program) = &server_bin {
             use_program(&mut plan, program).map_err(|why| usage(&text.error(why).to_string()))?;
         }
+        warn_of_servers(std::slice::from_ref(&plan));
         let environment = environment(std::slice::from_ref(&plan));
         let conditions = Conditions::of_plan(&plan, &environment);
         Ok(Self {

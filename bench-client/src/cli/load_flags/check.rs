@@ -1,7 +1,5 @@
 //! What flags may not say together, and what the machine does not allow.
 
-use std::collections::BTreeSet;
-
 use anyhow::Context as _;
 use bench_client::config::{ConnectorKind, Encoding, RunConfig};
 use busload_frontend::cli::ServerConfig;
@@ -34,11 +32,6 @@ impl LoadFlags {
 
     /// What no row may contradict: knobs that do not go together, limits of the machine.
     pub(super) fn check(&self, rows: &[RunConfig]) -> anyhow::Result<()> {
-        let servers = rows.iter().filter_map(|row| row.target.server());
-        let warnings: BTreeSet<&str> = servers.filter_map(|it| it.durability.warning).collect();
-        for warning in warnings {
-            eprintln!("warning: {warning}");
-        }
         let is_binary_http = |row: &RunConfig| {
             row.encoding == Encoding::Binary && row.connector == ConnectorKind::SqliteRpc
         };

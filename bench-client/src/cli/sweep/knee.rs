@@ -105,7 +105,7 @@ fn at_rate(load: &LoadFlags, rate: Option<f64>) -> anyhow::Result<RunConfig> {
 
 pub(super) fn run(
     args: &KneeArgs,
-    load: &LoadFlags,
+    [closed, open]: [&RunConfig; 2],
     mut sweeping: Sweeping,
 ) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (args.from, args.to)
@@ -117,7 +117,8 @@ pub(super) fn run(
     sweeping.record.knee = None;
     let mut search = Search {
         args,
-        load,
+        closed,
+        open,
         recorded: Recorded::default(),
         skipped: 0,
     };
@@ -148,7 +149,9 @@ pub(super) fn run(
 
 struct Search<'a> {
     args: &'a KneeArgs,
-    load: &'a LoadFlags,
+    closed: &'a RunConfig,
+    /// At some rate.
+    open: &'a RunConfig,
     recorded: Recorded,
     /// Measurements that were recorded already.
     skipped: usize,
@@ -223,7 +226,7 @@ impl Search<'_> {
     /// So few transfers are measured that no rate has one.
     fn lowest_rate(&mut self) -> anyhow::Result<f64> {
         let needed = Percentile::P99.samples_min();
-        match at_rate(self.load, None)?.load.measure() {
+        match self.closed.load.measure() {
             Measure::Transfers(count) if count < needed => Err(usage(&format!(
                 "a p99 needs {} transfers: raise --transfers",
                 figures::grouped(needed)
@@ -245,7 +248,8 @@ impl Search<'_> {
         sweeping: &mut Sweeping,
         interrupted: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<usize>> {
-        let plan = at_rate(self.load, rate)?;
+        let mut plan = rate.map_or(self.closed, |_| self.open).clone();
+        plan.load.rate = rate;
         let rows = &sweeping.record.rows;
         if let Some(row) = self.recorded.take(rows, &plan, None) {
             self.skipped += 1;
