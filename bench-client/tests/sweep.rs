@@ -40,6 +40,16 @@ fn column(record: &Value, field: &str) -> Vec<Value> {
     rows(record).iter().map(|row| row[field].clone()).collect()
 }
 
+/// What is said of a server is said of all its rows together.
+#[test]
+fn a_person_is_warned_once() {
+    let directory = directory();
+    let flags = ["--over=alpha=0,1", "--durability=discard-writes"];
+    let ended = sweep(directory.path(), &flags);
+    ended.expect_code(4);
+    assert_eq!(ended.stderr.matches("warning: discard-writes").count(), 1);
+}
+
 #[test]
 fn repetitions_take_turns_and_are_summarised() {
     let directory = directory();

@@ -67,7 +67,7 @@ impl Connector for HttpConnector {
 }
 
 /// One keep-alive connection.
-pub struct Lane {
+pub(crate) struct Lane {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
 }
@@ -76,7 +76,7 @@ pub struct Lane {
 type Driver = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
 
 /// What one HTTP exchange came to.
-pub enum Exchange {
+pub(crate) enum Exchange {
     /// An answer arrived whole.
     Answered(StatusCode, Bytes),
     /// No byte of the request was given to the operating system: the connection was closed
@@ -125,7 +125,7 @@ impl Lane {
 
     /// Sends one request and reads its answer, driving the connection meanwhile. Returns
     /// the lane if it can be used again.
-    pub async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
+    pub(crate) async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
         let Self { mut sender, driver } = self;
         let mut driver = Some(driver);
         // Then the request is given to the driver before it is driven, once instead of twice. It
@@ -210,7 +210,7 @@ async fn collect(mut body: Incoming) -> Result<Bytes, String> {
 }
 
 /// What every request to one server begins with: a copy is cheaper than putting it together.
-pub struct Head(Parts);
+pub(crate) struct Head(Parts);
 
 impl Head {
     pub(crate) fn of(target: &Endpoint) -> Self {
@@ -231,7 +231,7 @@ impl Head {
 }
 
 /// A JSON request to `/rpc`.
-pub fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
     Request::from_parts(head.0.clone(), Full::new(body))
 }
 

@@ -6,10 +6,10 @@
 //! only when it passes the conformance suite in `tests/conformance/`.
 
 mod credentials;
-pub mod http;
+pub(crate) mod http;
 mod mock;
 mod registry;
-pub mod ws;
+pub(crate) mod ws;
 
 pub use busload_record::config::ConnectorKind;
 pub use credentials::{Credentials, Trust, TrustError};

@@ -25,7 +25,7 @@ use super::{
     ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId,
 };
 
-pub use socket::Socket;
+pub(crate) use socket::Socket;
 
 /// Small on purpose: the library zero-fills it before every read.
 const READ_BUFFER_BYTES: usize = 4 * 1024;

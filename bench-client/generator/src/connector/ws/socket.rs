@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Utf8Bytes};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A WebSocket that ends with a close frame, code 1000.
-pub struct Socket(FrameSocket<Wire>);
+pub(crate) struct Socket(FrameSocket<Wire>);
 
 impl Socket {
     pub(super) fn new(open: FrameSocket<Wire>) -> Self {
@@ -24,14 +24,14 @@ impl Socket {
     }
 
     /// The next message; see [`FrameSocket::poll_next`].
-    pub async fn next(&mut self) -> Option<Result<Incoming, WsError>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Incoming, WsError>> {
         poll_fn(|cx| self.0.poll_next(cx)).await
     }
 
     /// Says that it is done and reads until the server has closed, for at most a second. A socket
     /// that is closed while there is something to read resets its peer, which may then lose the
     /// close frame.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         let orderly = async {
             self.0.close(Some(done())).await?;
             while let Some(incoming) = self.next().await {
