@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use bench_client::torture::images::strace_works;
+use bench_client::torture::crash_states::strace_works;
 use busload_sqlite::inspect;
 use common::{Ended, Running, bench_client, count, directory, machine, run};
 use nix::sys::signal::Signal;
@@ -90,8 +90,8 @@ fn case_03_crash_states_of_wal_full_have_lost_nothing() {
         ("lost", 0),
         ("lost_transfers_max", 0),
         ("twice", 0),
-        ("holes", 0),
-        ("halves", 0),
+        ("gaps", 0),
+        ("torn", 0),
         ("integrity", 0),
         ("early_answers", 0),
         ("unsynced_answers", 0),

@@ -20,13 +20,15 @@ use bench_client::connector::{
 };
 use bench_client::record::crash_states::ReplayReport;
 use bench_client::target::{ServerProcess, ServerSpec};
-use bench_client::torture::fault::Onset;
-use bench_client::torture::images::books::{Books, Entry, Faults, Progress};
-use bench_client::torture::images::record::{Event, Synced};
-use bench_client::torture::images::script::Step;
-use bench_client::torture::images::{
-    Image, Model, Plan, Recording, Role, Script, audit, read_image, strace_works, traced,
+use bench_client::torture::crash_states::event_history::Step;
+use bench_client::torture::crash_states::expected_ledger::{
+    Entry, ExpectedLedger, Faults, Progress,
 };
+use bench_client::torture::crash_states::record::{Event, Synced};
+use bench_client::torture::crash_states::{
+    EventHistory, Image, Model, Plan, Recording, Role, audit, read_image, strace_works, traced,
+};
+use bench_client::torture::fault::Onset;
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_sqlite::inspect;
 use busload_wire::{RequestId, Transfer};
@@ -177,7 +179,7 @@ async fn seed(database: &Path, wire: Wire, kept: Kept) {
 }
 
 /// A short real run under strace, and the files that it began with.
-fn recorded(wire: Wire, kept: Kept) -> (Script, Image) {
+fn recorded(wire: Wire, kept: Kept) -> (EventHistory, Image) {
     let directory = directory();
     let database = directory.path().join("a.sqlite");
     let trace = directory.path().join("trace");
@@ -193,19 +195,19 @@ fn recorded(wire: Wire, kept: Kept) -> (Script, Image) {
     });
     let trace = std::fs::File::open(&trace).expect("strace wrote its trace");
     let recording = Recording::read(BufReader::new(trace), &database).expect("it is understood");
-    let script = Script::new(recording).expect("it can be judged");
+    let history = EventHistory::new(recording).expect("it can be judged");
     assert_eq!(
-        script.acknowledged,
+        history.acknowledged,
         acknowledged(&sent),
         "strace and the clients have seen the same answers"
     );
-    assert!(script.acknowledged > 100, "too little happened");
-    (script, base)
+    assert!(history.acknowledged > 100, "too little happened");
+    (history, base)
 }
 
 /// A run that was recorded, and what it began with.
 struct Run {
-    script: Script,
+    history: EventHistory,
     base: Image,
 }
 
@@ -250,13 +252,13 @@ impl Recorded {
         };
         Some(RUNS[self as usize].get_or_init(|| {
             let _machine = machine();
-            let (script, base) = recorded(wire, kept);
-            Run { script, base }
+            let (history, base) = recorded(wire, kept);
+            Run { history, base }
         }))
     }
 }
 
-fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
+fn replay(history: &EventHistory, base: &Image, model: Model) -> ReplayReport {
     let asked = std::env::var(STATES_VARIABLE).ok();
     let states = asked.as_deref().map(str::parse);
     let plan = Plan {
@@ -265,7 +267,7 @@ fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
         model,
         check_answers: true,
     };
-    let report = audit(script, base, plan).expect("images can be made");
+    let report = audit(history, base, plan).expect("images can be made");
     assert_eq!(report.states, plan.states);
     if asked.is_some() {
         let mut counts = report.clone();
@@ -281,8 +283,8 @@ fn replay(script: &Script, base: &Image, model: Model) -> ReplayReport {
 }
 
 /// The steps that `keep` keeps.
-fn without(script: &Script, mut keep: impl FnMut(&Event) -> bool) -> Script {
-    let mut changed = script.clone();
+fn without(history: &EventHistory, mut keep: impl FnMut(&Event) -> bool) -> EventHistory {
+    let mut changed = history.clone();
     changed.steps.retain(|(_, step)| match step {
         Step::File(event) => keep(event),
         Step::Asked(_) | Step::Acknowledged(_) => true,
@@ -291,9 +293,9 @@ fn without(script: &Script, mut keep: impl FnMut(&Event) -> bool) -> Script {
 }
 
 /// A run whose syncs of `forgotten` never happened.
-fn without_syncs(script: &Script, forgotten: Synced) -> Script {
+fn without_syncs(history: &EventHistory, forgotten: Synced) -> EventHistory {
     let mut left_out = BTreeSet::new();
-    without(script, |event| match event {
+    without(history, |event| match event {
         Event::SyncBegan { sync, what } if *what == forgotten => {
             left_out.insert(*sync);
             false
@@ -304,9 +306,9 @@ fn without_syncs(script: &Script, forgotten: Synced) -> Script {
 }
 
 /// A run in which every answer left as soon as its request was there.
-fn answered_at_once(script: &Script) -> Script {
-    let mut changed = script.clone();
-    let acknowledged: BTreeSet<Entry> = script
+fn answered_at_once(history: &EventHistory) -> EventHistory {
+    let mut changed = history.clone();
+    let acknowledged: BTreeSet<Entry> = history
         .steps
         .iter()
         .filter_map(|(_, step)| match step {
@@ -314,7 +316,7 @@ fn answered_at_once(script: &Script) -> Script {
             _ => None,
         })
         .collect();
-    let steps = script
+    let steps = history
         .steps
         .iter()
         .cloned()
@@ -342,12 +344,12 @@ fn case_03_no_crash_state_of_a_recorded_run_has_lost_anything() {
         Recorded::WalFullPagesOf1024,
         Recorded::DeleteExtraPagesOf512,
     ] {
-        let Some(Run { script, base }) = recorded.run(test) else {
+        let Some(Run { history, base }) = recorded.run(test) else {
             return;
         };
         for sector_bytes in [512, 4096] {
             let report = replay(
-                script,
+                history,
                 base,
                 Model {
                     sector_bytes,
@@ -363,12 +365,12 @@ fn case_03_no_crash_state_of_a_recorded_run_has_lost_anything() {
 #[test]
 fn case_03_no_crash_state_of_a_run_with_a_rollback_journal_has_lost_anything() {
     let test = "case_03_no_crash_state_of_a_run_with_a_rollback_journal_has_lost_anything";
-    if let Some(Run { script, base }) = Recorded::DeleteFull.run(test) {
+    if let Some(Run { history, base }) = Recorded::DeleteFull.run(test) {
         let lax = Model {
             removals_need_sync: false,
             ..Model::STRICT
         };
-        let report = replay(script, base, lax);
+        let report = replay(history, base, lax);
         assert!(report.is_clean(), "{report:#?}");
     }
 }
@@ -378,10 +380,10 @@ fn case_03_no_crash_state_of_a_run_with_a_rollback_journal_has_lost_anything() {
 #[test]
 fn case_03_a_removal_that_is_not_synced_is_seen_to_come_back() {
     let test = "case_03_a_removal_that_is_not_synced_is_seen_to_come_back";
-    if let Some(Run { script, base }) = Recorded::DeleteFull.run(test) {
-        let report = replay(script, base, Model::STRICT);
+    if let Some(Run { history, base }) = Recorded::DeleteFull.run(test) {
+        let report = replay(history, base, Model::STRICT);
         assert!(report.lost > 0, "{report:#?}");
-        assert_eq!((report.halves, report.integrity), (0, 0), "{report:#?}");
+        assert_eq!((report.torn, report.integrity), (0, 0), "{report:#?}");
     }
 }
 
@@ -391,7 +393,7 @@ fn case_03_a_removal_that_is_not_synced_is_seen_to_come_back() {
 #[test]
 fn case_03_a_removal_that_is_synced_does_not_come_back() {
     let test = "case_03_a_removal_that_is_synced_does_not_come_back";
-    let Some(Run { script, base }) = Recorded::DeleteExtra.run(test) else {
+    let Some(Run { history, base }) = Recorded::DeleteExtra.run(test) else {
         return;
     };
     for sector_bytes in [512, 4096] {
@@ -400,10 +402,10 @@ fn case_03_a_removal_that_is_synced_does_not_come_back() {
             ..Model::STRICT
         };
         assert!(model.removals_need_sync);
-        let report = replay(script, base, model);
+        let report = replay(history, base, model);
         assert!(report.is_clean(), "{report:#?}");
     }
-    let forgotten = without_syncs(script, Synced::Directory);
+    let forgotten = without_syncs(history, Synced::Directory);
     let report = replay(&forgotten, base, Model::STRICT);
     assert!(report.lost > 0 && report.early_answers > 0, "{report:#?}");
 }
@@ -413,10 +415,10 @@ fn case_03_a_removal_that_is_synced_does_not_come_back() {
 fn case_02_replay_of_wal_normal_must_lose() {
     let test = "case_02_replay_of_wal_normal_must_lose";
     for recorded in [Recorded::WalNormal, Recorded::Memory] {
-        let Some(Run { script, base }) = recorded.run(test) else {
+        let Some(Run { history, base }) = recorded.run(test) else {
             return;
         };
-        let report = replay(script, base, Model::STRICT);
+        let report = replay(history, base, Model::STRICT);
         assert!(
             report.lost > report.states / 10,
             "{recorded:?}: {report:#?}"
@@ -434,9 +436,9 @@ fn case_02_replay_of_wal_normal_must_lose() {
 #[test]
 fn case_02_replay_of_memory_must_tear() {
     let test = "case_02_replay_of_memory_must_tear";
-    if let Some(Run { script, base }) = Recorded::Memory.run(test) {
-        let report = replay(script, base, Model::STRICT);
-        assert!(report.halves + report.integrity > 0, "{report:#?}");
+    if let Some(Run { history, base }) = Recorded::Memory.run(test) {
+        let report = replay(history, base, Model::STRICT);
+        assert!(report.torn + report.integrity > 0, "{report:#?}");
     }
 }
 
@@ -448,10 +450,10 @@ fn case_10_no_answer_leaves_before_the_sync_of_its_transfer() {
         Recorded::WalFullHttp,
         Recorded::DeleteExtra,
     ] {
-        let Some(Run { script, base }) = recorded.run(test) else {
+        let Some(Run { history, base }) = recorded.run(test) else {
             return;
         };
-        let report = replay(script, base, Model::STRICT);
+        let report = replay(history, base, Model::STRICT);
         assert_eq!(
             (report.early_answers, report.unsynced_answers),
             (0, 0),
@@ -459,8 +461,8 @@ fn case_10_no_answer_leaves_before_the_sync_of_its_transfer() {
         );
         assert!(report.acknowledged > 100);
     }
-    if let Some(Run { script, base }) = Recorded::WalNormal.run(test) {
-        let report = replay(script, base, Model::STRICT);
+    if let Some(Run { history, base }) = Recorded::WalNormal.run(test) {
+        let report = replay(history, base, Model::STRICT);
         assert!(
             report.early_answers > report.acknowledged / 2,
             "{report:#?}"
@@ -476,10 +478,10 @@ fn case_10_no_answer_leaves_before_the_sync_of_its_transfer() {
 #[test]
 fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
     let test = "case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught";
-    let Some(Run { script, base }) = Recorded::WalFull.run(test) else {
+    let Some(Run { history, base }) = Recorded::WalFull.run(test) else {
         return;
     };
-    let early = replay(&answered_at_once(script), base, Model::STRICT);
+    let early = replay(&answered_at_once(history), base, Model::STRICT);
     assert!(early.lost > 0, "{early:#?}");
     assert!(early.early_answers > early.acknowledged / 2, "{early:#?}");
     assert!(
@@ -487,7 +489,7 @@ fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
         "{early:#?}"
     );
     let unsynced = replay(
-        &without_syncs(script, Synced::File(Role::Log)),
+        &without_syncs(history, Synced::File(Role::Log)),
         base,
         Model::STRICT,
     );
@@ -495,15 +497,15 @@ fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
         unsynced.lost > 0 && unsynced.early_answers > 0,
         "{unsynced:#?}"
     );
-    let Some(Run { script, base }) = Recorded::DeleteFull.run(test) else {
+    let Some(Run { history, base }) = Recorded::DeleteFull.run(test) else {
         return;
     };
     // Pages are overwritten before what they held is safe.
-    let unsafe_journal = without_syncs(script, Synced::File(Role::Journal));
+    let unsafe_journal = without_syncs(history, Synced::File(Role::Journal));
     let report = replay(&unsafe_journal, base, Model::STRICT);
-    assert!(report.halves + report.integrity > 0, "{report:#?}");
+    assert!(report.torn + report.integrity > 0, "{report:#?}");
     // The commit is durable before what it commits.
-    let unsafe_database = without_syncs(script, Synced::File(Role::Database));
+    let unsafe_database = without_syncs(history, Synced::File(Role::Database));
     let lax = Model {
         removals_need_sync: false,
         ..Model::STRICT
@@ -517,7 +519,7 @@ fn case_36_a_server_that_answers_early_or_forgets_a_sync_is_caught() {
 #[test]
 fn case_03_small_pages_without_syncs_of_the_log_are_found_missing() {
     let test = "case_03_small_pages_without_syncs_of_the_log_are_found_missing";
-    let Some(Run { script, base }) = Recorded::WalFullPagesOf512.run(test) else {
+    let Some(Run { history, base }) = Recorded::WalFullPagesOf512.run(test) else {
         return;
     };
     let page = |image: &Image| {
@@ -525,7 +527,7 @@ fn case_03_small_pages_without_syncs_of_the_log_are_found_missing() {
         u16::from_be_bytes([database[16], database[17]])
     };
     assert_eq!(page(base), 512, "as the file's header says");
-    let forgotten = without_syncs(script, Synced::File(Role::Log));
+    let forgotten = without_syncs(history, Synced::File(Role::Log));
     let report = replay(&forgotten, base, Model::STRICT);
     assert!(report.lost > 0, "{report:#?}");
 }
@@ -573,16 +575,16 @@ impl Bench {
         self.disk.revive().expect("it can be mounted again");
         let found = inspect(&self.database()).expect("a ledger after the cut");
         assert!(found.complaints.is_empty(), "{:?}", found.complaints);
-        let mut books = Books::default();
+        let mut ledger = ExpectedLedger::default();
         let mut entries = Vec::new();
         for (connection, (transfer, acknowledged)) in (0..)
             .zip(&sent)
             .flat_map(|(n, sent)| sent.iter().map(move |one| (n, one)))
         {
-            let entry = books.ask(connection, transfer).expect("private pairs");
+            let entry = ledger.ask(connection, transfer).expect("private pairs");
             entries.push((entry, *acknowledged));
         }
-        let mut progress = Progress::new(&books);
+        let mut progress = Progress::new(&ledger);
         for (entry, acknowledged) in entries {
             progress.asked(entry);
             if acknowledged {
@@ -591,7 +593,7 @@ impl Bench {
         }
         (
             acknowledged(&sent),
-            books.judge(&before, &found.balances, &progress),
+            ledger.judge(&before, &found.balances, &progress),
         )
     }
 
@@ -655,7 +657,7 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
     let lost = (0..12).any(|n| {
         let (_, faults) = bench.cut(patience(n));
         assert_eq!(
-            (faults.twice, faults.holes, faults.halves),
+            (faults.twice, faults.gaps, faults.torn),
             (0, 0, 0),
             "{faults:?}"
         );
@@ -770,7 +772,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
         (code, &record["cuts"], &record["lost"]),
         (Some(0), &3.into(), &0.into())
     );
-    assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
+    assert_eq!(count(&record["faults"][0]["injected"]), 3, "{record:#}");
     assert!(count(&record["acknowledged"]) > 100, "{record:#}");
 }
 
@@ -789,7 +791,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
         (Some(0), &0.into(), &true.into()),
         "{record:#}"
     );
-    assert_eq!(count(&record["faults"][0]["struck"]), 20, "{record:#}");
+    assert_eq!(count(&record["faults"][0]["injected"]), 20, "{record:#}");
     assert!(count(&record["acknowledged"]) > 0, "{record:#}");
 }
 
@@ -807,7 +809,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
         return;
     };
     assert_eq!(
-        (code, &record["lost"], &record["holes"], &record["valid"]),
+        (code, &record["lost"], &record["gaps"], &record["valid"]),
         (Some(0), &0.into(), &0.into(), &true.into()),
         "{record:#}"
     );
@@ -851,7 +853,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs() {
         (code, &record["file_system"], &record["lost"]),
         (Some(0), &"xfs".into(), &0.into())
     );
-    assert_eq!(count(&record["faults"][0]["struck"]), 3, "{record:#}");
+    assert_eq!(count(&record["faults"][0]["injected"]), 3, "{record:#}");
     assert!(count(&record["acknowledged"]) > 100, "{record:#}");
 }
 

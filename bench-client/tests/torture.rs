@@ -42,7 +42,7 @@ fn clean(directory: &Path, flags: &[&str]) -> Value {
     let none = [
         "lost",
         "applied_twice",
-        "holes",
+        "gaps",
         "refused_present",
         "unexplained",
     ];
@@ -62,15 +62,15 @@ fn clean(directory: &Path, flags: &[&str]) -> Value {
     record
 }
 
-/// The row of a fault, which must have struck at its moment at least once.
+/// The row of a fault, which must have been injected at its moment at least once.
 #[track_caller]
-fn struck<'a>(record: &'a Value, fault: &str) -> &'a Value {
+fn injected<'a>(record: &'a Value, fault: &str) -> &'a Value {
     let rows = record["faults"].as_array().expect("a list");
     let row = rows.iter().find(|row| row["fault"] == fault);
     let row = row.unwrap_or_else(|| panic!("{fault} is missing: {record:#}"));
     assert!(
-        count(&row["struck"]) > 0,
-        "{fault} never struck: {record:#}"
+        count(&row["injected"]) > 0,
+        "{fault} never injected: {record:#}"
     );
     row
 }
@@ -114,7 +114,7 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
         ];
         let record = clean(directory.path(), &[&common[..], flags].concat());
         assert_eq!(record["kills"], 4);
-        struck(&record, "kill");
+        injected(&record, "kill");
         assert!(count(&record["unknown"]) > 0, "killed under load");
         assert!(is_sound(&record, directory.path()));
     }
@@ -177,8 +177,8 @@ fn case_04_killed_at_the_nth_sync() {
     let directory = directory();
     let flags = ["--faults=sync-kill", "--kills=5", "--keep"];
     let record = clean(directory.path(), &flags);
-    let row = struck(&record, "sync-kill");
-    assert!(count(&row["struck"]) >= 3, "{record:#}");
+    let row = injected(&record, "sync-kill");
+    assert!(count(&row["injected"]) >= 3, "{record:#}");
     assert!(is_sound(&record, directory.path()));
 }
 
@@ -194,7 +194,7 @@ fn case_05_killed_after_the_commit_and_before_the_answer() {
         let transport = format!("--transport={transport}");
         let flags = ["--faults=answer-kill", "--kills=5", &transport];
         let record = clean(directory.path(), &flags);
-        let row = struck(&record, "answer-kill");
+        let row = injected(&record, "answer-kill");
         assert!(count(&row["unknown_present"]) > 0, "{record:#}");
     }
 }
@@ -214,7 +214,7 @@ fn case_06_an_error_at_a_sync() {
             directory.path(),
             &["--faults=eio", "--kills=4", &durability],
         );
-        struck(&record, "eio");
+        injected(&record, "eio");
         let cycles = record["cycles"].as_array().expect("a list");
         let stopped = cycles.iter().filter(|cycle| {
             let ended = cycle["ended"].as_str().unwrap_or_default();
@@ -249,7 +249,7 @@ fn case_11_a_full_disk_for_a_while() {
     let _machine = machine();
     let directory = directory();
     let record = clean(directory.path(), &["--faults=enospc", "--kills=4"]);
-    let row = struck(&record, "enospc");
+    let row = injected(&record, "enospc");
     assert!(
         count(&row["refused"]) > 0,
         "storage_full was answered: {record:#}"
@@ -331,7 +331,7 @@ fn case_13_slow_syncs() {
     let directory = directory();
     let flags = ["--faults=slow-sync", "--kills=3", "--seconds-per-cycle=1.5"];
     let record = clean(directory.path(), &flags);
-    struck(&record, "slow-sync");
+    injected(&record, "slow-sync");
 }
 
 /// Everything that was applied is answered, and the exit code is 0: judged by the audit.
@@ -345,9 +345,9 @@ fn case_32_sigterm_under_load() {
             directory.path(),
             &["--faults=term", "--kills=4", &transport],
         );
-        let row = struck(&record, "term");
+        let row = injected(&record, "term");
         assert_eq!(row["unknown_present"], 0, "{record:#}");
-        assert_eq!(row["struck"], 4);
+        assert_eq!(row["injected"], 4);
     }
 }
 
@@ -456,7 +456,7 @@ fn case_34_a_memory_limit_is_as_kill_9() {
     let record = ended.json();
     let first = &record["cycles"][0];
     assert_eq!(
-        first["struck"], false,
+        first["injected"], false,
         "it was not the audit's kill: {record:#}"
     );
     assert_eq!(first["ended"], "SIGKILL", "{record:#}");
@@ -504,7 +504,8 @@ fn a_fault_that_cannot_strike_is_told_of() {
     let record = torture(directory.path(), &flags).json();
     let warnings = record["warnings"].as_array().expect("a list");
     let warnings = warnings.iter().filter_map(Value::as_str);
-    let told = warnings.filter(|one| one.starts_with("sync-kill struck in none of its 2 cycles"));
+    let told =
+        warnings.filter(|one| one.starts_with("sync-kill was injected in none of its 2 cycles"));
     assert_eq!(told.count(), 1, "{record:#}");
 }
 
@@ -558,7 +559,7 @@ fn the_journal_survives_the_harness() {
         (
             counts.lost,
             counts.applied_twice,
-            counts.holes,
+            counts.gaps,
             counts.unexplained
         ),
         (0, 0, 0, 0)

@@ -172,11 +172,11 @@ fn a_cycle_that_was_ended_early_has_not_struck() {
     let record = record(directory.path());
     let cycles = record["cycles"].as_array().expect("a list");
     assert_eq!(cycles.len(), 1, "{record:#}");
-    assert_eq!(cycles[0]["struck"], false, "{record:#}");
-    assert_eq!(record["faults"][0]["struck"], 0);
+    assert_eq!(cycles[0]["injected"], false, "{record:#}");
+    assert_eq!(record["faults"][0]["injected"], 0);
     assert_eq!(record["found"], json!([]), "it is no finding");
     assert!(ended.stderr.contains("not reached"), "{}", ended.stderr);
-    let warning = "kill struck in none of its 1 cycles";
+    let warning = "kill was injected in none of its 1 cycles";
     assert!(ended.stdout.contains(warning), "{}", ended.stdout);
 }
 

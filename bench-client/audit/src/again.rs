@@ -13,9 +13,9 @@ use busload_generator::with_connector;
 
 use super::judge::{Circumstances, History, judge};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};
-use super::recipe::Wire;
+use super::server_command::Wire;
 use crate::connector::{Connector, Endpoint, Outcome, Reply, Session, WorkerId};
-use crate::judge::Suspicion;
+use crate::judge::Anomaly;
 use crate::ledger;
 use crate::record::torture::{FindingKind, Resolved};
 
@@ -117,11 +117,11 @@ pub fn check(
     answers: &[Option<Outcome>],
     (before, after): (&Balances, &Balances),
     history: &mut History,
-) -> (Resolved, Vec<Suspicion>) {
+) -> (Resolved, Vec<Anomaly>) {
     let mut resolved = Resolved::default();
     let mut suspicions = Vec::new();
     let mut suspect = |kind, open: &Open, applied, message: &str| {
-        suspicions.push(Suspicion {
+        suspicions.push(Anomaly {
             kind,
             transfer: Some(ledger::suspect(&open.entry, applied)),
             message: message.to_owned(),
@@ -181,7 +181,7 @@ fn judged(
     mut sent_again: Sequence,
     (before, after): (&Balances, &Balances),
     history: &mut History,
-) -> Vec<Suspicion> {
+) -> Vec<Anomaly> {
     let whatever_order = Circumstances { ordered: false };
     let mut as_refused = history.clone();
     let judgement = judge(
@@ -207,7 +207,7 @@ fn judged(
     let mut again = judge(pair, &sent_again, before, after, history, whatever_order);
     let all = open.iter().zip(&sent_again.entries).zip(&again.applied);
     let twice = all.filter(|((open, _), times)| open.there && **times > 0);
-    let twice = twice.map(|((_, entry), times)| Suspicion {
+    let twice = twice.map(|((_, entry), times)| Anomaly {
         kind: FindingKind::AppliedTwice,
         transfer: Some(ledger::suspect(entry, Some(times.saturating_add(1)))),
         message: "applied, and again when it was sent again with its id".to_owned(),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     /// So many transfers, all there; every second is applied again.
-    fn every_second_again(count: u64) -> Vec<Suspicion> {
+    fn every_second_again(count: u64) -> Vec<Anomaly> {
         let mut draw = super::super::draw::Draw::new(5, 5);
         let entries = (1..=count).map(|number| Entry {
             number,

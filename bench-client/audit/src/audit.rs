@@ -1,4 +1,4 @@
-//! An audit: cycle after cycle on one database, with the books read between them.
+//! An audit: cycle after cycle on one database, with the ledger read between them.
 
 mod judging;
 pub(super) mod starting;
@@ -10,17 +10,18 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
+use super::ignored_sync_errors;
 use super::bank::{Bank, Reading};
 use super::cycle::{self, CycleError, End, Happened, Surroundings};
-use super::desk::{Desk, Means};
+use super::transfer_generator::{TransferGenerator, Amounts};
 use super::draw::Draw;
-use super::fault::{Aim, Ending, Fault, FaultError};
+use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
 use super::findings::Findings;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
 use super::ledger::{Balances, Standing};
 use super::plan::{Plan, Stage};
-use super::recipe::VACATING;
+use super::server_command::VACATING;
 use super::worker::{Habits, Seen};
 use crate::control::ControlError;
 use crate::load::session_half;
@@ -32,7 +33,7 @@ use crate::workload::worker_seed;
 use starting::{Back, told_of};
 
 /// Longest wait for a server that was told to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An audit could not be begun, or not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -142,8 +143,8 @@ struct Audit<'a> {
     server: ServerProcess,
     /// The beginning of the name of every journal.
     journals: PathBuf,
-    means: Means,
-    desks: Vec<Desk>,
+    means: Amounts,
+    generators: Vec<TransferGenerator>,
     histories: Vec<History>,
     balances: Balances,
     bank: Bank,
@@ -158,7 +159,7 @@ const AIM_STREAM: u32 = 1;
 const DESK_STREAM: u32 = 2;
 
 impl<'a> Audit<'a> {
-    /// Starts the server for the first time, seeds it, and opens the books.
+    /// Starts the server for the first time, seeds it, and opens the ledger.
     async fn begin(
         plan: &'a Plan,
         stage: &Stage,
@@ -166,14 +167,14 @@ impl<'a> Audit<'a> {
         record: &mut TortureRecord,
         progress: &mut dyn Progress,
     ) -> Result<Self, TortureError> {
-        let means = Means::share_out(plan.connections, plan.window).ok_or_else(|| {
+        let means = Amounts::share_out(plan.connections, plan.window).ok_or_else(|| {
             let why = "so many connections with so many transfers in flight cannot be told apart \
                        by amounts: lower --workers or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
-        let starting = plan.recipe.start_first(&stage.database, plan.wipe);
-        let server = told_of(starting, &plan.recipe, progress).await?;
-        let mut control = plan.recipe.wire.control(server.target());
+        let starting = plan.command.start_first(&stage.database, plan.wipe);
+        let server = told_of(starting, &plan.command, progress).await?;
+        let mut control = plan.command.wire.control(server.target());
         let info = control.info().await?;
         let remembers = info.as_ref().and_then(|info| info.exactly_once);
         if plan.transfer_ids && remembers != Some(true) {
@@ -181,7 +182,7 @@ impl<'a> Audit<'a> {
                        (exactly_once in its info): leave out --exactly-once";
             return Err(TortureError::Unsuitable(why.to_owned()));
         }
-        if !plan.recipe.is_own() {
+        if !plan.command.is_own() {
             control.seed(means.accounts, means.initial_balance).await?;
         }
         if let Some(info) = info {
@@ -197,9 +198,9 @@ impl<'a> Audit<'a> {
             )));
         }
         let seed = worker_seed(plan.seed, stage.number);
-        let desk_seed = worker_seed(seed, DESK_STREAM);
-        let ids = plan.transfer_ids.then(|| session_half(desk_seed));
-        let desks = (0..plan.connections).map(|worker| Desk::new(worker, desk_seed, means, ids));
+        let generator_seed = worker_seed(seed, DESK_STREAM);
+        let ids = plan.transfer_ids.then(|| session_half(generator_seed));
+        let generators = (0..plan.connections).map(|worker| TransferGenerator::new(worker, generator_seed, means, ids));
         let mut audit = Self {
             plan,
             database: stage.database.clone(),
@@ -208,7 +209,7 @@ impl<'a> Audit<'a> {
             server,
             journals: stage.journal.clone(),
             means,
-            desks: desks.collect(),
+            generators: generators.collect(),
             histories: vec![History::new(); plan.connections as usize],
             balances: Balances::new(),
             bank: Bank {
@@ -238,14 +239,14 @@ impl<'a> Audit<'a> {
 
     /// These are the balances before the next cycle.
     fn settle(&mut self, balances: Balances) {
-        for desk in &mut self.desks {
+        for generator in &mut self.generators {
             let at = |account| {
                 let place = usize::try_from(account).ok()?;
                 balances.get(place).copied().flatten()
             };
-            let pair = desk.pair();
+            let pair = generator.pair();
             // From an account that is gone nothing can be spent.
-            desk.settle(
+            generator.settle(
                 at(pair.first()).unwrap_or(0),
                 at(pair.second()).unwrap_or(0),
             );
@@ -273,7 +274,7 @@ impl<'a> Audit<'a> {
         Ok(journal)
     }
 
-    /// One cycle, from aim to judgement.
+    /// One cycle, from schedule to judgement.
     async fn cycle(
         &mut self,
         number: u32,
@@ -282,20 +283,20 @@ impl<'a> Audit<'a> {
         progress: &mut dyn Progress,
     ) -> Result<After, TortureError> {
         let mut draw = Draw::new(worker_seed(self.seed, AIM_STREAM), number);
-        let aim = fault.aim(&mut draw, self.plan.cycle);
+        let schedule = fault.schedule(&mut draw, self.plan.cycle);
         let kind = fault.kind();
         let journal = self.open_journal(number, kind).await?;
-        let Some(mut happened) = self.interrupt(fault, &aim, &journal, progress).await? else {
+        let Some(mut happened) = self.interrupt(fault, &schedule, &journal, progress).await? else {
             return Ok(After::Interrupted);
         };
         if happened.cannot_vouch.is_none() {
             happened.cannot_vouch = self.outlived(happened.end.survivors.take()).await;
         }
-        let not_yet = happened.end.cut_short && matches!(aim.moment, Moment::Time { .. });
-        let struck =
-            fault.has_struck(happened.end.by_itself) && !not_yet && happened.cannot_vouch.is_none();
+        let not_yet = happened.end.cut_short && matches!(schedule.moment, Moment::Time { .. });
+        let injected =
+            fault.was_injected(happened.end.by_itself) && !not_yet && happened.cannot_vouch.is_none();
         let back = if let Some(why) = happened.cannot_vouch.take() {
-            // Its files are not to be touched, and its books say nothing about a restart.
+            // Its files are not to be touched, and its ledger say nothing about a restart.
             Err(why)
         } else {
             fault.restore().await?;
@@ -306,28 +307,31 @@ impl<'a> Audit<'a> {
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
         let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen, self.plan.recipe.is_own());
+        findings.of_workers(&happened.seen, self.plan.command.is_own());
         findings.of_bank(happened.breaches.clone());
         findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
-            let fails = self.plan.recipe.is_own();
+            let fails = self.plan.command.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
-        for (message, fails) in happened.end.judge_errors(self.plan.recipe.is_own()) {
+        for (message, fails) in ignored_sync_errors::judge(
+            &happened.end.ignored_sync_errors,
+            self.plan.command.is_own(),
+        ) {
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let mut row = CycleRow {
             number: next_row(record),
             fault: kind,
-            moment: aim.moment.clone(),
-            struck,
+            moment: schedule.moment.clone(),
+            injected,
             ended: happened.end.describe(),
             counts: Counts::default(),
         };
         record.snapshots += happened.snapshots;
         let came_back = match back {
             Ok(Back { reading, failed }) => {
-                findings.of_starts(failed, self.plan.recipe.is_own());
+                findings.of_starts(failed, self.plan.command.is_own());
                 findings.of_bank(self.bank.check(&reading));
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
@@ -373,12 +377,12 @@ impl<'a> Audit<'a> {
 
     /// What the fault makes of the counts of its cycle.
     fn hold_against(&self, fault: &dyn Fault, counts: &Counts, findings: &mut Findings) {
-        if fault.ending() == Ending::Graceful && counts.unknown_present > 0 {
+        if fault.expected_exit() == ExpectedExit::Graceful && counts.unknown_present > 0 {
             let message = format!(
                 "{} transfers were applied and not answered, after SIGTERM",
                 counts.unknown_present
             );
-            let fails = self.plan.recipe.is_own();
+            let fails = self.plan.command.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);
         }
         let all_there = counts.lost == 0 && counts.unexplained == 0;
@@ -391,27 +395,27 @@ impl<'a> Audit<'a> {
     }
 
     /// Puts the load on and interrupts. Under a wrapper a server of its own is started for it:
-    /// the books were read from one without. `None` when the user ends the audit before that one
+    /// the ledger were read from one without. `None` when the user ends the audit before that one
     /// is there.
     async fn interrupt(
         &mut self,
         fault: &mut dyn Fault,
-        aim: &Aim,
+        schedule: &Schedule,
         journal: &Journal,
         progress: &mut dyn Progress,
     ) -> Result<Option<Happened>, TortureError> {
-        if !aim.wrapper.is_empty() {
+        if !schedule.wrapper.is_empty() {
             let left = self.server.end().await;
             if let Some(why) = self.outlived(left.err()).await {
                 let mut happened = struck_at_start("it was never interrupted".to_owned());
                 happened.cannot_vouch = Some(why);
                 return Ok(Some(happened));
             }
-            let recipe = &self.plan.recipe;
-            let starting = recipe.start(&aim.wrapper, &self.database, false);
+            let command = &self.plan.command;
+            let starting = command.start(&schedule.wrapper, &self.database, false);
             let mut told = self.interrupted.clone();
             let started = tokio::select! {
-                started = told_of(starting, recipe, progress) => started,
+                started = told_of(starting, command, progress) => started,
                 () = stopped(&mut told) => return Ok(None),
             };
             match started {
@@ -422,7 +426,7 @@ impl<'a> Audit<'a> {
             }
         }
         let around = Surroundings {
-            wire: self.plan.recipe.wire,
+            wire: self.plan.command.wire,
             habits: Habits {
                 window: self.plan.window as usize,
                 answer_timeout: self.plan.answer_timeout,
@@ -430,10 +434,10 @@ impl<'a> Audit<'a> {
             journal: journal.handle(),
             cycle: self.plan.cycle,
             bank: &self.bank,
-            own: self.plan.recipe.is_own(),
+            own: self.plan.command.is_own(),
             interrupted: self.interrupted.clone(),
         };
-        let happened = cycle::run(&mut self.server, fault, aim, &mut self.desks, &around).await?;
+        let happened = cycle::run(&mut self.server, fault, schedule, &mut self.generators, &around).await?;
         Ok(Some(happened))
     }
 
@@ -447,7 +451,7 @@ impl<'a> Audit<'a> {
             );
             return Some((FindingKind::StillRuns, why));
         }
-        let place = self.plan.recipe.still_answering().await?;
+        let place = self.plan.command.still_answering().await?;
         let why = format!(
             "{} still accepts connections {VACATING:?} after the end of the server and of all that \
              it had started: what was killed is not what answers there, and nothing more can be \
@@ -460,7 +464,7 @@ impl<'a> Audit<'a> {
     /// Stops the server, if there is one.
     async fn stop(mut self) {
         let _ = self.server.signal(Signal::SIGTERM);
-        let _ = tokio::time::timeout(STOP_PATIENCE, self.server.wait()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.server.wait()).await;
         let _ = self.server.end().await;
     }
 }

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use busload_generator::with_connector;
 
 use super::bank::{Bank, Breach, watch_snapshots};
-use super::desk::Desk;
-use super::failed_syncs::FailedSync;
-use super::fault::{Aim, Ending, Fault, FaultError, Onset};
+use super::transfer_generator::TransferGenerator;
+use super::failed_syncs::{FailedSync, SyncOf};
+use super::fault::{Schedule, ExpectedExit, Fault, FaultError, Onset};
+use super::ignored_sync_errors;
 use super::journal::{JournalError, JournalHandle};
-use super::passed_over::after_errors;
-use super::recipe::Wire;
+use super::server_command::Wire;
 use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::Connector;
 use crate::record::torture::FindingKind;
@@ -28,7 +28,7 @@ use crate::target::descendants::Survivors;
 use crate::target::outsiders::Outsiders;
 
 /// Longest wait for a server that was interrupted; then it is killed.
-const END_PATIENCE: Duration = Duration::from_secs(30);
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause between two looks at whom the server is connected to, and between the first two: a
 /// cycle may be short.
@@ -84,8 +84,8 @@ pub struct End {
     pub ready: bool,
     /// The user ended the cycle, before the time that was meant.
     pub cut_short: bool,
-    /// Syncs that failed, and it neither ended nor told that they were a checkpoint's.
-    pub passed_over: Vec<FailedSync>,
+    /// Syncs that failed and after which it had to end, and did not.
+    pub ignored_sync_errors: Vec<FailedSync>,
     /// What it had started and could not be killed.
     pub survivors: Option<Survivors>,
 }
@@ -111,7 +111,7 @@ impl End {
             last_line: Some(why),
             ready: false,
             cut_short: false,
-            passed_over: Vec::new(),
+            ignored_sync_errors: Vec::new(),
             survivors: None,
         }
     }
@@ -141,36 +141,42 @@ impl End {
     pub fn judge(&self, fault: &dyn Fault, seen: &[Seen]) -> Option<String> {
         let end = self.describe();
         if !self.ready {
-            // Its wrapper struck while it started: it may end in any way.
+            // The fault was injected while it started: it may end in any way.
             return None;
         }
         if self.status.is_none() {
             return Some(format!("it had to be {end}, after {}", fault.kind()));
         }
         let code = self.status.and_then(|status| status.code());
-        match fault.ending() {
-            Ending::Graceful if self.by_itself => Some(format!("it ended before SIGTERM: {end}")),
-            Ending::Graceful => (code != Some(0)).then(|| format!("after SIGTERM: {end}")),
-            Ending::Refuses if self.by_itself => match code {
+        match fault.expected_exit() {
+            ExpectedExit::Graceful if self.by_itself => Some(format!("it ended before SIGTERM: {end}")),
+            ExpectedExit::Graceful => (code != Some(0)).then(|| format!("after SIGTERM: {end}")),
+            ExpectedExit::Refuses if self.by_itself => match code {
                 None | Some(0) => Some(format!(
                     "after an I/O error it must end with an exit code above 0, or go on: {end}"
                 )),
                 Some(_) => {
                     let silent = seen.iter().all(|one| one.said_unknown == 0);
-                    (silent && seen.iter().any(|one| !one.sequence.entries.is_empty())).then(|| {
+                    let loaded = seen.iter().any(|one| !one.sequence.entries.is_empty());
+                    (silent && loaded && !only_checkpoints(&fault.failed_syncs())).then(|| {
                         "it ended after an I/O error, and nobody was told that an outcome is unknown"
                             .to_owned()
                     })
                 }
             },
-            Ending::Refuses => None,
-            Ending::Any => {
+            ExpectedExit::Refuses => None,
+            ExpectedExit::Any => {
                 let killed = self.status.and_then(|status| status.signal()) == Some(9);
                 let meant = matches!(fault.kind(), FaultKind::SyncKill | FaultKind::AnswerKill);
                 (self.by_itself && !(meant && killed)).then(|| format!("it ended by itself: {end}"))
             }
         }
     }
+}
+
+/// Whether no commit's outcome can be in doubt: what a checkpoint copies is in the log.
+fn only_checkpoints(failed: &[FailedSync]) -> bool {
+    !failed.is_empty() && failed.iter().all(|sync| sync.of == SyncOf::Checkpoint)
 }
 
 /// Puts the load on, interrupts the server and waits for its end.
@@ -181,8 +187,8 @@ impl End {
 pub async fn run(
     server: &mut ServerProcess,
     fault: &mut dyn Fault,
-    aim: &Aim,
-    desks: &mut [Desk],
+    schedule: &Schedule,
+    generators: &mut [TransferGenerator],
     around: &Surroundings<'_>,
 ) -> Result<Happened, CycleError> {
     let (tell_gone, gone) = watch::channel(false);
@@ -196,11 +202,11 @@ pub async fn run(
             encoding,
         } = around.wire;
         with_connector!(connector, encoding, target, |connector| {
-            load(&connector, desks, around, &gone, &onset).await
+            load(&connector, generators, around, &gone, &onset).await
         })
     };
     let interruption = async {
-        let end = interrupt(server, fault, aim, around).await;
+        let end = interrupt(server, fault, schedule, around).await;
         tell_gone.send_replace(true);
         end
     };
@@ -247,18 +253,18 @@ async fn watch_outsiders(_: String, _: watch::Receiver<bool>) -> BTreeSet<String
 
 async fn load<C: Connector>(
     connector: &C,
-    desks: &mut [Desk],
+    generators: &mut [TransferGenerator],
     around: &Surroundings<'_>,
     gone: &watch::Receiver<bool>,
     onset: &Onset,
 ) -> Result<Vec<Seen>, JournalError> {
-    let workers = desks.iter_mut().map(|desk| {
+    let workers = generators.iter_mut().map(|generator| {
         let journal = around.journal.clone();
         let ends = Ends {
             gone: gone.clone(),
             onset: onset.clone(),
         };
-        work(connector, desk, journal, around.habits, ends)
+        work(connector, generator, journal, around.habits, ends)
     });
     join_all(workers).await.into_iter().collect()
 }
@@ -266,10 +272,10 @@ async fn load<C: Connector>(
 async fn interrupt(
     server: &mut ServerProcess,
     fault: &mut dyn Fault,
-    aim: &Aim,
+    schedule: &Schedule,
     around: &Surroundings<'_>,
 ) -> Result<End, FaultError> {
-    let longest = match aim.moment {
+    let longest = match schedule.moment {
         Moment::Time { after_ms } => Duration::from_millis(after_ms),
         Moment::Call { .. } => around.cycle,
     };
@@ -284,28 +290,29 @@ async fn interrupt(
         () = tokio::time::sleep(longest) => (false, false),
         () = stopped => (false, true),
     };
-    let mut passed_over = Vec::new();
+    let mut ignored = Vec::new();
     if !by_itself && !cut_short {
-        (by_itself, passed_over) = after_errors(server, fault, around).await;
+        (by_itself, ignored) =
+            ignored_sync_errors::find(server, fault, &around.interrupted, around.own).await;
     }
-    let struck = if by_itself {
+    let injected = if by_itself {
         Ok(())
     } else {
-        fault.strike(server).await
+        fault.inject(server).await
     };
-    let status = match tokio::time::timeout(END_PATIENCE, server.wait()).await {
+    let status = match tokio::time::timeout(END_TIMEOUT, server.wait()).await {
         Ok(status) => status.ok(),
         Err(_) => None,
     };
     let left = server.end().await;
-    struck?;
+    injected?;
     Ok(End {
         by_itself,
         status,
         last_line: last_line(server),
         ready: true,
         cut_short,
-        passed_over,
+        ignored_sync_errors: ignored,
         survivors: left.err(),
     })
 }
@@ -332,7 +339,7 @@ mod tests {
             last_line: None,
             ready: true,
             cut_short: false,
-            passed_over: Vec::new(),
+            ignored_sync_errors: Vec::new(),
             survivors: None,
         }
     }
@@ -341,19 +348,27 @@ mod tests {
     const OK: i32 = 0;
     const FAILED: i32 = 5 << 8;
 
-    struct Pretended(FaultKind, Ending);
+    struct Pretended(FaultKind, ExpectedExit, Vec<SyncOf>);
 
     impl Fault for Pretended {
         fn kind(&self) -> FaultKind {
             self.0
         }
-        fn aim(&mut self, _: &mut super::super::draw::Draw, cycle: Duration) -> Aim {
-            Aim::after(cycle)
+        fn schedule(&mut self, _: &mut super::super::draw::Draw, cycle: Duration) -> Schedule {
+            Schedule::after(cycle)
         }
-        fn ending(&self) -> Ending {
+        fn expected_exit(&self) -> ExpectedExit {
             self.1
         }
-        fn strike<'a>(
+        fn failed_syncs(&self) -> Vec<FailedSync> {
+            let failed = |of: &SyncOf| FailedSync {
+                file: "ledger".into(),
+                of: *of,
+                later: 0,
+            };
+            self.2.iter().map(failed).collect()
+        }
+        fn inject<'a>(
             &'a mut self,
             _: &'a mut ServerProcess,
         ) -> futures_util::future::BoxFuture<'a, Result<(), FaultError>> {
@@ -366,7 +381,7 @@ mod tests {
         let kill = SignalFault::kill();
         assert_eq!(end(KILLED, false).judge(&kill, &[]), None);
         assert!(end(OK, true).judge(&kill, &[]).is_some());
-        let at_sync = Pretended(FaultKind::SyncKill, Ending::Any);
+        let at_sync = Pretended(FaultKind::SyncKill, ExpectedExit::Any, vec![]);
         assert_eq!(end(KILLED, true).judge(&at_sync, &[]), None);
         assert!(end(FAILED, true).judge(&at_sync, &[]).is_some());
     }
@@ -387,7 +402,8 @@ mod tests {
 
     #[test]
     fn after_an_error_at_a_sync_somebody_is_told() {
-        let eio = Pretended(FaultKind::Eio, Ending::Refuses);
+        let at = |failed: &[SyncOf]| Pretended(FaultKind::Eio, ExpectedExit::Refuses, failed.to_vec());
+        let eio = at(&[SyncOf::Log]);
         let transfer = busload_wire::Transfer {
             from: 0,
             to: 1,
@@ -413,6 +429,13 @@ mod tests {
         assert!(end(OK, true).judge(&eio, &seen(1)).is_some());
         assert!(end(KILLED, true).judge(&eio, &seen(1)).is_some());
         assert_eq!(end(KILLED, false).judge(&eio, &seen(0)), None, "never hit");
+        // What a checkpoint copies is in the log: no outcome is in doubt.
+        let checkpoint = at(&[SyncOf::Checkpoint, SyncOf::Checkpoint]);
+        assert_eq!(end(FAILED, true).judge(&checkpoint, &seen(0)), None);
+        assert!(end(OK, true).judge(&checkpoint, &seen(0)).is_some());
+        for failed in [&[][..], &[SyncOf::Checkpoint, SyncOf::Log]] {
+            assert!(end(FAILED, true).judge(&at(failed), &seen(0)).is_some());
+        }
     }
 
     #[test]

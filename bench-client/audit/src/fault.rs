@@ -6,11 +6,11 @@
 //!
 //! The life of a cycle, in the order of the calls:
 //!
-//! 1. [`aim`](Fault::aim): which moment it will be, and under which wrapper the server starts;
+//! 1. [`schedule`](Fault::schedule): which moment it will be, and under which wrapper the server starts;
 //! 2. the server is started with its database in [`directory`](Fault::directory), or where the
 //!    run keeps it, and the load is put on;
-//! 3. when the [`Moment`] is a time and it has come, [`strike`](Fault::strike); when it is a
-//!    system call, the wrapper strikes by itself and `strike` is called only if it has not done
+//! 3. when the [`Moment`] is a time and it has come, [`inject`](Fault::inject); when it is a
+//!    system call, the wrapper injects by itself and `inject` is called only if it has not done
 //!    so before the time of the cycle is over;
 //! 4. the server has ended (what is left of its process group is killed);
 //! 5. [`restore`](Fault::restore): the directory is as a restart would find it;
@@ -30,14 +30,14 @@ use crate::target::ServerProcess;
 
 /// What a fault will do in one cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aim {
+pub struct Schedule {
     /// Words before the server's command; empty when it is started as it is.
     pub wrapper: Vec<String>,
     /// When.
     pub moment: Moment,
 }
 
-impl Aim {
+impl Schedule {
     /// Interrupts a server without a wrapper after a time.
     #[must_use]
     pub fn after(time: Duration) -> Self {
@@ -71,13 +71,14 @@ pub enum FaultError {
     },
 }
 
-/// How a server must end when a fault has struck, if nothing may be left to chance.
+/// How a server must end when a fault has injected, if nothing may be left to chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExpectedExit {
     /// Any way: it is killed.
     Any,
     /// It goes on, or ends by itself with an exit code other than 0, after it has answered the
-    /// transfers whose outcome it does not know. After [`Fault::failed_syncs`] it may not go on.
+    /// transfers whose outcome it does not know; none is after a checkpoint's sync. After
+    /// [`Fault::failed_syncs`] it may not go on.
     Refuses,
     /// With exit code 0, after it has answered everything it took.
     Graceful,
@@ -123,7 +124,7 @@ pub trait Fault: Send {
 
     /// Chooses the moment of the next cycle, which lasts at most `cycle`. All randomness comes
     /// from `draw`, so that a seed replays it.
-    fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim;
+    fn schedule(&mut self, draw: &mut Draw, cycle: Duration) -> Schedule;
 
     /// The moment of the cycle that was aimed at last from which on answers prove nothing; for
     /// a fault after which they still do, one that never comes.
@@ -131,9 +132,9 @@ pub trait Fault: Send {
         Onset::default()
     }
 
-    /// How a server that was struck must end.
-    fn ending(&self) -> Ending {
-        Ending::Any
+    /// How a server must end after this fault.
+    fn expected_exit(&self) -> ExpectedExit {
+        ExpectedExit::Any
     }
 
     /// Interrupts the server now. When it returns, the server is dead or about to be; it is
@@ -141,14 +142,14 @@ pub trait Fault: Send {
     ///
     /// # Errors
     /// The fault could not be made.
-    fn strike<'a>(
+    fn inject<'a>(
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>>;
 
     /// Whether the moment that was meant has come: asked when the server has ended.
-    /// `by_itself` is whether it ended before [`strike`](Self::strike).
-    fn has_struck(&self, by_itself: bool) -> bool {
+    /// `by_itself` is whether it ended before [`inject`](Self::inject).
+    fn was_injected(&self, by_itself: bool) -> bool {
         by_itself
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::audit::starting::FailedStart;
 use super::bank::Breach;
-use super::judge::Suspicion;
-use super::worker::{Overtaken, Seen};
+use super::judge::Anomaly;
+use super::worker::{Starved, Seen};
 use crate::connector::Outcome;
 use crate::ledger;
 use crate::record::torture::FaultKind;
@@ -72,8 +72,8 @@ impl Findings {
         }
     }
 
-    pub(super) fn of_pair(&mut self, worker: u32, suspicions: Vec<Suspicion>) {
-        for Suspicion {
+    pub(super) fn of_pair(&mut self, worker: u32, suspicions: Vec<Anomaly>) {
+        for Anomaly {
             kind,
             transfer,
             message,
@@ -96,13 +96,13 @@ impl Findings {
     /// it answers the transfers of a connection in their order.
     pub(super) fn of_workers(&mut self, seen: &[Seen], own: bool) {
         for (worker, one) in (0..).zip(seen) {
-            for Overtaken { place, later } in &one.overtaken {
+            for Starved { place, later } in &one.starved {
                 let message = format!(
                     "no answer came, and {later} transfers that were sent later on the same \
                      connection were answered ok"
                 );
                 let transfer = ledger::suspect(&one.sequence.entries[*place], None);
-                let kind = FindingKind::Overtaken;
+                let kind = FindingKind::Starved;
                 self.push(kind, Some(worker), Some(transfer), message, own);
             }
             for entry in &one.sequence.entries {
@@ -178,7 +178,7 @@ mod tests {
             sequence: Sequence {
                 entries: vec![entry],
             },
-            overtaken: vec![Overtaken {
+            starved: vec![Starved {
                 place: 0,
                 later: 100,
             }],
@@ -186,7 +186,7 @@ mod tests {
         }];
         for own in [true, false] {
             let found = found(|findings| findings.of_workers(&seen, own));
-            assert_eq!(found, [(FindingKind::Overtaken, own)]);
+            assert_eq!(found, [(FindingKind::Starved, own)]);
         }
     }
 }

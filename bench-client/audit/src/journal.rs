@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 mod record;
 
-pub use record::{Record, answer_word};
+pub use record::Record;
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]

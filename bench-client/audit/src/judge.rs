@@ -3,12 +3,12 @@
 use crate::ledger;
 use crate::record::torture::{Counts, FindingKind, SuspectTransfer};
 
-use super::explain::{Explanation, Item, explain};
+use super::reconstruct::{Explanation, Item, reconstruct};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};
 
 /// Something wrong with the transfers of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspicion {
+pub struct Anomaly {
     /// What.
     pub kind: FindingKind,
     /// With which transfer, if that is known.
@@ -23,7 +23,7 @@ pub struct Judgement {
     /// By class.
     pub counts: Counts,
     /// What is wrong.
-    pub suspicions: Vec<Suspicion>,
+    pub suspicions: Vec<Anomaly>,
     /// How often each transfer of the sequence was applied; empty when that cannot be told.
     pub applied: Vec<u8>,
     /// How much the transfers that are there moved from the first account to the second, less
@@ -34,7 +34,7 @@ pub struct Judgement {
 /// Transfers of one worker that were there at a restart, in order: how much each moved.
 pub type History = Vec<i64>;
 /// Most transfers of earlier cycles that are remembered per worker, in case they vanish.
-const MOST_HISTORY: usize = 100_000;
+const HISTORY_MAX: usize = 100_000;
 
 /// What is known of the cycle as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ pub struct Circumstances {
 impl Circumstances {
     /// Of a cycle with these sequences. `ordered` is whether the server keeps the order at all:
     /// it cannot be asked for in a cycle in which transfers were refused for a reason that
-    /// passes, since a refusal whose answer was cut off looks like a hole.
+    /// passes, since a refusal whose answer was cut off looks like a gap.
     #[must_use]
     pub fn of(sequences: &[&Sequence], ordered: bool) -> Self {
         let refused = sequences.iter().any(|one| one.has_passing_refusals());
@@ -83,7 +83,7 @@ pub fn judge(
         return judgement;
     };
     if left != gained {
-        judgement.suspicions.push(Suspicion {
+        judgement.suspicions.push(Anomaly {
             kind: FindingKind::PairNotConserved,
             transfer: None,
             message: format!(
@@ -118,7 +118,7 @@ pub fn judge(
             judgement.moved = Some(-sum(&gone));
             judgement.applied = none;
             judgement.counts.lost += count as u64;
-            judgement.suspicions.push(Suspicion {
+            judgement.suspicions.push(Anomaly {
                 kind: FindingKind::Lost,
                 transfer: None,
                 message: format!(
@@ -130,7 +130,7 @@ pub fn judge(
             judgement.counts.unexplained += 1;
             // What is there from here on cannot be told apart any more.
             history.clear();
-            judgement.suspicions.push(Suspicion {
+            judgement.suspicions.push(Anomaly {
                 kind: FindingKind::Unexplained,
                 transfer: None,
                 message: unexplained(&items, left),
@@ -140,8 +140,8 @@ pub fn judge(
     if left != gained {
         judgement.moved = None;
     }
-    if history.len() > MOST_HISTORY {
-        history.drain(..history.len() - MOST_HISTORY);
+    if history.len() > HISTORY_MAX {
+        history.drain(..history.len() - HISTORY_MAX);
     }
     judgement
 }
@@ -150,11 +150,11 @@ pub fn judge(
 /// was answered is not: of a transfer that only left, or only arrived, nothing more is said than
 /// that, whichever account it left.
 fn explain_pair(items: &[Item], history: &History, left: i128, gained: i128) -> Explanation {
-    let explanation = explain(items, history, left);
+    let explanation = reconstruct(items, history, left);
     if left == gained || is_as_answered(&explanation, items) {
         return explanation;
     }
-    let other = explain(items, history, gained);
+    let other = reconstruct(items, history, gained);
     if explanation == Explanation::Unexplained || is_as_answered(&other, items) {
         other
     } else {
@@ -202,7 +202,7 @@ fn classify(
             counts, suspicions, ..
         } = &mut *judgement;
         let mut suspect = |kind, message: &str| {
-            suspicions.push(Suspicion {
+            suspicions.push(Anomaly {
                 kind,
                 transfer: Some(ledger::suspect(entry, Some(*times))),
                 message: message.to_owned(),
@@ -230,9 +230,9 @@ fn classify(
         }
         let missing = *times == 0 && entry.standing() != Standing::Refused;
         if missing && circumstances.ordered && last_there.is_some_and(|last| place < last) {
-            counts.holes += 1;
+            counts.gaps += 1;
             suspect(
-                FindingKind::Hole,
+                FindingKind::Gap,
                 "not there, and a later one of the same connection is",
             );
         }

@@ -1,6 +1,5 @@
-//! The client's own books: what it sent and what was answered.
+//! The client's own ledger: what it sent and what was answered.
 
-use super::journal::answer_word;
 use crate::record::torture::SuspectTransfer;
 use busload_wire::{ErrorCode, Transfer};
 
@@ -104,3 +103,15 @@ pub fn suspect(entry: &Entry, applied: Option<u8>) -> SuspectTransfer {
         applied,
     }
 }
+/// An answer in one word, as the journal and findings show it.
+#[must_use]
+pub(crate) fn answer_word(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Committed => "ok".to_owned(),
+        Outcome::Unknown => "unknown".to_owned(),
+        Outcome::Rejected(code) => format!("rejected:{}", code.as_str()),
+        Outcome::Failed(Some(code)) => format!("failed:{}", code.as_str()),
+        Outcome::Failed(None) => "failed".to_owned(),
+    }
+}
+

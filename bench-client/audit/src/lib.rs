@@ -4,7 +4,7 @@
 //! Every [`worker`] moves money between two accounts that nobody else touches, and keeps a
 //! [`ledger`] of what it sent and what was answered, durable in the [`journal`] before it goes
 //! on. After each interruption the server is started again, and the balances of each pair tell
-//! which transfers are there ([`explain`], [`judge`]). All balances together obey the rules of a
+//! which transfers are there ([`reconstruct`], [`judge`]). All balances together obey the rules of a
 //! [`bank`].
 //!
 //! [`fault`] is the seam: what interrupts a server. Everything else does not know how it is done.
@@ -15,21 +15,20 @@ pub mod audit;
 pub mod bank;
 pub mod crash_states;
 pub mod cycle;
-pub mod desk;
+pub mod transfer_generator;
 pub mod draw;
-pub mod explain;
+pub mod reconstruct;
 pub mod failed_syncs;
 pub mod fault;
 mod findings;
-pub mod images;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
-mod passed_over;
+mod ignored_sync_errors;
 pub mod plan;
 #[cfg(target_os = "linux")]
 pub mod power_cut;
-pub mod recipe;
+pub mod server_command;
 pub mod replay;
 pub mod signals;
 pub mod traced;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::recipe::{Recipe, Wire};
+use super::server_command::{ServerCommand, Wire};
 use crate::config::ConnectorKind;
 
 /// What all stages of an audit share.
@@ -15,7 +15,7 @@ use crate::config::ConnectorKind;
 )]
 pub struct Plan {
     /// How the server is started.
-    pub recipe: Recipe,
+    pub command: ServerCommand,
     /// Connections, each with a pair of accounts.
     pub connections: u32,
     /// Transfers in flight on each.

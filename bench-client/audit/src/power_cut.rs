@@ -11,7 +11,7 @@
 //!
 //! What this does not do: it does not lose what the file system had given to the device and
 //! not flushed. A sync that forgets the device's cache is not caught, and writes are not torn
-//! below the size of a block; [`images`](super::images) is for those.
+//! below the size of a block; [`images`](super::crash_states) is for those.
 
 mod files;
 mod ioctl;
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 
 use self::files::Files;
 use super::draw::Draw;
-use super::fault::{Aim, Fault, FaultError, Onset};
+use super::fault::{Schedule, Fault, FaultError, Onset};
 use crate::record::torture::FaultKind;
 use crate::target::descendants::{Role, Spared, spare};
 use crate::target::{DATABASE_WORD, ServerProcess};
@@ -327,17 +327,17 @@ impl Fault for PowerCut {
         Some(self.disk.path())
     }
 
-    fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim {
+    fn schedule(&mut self, draw: &mut Draw, cycle: Duration) -> Schedule {
         let latest = u64::try_from(cycle.as_millis()).unwrap_or(u64::MAX);
         self.cut = false;
         self.onset = Onset::default();
         self.before = Files::below(self.disk.path()).ok();
         self.untouched = false;
         let after = draw.within(EARLIEST_CUT_MS.min(latest), latest);
-        Aim::after(Duration::from_millis(after))
+        Schedule::after(Duration::from_millis(after))
     }
 
-    fn strike<'a>(
+    fn inject<'a>(
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
@@ -368,7 +368,7 @@ impl Fault for PowerCut {
         })
     }
 
-    fn has_struck(&self, _by_itself: bool) -> bool {
+    fn was_injected(&self, _by_itself: bool) -> bool {
         self.cut
     }
 

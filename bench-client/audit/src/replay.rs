@@ -46,7 +46,7 @@ pub fn replay(records: &[Record], ordered: bool, earlier: &[History]) -> Replay 
     let mut replay = Replay::default();
     let mut histories: BTreeMap<u32, History> = (0..).zip(earlier.iter().cloned()).collect();
     let mut sequences = Sequences::new();
-    // A refusal that does not count leaves what looks like a hole.
+    // A refusal that does not count leaves what looks like a gap.
     let mut keeps_order = ordered;
     for record in records {
         match record {
@@ -249,10 +249,10 @@ mod tests {
         }
     }
 
-    /// A refusal that does not count looks like a hole, and is none.
+    /// A refusal that does not count looks like a gap, and is none.
     #[test]
     fn a_refusal_that_came_too_late_is_no_hole() {
-        for (answer, holes) in [
+        for (answer, gaps) in [
             (late(2, Outcome::Failed(None)), 0),
             (late(2, Outcome::Committed), 1),
         ] {
@@ -260,7 +260,7 @@ mod tests {
             records.truncate(6);
             records.extend([answer, sent(3), balances(2, AMOUNTS[0] + AMOUNTS[2])]);
             let replay = replay(&records, true, &[]);
-            assert_eq!((replay.counts.holes, replay.counts.lost), (holes, 0));
+            assert_eq!((replay.counts.gaps, replay.counts.lost), (gaps, 0));
         }
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 
 use super::draw::Draw;
-use super::fault::{Aim, Ending, Fault, FaultError};
+use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
 use crate::record::torture::FaultKind;
 use crate::target::ServerProcess;
 
@@ -63,18 +63,18 @@ impl Fault for SignalFault {
         self.kind
     }
 
-    fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim {
-        Aim::after(some_time(draw, cycle))
+    fn schedule(&mut self, draw: &mut Draw, cycle: Duration) -> Schedule {
+        Schedule::after(some_time(draw, cycle))
     }
 
-    fn ending(&self) -> Ending {
+    fn expected_exit(&self) -> ExpectedExit {
         match self.kind {
-            FaultKind::Term => Ending::Graceful,
-            _ => Ending::Any,
+            FaultKind::Term => ExpectedExit::Graceful,
+            _ => ExpectedExit::Any,
         }
     }
 
-    fn strike<'a>(
+    fn inject<'a>(
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
@@ -82,7 +82,7 @@ impl Fault for SignalFault {
     }
 
     /// A server that ended before the signal came did so for a reason of its own.
-    fn has_struck(&self, by_itself: bool) -> bool {
+    fn was_injected(&self, by_itself: bool) -> bool {
         !by_itself
     }
 }

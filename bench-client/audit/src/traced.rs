@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::draw::Draw;
 use super::failed_syncs::{FailedSync, failed_syncs};
-use super::fault::{Aim, Ending, Fault, FaultError};
+use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
 use super::signals::send;
 use crate::record::torture::{FaultKind, Moment};
 use crate::target::ServerProcess;
@@ -37,14 +37,14 @@ const SYNCS_PER_SECOND: u64 = 60;
 const WRITES_PER_SECOND: u64 = 150;
 const ANSWERS_PER_SECOND: u64 = 300;
 /// Fewest calls that one is chosen from, in the shortest of cycles.
-const FEWEST_CALLS: u64 = 20;
+const CALLS_MIN: u64 = 20;
 /// Writes with which a server opens its database, more or less: left alone, since a server that
 /// cannot start has nothing to lose.
 const WRITES_AT_START: u64 = 16;
 /// Writes in a row that find the disk full, at most.
-const MOST_FULL_WRITES: u64 = 40;
+const FULL_WRITES_MAX: u64 = 40;
 /// How much longer a slow sync takes, in milliseconds.
-const SLOWEST_SYNC_MS: u64 = 200;
+const SYNC_MAX_MS: u64 = 200;
 
 /// How to call `strace` here.
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ impl TracedFault {
                 reason = "clamped above"
             )]
             let highest = per_second * (of as u64) / 1000;
-            draw.within(1, highest.max(FEWEST_CALLS))
+            draw.within(1, highest.max(CALLS_MIN))
         };
         let once = |first| (first, Some(first));
         let (calls, what, (first, last)) = match self.kind {
@@ -176,11 +176,11 @@ impl TracedFault {
             FaultKind::Eio => (SYNCS, SYNC_ERROR.to_owned(), once(one_of(SYNCS_PER_SECOND))),
             FaultKind::Enospc => {
                 let first = WRITES_AT_START + one_of(WRITES_PER_SECOND);
-                let last = first + draw.within(0, MOST_FULL_WRITES - 1);
+                let last = first + draw.within(0, FULL_WRITES_MAX - 1);
                 (WRITES, "error=ENOSPC".to_owned(), (first, Some(last)))
             }
             FaultKind::SlowSync => {
-                let delay_us = 1000 * draw.within(1, SLOWEST_SYNC_MS);
+                let delay_us = 1000 * draw.within(1, SYNC_MAX_MS);
                 (SYNCS, format!("delay_exit={delay_us}"), (1, None))
             }
             _ => {
@@ -198,7 +198,7 @@ impl Fault for TracedFault {
         self.kind
     }
 
-    fn aim(&mut self, draw: &mut Draw, cycle: Duration) -> Aim {
+    fn schedule(&mut self, draw: &mut Draw, cycle: Duration) -> Schedule {
         let (calls, what, first, last) = self.choose(draw, cycle);
         let when = match last {
             Some(last) if last == first => format!("when={first}"),
@@ -207,7 +207,7 @@ impl Fault for TracedFault {
         };
         // What the log says must be about this cycle.
         let _ = std::fs::remove_file(&self.tracer.log);
-        Aim {
+        Schedule {
             wrapper: self.tracer.words(calls, &format!("{what}:{when}")),
             moment: Moment::Call {
                 calls: calls.to_owned(),
@@ -217,16 +217,16 @@ impl Fault for TracedFault {
         }
     }
 
-    fn ending(&self) -> Ending {
+    fn expected_exit(&self) -> ExpectedExit {
         match self.kind {
             // A full disk is no reason to stop, unless not even the rollback can be written. A
             // sync that failed is one, unless it was a checkpoint's.
-            FaultKind::Eio | FaultKind::Enospc => Ending::Refuses,
-            _ => Ending::Any,
+            FaultKind::Eio | FaultKind::Enospc => ExpectedExit::Refuses,
+            _ => ExpectedExit::Any,
         }
     }
 
-    fn strike<'a>(
+    fn inject<'a>(
         &'a mut self,
         server: &'a mut ServerProcess,
     ) -> BoxFuture<'a, Result<(), FaultError>> {
@@ -240,7 +240,7 @@ impl Fault for TracedFault {
         }
     }
 
-    fn has_struck(&self, by_itself: bool) -> bool {
+    fn was_injected(&self, by_itself: bool) -> bool {
         match self.kind {
             FaultKind::SyncKill | FaultKind::AnswerKill => by_itself,
             _ => self.tracer.injected(),
@@ -271,7 +271,7 @@ mod tests {
         ] {
             let aims = |seed| {
                 let mut draw = Draw::new(seed, 0);
-                [(); 8].map(|()| fault(kind).aim(&mut draw, Duration::from_secs(2)))
+                [(); 8].map(|()| fault(kind).schedule(&mut draw, Duration::from_secs(2)))
             };
             assert_eq!(aims(1), aims(1));
             assert_ne!(aims(1), aims(2));
@@ -284,7 +284,7 @@ mod tests {
             let drawn = |seed| {
                 let mut draw = Draw::new(seed, 0);
                 let cycle = Duration::from_millis(cycle_ms);
-                match fault(FaultKind::SyncKill).aim(&mut draw, cycle).moment {
+                match fault(FaultKind::SyncKill).schedule(&mut draw, cycle).moment {
                     Moment::Call { first, .. } => first,
                     Moment::Time { .. } => panic!("it is at a call"),
                 }
@@ -301,8 +301,8 @@ mod tests {
             (FaultKind::AnswerKill, false),
             (FaultKind::Eio, true),
         ] {
-            let aim = fault(kind).aim(&mut Draw::new(1, 0), Duration::ZERO);
-            let there = aim.wrapper.iter().any(|word| word == "--seccomp-bpf");
+            let schedule = fault(kind).schedule(&mut Draw::new(1, 0), Duration::ZERO);
+            let there = schedule.wrapper.iter().any(|word| word == "--seccomp-bpf");
             assert_eq!(there, seccomp, "{kind}");
         }
     }
@@ -310,14 +310,14 @@ mod tests {
     #[test]
     fn the_words_say_what_the_moment_says() {
         let mut draw = Draw::new(1, 0);
-        let Aim { wrapper, moment } = fault(FaultKind::Enospc).aim(&mut draw, Duration::ZERO);
+        let Schedule { wrapper, moment } = fault(FaultKind::Enospc).schedule(&mut draw, Duration::ZERO);
         let Moment::Call { calls, first, last } = moment else {
             panic!("{moment:?}");
         };
         let last = last.unwrap();
         let first_possible = WRITES_AT_START + 1;
         assert!(
-            (first_possible..=WRITES_AT_START + FEWEST_CALLS).contains(&first) && last >= first
+            (first_possible..=WRITES_AT_START + CALLS_MIN).contains(&first) && last >= first
         );
         let expected = if last == first {
             format!("inject={calls}:error=ENOSPC:when={first}")

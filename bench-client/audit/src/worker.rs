@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use busload_wire::{ErrorCode, RequestId};
 use tokio::sync::watch;
 
-use super::desk::Desk;
+use super::transfer_generator::TransferGenerator;
 use super::fault::Onset;
 use super::journal::{JournalError, JournalHandle, Position, Record};
 use super::ledger::Sequence;
@@ -17,8 +17,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Pause after a refusal that passes, such as a full disk: it would be asked again at once.
 const REFUSED_PAUSE: Duration = Duration::from_millis(2);
 
-/// A transfer is overtaken when so many that were sent later on its connection were answered ok,
-const OVERTAKEN_BY: usize = 100;
+/// A transfer is starved when so many that were sent later on its connection were answered ok,
+const STARVED_BY: usize = 100;
 /// and the last of these answers came so long after it was sent. Refusals do not count: a server
 /// may give them at once.
 const OVERTAKEN_AGE: Duration = Duration::from_secs(1);
@@ -48,8 +48,8 @@ pub struct Seen {
     pub sequence: Sequence,
     /// Transfers without an answer on a connection that stayed open.
     pub unanswered: Vec<u64>,
-    /// Transfers without an answer that were overtaken by others, in order.
-    pub overtaken: Vec<Overtaken>,
+    /// Transfers without an answer that were starved by others, in order.
+    pub starved: Vec<Starved>,
     /// Answers to requests that were not in flight.
     pub surplus_answers: u64,
     /// The server said itself that it does not know an outcome.
@@ -60,7 +60,7 @@ pub struct Seen {
 
 /// A transfer that was not answered, though later ones of its connection were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overtaken {
+pub struct Starved {
     /// Where it is in the sequence.
     pub place: usize,
     /// How many later ones were answered ok.
@@ -77,12 +77,12 @@ pub struct Overtaken {
 /// The journal is broken. Nothing was sent that is not in it.
 pub async fn work<C: Connector>(
     connector: &C,
-    desk: &mut Desk,
+    generator: &mut TransferGenerator,
     mut journal: JournalHandle,
     habits: Habits,
     Ends { mut gone, onset }: Ends,
 ) -> Result<Seen, JournalError> {
-    let worker = desk.pair().0;
+    let worker = generator.pair().0;
     let connected = tokio::select! {
         connected = connector.connect(WorkerId(worker)) => connected,
         _ = gone.wait_for(|gone| *gone) => return Ok(Seen::default()),
@@ -92,7 +92,7 @@ pub async fn work<C: Connector>(
     };
     let mut connection = Connection {
         session,
-        desk,
+        generator,
         inflight: HashMap::new(),
         seen: Seen::default(),
         appended: None,
@@ -140,7 +140,7 @@ pub async fn work<C: Connector>(
 
 struct Connection<'a, S> {
     session: S,
-    desk: &'a mut Desk,
+    generator: &'a mut TransferGenerator,
     /// Where in the sequence a request is, and when it was sent.
     inflight: HashMap<u64, (usize, Instant)>,
     seen: Seen,
@@ -158,11 +158,11 @@ impl<S: Session> Connection<'_, S> {
         let entries = &mut self.seen.sequence.entries;
         let begin = entries.len();
         while self.sends && self.inflight.len() + entries.len() - begin < window {
-            let Some(entry) = self.desk.next_entry() else {
+            let Some(entry) = self.generator.next_entry() else {
                 break;
             };
             self.appended = Some(journal.append(&Record::Sent {
-                worker: self.desk.pair().0,
+                worker: self.generator.pair().0,
                 number: entry.number,
                 transfer: entry.transfer,
             }));
@@ -193,9 +193,9 @@ impl<S: Session> Connection<'_, S> {
     fn answer(&mut self, place: usize, outcome: Outcome, journal: &JournalHandle) {
         let entry = &mut self.seen.sequence.entries[place];
         entry.answer = Some(outcome);
-        self.desk.answered(entry);
+        self.generator.answered(entry);
         self.appended = Some(journal.append(&Record::Answer {
-            worker: self.desk.pair().0,
+            worker: self.generator.pair().0,
             number: entry.number,
             outcome,
         }));
@@ -207,7 +207,7 @@ impl<S: Session> Connection<'_, S> {
         self.seen.late_refusals += u64::from(refused);
         self.sends = false;
         self.appended = Some(journal.append(&Record::Late {
-            worker: self.desk.pair().0,
+            worker: self.generator.pair().0,
             number: self.seen.sequence.entries[place].number,
             outcome,
         }));
@@ -241,7 +241,7 @@ impl<S: Session> Connection<'_, S> {
         refused
     }
 
-    /// Looks for transfers that others have overtaken, when no answer will come any more.
+    /// Looks for transfers that others have starved, when no answer will come any more.
     fn notice_overtaken(&mut self) {
         let seen = &mut self.seen;
         let entries = &seen.sequence.entries;
@@ -255,12 +255,12 @@ impl<S: Session> Connection<'_, S> {
         let counted = old.into_iter().map(|place| {
             let later = entries[place + 1..].iter();
             let later = later.filter(|later| later.answer == Some(Outcome::Committed));
-            Overtaken {
+            Starved {
                 place,
                 later: later.count(),
             }
         });
-        seen.overtaken = counted.filter(|one| one.later >= OVERTAKEN_BY).collect();
+        seen.starved = counted.filter(|one| one.later >= STARVED_BY).collect();
     }
 
     /// Whether an answer is overdue: the connection is then given up.

@@ -85,7 +85,7 @@ pub fn progress(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
         row.number,
         row.fault,
         moment(&row.moment),
-        if row.struck { "" } else { ", not reached" },
+        if row.injected { "" } else { ", not reached" },
         row.ended,
     )
 }
@@ -106,11 +106,11 @@ fn table(record: &TortureRecord) -> Table {
     table.load_preset(presets::NOTHING).set_header([
         "fault",
         "cycles",
-        "struck",
+        "injected",
         "acknowledged",
         "lost",
         "twice",
-        "holes",
+        "gaps",
         "unknown",
         "there",
         "refused",
@@ -119,19 +119,19 @@ fn table(record: &TortureRecord) -> Table {
     for FaultRow {
         fault,
         cycles,
-        struck,
+        injected,
         counts,
         findings,
     } in &record.faults
     {
-        table.add_row(cells(fault.as_str(), *cycles, *struck, counts, *findings));
+        table.add_row(cells(fault.as_str(), *cycles, *injected, counts, *findings));
     }
     if record.faults.len() > 1 {
         let sum = |of: fn(&FaultRow) -> u64| record.faults.iter().map(of).sum();
         table.add_row(cells(
             "all",
             sum(|row| row.cycles),
-            sum(|row| row.struck),
+            sum(|row| row.injected),
             &record.counts,
             record.findings.len() as u64 + record.findings_not_listed,
         ));
@@ -142,14 +142,14 @@ fn table(record: &TortureRecord) -> Table {
     table
 }
 
-fn cells(name: &str, cycles: u64, struck: u64, counts: &Counts, findings: u64) -> Vec<String> {
+fn cells(name: &str, cycles: u64, injected: u64, counts: &Counts, findings: u64) -> Vec<String> {
     let numbers = [
         cycles,
-        struck,
+        injected,
         counts.acknowledged,
         counts.lost,
         counts.applied_twice,
-        counts.holes,
+        counts.gaps,
         counts.unknown,
         counts.unknown_present,
         counts.refused,
@@ -185,8 +185,8 @@ pub fn states(states: &CrashStates) -> String {
         acknowledged,
         lost,
         twice,
-        holes,
-        halves,
+        gaps,
+        torn,
         integrity,
         early_answers,
         unsynced_answers,
@@ -201,8 +201,8 @@ pub fn states(states: &CrashStates) -> String {
         "nothing wrong".to_owned()
     } else {
         format!(
-            "{lost} have lost something, {twice} applied something twice, {holes} have holes, \
-             {halves} half a transfer, {integrity} are unsound; {} answers too early",
+            "{lost} have lost something, {twice} applied something twice, {gaps} have gaps, \
+             {torn} a torn transfer, {integrity} are unsound; {} answers too early",
             early_answers.max(unsynced_answers)
         )
     };

@@ -54,7 +54,7 @@ fn failed(record: &TortureRecord) -> Vec<String> {
         let Counts {
             lost,
             applied_twice,
-            holes,
+            gaps,
             refused_present,
             unexplained,
             ..
@@ -62,7 +62,7 @@ fn failed(record: &TortureRecord) -> Vec<String> {
         match kind {
             FindingKind::Lost => lost,
             FindingKind::AppliedTwice => applied_twice,
-            FindingKind::Hole => holes,
+            FindingKind::Gap => gaps,
             FindingKind::RefusedPresent => refused_present,
             FindingKind::Unexplained => unexplained,
             _ => 0,
@@ -84,8 +84,8 @@ fn of_states(counts: &StateCounts) -> String {
         states,
         lost,
         twice,
-        holes,
-        halves,
+        gaps,
+        torn,
         integrity,
         early_answers,
         unsynced_answers,
@@ -94,8 +94,8 @@ fn of_states(counts: &StateCounts) -> String {
     let classes = [
         (lost, "have lost acknowledged transfers"),
         (twice, "applied something twice"),
-        (holes, "have holes"),
-        (halves, "have half a transfer"),
+        (gaps, "have gaps"),
+        (torn, "have a torn transfer"),
         (integrity, "are unsound"),
     ];
     let bad = classes.into_iter().filter(|(count, _)| *count > 0);

@@ -236,7 +236,7 @@ impl Audited {
         for class in [
             "lost",
             "applied_twice",
-            "holes",
+            "gaps",
             "refused_present",
             "unexplained",
         ] {

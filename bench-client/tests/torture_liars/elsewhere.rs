@@ -129,7 +129,7 @@ fn case_36_a_daemon_that_was_there_and_takes_the_port() {
     assert_eq!(record["valid"], false);
     let cycles = record["cycles"].as_array().expect("a list");
     assert_eq!(cycles.len(), 1, "the audit ends there");
-    assert_eq!(cycles[0]["struck"], false);
+    assert_eq!(cycles[0]["injected"], false);
     assert_eq!(front.living(), 1, "it is nobody's to kill");
 }
 

@@ -110,7 +110,7 @@ fn case_36_an_answer_dropped() {
         audited.ended.code() != Some(0)
     });
     // Killed a moment before it gives up, it has at least seen others answered.
-    let audited = audited.caught(&["unanswered", "overtaken"]);
+    let audited = audited.caught(&["unanswered", "starved"]);
     let given_up = audited.tally.transfers("given_up");
     within_what_was_told(&audited.named("unanswered"), &given_up, &audited.told());
     audited.counts(&[]);
@@ -125,19 +125,19 @@ fn case_36_an_answer_overtaken() {
         !audited.kinds().is_empty()
     });
     audited.ended.expect_code(0);
-    assert_eq!(audited.kinds(), BTreeSet::from(["overtaken".to_owned()]));
-    assert!(audited.named("overtaken").is_subset(&audited.told()));
+    assert_eq!(audited.kinds(), BTreeSet::from(["starved".to_owned()]));
+    assert!(audited.named("starved").is_subset(&audited.told()));
     audited.counts(&[]);
 }
 
-/// Whether a fault struck in a cycle, and the messages of what was found.
+/// Whether a fault was injected in a cycle, and the messages of what was found.
 fn struck_and_said(record: &Value) -> (u64, Vec<String>) {
     let cycles = record["cycles"].as_array().expect("a list");
-    let struck = cycles.iter().filter(|cycle| cycle["struck"] == true);
+    let injected = cycles.iter().filter(|cycle| cycle["injected"] == true);
     let findings = record["findings"].as_array().expect("a list");
     let said = findings.iter().map(|one| one["message"].as_str());
     let said = said.map(|one| one.expect("a text").to_owned());
-    (struck.count() as u64, said.collect())
+    (injected.count() as u64, said.collect())
 }
 
 /// It goes on as if nothing had been: a warning, since it is not this program's own.
@@ -152,12 +152,12 @@ fn case_36_a_sync_error_ignored() {
         (Lie::MindsSyncErrors, false),
     ] {
         let audited = Audited::until(lie, &["--faults=eio"], |audited| {
-            let (struck, said) = struck_and_said(&audited.record);
-            struck > 0 && (!caught || !said.is_empty())
+            let (injected, said) = struck_and_said(&audited.record);
+            injected > 0 && (!caught || !said.is_empty())
         });
         audited.ended.expect_code(0);
-        let (struck, said) = struck_and_said(&audited.record);
-        assert!(struck > 0, "{lie:?}: {:#}", audited.record);
+        let (injected, said) = struck_and_said(&audited.record);
+        assert!(injected > 0, "{lie:?}: {:#}", audited.record);
         let kinds = audited.kinds();
         assert!(
             kinds.iter().all(|kind| kind == "unexpected_end"),
@@ -168,7 +168,7 @@ fn case_36_a_sync_error_ignored() {
         });
         let went_on = went_on.count() as u64;
         assert_eq!(went_on > 0, caught, "{lie:?}: {said:?}");
-        assert!(went_on <= struck);
+        assert!(went_on <= injected);
     }
 }
 
@@ -197,24 +197,24 @@ fn a_start_that_failed_is_told_of() {
     assert_eq!(told.count(), 3, "{}", ended.stderr);
 }
 
-/// A later one of the same connection is there, so that most are holes as well; one that was
+/// A later one of the same connection is there, so that most are gaps as well; one that was
 /// not heard of is nothing but that.
 #[test]
 fn case_36_an_error_swallowed() {
     let _machine = machine();
-    let audited = audited(Lie::SwallowsErrors).caught(&["lost", "hole", IN_DEBT]);
+    let audited = audited(Lie::SwallowsErrors).caught(&["lost", "gap", IN_DEBT]);
     let heard = audited.heard();
     assert_eq!(audited.named("lost"), heard);
     let (sent, written) = (audited.sent(), audited.ledger());
-    let is_hole = |moved: &Moved| {
+    let is_gap = |moved: &Moved| {
         let gone = &sent[moved];
         written.iter().map(|later| &sent[later]).any(|later| {
             (later.cycle, later.worker) == (gone.cycle, gone.worker) && later.number > gone.number
         })
     };
-    let holes: BTreeSet<_> = audited.told().into_iter().filter(is_hole).collect();
-    assert_eq!(audited.named("hole"), holes);
-    audited.counts(&[("lost", heard.len()), ("holes", holes.len())]);
+    let gaps: BTreeSet<_> = audited.told().into_iter().filter(is_gap).collect();
+    assert_eq!(audited.named("gap"), gaps);
+    audited.counts(&[("lost", heard.len()), ("gaps", gaps.len())]);
     audited.debts_are_told();
 }
 

@@ -22,15 +22,15 @@ impl Audit<'_> {
     ) -> (Counts, Vec<Vec<Open>>) {
         let nothing = Sequence::default();
         let all: Vec<_> = seen.iter().map(|one| &one.sequence).collect();
-        // A refusal that came too late to count leaves what looks like a hole.
+        // A refusal that came too late to count leaves what looks like a gap.
         let ordered = self.plan.ordered && seen.iter().all(|one| one.late_refusals == 0);
         let circumstances = Circumstances::of(&all, ordered);
         let mut counts = Counts::default();
         let mut open = Vec::new();
-        for (worker, desk) in self.desks.iter().enumerate() {
+        for (worker, generator) in self.generators.iter().enumerate() {
             let sequence = all.get(worker).copied().unwrap_or(&nothing);
             let history = &mut self.histories[worker];
-            let pair = desk.pair();
+            let pair = generator.pair();
             let judgement = judge(
                 pair,
                 sequence,
@@ -56,12 +56,12 @@ impl Audit<'_> {
         findings: &mut Findings,
     ) -> Result<Balances, String> {
         let Plan {
-            recipe,
+            command,
             window,
             answer_timeout,
             ..
         } = self.plan;
-        let (wire, window) = (recipe.wire, *window as usize);
+        let (wire, window) = (command.wire, *window as usize);
         let target = self.server.target();
         let answers = again::send(wire, target, open, window, *answer_timeout).await;
         let mut control = wire.control(target);
@@ -71,8 +71,8 @@ impl Audit<'_> {
         findings.of_bank(self.bank.check(&reading));
         let after = reading.balances;
         let sum = record.exactly_once.get_or_insert_default();
-        for (desk, (open, answers)) in self.desks.iter().zip(open.iter().zip(&answers)) {
-            let pair = desk.pair();
+        for (generator, (open, answers)) in self.generators.iter().zip(open.iter().zip(&answers)) {
+            let pair = generator.pair();
             let history = &mut self.histories[pair.0 as usize];
             let (resolved, wrong) = again::check(pair, open, answers, (before, &after), history);
             sum.add(&resolved);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::bank::Reading;
-use super::super::recipe::Recipe;
+use super::super::server_command::ServerCommand;
 use super::{Audit, Progress, stopped};
 use crate::control::ControlError;
 use crate::target::TargetError;
@@ -16,9 +16,9 @@ const RESTART_PAUSE: Duration = Duration::from_millis(300);
 const WORTH_TELLING: Duration = Duration::from_secs(5);
 /// How long a server may take to come back when the user has ended the audit before it was
 /// started: the cycle is to be judged, if that is soon.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const LAST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that is back, with its books.
+/// A server that is back, with its ledger.
 pub(super) struct Back {
     pub(super) reading: Reading,
     /// Starts before this one, of which nothing came.
@@ -35,19 +35,19 @@ pub(crate) struct FailedStart {
 /// Waits for a start, and says so when it takes long.
 pub(super) async fn told_of<T>(
     starting: impl Future<Output = T>,
-    recipe: &Recipe,
+    command: &ServerCommand,
     progress: &mut dyn Progress,
 ) -> T {
     tokio::pin!(starting);
     if let Ok(started) = tokio::time::timeout(WORTH_TELLING, &mut starting).await {
         return started;
     }
-    progress.waiting(&recipe.awaited());
+    progress.waiting(&command.awaited());
     starting.await
 }
 
 impl Audit<'_> {
-    /// Starts the server as it is and reads its books; the text says why that cannot be done.
+    /// Starts the server as it is and reads its ledger; the text says why that cannot be done.
     /// `None` when the user has ended the audit and it is not there yet.
     pub(super) async fn restart(
         &mut self,
@@ -56,7 +56,7 @@ impl Audit<'_> {
         let mut told = self.interrupted.clone();
         let enough = async {
             if *told.borrow() {
-                tokio::time::sleep(LAST_PATIENCE).await;
+                tokio::time::sleep(LAST_TIMEOUT).await;
             } else {
                 stopped(&mut told).await;
             }
@@ -75,12 +75,12 @@ impl Audit<'_> {
             if attempt > 0 {
                 tokio::time::sleep(RESTART_PAUSE).await;
             }
-            let recipe = &self.plan.recipe;
-            let starting = recipe.start(&[], &self.database, false);
-            let read = match told_of(starting, recipe, progress).await {
+            let command = &self.plan.command;
+            let starting = command.start(&[], &self.database, false);
+            let read = match told_of(starting, command, progress).await {
                 Ok(server) => {
                     self.server = server;
-                    let mut control = recipe.wire.control(self.server.target());
+                    let mut control = command.wire.control(self.server.target());
                     let read = Reading::take(&mut control, self.bank.accounts).await;
                     match read {
                         Ok(reading) => Ok(reading),
@@ -104,7 +104,7 @@ impl Audit<'_> {
         ))
     }
 
-    /// A server was started, and its books cannot be read: whether it has ended.
+    /// A server was started, and its ledger cannot be read: whether it has ended.
     async fn failed_reading(&mut self, error: &ControlError) -> FailedStart {
         let ending = tokio::time::timeout(RESTART_PAUSE, self.server.wait()).await;
         let how = match ending {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use busload_wire::{ErrorCode, OutcomeClass, Transfer, TransferId};
 
 use crate::connector::Outcome;
-use crate::ledger::Balances;
+use crate::ledger::{Balances, answer_word};
 use crate::record::torture::FaultKind;
 
 /// The version of the file's form.
@@ -185,18 +185,6 @@ impl Record {
             _ => return None,
         };
         words.next().is_none().then_some(record)
-    }
-}
-
-/// An answer in one word, as the journal and findings show it.
-#[must_use]
-pub fn answer_word(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Committed => "ok".to_owned(),
-        Outcome::Unknown => "unknown".to_owned(),
-        Outcome::Rejected(code) => format!("rejected:{}", code.as_str()),
-        Outcome::Failed(Some(code)) => format!("failed:{}", code.as_str()),
-        Outcome::Failed(None) => "failed".to_owned(),
     }
 }
 

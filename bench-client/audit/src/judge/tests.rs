@@ -74,29 +74,29 @@ fn an_honest_server_has_nothing_held_against_it() {
 #[test]
 fn acknowledged_and_lost() {
     let (counts, found) = judged(&[OK, OK, OK, OPEN], &[1, 1, 0, 0]);
-    assert_eq!((counts.lost, counts.holes), (1, 0));
+    assert_eq!((counts.lost, counts.gaps), (1, 0));
     assert_eq!(found, [FindingKind::Lost]);
 }
 
 #[test]
 fn lost_in_the_middle_is_a_hole_as_well() {
     let (counts, found) = judged(&[OK, OK, OK], &[1, 0, 1]);
-    assert_eq!((counts.lost, counts.holes), (1, 1));
-    assert_eq!(found, [FindingKind::Lost, FindingKind::Hole]);
+    assert_eq!((counts.lost, counts.gaps), (1, 1));
+    assert_eq!(found, [FindingKind::Lost, FindingKind::Gap]);
 }
 
 #[test]
 fn a_hole_among_those_of_unknown_outcome() {
     let (counts, found) = judged(&[OK, OPEN, OPEN, OPEN], &[1, 1, 0, 1]);
-    assert_eq!((counts.lost, counts.holes), (0, 1));
+    assert_eq!((counts.lost, counts.gaps), (0, 1));
     assert_eq!(counts.unknown_present, 2);
-    assert_eq!(found, [FindingKind::Hole]);
+    assert_eq!(found, [FindingKind::Gap]);
 }
 
 #[test]
 fn an_open_one_before_an_acknowledged_one_must_be_there() {
     let (counts, found) = judged(&[OPEN, OK], &[0, 1]);
-    assert_eq!((counts.holes, found), (1, vec![FindingKind::Hole]));
+    assert_eq!((counts.gaps, found), (1, vec![FindingKind::Gap]));
     assert_eq!(judged(&[OPEN, OK], &[1, 1]).1, []);
 }
 

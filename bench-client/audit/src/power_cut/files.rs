@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Most files that are looked at: more than a disk of [`FileSystem::size_bytes`] has room for.
 ///
 /// [`FileSystem::size_bytes`]: super::FileSystem
-const MOST_FILES: usize = 400_000;
+const FILES_MAX: usize = 400_000;
 
 /// The files of a disk, each with what changes when it is written.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Files {
                     written: (metadata.mtime(), metadata.mtime_nsec()),
                 };
                 files.insert(entry.path(), state);
-                if files.len() > MOST_FILES {
+                if files.len() > FILES_MAX {
                     return Err(io::Error::other("there are too many files"));
                 }
             }

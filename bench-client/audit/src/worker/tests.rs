@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connector::{MockAnswer, MockConnector};
-use crate::desk::Means;
+use crate::transfer_generator::Amounts;
 use crate::journal::{self, Journal};
 use crate::ledger::Standing;
 
@@ -11,16 +11,16 @@ const HABITS: Habits = Habits {
     answer_timeout: Duration::from_millis(200),
 };
 
-/// Works against a script; what was seen, and what the journal says.
-async fn worked(script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static) -> (Seen, Vec<Record>) {
-    worked_until(HABITS, u64::MAX, script).await
+/// Works against a history; what was seen, and what the journal says.
+async fn worked(history: impl Fn(u64) -> MockAnswer + Send + Sync + 'static) -> (Seen, Vec<Record>) {
+    worked_until(HABITS, u64::MAX, history).await
 }
 
 /// The same with other habits; the onset of a fault comes with the request `cut_at`.
 async fn worked_until(
     habits: Habits,
     cut_at: u64,
-    script: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
+    history: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
 ) -> (Seen, Vec<Record>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal");
@@ -32,9 +32,9 @@ async fn worked_until(
         initial_balance: 5,
     });
     handle.clone().durable(position).await.unwrap();
-    let means = Means::share_out(1, 4).unwrap();
-    let mut desk = Desk::new(0, 1, means, None);
-    desk.settle(means.initial_balance, means.initial_balance);
+    let means = Amounts::share_out(1, 4).unwrap();
+    let mut generator = TransferGenerator::new(0, 1, means, None);
+    generator.settle(means.initial_balance, means.initial_balance);
     let (_alive, gone) = watch::channel(false);
     let onset = Onset::default();
     let cut = onset.clone();
@@ -48,10 +48,10 @@ async fn worked_until(
         if number == cut_at {
             cut.come();
         }
-        script(number)
+        history(number)
     }));
     let ends = Ends { gone, onset };
-    let seen = work(&connector, &mut desk, handle, habits, ends)
+    let seen = work(&connector, &mut generator, handle, habits, ends)
         .await
         .unwrap();
     drop(journal);
@@ -187,12 +187,12 @@ async fn an_answer_that_never_comes_is_seen() {
     .await;
     check(&seen, &records);
     assert_eq!(seen.unanswered, [10], "the tenth");
-    assert_eq!(seen.overtaken, [], "it is named once");
+    assert_eq!(seen.starved, [], "it is named once");
 }
 
 /// What is found when the tenth is never answered and `later` ones are, the last of them when
 /// the tenth is old; then the connection ends.
-async fn overtaken(later: u64, outcome: Outcome) -> Vec<Overtaken> {
+async fn starved(later: u64, outcome: Outcome) -> Vec<Starved> {
     let patient = Habits {
         answer_timeout: Duration::from_mins(10),
         ..HABITS
@@ -210,7 +210,7 @@ async fn overtaken(later: u64, outcome: Outcome) -> Vec<Overtaken> {
     .await;
     check(&seen, &records);
     assert_eq!(seen.unanswered, [0_u64; 0]);
-    seen.overtaken
+    seen.starved
 }
 
 #[tokio::test]
@@ -221,12 +221,12 @@ async fn an_answer_that_many_later_ones_have_overtaken_is_seen() {
         (99, Outcome::Committed, false),
         (100, full, false),
     ] {
-        let expected = Overtaken {
+        let expected = Starved {
             place: 9,
             later: 100,
         };
         let expected = found.then_some(expected);
-        let seen = overtaken(later, outcome).await;
+        let seen = starved(later, outcome).await;
         assert_eq!(seen, Vec::from_iter(expected), "{later} {outcome:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::recorder::Timing;
+use super::tally::Timing;
 
 /// What crossed the two ends of the window, each transfer also counted by the share of its time
 /// (from the intended start to the answer) that lay on one side.

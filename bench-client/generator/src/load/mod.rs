@@ -12,13 +12,14 @@ mod phases;
 mod recorder;
 mod resolve;
 mod series;
+mod tally;
 mod worker;
 
 pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
 pub use pacer::{ClosedLoop, Due, OpenLoop, Pacer};
 pub use phases::{Phase, Schedule};
-pub use recorder::{Counts, Offered, Tally, Times};
+pub use tally::{Counts, Offered, Tally, Times};
 pub use series::{ThreadInterval, Ticks};
 
 use std::cell::RefCell;

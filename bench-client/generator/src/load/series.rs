@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::recorder::Tally;
+use super::tally::Tally;
 use super::{Measure, Schedule};
 
 /// Most intervals of a window: a day's run has longer ones instead of more.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use busload_wire::{RequestId, Transfer};
 
 use super::alarm::Alarm;
-use super::recorder::{ThreadRecorder, Timing};
+use super::recorder::ThreadRecorder;
+use super::tally::Timing;
 use super::resolve::Resolver;
 use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule, Signals};
 use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::torture::{FaultKind, Finding, FindingKind};
+use super::findings::{FaultKind, Finding, FindingKind};
 
 /// The crash states of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,9 +33,9 @@ pub struct StateCounts {
     /// States in which something is applied twice, or was not asked for.
     pub twice: u64,
     /// States in which a transfer is applied and an earlier one of its connection is not.
-    pub holes: u64,
-    /// States in which half a transfer is applied.
-    pub halves: u64,
+    pub gaps: u64,
+    /// States in which a transfer is torn: half of it is applied.
+    pub torn: u64,
     /// States that SQLite cannot read, or finds unsound.
     pub integrity: u64,
     /// Transfers whose acknowledgement left before what is durable held them, by the model that
@@ -51,8 +51,8 @@ impl StateCounts {
     pub const fn is_clean(&self) -> bool {
         self.lost
             + self.twice
-            + self.holes
-            + self.halves
+            + self.gaps
+            + self.torn
             + self.integrity
             + self.early_answers
             + self.unsynced_answers
@@ -111,9 +111,9 @@ pub struct ReplayReport {
     /// States in which something is applied twice, or was not asked for.
     pub twice: u64,
     /// States in which a transfer is applied and an earlier one of its connection is not.
-    pub holes: u64,
-    /// States in which half a transfer is applied.
-    pub halves: u64,
+    pub gaps: u64,
+    /// States in which a transfer is torn: half of it is applied.
+    pub torn: u64,
     /// States that SQLite cannot read, or finds unsound.
     pub integrity: u64,
     /// Acknowledgements that were on their way before what is durable held their transfer; 0
@@ -133,12 +133,12 @@ impl ReplayReport {
         let Self {
             lost,
             twice,
-            holes,
-            halves,
+            gaps,
+            torn,
             integrity,
             ..
         } = self;
-        lost + twice + holes + halves + integrity + self.early_answers + self.unsynced_answers == 0
+        lost + twice + gaps + torn + integrity + self.early_answers + self.unsynced_answers == 0
     }
 }
 
@@ -176,8 +176,8 @@ impl CrashStates {
                 sum.lost += one.lost;
                 sum.lost_transfers_max = sum.lost_transfers_max.max(one.lost_transfers_max);
                 sum.twice += one.twice;
-                sum.holes += one.holes;
-                sum.halves += one.halves;
+                sum.gaps += one.gaps;
+                sum.torn += one.torn;
                 sum.integrity += one.integrity;
             }
             // The same answers in every model.
@@ -194,8 +194,8 @@ impl CrashStates {
             lost,
             lost_transfers_max: most,
             twice,
-            holes,
-            halves,
+            gaps,
+            torn,
             integrity,
             early_answers: early,
             unsynced_answers: unsynced,
@@ -226,13 +226,13 @@ impl CrashStates {
             let what = "more has moved than was asked for";
             of_states(FindingKind::AppliedTwice, |one| one.twice, what);
         }
-        if holes > 0 {
+        if gaps > 0 {
             let what = "a transfer is there and an earlier one of its connection is not";
-            of_states(FindingKind::Hole, |one| one.holes, what);
+            of_states(FindingKind::Gap, |one| one.gaps, what);
         }
-        if halves > 0 {
-            let what = "half a transfer is there";
-            of_states(FindingKind::PairNotConserved, |one| one.halves, what);
+        if torn > 0 {
+            let what = "a torn transfer is there";
+            of_states(FindingKind::PairNotConserved, |one| one.torn, what);
         }
         if integrity > 0 {
             let what = "SQLite cannot read the database, or finds it unsound";
@@ -340,8 +340,8 @@ mod tests {
         let set: [fn(&mut ReplayReport); 7] = [
             |one| one.lost = 1,
             |one| one.twice = 1,
-            |one| one.holes = 1,
-            |one| one.halves = 1,
+            |one| one.gaps = 1,
+            |one| one.torn = 1,
             |one| one.integrity = 1,
             |one| one.early_answers = 1,
             |one| one.unsynced_answers = 1,

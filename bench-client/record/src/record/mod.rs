@@ -8,6 +8,7 @@ mod apply;
 mod budget;
 pub mod comparison;
 pub mod crash_states;
+mod findings;
 mod generator;
 pub mod load_record;
 mod prediction;

@@ -18,7 +18,7 @@ use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::program;
 use bench_client::record::torture::FaultKind;
-use bench_client::record::torture::{Audited, CycleRow, Finding, Load, TortureRecord};
+use bench_client::record::torture::{Audited, CycleRow, Finding, Load, Skipped, TortureRecord};
 use bench_client::report::{table, torture_text};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
@@ -136,7 +136,7 @@ pub(crate) struct TortureArgs {
     /// the file exists
     #[arg(long)]
     reseed: bool,
-    /// The server of --server-command may apply transfers of one connection in any order: holes
+    /// The server of --server-command may apply transfers of one connection in any order: gaps
     /// are no finding then
     #[arg(long, requires = "server_command")]
     unordered: bool,
@@ -192,7 +192,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     let plan = args.plan()?;
     let mut environment =
         Environment::capture(args.judged_directory()).with_program(program("mimalloc"));
-    if !plan.recipe.is_own() {
+    if !plan.command.is_own() {
         environment.forget_storage();
     }
     warn_of_storage(&environment);
@@ -320,11 +320,11 @@ impl TortureArgs {
     }
 
     fn record(&self, environment: Environment, plan: &Plan) -> TortureRecord {
-        let own = plan.recipe.is_own();
+        let own = plan.command.is_own();
         let server = Audited {
             own,
-            transport: plan.recipe.wire.connector.transport().to_owned(),
-            encoding: plan.recipe.wire.encoding.as_str().to_owned(),
+            transport: plan.command.wire.connector.transport().to_owned(),
+            encoding: plan.command.wire.encoding.as_str().to_owned(),
             durability_requested: own.then(|| self.server.durability.durability.to_string()),
             durability: None,
             apply: None,
@@ -345,7 +345,7 @@ impl TortureArgs {
         const SHORT: Duration = Duration::from_secs(1);
         let within_a_cycle = plan.answer_timeout < plan.cycle;
         let can_be_overtaken =
-            plan.recipe.wire.connector != ConnectorKind::SqliteRpc && plan.cycle > SHORT;
+            plan.command.wire.connector != ConnectorKind::SqliteRpc && plan.cycle > SHORT;
         (!self
             .faults
             .iter()
@@ -360,4 +360,10 @@ impl TortureArgs {
                 )
             })
     }
+}
+
+/// Says that something cannot be done here.
+fn skip(fault: FaultKind, why: String, record: &mut TortureRecord) {
+    eprintln!("skipped {fault}: {why}");
+    record.skipped.push(Skipped { fault, why });
 }

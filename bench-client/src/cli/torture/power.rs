@@ -7,11 +7,11 @@ use bench_client::record::crash_states::CrashStates;
 use bench_client::record::torture::FaultKind;
 use bench_client::record::torture::TortureRecord;
 use bench_client::torture::audit::TortureError;
-use bench_client::torture::crash_states::{
-    self, CrashStatesError, LONGEST_LOAD, MOST_CONNECTIONS, MOST_TRANSFERS, Progress, Run,
+use bench_client::torture::crash_states::load::Load;
+use bench_client::torture::crash_states::runs::{
+    self, CONNECTIONS_MAX, CrashStatesError, LOAD_MAX, Progress, Run, TRANSFERS_MAX,
 };
-use bench_client::torture::images::load::Load;
-use bench_client::torture::images::strace_works;
+use bench_client::torture::crash_states::strace_works;
 use bench_client::torture::plan::{Plan, Stage};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,8 +19,7 @@ use tokio::sync::watch;
 
 use super::place::Place;
 use super::recipes::serve;
-use super::work::{Work, skip};
-use super::{TortureArgs, usage};
+use super::{TortureArgs, skip, usage};
 use bench_client::target::DATABASE_WORD;
 use busload_frontend::cli::ServerConfig;
 
@@ -48,7 +47,7 @@ pub(super) enum FileSystemArg {
 
 /// Crash states to be replayed.
 pub(super) struct States {
-    plan: crash_states::Plan,
+    plan: runs::Plan,
     runs: Vec<Run>,
 }
 
@@ -59,27 +58,28 @@ impl TortureArgs {
         plan: &Plan,
         place: &Place,
         record: &mut TortureRecord,
-        work: &mut Work,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<(Option<Stage>, Option<States>)> {
+        let mut cuts = None;
         if self.cuts() > 0 {
             match self.power_cuts(place, record) {
-                Ok(stage) => work.stages.push(stage),
+                Ok(stage) => cuts = Some(stage),
                 Err(why) => {
                     let why = format!("no cuts of a file system: {why}");
                     skip(FaultKind::PowerCut, why, record);
                 }
             }
         }
+        let mut states = None;
         if self.crash_states() > 0 {
             match can_replay(plan) {
-                Ok(()) => work.states = Some(self.states(plan, place)?),
+                Ok(()) => states = Some(self.states(plan, place)?),
                 Err(why) => {
                     let why = format!("no crash states: {why}");
                     skip(FaultKind::PowerCut, why, record);
                 }
             }
         }
-        Ok(())
+        Ok((cuts, states))
     }
 
     /// Power cuts have a disk of their own below the data directory, and so a stage.
@@ -116,10 +116,10 @@ impl TortureArgs {
     /// Runs with checkpoints as often as was asked for, and often; and with small pages.
     fn states(&self, plan: &Plan, place: &Place) -> anyhow::Result<States> {
         let load = Load {
-            wire: plan.recipe.wire,
-            connections: plan.connections.min(MOST_CONNECTIONS),
+            wire: plan.command.wire,
+            connections: plan.connections.min(CONNECTIONS_MAX),
             window: plan.window,
-            transfers: MOST_TRANSFERS,
+            transfers: TRANSFERS_MAX,
             seed: plan.seed,
             ids: plan.transfer_ids.then_some(plan.seed),
             answer_timeout: plan.answer_timeout,
@@ -142,16 +142,16 @@ impl TortureArgs {
             let balance = i64::try_from(load.initial_balance()).unwrap_or(i64::MAX);
             Run {
                 checkpoint_kib: server.checkpoint_kib.unwrap_or(OFTEN_KIB),
-                recipe: serve(server, load.wire, accounts, balance),
+                command: serve(server, load.wire, accounts, balance),
             }
         };
         let directory = std::path::absolute(place.directory.join("crash-states"));
         Ok(States {
-            plan: crash_states::Plan {
+            plan: runs::Plan {
                 states: self.crash_states(),
                 seed: plan.seed,
                 load,
-                time: plan.cycle.min(LONGEST_LOAD),
+                time: plan.cycle.min(LOAD_MAX),
                 directory: directory.context("there is no current directory")?,
             },
             runs: runs.into_iter().map(run).collect(),
@@ -208,7 +208,7 @@ impl TortureArgs {
 
 /// Whether crash states can be had of this server, here.
 fn can_replay(plan: &Plan) -> Result<(), String> {
-    if !plan.recipe.is_own() {
+    if !plan.command.is_own() {
         return Err(
             "only this program's own server is recorded: the files that a run begins with, and \
              how they are written, must be known"
@@ -232,7 +232,7 @@ impl States {
         let mut states = CrashStates::asked(self.plan.states);
         let mut line = StatesLine::new();
         let Self { plan, runs } = self;
-        let ended = crash_states::replay(plan, runs, interrupted, &mut states, &mut line).await;
+        let ended = runs::replay(plan, runs, interrupted, &mut states, &mut line).await;
         line.end();
         record.interrupted |= *interrupted.borrow() && states.counts.states < states.asked;
         let said = states.runs.iter().find_map(|run| run.durability.clone());

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
 use bench_client::target::endpoint;
-use bench_client::torture::desk::Means;
 use bench_client::torture::plan::{Plan, connections};
-use bench_client::torture::recipe::{Recipe, Wire};
+use bench_client::torture::server_command::{ServerCommand, Wire};
+use bench_client::torture::transfer_generator::Amounts;
 use busload_frontend::cli::ServerConfig;
 
 /// A checkpoint of this program's own server is due after so many KiB of log, so that checkpoints
@@ -16,14 +16,14 @@ use super::{TortureArgs, TransportArg, usage};
 
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
-        let recipe = match &self.server_command {
+        let command = match &self.server_command {
             Some(command) => self.foreign(command)?,
             None => self.own()?,
         };
-        let (connections, window) = connections(recipe.wire, self.workers, self.inflight);
+        let (connections, window) = connections(command.wire, self.workers, self.inflight);
         raise_descriptors(connections)?;
         Ok(Plan {
-            recipe,
+            command,
             connections,
             window,
             seed: self.seed,
@@ -52,7 +52,7 @@ impl TortureArgs {
     }
 
     /// This same program, told to serve.
-    fn own(&self) -> anyhow::Result<Recipe> {
+    fn own(&self) -> anyhow::Result<ServerCommand> {
         if let Some(file) = self.database.as_ref().filter(|file| file.exists())
             && !self.reseed
         {
@@ -66,7 +66,7 @@ impl TortureArgs {
             .map_err(|error| usage(error.to_string()))?;
         let wire = self.wire(self.transport == Some(TransportArg::Http))?;
         let (connections, window) = connections(wire, self.workers, self.inflight);
-        let means = Means::share_out(connections, window)
+        let means = Amounts::share_out(connections, window)
             .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
         let accounts = u32::try_from(means.accounts).unwrap_or(u32::MAX);
         Ok(serve(self.server(), wire, accounts, means.initial_balance))
@@ -79,7 +79,7 @@ impl TortureArgs {
         server
     }
 
-    fn foreign(&self, command: &str) -> anyhow::Result<Recipe> {
+    fn foreign(&self, command: &str) -> anyhow::Result<ServerCommand> {
         if self.server != ServerConfig::default() {
             return Err(usage(
                 "--server-command says itself how its server is started: leave out the flags of \
@@ -99,7 +99,7 @@ impl TortureArgs {
             database: Private::default(),
         };
         let place = endpoint(&target).map_err(|error| usage(error.to_string()))?;
-        Ok(Recipe {
+        Ok(ServerCommand {
             target,
             place,
             wire,
@@ -115,8 +115,8 @@ pub(super) fn serve(
     wire: Wire,
     accounts: u32,
     initial_balance: i64,
-) -> Recipe {
-    Recipe {
+) -> ServerCommand {
+    ServerCommand {
         target: Target::BuiltIn {
             server: server.with_batches(),
             program: Private::default(),

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use bench_client::record::torture::FaultKind;
-use bench_client::record::torture::{Skipped, TortureRecord};
+use bench_client::record::torture::TortureRecord;
 use bench_client::torture::fault::Fault;
 use bench_client::torture::plan::{Plan, Stage};
 use bench_client::torture::signals::SignalFault;
@@ -10,7 +10,7 @@ use bench_client::torture::traced::{TracedFault, Tracer};
 
 use super::place::Place;
 use super::power::States;
-use super::{TortureArgs, usage};
+use super::{TortureArgs, skip, usage};
 
 /// All of it.
 #[derive(Default)]
@@ -18,12 +18,6 @@ pub(super) struct Work {
     pub(super) stages: Vec<Stage>,
     /// Crash states to be replayed.
     pub(super) states: Option<States>,
-}
-
-/// Says that something cannot be done here.
-pub(super) fn skip(fault: FaultKind, why: String, record: &mut TortureRecord) {
-    eprintln!("skipped {fault}: {why}");
-    record.skipped.push(Skipped { fault, why });
 }
 
 impl TortureArgs {
@@ -46,14 +40,16 @@ impl TortureArgs {
                 FaultKind::Kill => Ok(Box::new(SignalFault::kill())),
                 FaultKind::Term => Ok(Box::new(SignalFault::term())),
                 FaultKind::PowerCut => {
-                    self.power(plan, place, record, &mut work)?;
+                    let (cuts, states) = self.power(plan, place, record)?;
+                    work.stages.extend(cuts);
+                    work.states = states;
                     continue;
                 }
                 _ => tracer
                     .get_or_insert_with(|| Tracer::find(&place.directory))
                     .clone()
                     .and_then(|tracer| {
-                        let fault = TracedFault::new(kind, tracer, plan.recipe.is_own());
+                        let fault = TracedFault::new(kind, tracer, plan.command.is_own());
                         fault.ok_or_else(|| "it is not made by strace".to_owned())
                     })
                     .map(|fault| Box::new(fault) as Box<dyn Fault>),

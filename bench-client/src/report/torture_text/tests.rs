@@ -27,7 +27,7 @@ fn row(fault: FaultKind, lost: u64) -> CycleRow {
         number: 1,
         fault,
         moment: Moment::Time { after_ms: 81 },
-        struck: true,
+        injected: true,
         ended: "SIGKILL".to_owned(),
         counts: Counts {
             sent: 12,
@@ -73,7 +73,7 @@ fn a_clean_audit_says_so() {
 fn crash_states(lost: u64) -> CrashStates {
     use crate::record::crash_states::RecordedRun;
     use crate::record::crash_states::ReplayReport;
-    use crate::torture::images::Model;
+    use crate::torture::crash_states::Model;
     let report = ReplayReport {
         states: 300,
         lost,
@@ -86,7 +86,7 @@ fn crash_states(lost: u64) -> CrashStates {
     let mut states = CrashStates::asked(300);
     states.runs.push(RecordedRun {
         acknowledged: 50,
-        replays: vec![busload_audit::images::replay::replayed(
+        replays: vec![busload_audit::crash_states::replay::replayed(
             Model::STRICT,
             report,
         )],
@@ -107,7 +107,7 @@ fn crash_states_have_a_line_and_alone_no_table() {
     ] {
         assert!(text.contains(expected), "{text}");
     }
-    assert!(!text.contains("struck"), "{text}");
+    assert!(!text.contains("injected"), "{text}");
     record.push(row(FaultKind::PowerCut, 0), Vec::new());
     let text = describe(&record);
     assert!(
@@ -195,13 +195,13 @@ fn the_last_line_names_every_class_that_failed() {
         finding(FindingKind::WrongRejection, true),
         finding(FindingKind::WrongRejection, true),
         finding(FindingKind::UnexpectedEnd, false),
-        finding(FindingKind::Hole, true),
+        finding(FindingKind::Gap, true),
     ];
     let mut row = row(FaultKind::Kill, 0);
-    row.counts.holes = 1;
+    row.counts.gaps = 1;
     record.push(row, findings);
     let text = describe(&record);
-    let expected = "FAILED: 1 hole, 2 wrong_rejection (10 acknowledged), with";
+    let expected = "FAILED: 1 gap, 2 wrong_rejection (10 acknowledged), with";
     assert!(text.contains(expected), "{text}");
 }
 
@@ -221,11 +221,11 @@ fn an_audit_without_acknowledgements_is_warned_of() {
 #[test]
 fn a_fault_that_never_struck_is_a_warning() {
     let mut record = record();
-    for struck in [false, true] {
+    for injected in [false, true] {
         let fault = FaultKind::Kill;
         record.push(
             CycleRow {
-                struck,
+                injected,
                 ..row(fault, 0)
             },
             Vec::new(),
@@ -233,7 +233,7 @@ fn a_fault_that_never_struck_is_a_warning() {
         let fault = FaultKind::SyncKill;
         record.push(
             CycleRow {
-                struck: false,
+                injected: false,
                 ..row(fault, 0)
             },
             Vec::new(),
@@ -242,7 +242,7 @@ fn a_fault_that_never_struck_is_a_warning() {
     record.conclude();
     assert_eq!(record.warnings.len(), 1, "{:?}", record.warnings);
     let text = describe(&record);
-    let expected = "\nwarning: sync-kill struck in none of its 2 cycles";
+    let expected = "\nwarning: sync-kill was injected in none of its 2 cycles";
     assert!(text.contains(expected), "{text}");
     assert!(record.valid);
 }

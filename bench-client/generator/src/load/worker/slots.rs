@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use busload_wire::RequestId;
 
-use super::super::recorder::Timing;
+use super::super::tally::Timing;
 use crate::workload::AccountPair;
 
 /// One transfer in flight.

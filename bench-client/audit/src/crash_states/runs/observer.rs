@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-use crate::images::{Image, Watch, write_image};
+use crate::crash_states::{Image, Watch, write_image};
 
 /// Most contents that are told apart, of 8 bytes each.
-const MOST_DISTINCT: usize = 1_000_000;
+const DISTINCT_MAX: usize = 1_000_000;
 /// Images of bad states that are kept, of each replay.
-const MOST_IMAGES: u32 = 3;
+const IMAGES_MAX: u32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -36,7 +36,7 @@ impl Distinct {
         let mut hasher = DefaultHasher::new();
         image.hash(&mut hasher);
         let hash = hasher.finish();
-        if self.seen.len() < MOST_DISTINCT {
+        if self.seen.len() < DISTINCT_MAX {
             self.seen.insert(hash);
         } else {
             self.too_many |= !self.seen.contains(&hash);
@@ -49,7 +49,7 @@ impl Distinct {
 }
 
 /// Counts states, keeps the first bad ones, and ends the work when it is interrupted.
-pub(super) struct Onlooker {
+pub(super) struct Observer {
     pub(super) interrupted: watch::Receiver<bool>,
     pub(super) tally: Arc<Tally>,
     pub(super) distinct: Distinct,
@@ -59,12 +59,12 @@ pub(super) struct Onlooker {
     pub(super) part: u64,
 }
 
-impl Watch for Onlooker {
+impl Watch for Observer {
     fn judged(&mut self, image: &Image, why: Option<&str>) -> bool {
         self.distinct.take(image);
         if let Some(why) = why {
             self.tally.bad.fetch_add(1, Ordering::Relaxed);
-            if self.images < MOST_IMAGES {
+            if self.images < IMAGES_MAX {
                 self.images += 1;
                 // What was found is in the record, too: a full disk is no reason to stop.
                 let _ = self.keep(image, why);
@@ -75,7 +75,7 @@ impl Watch for Onlooker {
     }
 }
 
-impl Onlooker {
+impl Observer {
     fn keep(&self, image: &Image, why: &str) -> io::Result<()> {
         let name = format!("state-{}-{}.sqlite", self.part + 1, self.images);
         write_image(image, &self.evidence.join(&name))?;
@@ -93,7 +93,7 @@ mod tests {
     fn an_onlooker_counts_keeps_a_few_and_ends_when_told() {
         let directory = tempfile::tempdir().unwrap();
         let (tell, interrupted) = watch::channel(false);
-        let mut onlooker = Onlooker {
+        let mut observer = Observer {
             interrupted,
             tally: Arc::default(),
             distinct: Distinct::default(),
@@ -104,15 +104,15 @@ mod tests {
         let image = |byte| [Some(vec![byte]), None, Some(vec![9])];
         for n in 0..10 {
             let why = (n % 2 == 0).then_some("gone");
-            assert!(onlooker.judged(&image(n % 3), why));
+            assert!(observer.judged(&image(n % 3), why));
         }
         tell.send_replace(true);
-        assert!(!onlooker.judged(&image(0), None));
-        assert_eq!(onlooker.distinct.count(), Some(3));
-        assert_eq!(onlooker.tally.done.load(Ordering::Relaxed), 11);
-        assert_eq!(onlooker.tally.bad.load(Ordering::Relaxed), 5);
+        assert!(!observer.judged(&image(0), None));
+        assert_eq!(observer.distinct.count(), Some(3));
+        assert_eq!(observer.tally.done.load(Ordering::Relaxed), 11);
+        assert_eq!(observer.tally.bad.load(Ordering::Relaxed), 5);
         let list = std::fs::read_to_string(directory.path().join("states.txt")).unwrap();
-        assert_eq!(list.lines().count(), MOST_IMAGES as usize);
+        assert_eq!(list.lines().count(), IMAGES_MAX as usize);
         assert_eq!(list.lines().next(), Some("state-1-1.sqlite: gone"));
         let journal = directory.path().join("state-1-1.sqlite-journal");
         assert_eq!(std::fs::read(journal).unwrap(), [9]);

@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use busload_engine::EngineError;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
-use super::books::{Books, Entry, Faults, Progress};
+use super::expected_ledger::{ExpectedLedger, Entry, Faults, Progress};
 use super::record::{Event, Role};
-use super::script::{Script, Step};
-use super::slate::Slate;
+use super::replay_error::ReplayError;
+use super::event_history::{EventHistory, Step};
+use super::scratch_directory::ScratchDirectory;
 use super::state::{Disk, Fate, Image, Model};
 use crate::record::crash_states::{ReplayReport, Replayed};
 
@@ -55,8 +55,8 @@ fn take<'f>(report: &mut ReplayReport, found: &'f Found) -> Option<Cow<'f, str>>
             report.lost += u64::from(faults.lost > 0);
             report.lost_transfers_max = report.lost_transfers_max.max(faults.lost);
             report.twice += u64::from(faults.twice > 0);
-            report.holes += u64::from(faults.holes > 0);
-            report.halves += u64::from(faults.halves > 0);
+            report.gaps += u64::from(faults.gaps > 0);
+            report.torn += u64::from(faults.torn > 0);
             let first = faults.first.as_deref()?;
             // What comes first may be something else, and a loss is what matters.
             Some(match faults.lost {
@@ -65,33 +65,6 @@ fn take<'f>(report: &mut ReplayReport, found: &'f Found) -> Option<Cow<'f, str>>
             })
         }
     }
-}
-
-/// The audit could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// The files that the run began with are no ledger.
-    #[error("the database that the run began with cannot be read")]
-    Base(#[source] EngineError),
-    /// They do not have the accounts of the run.
-    #[error("account {0} of the run is not in the database that it began with")]
-    Account(i64),
-    /// Images cannot be written.
-    #[error("cannot write images of the database to {}", directory.display())]
-    Write {
-        /// Where to.
-        directory: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
 }
 
 /// Reads the files of a database that nobody has open: what a run begins with.
@@ -119,8 +92,8 @@ pub fn read_image(database: &Path) -> Result<Image, ReplayError> {
 ///
 /// # Errors
 /// The run does not belong to `base`, or images cannot be written.
-pub fn audit(script: &Script, base: &Image, plan: Plan) -> Result<ReplayReport, ReplayError> {
-    audit_watched(script, base, plan, &mut Unwatched)
+pub fn audit(history: &EventHistory, base: &Image, plan: Plan) -> Result<ReplayReport, ReplayError> {
+    audit_watched(history, base, plan, &mut Unwatched)
 }
 
 /// Follows an audit, state by state.
@@ -143,40 +116,40 @@ impl Watch for Unwatched {
 /// # Errors
 /// As those of [`audit`].
 pub fn audit_watched(
-    script: &Script,
+    history: &EventHistory,
     base: &Image,
     plan: Plan,
     watch: &mut dyn Watch,
 ) -> Result<ReplayReport, ReplayError> {
-    let mut slate = Slate::new()?;
-    let before = slate.open(base)?.map_err(ReplayError::Base)?.balances;
-    if let Some(missing) = script.books.accounts().find(|id| !before.contains_key(id)) {
+    let mut scratch = ScratchDirectory::new()?;
+    let before = scratch.open(base)?.map_err(ReplayError::Base)?.balances;
+    if let Some(missing) = history.ledger.accounts().find(|id| !before.contains_key(id)) {
         return Err(ReplayError::Account(missing));
     }
     let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);
-    let steps = script.steps.len() as u64;
+    let steps = history.steps.len() as u64;
     // After how many steps each cut comes: in order, since the run is replayed once.
     let mut cuts: Vec<u64> = (0..plan.states)
         .map(|_| random.next_u64() % (steps + 1))
         .collect();
     cuts.sort_unstable();
     let mut audit = Audit {
-        books: &script.books,
+        ledger: &history.ledger,
         before,
-        slate,
+        scratch,
         report: ReplayReport {
             seed: plan.seed,
-            acknowledged: script.acknowledged,
+            acknowledged: history.acknowledged,
             ..ReplayReport::default()
         },
         shown: 0,
         random,
     };
     let mut disk = Disk::new(plan.model, base);
-    let mut progress = Progress::new(&script.books);
+    let mut progress = Progress::new(&history.ledger);
     let mut order = Order::default();
     let mut cuts = cuts.into_iter().peekable();
-    for (number, (line, step)) in (0_u64..).zip(&script.steps) {
+    for (number, (line, step)) in (0_u64..).zip(&history.steps) {
         while cuts.next_if_eq(&number).is_some() {
             if !audit.cut(&disk, &progress, *line, watch)? {
                 return Ok(audit.report);
@@ -201,7 +174,7 @@ pub fn audit_watched(
             }
         }
     }
-    let last = script.steps.last().map_or(0, |(line, _)| *line);
+    let last = history.steps.last().map_or(0, |(line, _)| *line);
     for _ in cuts {
         if !audit.cut(&disk, &progress, last + 1, watch)? {
             return Ok(audit.report);
@@ -251,7 +224,7 @@ impl Found {
     fn classes(&self) -> u8 {
         match self {
             Self::Unsound(_) => 1,
-            Self::Judged(faults) => [faults.lost, faults.twice, faults.holes, faults.halves]
+            Self::Judged(faults) => [faults.lost, faults.twice, faults.gaps, faults.torn]
                 .iter()
                 .zip(1..)
                 .map(|(count, bit)| u8::from(*count > 0) << bit)
@@ -261,9 +234,9 @@ impl Found {
 }
 
 struct Audit<'a> {
-    books: &'a Books,
+    ledger: &'a ExpectedLedger,
     before: BTreeMap<i64, i64>,
-    slate: Slate,
+    scratch: ScratchDirectory,
     report: ReplayReport,
     /// Classes of which there is an example.
     shown: u8,
@@ -315,14 +288,14 @@ impl Audit<'_> {
     }
 
     fn judge(&mut self, image: &Image, progress: &Progress) -> Result<Found, ReplayError> {
-        let found = match self.slate.open(image)? {
+        let found = match self.scratch.open(image)? {
             Err(error) => return Ok(Found::Unsound(error.to_string())),
             Ok(found) => found,
         };
         if let Some(complaint) = found.complaints.first() {
             return Ok(Found::Unsound(format!("integrity_check: {complaint}")));
         }
-        let faults = self.books.judge(&self.before, &found.balances, progress);
+        let faults = self.ledger.judge(&self.before, &found.balances, progress);
         Ok(Found::Judged(faults))
     }
 

@@ -2,26 +2,26 @@
 
 use busload_wire::{Transfer, TransferId};
 
-use super::books::{Books, BooksError, Entry, Faults, Progress};
+use super::expected_ledger::{ExpectedLedger, ExpectedLedgerError, Entry, Faults, Progress};
 
 const START: i64 = 1000;
 
 /// A pair that was asked for transfers of these amounts; those in `acknowledged` were
 /// answered.
-fn run(amounts: &[i64], acknowledged: &[usize]) -> (Books, Progress) {
-    let mut books = Books::default();
+fn run(amounts: &[i64], acknowledged: &[usize]) -> (ExpectedLedger, Progress) {
+    let mut ledger = ExpectedLedger::default();
     let entries: Vec<_> = amounts
         .iter()
-        .map(|&amount| books.ask(1, &transfer(0, 1, amount)).unwrap())
+        .map(|&amount| ledger.ask(1, &transfer(0, 1, amount)).unwrap())
         .collect();
-    let mut progress = Progress::new(&books);
+    let mut progress = Progress::new(&ledger);
     for &entry in &entries {
         progress.asked(entry);
     }
     for &number in acknowledged {
         progress.acknowledged(entries[number]);
     }
-    (books, progress)
+    (ledger, progress)
 }
 
 fn transfer(from: i64, to: i64, amount: i64) -> Transfer {
@@ -33,23 +33,23 @@ fn transfer(from: i64, to: i64, amount: i64) -> Transfer {
     }
 }
 
-fn judged(books: &Books, progress: &Progress, payer: i64, receiver: i64) -> [u64; 4] {
+fn judged(ledger: &ExpectedLedger, progress: &Progress, payer: i64, receiver: i64) -> [u64; 4] {
     let before = [(0, START), (1, START)].into();
     let after = [(0, payer), (1, receiver)].into();
     let Faults {
         lost,
         twice,
-        holes,
-        halves,
+        gaps,
+        torn,
         ..
-    } = books.judge(&before, &after, progress);
-    [lost, twice, holes, halves]
+    } = ledger.judge(&before, &after, progress);
+    [lost, twice, gaps, torn]
 }
 
 #[test]
 fn every_kind_of_fault_is_told() {
-    let (books, progress) = run(&[1, 10, 100, 300], &[0, 1]);
-    let paid = |n: i64| judged(&books, &progress, START - n, START + n);
+    let (ledger, progress) = run(&[1, 10, 100, 300], &[0, 1]);
+    let paid = |n: i64| judged(&ledger, &progress, START - n, START + n);
     for fine in [11, 111, 411] {
         assert_eq!(paid(fine), [0; 4], "{fine}");
     }
@@ -60,7 +60,7 @@ fn every_kind_of_fault_is_told() {
     assert_eq!(paid(21), [0, 1, 0, 0], "the second twice");
     assert_eq!(paid(410), [0, 0, 1, 0], "all but the first");
     assert_eq!(
-        judged(&books, &progress, START - 11, START + 1),
+        judged(&ledger, &progress, START - 11, START + 1),
         [0, 0, 0, 2]
     );
     assert_eq!(paid(-1), [0, 0, 1, 0], "money went the other way");
@@ -68,26 +68,26 @@ fn every_kind_of_fault_is_told() {
 
 #[test]
 fn one_that_was_refused_must_not_be_there() {
-    let (mut books, progress) = run(&[1, 2, 4], &[2]);
-    books.refuse(Entry { pair: 0, number: 1 });
-    assert_eq!(judged(&books, &progress, START - 5, START + 5), [0; 4]);
+    let (mut ledger, progress) = run(&[1, 2, 4], &[2]);
+    ledger.refuse(Entry { pair: 0, number: 1 });
+    assert_eq!(judged(&ledger, &progress, START - 5, START + 5), [0; 4]);
     assert_eq!(
-        judged(&books, &progress, START - 3, START + 3),
+        judged(&ledger, &progress, START - 3, START + 3),
         [0, 0, 1, 0]
     );
 }
 
 #[test]
 fn money_may_go_both_ways() {
-    let mut books = Books::default();
+    let mut ledger = ExpectedLedger::default();
     let entries = [transfer(0, 1, 5), transfer(1, 0, 2), transfer(0, 1, 9)];
-    let entries = entries.map(|transfer| books.ask(1, &transfer).unwrap());
-    let mut progress = Progress::new(&books);
+    let entries = entries.map(|transfer| ledger.ask(1, &transfer).unwrap());
+    let mut progress = Progress::new(&ledger);
     for entry in entries {
         progress.asked(entry);
         progress.acknowledged(entry);
     }
-    let moved = |n: i64| judged(&books, &progress, START - n, START + n);
+    let moved = |n: i64| judged(&ledger, &progress, START - n, START + n);
     assert_eq!(moved(12), [0; 4]);
     assert_eq!(moved(3), [1, 0, 0, 0]);
     assert_eq!(moved(5), [2, 0, 0, 0]);
@@ -97,46 +97,46 @@ fn money_may_go_both_ways() {
 
 #[test]
 fn what_was_not_asked_for_yet_cannot_be_there() {
-    let (books, _) = run(&[1, 2], &[]);
-    let mut progress = Progress::new(&books);
+    let (ledger, _) = run(&[1, 2], &[]);
+    let mut progress = Progress::new(&ledger);
     progress.asked(Entry { pair: 0, number: 0 });
-    assert_eq!(judged(&books, &progress, START - 1, START + 1), [0; 4]);
+    assert_eq!(judged(&ledger, &progress, START - 1, START + 1), [0; 4]);
     assert_eq!(
-        judged(&books, &progress, START - 3, START + 3),
+        judged(&ledger, &progress, START - 3, START + 3),
         [0, 1, 0, 0]
     );
 }
 
 #[test]
 fn over_two_connections_only_the_bounds_hold() {
-    let (mut books, mut progress) = run(&[1, 2], &[1]);
-    progress.asked(books.ask(2, &transfer(0, 1, 4)).unwrap());
-    assert_eq!(judged(&books, &progress, START - 6, START + 6), [0; 4]);
+    let (mut ledger, mut progress) = run(&[1, 2], &[1]);
+    progress.asked(ledger.ask(2, &transfer(0, 1, 4)).unwrap());
+    assert_eq!(judged(&ledger, &progress, START - 6, START + 6), [0; 4]);
     assert_eq!(
-        judged(&books, &progress, START - 1, START + 1),
+        judged(&ledger, &progress, START - 1, START + 1),
         [1, 0, 0, 0]
     );
     assert_eq!(
-        judged(&books, &progress, START - 8, START + 8),
+        judged(&ledger, &progress, START - 8, START + 8),
         [0, 1, 0, 0]
     );
 }
 
 #[test]
 fn accounts_are_private() {
-    let (mut books, _) = run(&[1], &[]);
-    assert_eq!(books.ask(1, &transfer(2, 1, 1)), Err(BooksError::Shared(1)));
-    assert_eq!(books.ask(1, &transfer(0, 2, 1)), Err(BooksError::Shared(0)));
-    assert_eq!(books.ask(1, &transfer(0, 0, 1)), Err(BooksError::Shared(0)));
-    assert_eq!(books.ask(1, &transfer(2, 3, 0)), Err(BooksError::Amount(0)));
+    let (mut ledger, _) = run(&[1], &[]);
+    assert_eq!(ledger.ask(1, &transfer(2, 1, 1)), Err(ExpectedLedgerError::Shared(1)));
+    assert_eq!(ledger.ask(1, &transfer(0, 2, 1)), Err(ExpectedLedgerError::Shared(0)));
+    assert_eq!(ledger.ask(1, &transfer(0, 0, 1)), Err(ExpectedLedgerError::Shared(0)));
+    assert_eq!(ledger.ask(1, &transfer(2, 3, 0)), Err(ExpectedLedgerError::Amount(0)));
 }
 
 #[test]
 fn one_that_is_asked_for_again_by_its_id_is_the_same() {
-    let mut books = Books::default();
+    let mut ledger = ExpectedLedger::default();
     let named = Transfer {
         transfer_id: Some(TransferId::from_u128(7)),
         ..transfer(0, 1, 1)
     };
-    assert_eq!(books.ask(1, &named), books.ask(1, &named));
+    assert_eq!(ledger.ask(1, &named), ledger.ask(1, &named));
 }

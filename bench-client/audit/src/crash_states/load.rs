@@ -1,7 +1,7 @@
 //! The load of a run that is recorded: money that goes one way between private accounts.
 //!
 //! The two accounts of a connection lie at the two ends of the ledger, so that they are on
-//! different pages and half a transfer can be seen. Money goes one way only, so that every sum
+//! different pages and a torn transfer can be seen. Money goes one way only, so that every sum
 //! is another and the judgement exact. The clients write nothing down: the trace does.
 
 use std::time::Duration;
@@ -14,12 +14,12 @@ use busload_generator::with_connector;
 
 use crate::connector::{Connector, Endpoint, Outcome, Reply, Session, WorkerId};
 use crate::draw::Draw;
-use crate::recipe::Wire;
+use crate::server_command::Wire;
 
 /// Largest amount. Amounts differ, so that a sum that is off is not a prefix of others.
 const LARGEST: u64 = 997;
 /// Fewest accounts: several pages of the table.
-const FEWEST_ACCOUNTS: u32 = 1_000;
+const ACCOUNTS_MIN: u32 = 1_000;
 
 /// What is put on a server while it is recorded.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ impl Load {
     /// How many accounts the ledger must have, from 0.
     #[must_use]
     pub fn accounts(&self) -> u32 {
-        FEWEST_ACCOUNTS.max(self.connections.saturating_mul(2))
+        ACCOUNTS_MIN.max(self.connections.saturating_mul(2))
     }
 
     /// What each of them must have: no transfer is ever refused for want of money.
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::config::{ConnectorKind, Encoding};
     use crate::connector::{MockAnswer, MockConnector};
-    use crate::images::books::Books;
+    use crate::crash_states::expected_ledger::ExpectedLedger;
 
     const LOAD: Load = Load {
         wire: Wire {
@@ -170,11 +170,11 @@ mod tests {
     async fn it_is_bounded_and_can_be_judged() {
         let (acknowledged, asked) = asked(false, soon()).await;
         assert_eq!((acknowledged, asked.len()), (90, 90));
-        let mut books = Books::default();
+        let mut ledger = ExpectedLedger::default();
         for transfer in &asked {
-            books.ask(0, transfer).unwrap();
+            ledger.ask(0, transfer).unwrap();
         }
-        assert_eq!(books.pair_count(), 3);
+        assert_eq!(ledger.pair_count(), 3);
         let ids: BTreeSet<_> = asked
             .iter()
             .filter_map(|one| one.transfer_id.map(TransferId::to_u128))

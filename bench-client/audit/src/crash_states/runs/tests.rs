@@ -14,19 +14,19 @@ fn states_are_dealt_evenly() {
 /// The trace of a server whose database is elsewhere has only its conversation in it.
 #[test]
 fn a_trace_without_a_write_is_seen() {
-    use super::super::images::Role;
-    let mut script = Script::default();
-    script
+    use super::super::Role;
+    let mut history = EventHistory::default();
+    history
         .steps
         .push((1, Step::File(Event::Created(Role::Log))));
-    assert!(!has_written(&script));
+    assert!(!has_written(&history));
     let written = Event::Written {
         role: Role::Log,
         offset: 0,
         data: vec![1],
     };
-    script.steps.push((2, Step::File(written)));
-    assert!(has_written(&script));
+    history.steps.push((2, Step::File(written)));
+    assert!(has_written(&history));
 }
 
 #[test]

@@ -8,21 +8,21 @@ use busload_sqlite::{Inspection, inspect};
 use tempfile::TempDir;
 
 use super::record::Role;
-use super::replay::ReplayError;
+use super::replay_error::ReplayError;
 use super::state::Image;
 
 /// Where images are put if it is there: they are opened in their thousands.
 const MEMORY: &str = "/dev/shm";
 
 /// A directory in which one image after another is opened.
-pub(super) struct Slate {
+pub(super) struct ScratchDirectory {
     directory: TempDir,
     /// What the files hold, so that one that stays the same is not written again; `None`
     /// when that is not known.
     written: Option<Image>,
 }
 
-impl Slate {
+impl ScratchDirectory {
     pub(super) fn new() -> Result<Self, ReplayError> {
         let memory = Path::new(MEMORY);
         let mut builder = tempfile::Builder::new();

@@ -1,10 +1,10 @@
 //! Power cuts that might have been: this program's server is recorded under load, and the states
 //! in which a power cut could have left its files are built, opened and judged.
 //!
-//! The work is that of [`images`]; here it is dealt out. Every run is replayed
+//! The work is that of [`super`]; here it is dealt out. Every run is replayed
 //! with every model of [`MODELS`], and the states are shared out evenly among these.
 
-mod onlooker;
+mod observer;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -16,15 +16,15 @@ use std::time::Duration;
 use busload_wire::control::Info;
 use tokio::sync::watch;
 
-use self::onlooker::{Distinct, Onlooker, Tally};
-use super::images::load::{self, Load};
-use super::images::record::Event;
-use super::images::script::Step;
-use super::images::{
-    self, Image, Model, Recording, ReplayError, Script, ScriptError, TraceError, audit_watched,
+use self::observer::{Distinct, Observer, Tally};
+use super::load::{self, Load};
+use super::record::Event;
+use super::event_history::Step;
+use super::{
+    Image, Model, Recording, ReplayError, EventHistory, EventHistoryError, TraceError, audit_watched,
     read_image, traced, write_image,
 };
-use super::recipe::Recipe;
+use crate::server_command::ServerCommand;
 use crate::control::ControlError;
 use crate::record::crash_states::{CrashStates, RecordedRun, ReplayReport};
 use crate::target::{ServerProcess, TargetError};
@@ -59,13 +59,13 @@ pub const MODELS: [(Model, bool); 4] = [
 ];
 
 /// Longest load of a recorded run: a trace grows with it, and states near each other tell little.
-pub const LONGEST_LOAD: Duration = Duration::from_secs(2);
+pub const LOAD_MAX: Duration = Duration::from_secs(2);
 /// Most transfers of a recorded run.
-pub const MOST_TRANSFERS: u32 = 30_000;
+pub const TRANSFERS_MAX: u32 = 30_000;
 /// Most connections of a recorded run: a server under `strace` is slow.
-pub const MOST_CONNECTIONS: u32 = 128;
+pub const CONNECTIONS_MAX: u32 = 128;
 /// A trace of this length is enough: the load ends.
-const MOST_TRACE_BYTES: u64 = 512 * 1024 * 1024;
+const TRACE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How often that is looked at, and progress is told.
 const TICK: Duration = Duration::from_millis(200);
 /// Streams of the seed: those of the loads, and those of the replays behind them.
@@ -92,7 +92,7 @@ pub struct Plan {
 pub struct Run {
     /// How the server is started. It must seed the accounts of the load, and end when its
     /// standard input does.
-    pub recipe: Recipe,
+    pub command: ServerCommand,
     /// KiB by which its log grows between two checkpoints.
     pub checkpoint_kib: u32,
 }
@@ -127,11 +127,11 @@ pub enum CrashStatesError {
     },
     /// What was said on the connections cannot be judged.
     #[error("the trace {} cannot be judged", path.display())]
-    Script {
+    EventHistory {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: ScriptError,
+        source: EventHistoryError,
     },
     /// Images cannot be made.
     #[error(transparent)]
@@ -213,13 +213,13 @@ pub async fn replay(
                 continue;
             }
             let stream = u32::try_from(part).unwrap_or(u32::MAX);
-            let drawn = images::Plan {
+            let drawn = super::Plan {
                 states,
                 seed: worker_seed(plan.seed, REPLAY_STREAM.saturating_add(stream)),
                 model,
                 check_answers,
             };
-            let onlooker = Onlooker {
+            let observer = Observer {
                 interrupted: interrupted.clone(),
                 tally: Arc::clone(&tally),
                 distinct: std::mem::take(&mut distinct),
@@ -227,11 +227,11 @@ pub async fn replay(
                 images: 0,
                 part,
             };
-            let task = replay_part(Arc::clone(&recorded), drawn, onlooker);
-            let (report, onlooker) = follow(task, &tally, plan.states, progress).await?;
-            distinct = onlooker.distinct;
+            let task = replay_part(Arc::clone(&recorded), drawn, observer);
+            let (report, observer) = follow(task, &tally, plan.states, progress).await?;
+            distinct = observer.distinct;
             if let Some(run) = into.runs.last_mut() {
-                run.replays.push(images::replay::replayed(model, report));
+                run.replays.push(super::replay::replayed(model, report));
             }
             into.distinct_images = distinct.count();
             into.sum_up();
@@ -252,7 +252,7 @@ fn share_out(states: u64, parts: u64, first: u64) -> [u64; MODELS.len()] {
 
 /// A run that was recorded.
 struct Recorded {
-    script: Script,
+    history: EventHistory,
     base: Image,
 }
 
@@ -271,8 +271,8 @@ async fn record(
     std::fs::create_dir_all(place).map_err(cannot_use(place))?;
     let (database, trace) = (place.join("ledger.sqlite"), place.join("trace"));
     // The run begins with a ledger that is durable, and whose files are known.
-    let server = run.recipe.start(&[], &database, true).await?;
-    let mut control = run.recipe.wire.control(server.target());
+    let server = run.command.start(&[], &database, true).await?;
+    let mut control = run.command.wire.control(server.target());
     let info = control.info().await?;
     let page_bytes = info.as_ref().and_then(Info::page_bytes);
     let apply = info.as_ref().and_then(|info| info.apply.clone());
@@ -286,7 +286,7 @@ async fn record(
         seed: worker_seed(plan.seed, LOAD_STREAM + number),
         ..plan.load
     };
-    let spec = traced(&run.recipe.spec(&[], &database, false)?, &trace);
+    let spec = traced(&run.command.spec(&[], &database, false)?, &trace);
     let server = ServerProcess::start(&spec).await?;
     let (tell, enough) = watch::channel(false);
     let over = async {
@@ -298,8 +298,8 @@ async fn record(
     server.stop().await.map_err(CrashStatesError::Ended)?;
     let trace_bytes = std::fs::metadata(&trace).map_err(cannot_use(&trace))?.len();
     let path = trace.clone();
-    let script = finished(tokio::task::spawn_blocking(move || read(&path, &database))).await?;
-    let acknowledged = script.acknowledged;
+    let history = finished(tokio::task::spawn_blocking(move || read(&path, &database))).await?;
+    let acknowledged = history.acknowledged;
     if acknowledged != clients {
         return Err(CrashStatesError::Disagree {
             path: trace,
@@ -308,7 +308,7 @@ async fn record(
         });
     }
     // Such a database is not the one that was traced, and no state of it could be bad.
-    if acknowledged > 0 && !has_written(&script) {
+    if acknowledged > 0 && !has_written(&history) {
         return Err(CrashStatesError::Unwritten {
             path: trace,
             acknowledged,
@@ -327,16 +327,16 @@ async fn record(
         connections: load.connections,
         window: load.window,
         acknowledged,
-        steps: script.steps.len() as u64,
+        steps: history.steps.len() as u64,
         trace_bytes,
         replays: Vec::new(),
     };
-    Ok((row, Recorded { script, base }))
+    Ok((row, Recorded { history, base }))
 }
 
 /// Whether something was written to the files of the database.
-fn has_written(script: &Script) -> bool {
-    let mut steps = script.steps.iter();
+fn has_written(history: &EventHistory) -> bool {
+    let mut steps = history.steps.iter();
     steps.any(|(_, step)| matches!(step, Step::File(Event::Written { .. })))
 }
 
@@ -350,30 +350,30 @@ async fn is_enough(time: Duration, trace: &Path, interrupted: &watch::Receiver<b
             () = tokio::time::sleep(TICK) => {}
         }
         let length = std::fs::metadata(trace).map_or(0, |trace| trace.len());
-        if length > MOST_TRACE_BYTES || *interrupted.borrow() {
+        if length > TRACE_BYTES_MAX || *interrupted.borrow() {
             return;
         }
     }
 }
 
-fn read(trace: &Path, database: &Path) -> Result<Script, CrashStatesError> {
+fn read(trace: &Path, database: &Path) -> Result<EventHistory, CrashStatesError> {
     let path = trace.to_owned();
     let file = File::open(trace).map_err(cannot_use(trace))?;
     let recording = match Recording::read(BufReader::new(file), database) {
         Ok(recording) => recording,
         Err(source) => return Err(CrashStatesError::Trace { path, source }),
     };
-    Script::new(recording).map_err(|source| CrashStatesError::Script { path, source })
+    EventHistory::new(recording).map_err(|source| CrashStatesError::EventHistory { path, source })
 }
 
-type Part = (ReplayReport, Onlooker);
+type Part = (ReplayReport, Observer);
 type Task<T> = tokio::task::JoinHandle<Result<T, CrashStatesError>>;
 
-fn replay_part(recorded: Arc<Recorded>, drawn: images::Plan, mut onlooker: Onlooker) -> Task<Part> {
+fn replay_part(recorded: Arc<Recorded>, drawn: super::Plan, mut observer: Observer) -> Task<Part> {
     tokio::task::spawn_blocking(move || {
-        let Recorded { script, base } = &*recorded;
-        let report = audit_watched(script, base, drawn, &mut onlooker)?;
-        Ok((report, onlooker))
+        let Recorded { history, base } = &*recorded;
+        let report = audit_watched(history, base, drawn, &mut observer)?;
+        Ok((report, observer))
     })
 }
 

@@ -33,7 +33,7 @@ impl Wire {
 
 /// A server that is started on the same ledger again and again.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct ServerCommand {
     /// Whose it is.
     pub target: Target,
     /// Where it listens, unless it says so in its first line.
@@ -46,7 +46,7 @@ pub struct Recipe {
     pub initial_balance: i64,
 }
 
-impl Recipe {
+impl ServerCommand {
     /// It is this program's own server: it seeds itself, and must end as the protocol says.
     #[must_use]
     pub fn is_own(&self) -> bool {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_recipe_says_how_it_is_started_and_what_is_waited_for() {
-        let mut recipe = Recipe {
+        let mut command = ServerCommand {
             target: Target::Command {
                 words: Private(
                     ["server", "--file={database}", "x"]
@@ -165,7 +165,7 @@ mod tests {
         };
         let words = |wrapper: &[&str], wiping| {
             let wrapper: Vec<_> = wrapper.iter().map(|word| (*word).to_owned()).collect();
-            let spec = recipe.spec(&wrapper, Path::new("a b"), wiping).unwrap();
+            let spec = command.spec(&wrapper, Path::new("a b"), wiping).unwrap();
             let mut words = vec![spec.program.display().to_string()];
             words.extend(spec.args);
             words
@@ -176,9 +176,9 @@ mod tests {
             ["strace", "-f", "server", "--file=a b", "x"]
         );
         let own = "waiting for the server to say where it listens, up to 180 s";
-        assert_eq!(recipe.awaited(), own);
-        recipe.place = Some(Endpoint::plain("127.0.0.1:9000"));
+        assert_eq!(command.awaited(), own);
+        command.place = Some(Endpoint::plain("127.0.0.1:9000"));
         let foreign = "waiting for the server to listen at 127.0.0.1:9000, up to 180 s";
-        assert_eq!(recipe.awaited(), foreign);
+        assert_eq!(command.awaited(), foreign);
     }
 }

@@ -38,7 +38,7 @@ struct Pair {
 
 /// The transfers of a run cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BooksError {
+pub enum ExpectedLedgerError {
     /// An account has two partners.
     #[error("account {0} is in more than one pair: give every worker two accounts of its own")]
     Shared(i64),
@@ -49,7 +49,7 @@ pub enum BooksError {
 
 /// All transfers of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Books {
+pub struct ExpectedLedger {
     pairs: Vec<Pair>,
     /// Which pair an account is in.
     accounts: BTreeMap<i64, usize>,
@@ -57,12 +57,12 @@ pub struct Books {
     named: BTreeMap<u128, Entry>,
 }
 
-impl Books {
+impl ExpectedLedger {
     /// Writes down a transfer that a connection asked for.
     ///
     /// # Errors
     /// It is not between two accounts of its own.
-    pub fn ask(&mut self, connection: u32, transfer: &Transfer) -> Result<Entry, BooksError> {
+    pub fn ask(&mut self, connection: u32, transfer: &Transfer) -> Result<Entry, ExpectedLedgerError> {
         let Transfer {
             from,
             to,
@@ -70,7 +70,7 @@ impl Books {
             transfer_id,
         } = *transfer;
         if amount < 1 {
-            return Err(BooksError::Amount(amount));
+            return Err(ExpectedLedgerError::Amount(amount));
         }
         let name = transfer_id.map(TransferId::to_u128);
         if let Some(known) = name.and_then(|name| self.named.get(&name)) {
@@ -91,8 +91,8 @@ impl Books {
                 self.accounts.extend([(from, pair), (to, pair)]);
                 pair
             }
-            (Some(_), _) => return Err(BooksError::Shared(from)),
-            (None, _) => return Err(BooksError::Shared(to)),
+            (Some(_), _) => return Err(ExpectedLedgerError::Shared(from)),
+            (None, _) => return Err(ExpectedLedgerError::Shared(to)),
         };
         let entry = Entry {
             pair,
@@ -140,8 +140,8 @@ struct PairProgress {
 impl Progress {
     /// The beginning of a run.
     #[must_use]
-    pub fn new(books: &Books) -> Self {
-        let pairs = vec![PairProgress::default(); books.pairs.len()];
+    pub fn new(ledger: &ExpectedLedger) -> Self {
+        let pairs = vec![PairProgress::default(); ledger.pairs.len()];
         Self { pairs }
     }
 
@@ -166,9 +166,9 @@ pub struct Faults {
     /// something that nobody asked for.
     pub twice: u64,
     /// Pairs in which a transfer is applied and an earlier one of the same connection is not.
-    pub holes: u64,
+    pub gaps: u64,
     /// Pairs in which not all that was paid was received, and a total that is off.
-    pub halves: u64,
+    pub torn: u64,
     /// The first of them, in words.
     pub first: Option<String>,
 }
@@ -180,11 +180,11 @@ impl Faults {
         let Self {
             lost,
             twice,
-            holes,
-            halves,
+            gaps,
+            torn,
             first: _,
         } = self;
-        lost + twice + holes + halves == 0
+        lost + twice + gaps + torn == 0
     }
 
     pub(super) fn note(&mut self, what: impl FnOnce() -> String) {
@@ -192,7 +192,7 @@ impl Faults {
     }
 }
 
-impl Books {
+impl ExpectedLedger {
     /// Holds the balances of a database against a run that has come to `progress`, given the
     /// balances that it began with. An account that is missing has a balance of 0.
     #[must_use]
@@ -208,7 +208,7 @@ impl Books {
         };
         let (wanted, found) = (total(before), total(after));
         if wanted != found {
-            faults.halves += 1;
+            faults.torn += 1;
             faults.note(|| format!("the balances sum up to {found}, not {wanted}"));
         }
         for (pair, progress) in self.pairs.iter().zip(&progress.pairs) {
@@ -218,7 +218,7 @@ impl Books {
             };
             let (first, second) = (moved(&pair.first), moved(&pair.second));
             if first + second != 0 {
-                faults.halves += 1;
+                faults.torn += 1;
                 let accounts = (pair.first, pair.second);
                 faults.note(|| format!("accounts {accounts:?} changed by {first} and {second}"));
                 continue;
@@ -267,7 +267,7 @@ impl Pair {
                 faults.twice += 1;
                 faults.note(|| format!("{shown}: {moved} moved, more than was asked for"));
             } else {
-                faults.holes += 1;
+                faults.gaps += 1;
                 faults.note(|| format!("{shown}: {moved} moved, which no first transfers make"));
             }
             return;
@@ -314,7 +314,7 @@ impl Pair {
             faults.twice += 1;
             faults.note(|| format!("{}, {most} asked for", shown()));
         } else if !(least..=most).contains(&moved) {
-            faults.holes += 1;
+            faults.gaps += 1;
             faults.note(|| format!("{}, not between {least} and {most}", shown()));
         }
     }

@@ -9,8 +9,8 @@ use super::ledger::{Entry, Pair, Standing};
 /// does stay exact.
 const ALL_MONEY: i64 = 1 << 52;
 /// Fewest values that amounts are drawn from: with fewer, sums of different transfers could be
-/// equal by chance (see [`super::explain`]).
-const FEWEST_AMOUNTS: i64 = 1 << 32;
+/// equal by chance (see [`super::reconstruct`]).
+const AMOUNTS_MIN: i64 = 1 << 32;
 /// How many times the largest amount, times what may be in flight, an account starts with.
 const RESERVE: i64 = 4;
 /// Streams of the run's seed below this one do not belong to workers.
@@ -18,7 +18,7 @@ const FIRST_STREAM: u32 = 16;
 
 /// How much money there is and how it is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Means {
+pub struct Amounts {
     /// Accounts of the run, two for each connection.
     pub accounts: i64,
     /// What each account starts with.
@@ -27,7 +27,7 @@ pub struct Means {
     pub largest_amount: i64,
 }
 
-impl Means {
+impl Amounts {
     /// Shares the money out; `None` when there are so many connections, or so many transfers in
     /// flight on each, that amounts would not tell transfers apart.
     #[must_use]
@@ -35,7 +35,7 @@ impl Means {
         let accounts = 2 * i64::from(connections);
         let initial_balance = ALL_MONEY.checked_div(accounts)?;
         let largest_amount = (initial_balance / RESERVE).checked_div(i64::from(window))?;
-        (largest_amount >= FEWEST_AMOUNTS).then_some(Self {
+        (largest_amount >= AMOUNTS_MIN).then_some(Self {
             accounts,
             initial_balance,
             largest_amount,
@@ -45,7 +45,7 @@ impl Means {
 
 /// The side of one connection that outlives it: its pair, and what it may still spend.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct TransferGenerator {
     pair: Pair,
     draw: Draw,
     largest_amount: u64,
@@ -58,11 +58,11 @@ pub struct Desk {
     ids: Option<u64>,
 }
 
-impl Desk {
-    /// The desk of one worker. With `ids`, a number of the run's, every transfer carries a
+impl TransferGenerator {
+    /// The generator of one worker. With `ids`, a number of the run's, every transfer carries a
     /// transfer id of its own.
     #[must_use]
-    pub fn new(worker: u32, seed: u64, means: Means, ids: Option<u64>) -> Self {
+    pub fn new(worker: u32, seed: u64, means: Amounts, ids: Option<u64>) -> Self {
         Self {
             pair: Pair(worker),
             draw: Draw::new(seed, FIRST_STREAM.saturating_add(worker)),
@@ -141,22 +141,22 @@ mod tests {
     #[test]
     fn money_is_shared_out_within_what_every_server_can_count() {
         for (connections, window) in [(16, 8), (128, 1), (1, 1), (16, 1024), (256, 64)] {
-            let means = Means::share_out(connections, window).unwrap();
+            let means = Amounts::share_out(connections, window).unwrap();
             assert!(means.accounts * means.initial_balance <= 1 << 53);
-            assert!(means.largest_amount >= FEWEST_AMOUNTS);
+            assert!(means.largest_amount >= AMOUNTS_MIN);
         }
         for (connections, window) in [(0, 1), (1, 0), (1 << 20, 1), (16, 1 << 20)] {
-            assert_eq!(Means::share_out(connections, window), None);
+            assert_eq!(Amounts::share_out(connections, window), None);
         }
     }
 
     #[test]
     fn a_seed_replays_the_amounts() {
-        let means = Means::share_out(4, 2).unwrap();
+        let means = Amounts::share_out(4, 2).unwrap();
         let amounts = |seed, worker| {
-            let mut desk = Desk::new(worker, seed, means, None);
-            desk.settle(means.initial_balance, 0);
-            [(); 4].map(|()| desk.next_entry().unwrap().transfer.amount)
+            let mut generator = TransferGenerator::new(worker, seed, means, None);
+            generator.settle(means.initial_balance, 0);
+            [(); 4].map(|()| generator.next_entry().unwrap().transfer.amount)
         };
         assert_eq!(amounts(1, 0), amounts(1, 0));
         assert_ne!(amounts(1, 0), amounts(1, 1));
@@ -168,15 +168,15 @@ mod tests {
     #[test]
     fn it_never_spends_what_it_may_not_have() {
         for window in [1, 8, 64] {
-            let means = Means::share_out(2, window).unwrap();
-            let mut desk = Desk::new(1, 7, means, None);
-            desk.settle(means.initial_balance, means.initial_balance);
+            let means = Amounts::share_out(2, window).unwrap();
+            let mut generator = TransferGenerator::new(1, 7, means, None);
+            generator.settle(means.initial_balance, means.initial_balance);
             let mut draw = Draw::new(3, 3);
             let mut balances = [means.initial_balance; 2];
             let mut flying: Vec<Entry> = Vec::new();
             for _ in 0..20_000 {
                 while flying.len() < usize::try_from(window).unwrap() {
-                    let entry = desk.next_entry().expect("there is always enough");
+                    let entry = generator.next_entry().expect("there is always enough");
                     flying.push(entry);
                 }
                 let mut entry = flying.remove(0);
@@ -187,25 +187,25 @@ mod tests {
                     Outcome::Failed(None)
                 });
                 if applied {
-                    let payer = usize::from(entry.transfer.from == desk.pair().second());
+                    let payer = usize::from(entry.transfer.from == generator.pair().second());
                     balances[payer] -= entry.transfer.amount;
                     balances[1 - payer] += entry.transfer.amount;
                 }
                 assert!(balances.iter().all(|balance| *balance >= 0));
-                desk.answered(&entry);
+                generator.answered(&entry);
             }
         }
     }
 
     #[test]
     fn ids_are_used_once() {
-        let means = Means::share_out(2, 1).unwrap();
+        let means = Amounts::share_out(2, 1).unwrap();
         let mut seen = std::collections::HashSet::new();
         for worker in 0..2 {
-            let mut desk = Desk::new(worker, 1, means, Some(9));
-            desk.settle(means.initial_balance, 0);
+            let mut generator = TransferGenerator::new(worker, 1, means, Some(9));
+            generator.settle(means.initial_balance, 0);
             for _ in 0..4 {
-                let id = desk.next_entry().unwrap().transfer.transfer_id.unwrap();
+                let id = generator.next_entry().unwrap().transfer.transfer_id.unwrap();
                 assert!(seen.insert(id));
                 assert_eq!(id.to_u128() >> 64, 9);
             }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::books::{Books, BooksError, Entry};
-use super::conversation::{Conversation, Said, Verdict};
+use super::expected_ledger::{ExpectedLedger, ExpectedLedgerError, Entry};
+use super::protocol_decoder::{ProtocolDecoder, Said, Verdict};
 use super::record::{Event, Recording};
 
 /// One step of a run.
@@ -20,21 +20,21 @@ pub enum Step {
 
 /// A run.
 #[derive(Debug, Clone, Default)]
-pub struct Script {
+pub struct EventHistory {
     /// Its steps, each with its line in the trace.
     pub steps: Vec<(u64, Step)>,
     /// Every transfer in it.
-    pub books: Books,
+    pub ledger: ExpectedLedger,
     /// How many transfers were acknowledged.
     pub acknowledged: u64,
 }
 
 /// A trace does not give a run that can be judged.
 #[derive(Debug, thiserror::Error)]
-pub enum ScriptError {
+pub enum EventHistoryError {
     /// What went over a connection is not understood.
     #[error("line {line} of the trace: {why}")]
-    Conversation {
+    ProtocolDecoder {
         /// Where.
         line: u64,
         /// What is wrong.
@@ -42,19 +42,19 @@ pub enum ScriptError {
     },
     /// The transfers cannot be judged.
     #[error(transparent)]
-    Books(#[from] BooksError),
+    ExpectedLedger(#[from] ExpectedLedgerError),
 }
 
-impl Script {
+impl EventHistory {
     /// Understands what was said.
     ///
     /// # Errors
     /// A connection did not speak the protocol, or transfers shared accounts.
-    pub fn new(recording: Recording) -> Result<Self, ScriptError> {
-        let mut script = Self::default();
-        let mut open: BTreeMap<u32, (Conversation, Vec<Entry>)> = BTreeMap::new();
+    pub fn new(recording: Recording) -> Result<Self, EventHistoryError> {
+        let mut history = Self::default();
+        let mut open: BTreeMap<u32, (ProtocolDecoder, Vec<Entry>)> = BTreeMap::new();
         for (line, event) in recording.events {
-            let misunderstood = |why| ScriptError::Conversation { line, why };
+            let misunderstood = |why| EventHistoryError::ProtocolDecoder { line, why };
             let (connection, said) = match event {
                 Event::Received { connection, bytes } => {
                     let (conversation, _) = open.entry(connection).or_default();
@@ -75,7 +75,7 @@ impl Script {
                     continue;
                 }
                 file => {
-                    script.steps.push((line, Step::File(file)));
+                    history.steps.push((line, Step::File(file)));
                     continue;
                 }
             };
@@ -83,23 +83,23 @@ impl Script {
             for said in said {
                 match said {
                     Said::Asked(transfer) => {
-                        let entry = script.books.ask(connection, &transfer)?;
+                        let entry = history.ledger.ask(connection, &transfer)?;
                         entries.push(entry);
-                        script.steps.push((line, Step::Asked(entry)));
+                        history.steps.push((line, Step::Asked(entry)));
                     }
                     Said::Answered(number, Verdict::Committed) => {
-                        script.acknowledged += 1;
-                        script
+                        history.acknowledged += 1;
+                        history
                             .steps
                             .push((line, Step::Acknowledged(entries[number])));
                     }
                     Said::Answered(number, Verdict::Refused) => {
-                        script.books.refuse(entries[number]);
+                        history.ledger.refuse(entries[number]);
                     }
                     Said::Answered(_, Verdict::Unknown) => {}
                 }
             }
         }
-        Ok(script)
+        Ok(history)
     }
 }

@@ -56,7 +56,7 @@ fn honest(items: &[Item], applied_open: usize) -> Vec<u8> {
 }
 
 fn found(items: &[Item], times: &[u8]) -> Result<(), TestCaseError> {
-    let explained = explain(items, &[], moved(items, times));
+    let explained = reconstruct(items, &[], moved(items, times));
     prop_assert_eq!(explained, Explanation::Times(times.to_vec()));
     Ok(())
 }
@@ -179,7 +179,7 @@ proptest! {
             .map(|_| u8::try_from(draw.within(0, 2)).unwrap())
             .collect();
         let delta = moved(&items, &times);
-        if let Explanation::Times(found) = explain(&items, &[], delta) {
+        if let Explanation::Times(found) = reconstruct(&items, &[], delta) {
             prop_assert_eq!(moved(&items, &found), delta);
         }
     }
@@ -200,10 +200,10 @@ fn share_of(count: usize, share: f64) -> usize {
 fn everything_twice_or_not_at_all() {
     let items = items(1, &[Standing::Acknowledged; 50]);
     assert_eq!(
-        explain(&items, &[], moved(&items, &[2; 50])),
+        reconstruct(&items, &[], moved(&items, &[2; 50])),
         Explanation::Times(vec![2; 50])
     );
-    assert_eq!(explain(&items, &[], 0), Explanation::Times(vec![0; 50]));
+    assert_eq!(reconstruct(&items, &[], 0), Explanation::Times(vec![0; 50]));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn what_was_there_before_can_vanish() {
     let history = [1_000_003, 1_000_033, 1_000_037];
     for count in 1..=3 {
         let gone: i64 = history[3 - count..].iter().sum();
-        let explained = explain(&items, &history, -i128::from(gone));
+        let explained = reconstruct(&items, &history, -i128::from(gone));
         assert_eq!(explained, Explanation::Vanished(count));
     }
 }
@@ -221,5 +221,5 @@ fn what_was_there_before_can_vanish() {
 fn half_a_transfer_is_not_explained() {
     let items = items(3, &[Standing::Acknowledged; 5]);
     let delta = moved(&items, &[1; 5]) - 1;
-    assert_eq!(explain(&items, &[], delta), Explanation::Unexplained);
+    assert_eq!(reconstruct(&items, &[], delta), Explanation::Unexplained);
 }

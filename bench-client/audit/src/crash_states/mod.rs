@@ -4,7 +4,7 @@
 //!
 //! The server runs under [`strace`]. Its trace, which [`record`] reads, shows every write and
 //! sync of the database's files and every byte that was read from and written to connections.
-//! [`script`] makes of that what happened in which order: what was asked, what was done to
+//! [`history`] makes of that what happened in which order: what was asked, what was done to
 //! the files, what was acknowledged. [`replay`] goes through it again with a [`state::Disk`]
 //! that knows what is durable, and cuts the power at random steps.
 //!
@@ -52,17 +52,19 @@
 //! file system of their own damages or reorders the writes that were not synced.
 
 pub mod arguments;
-pub mod books;
+pub mod expected_ledger;
 #[cfg(test)]
-mod books_tests;
-mod conversation;
+mod expected_ledger_tests;
+mod protocol_decoder;
 pub mod load;
 pub mod record;
 #[cfg(test)]
 mod record_tests;
 pub mod replay;
-pub mod script;
-mod slate;
+mod replay_error;
+pub mod runs;
+pub mod event_history;
+mod scratch_directory;
 pub mod state;
 #[cfg(test)]
 mod state_tests;
@@ -70,9 +72,10 @@ pub mod strace;
 pub mod trace;
 
 pub use record::{Recording, Role};
-pub use replay::{Plan, ReplayError, Watch, audit, audit_watched, read_image};
-pub use script::{Script, ScriptError};
-pub use slate::write_image;
+pub use replay_error::ReplayError;
+pub use replay::{Plan, Watch, audit, audit_watched, read_image};
+pub use event_history::{EventHistory, EventHistoryError};
+pub use scratch_directory::write_image;
 pub use state::{Image, Model};
 pub use strace::{strace_works, traced};
 pub use trace::TraceError;

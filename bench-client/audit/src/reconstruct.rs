@@ -1,7 +1,7 @@
 //! Which transfers were applied, told from nothing but how much money moved.
 //!
 //! Amounts are drawn at random from a range so large that sums of different transfers are as
-//! good as never equal (2^32 values at the least, see [`super::desk`]). So the one amount that
+//! good as never equal (2^32 values at the least, see [`super::generator`]). So the one amount that
 //! moved between the two accounts of a pair tells which transfers moved it. What is looked for
 //! goes from what an honest server can leave behind to ever stranger damage, and the first
 //! explanation that fits is taken: a run of transfers missing at the end; one or a run missing in
@@ -14,9 +14,9 @@ use super::ledger::Standing;
 
 /// Most transfers of unknown outcome whose subsets are all tried. 2^16 subsets of amounts from
 /// 2^32 values: one in 65,536 damages could be taken for a subset.
-const MOST_SUBSETS: usize = 16;
+const SUBSETS_MAX: usize = 16;
 /// Most beginnings of the transfers of unknown outcome that damage is looked for on top of.
-const MOST_BASES: usize = 64;
+const BASES_MAX: usize = 64;
 
 /// One transfer of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Explanation {
 /// Explains why `delta` has moved. `items` are in the order in which they were sent on one
 /// connection; `history` is what had been applied before, in order, latest last.
 #[must_use]
-pub fn explain(items: &[Item], history: &[i64], delta: i128) -> Explanation {
+pub fn reconstruct(items: &[Item], history: &[i64], delta: i128) -> Explanation {
     let search = Search::new(items, delta);
     let found = search
         .as_answered()
@@ -146,7 +146,7 @@ impl<'a> Search<'a> {
         if let Some(base) = self.bases().find(|base| base.sum == self.delta) {
             return Some(self.times_of(&base));
         }
-        if self.open.len() > MOST_SUBSETS {
+        if self.open.len() > SUBSETS_MAX {
             return None;
         }
         let wanted = self.delta - self.acknowledged;
@@ -182,7 +182,7 @@ impl<'a> Search<'a> {
     /// One transfer too few or too many, a run of them, or everything twice. A run of refused
     /// ones that are there is a batch that was answered with an error and applied.
     fn damaged_once(&self) -> Option<Vec<u8>> {
-        self.bases().take(MOST_BASES).find_map(|base| {
+        self.bases().take(BASES_MAX).find_map(|base| {
             let mut times = self.times_of(&base);
             let wanted = self.delta - base.sum;
             for place in 0..times.len() {
@@ -267,7 +267,7 @@ impl<'a> Search<'a> {
     /// twice more than it should be.
     fn damaged_twice(&self) -> Option<Vec<u8>> {
         let by_amount = self.by_amount();
-        self.bases().take(MOST_BASES).find_map(|base| {
+        self.bases().take(BASES_MAX).find_map(|base| {
             let times = self.times_of(&base);
             let wanted = self.delta - base.sum;
             (0..times.len()).find_map(|one| {

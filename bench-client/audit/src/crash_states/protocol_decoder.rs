@@ -44,7 +44,7 @@ impl Verdict {
 
 /// One connection.
 #[derive(Debug, Default)]
-pub(super) struct Conversation {
+pub(super) struct ProtocolDecoder {
     requests: Stream,
     answers: Stream,
     asked: usize,
@@ -54,7 +54,7 @@ pub(super) struct Conversation {
     in_order: VecDeque<Option<usize>>,
 }
 
-impl Conversation {
+impl ProtocolDecoder {
     /// Takes bytes from the client.
     pub(super) fn received(&mut self, bytes: &[u8]) -> Result<Vec<Said>, String> {
         self.requests.bytes.extend_from_slice(bytes);
@@ -313,7 +313,7 @@ mod tests {
 
     /// However the bytes are cut, the same is said.
     fn in_pieces(requests: &[u8], replies: &[u8], size: usize) -> (Vec<Said>, Vec<Said>) {
-        let mut conversation = Conversation::default();
+        let mut conversation = ProtocolDecoder::default();
         let mut asked = Vec::new();
         for piece in requests.chunks(size) {
             asked.extend(conversation.received(piece).unwrap());
@@ -423,9 +423,9 @@ mod tests {
 
     #[test]
     fn what_is_no_protocol_is_an_error() {
-        let mut conversation = Conversation::default();
+        let mut conversation = ProtocolDecoder::default();
         assert!(conversation.received(b"\0\0\0\0").is_err());
-        let mut conversation = Conversation::default();
+        let mut conversation = ProtocolDecoder::default();
         assert!(
             conversation
                 .sent(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
