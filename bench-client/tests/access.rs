@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
+use bench_client::config::ConnectorKind;
 use bench_client::connector::{Credentials, Trust};
 use bench_client::control::ControlClient;
 use busload_net::token::Token;
@@ -72,8 +73,8 @@ impl Guarded {
         let target = credentials.target(&self.served.url()).expect("a URL");
         within(async {
             let mut control = match transport {
-                "http" => ControlClient::http(target),
-                _ => ControlClient::ws(target),
+                "http" => ControlClient::new(ConnectorKind::SqliteRpc, target),
+                _ => ControlClient::new(ConnectorKind::SqliteWsRpc, target),
             };
             let info = control.info().await.expect("an answer").expect("ours");
             assert_eq!((info.tls, info.authenticated), (Some(true), Some(true)));

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bench_client::config::ConnectorKind;
 use bench_client::config::Encoding;
 use bench_client::config::{Measure, Resolve};
 use bench_client::connector::{
@@ -251,8 +252,8 @@ impl Way {
 
     fn control(self, target: Endpoint) -> ControlClient {
         match self {
-            Self::Http => ControlClient::http(target),
-            Self::Json | Self::Binary => ControlClient::ws(target),
+            Self::Http => ControlClient::new(ConnectorKind::SqliteRpc, target),
+            Self::Json | Self::Binary => ControlClient::new(ConnectorKind::SqliteWsRpc, target),
         }
     }
 }

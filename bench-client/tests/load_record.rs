@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use bench_client::record::{Record, Row, Verdict, VerdictCode};
 use bench_client::report::table;
@@ -386,7 +387,7 @@ fn null_server(directory: &Path, sync: &str) -> Served {
 #[track_caller]
 fn answers(server: &Served) {
     within(async {
-        let mut control = ControlClient::ws(server.target());
+        let mut control = ControlClient::new(ConnectorKind::SqliteWsRpc, server.target());
         loop {
             let stats = control.totals().await.expect("it answers");
             if stats.is_some_and(|stats| stats.committed > 0) {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{
@@ -121,7 +122,7 @@ fn stopped(whose: impl Fn(&Served, &Running) -> Pid) -> Value {
     ]));
     let target = server.target();
     until("the load is on", || {
-        let mut control = ControlClient::ws(target.clone());
+        let mut control = ControlClient::new(ConnectorKind::SqliteWsRpc, target.clone());
         let stats = within(async { control.totals().await });
         let committed = stats.ok().flatten().map(|stats| stats.committed);
         committed.filter(|committed| *committed > 0)

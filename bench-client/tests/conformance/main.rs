@@ -12,6 +12,7 @@ mod subject;
 
 use std::time::Duration;
 
+use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{InProcess, directory, settings, within};
@@ -53,8 +54,8 @@ fn a_control_connection_outlives_its_idle_timeout() {
         settings.limits.idle_timeout = Duration::from_millis(50);
         let server = InProcess::start(settings);
         let mut control = match transport {
-            Transport::Http => ControlClient::http(server.target.clone()),
-            Transport::Ws => ControlClient::ws(server.target.clone()),
+            Transport::Http => ControlClient::new(ConnectorKind::SqliteRpc, server.target.clone()),
+            Transport::Ws => ControlClient::new(ConnectorKind::SqliteWsRpc, server.target.clone()),
         };
         within(async {
             for _ in 0..3 {

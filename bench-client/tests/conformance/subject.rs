@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bench_client::config::ConnectorKind;
 use bench_client::config::Encoding;
 use bench_client::connector::{
     Connector, Endpoint, HttpConnector, Outcome, Reply, Session, TransportError, WorkerId,
@@ -55,8 +56,8 @@ impl<C: Connector> Subject<C> {
 
     fn control(&self, server: &InProcess) -> ControlClient {
         match self.transport {
-            Transport::Http => ControlClient::http(server.target.clone()),
-            Transport::Ws => ControlClient::ws(server.target.clone()),
+            Transport::Http => ControlClient::new(ConnectorKind::SqliteRpc, server.target.clone()),
+            Transport::Ws => ControlClient::new(ConnectorKind::SqliteWsRpc, server.target.clone()),
         }
     }
 

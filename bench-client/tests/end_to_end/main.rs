@@ -14,6 +14,7 @@ mod variables;
 
 use std::path::Path;
 
+use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use common::{Ended, Served, bench_client, run, within};
 
@@ -48,9 +49,9 @@ fn balances(database: &Path) -> Vec<i64> {
 
 fn control(served: &Served) -> ControlClient {
     if served.url().starts_with("http") {
-        ControlClient::http(served.target())
+        ControlClient::new(ConnectorKind::SqliteRpc, served.target())
     } else {
-        ControlClient::ws(served.target())
+        ControlClient::new(ConnectorKind::SqliteWsRpc, served.target())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use nix::unistd::Pid;
 use serde_json::json;
@@ -21,7 +22,7 @@ fn case_36_a_command_beside_a_server_that_was_there() {
     let server = Served::bench_client(directory.path(), "ws", &["--seed-accounts=1000"]);
     let balances = || {
         within(async {
-            let mut control = ControlClient::ws(server.target());
+            let mut control = ControlClient::new(ConnectorKind::SqliteWsRpc, server.target());
             let stats = control.stats(true).await.expect("it answers");
             stats.expect("it has stats").balances.expect("it has them")
         })

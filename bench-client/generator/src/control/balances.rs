@@ -6,21 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::{ControlClient, ControlError, ControlTransport};
+use super::{ControlClient, ControlError};
 
 /// For connections that are being opened when all balances have been read.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ControlClient {
-    /// Another client of the same server, with a connection of its own.
-    fn another(&self) -> Self {
-        let target = self.target.clone();
-        match self.transport {
-            ControlTransport::Http { .. } => Self::http(target),
-            ControlTransport::Ws { .. } => Self::ws(target),
-        }
-    }
-
     /// Whether the server takes a further connection.
     async fn is_taken(&mut self) -> bool {
         !matches!(
@@ -43,7 +34,7 @@ impl ControlClient {
         read: impl FnMut(usize),
     ) -> Result<Vec<(u32, Option<i64>)>, ControlError> {
         let others = in_flight.min(accounts.len()).saturating_sub(1);
-        let mut others: Vec<Self> = (0..others).map(|_| self.another()).collect();
+        let mut others: Vec<Self> = (0..others).map(|_| Self(self.0.another())).collect();
         // Shared by futures of one task: no borrow lasts over an await.
         let left = RefCell::new(accounts.iter());
         let asked = Cell::new(0_usize);

@@ -1,0 +1,53 @@
+//! Control calls over HTTP.
+
+use busload_wire::json::encode_request;
+use busload_wire::{Call, Request};
+use bytes::{Bytes, BytesMut};
+use hyper::StatusCode;
+
+use super::rpc::{NoAnswer, Transport};
+use crate::connector::Endpoint;
+use crate::connector::http::{Exchange, Head, Lane, post};
+
+/// A connection that is kept from call to call.
+#[derive(Default)]
+pub(super) struct Http(Option<Lane>);
+
+impl Transport for Http {
+    const NAME: &'static str = "http";
+
+    async fn exchange(
+        &mut self,
+        server: &Endpoint,
+        call: Call,
+        first: bool,
+    ) -> Result<(Option<StatusCode>, Bytes), NoAnswer> {
+        let head = Head::of(server);
+        let mut text = BytesMut::new();
+        encode_request(&mut text, &Request { id: None, call });
+        let text = text.freeze();
+        if let Some(used) = self.0.take() {
+            let (used, exchange) = used.exchange(post(&head, text.clone())).await;
+            if let Exchange::Answered(status, body) = exchange {
+                self.0 = used;
+                return Ok((Some(status), body));
+            }
+            // It was idle for so long that the server has closed it. Every call of the control
+            // plane can be asked twice.
+        }
+        let fresh = Lane::open(server).await?;
+        let (fresh, exchange) = fresh.exchange(post(&head, text)).await;
+        self.0 = fresh;
+        let remedy = if first {
+            server.tls_remedy(Self::NAME)
+        } else {
+            String::new()
+        };
+        Err(NoAnswer::Broken(match exchange {
+            Exchange::Answered(status, body) => return Ok((Some(status), body)),
+            Exchange::NotSent { why, .. } | Exchange::Lost(why) => why,
+            Exchange::NotHttp => format!("what came is not HTTP{remedy}"),
+            Exchange::Closed => format!("it closed the connection without one{remedy}"),
+        }))
+    }
+}
