@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord};
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::record::{Record, Reproduction, SCHEMA_VERSION};
 use schemars::JsonSchema;
@@ -71,6 +72,13 @@ fn the_published_schema_is_that_of_a_comparison() {
     let title = "busload comparison";
     let described = schema_of::<ComparisonRecord>(title, "comparison_version", COMPARISON_VERSION);
     hold("comparison.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_a_sync_baseline() {
+    let title = "busload sync baseline";
+    let described = schema_of::<FsyncRecord>(title, "fsync_version", FSYNC_VERSION);
+    hold("fsync.schema.json", &described);
 }
 
 #[test]

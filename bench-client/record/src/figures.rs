@@ -25,6 +25,23 @@ pub fn rate(per_second: f64) -> String {
     grouped(per_second.round() as u64)
 }
 
+/// A rate that is known to within half the width of an interval: rounded to the first digit of
+/// that, since what follows is noise. 1,463,215 between 1,380,000 and 1,540,000 is 1,460,000.
+#[must_use]
+pub fn rate_within(per_second: f64, low: f64, high: f64) -> String {
+    rate(rounded_within(per_second, low, high))
+}
+
+/// The same as a number.
+#[must_use]
+pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
+    let half_width = (high - low) / 2.0;
+    let magnitude = |value: f64| 10_f64.powf(value.abs().max(1.0).log10().floor());
+    // One digit of the value itself is left, however little is known of it.
+    let unit = magnitude(half_width).min(magnitude(value));
+    (value / unit).round() * unit
+}
+
 /// Milliseconds with three significant digits or so.
 #[must_use]
 pub fn ms(milliseconds: f64) -> String {
@@ -54,4 +71,18 @@ pub fn in_ms(figure: Option<f64>) -> String {
 #[must_use]
 pub fn in_us(figure: Option<f64>) -> String {
     known(figure, |value| format!("{value:.0} us"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_no_more_digits_than_are_known() {
+        assert_eq!(rate_within(1_463_215.0, 1_380_000.0, 1_540_000.0), "1,460,000");
+        assert_eq!(rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2), "1,463,215");
+        assert_eq!(rate_within(6_700.0, 10.0, 30_000.0), "7,000");
+        assert_eq!(rate_within(12.0, 12.0, 12.0), "12");
+        assert_eq!(rate_within(0.0, 0.0, 0.0), "0");
+    }
 }

@@ -7,6 +7,7 @@
 
 mod flags;
 mod measure;
+mod records;
 pub(crate) mod save;
 mod session;
 mod sides;
@@ -62,8 +63,14 @@ pub(crate) struct CompareArgs {
     /// this file
     #[arg(long, value_name = "NAME|FILE")]
     baseline: Option<String>,
-    /// Compare with a baseline although workload, knobs, storage or machine are not the same
-    #[arg(long, requires = "baseline")]
+    /// Compare two records that are there, A and B, of run or sweep, or two of fsync. Nothing is
+    /// measured, and what the machine did between the two is not known
+    #[arg(long, value_name = "FILE", num_args = 2, conflicts_with_all = ["sides", "baseline"])]
+    #[arg(conflicts_with_all = ["rounds", "until_precision", "time_limit", "calibrate"])]
+    records: Vec<PathBuf>,
+    /// Compare with a baseline or between records although workload, knobs, storage or machine
+    /// are not the same
+    #[arg(long)]
     allow_unlike: bool,
     /// Measure this many rounds of both sides, or runs of B with --baseline [default: as many as
     /// take 2 minutes, 10 or more; with --baseline as many as were recorded]
@@ -134,6 +141,12 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
             "--connectors is what a side begins with: leave it out",
         ));
     }
+    if let [base, candidate] = args.records.as_slice() {
+        return records::run(args, base, candidate);
+    }
+    if args.allow_unlike && args.baseline.is_none() {
+        return Err(usage("--allow-unlike goes with --baseline or --records"));
+    }
     let (base, candidate) = match (&args.baseline, args.sides.as_slice()) {
         (None, [base, candidate]) => {
             let [base, candidate] = [sides::parse(base)?, sides::parse(candidate)?]
@@ -145,7 +158,8 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         }
         (None, _) => {
             return Err(usage(
-                "compare needs two sides, A and B: or one, with --baseline for the other",
+                "compare needs two sides, A and B: or one, with --baseline for the other; or two \
+                 records, with --records",
             ));
         }
         (Some(_), _) => {

@@ -6,24 +6,28 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::disk::{
-    self, Baseline, BaselineConfig, BlockSize, Ceiling, Ceilings, SyncMeasurement,
+    self, Baseline, BaselineConfig, BlockSize, Ceilings, RoundsConfig, STREAMS_MAX,
+    SyncMeasurement, SyncSeries,
 };
-use bench_client::figures::{known, rate};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::judge::doubtful_baseline;
 use bench_client::record::Verdict;
+use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
+use bench_client::report::fsync_text;
+use bench_client::statistics::RUNS_MIN;
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
-use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
 
 use super::interrupt::watch_signals;
+use super::output::RecordFile;
 use super::run::runtime;
 use super::{INTERRUPTED, VALID, print};
 
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
 const DEFAULT_COUNT: u64 = 1_000;
+/// Rounds, unless told otherwise.
+const ROUNDS: u32 = RUNS_MIN;
 
 /// Without `--count` a slow disk gives fewer samples, and not a long wait.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -43,7 +47,7 @@ pub(crate) struct FsyncArgs {
     #[arg(long, value_name = "DIR", visible_alias = "data-dir")]
     dir: Option<PathBuf>,
 
-    /// Writes for each method and pattern [default: 1000, or as many as fit in 10 s]
+    /// Writes of each stream for each method and pattern [default: 1000, or as many as fit in 10 s]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: Option<u64>,
 
@@ -51,19 +55,25 @@ pub(crate) struct FsyncArgs {
     #[arg(long, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
     block: BlockSize,
 
-    /// Print JSON on standard output, and nothing else there
+    /// Rounds that the writes are dealt over, so that each figure has an interval: 6 are the fewest
+    /// for one of 95 %
+    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+
+    /// How many streams sync at once, each a file of its own, as a list: 1,4,16. One alone is
+    /// always measured
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
+    concurrency: Vec<u32>,
+
+    /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
-}
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct FsyncReport {
-    #[serde(flatten)]
-    baseline: Baseline,
-    ceilings: Ceilings,
-    /// Why these are not the times of syncs, where they are not.
-    warnings: Vec<Verdict>,
+    /// File of the record, for report and for compare --records [default: none]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Measures and prints.
@@ -80,37 +90,64 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     };
     let environment = Environment::capture(&config.dir);
     warn_of_environment(&environment);
-    let Some((baseline, ceilings)) = measured_unless_interrupted(&config)? else {
+    let path = args.output.as_deref();
+    let file = path.map(|path| RecordFile::checked(Some(path), "fsync", &environment));
+    let file = file.transpose()?;
+    let mut concurrency = args.concurrency;
+    concurrency.push(1);
+    concurrency.sort_unstable();
+    concurrency.dedup();
+    let rounds = args
+        .rounds
+        .min(u32::try_from(config.count).unwrap_or(u32::MAX));
+    let config = RoundsConfig {
+        all: config,
+        rounds,
+        concurrency,
+    };
+    let Some((methods, by_c_library)) = measured_unless_interrupted(&config)? else {
         eprintln!("interrupted before the measurement ended: no file is left behind");
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    let block_bytes = config.all.block.bytes();
+    let baseline = baseline_of(block_bytes, &methods, &by_c_library);
     let warnings = doubts(&baseline, &environment);
     warn(&warnings);
-    let report = FsyncReport {
-        baseline,
-        ceilings,
+    let record = FsyncRecord {
+        fsync_version: FSYNC_VERSION,
+        environment,
+        directory: config.all.dir.display().to_string(),
+        block_bytes,
+        rounds,
+        ceilings: ceilings(&config.all.dir, &baseline, &methods)?,
+        methods,
+        by_c_library,
         warnings,
     };
+    if let Some(file) = &file {
+        file.write(&record)?;
+    }
     if args.json {
-        print(&serde_json::to_string_pretty(&report)?);
+        print(&serde_json::to_string_pretty(&record)?);
     } else {
-        print(&for_people(&report));
+        print(&fsync_text::describe(&record));
     }
     Ok(ExitCode::from(VALID))
 }
 
 /// The signals are watched so that the files are removed before the program ends.
 fn measured_unless_interrupted(
-    config: &BaselineConfig,
-) -> anyhow::Result<Option<(Baseline, Ceilings)>> {
+    config: &RoundsConfig,
+) -> anyhow::Result<Option<(Vec<SyncSeries>, SyncMeasurement)>> {
     let config = config.clone();
     runtime()?.block_on(async {
         let interrupted = watch_signals()?;
         let stop = interrupted.clone();
         let measuring = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-            let baseline = disk::measure_while(&config, &|| !*stop.borrow())?;
-            let ceilings = ceilings(&config.dir, &baseline)?;
-            Ok((baseline, ceilings))
+            let keep_going = || !*stop.borrow();
+            let methods = disk::measure_rounds(&config, &keep_going)?;
+            let by_c_library = disk::measure_c_library(&config.all, &keep_going)?;
+            Ok((methods, by_c_library))
         });
         let measured = measuring.await.context("the measurement panicked")?;
         if *interrupted.borrow() {
@@ -157,7 +194,8 @@ fn warn_of_environment(environment: &Environment) {
     }
 }
 
-fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
+/// Each with its interval over rounds.
+fn ceilings(dir: &Path, baseline: &Baseline, methods: &[SyncSeries]) -> anyhow::Result<Ceilings> {
     let count = |durability| -> anyhow::Result<SyncsPerCommit> {
         syncs_per_commit(dir, durability, PROBE_COMMITS)
             .with_context(|| format!("cannot count the syncs of {durability}"))
@@ -176,92 +214,10 @@ fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
         TRANSFERS_PER_COMMIT
             .map(|transfers| ceilings.ceiling(Durability::WalFull, &wal_full, transfers)),
     );
-    ceilings.rows = rows;
+    let rounds = means_of_rounds(methods, ceilings.method);
+    let rows = rows.into_iter().map(|row| row.over_rounds(&rounds));
+    ceilings.rows = rows.collect();
     Ok(ceilings)
-}
-
-fn for_people(report: &FsyncReport) -> String {
-    let Ceilings {
-        method,
-        append_us,
-        overwrite_us,
-        rows,
-        withheld,
-    } = &report.ceilings;
-    if *withheld {
-        return format!(
-            "Durable writes of {} bytes, latency in µs\n{}\n\n\
-             TPS ceilings: withheld, since what {method} does here is no sync",
-            report.baseline.block_bytes,
-            methods_table(&report.baseline.methods),
-        );
-    }
-    format!(
-        "Durable writes of {} bytes, latency in µs\n{}\n\n\
-         TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method},\n\
-         mean {append_us:.1} µs when it appends (a new journal, or its removal) and \
-         {overwrite_us:.1} µs when it overwrites (a reused log, the database)\n{}",
-        report.baseline.block_bytes,
-        methods_table(&report.baseline.methods),
-        ceilings_table(rows),
-    )
-}
-
-fn methods_table(methods: &[SyncMeasurement]) -> Table {
-    let header = [
-        "method", "pattern", "count", "min", "mean", "p50", "p99", "max", "syncs/s",
-    ];
-    let rows = methods.iter().map(|entry| {
-        let latency = &entry.latency_us;
-        let micros = |value: f64| format!("{value:.1}");
-        vec![
-            entry.method.to_string(),
-            entry.pattern.to_string(),
-            entry.count.to_string(),
-            micros(latency.min),
-            micros(latency.mean),
-            known(latency.p50, micros),
-            known(latency.p99, micros),
-            micros(latency.max),
-            rate(entry.syncs_per_second),
-        ]
-    });
-    aligned(&header, rows, 2)
-}
-
-fn ceilings_table(rows: &[Ceiling]) -> Table {
-    let header = [
-        "durability",
-        "transfers/commit",
-        "syncs/commit",
-        "appending",
-        "sync µs",
-        "TPS",
-    ];
-    let rows = rows.iter().map(|row| {
-        vec![
-            row.durability.clone(),
-            row.transfers_per_commit.to_string(),
-            format!("{:.2}", row.syncs_per_commit),
-            format!("{:.2}", row.append_syncs_per_commit),
-            format!("{:.1}", row.sync_us_per_commit),
-            row.tps.map_or_else(|| "no sync".to_owned(), rate),
-        ]
-    });
-    aligned(&header, rows, 1)
-}
-
-/// A table without rules whose first columns are text and the others numbers.
-fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, text_columns: usize) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows);
-    for column in table.column_iter_mut().skip(text_columns) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 #[cfg(test)]
@@ -280,17 +236,18 @@ mod tests {
         Verb::try_parse_from([&["fsync"], args].concat()).map(|verb| verb.args)
     }
 
-    fn report() -> FsyncReport {
+    fn record() -> FsyncRecord {
         // Not a temporary directory, which may be in memory.
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let baseline = disk::measure_short(dir.path()).unwrap();
-        let ceilings = ceilings(dir.path(), &baseline).unwrap();
+        let output = dir.path().join("record.json");
+        let args = ["--rounds=3", "--count=60", "--concurrency=2", "--output"];
+        let named = ["--dir", dir.path().to_str().unwrap()];
+        let args = [&args[..], &[output.to_str().unwrap()], &named].concat();
+        run(parse(&args).unwrap()).unwrap();
+        let record = FsyncRecord::read(&output).unwrap().unwrap();
+        std::fs::remove_file(&output).unwrap();
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
-        FsyncReport {
-            warnings: doubtful_baseline(&baseline),
-            baseline,
-            ceilings,
-        }
+        record
     }
 
     #[test]
@@ -331,8 +288,9 @@ mod tests {
 
     #[test]
     fn json_has_the_published_shape() {
-        let json = serde_json::to_value(report()).unwrap();
-        assert_eq!(json["methods"].as_array().unwrap().len(), 6);
+        let json = serde_json::to_value(record()).unwrap();
+        assert_eq!(json["methods"].as_array().unwrap().len(), 12);
+        assert_eq!(json["methods"][0]["concurrency"], 1);
         let ceilings = &json["ceilings"];
         assert_eq!(ceilings["method"], "fdatasync");
         let rows = ceilings["rows"].as_array().unwrap();
@@ -358,21 +316,5 @@ mod tests {
             ]
         );
         assert!(rows.iter().all(|row| row["tps"].as_f64().unwrap() > 0.0));
-    }
-
-    #[test]
-    fn people_read_aligned_columns() {
-        let text = for_people(&report());
-        let table: Vec<_> = text
-            .lines()
-            .skip(1)
-            .take_while(|line| !line.is_empty())
-            .collect();
-        assert_eq!(table.len(), 7, "{text}");
-        let width = table[0].chars().count();
-        assert!(
-            table.iter().all(|line| line.chars().count() == width),
-            "{text}"
-        );
     }
 }

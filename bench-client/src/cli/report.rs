@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::output::{self, Existing};
+use bench_client::record::fsync::FsyncRecord;
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
 use bench_client::record::sides::Which;
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::report::forms::{FORMS, Form, Options};
 use bench_client::report::github_benchmark::Direction;
-use bench_client::report::torture_text;
+use bench_client::report::{fsync_text, torture_text};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
@@ -18,8 +19,8 @@ use super::{UsageError, VALID, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture, as
-    /// Markdown
+    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture or
+    /// fsync, as Markdown
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -116,9 +117,9 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
     if let [path] = args.records.as_slice()
         && args.format.name == "md"
-        && let Err(ReadError::Audit { .. }) = AnyRecord::read(path)
+        && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        return finish(args, &audit(path)?);
+        return finish(args, &without_rows(path, verb)?);
     }
     let records: Result<Vec<_>, _> = args
         .records
@@ -151,18 +152,24 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture`: what it printed, as a block of code.
-fn audit(path: &Path) -> anyhow::Result<String> {
+/// A record of `torture` or `fsync`: what it printed, as a block of code.
+fn without_rows(path: &Path, verb: &str) -> anyhow::Result<String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{shown} is no record of `torture` that this program reads (torture_version \
-             {TORTURE_VERSION}): use the program that wrote it"
-        )
-    })?;
+    let text = if verb == "fsync" {
+        let record = FsyncRecord::read(path)?;
+        record.as_ref().map(fsync_text::describe)
+    } else {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{shown} is no record of `torture` that this program reads (torture_version \
+                 {TORTURE_VERSION}): use the program that wrote it"
+            )
+        })?;
+        Some(torture_text::describe(&record))
+    };
     // Messages of servers are in it, and must not end the block.
-    let text = torture_text::describe(&record).replace("```", "'''");
+    let text = text.unwrap_or_default().replace("```", "'''");
     Ok(format!("```text\n{text}\n```\n"))
 }
 

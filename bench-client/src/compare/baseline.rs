@@ -122,37 +122,51 @@ impl Baseline {
                 file
             }
         };
-        let read = AnyRecord::read(&path)?.record;
-        let rows = read.rows.into_iter();
-        let mut rows: Vec<Row> = rows.filter(|row| row.valid && !row.interrupted).collect();
-        let of = |row: &Row| Conditions::of_row(row, &read.environment);
-        let mut kinds: Vec<Conditions> = Vec::new();
-        for row in &rows {
-            let conditions = of(row);
-            if kinds
-                .iter()
-                .all(|kind| !kind.differences(&conditions).is_empty())
-            {
-                kinds.push(conditions);
-            }
-        }
-        let unlike =
-            |kind: &&Conditions| candidate.map_or(0, |candidate| kind.differences(candidate).len());
-        let Some(kind) = kinds.iter().min_by_key(unlike) else {
-            return Err(BaselineError::NoRows(path));
-        };
+        let kinds = Self::all(&path)?;
         if kinds.len() > 1 && candidate.is_none() {
             return Err(BaselineError::Several {
                 path,
                 kinds: kinds.len(),
             });
         }
-        rows.retain(|row| kind.differences(&of(row)).is_empty());
-        Ok(Self {
-            path,
-            environment: read.environment,
-            rows,
-        })
+        let unlike = |kind: &Self| {
+            let both = candidate.zip(kind.conditions());
+            both.map_or(0, |(candidate, kind)| kind.differences(candidate).len())
+        };
+        let chosen = kinds.into_iter().min_by_key(unlike);
+        chosen.ok_or(BaselineError::NoRows(path))
+    }
+
+    /// Reads all rows of a record that can be compared with, each kind by itself, in the order in
+    /// which they were measured: one at least.
+    ///
+    /// # Errors
+    /// It cannot be read, or has no rows to compare with.
+    pub fn all(path: &Path) -> Result<Vec<Self>, BaselineError> {
+        let read = AnyRecord::read(path)?.record;
+        let mut kinds: Vec<(Conditions, Self)> = Vec::new();
+        for row in read.rows {
+            if !row.valid || row.interrupted {
+                continue;
+            }
+            let conditions = Conditions::of_row(&row, &read.environment);
+            let mut known = kinds.iter_mut();
+            match known.find(|(kind, _)| kind.differences(&conditions).is_empty()) {
+                Some((_, kind)) => kind.rows.push(row),
+                None => kinds.push((
+                    conditions,
+                    Self {
+                        path: path.to_owned(),
+                        environment: read.environment.clone(),
+                        rows: vec![row],
+                    },
+                )),
+            }
+        }
+        if kinds.is_empty() {
+            return Err(BaselineError::NoRows(path.to_owned()));
+        }
+        Ok(kinds.into_iter().map(|(_, kind)| kind).collect())
     }
 
     /// Of its first row.

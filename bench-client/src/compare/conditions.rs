@@ -10,6 +10,7 @@ use crate::config::{RunConfig, flag_of};
 use crate::host::environment::{BlockDevice, Environment};
 use crate::record::Row;
 use crate::record::comparison::Difference;
+use crate::record::fsync::FsyncRecord;
 
 /// Workload, load, server, storage and machine of a row: what must be the same for figures
 /// measured at different times to be held against each other. By the names of fields; what is
@@ -28,6 +29,25 @@ impl Conditions {
     pub fn of_plan(config: &RunConfig, environment: &Environment) -> Self {
         let mut asked = config.compared();
         asked.extend(place(environment));
+        Self {
+            asked,
+            read_back: BTreeMap::new(),
+        }
+    }
+
+    /// Of a sync baseline.
+    #[must_use]
+    pub fn of_fsync(record: &FsyncRecord) -> Self {
+        let mut asked = place(&record.environment);
+        let kernel = record.environment.machine.kernel.clone();
+        asked.extend([
+            ("kernel".to_owned(), Value::from(kernel)),
+            ("block".to_owned(), Value::from(record.block_bytes)),
+            (
+                "mount options".to_owned(),
+                Value::from(record.environment.storage.mount_options.join(",")),
+            ),
+        ]);
         Self {
             asked,
             read_back: BTreeMap::new(),

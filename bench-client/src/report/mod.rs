@@ -7,6 +7,7 @@ pub mod compare_markdown;
 pub mod compare_words;
 pub mod csv;
 pub mod forms;
+pub mod fsync_text;
 pub mod github_benchmark;
 pub mod gobench;
 pub mod hgrm;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::sampler::{self, Caller};
-use super::{Baseline, BlockSize, DiskError, Method, Pattern};
+use super::{Baseline, BlockSize, DiskError, Method, Pattern, SyncMeasurement};
 
 /// In passing: at most so many samples for each method and pattern.
 const SHORT_COUNT: u64 = 200;
@@ -74,26 +74,32 @@ pub fn measure_while(
             )?);
         }
     }
+    Ok(Baseline {
+        block_bytes: config.block.bytes(),
+        methods,
+        by_c_library: Some(measure_c_library(config, keep_going)?),
+    })
+}
+
+/// A few syncs through the C library, as SQLite makes them: enough to tell whether they reach
+/// the disk.
+///
+/// # Errors
+/// As [`measure_while`].
+pub fn measure_c_library(
+    config: &BaselineConfig,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<SyncMeasurement, DiskError> {
     let check = BaselineConfig {
         count: config.count.min(CHECK_COUNT),
         time_limit: config.time_limit.min(CHECK_TIME_LIMIT),
         ..config.clone()
     };
-    let by_c_library = sampler::sample(
-        &check,
-        Caller::CLibrary,
-        Method::Fdatasync,
-        Pattern::Overwrite,
-        keep_going,
-    )?;
-    Ok(Baseline {
-        block_bytes: config.block.bytes(),
-        methods,
-        by_c_library: Some(by_c_library),
-    })
+    let (method, pattern) = (Method::Fdatasync, Pattern::Overwrite);
+    sampler::sample(&check, Caller::CLibrary, method, pattern, keep_going)
 }
 
-fn check_directory(dir: &Path) -> Result<(), DiskError> {
+pub(super) fn check_directory(dir: &Path) -> Result<(), DiskError> {
     match dir.metadata() {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(DiskError::NotADirectory(dir.to_owned())),

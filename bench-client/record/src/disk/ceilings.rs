@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Baseline, Method, Pattern};
+use crate::statistics::Estimate;
 
 /// How SQLite syncs in the build this program uses (`HAVE_FDATASYNC`).
 const SQLITE_METHOD: Method = Method::Fdatasync;
@@ -43,6 +44,9 @@ pub struct Ceiling {
     /// Transfers per second, or nothing when the mode makes no syncs at a commit, or when
     /// ceilings are withheld.
     pub tps: Option<f64>,
+    /// The interval of the ceiling's median over rounds; absent where syncs were measured in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tps_interval: Option<Estimate>,
 }
 
 impl Ceilings {
@@ -83,7 +87,28 @@ impl Ceilings {
             sync_us_per_commit: sync_us,
             tps: (sync_us > 0.0 && !self.withheld)
                 .then(|| f64::from(transfers_per_commit) * 1e6 / sync_us),
+            tps_interval: None,
         }
+    }
+}
+
+impl Ceiling {
+    /// The same with its interval over rounds: of each the mean latency of a sync that appends
+    /// and of one that overwrites, in microseconds. The ceiling is then the median.
+    #[must_use]
+    pub fn over_rounds(mut self, rounds: &[(f64, f64)]) -> Self {
+        let appending = self.append_syncs_per_commit;
+        let overwriting = self.syncs_per_commit - appending;
+        let transfers = f64::from(self.transfers_per_commit);
+        let tps = |(append, overwrite): &(f64, f64)| {
+            transfers * 1e6 / (appending * append + overwriting * overwrite)
+        };
+        let each: Vec<f64> = rounds.iter().map(tps).collect();
+        if self.tps.is_some() {
+            self.tps_interval = Estimate::of(&each);
+            self.tps = self.tps_interval.map(|found| found.median);
+        }
+        self
     }
 }
 

@@ -46,36 +46,85 @@ pub(super) fn sample(
     pattern: Pattern,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<SyncMeasurement, DiskError> {
-    let started = Instant::now();
-    let mut target = Target::create(config, caller, method)?;
-    let end = match pattern {
-        Pattern::Append => APPEND_BYTES_MAX,
-        Pattern::Overwrite => target.make_region(started)?,
-    };
-    let block_bytes = u64::from(config.block.bytes());
-    let mut latency_ns = histogram();
-    let mut offset = 0;
-    while latency_ns.is_empty()
-        || latency_ns.len() < config.count && started.elapsed() < config.time_limit
-    {
-        if !keep_going() {
-            return Err(DiskError::Interrupted);
-        }
-        if offset + block_bytes > end {
-            offset = 0;
-            if pattern == Pattern::Append {
-                target.cut_back()?;
-            }
-        }
-        let latency = target.write_durably(offset)?;
-        latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-        offset += block_bytes;
-    }
+    let latency_ns = samples(config, caller, method, pattern, keep_going)?;
     Ok(SyncMeasurement::from_nanoseconds(
         method,
         pattern,
         &latency_ns,
     ))
+}
+
+/// The latencies of one method and pattern, in nanoseconds.
+fn samples(
+    config: &BaselineConfig,
+    caller: Caller,
+    method: Method,
+    pattern: Pattern,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Histogram<u64>, DiskError> {
+    Prepared::new(config, caller, method, pattern)?.measure(keep_going, &|| true)
+}
+
+/// A file that is ready for its first sample.
+pub(super) struct Prepared<'a> {
+    target: Target<'a>,
+    pattern: Pattern,
+    /// Where writing starts anew.
+    end: u64,
+    started: Instant,
+}
+
+impl<'a> Prepared<'a> {
+    pub(super) fn new(
+        config: &'a BaselineConfig,
+        caller: Caller,
+        method: Method,
+        pattern: Pattern,
+    ) -> Result<Self, DiskError> {
+        let started = Instant::now();
+        let mut target = Target::create(config, caller, method)?;
+        let end = match pattern {
+            Pattern::Append => APPEND_BYTES_MAX,
+            Pattern::Overwrite => target.make_region(started)?,
+        };
+        Ok(Self {
+            target,
+            pattern,
+            end,
+            started,
+        })
+    }
+
+    /// Takes samples, at least one, while `wanted`.
+    pub(super) fn measure(
+        mut self,
+        keep_going: &dyn Fn() -> bool,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Histogram<u64>, DiskError> {
+        let config = self.target.config;
+        let block_bytes = u64::from(config.block.bytes());
+        let mut latency_ns = histogram();
+        let mut offset = 0;
+        while latency_ns.is_empty()
+            || latency_ns.len() < config.count
+                && self.started.elapsed() < config.time_limit
+                && wanted()
+        {
+            if !keep_going() {
+                return Err(DiskError::Interrupted);
+            }
+            if offset + block_bytes > self.end {
+                offset = 0;
+                if self.pattern == Pattern::Append {
+                    self.target.cut_back()?;
+                }
+            }
+            let latency = self.target.write_durably(offset)?;
+            latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+            offset += block_bytes;
+        }
+        Ok(latency_ns)
+    }
 }
 
 /// The file that is measured. It has a name, unlike a file that is unlinked while open, since a
@@ -202,7 +251,7 @@ fn incompressible(bytes: u32) -> Vec<u8> {
         .collect()
 }
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     let highest = u64::try_from(LATENCY_MAX.as_nanos()).unwrap_or(u64::MAX);
     Histogram::new_with_max(highest, 3).expect("the bounds are constants and in range")
 }

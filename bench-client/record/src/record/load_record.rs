@@ -45,25 +45,31 @@ pub enum ReadError {
         /// What is missing.
         source: serde_json::Error,
     },
-    /// It is what `torture` wrote, which has no rows.
+    /// It is what a verb wrote that measures no rows.
     #[error(
-        "{file} is a record of `torture`, which has no rows: `bench-client report` shows one such \
+        "{file} is a record of `{verb}`, which has no rows: `bench-client report` shows one such \
          record alone, with --format md"
     )]
-    Audit {
+    NoRows {
         /// The file.
         file: String,
+        /// Which verb.
+        verb: &'static str,
     },
     /// It was written by a later version of this program.
     #[error(
-        "{file} has schema_version {found}, and this program reads version {SCHEMA_VERSION}: use \
-         the program that wrote it, or a newer one"
+        "{file} has {kind} {found}, and this program reads {kind} {newest}: use the program that \
+         wrote it, or a newer one"
     )]
     Newer {
         /// The file.
         file: String,
+        /// Which version that is.
+        kind: &'static str,
         /// Its version.
         found: u64,
+        /// The last that is read.
+        newest: u32,
     },
     /// It was written by an earlier version of this program, whose rows lack their configuration.
     #[error(
@@ -79,17 +85,6 @@ pub enum ReadError {
         found: u64,
         /// The first that is read.
         oldest: u32,
-    },
-    /// It is a comparison that a later version of this program wrote.
-    #[error(
-        "{file} has comparison_version {found}, and this program reads version \
-         {COMPARISON_VERSION}: use the program that wrote it, or a newer one"
-    )]
-    NewerComparison {
-        /// The file.
-        file: String,
-        /// Its version.
-        found: u64,
     },
     /// A histogram inside it cannot be decoded.
     #[error("row {row} of {file} holds a histogram that cannot be decoded: measure it again")]
@@ -162,8 +157,12 @@ impl AnyRecord {
             ("schema_version", SCHEMA_VERSION),
             ("comparison_version", COMPARISON_VERSION),
         ];
-        for (kind, oldest) in versions {
-            if let Some(found) = version(kind).filter(|found| *found < u64::from(oldest)) {
+        for (kind, read) in versions {
+            let Some(found) = version(kind).or_else(|| value.get(kind).map(|_| 0)) else {
+                continue;
+            };
+            if found < u64::from(read) {
+                let (file, oldest) = (file, read);
                 return Err(ReadError::Older {
                     file,
                     kind,
@@ -171,22 +170,24 @@ impl AnyRecord {
                     oldest,
                 });
             }
-        }
-        if let Some(found) = version("schema_version")
-            && found > u64::from(SCHEMA_VERSION)
-        {
-            return Err(ReadError::Newer { file, found });
-        }
-        if let Some(found) = value.get("comparison_version") {
-            let found = found.as_u64().unwrap_or(0);
-            if found > u64::from(COMPARISON_VERSION) {
-                return Err(ReadError::NewerComparison { file, found });
+            if found > u64::from(read) {
+                let (file, newest) = (file, read);
+                return Err(ReadError::Newer {
+                    file,
+                    kind,
+                    found,
+                    newest,
+                });
             }
+        }
+        if value.get("comparison_version").is_some() {
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));
         }
-        if value.get("torture_version").is_some() {
-            return Err(ReadError::Audit { file });
+        for (kind, verb) in [("torture_version", "torture"), ("fsync_version", "fsync")] {
+            if value.get(kind).is_some() {
+                return Err(ReadError::NoRows { file, verb });
+            }
         }
         let extra = ArticlePart::deserialize(&value).map_err(failed)?;
         let record = Record::deserialize(value).map_err(failed)?;

@@ -9,6 +9,7 @@ mod budget;
 pub mod comparison;
 pub mod crash_states;
 mod findings;
+pub mod fsync;
 mod generator;
 pub mod load_record;
 mod prediction;

@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
 
 /// The noise of each metric between neighbouring runs of a side that was measured alone. Every
 /// second pair is turned around, as in rounds.
-fn floors_of_runs(series: &[&[Row]]) -> Vec<NoiseFloor> {
+pub(super) fn floors_of_runs(series: &[&[Row]]) -> Vec<NoiseFloor> {
     let floor = |metric: Metric| {
         let mut pairs = Vec::new();
         for rows in series {
