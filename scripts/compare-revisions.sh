@@ -150,11 +150,7 @@ build head "$head"
 
 client=$(program_of "$head")
 record=${out#"$PWD"/}/comparison.json
-rm -rf "$out/github-benchmark"
-for file in comparison.json comparison.md comparison.html comparison.csv junit.xml bmf.json \
-  base.txt head.txt; do
-  rm -f "$out/$file"
-done
+"$root/scripts/compare-reports.sh" --clear "$out"
 code=0
 "$client" compare \
   "$base_side,server-bin=$(program_of "$base")" \
@@ -165,18 +161,6 @@ if [ ! -s "$record" ]; then
   exit "$code"
 fi
 
-report() {
-  "$client" report "$record" "$@" || echo "compare-revisions.sh: no report by $*" >&2
-}
-report --format md --output "$out/comparison.md"
-report --format html --output "$out/comparison.html"
-report --format csv --output "$out/comparison.csv"
-report --format junit --output "$out/junit.xml"
-# There is nothing to track when a run was invalid.
-if [ "$code" -eq 0 ] || [ "$code" -eq 3 ]; then
-  report --format github-benchmark --output-dir "$out/github-benchmark"
-  report --format bmf --output "$out/bmf.json"
-  report --format gobench --output-dir "$out"
-fi
+"$root/scripts/compare-reports.sh" "$client" "${record%/*}" "$code"
 echo "compare-revisions.sh: results are in $out" >&2
 exit "$code"

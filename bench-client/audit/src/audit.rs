@@ -10,18 +10,18 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
-use super::ignored_sync_errors;
 use super::bank::{Bank, Reading};
 use super::cycle::{self, CycleError, End, Happened, Surroundings};
-use super::transfer_generator::{TransferGenerator, Amounts};
 use super::draw::Draw;
-use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
+use super::fault::{ExpectedExit, Fault, FaultError, Schedule};
 use super::findings::Findings;
+use super::ignored_sync_errors;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
 use super::ledger::{Balances, Standing};
 use super::plan::{Plan, Stage};
 use super::server_command::VACATING;
+use super::transfer_generator::{Amounts, TransferGenerator};
 use super::worker::{Habits, Seen};
 use crate::control::ControlError;
 use crate::load::session_half;
@@ -200,7 +200,8 @@ impl<'a> Audit<'a> {
         let seed = worker_seed(plan.seed, stage.number);
         let generator_seed = worker_seed(seed, DESK_STREAM);
         let ids = plan.transfer_ids.then(|| session_half(generator_seed));
-        let generators = (0..plan.connections).map(|worker| TransferGenerator::new(worker, generator_seed, means, ids));
+        let generators = (0..plan.connections)
+            .map(|worker| TransferGenerator::new(worker, generator_seed, means, ids));
         let mut audit = Self {
             plan,
             database: stage.database.clone(),
@@ -293,8 +294,9 @@ impl<'a> Audit<'a> {
             happened.cannot_vouch = self.outlived(happened.end.survivors.take()).await;
         }
         let not_yet = happened.end.cut_short && matches!(schedule.moment, Moment::Time { .. });
-        let injected =
-            fault.was_injected(happened.end.by_itself) && !not_yet && happened.cannot_vouch.is_none();
+        let injected = fault.was_injected(happened.end.by_itself)
+            && !not_yet
+            && happened.cannot_vouch.is_none();
         let back = if let Some(why) = happened.cannot_vouch.take() {
             // Its files are not to be touched, and its ledger say nothing about a restart.
             Err(why)
@@ -437,7 +439,14 @@ impl<'a> Audit<'a> {
             own: self.plan.command.is_own(),
             interrupted: self.interrupted.clone(),
         };
-        let happened = cycle::run(&mut self.server, fault, schedule, &mut self.generators, &around).await?;
+        let happened = cycle::run(
+            &mut self.server,
+            fault,
+            schedule,
+            &mut self.generators,
+            &around,
+        )
+        .await?;
         Ok(Some(happened))
     }
 

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use busload_generator::with_connector;
 
 use super::bank::{Bank, Breach, watch_snapshots};
-use super::transfer_generator::TransferGenerator;
 use super::failed_syncs::{FailedSync, SyncOf};
-use super::fault::{Schedule, ExpectedExit, Fault, FaultError, Onset};
+use super::fault::{ExpectedExit, Fault, FaultError, Onset, Schedule};
 use super::ignored_sync_errors;
 use super::journal::{JournalError, JournalHandle};
 use super::server_command::Wire;
+use super::transfer_generator::TransferGenerator;
 use super::worker::{Ends, Habits, Seen, work};
 use crate::connector::Connector;
 use crate::record::torture::FindingKind;
@@ -149,7 +149,9 @@ impl End {
         }
         let code = self.status.and_then(|status| status.code());
         match fault.expected_exit() {
-            ExpectedExit::Graceful if self.by_itself => Some(format!("it ended before SIGTERM: {end}")),
+            ExpectedExit::Graceful if self.by_itself => {
+                Some(format!("it ended before SIGTERM: {end}"))
+            }
             ExpectedExit::Graceful => (code != Some(0)).then(|| format!("after SIGTERM: {end}")),
             ExpectedExit::Refuses if self.by_itself => match code {
                 None | Some(0) => Some(format!(
@@ -402,7 +404,8 @@ mod tests {
 
     #[test]
     fn after_an_error_at_a_sync_somebody_is_told() {
-        let at = |failed: &[SyncOf]| Pretended(FaultKind::Eio, ExpectedExit::Refuses, failed.to_vec());
+        let at =
+            |failed: &[SyncOf]| Pretended(FaultKind::Eio, ExpectedExit::Refuses, failed.to_vec());
         let eio = at(&[SyncOf::Log]);
         let transfer = busload_wire::Transfer {
             from: 0,

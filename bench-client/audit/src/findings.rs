@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::audit::starting::FailedStart;
 use super::bank::Breach;
 use super::judge::Anomaly;
-use super::worker::{Starved, Seen};
+use super::worker::{Seen, Starved};
 use crate::connector::Outcome;
 use crate::ledger;
 use crate::record::torture::FaultKind;

@@ -97,9 +97,7 @@ mod tests {
             let found = is_ignored(&sync(of, 0), own);
             assert_eq!(found, ignored, "{of:?} {own}");
         }
-        let judged = |of, later, own| {
-            judge(&[sync(of, later)], own).remove(0)
-        };
+        let judged = |of, later, own| judge(&[sync(of, later)], own).remove(0);
         for own in [true, false] {
             let (message, fails) = judged(SyncOf::Commit, 3, own);
             assert_eq!(fails, own);

@@ -3,8 +3,8 @@
 use crate::ledger;
 use crate::record::torture::{Counts, FindingKind, SuspectTransfer};
 
-use super::reconstruct::{Explanation, Item, reconstruct};
 use super::ledger::{Balances, Entry, Pair, Sequence, Standing};
+use super::reconstruct::{Explanation, Item, reconstruct};
 
 /// Something wrong with the transfers of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]

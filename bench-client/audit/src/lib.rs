@@ -15,23 +15,23 @@ pub mod audit;
 pub mod bank;
 pub mod crash_states;
 pub mod cycle;
-pub mod transfer_generator;
 pub mod draw;
-pub mod reconstruct;
 pub mod failed_syncs;
 pub mod fault;
 mod findings;
+mod ignored_sync_errors;
 pub mod journal;
 pub mod judge;
 pub mod ledger;
-mod ignored_sync_errors;
 pub mod plan;
 #[cfg(target_os = "linux")]
 pub mod power_cut;
-pub mod server_command;
+pub mod reconstruct;
 pub mod replay;
+pub mod server_command;
 pub mod signals;
 pub mod traced;
+pub mod transfer_generator;
 pub mod worker;
 
 use busload_generator::{connector, control, load, target, workload};

@@ -30,7 +30,7 @@ use tempfile::TempDir;
 
 use self::files::Files;
 use super::draw::Draw;
-use super::fault::{Schedule, Fault, FaultError, Onset};
+use super::fault::{Fault, FaultError, Onset, Schedule};
 use crate::record::torture::FaultKind;
 use crate::target::descendants::{Role, Spared, spare};
 use crate::target::{DATABASE_WORD, ServerProcess};

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 
 use super::draw::Draw;
-use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
+use super::fault::{ExpectedExit, Fault, FaultError, Schedule};
 use crate::record::torture::FaultKind;
 use crate::target::ServerProcess;
 

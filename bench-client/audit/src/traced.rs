@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::draw::Draw;
 use super::failed_syncs::{FailedSync, failed_syncs};
-use super::fault::{Schedule, ExpectedExit, Fault, FaultError};
+use super::fault::{ExpectedExit, Fault, FaultError, Schedule};
 use super::signals::send;
 use crate::record::torture::{FaultKind, Moment};
 use crate::target::ServerProcess;
@@ -310,15 +310,14 @@ mod tests {
     #[test]
     fn the_words_say_what_the_moment_says() {
         let mut draw = Draw::new(1, 0);
-        let Schedule { wrapper, moment } = fault(FaultKind::Enospc).schedule(&mut draw, Duration::ZERO);
+        let Schedule { wrapper, moment } =
+            fault(FaultKind::Enospc).schedule(&mut draw, Duration::ZERO);
         let Moment::Call { calls, first, last } = moment else {
             panic!("{moment:?}");
         };
         let last = last.unwrap();
         let first_possible = WRITES_AT_START + 1;
-        assert!(
-            (first_possible..=WRITES_AT_START + CALLS_MIN).contains(&first) && last >= first
-        );
+        assert!((first_possible..=WRITES_AT_START + CALLS_MIN).contains(&first) && last >= first);
         let expected = if last == first {
             format!("inject={calls}:error=ENOSPC:when={first}")
         } else {

@@ -205,7 +205,12 @@ mod tests {
             let mut generator = TransferGenerator::new(worker, 1, means, Some(9));
             generator.settle(means.initial_balance, 0);
             for _ in 0..4 {
-                let id = generator.next_entry().unwrap().transfer.transfer_id.unwrap();
+                let id = generator
+                    .next_entry()
+                    .unwrap()
+                    .transfer
+                    .transfer_id
+                    .unwrap();
                 assert!(seen.insert(id));
                 assert_eq!(id.to_u128() >> 64, 9);
             }

@@ -79,8 +79,14 @@ mod tests {
 
     #[test]
     fn a_rate_has_no_more_digits_than_are_known() {
-        assert_eq!(rate_within(1_463_215.0, 1_380_000.0, 1_540_000.0), "1,460,000");
-        assert_eq!(rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2), "1,463,215");
+        assert_eq!(
+            rate_within(1_463_215.0, 1_380_000.0, 1_540_000.0),
+            "1,460,000"
+        );
+        assert_eq!(
+            rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2),
+            "1,463,215"
+        );
         assert_eq!(rate_within(6_700.0, 10.0, 30_000.0), "7,000");
         assert_eq!(rate_within(12.0, 12.0, 12.0), "12");
         assert_eq!(rate_within(0.0, 0.0, 0.0), "0");

@@ -49,10 +49,13 @@ impl Repository {
     fn new() -> Self {
         let files = Files::new();
         let root = files.path().join("repository");
-        let original =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare-revisions.sh");
-        let script = std::fs::read_to_string(original).expect("the script is there");
-        executable(&root.join("scripts/compare-revisions.sh"), &script);
+        for name in ["compare-revisions.sh", "compare-reports.sh"] {
+            let original = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../scripts")
+                .join(name);
+            let script = std::fs::read_to_string(original).expect("the script is there");
+            executable(&root.join("scripts").join(name), &script);
+        }
         executable(&files.path().join("bin/cargo"), CARGO);
         std::fs::create_dir_all(root.join(".cargo")).expect("it can be made");
         std::fs::write(root.join(".cargo/config.toml"), "").expect("it can be written");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::expected_ledger::{ExpectedLedger, ExpectedLedgerError, Entry};
+use super::expected_ledger::{Entry, ExpectedLedger, ExpectedLedgerError};
 use super::protocol_decoder::{ProtocolDecoder, Said, Verdict};
 use super::record::{Event, Recording};
 

@@ -62,7 +62,11 @@ impl ExpectedLedger {
     ///
     /// # Errors
     /// It is not between two accounts of its own.
-    pub fn ask(&mut self, connection: u32, transfer: &Transfer) -> Result<Entry, ExpectedLedgerError> {
+    pub fn ask(
+        &mut self,
+        connection: u32,
+        transfer: &Transfer,
+    ) -> Result<Entry, ExpectedLedgerError> {
         let Transfer {
             from,
             to,

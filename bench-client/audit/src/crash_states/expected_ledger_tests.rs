@@ -2,7 +2,7 @@
 
 use busload_wire::{Transfer, TransferId};
 
-use super::expected_ledger::{ExpectedLedger, ExpectedLedgerError, Entry, Faults, Progress};
+use super::expected_ledger::{Entry, ExpectedLedger, ExpectedLedgerError, Faults, Progress};
 
 const START: i64 = 1000;
 
@@ -125,10 +125,22 @@ fn over_two_connections_only_the_bounds_hold() {
 #[test]
 fn accounts_are_private() {
     let (mut ledger, _) = run(&[1], &[]);
-    assert_eq!(ledger.ask(1, &transfer(2, 1, 1)), Err(ExpectedLedgerError::Shared(1)));
-    assert_eq!(ledger.ask(1, &transfer(0, 2, 1)), Err(ExpectedLedgerError::Shared(0)));
-    assert_eq!(ledger.ask(1, &transfer(0, 0, 1)), Err(ExpectedLedgerError::Shared(0)));
-    assert_eq!(ledger.ask(1, &transfer(2, 3, 0)), Err(ExpectedLedgerError::Amount(0)));
+    assert_eq!(
+        ledger.ask(1, &transfer(2, 1, 1)),
+        Err(ExpectedLedgerError::Shared(1))
+    );
+    assert_eq!(
+        ledger.ask(1, &transfer(0, 2, 1)),
+        Err(ExpectedLedgerError::Shared(0))
+    );
+    assert_eq!(
+        ledger.ask(1, &transfer(0, 0, 1)),
+        Err(ExpectedLedgerError::Shared(0))
+    );
+    assert_eq!(
+        ledger.ask(1, &transfer(2, 3, 0)),
+        Err(ExpectedLedgerError::Amount(0))
+    );
 }
 
 #[test]

@@ -52,18 +52,18 @@
 //! file system of their own damages or reorders the writes that were not synced.
 
 pub mod arguments;
+pub mod event_history;
 pub mod expected_ledger;
 #[cfg(test)]
 mod expected_ledger_tests;
-mod protocol_decoder;
 pub mod load;
+mod protocol_decoder;
 pub mod record;
 #[cfg(test)]
 mod record_tests;
 pub mod replay;
 mod replay_error;
 pub mod runs;
-pub mod event_history;
 mod scratch_directory;
 pub mod state;
 #[cfg(test)]
@@ -71,10 +71,10 @@ mod state_tests;
 pub mod strace;
 pub mod trace;
 
-pub use record::{Recording, Role};
-pub use replay_error::ReplayError;
-pub use replay::{Plan, Watch, audit, audit_watched, read_image};
 pub use event_history::{EventHistory, EventHistoryError};
+pub use record::{Recording, Role};
+pub use replay::{Plan, Watch, audit, audit_watched, read_image};
+pub use replay_error::ReplayError;
 pub use scratch_directory::write_image;
 pub use state::{Image, Model};
 pub use strace::{strace_works, traced};

@@ -8,10 +8,10 @@ use std::path::Path;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
-use super::expected_ledger::{ExpectedLedger, Entry, Faults, Progress};
+use super::event_history::{EventHistory, Step};
+use super::expected_ledger::{Entry, ExpectedLedger, Faults, Progress};
 use super::record::{Event, Role};
 use super::replay_error::ReplayError;
-use super::event_history::{EventHistory, Step};
 use super::scratch_directory::ScratchDirectory;
 use super::state::{Disk, Fate, Image, Model};
 use crate::record::crash_states::{ReplayReport, Replayed};
@@ -92,7 +92,11 @@ pub fn read_image(database: &Path) -> Result<Image, ReplayError> {
 ///
 /// # Errors
 /// The run does not belong to `base`, or images cannot be written.
-pub fn audit(history: &EventHistory, base: &Image, plan: Plan) -> Result<ReplayReport, ReplayError> {
+pub fn audit(
+    history: &EventHistory,
+    base: &Image,
+    plan: Plan,
+) -> Result<ReplayReport, ReplayError> {
     audit_watched(history, base, plan, &mut Unwatched)
 }
 
@@ -123,7 +127,11 @@ pub fn audit_watched(
 ) -> Result<ReplayReport, ReplayError> {
     let mut scratch = ScratchDirectory::new()?;
     let before = scratch.open(base)?.map_err(ReplayError::Base)?.balances;
-    if let Some(missing) = history.ledger.accounts().find(|id| !before.contains_key(id)) {
+    if let Some(missing) = history
+        .ledger
+        .accounts()
+        .find(|id| !before.contains_key(id))
+    {
         return Err(ReplayError::Account(missing));
     }
     let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);

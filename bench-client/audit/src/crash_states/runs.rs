@@ -17,16 +17,16 @@ use busload_wire::control::Info;
 use tokio::sync::watch;
 
 use self::observer::{Distinct, Observer, Tally};
+use super::event_history::Step;
 use super::load::{self, Load};
 use super::record::Event;
-use super::event_history::Step;
 use super::{
-    Image, Model, Recording, ReplayError, EventHistory, EventHistoryError, TraceError, audit_watched,
-    read_image, traced, write_image,
+    EventHistory, EventHistoryError, Image, Model, Recording, ReplayError, TraceError,
+    audit_watched, read_image, traced, write_image,
 };
-use crate::server_command::ServerCommand;
 use crate::control::ControlError;
 use crate::record::crash_states::{CrashStates, RecordedRun, ReplayReport};
+use crate::server_command::ServerCommand;
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
 

@@ -19,8 +19,8 @@ pub use accounts::{Accounts, Moves};
 pub use edges::Edges;
 pub use pacer::{ClosedLoop, Due, OpenLoop, Pacer};
 pub use phases::{Phase, Schedule};
-pub use tally::{Counts, Offered, Tally, Times};
 pub use series::{ThreadInterval, Ticks};
+pub use tally::{Counts, Offered, Tally, Times};
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -24,4 +24,4 @@ pub use doubt::{Doubt, SYNC_MIN_US};
 pub use error::DiskError;
 pub use method::{Method, Pattern};
 pub use report::{Baseline, LatencyUs, SyncMeasurement};
-pub use rounds::{STREAMS_MAX, RoundsConfig, SyncRound, SyncSeries, measure_rounds};
+pub use rounds::{RoundsConfig, STREAMS_MAX, SyncRound, SyncSeries, measure_rounds};

@@ -146,18 +146,26 @@ impl Gathered {
         }
         let began = found.iter().map(|(_, began, _)| *began).min();
         let ended = found.iter().map(|(.., ended)| *ended).max();
-        let time = ended.zip(began).map_or(Duration::ZERO, |(to, from)| to - from);
+        let time = ended
+            .zip(began)
+            .map_or(Duration::ZERO, |(to, from)| to - from);
         self.rounds.push(SyncRound {
             mean_us: latency_ns.mean().round() / 1e3,
             syncs_per_second: per_second(latency_ns.len(), time),
         });
         self.time += time;
-        self.latency_ns.add(&latency_ns).expect("the bounds are the same");
+        self.latency_ns
+            .add(&latency_ns)
+            .expect("the bounds are the same");
         Ok(())
     }
 
     fn finish(self) -> SyncSeries {
-        let rates: Vec<f64> = self.rounds.iter().map(|round| round.syncs_per_second).collect();
+        let rates: Vec<f64> = self
+            .rounds
+            .iter()
+            .map(|round| round.syncs_per_second)
+            .collect();
         let mut all =
             SyncMeasurement::from_nanoseconds(self.method, self.pattern, &self.latency_ns);
         all.syncs_per_second = per_second(self.latency_ns.len(), self.time);

@@ -52,7 +52,10 @@ impl FsyncRecord {
         let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
             return Ok(None);
         };
-        let Some(found) = value.get("fsync_version").and_then(serde_json::Value::as_u64) else {
+        let Some(found) = value
+            .get("fsync_version")
+            .and_then(serde_json::Value::as_u64)
+        else {
             return Ok(None);
         };
         if found > u64::from(FSYNC_VERSION) {
@@ -64,7 +67,9 @@ impl FsyncRecord {
             });
         }
         let record = Self::deserialize(value);
-        record.map(Some).map_err(|source| ReadError::NotARecord { file, source })
+        record
+            .map(Some)
+            .map_err(|source| ReadError::NotARecord { file, source })
     }
 }
 
