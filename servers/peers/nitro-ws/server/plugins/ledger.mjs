@@ -1,5 +1,6 @@
 // Opens the ledger at the start, not at the first request. Nitro's own stop would cut WebSockets off
 // before they are answered, so this one replaces it.
+import { defineNitroPlugin } from 'nitropack/runtime';
 import { stop } from '../service.mjs';
 
 export default defineNitroPlugin(() => {

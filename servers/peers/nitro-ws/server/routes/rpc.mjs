@@ -1,4 +1,5 @@
 // The protocol over Nitro's WebSocket handler (crossws over ws).
+import { defineWebSocketHandler } from 'h3';
 import { call } from '../../lib/methods.mjs';
 import { CONNECTIONS_MAX, INFLIGHT_MAX } from '../../lib/options.mjs';
 import { answerText, MESSAGE_BYTES_MAX, readRequest } from '../../lib/protocol.mjs';
