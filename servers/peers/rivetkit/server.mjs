@@ -63,9 +63,12 @@ const ledger = actor({
   options: { noSleep: true },
   actions: {
     /** `[error, result]`. */
-    call(c, name, args) {
+    async call(c, name, args) {
       try {
-        return [null, METHODS[name](c.state, args)];
+        const result = METHODS[name](c.state, args);
+        // Written at once, so that a killed process loses transfers and not the ledger.
+        if (name === 'seed') await c.saveState({ immediate: true });
+        return [null, result];
       } catch (error) {
         if (error instanceof Refused) return [error.code];
         throw error;
