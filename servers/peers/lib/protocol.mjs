@@ -73,7 +73,9 @@ function either(args, name, alias) {
 export function readTransfer(args) {
   const from = either(args, 'from_id', 'from');
   const to = either(args, 'to_id', 'to');
-  const amount = integer(args.amount);
+  // The sign of an integer outlives any rounding.
+  const { amount } = args;
+  if (!(Number.isInteger(amount) && amount < 1)) integer(amount);
   if (args.transfer_id !== undefined) throw new Refused('invalid_request');
   if (amount < 1 || from === to) throw new Refused('invalid_transfer');
   return { from, to, amount };

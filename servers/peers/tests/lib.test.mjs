@@ -36,6 +36,7 @@ test('arguments are whole numbers, and each is given once', () => {
     [{ transfer_id: 7 }, 'invalid_request'],
     [{ to_id: undefined }, 'invalid_request'],
     [{ amount: 0 }, 'invalid_transfer'],
+    [{ amount: Number('-9223372036854775808') }, 'invalid_transfer'],
     [{ to_id: 1 }, 'invalid_transfer'],
   ]) {
     assert.equal(refusal(() => readTransfer({ ...base, ...change })), code, JSON.stringify(change));
