@@ -34,8 +34,7 @@ export class LedgerObject extends DurableObject {
 
   constructor(ctx, env) {
     super(ctx, env);
-    const seeding = { seedAccounts: 100_000, initialBalance: 10_000_000, allowSeed: env.ALLOW_SEED === 'true' };
-    const ledger = new Ledger(objectStore(ctx.storage), seeding);
+    const ledger = new Ledger(objectStore(ctx.storage), { seedAccounts: 100_000, initialBalance: 10_000_000 });
     const batching = { batchSize: Number(env.BATCH_SIZE), batchTimeoutMs: Number(env.BATCH_TIMEOUT_MS), queueTransfers: 65_536 };
     const commits = new GroupCommit(ledger, batching, (error) => ctx.abort(String(error)));
     // No `info`: an object may not read the pragmas that say what it runs with.

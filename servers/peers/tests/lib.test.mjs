@@ -1,6 +1,6 @@
 // The rules that the peers share, without sockets and without a database.
 //
-//   node --test tests/
+//   node --test tests/*.test.mjs
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GroupCommit } from '../lib/group-commit.mjs';

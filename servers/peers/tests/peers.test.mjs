@@ -1,7 +1,7 @@
 // Every peer that is installed, on the wire, started as its target file says. One whose packages are
 // missing is skipped by name.
 //
-//   node --test tests/             (npm ci in each folder first; npm run build in nitro-ws)
+//   node --test tests/*.test.mjs             (npm ci in each folder first; npm run build in nitro-ws)
 //   BUSLOAD_PEERS=bun-sqlite node --test tests/peers.test.mjs
 //
 // The WebSocket client is the package ws of node-sqlite-ws.
