@@ -122,7 +122,7 @@ fn stats(ledger: &Ledger, lies: bool) -> Stats {
         },
         batches: applied,
         batches_that_wrote: applied,
-        commit_syncs: applied,
+        commit_syncs: Some(applied),
         bytes_written: BytesByFile {
             wal: applied * 4096,
             ..BytesByFile::default()

@@ -34,7 +34,7 @@ pub(super) fn contradictions(counters: &ServerCounters, acknowledged: u64) -> Ve
     let refunds = counted("refunds", |stats| stats.refunds);
     let batches = counted("batches", |stats| stats.batches);
     let wrote = counted("batches_that_wrote", |stats| stats.batches_that_wrote);
-    let commit_syncs = counted("commit_syncs", |stats| stats.commit_syncs);
+    let commit_syncs = counted("commit_syncs", |stats| stats.commit_syncs.unwrap_or(0));
     let syncs = counted("syncs", |stats| stats.syncs.total());
     if !found.is_empty() {
         // Differences of such counters mean nothing.
@@ -103,7 +103,7 @@ mod tests {
             refunds: 2,
             batches: 12,
             batches_that_wrote: 10,
-            commit_syncs: 10,
+            commit_syncs: Some(10),
             syncs: SyncsByFile {
                 wal: 11,
                 ..SyncsByFile::default()
@@ -132,7 +132,7 @@ mod tests {
             let counters = counters(|stats| {
                 (stats.row_changes, stats.refunds) = (40, 0);
                 // Three batches took back what they gave.
-                (stats.batches_that_wrote, stats.commit_syncs) = (7, 7);
+                (stats.batches_that_wrote, stats.commit_syncs) = (7, Some(7));
                 change(stats);
             });
             let coalesced = ServerCounters {

@@ -8,10 +8,10 @@ pub struct SyncEvidence {
     pub syncs_promised_per_batch: u64,
     /// Batches in which SQLite reported a changed row.
     pub batches_that_wrote: u64,
-    /// Syncs counted inside COMMITs.
-    pub commit_syncs: u64,
-    /// Bytes that SQLite wrote.
-    pub bytes_written: u64,
+    /// Syncs counted inside COMMITs; `None` of a server that cannot count them.
+    pub commit_syncs: Option<u64>,
+    /// Bytes that SQLite wrote; `None` of a server that cannot count them.
+    pub bytes_written: Option<u64>,
     /// Bytes that the process caused to be written to storage, from outside; `None` where
     /// the operating system does not tell or the file system has no storage below it.
     pub storage_bytes: Option<u64>,
@@ -43,13 +43,14 @@ pub fn fake_reasons(acknowledged: u64, applied: Option<u64>, syncs: &SyncEvidenc
         reasons.push("transfers acknowledged and no batch wrote anything".to_owned());
     }
     let promised = syncs.batches_that_wrote.max(1) * syncs.syncs_promised_per_batch;
-    if syncs.commit_syncs < promised {
+    if let Some(commit_syncs) = syncs.commit_syncs
+        && commit_syncs < promised
+    {
         reasons.push(format!(
-            "{} syncs at commit, the declared durability needs at least {promised}",
-            syncs.commit_syncs
+            "{commit_syncs} syncs at commit, the declared durability needs at least {promised}"
         ));
     }
-    if syncs.bytes_written == 0 {
+    if syncs.bytes_written == Some(0) {
         reasons.push("transfers acknowledged and not one byte written to the database".to_owned());
     }
     // Half, so that the kernel's rounding of its accounting cannot accuse an honest server.

@@ -42,10 +42,13 @@ const SYNCS_MIN: u64 = 20;
 /// and more with every other user of the device. Less than this share is no accounting error.
 const FLUSHES_SHARE: f64 = 0.5;
 
-/// Warnings about the server's own syncs, unless they are too few or it promises none.
+/// Warnings about the server's own syncs, unless they are too few or it promises none. One that
+/// cannot count them is held to what it promises.
 pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    if syncs.syncs_promised_per_batch == 0 || syncs.commit_syncs < SYNCS_MIN {
+    let needed = syncs.batches_that_wrote * syncs.syncs_promised_per_batch;
+    let claimed = syncs.commit_syncs.unwrap_or(needed);
+    if syncs.syncs_promised_per_batch == 0 || claimed < SYNCS_MIN {
         return verdicts;
     }
     if let Some(p50) = syncs.sync_p50_us
@@ -56,9 +59,13 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
         )));
     }
     if let Some(flushes) = syncs.device_flushes
-        && are_missing(flushes, syncs.commit_syncs)
+        && are_missing(flushes, claimed)
     {
-        verdicts.push(verdict::flushes_missing(syncs.commit_syncs, flushes));
+        let claim = match syncs.commit_syncs {
+            Some(_) => format!("the server claims {claimed} syncs at COMMIT"),
+            None => format!("the server's batches need {claimed} syncs at COMMIT"),
+        };
+        verdicts.push(verdict::flushes_missing(&claim, flushes));
     }
     verdicts
 }

@@ -34,8 +34,8 @@ fn honest() -> Evidence {
         syncs: Some(SyncEvidence {
             syncs_promised_per_batch: 1,
             batches_that_wrote: 10,
-            commit_syncs: 10,
-            bytes_written: 40_960,
+            commit_syncs: Some(10),
+            bytes_written: Some(40_960),
             storage_bytes: Some(40_960),
             device_bytes: None,
             device_flushes: None,
@@ -147,8 +147,8 @@ fn each_lie_is_caught() {
     let syncs = |change: fn(&mut SyncEvidence)| {
         move |e: &mut Evidence| change(e.syncs.as_mut().expect("honest() has it"))
     };
-    invalidated_by(syncs(|s| s.commit_syncs = 9), VerdictCode::Fake);
-    invalidated_by(syncs(|s| s.bytes_written = 0), VerdictCode::Fake);
+    invalidated_by(syncs(|s| s.commit_syncs = Some(9)), VerdictCode::Fake);
+    invalidated_by(syncs(|s| s.bytes_written = Some(0)), VerdictCode::Fake);
     invalidated_by(syncs(|s| s.storage_bytes = Some(100)), VerdictCode::Fake);
     invalidated_by(syncs(|s| s.batches_that_wrote = 0), VerdictCode::Fake);
 }
@@ -358,13 +358,34 @@ fn the_share_of_the_money_that_was_checked_is_told() {
     assert_eq!(judge(&evidence).0.checked_share, None);
 }
 
+/// What others count of it is held against it all the same.
+#[test]
+fn a_server_that_cannot_count_its_syncs_is_no_fake() {
+    let uncounted = |change: fn(&mut SyncEvidence)| {
+        let mut evidence = honest();
+        let syncs = evidence.syncs.as_mut().expect("honest() has it");
+        syncs.batches_that_wrote = 20;
+        (syncs.commit_syncs, syncs.bytes_written) = (None, None);
+        change(syncs);
+        codes(&evidence)
+    };
+    assert_eq!(uncounted(|s| s.device_flushes = Some(20)), []);
+    let flushes_missing = uncounted(|s| s.device_flushes = Some(9));
+    assert_eq!(flushes_missing, [VerdictCode::FlushesMissing]);
+    assert_eq!(
+        uncounted(|s| s.storage_bytes = Some(100)),
+        [VerdictCode::Fake]
+    );
+    assert_eq!(uncounted(|s| s.batches_that_wrote = 0), [VerdictCode::Fake]);
+}
+
 #[test]
 fn a_weaker_durability_is_valid_and_labelled() {
     let mut evidence = honest();
     evidence.durability = Some("wal-normal".to_owned());
     let syncs = evidence.syncs.as_mut().expect("honest() has it");
     syncs.syncs_promised_per_batch = 0;
-    syncs.commit_syncs = 0;
+    syncs.commit_syncs = Some(0);
     let (_, verdicts) = judge(&evidence);
     assert!(is_valid(&verdicts));
     assert_eq!(verdicts[0].code, VerdictCode::NotDurable);
@@ -496,7 +517,7 @@ fn apart() -> Baseline {
 /// Claims so many syncs of a length, while the device counted some flushes.
 fn claim(evidence: &mut Evidence, syncs: u64, p50_us: Option<f64>, flushes: Option<u64>) {
     let claimed = evidence.syncs.as_mut().expect("there are some");
-    claimed.commit_syncs = syncs;
+    claimed.commit_syncs = Some(syncs);
     claimed.sync_p50_us = p50_us;
     claimed.device_flushes = flushes;
 }

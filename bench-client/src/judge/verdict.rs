@@ -368,12 +368,12 @@ pub(super) fn sync_methods_apart(fast: &SyncMeasurement, slow: &SyncMeasurement)
     )
 }
 
-pub(super) fn flushes_missing(claimed: u64, flushes: u64) -> Verdict {
+pub(super) fn flushes_missing(claim: &str, flushes: u64) -> Verdict {
     warning(
         VerdictCode::FlushesMissing,
         format!(
-            "the server claims {claimed} syncs at COMMIT, the disk below its database \
-             flushed its cache {flushes} times meanwhile, for everybody"
+            "{claim}, the disk below its database flushed its cache {flushes} times meanwhile, \
+             for everybody"
         ),
         "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
          file system without barriers)",

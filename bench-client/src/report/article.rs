@@ -295,13 +295,14 @@ fn reading(reproduction: &Reproduction) -> String {
         && let (Some(a), Some(b)) = (&delete.server, &wal.server)
         && a.commits_that_wrote > 0
         && b.commits_that_wrote > 0
+        && let (Some(a_syncs), Some(b_syncs)) = (a.commit_syncs, b.commit_syncs)
     {
         let _ = writeln!(
             out,
             "- A commit makes {:.2} syncs with a rollback journal and {:.2} with a write-ahead \
              log, as counted: {} against {} TPS.",
-            per(a.commit_syncs, a.commits_that_wrote),
-            per(b.commit_syncs, b.commits_that_wrote),
+            per(a_syncs, a.commits_that_wrote),
+            per(b_syncs, b.commits_that_wrote),
             rate(delete.tps),
             rate(wal.tps)
         );

@@ -350,11 +350,12 @@ pub fn describe(row: &Row) -> String {
         None => line("", CLOSED_LOOP.to_owned()),
     }
     if let Some(server) = &row.server {
+        let syncs = server.commit_syncs.map(grouped);
         let mut text = format!(
             "{}{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
             by_its_own_account(row),
             grouped(server.commits_that_wrote),
-            grouped(server.commit_syncs),
+            syncs.as_deref().unwrap_or("an unknown number of"),
             server.mean_batch
         );
         if let Some(sync) = &server.sync_us {

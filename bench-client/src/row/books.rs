@@ -5,6 +5,7 @@ use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::balances::seeded;
 use super::locate::Location;
+use super::measured::{bytes_written, growth};
 use crate::config::RunConfig;
 use crate::control::{ControlClient, ControlError};
 use crate::host::device::DeviceCounters;
@@ -149,11 +150,8 @@ fn sync_evidence(
         batches_that_wrote: after
             .batches_that_wrote
             .saturating_sub(before.batches_that_wrote),
-        commit_syncs: after.commit_syncs.saturating_sub(before.commit_syncs),
-        bytes_written: after
-            .bytes_written
-            .total()
-            .saturating_sub(before.bytes_written.total()),
+        commit_syncs: growth(before, after, |stats| stats.commit_syncs),
+        bytes_written: growth(before, after, bytes_written),
         storage_bytes: storage(closing)
             .zip(storage(opening))
             .map(|(a, b)| a.saturating_sub(b)),

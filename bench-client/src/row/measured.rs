@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use busload_wire::control::{Info, Stats};
+use busload_wire::control::{Checkpoints, Info, Stats};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
@@ -388,6 +388,21 @@ fn stalls(moments: Option<&(Moment, Moment)>) -> Option<Stalls> {
 /// Nanoseconds in a microsecond, the record's unit.
 const US: f64 = 1e3;
 
+/// What a counter grew by; `None` of a server that does not have it.
+pub(super) fn growth(before: &Stats, after: &Stats, of: fn(&Stats) -> Option<u64>) -> Option<u64> {
+    Some(of(after)?.saturating_sub(of(before)?))
+}
+
+/// Bytes written to all files, by the server's own count.
+pub(super) fn bytes_written(stats: &Stats) -> Option<u64> {
+    stats.commit_syncs.map(|_| stats.bytes_written.total())
+}
+
+/// The checkpoints of a server that counts its writes.
+fn checkpoints(stats: &Stats) -> Option<&Checkpoints> {
+    stats.commit_syncs.map(|_| &stats.checkpoints)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn server_row(measured: &Measured) -> Option<ServerRow> {
     let (opened, closed) = measured.moments.as_ref()?;
@@ -404,8 +419,10 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         commits_that_wrote: after
             .batches_that_wrote
             .saturating_sub(before.batches_that_wrote),
-        syncs: after.syncs.total().saturating_sub(before.syncs.total()),
-        commit_syncs: after.commit_syncs.saturating_sub(before.commit_syncs),
+        syncs: growth(before, after, |stats| {
+            stats.commit_syncs.map(|_| stats.syncs.total())
+        }),
+        commit_syncs: growth(before, after, |stats| stats.commit_syncs),
         mean_batch: if batches == 0 {
             0.0
         } else {
@@ -420,26 +437,14 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         sync_histogram: difference(&to.sync_ns, &from.sync_ns)
             .filter(|histogram| !histogram.is_empty())
             .map(|histogram| encode(&histogram)),
-        bytes_written: after
-            .bytes_written
-            .total()
-            .saturating_sub(before.bytes_written.total()),
-        checkpoints: after
-            .checkpoints
-            .count
-            .saturating_sub(before.checkpoints.count),
-        checkpoint_ms: (after
-            .checkpoints
-            .duration_ns
-            .saturating_sub(before.checkpoints.duration_ns)) as f64
-            / 1e6,
-        checkpoint_stalled_ms: Some(
-            (after
-                .checkpoints
-                .stalled_ns()
-                .saturating_sub(before.checkpoints.stalled_ns())) as f64
-                / 1e6,
-        ),
+        bytes_written: growth(before, after, bytes_written),
+        checkpoints: growth(before, after, |stats| Some(checkpoints(stats)?.count)),
+        checkpoint_ms: growth(before, after, |stats| Some(checkpoints(stats)?.duration_ns))
+            .map(|ns| ns as f64 / 1e6),
+        checkpoint_stalled_ms: growth(before, after, |stats| {
+            Some(checkpoints(stats)?.stalled_ns())
+        })
+        .map(|ns| ns as f64 / 1e6),
         queue_peak: after.queue.peak,
         listen_overflows: after.network.and_then(|network| network.listen_overflows),
         peak_memory_bytes: measured.closing_usage.peak_memory_bytes,

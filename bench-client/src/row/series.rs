@@ -30,6 +30,13 @@ struct Reading {
 struct Counters {
     batches: u64,
     transfers: u64,
+    /// `None` of a server that cannot count its writes.
+    writes: Option<WriteCounters>,
+}
+
+/// What only a server knows that counts its syncs and makes its checkpoints itself.
+#[derive(Debug, Clone, Copy)]
+struct WriteCounters {
     syncs: u64,
     sync_ns: u64,
     checkpoints: u64,
@@ -42,11 +49,13 @@ impl Counters {
         Self {
             batches: stats.batches,
             transfers: stats.stages.batch_size.sum,
-            syncs: stats.commit_syncs,
-            sync_ns: stats.stages.sync_ns.sum,
-            checkpoints: stats.checkpoints.count,
-            checkpoint_ns: stats.checkpoints.duration_ns,
-            checkpoint_stalled_ns: stats.checkpoints.stalled_ns(),
+            writes: stats.commit_syncs.map(|syncs| WriteCounters {
+                syncs,
+                sync_ns: stats.stages.sync_ns.sum,
+                checkpoints: stats.checkpoints.count,
+                checkpoint_ns: stats.checkpoints.duration_ns,
+                checkpoint_stalled_ns: stats.checkpoints.stalled_ns(),
+            }),
         }
     }
 }
@@ -251,6 +260,10 @@ impl SeriesBuilder {
         let difference = |of: fn(&Counters) -> u64| {
             counters.map(|(before, after)| of(&after).saturating_sub(of(&before)))
         };
+        let writes = counters.and_then(|(before, after)| before.writes.zip(after.writes));
+        let written = |of: fn(&WriteCounters) -> u64| {
+            writes.map(|(before, after)| of(&after).saturating_sub(of(&before)))
+        };
         let cores = |later: Option<CpuTimes>, earlier: Option<CpuTimes>| {
             let used = later.zip(earlier).map(|(a, b)| a.since(b).total)?;
             (between > 0.0).then(|| used.as_secs_f64() / between)
@@ -259,7 +272,7 @@ impl SeriesBuilder {
             let (part, whole) = part.zip(whole)?;
             (whole > 0).then(|| part as f64 / whole as f64)
         };
-        let syncs = difference(|c| c.syncs);
+        let syncs = written(|c| c.syncs);
         let committed = gathered.tally.counts.committed;
         let latency = &gathered.tally.latency.ns;
         let ms = |percentile: Percentile| Some(percentile.of(latency)? as f64 / 1e6);
@@ -277,11 +290,10 @@ impl SeriesBuilder {
             syncs_per_second: syncs
                 .filter(|_| between > 0.0)
                 .map(|syncs| syncs as f64 / between),
-            sync_us: over(difference(|c| c.sync_ns), syncs).map(|ns| ns / 1e3),
-            checkpoints: difference(|c| c.checkpoints),
-            checkpoint_ms: difference(|c| c.checkpoint_ns).map(|ns| ns as f64 / 1e6),
-            checkpoint_stalled_ms: difference(|c| c.checkpoint_stalled_ns)
-                .map(|ns| ns as f64 / 1e6),
+            sync_us: over(written(|c| c.sync_ns), syncs).map(|ns| ns / 1e3),
+            checkpoints: written(|c| c.checkpoints),
+            checkpoint_ms: written(|c| c.checkpoint_ns).map(|ns| ns as f64 / 1e6),
+            checkpoint_stalled_ms: written(|c| c.checkpoint_stalled_ns).map(|ns| ns as f64 / 1e6),
             client_cpu: cores(after.client, before.client),
             server_cpu: cores(after.server, before.server),
             latency_histogram: encode(latency),

@@ -278,7 +278,7 @@ fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
         refunds: counters.changes.refunds,
         batches: counters.batches,
         batches_that_wrote: counters.batches_that_wrote,
-        commit_syncs: counters.commit_syncs,
+        commit_syncs: Some(counters.commit_syncs),
         syncs: io.syncs,
         bytes_written: io.bytes_written,
         checkpoints: counters.checkpoints,

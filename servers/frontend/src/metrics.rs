@@ -74,7 +74,10 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         counter("applied_total", one(stats.applied)),
         counter("batches_total", one(stats.batches)),
         counter("batches_that_wrote_total", one(stats.batches_that_wrote)),
-        counter("commit_syncs_total", one(stats.commit_syncs)),
+        counter(
+            "commit_syncs_total",
+            stats.commit_syncs.into_iter().flat_map(one),
+        ),
         counter(
             "syncs_total",
             by_file([

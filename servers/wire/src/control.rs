@@ -231,6 +231,7 @@ pub struct QueueStats {
 
 /// The stages of a transfer inside the engine. All in nanoseconds but the batch size.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stages {
     /// Per transfer: from entering the queue until its batch began.
     pub wait_ns: Distribution,
@@ -330,17 +331,24 @@ pub struct Stats {
     pub batches: u64,
     /// Batches in which at least one row changed.
     pub batches_that_wrote: u64,
-    /// Syncs made inside the COMMITs of batches.
-    pub commit_syncs: u64,
+    /// Syncs made inside the COMMITs of batches. Absent from a server that cannot count its
+    /// writes: nothing is known then of `syncs`, `bytes_written` and `checkpoints` either, which
+    /// are 0 here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_syncs: Option<u64>,
     /// All syncs of all files.
+    #[serde(default)]
     pub syncs: SyncsByFile,
     /// Bytes written to all files.
+    #[serde(default)]
     pub bytes_written: BytesByFile,
     /// Checkpoints of the write-ahead log.
+    #[serde(default)]
     pub checkpoints: Checkpoints,
     /// The queue before the writer.
     pub queue: QueueStats,
-    /// Where the time goes.
+    /// Where the time goes; empty from a server that does not know it.
+    #[serde(default)]
     pub stages: Stages,
     /// Where a transfer's time goes; empty from a server that does not know it.
     #[serde(default)]

@@ -369,10 +369,10 @@ pub struct ServerRow {
     pub commits: u64,
     /// Batches that changed at least one row.
     pub commits_that_wrote: u64,
-    /// All syncs, of all files.
-    pub syncs: u64,
-    /// Syncs inside the COMMITs of batches.
-    pub commit_syncs: u64,
+    /// All syncs, of all files; absent where the server cannot count them.
+    pub syncs: Option<u64>,
+    /// Syncs inside the COMMITs of batches; absent where the server cannot count them.
+    pub commit_syncs: Option<u64>,
     /// Transfers per committed batch.
     pub mean_batch: f64,
     /// Batch sizes, in transfers.
@@ -390,12 +390,12 @@ pub struct ServerRow {
     /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
     #[serde(default)]
     pub sync_histogram: Option<String>,
-    /// Bytes written by SQLite.
-    pub bytes_written: u64,
-    /// Checkpoints of the write-ahead log.
-    pub checkpoints: u64,
-    /// Time spent in checkpoints, in milliseconds.
-    pub checkpoint_ms: f64,
+    /// Bytes written by SQLite; absent where the server cannot count them.
+    pub bytes_written: Option<u64>,
+    /// Checkpoints of the write-ahead log; absent where the server does not make them itself.
+    pub checkpoints: Option<u64>,
+    /// Time spent in checkpoints, in milliseconds; absent as their number is.
+    pub checkpoint_ms: Option<f64>,
     /// Of it, the time in which no batch could be committed, in milliseconds; absent in records
     /// of earlier versions, where it was all of it.
     #[serde(default)]

@@ -123,7 +123,7 @@ impl ModelInputs {
         let committed = row.committed as f64;
         let mean = |spread: Option<Spread>| spread.map_or(0.0, |spread| spread.mean);
         let wrote = server.commits_that_wrote.max(1) as f64;
-        let sync = mean(server.sync_us) * server.commit_syncs as f64 / wrote;
+        let sync = mean(server.sync_us) * server.commit_syncs? as f64 / wrote;
         let per_message = (row.config.load.max_inflight_per_worker as f64).min(batch_size as f64);
         let mut costs = PipelinedCosts::reference(
             &row.transport,
@@ -138,7 +138,7 @@ impl ModelInputs {
         costs.sync_us_per_page *= scale;
 
         // Between batches the writer also moves the log into the database.
-        let stalled_ms = server.checkpoint_stalled_ms.unwrap_or(server.checkpoint_ms);
+        let stalled_ms = server.checkpoint_stalled_ms.or(server.checkpoint_ms)?;
         let checkpoint = stalled_ms * 1e3 / server.commits as f64;
         let cpu = (apply.mean + commit.mean - sync).max(0.0);
         let assumed = costs.writer_us_per_batch

@@ -1,0 +1,1 @@
+../durable-object/worker.mjs
