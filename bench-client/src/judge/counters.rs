@@ -5,20 +5,20 @@ use crate::record::AppliedBy;
 use busload_wire::control::Stats;
 
 /// A server's counters before and after a load.
-#[derive(Debug, Clone)]
-pub struct ServerCounters {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServerCounters<'a> {
     /// Before it.
-    pub before: Stats,
+    pub(super) before: &'a Stats,
     /// After it.
-    pub after: Stats,
+    pub(super) after: &'a Stats,
     /// Most transfers in one of its transactions; `None` if it does not tell.
-    pub batch_size: Option<u64>,
+    pub(super) batch_size: Option<u64>,
     /// What its count of applied transfers rests on.
-    pub applied_by: AppliedBy,
+    pub(super) applied_by: AppliedBy,
 }
 
 /// What cannot be true, in words; nothing of a server whose counters agree.
-pub(super) fn contradictions(counters: &ServerCounters, acknowledged: u64) -> Vec<String> {
+pub(super) fn contradictions(counters: &ServerCounters<'_>, acknowledged: u64) -> Vec<String> {
     let ServerCounters { before, after, .. } = counters;
     let mut found = Vec::new();
     let mut counted = |name: &str, of: fn(&Stats) -> u64| {

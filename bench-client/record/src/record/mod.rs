@@ -492,7 +492,7 @@ pub struct ProcessorSpeed {
 }
 
 /// The disk's sync latency around a run.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BeforeAndAfter {
     /// Before the server was started.
     pub before: Option<Baseline>,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bench_client::config::RunConfig;
 use bench_client::record::series::Interval;
-use bench_client::row::Progress;
+use bench_client::measure::Progress;
 use busload_wire::control::Info;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
