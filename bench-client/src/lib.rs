@@ -8,8 +8,8 @@
 
 pub mod compare;
 pub mod judge;
-pub mod report;
 pub mod measure;
+pub mod report;
 pub mod sweep;
 
 pub use busload_audit as torture;

@@ -74,7 +74,12 @@ fn server_stages(before: &Stats, after: &Stats) -> Vec<(Stage, Spent)> {
 /// Mean time of a transfer outside of client queue and server, in microseconds: with the null
 /// server, the wire. `None` for a server that does not tell its stages.
 #[must_use]
-pub(super) fn outside_us(mean_us: f64, queue_us: f64, before: &Stats, after: &Stats) -> Option<f64> {
+pub(super) fn outside_us(
+    mean_us: f64,
+    queue_us: f64,
+    before: &Stats,
+    after: &Stats,
+) -> Option<f64> {
     let stages = server_stages(before, after);
     let inside: f64 = stages.iter().map(|(_, spent)| spent.mean_us).sum();
     (!stages.is_empty()).then_some(mean_us - queue_us - inside)
@@ -144,12 +149,24 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
         Stage::Unexplained,
         outside - wire_us.unwrap_or(0.0),
     ));
+    debug_assert!(
+        is_whole(stages.iter().map(|time| time.mean_us), mean_us),
+        "the stages are the mean latency: {stages:?}"
+    );
     Some(Budget {
         mean_us,
         stages,
         second,
         withheld,
     })
+}
+
+/// The parts sum up to the whole, but for rounding.
+fn is_whole(parts: impl Iterator<Item = f64>, whole: f64) -> bool {
+    let (sum, size) = parts.fold((0.0, whole.abs()), |(sum, size), part| {
+        (sum + part, size + part.abs())
+    });
+    (sum - whole).abs() <= 1e-9 * size
 }
 
 /// What the writer did in a second.
@@ -168,13 +185,15 @@ fn second(before: &Stats, after: &Stats, between: Duration) -> Option<SecondBudg
     let answer_ms = per_second(sum(|stats| stats.stages.answer_ns.sum));
     let checkpoint_ms = per_second(sum(|stats| stats.checkpoints.stalled_ns()));
     let busy = sync_ms + commit_write_ms + apply_ms + answer_ms + checkpoint_ms;
+    let idle_ms = 1_000.0 - busy;
+    debug_assert!(is_whole([busy, idle_ms].into_iter(), 1_000.0));
     Some(SecondBudget {
         sync_ms,
         commit_write_ms,
         apply_ms,
         answer_ms,
         checkpoint_ms,
-        idle_ms: 1_000.0 - busy,
+        idle_ms,
     })
 }
 

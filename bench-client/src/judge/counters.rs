@@ -89,7 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn counters(change: impl FnOnce(&mut Stats)) -> ServerCounters {
+    /// What is found in counters that agree but for this change.
+    fn found(applied_by: AppliedBy, change: impl FnOnce(&mut Stats)) -> String {
         let before = Stats {
             committed: 5,
             applied: 5,
@@ -111,17 +112,18 @@ mod tests {
             ..before.clone()
         };
         change(&mut after);
-        ServerCounters {
-            before,
-            after,
+        let counters = ServerCounters {
+            before: &before,
+            after: &after,
             batch_size: Some(10),
-            applied_by: AppliedBy::RowChanges,
-        }
+            applied_by,
+        };
+        contradictions(&counters, 100).join("; ")
     }
 
     #[test]
     fn counters_that_agree_contradict_nothing() {
-        assert_eq!(contradictions(&counters(|_| {}), 100), [""; 0]);
+        assert_eq!(found(AppliedBy::RowChanges, |_| {}), "");
     }
 
     /// Rows that are written once for all their transfers contradict nothing.
@@ -129,17 +131,12 @@ mod tests {
     fn a_server_that_coalesces_changes_fewer_rows() {
         type Change = fn(&mut Stats);
         let coalesced = |change: Change| {
-            let counters = counters(|stats| {
+            found(AppliedBy::OwnCount, |stats| {
                 (stats.row_changes, stats.refunds) = (40, 0);
                 // Three batches took back what they gave.
                 (stats.batches_that_wrote, stats.commit_syncs) = (7, 7);
                 change(stats);
-            });
-            let coalesced = ServerCounters {
-                applied_by: AppliedBy::OwnCount,
-                ..counters
-            };
-            contradictions(&coalesced, 100).join("; ")
+            })
         };
         assert_eq!(coalesced(|_| {}), "");
         let changes: [(Change, &str); 3] = [
@@ -173,7 +170,7 @@ mod tests {
             (|stats| stats.refunds = 3, "3 refunds"),
         ];
         for (change, says) in changes {
-            let found = contradictions(&counters(change), 100).join("; ");
+            let found = found(AppliedBy::RowChanges, change);
             assert!(found.contains(says), "no '{says}' in '{found}'");
         }
     }

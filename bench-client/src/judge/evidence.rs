@@ -15,7 +15,9 @@ use crate::config::RunConfig;
 use crate::disk::Baseline;
 use crate::host::environment::{EnvironmentWarning, Storage};
 use crate::host::preload;
-use crate::observation::{CheckedBalances, LoadMachine, Observation, OwnVerified, SystemObservation};
+use crate::observation::{
+    CheckedBalances, LoadMachine, Observation, OwnVerified, SystemObservation,
+};
 use crate::record::{
     AppliedBy, Generator, LittlesLaw, ProcessorSpeed, StandStill, Throttled, WindowEdges,
 };

@@ -155,7 +155,9 @@ fn longest(a: Stalls, b: Stalls) -> Stalls {
 /// Of the machine that fell furthest below its best.
 fn slowest(machines: &[LoadMachine]) -> Option<ProcessorSpeed> {
     let share = |speed: &ProcessorSpeed| speed.before.min(speed.after) / speed.best;
-    let speeds = machines.iter().filter_map(|machine| machine.processor_speed);
+    let speeds = machines
+        .iter()
+        .filter_map(|machine| machine.processor_speed);
     speeds.min_by(|a, b| share(a).total_cmp(&share(b)))
 }
 

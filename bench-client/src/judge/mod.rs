@@ -101,7 +101,7 @@ fn judge_figures(config: &RunConfig, observation: &Observation, figures: &Figure
         ),
     };
     let evidence = Evidence::of(config, observation, figures, &findings);
-    let (verify, verdicts) = verdicts(&evidence);
+    let (verify, verdicts) = judge_evidence(&evidence);
     Judgement {
         verify,
         budget: time_budget(observation),
@@ -115,7 +115,7 @@ fn judge_figures(config: &RunConfig, observation: &Observation, figures: &Figure
     }
 }
 
-fn verdicts(evidence: &Evidence<'_>) -> (Verification, Vec<Verdict>) {
+fn judge_evidence(evidence: &Evidence<'_>) -> (Verification, Vec<Verdict>) {
     let mut verdicts = Vec::new();
     let verification = verify::verify(evidence, &mut verdicts);
     if evidence.committed_in_window == 0 {
@@ -160,8 +160,8 @@ fn time_budget(observation: &Observation) -> Option<Budget> {
         [machine] => machine.paced_null_server.as_ref(),
         _ => None,
     };
-    let wire_us = paced
-        .and_then(|null| outside_us(null.mean_us, null.queue_us, &null.before, &null.after));
+    let wire_us =
+        paced.and_then(|null| outside_us(null.mean_us, null.queue_us, &null.before, &null.after));
     budget(&BudgetEvidence {
         mean_us,
         queue_us,

@@ -10,6 +10,9 @@ use crate::config::RunConfig;
 use crate::observation::{Observation, SystemObservation};
 use crate::record::{ExactlyOnce, Row};
 
+#[cfg(test)]
+mod tests;
+
 /// Judges what was seen and writes it down.
 #[must_use]
 pub fn row(config: &RunConfig, observation: &Observation) -> Row {

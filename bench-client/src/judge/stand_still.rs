@@ -17,7 +17,10 @@ const USUAL_GAPS: usize = 3;
 /// since the window opened; it may begin before 0 and is cut off there.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "ticks of a window are few")]
-pub(super) fn stand_still(ticks: &Ticks, stalled: Option<(Duration, Duration)>) -> Option<StandStill> {
+pub(super) fn stand_still(
+    ticks: &Ticks,
+    stalled: Option<(Duration, Duration)>,
+) -> Option<StandStill> {
     let tick = ticks.seconds();
     if tick <= 0.0 {
         return None;

@@ -2,7 +2,9 @@
 
 use super::evidence::Evidence;
 use super::fake::fake_reasons;
-use super::ledger::{AppliedCheck, DeltaCheck, check_accounts, check_applied, check_deltas, must_differ};
+use super::ledger::{
+    AppliedCheck, DeltaCheck, check_accounts, check_applied, check_deltas, must_differ,
+};
 use super::verdict;
 use crate::observation::Sample;
 use crate::record::{Verdict, Verification};
@@ -111,5 +113,10 @@ fn changed(evidence: &Evidence<'_>) -> Option<bool> {
         return Some(true);
     }
     // Accounts that nothing happened to say nothing.
-    evidence.checked.samples.iter().any(must_differ).then_some(false)
+    evidence
+        .checked
+        .samples
+        .iter()
+        .any(must_differ)
+        .then_some(false)
 }

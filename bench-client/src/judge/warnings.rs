@@ -34,7 +34,11 @@ fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
 }
 
 /// What does not make a row invalid.
-pub(super) fn warn(evidence: &Evidence<'_>, verification: &Verification, verdicts: &mut Vec<Verdict>) {
+pub(super) fn warn(
+    evidence: &Evidence<'_>,
+    verification: &Verification,
+    verdicts: &mut Vec<Verdict>,
+) {
     if evidence.durability == Some(NULL_SERVER) {
         verdicts.push(verdict::null_server());
         warn_of_the_processor(evidence, verdicts);

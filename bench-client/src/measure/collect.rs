@@ -4,7 +4,9 @@ use super::Surroundings;
 use super::counters::{WindowSamples, nanos};
 use super::drive::Watched;
 use crate::load::{self, LoadResult};
-use crate::observation::{Counts, Edges, LoadMachine, LoadObservation, Offered, Tally, Ticks, Times};
+use crate::observation::{
+    Counts, Edges, LoadMachine, LoadObservation, Offered, Tally, Ticks, Times,
+};
 
 /// What the load came to.
 pub(super) fn load(watched: Watched) -> LoadObservation {

@@ -257,7 +257,9 @@ async fn run(
         Some(info) => Some(format!("{} {}", info.server, info.version)),
         None => control.said_name().await,
     };
-    around.progress.stage("reading the server's counters and balances");
+    around
+        .progress
+        .stage("reading the server's counters and balances");
     let opening = ServerSnapshot::take(config, &mut control, &location).await?;
     let before = Before::know(config, &zipf, around, &mut control).await?;
     around.progress.stage("connecting");

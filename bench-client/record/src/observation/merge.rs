@@ -3,7 +3,6 @@
 //! Counts and histograms are added, so that a percentile is that of all transfers. Nothing that is
 //! a quantile, a rate or a mean is averaged: it follows from what was added.
 
-
 use busload_wire::histogram::decode_text;
 
 use super::{Edges, LoadObservation, Observation, Offered, Tally, Ticks};
@@ -250,9 +249,8 @@ impl super::AccountChange {
 /// Two machines' interval. What the server counted in it is told by whichever asked.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn both(ours: &Interval, theirs: &Interval) -> Result<Interval, MergeError> {
-    let read = |interval: &Interval| {
-        decode_text(&interval.latency_histogram).ok_or(MergeError::Histogram)
-    };
+    let read =
+        |interval: &Interval| decode_text(&interval.latency_histogram).ok_or(MergeError::Histogram);
     let mut latencies = read(ours)?;
     latencies.auto(true);
     latencies

@@ -6,11 +6,20 @@
 //! ([`LoadMachine`]), and the server is seen once ([`SystemObservation`]). Quantities are integers
 //! in nanoseconds, so that adding them up loses nothing.
 
+#[cfg(any(test, feature = "fixtures"))]
+#[allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "for tests, which panic"
+)]
+pub mod fixtures;
 mod ledger;
 mod load;
 mod machine;
 mod merge;
 mod system;
+#[cfg(test)]
+mod tests;
 mod times;
 
 pub use ledger::{CheckedBalances, LedgerObservation, OwnVerified, Sample};

@@ -76,7 +76,10 @@ pub(in crate::judge) fn sync_swallowed(by_c_library_us: f64, by_kernel_us: f64) 
     )
 }
 
-pub(in crate::judge) fn sync_methods_apart(fast: &SyncMeasurement, slow: &SyncMeasurement) -> Verdict {
+pub(in crate::judge) fn sync_methods_apart(
+    fast: &SyncMeasurement,
+    slow: &SyncMeasurement,
+) -> Verdict {
     warning(
         VerdictCode::SyncMethodsApart,
         format!(

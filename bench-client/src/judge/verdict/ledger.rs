@@ -78,7 +78,11 @@ pub(in crate::judge) fn ledger_mismatch(
 }
 
 /// `checked` balances are right, and the server says that its ledger is not.
-pub(in crate::judge) fn own_verify_failed(evidence: &Evidence<'_>, error: &str, checked: u64) -> Verdict {
+pub(in crate::judge) fn own_verify_failed(
+    evidence: &Evidence<'_>,
+    error: &str,
+    checked: u64,
+) -> Verdict {
     let own = initial_balance(error);
     let theirs = match own {
         Some(own) => format!("{own}, an initial balance of its own"),
@@ -120,7 +124,10 @@ pub(in crate::judge) fn not_verified() -> Verdict {
     )
 }
 
-pub(in crate::judge) fn unverified(evidence: &Evidence<'_>, verification: &Verification) -> Verdict {
+pub(in crate::judge) fn unverified(
+    evidence: &Evidence<'_>,
+    verification: &Verification,
+) -> Verdict {
     let mut missing = Vec::new();
     let mut remedies = Vec::new();
     if verification.conserved.is_none() {

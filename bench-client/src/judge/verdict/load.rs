@@ -87,7 +87,10 @@ pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdic
 
 /// `too_short` are its seconds, if they are too few of themselves; `cut_off` is what crossed
 /// its ends, if it lost a notable share by that.
-pub(in crate::judge) fn short_window(too_short: Option<f64>, cut_off: Option<&WindowEdges>) -> Verdict {
+pub(in crate::judge) fn short_window(
+    too_short: Option<f64>,
+    cut_off: Option<&WindowEdges>,
+) -> Verdict {
     let mut found = Vec::new();
     if let Some(seconds) = too_short {
         found.push(format!(
