@@ -44,9 +44,12 @@ impl Figures {
         let system = system.as_ref();
         let seconds = load.window_length().as_secs_f64();
         debug_assert_eq!(load.window.latency.count(), load.window.counts.committed);
-        let share = |cpu: &u64| match seconds > 0.0 {
-            true => in_seconds(*cpu) / seconds,
-            false => 0.0,
+        let share = |cpu: &u64| {
+            if seconds > 0.0 {
+                in_seconds(*cpu) / seconds
+            } else {
+                0.0
+            }
         };
         let threads = machines.iter().flat_map(|machine| &machine.thread_cpu_ns);
         Self {

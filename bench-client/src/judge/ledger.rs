@@ -10,7 +10,7 @@ pub(super) enum AppliedCheck {
     Holds,
     /// Transfers were acknowledged that were not applied.
     Lost(u64),
-    /// Transfers were applied that nobody was told of, beyond those of unknown outcome.
+    /// Transfers were applied that the client was not told of, beyond those of unknown outcome.
     Extra(u64),
     /// The server does not say what it applied.
     Unchecked,
@@ -96,7 +96,7 @@ pub(super) fn check_deltas(samples: &[Sample]) -> DeltaCheck {
     check
 }
 
-/// What is wrong with the number of accounts; `Ok(false)` where nobody tells it.
+/// What is wrong with the number of accounts; `Ok(false)` where it is not told.
 pub(super) fn check_accounts(evidence: &Evidence<'_>) -> Result<bool, String> {
     if evidence.checked.more_than_seeded
         && let Some(seeded) = &evidence.seeded

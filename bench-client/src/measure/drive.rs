@@ -16,9 +16,9 @@ use crate::record::series::Interval;
 use crate::target::ServerProcess;
 
 /// How often the progress line is updated and the server looked after.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What came of a load.
+/// What a load has come to.
 pub(super) struct Watched {
     pub(super) result: LoadResult,
     /// When the window opened, in microseconds since 1970.
@@ -67,7 +67,7 @@ pub(super) async fn drive(
             Some(end) if now < end => end.min(series.next_reading(now)),
             _ => series.next_reading(now),
         };
-        let until = next.min(now + LOOK_EVERY);
+        let until = next.min(now + LOOK_INTERVAL);
         tokio::select! {
             biased;
             result = &mut finish => {
@@ -96,7 +96,7 @@ pub(super) async fn drive(
             let result = loop {
                 tokio::select! {
                     result = &mut finish => break result?,
-                    () = tokio::time::sleep(LOOK_EVERY) => end.look(server, around),
+                    () = tokio::time::sleep(LOOK_INTERVAL) => end.look(server, around),
                 }
             };
             break (result, Some(closed));
@@ -144,7 +144,7 @@ impl End {
         if !self.gone.swap(true, Ordering::Relaxed) && self.sends_again {
             around.progress.notice(&format!(
                 "the server has ended ({how}): transfers of unknown outcome stay unknown, since \
-                 nobody is left to be asked about them"
+                 no server is left to ask about them"
             ));
         }
     }

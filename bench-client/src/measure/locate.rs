@@ -19,7 +19,7 @@ pub(super) struct Location {
     pub(super) pid: Option<u32>,
     /// The directory of its database.
     pub(super) directory: Option<PathBuf>,
-    /// Libraries that were preloaded into it; `None` where nobody tells.
+    /// Libraries that were preloaded into it; `None` where they cannot be looked up.
     pub(super) preload: Option<Vec<String>>,
     /// What the database of a server at a URL is stored on; that of this program's own is in the
     /// environment.

@@ -359,7 +359,7 @@ async fn close(
             let mut died = died;
             if died.is_none() {
                 // The connection may break a moment before the process is seen to end.
-                tokio::time::sleep(drive::LOOK_EVERY).await;
+                tokio::time::sleep(drive::LOOK_INTERVAL).await;
                 died = server.as_mut().and_then(ServerProcess::ended);
             }
             Closing {

@@ -18,9 +18,9 @@ use crate::target::{Pauses, ServerProcess, ServerSpec};
 /// Load before a measurement on the null server, which has nothing to warm up but sockets.
 const WARMUP: Duration = Duration::from_millis(300);
 /// Longest measurement on the null server.
-const LONGEST: Duration = Duration::from_secs(1);
+const WINDOW_MAX: Duration = Duration::from_secs(1);
 /// Shortest, for rows that are short themselves.
-const SHORTEST: Duration = Duration::from_millis(200);
+const WINDOW_MIN: Duration = Duration::from_millis(200);
 /// Transfers in flight per worker that are enough to find the ceiling of an open loop.
 const CEILING_INFLIGHT: usize = 128;
 
@@ -100,8 +100,8 @@ fn short(config: &RunConfig) -> RunConfig {
     let mut short = config.clone();
     let load = &mut short.load;
     load.window = Some(match load.measure() {
-        Measure::For(window) => (window / 5).clamp(SHORTEST, LONGEST),
-        Measure::Transfers(_) => LONGEST,
+        Measure::For(window) => (window / 5).clamp(WINDOW_MIN, WINDOW_MAX),
+        Measure::Transfers(_) => WINDOW_MAX,
     });
     load.transfers = None;
     load.warmup = load.warmup.min(WARMUP);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Surroundings;
 use super::counters::CounterSample;
-use super::drive::LOOK_EVERY;
+use super::drive::LOOK_INTERVAL;
 use crate::control::ControlClient;
 use crate::host::process::CpuTimes;
 use crate::load::{Schedule, Tally, ThreadInterval};
@@ -139,7 +139,7 @@ impl SeriesBuilder {
         let count = u32::try_from(self.readings.len()).unwrap_or(u32::MAX);
         match self.length {
             Some(length) if count > 0 => self.window_start + length * count,
-            _ => now + LOOK_EVERY,
+            _ => now + LOOK_INTERVAL,
         }
     }
 

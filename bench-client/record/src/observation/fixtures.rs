@@ -15,7 +15,7 @@ pub const TICKS: usize = 4;
 /// Length of a tick and of an interval, in nanoseconds.
 pub const TICK_NS: u64 = 250_000_000;
 
-/// What came of a transfer.
+/// How a transfer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was acknowledged.
@@ -31,7 +31,7 @@ pub enum Outcome {
 pub struct Transfer {
     /// The tick in which it was answered.
     pub tick: usize,
-    /// What came of it.
+    /// How it ended.
     pub outcome: Outcome,
     /// From the intended start to the answer, in nanoseconds.
     pub latency_ns: u64,
@@ -66,7 +66,7 @@ pub fn observe(transfers: &[Transfer]) -> Observation {
         committed: vec![0; TICKS],
         inflight: vec![0; TICKS],
     };
-    let mut all_service_sum_ns = 0;
+    let mut all_service_sum_ns = 0_u128;
     let mut changes: BTreeMap<u32, AccountChange> = BTreeMap::new();
     for transfer in transfers {
         all_service_sum_ns += u128::from(transfer.latency_ns);
@@ -104,10 +104,10 @@ pub fn observe(transfers: &[Transfer]) -> Observation {
         }
         .with_latencies(&times.histogram)
     };
-    let inflight: u64 = ticks.inflight.iter().sum();
+    let window_ns = TICKS as u64 * TICK_NS;
     let load = LoadObservation {
         window_start_unix_us: 1_700_000_000_000_000,
-        window_ns: TICKS as u64 * TICK_NS,
+        window_ns,
         warmup: counts.clone(),
         drain: Counts::default(),
         offered: Some(Offered {
@@ -119,7 +119,8 @@ pub fn observe(transfers: &[Transfer]) -> Observation {
             skipped: 0,
             dropped: 0,
         }),
-        mean_inflight: inflight as f64,
+        // By Little's law.
+        mean_inflight: all_service_sum_ns as f64 / window_ns as f64,
         intervals: intervals.iter().enumerate().map(interval).collect(),
         loop_lag: latency.clone(),
         stalled_ns: Some((1, 7)),

@@ -183,7 +183,8 @@ fn the_server_is_seen_once() {
         system: Some(SystemObservation::default()),
         ..observation
     };
-    let one = Observation::merge(&[steady(1, 1), seen(steady(1, 1)), steady(1, 1)]);
+    let shards = vec![steady(1, 1), seen(steady(1, 1)), steady(1, 1)];
+    let one = Observation::merge(&shards);
     assert!(one.expect("one looked").system.is_some());
     let both = Observation::merge(&[seen(steady(1, 1)), seen(steady(1, 1))]);
     assert_eq!(both.err(), Some(MergeError::Systems { count: 2 }));
