@@ -97,12 +97,12 @@ fn a_baseline_without_syncs_is_warned_of_once() {
         baseline
     };
     let mut evidence = honest();
-    evidence.baselines = around(swallowed(), swallowed());
+    evidence.baselines = Some(around(swallowed(), swallowed()));
     let (_, verdicts) = judge_evidence(&evidence);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     assert_eq!(verdicts[0].code, VerdictCode::SyncDoesNothing);
     assert!(verdicts[0].message.contains("0.6 us through the C library"));
-    evidence.baselines = around(apart(), apart());
+    evidence.baselines = Some(around(apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
 }
 
