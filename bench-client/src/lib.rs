@@ -1,9 +1,9 @@
 //! The program: how many durable transfers fit on one fsync?
 //!
 //! [`measure`] sees what there is to see of one row, [`judge`] says what is to be thought of it,
-//! [`sweep`] and [`compare`] make experiments of rows, [`report`] shows records. What a row is, and
-//! the record, come from
-//! `busload-record`, the load from `busload-generator`, `torture` from `busload-audit`.
+//! [`sweep`] and [`compare`] make experiments of rows, [`report`] shows records. What a row is, what
+//! was seen of it and the record come from `busload-record`, the load from `busload-generator`,
+//! `torture` from `busload-audit`.
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod compare;
