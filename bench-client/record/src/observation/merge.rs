@@ -62,8 +62,11 @@ pub enum MergeError {
         /// How many did.
         count: usize,
     },
-    /// A histogram of the time series is none.
-    #[error("an interval's histogram cannot be read: take the observation as it was written")]
+    /// A histogram cannot be read, or has not as many transfers as were counted beside it.
+    #[error(
+        "a histogram cannot be read, or disagrees with the count beside it: take the observations \
+         as they were written"
+    )]
     Histogram,
 }
 
@@ -182,7 +185,10 @@ impl Tally {
             .ok_or(MergeError::Histogram)?;
         self.service_sum_ns += other.service_sum_ns;
         self.all_service_sum_ns += other.all_service_sum_ns;
-        debug_assert_eq!(self.latency.count(), self.counts.committed);
+        // What was read from a file need not be what was written.
+        if self.latency.count() != self.counts.committed {
+            return Err(MergeError::Histogram);
+        }
         Ok(())
     }
 }
@@ -258,6 +264,9 @@ fn both(ours: &Interval, theirs: &Interval) -> Result<Interval, MergeError> {
         .map_err(|_| MergeError::Histogram)?;
     let seconds = ours.seconds.max(theirs.seconds);
     let committed = ours.committed + theirs.committed;
+    if latencies.len() != committed {
+        return Err(MergeError::Histogram);
+    }
     let inflight = |interval: &Interval| interval.in_flight * interval.seconds;
     Ok(Interval {
         start_s: ours.start_s.min(theirs.start_s),

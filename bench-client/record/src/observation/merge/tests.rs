@@ -51,6 +51,9 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 proptest! {
+    // Each case writes and reads some thirty histograms.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn shards_of_one_stream_are_one_observation_of_the_whole(stream in stream()) {
         let shards: Vec<_> = (0..SHARDS).map(|shard| of_shard(&stream, shard)).collect();
@@ -172,6 +175,14 @@ fn unlike_loads_are_refused() {
     );
     assert_eq!(
         refused(|other| other.load.intervals[0].latency_histogram = "none".to_owned()),
+        MergeError::Histogram
+    );
+    assert_eq!(
+        refused(|other| other.load.intervals[0].committed += 1),
+        MergeError::Histogram
+    );
+    assert_eq!(
+        refused(|other| other.load.window.counts.committed += 1),
         MergeError::Histogram
     );
     assert_eq!(Observation::merge(&[]).err(), Some(MergeError::Empty));
