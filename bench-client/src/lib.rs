@@ -1,19 +1,20 @@
 //! The program: how many durable transfers fit on one fsync?
 //!
-//! [`row`] measures one row, [`judge`] says what is to be thought of it, [`sweep`] and [`compare`]
-//! make experiments of rows, [`report`] shows records. What a row is, and the record, come from
-//! `busload-record`, the load from `busload-generator`, `torture` from `busload-audit`.
+//! [`measure`] sees what there is to see of one row, [`judge`] says what is to be thought of it,
+//! [`sweep`] and [`compare`] make experiments of rows, [`report`] shows records. What a row is, what
+//! was seen of it and the record come from `busload-record`, the load from `busload-generator`,
+//! `torture` from `busload-audit`.
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod compare;
 pub mod judge;
+pub mod measure;
 pub mod report;
-pub mod row;
 pub mod sweep;
 
 pub use busload_audit as torture;
 pub use busload_generator::{connector, control, load, target, workload};
-pub use busload_record::{config, disk, figures, host, output, record, statistics};
+pub use busload_record::{config, disk, figures, host, observation, output, record, statistics};
 
 use busload_record::with_causes;
 use host::environment::Program;

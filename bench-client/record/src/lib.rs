@@ -1,10 +1,11 @@
-//! What a row is, and every record: plain data, how it is read, and what the machine and the disk
-//! say of themselves in it.
+//! What a row is, what was seen of it, and every record: plain data, how it is read, and what the
+//! machine and the disk say of themselves in it.
 
 pub mod config;
 pub mod disk;
 pub mod figures;
 pub mod host;
+pub mod observation;
 pub mod output;
 pub mod record;
 pub mod statistics;

@@ -24,7 +24,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use bench_client::row::RowError;
+use bench_client::measure::RowError;
 use bench_client::target::TargetError;
 use bench_client::torture::audit::TortureError;
 use clap::{Parser, Subcommand};

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use bench_client::figures;
+use bench_client::measure::Progress;
 use bench_client::record::series::Interval;
 use bench_client::report::table;
-use bench_client::row::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A line on standard error that is redrawn in place.

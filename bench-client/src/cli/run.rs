@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use bench_client::compare::Conditions;
 use bench_client::config::RunConfig;
 use bench_client::host::environment::Environment;
+use bench_client::judge;
+use bench_client::measure::{self, Progress, RowError, Surroundings};
 use bench_client::record::{Record, Row};
 use bench_client::report::table;
-use bench_client::row::{self, Progress, RowError, Surroundings};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -176,7 +177,8 @@ async fn measure_with(
         progress,
         environment,
     };
-    let mut row = Box::pin(row::measure(plan, &around)).await?;
+    let observation = Box::pin(measure::measure(plan, &around)).await?;
+    let mut row = judge::row(plan, &observation);
     let conditions = Conditions::of_row(&row, environment);
     row.fingerprint = Some(conditions.fingerprint());
     Ok(row)

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use bench_client::config::RunConfig;
 use bench_client::figures;
 use bench_client::host::environment::Environment;
+use bench_client::measure::RowError;
 use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
 use bench_client::report::{summary, table};
-use bench_client::row::RowError;
 use bench_client::sweep::{self, Recorded};
 use clap::Args;
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bench_client::config::{RunConfig, parse_interval};
-use bench_client::row::Progress;
+use bench_client::measure::Progress;
 use clap::Args;
 use tokio::sync::watch;
 

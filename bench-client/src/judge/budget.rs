@@ -8,19 +8,19 @@ use crate::record::{Budget, SecondBudget, Spread, Stage, StageTime, between};
 
 /// What the budget is made of.
 #[derive(Debug)]
-pub struct BudgetEvidence<'a> {
+pub(super) struct BudgetEvidence<'a> {
     /// Mean latency of the transfers answered in the window, in microseconds.
-    pub mean_us: f64,
+    pub(super) mean_us: f64,
     /// The part of it before they were sent, likewise.
-    pub queue_us: f64,
+    pub(super) queue_us: f64,
     /// Mean time on the wire with the null server at the same load, in microseconds.
-    pub wire_us: Option<f64>,
+    pub(super) wire_us: Option<f64>,
     /// The server's counters when the window opened.
-    pub before: &'a Stats,
+    pub(super) before: &'a Stats,
     /// The same when it closed.
-    pub after: &'a Stats,
+    pub(super) after: &'a Stats,
     /// Time between the two.
-    pub between: Duration,
+    pub(super) between: Duration,
 }
 
 /// Microseconds in which a stage is written down, in the nanoseconds in which it is counted.
@@ -74,7 +74,12 @@ fn server_stages(before: &Stats, after: &Stats) -> Vec<(Stage, Spent)> {
 /// Mean time of a transfer outside of client queue and server, in microseconds: with the null
 /// server, the wire. `None` for a server that does not tell its stages.
 #[must_use]
-pub fn outside_us(mean_us: f64, queue_us: f64, before: &Stats, after: &Stats) -> Option<f64> {
+pub(super) fn outside_us(
+    mean_us: f64,
+    queue_us: f64,
+    before: &Stats,
+    after: &Stats,
+) -> Option<f64> {
     let stages = server_stages(before, after);
     let inside: f64 = stages.iter().map(|(_, spent)| spent.mean_us).sum();
     (!stages.is_empty()).then_some(mean_us - queue_us - inside)
@@ -82,7 +87,7 @@ pub fn outside_us(mean_us: f64, queue_us: f64, before: &Stats, after: &Stats) ->
 
 /// Makes up the budget; `None` when the server tells no stages or did nothing.
 #[must_use]
-pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
+pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     let BudgetEvidence {
         mean_us,
         queue_us,
@@ -144,12 +149,24 @@ pub fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
         Stage::Unexplained,
         outside - wire_us.unwrap_or(0.0),
     ));
+    debug_assert!(
+        is_whole(stages.iter().map(|time| time.mean_us), mean_us),
+        "the stages are the mean latency: {stages:?}"
+    );
     Some(Budget {
         mean_us,
         stages,
         second,
         withheld,
     })
+}
+
+/// The parts sum up to the whole, but for rounding.
+fn is_whole(parts: impl Iterator<Item = f64>, whole: f64) -> bool {
+    let (sum, size) = parts.fold((0.0, whole.abs()), |(sum, size), part| {
+        (sum + part, size + part.abs())
+    });
+    (sum - whole).abs() <= 1e-9 * size
 }
 
 /// What the writer did in a second.
@@ -168,13 +185,15 @@ fn second(before: &Stats, after: &Stats, between: Duration) -> Option<SecondBudg
     let answer_ms = per_second(sum(|stats| stats.stages.answer_ns.sum));
     let checkpoint_ms = per_second(sum(|stats| stats.checkpoints.stalled_ns()));
     let busy = sync_ms + commit_write_ms + apply_ms + answer_ms + checkpoint_ms;
+    let idle_ms = 1_000.0 - busy;
+    debug_assert!(is_whole([busy, idle_ms].into_iter(), 1_000.0));
     Some(SecondBudget {
         sync_ms,
         commit_write_ms,
         apply_ms,
         answer_ms,
         checkpoint_ms,
-        idle_ms: 1_000.0 - busy,
+        idle_ms,
     })
 }
 

@@ -5,20 +5,20 @@ use crate::record::AppliedBy;
 use busload_wire::control::Stats;
 
 /// A server's counters before and after a load.
-#[derive(Debug, Clone)]
-pub struct ServerCounters {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServerCounters<'a> {
     /// Before it.
-    pub before: Stats,
+    pub(super) before: &'a Stats,
     /// After it.
-    pub after: Stats,
+    pub(super) after: &'a Stats,
     /// Most transfers in one of its transactions; `None` if it does not tell.
-    pub batch_size: Option<u64>,
+    pub(super) batch_size: Option<u64>,
     /// What its count of applied transfers rests on.
-    pub applied_by: AppliedBy,
+    pub(super) applied_by: AppliedBy,
 }
 
 /// What cannot be true, in words; nothing of a server whose counters agree.
-pub(super) fn contradictions(counters: &ServerCounters, acknowledged: u64) -> Vec<String> {
+pub(super) fn contradictions(counters: &ServerCounters<'_>, acknowledged: u64) -> Vec<String> {
     let ServerCounters { before, after, .. } = counters;
     let mut found = Vec::new();
     let mut counted = |name: &str, of: fn(&Stats) -> u64| {
@@ -89,7 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn counters(change: impl FnOnce(&mut Stats)) -> ServerCounters {
+    /// What is found in counters that agree but for this change.
+    fn found(applied_by: AppliedBy, change: impl FnOnce(&mut Stats)) -> String {
         let before = Stats {
             committed: 5,
             applied: 5,
@@ -111,17 +112,18 @@ mod tests {
             ..before.clone()
         };
         change(&mut after);
-        ServerCounters {
-            before,
-            after,
+        let counters = ServerCounters {
+            before: &before,
+            after: &after,
             batch_size: Some(10),
-            applied_by: AppliedBy::RowChanges,
-        }
+            applied_by,
+        };
+        contradictions(&counters, 100).join("; ")
     }
 
     #[test]
     fn counters_that_agree_contradict_nothing() {
-        assert_eq!(contradictions(&counters(|_| {}), 100), [""; 0]);
+        assert_eq!(found(AppliedBy::RowChanges, |_| {}), "");
     }
 
     /// Rows that are written once for all their transfers contradict nothing.
@@ -129,17 +131,12 @@ mod tests {
     fn a_server_that_coalesces_changes_fewer_rows() {
         type Change = fn(&mut Stats);
         let coalesced = |change: Change| {
-            let counters = counters(|stats| {
+            found(AppliedBy::OwnCount, |stats| {
                 (stats.row_changes, stats.refunds) = (40, 0);
                 // Three batches took back what they gave.
                 (stats.batches_that_wrote, stats.commit_syncs) = (7, Some(7));
                 change(stats);
-            });
-            let coalesced = ServerCounters {
-                applied_by: AppliedBy::OwnCount,
-                ..counters
-            };
-            contradictions(&coalesced, 100).join("; ")
+            })
         };
         assert_eq!(coalesced(|_| {}), "");
         let changes: [(Change, &str); 3] = [
@@ -173,7 +170,7 @@ mod tests {
             (|stats| stats.refunds = 3, "3 refunds"),
         ];
         for (change, says) in changes {
-            let found = contradictions(&counters(change), 100).join("; ");
+            let found = found(AppliedBy::RowChanges, change);
             assert!(found.contains(says), "no '{says}' in '{found}'");
         }
     }

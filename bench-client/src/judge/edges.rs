@@ -1,6 +1,6 @@
 //! What the window counts that did not happen in it.
 
-use crate::load::Edges;
+use crate::observation::Edges;
 use crate::record::WindowEdges;
 
 /// From this share of the committed transfers on, what is counted and took place elsewhere is
@@ -12,7 +12,7 @@ const EXCESS_SHARE: f64 = 0.1;
 /// there is then half of what crossed the opening, as a steady load has it.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub fn window_edges(
+pub(super) fn window_edges(
     edges: &Edges,
     committed: u64,
     seconds: f64,

@@ -2,34 +2,38 @@
 
 /// Syncs and bytes over the whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SyncEvidence {
+pub(super) struct SyncEvidence {
     /// Syncs that the declared durability needs per batch that wrote, at least: 1 when its
     /// COMMIT syncs, whether or not that is enough for a power cut, else 0.
-    pub syncs_promised_per_batch: u64,
+    pub(super) syncs_promised_per_batch: u64,
     /// Batches in which SQLite reported a changed row.
     pub batches_that_wrote: u64,
     /// Syncs counted inside COMMITs; `None` of a server that cannot count them.
-    pub commit_syncs: Option<u64>,
+    pub(super) commit_syncs: Option<u64>,
     /// Bytes that SQLite wrote; `None` of a server that cannot count them.
-    pub bytes_written: Option<u64>,
+    pub(super) bytes_written: Option<u64>,
     /// Bytes that the process caused to be written to storage, from outside; `None` where
     /// the operating system does not tell or the file system has no storage below it.
-    pub storage_bytes: Option<u64>,
+    pub(super) storage_bytes: Option<u64>,
     /// Bytes that the block device below the database wrote meanwhile, for everybody; `None`
     /// where there is no such device to ask.
-    pub device_bytes: Option<u64>,
+    pub(super) device_bytes: Option<u64>,
     /// Flushes that the disks below the database completed meanwhile, for everybody; `None` where
     /// a sync need not flush or nothing counts them.
-    pub device_flushes: Option<u64>,
+    pub(super) device_flushes: Option<u64>,
     /// Size of a database page: the least that a batch that wrote must write.
-    pub page_bytes: u64,
+    pub(super) page_bytes: u64,
     /// Median sync at COMMIT, in microseconds.
-    pub sync_p50_us: Option<f64>,
+    pub(super) sync_p50_us: Option<f64>,
 }
 
 /// Every reason why the answers cannot have been durable as declared; empty is good.
 #[must_use]
-pub fn fake_reasons(acknowledged: u64, applied: Option<u64>, syncs: &SyncEvidence) -> Vec<String> {
+pub(super) fn fake_reasons(
+    acknowledged: u64,
+    applied: Option<u64>,
+    syncs: &SyncEvidence,
+) -> Vec<String> {
     let mut reasons = Vec::new();
     if acknowledged == 0 {
         return reasons;

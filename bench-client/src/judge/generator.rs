@@ -1,12 +1,18 @@
 //! Was the generator the limit?
 
+use super::figures::Figures;
+use crate::observation::LoadObservation;
 use crate::record::{Generator, Latency, LittlesLaw, OpenLoop, Spread};
 use crate::statistics::SPEED_SAMPLES_MIN;
 
 /// Takes what the null server reached for the ceiling, unless the row of so many TPS
 /// refutes it.
 #[must_use]
-pub fn with_null_server(mut generator: Generator, reached: Option<f64>, tps: f64) -> Generator {
+pub(super) fn with_null_server(
+    mut generator: Generator,
+    reached: Option<f64>,
+    tps: f64,
+) -> Generator {
     let refutes = |reached: &f64| tps > ABOVE_THE_CEILING * reached;
     generator.ceiling_refuted = reached.filter(refutes);
     generator.ceiling_tps = reached.filter(|reached| !refutes(reached));
@@ -27,23 +33,38 @@ pub(super) fn littles_law_holds(law: &LittlesLaw) -> bool {
 
 /// What the judgement needs to know of the generator.
 #[derive(Debug, Clone, Default)]
-pub struct GeneratorEvidence {
+pub(super) struct GeneratorEvidence {
     /// Share of the window that each client thread was on a processor.
-    pub thread_cpu: Vec<f64>,
+    pub(super) thread_cpu: Vec<f64>,
     /// How late the event loops were, in microseconds.
-    pub event_loop_lag_us: Option<Spread>,
+    pub(super) event_loop_lag_us: Option<Spread>,
     /// TPS of the row.
-    pub tps: f64,
+    pub(super) tps: f64,
     /// Transfers committed inside the window.
-    pub committed: u64,
+    pub(super) committed: u64,
     /// TPS of the same load on the null server.
-    pub ceiling_tps: Option<f64>,
+    pub(super) ceiling_tps: Option<f64>,
     /// Latency of the row.
-    pub latency_ms: Option<Latency>,
+    pub(super) latency_ms: Option<Latency>,
     /// The offered load, if there was one.
-    pub open_loop: Option<OpenLoop>,
+    pub(super) open_loop: Option<OpenLoop>,
     /// Length of the window in seconds.
-    pub seconds: f64,
+    pub(super) seconds: f64,
+}
+
+impl GeneratorEvidence {
+    pub(super) fn of(load: &LoadObservation, figures: &Figures, generator: &Generator) -> Self {
+        Self {
+            thread_cpu: generator.thread_cpu.clone(),
+            event_loop_lag_us: generator.event_loop_lag_us,
+            tps: figures.tps,
+            committed: load.window.counts.committed,
+            ceiling_tps: generator.ceiling_tps,
+            latency_ms: (load.latency().count() > 0).then_some(figures.latency_ms),
+            open_loop: figures.open_loop.clone(),
+            seconds: figures.seconds,
+        }
+    }
 }
 
 /// A client thread that is on a processor for more than this share of the window has nothing
@@ -65,7 +86,7 @@ const LAG_OF_NO_CONCERN_US: f64 = 1_000.0;
 /// [`SPEED_SAMPLES_MIN`] nothing is said, and a reason that rests on a percentile needs the samples
 /// of that percentile.
 #[must_use]
-pub fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
+pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<String> {
     let mut reasons = Vec::new();
     if generator.committed < SPEED_SAMPLES_MIN {
         return reasons;

@@ -1,16 +1,16 @@
 //! The ledger check: what was acknowledged against what was applied.
 
-use super::Evidence;
-use crate::record::BalancesBefore;
+use super::evidence::Evidence;
+use crate::observation::Sample;
 
 /// `acknowledged ≤ applied ≤ acknowledged + unknown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AppliedCheck {
+pub(super) enum AppliedCheck {
     /// It holds.
     Holds,
     /// Transfers were acknowledged that were not applied.
     Lost(u64),
-    /// Transfers were applied that nobody was told of, beyond those of unknown outcome.
+    /// Transfers were applied that the client was not told of, beyond those of unknown outcome.
     Extra(u64),
     /// The server does not say what it applied.
     Unchecked,
@@ -19,14 +19,14 @@ pub enum AppliedCheck {
 impl AppliedCheck {
     /// Whether nothing speaks against the ledger.
     #[must_use]
-    pub fn is_ok(self) -> bool {
+    pub(super) fn is_ok(self) -> bool {
         matches!(self, Self::Holds | Self::Unchecked)
     }
 }
 
 /// Holds the client's count against the server's.
 #[must_use]
-pub fn check_applied(acknowledged: u64, unknown: u64, applied: Option<u64>) -> AppliedCheck {
+pub(super) fn check_applied(acknowledged: u64, unknown: u64, applied: Option<u64>) -> AppliedCheck {
     match applied {
         None => AppliedCheck::Unchecked,
         Some(applied) if applied < acknowledged => AppliedCheck::Lost(acknowledged - applied),
@@ -37,78 +37,37 @@ pub fn check_applied(acknowledged: u64, unknown: u64, applied: Option<u64>) -> A
     }
 }
 
-/// What is known of the balances after the load.
-#[derive(Debug, Clone, Default)]
-pub struct CheckedBalances {
-    /// Those that were read.
-    pub samples: Vec<Sample>,
-    /// They are all accounts of the workload.
-    pub are_whole: bool,
-    /// How they are known to have been before; `None` where nothing is checked.
-    pub before: Option<BalancesBefore>,
-    /// The ledger was seeded, and has an account more than that.
-    pub more_than_seeded: bool,
+/// No transfer of unknown outcome names it: its balance can only be one.
+fn is_exact(sample: &Sample) -> bool {
+    sample.unknown_debits == 0 && sample.unknown_credits == 0
 }
 
-/// One account whose balance was checked after the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
-    /// The account.
-    pub account: u32,
-    /// Its balance before.
-    pub before: i64,
-    /// Its balance after; `None` when the account is gone.
-    pub after: Option<i64>,
-    /// Net change by the transfers that were acknowledged to this client.
-    pub acknowledged_delta: i128,
-    /// The most that transfers of unknown outcome may have taken.
-    pub unknown_debits: i128,
-    /// The most that they may have brought.
-    pub unknown_credits: i128,
-    /// Acknowledged transfers that named it.
-    pub transfers: u64,
-    /// Its balance before was not read: all that were read were the same, so it was, most likely.
-    pub inferred: bool,
+fn is_right(sample: &Sample) -> bool {
+    let least = sample.acknowledged_delta - sample.unknown_debits;
+    let most = sample.acknowledged_delta + sample.unknown_credits;
+    sample
+        .change()
+        .is_some_and(|change| (least..=most).contains(&change))
 }
 
-impl Sample {
-    /// By how much the balance changed; `None` when the account is gone.
-    #[must_use]
-    pub fn change(&self) -> Option<i128> {
-        Some(i128::from(self.after?) - i128::from(self.before))
-    }
-
-    /// No transfer of unknown outcome names it: its balance can only be one.
-    fn is_exact(&self) -> bool {
-        self.unknown_debits == 0 && self.unknown_credits == 0
-    }
-
-    fn is_right(&self) -> bool {
-        let least = self.acknowledged_delta - self.unknown_debits;
-        let most = self.acknowledged_delta + self.unknown_credits;
-        self.change()
-            .is_some_and(|change| (least..=most).contains(&change))
-    }
-
-    /// It must have another balance than before.
-    pub(super) fn must_differ(&self) -> bool {
-        self.acknowledged_delta > self.unknown_debits
-            || -self.acknowledged_delta > self.unknown_credits
-    }
+/// It must have another balance than before.
+pub(super) fn must_differ(sample: &Sample) -> bool {
+    sample.acknowledged_delta > sample.unknown_debits
+        || -sample.acknowledged_delta > sample.unknown_credits
 }
 
 /// Checked balances against the client's own net changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeltaCheck {
+pub(super) struct DeltaCheck {
     /// Accounts compared: those that no transfer of unknown outcome names, and those that are
     /// wrong all the same.
-    pub checked: u64,
+    pub(super) checked: u64,
     /// Accounts that differ.
-    pub mismatches: u64,
+    pub(super) mismatches: u64,
     /// The first that differs.
-    pub first: Option<Sample>,
+    pub(super) first: Option<Sample>,
     /// How often acknowledged transfers named the accounts compared.
-    pub transfers: u64,
+    pub(super) transfers: u64,
 }
 
 /// Fewer inferred balances than this prove nothing when they are wrong: in a ledger in which
@@ -118,13 +77,13 @@ const INFERRED_MIN: usize = 3;
 /// Compares every sample. A balance may be off by what the transfers of unknown outcome that
 /// name its account could move; one that agrees within that proves nothing and is not counted.
 #[must_use]
-pub fn check_deltas(samples: &[Sample]) -> DeltaCheck {
+pub(super) fn check_deltas(samples: &[Sample]) -> DeltaCheck {
     let mut check = DeltaCheck::default();
     let inferred = samples.iter().filter(|sample| sample.inferred);
-    let proved = inferred.filter(|sample| !sample.is_right()).count() >= INFERRED_MIN;
+    let proved = inferred.filter(|sample| !is_right(sample)).count() >= INFERRED_MIN;
     for sample in samples {
-        let right = sample.is_right();
-        if right && !sample.is_exact() || !right && sample.inferred && !proved {
+        let right = is_right(sample);
+        if right && !is_exact(sample) || !right && sample.inferred && !proved {
             continue;
         }
         check.checked += 1;
@@ -137,8 +96,8 @@ pub fn check_deltas(samples: &[Sample]) -> DeltaCheck {
     check
 }
 
-/// What is wrong with the number of accounts; `Ok(false)` where nobody tells it.
-pub(super) fn check_accounts(evidence: &Evidence) -> Result<bool, String> {
+/// What is wrong with the number of accounts; `Ok(false)` where it is not told.
+pub(super) fn check_accounts(evidence: &Evidence<'_>) -> Result<bool, String> {
     if evidence.checked.more_than_seeded
         && let Some(seeded) = &evidence.seeded
     {

@@ -1,22 +1,13 @@
 //! What a foreign server's own verification says, and why an honest one may say that its ledger
 //! is wrong: it compares with an initial balance of its own.
 
-/// A server's own verification found nothing wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwnVerified {
-    /// How many accounts it has; `None` if it does not tell.
-    pub accounts: Option<u64>,
-    /// How many balances differ from its initial balance.
-    pub changed: u64,
-}
-
 /// What this program seeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seeding {
+pub(super) struct Seeding {
     /// Accounts.
-    pub accounts: u64,
+    pub(super) accounts: u64,
     /// The balance that each started with.
-    pub balance: i64,
+    pub(super) balance: i64,
 }
 
 /// The initial balance that a failed verification compared with, where its text shows the

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::Ticks;
+use crate::observation::Ticks;
 use crate::record::StandStill;
 
 /// A gap is notable from here on, and from a tenth of the window on if that is shorter.
@@ -17,8 +17,11 @@ const USUAL_GAPS: usize = 3;
 /// since the window opened; it may begin before 0 and is cut off there.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "ticks of a window are few")]
-pub fn stand_still(ticks: &Ticks, stalled: Option<(Duration, Duration)>) -> Option<StandStill> {
-    let tick = ticks.length.as_secs_f64();
+pub(super) fn stand_still(
+    ticks: &Ticks,
+    stalled: Option<(Duration, Duration)>,
+) -> Option<StandStill> {
+    let tick = ticks.seconds();
     if tick <= 0.0 {
         return None;
     }
@@ -71,11 +74,11 @@ fn usual_distance(ticks: &Ticks) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const TICK: Duration = Duration::from_millis(100);
+    const TICK_NS: u64 = 100_000_000;
 
     fn ticks(committed: Vec<u64>, inflight: u64) -> Ticks {
         Ticks {
-            length: TICK,
+            length_ns: TICK_NS,
             inflight: vec![inflight; committed.len()],
             committed,
         }

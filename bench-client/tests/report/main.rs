@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bench_client::record::Record;
-use bench_client::record::load_record::decode;
+use busload_wire::histogram::decode_text;
 use common::{Ended, bench_client, directory, run};
 use readers::{can_run, chromium, no_chromium, no_package, read_by};
 use serde_json::Value;
@@ -373,7 +373,7 @@ fn another_reader_reads_the_interval_log() {
         .collect();
     assert_eq!(read.len(), expected.len());
     for (read, (seconds, histogram)) in read.iter().zip(expected) {
-        let histogram = decode(histogram).expect("a histogram");
+        let histogram = decode_text(histogram).expect("a histogram");
         assert_eq!(read["count"], histogram.len());
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
             assert_eq!(read[name], histogram.value_at_quantile(quantile), "{read}");

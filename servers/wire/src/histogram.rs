@@ -63,23 +63,34 @@ impl Recorded {
     /// With the histogram as it travels. Takes a good part of a millisecond.
     #[must_use]
     pub fn to_wire(&self) -> Distribution {
-        let mut bytes = Vec::new();
-        let histogram = match V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes) {
-            Ok(_) => BASE64_STANDARD.encode(&bytes),
-            Err(_) => String::new(),
-        };
         Distribution {
-            histogram,
+            histogram: encode(&self.histogram),
             ..self.totals()
         }
     }
 }
 
+/// A histogram as it travels and is recorded: `HdrHistogram` V2, deflated, base64.
+#[must_use]
+pub fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
+        Ok(_) => BASE64_STANDARD.encode(&bytes),
+        Err(_) => String::new(),
+    }
+}
+
+/// Reads what [`encode`] wrote; `None` if it is something else.
+#[must_use]
+pub fn decode_text(text: &str) -> Option<Histogram<u64>> {
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
 /// Reads the histogram of a [`Distribution`]; `None` if it is not one, or has none.
 #[must_use]
 pub fn decode(distribution: &Distribution) -> Option<Histogram<u64>> {
-    let bytes = BASE64_STANDARD.decode(&distribution.histogram).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    decode_text(&distribution.histogram)
 }
 
 #[cfg(test)]

@@ -158,33 +158,6 @@ pub struct LoadResult {
 }
 
 impl LoadResult {
-    /// Committed transfers per second of the window.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
-    pub fn tps(&self) -> f64 {
-        let seconds = self.window_length.as_secs_f64();
-        if seconds > 0.0 {
-            self.window.counts.committed as f64 / seconds
-        } else {
-            0.0
-        }
-    }
-
-    /// Mean latency of what was committed in the window, and the part of it before it was
-    /// sent, in microseconds.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
-    pub fn mean_and_queue_us(&self) -> (f64, f64) {
-        let committed = self.window.counts.committed;
-        if committed == 0 {
-            return (0.0, 0.0);
-        }
-        let latency = self.window.latency.sum_ns;
-        let queue = latency.saturating_sub(self.window.service_sum_ns);
-        let mean = |sum: u128| sum as f64 / committed as f64 / 1e3;
-        (mean(latency), mean(queue))
-    }
-
     /// Whether any transfer had an outcome, also a bad or an unknown one, before the window
     /// ended. Of what is answered after a stop, nothing is measured.
     #[must_use]

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use busload_wire::histogram::decode_text;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 use serde::Deserialize;
 
 use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
@@ -342,18 +340,11 @@ impl Report {
     /// # Errors
     /// It is none.
     pub fn histogram(&self, shown: &Shown<'_>, text: &str) -> Result<Histogram<u64>, ReadError> {
-        decode(text).ok_or_else(|| ReadError::Histogram {
+        decode_text(text).ok_or_else(|| ReadError::Histogram {
             file: self.records[shown.record].file.clone(),
             row: shown.number,
         })
     }
-}
-
-/// A histogram from the record's form: HdrHistogram V2, deflated, base64.
-#[must_use]
-pub fn decode(text: &str) -> Option<Histogram<u64>> {
-    let bytes = BASE64_STANDARD.decode(text).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
 }
 
 /// What rows are called: by their names, and by the knobs in which they differ.

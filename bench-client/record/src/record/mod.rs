@@ -11,10 +11,13 @@ pub mod crash_states;
 mod findings;
 pub mod fsync;
 mod generator;
+mod latency;
 pub mod load_record;
+mod machine;
 mod prediction;
 mod reproduction;
 pub mod series;
+mod server;
 pub mod sides;
 mod spec;
 mod sweep;
@@ -25,8 +28,11 @@ mod verification;
 pub use apply::with_apply;
 pub use budget::{Budget, SecondBudget, Stage, StageTime};
 pub use generator::{Generator, LittlesLaw, StandStill, WindowEdges};
+pub use latency::{Latency, Spread, between, difference};
+pub use machine::{Cpu, ProcessorSpeed, Stalls, Throttled};
 pub use prediction::{Bottleneck, Limit, Prediction};
 pub use reproduction::{Comparison, Reproduction, VendorFigure};
+pub use server::{Device, ServerRow};
 pub use spec::{SpecError, VALUES_MAX};
 pub use sweep::{Axis, Knee, KneeOutcome, KneePoint, Knob, Sweep};
 pub use verdict::{Verdict, VerdictCode};
@@ -35,9 +41,6 @@ pub use verification::{AppliedBy, BalancesBefore, Verification};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use busload_wire::control::Distribution;
-use busload_wire::histogram::decode as decode_histogram;
-use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +48,7 @@ use crate::config::{Arrival, RunConfig};
 use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
-use crate::statistics::{Estimate, Percentile, SteadyState};
+use crate::statistics::{Estimate, SteadyState};
 use series::Interval;
 
 /// The version of the record's form. Records of earlier versions are not read: they lack the
@@ -329,216 +332,13 @@ pub struct Summary {
     pub warning: Option<Verdict>,
 }
 
-/// Quantiles of a latency, in milliseconds. Each is absent when there are too few transfers to
-/// tell it ([`Percentile::samples_min`]).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Latency {
-    /// Median; absent below 20 transfers.
-    pub p50: Option<f64>,
-    /// 95th percentile; absent below 200.
-    pub p95: Option<f64>,
-    /// 99th percentile; absent below 1,000.
-    pub p99: Option<f64>,
-    /// 99.9th percentile; absent below 10,000.
-    pub p999: Option<f64>,
-    /// Longest.
-    pub max: f64,
-    /// Arithmetic mean.
-    pub mean: f64,
-}
-
-/// A distribution over the window, in microseconds (or transfers, for batch sizes).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Spread {
-    /// How many values.
-    pub count: u64,
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Median; absent below 20 values.
-    pub p50: Option<f64>,
-    /// 99th percentile; absent below 1,000.
-    pub p99: Option<f64>,
-    /// Largest.
-    pub max: f64,
-}
-
-/// What the server counted over the window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ServerRow {
-    /// Batches committed.
-    pub commits: u64,
-    /// Batches that changed at least one row.
-    pub commits_that_wrote: u64,
-    /// All syncs, of all files; absent where the server cannot count them.
-    pub syncs: Option<u64>,
-    /// Syncs inside the COMMITs of batches; absent where the server cannot count them.
-    pub commit_syncs: Option<u64>,
-    /// Transfers per committed batch.
-    pub mean_batch: f64,
-    /// Batch sizes, in transfers.
-    pub batch: Option<Spread>,
-    /// Per transfer: waiting for its batch to begin.
-    pub wait_us: Option<Spread>,
-    /// Per batch: applying.
-    pub apply_us: Option<Spread>,
-    /// Per batch: the COMMIT with its syncs.
-    pub commit_us: Option<Spread>,
-    /// Per batch: handing out the outcomes.
-    pub answer_us: Option<Spread>,
-    /// Per sync at COMMIT.
-    pub sync_us: Option<Spread>,
-    /// The same as a histogram: HdrHistogram V2, deflated, base64, in nanoseconds.
-    #[serde(default)]
-    pub sync_histogram: Option<String>,
-    /// Bytes written by SQLite; absent where the server cannot count them.
-    pub bytes_written: Option<u64>,
-    /// Checkpoints of the write-ahead log; absent where the server does not make them itself.
-    pub checkpoints: Option<u64>,
-    /// Time spent in checkpoints, in milliseconds; absent as their number is.
-    pub checkpoint_ms: Option<f64>,
-    /// Of it, the time in which no batch could be committed, in milliseconds; absent in records
-    /// of earlier versions, where it was all of it.
-    #[serde(default)]
-    pub checkpoint_stalled_ms: Option<f64>,
-    /// Most transfers that waited in the queue, since the server started.
-    pub queue_peak: u64,
-    /// How often a connection found the server's listen backlog full since it began to listen,
-    /// by the kernel's count, which is of all servers in the network namespace; absent where the
-    /// server does not tell.
-    #[serde(default)]
-    pub listen_overflows: Option<u64>,
-    /// Largest resident set of the server process, in bytes.
-    pub peak_memory_bytes: Option<u64>,
-    /// Bytes that the server process caused to be written to storage (from /proc, outside
-    /// of the server's own counting).
-    pub storage_bytes_written: Option<u64>,
-    /// By how much the write-ahead log grew between two checkpoints, in bytes; absent where there
-    /// is no log, and where the server does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint_bytes: Option<u64>,
-    /// Version of SQLite.
-    pub sqlite_version: String,
-    /// The pragmas as read back from the writing connection.
-    pub pragmas: BTreeMap<String, String>,
-}
-
-/// What the block device that holds the database wrote over the whole run, for everybody: seen
-/// from outside of the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Device {
-    /// Name, such as `nvme0n1p2`.
-    pub name: String,
-    /// Writes completed.
-    pub writes: u64,
-    /// Bytes written.
-    pub bytes_written: u64,
-    /// Flushes completed by the disks below it; absent where a sync need not flush (no volatile
-    /// write cache) or the operating system does not count.
-    pub flushes: Option<u64>,
-}
-
-/// Processor time over the window, in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Cpu {
-    /// Of this process.
-    pub client_s: Option<f64>,
-    /// Of the server process, when it runs on this machine.
-    pub server_s: Option<f64>,
-    /// Taken from this machine by its hypervisor.
-    pub steal_s: Option<f64>,
-    /// What CPU quotas (cgroups) did to this process; absent where no CPU controller is in sight.
-    #[serde(default)]
-    pub client_throttled: Option<Throttled>,
-    /// What they did to the server process, when it runs on this machine: the same as to this one
-    /// if both are in the same control group.
-    #[serde(default)]
-    pub server_throttled: Option<Throttled>,
-}
-
-/// What the CPU quotas over a process did in the window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Throttled {
-    /// Periods (of 0.1 s usually) in which there was something to run, of all groups that have a
-    /// quota.
-    pub periods: u64,
-    /// Of these, those in which the quota was used up.
-    pub throttled_periods: u64,
-    /// Time not allowed to run, summed over cores.
-    pub seconds: f64,
-}
-
-/// For how long of the window something on the machine had to wait (`/proc/pressure`), in
-/// seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Stalls {
-    /// A task was ready and waited for a processor.
-    pub cpu_some_s: f64,
-    /// A task waited for I/O.
-    pub io_some_s: f64,
-    /// All tasks that were not idle waited for I/O.
-    pub io_full_s: f64,
-    /// A task waited for memory to be made free.
-    pub memory_some_s: f64,
-}
-
-/// How fast a processor computed around a row: million steps of a fixed sum per second of
-/// processor time. It shows neighbours on the same core and lower clocks, which steal does not.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProcessorSpeed {
-    /// Before the server was started.
-    pub before: f64,
-    /// After it was stopped.
-    pub after: f64,
-    /// The best that this invocation has seen so far.
-    pub best: f64,
-}
-
 /// The disk's sync latency around a run.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BeforeAndAfter {
     /// Before the server was started.
     pub before: Option<Baseline>,
     /// After it was stopped.
     pub after: Option<Baseline>,
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and nanoseconds far below 2^52"
-)]
-impl Spread {
-    /// The spread of a histogram whose exact sum is known; `unit` is what one of the
-    /// record's units is in the histogram's.
-    #[must_use]
-    pub fn of(histogram: &Histogram<u64>, sum: u64, unit: f64) -> Option<Self> {
-        let count = histogram.len();
-        if count == 0 {
-            return None;
-        }
-        let at = |percentile: Percentile| Some(percentile.of(histogram)? as f64 / unit);
-        Some(Self {
-            count,
-            mean: sum as f64 / count as f64 / unit,
-            p50: at(Percentile::P50),
-            p99: at(Percentile::P99),
-            max: histogram.max() as f64 / unit,
-        })
-    }
-}
-
-/// What was counted between two readings of a distribution.
-#[must_use]
-pub fn difference(later: &Distribution, earlier: &Distribution) -> Option<Histogram<u64>> {
-    let mut histogram = decode_histogram(later)?;
-    histogram.subtract(&decode_histogram(earlier)?).ok()?;
-    Some(histogram)
-}
-
-/// What lies between two distributions, in `unit`s.
-#[must_use]
-pub fn between(later: &Distribution, earlier: &Distribution, unit: f64) -> Option<Spread> {
-    let histogram = difference(later, earlier)?;
-    Spread::of(&histogram, later.sum.saturating_sub(earlier.sum), unit)
 }
 
 /// Records for tests.

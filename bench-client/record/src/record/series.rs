@@ -1,13 +1,17 @@
 //! The time series of a row: one entry per interval of the window.
 
+use busload_wire::histogram::encode;
+use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::statistics::Percentile;
 
 /// What happened in one interval of the measured window.
 ///
 /// Latencies are of the transfers that were answered in it. What the server counted is read
 /// a moment after the interval's end: its rates are over the time between two readings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Its beginning, in seconds since the window opened.
     pub start_s: f64,
@@ -47,4 +51,22 @@ pub struct Interval {
     pub server_cpu: Option<f64>,
     /// The latencies: HdrHistogram V2, deflated, base64, in nanoseconds.
     pub latency_histogram: String,
+}
+
+impl Interval {
+    /// With the latencies of what was committed in it, in nanoseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+    pub fn with_latencies(self, latencies: &Histogram<u64>) -> Self {
+        debug_assert_eq!(latencies.len(), self.committed);
+        let ms = |percentile: Percentile| Some(percentile.of(latencies)? as f64 / 1e6);
+        Self {
+            p50_ms: ms(Percentile::P50),
+            p95_ms: ms(Percentile::P95),
+            p99_ms: ms(Percentile::P99),
+            max_ms: latencies.max() as f64 / 1e6,
+            latency_histogram: encode(latencies),
+            ..self
+        }
+    }
 }

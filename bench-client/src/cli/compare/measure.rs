@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use bench_client::compare::{Schedule, base_first, round_seed};
 use bench_client::figures;
+use bench_client::measure::RowError;
 use bench_client::record::comparison::{Round, Stopped};
 use bench_client::record::{Row, Verdict};
-use bench_client::row::RowError;
 use tokio::sync::watch;
 
 use super::sides::Side;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bench_client::config::{Measure, RunConfig, parse_rate};
 use bench_client::figures;
+use bench_client::measure::RowError;
 use bench_client::record::Knee;
-use bench_client::row::RowError;
 use bench_client::statistics::Percentile;
 use bench_client::sweep::{KneeSearch, Next, Recorded, Trial};
 use busload_frontend::cli::parse_duration_within;

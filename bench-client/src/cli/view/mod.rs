@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bench_client::config::RunConfig;
+use bench_client::measure::Progress;
 use bench_client::record::series::Interval;
-use bench_client::row::Progress;
 use busload_wire::control::Info;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;

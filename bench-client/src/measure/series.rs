@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use busload_wire::control::Stats;
 use tokio::sync::mpsc;
 
+use super::LOOK_INTERVAL;
 use super::Surroundings;
-use super::drive::LOOK_EVERY;
+use super::counters::CounterSample;
 use crate::control::ControlClient;
 use crate::host::process::CpuTimes;
 use crate::load::{Schedule, Tally, ThreadInterval};
 use crate::record::series::Interval;
-use crate::row::measured::{Moment, encode};
-use crate::statistics::Percentile;
 
 /// Counters and clocks between two intervals.
 #[derive(Debug, Clone)]
@@ -61,12 +60,12 @@ impl Counters {
 }
 
 impl Reading {
-    fn of(moment: &Moment, at: Instant) -> Self {
+    fn of(sample: &CounterSample, at: Instant) -> Self {
         Self {
             at,
-            counters: moment.stats.as_ref().map(Counters::of),
-            client: moment.client,
-            server: moment.server,
+            counters: sample.stats.as_ref().map(Counters::of),
+            client: sample.client,
+            server: sample.server,
         }
     }
 }
@@ -137,10 +136,10 @@ impl SeriesBuilder {
         }
     }
 
-    pub(super) fn open(&mut self, moment: Option<&Moment>) {
-        if let (Some(_), Some(moment)) = (self.length, moment) {
-            self.has_stats = moment.stats.is_some();
-            self.readings.push(Reading::of(moment, Instant::now()));
+    pub(super) fn open(&mut self, sample: Option<&CounterSample>) {
+        if let (Some(_), Some(sample)) = (self.length, sample) {
+            self.has_stats = sample.stats.is_some();
+            self.readings.push(Reading::of(sample, Instant::now()));
         }
     }
 
@@ -149,7 +148,7 @@ impl SeriesBuilder {
         let count = u32::try_from(self.readings.len()).unwrap_or(u32::MAX);
         match self.length {
             Some(length) if count > 0 => self.window_start + length * count,
-            _ => now + LOOK_EVERY,
+            _ => now + LOOK_INTERVAL,
         }
     }
 
@@ -172,17 +171,17 @@ impl SeriesBuilder {
     }
 
     /// The window is over: its last interval ends with it.
-    pub(super) fn close(&mut self, moment: Option<&Moment>, window_length: Duration) {
+    pub(super) fn close(&mut self, sample: Option<&CounterSample>, window_length: Duration) {
         self.over = true;
-        if let (Some(length), Some(moment)) = (self.length, moment) {
+        if let (Some(length), Some(sample)) = (self.length, sample) {
             let whole = (window_length.as_nanos() / length.as_nanos().max(1)) as usize;
             let rest = !window_length
                 .as_nanos()
                 .is_multiple_of(length.as_nanos().max(1));
             let needed = whole + usize::from(rest) + 1;
-            // The reading at the very end is the moment's.
+            // The reading at the very end is the sample's.
             self.readings.truncate(needed.saturating_sub(1).max(1));
-            let reading = Reading::of(moment, Instant::now());
+            let reading = Reading::of(sample, Instant::now());
             while self.readings.len() < needed {
                 self.readings.push(reading.clone());
             }
@@ -274,17 +273,11 @@ impl SeriesBuilder {
         };
         let syncs = written(|c| c.syncs);
         let committed = gathered.tally.counts.committed;
-        let latency = &gathered.tally.latency.ns;
-        let ms = |percentile: Percentile| Some(percentile.of(latency)? as f64 / 1e6);
         Interval {
             start_s: self.previous_end.as_secs_f64(),
             seconds,
             committed,
             tps: committed as f64 / seconds,
-            p50_ms: ms(Percentile::P50),
-            p95_ms: ms(Percentile::P95),
-            p99_ms: ms(Percentile::P99),
-            max_ms: latency.max() as f64 / 1e6,
             in_flight: gathered.inflight_ns as f64 / 1e9 / seconds,
             mean_batch: over(difference(|c| c.transfers), difference(|c| c.batches)),
             syncs_per_second: syncs
@@ -296,7 +289,8 @@ impl SeriesBuilder {
             checkpoint_stalled_ms: written(|c| c.checkpoint_stalled_ns).map(|ns| ns as f64 / 1e6),
             client_cpu: cores(after.client, before.client),
             server_cpu: cores(after.server, before.server),
-            latency_histogram: encode(latency),
+            ..Interval::default()
         }
+        .with_latencies(&gathered.tally.latency.ns)
     }
 }

@@ -1,14 +1,16 @@
-//! One row: a server, a load on it, and the judgement.
+//! One row, from the server's start to its end: everything that there is to see of it becomes one
+//! [`Observation`]. What is to be thought of it, `judge` says.
 
 mod balances;
-mod books;
+mod collect;
+mod counters;
 mod drive;
 mod locate;
-pub mod measured;
 mod null;
 mod plan;
 mod prepare;
 mod series;
+mod snapshot;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,22 +22,26 @@ use crate::config::{Private, RunConfig, Target};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::host::environment::Environment;
-use crate::host::process::ProcessUsage;
 use crate::host::spin;
-use crate::judge::Evidence;
-use crate::judge::model::{ModelInputs, held_against, predict};
 use crate::load::{LoadError, LoadResult};
+use crate::observation::{
+    BeforeAndAfterStats, CheckedBalances, LedgerObservation, LoadMachine, LoadObservation,
+    Observation, ServerProcess as ProcessSeen, SystemObservation,
+};
 use crate::record::series::Interval;
-use crate::record::{BeforeAndAfter, ProcessorSpeed, Row};
-use crate::row::measured::{Measured, to_row};
-use crate::target::{EndpointError, ServerProcess, ServerSpec, TargetError, endpoint};
+use crate::record::{BeforeAndAfter, ProcessorSpeed};
+use crate::target::{EndpointError, Pauses, ServerProcess, ServerSpec, TargetError, endpoint};
 use crate::workload::ZipfError;
 
 use balances::Before;
-use books::{Books, Closing, own_verification, weigh};
+use counters::WindowSamples;
 use locate::Location;
 use plan::{connect, zipf};
 use prepare::prepare;
+use snapshot::{ServerSnapshot, own_verification};
+
+/// How often the progress line is updated and the server looked after.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why there is no row.
 #[derive(Debug, thiserror::Error)]
@@ -114,16 +120,15 @@ pub struct Surroundings<'a> {
     pub environment: &'a Environment,
 }
 
-/// File systems whose writes the kernel accounts to the process that made them; on others
-/// (tmpfs first of all) a count of zero proves nothing.
-const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
-
 /// Measures one row.
 ///
 /// # Errors
 /// There was nothing to measure: the server or the load did not start. A server that dies
-/// later is a row that says so.
-pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Row, RowError> {
+/// later is an observation that says so.
+pub async fn measure(
+    config: &RunConfig,
+    around: &Surroundings<'_>,
+) -> Result<Observation, RowError> {
     let directory = directory(config);
     let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
@@ -132,42 +137,38 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
     let speed_before = spin::speed();
     let before = baseline()?;
     let mut server = start_server(config, around).await?;
-    let measured = Box::pin(run(config, around, &mut server)).await;
+    let seen = Box::pin(run(config, around, &mut server)).await;
     let stopped = match server {
         Some(server) => server.stop().await,
         None => Ok(()),
     };
     remove_database(config);
-    let (mut measured, mut evidence, location) = measured?;
-    if let Err(how) = stopped {
-        evidence.server_died.get_or_insert(how);
-    }
+    let seen = seen?;
     let after = baseline()?;
-    measured.processor_speed = processor_speed(speed_before);
-    if let (Some(before), Some(after)) = (&before, &after) {
-        evidence.baselines = Some((before.clone(), after.clone()));
-    }
-    location.add_to(&mut evidence, around.environment);
-    let file_system = location.file_system(around.environment);
-    if let Some(syncs) = &mut evidence.syncs
-        && !file_system.is_some_and(|name| ACCOUNTED.contains(&name))
-    {
-        syncs.storage_bytes = None;
-    }
-    measured.sync_baseline = BeforeAndAfter { before, after };
-    if !measured.interrupted && evidence.server_died.is_none() {
-        measured.ceiling_tps = null::ceiling(config, around).await;
-        if let Some(pauses) = null::pauses(measured.moments.as_ref()) {
-            measured.wire_us = null::wire_us(config, around, pauses).await;
+    let processor_speed = processor_speed(speed_before);
+    let mut observation = Observation {
+        load: seen.load,
+        machines: Vec::new(),
+        system: Some(SystemObservation {
+            stop_error: stopped.err(),
+            sync_baseline: BeforeAndAfter { before, after },
+            ..seen.system
+        }),
+    };
+    let (mut ceiling_tps, mut paced_null_server) = (None, None);
+    if !observation.load.interrupted && observation.server_died().is_none() {
+        ceiling_tps = null::ceiling(config, around).await;
+        if let Some(pauses) = seen.pauses {
+            paced_null_server = null::paced(config, around, pauses).await;
         }
     }
-    let mut row = to_row(config, measured, &evidence);
-    if config.target.is_built_in() {
-        let cores = around.environment.machine.usable_cores;
-        row.prediction = ModelInputs::from_row(&row, cores)
-            .map(|inputs| held_against(predict(&inputs), &row, cores));
-    }
-    Ok(row)
+    observation.machines.push(LoadMachine {
+        processor_speed,
+        ceiling_tps,
+        paced_null_server,
+        ..seen.machine
+    });
+    Ok(observation)
 }
 
 /// Where the database of a server that this program starts is.
@@ -228,12 +229,21 @@ fn remove_database(config: &RunConfig) {
     }
 }
 
-/// Puts the load on the server, between two looks at its books.
+/// What was seen while the server ran.
+struct Seen {
+    load: LoadObservation,
+    machine: LoadMachine,
+    system: SystemObservation,
+    /// How long the server took; `None` where it does not tell.
+    pauses: Option<Pauses>,
+}
+
+/// Puts the load on the server, between two snapshots of it.
 async fn run(
     config: &RunConfig,
     around: &Surroundings<'_>,
     server: &mut Option<ServerProcess>,
-) -> Result<(Measured, Evidence, Location), RowError> {
+) -> Result<Seen, RowError> {
     let endpoint = match &*server {
         Some(server) => server.target().clone(),
         None => endpoint(&config.target)?.ok_or(RowError::Interrupted)?,
@@ -245,88 +255,87 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
-    let server_url = endpoint.url(config.connector.transport());
-    let server_name = match &info {
+    let url = endpoint.url(config.connector.transport());
+    let name = match &info {
         Some(info) => Some(format!("{} {}", info.server, info.version)),
         None => control.said_name().await,
     };
-    around.progress.stage("reading the books");
-    let opening = Books::read(config, &mut control, &location).await?;
+    around
+        .progress
+        .stage("reading the server's counters and balances");
+    let opening = ServerSnapshot::take(config, &mut control, &location).await?;
     let before = Before::know(config, &zipf, around, &mut control).await?;
     around.progress.stage("connecting");
     let connecting = connect(config, zipf, endpoint);
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let watched = drive::drive(around, load, &mut control, server, location.pid).await?;
-    let drive::Watched {
-        result,
-        mut moments,
-        intervals,
-        interrupted,
-    } = watched;
+    let mut watched = drive::drive(around, load, &mut control, server, location.pid).await?;
     around.progress.stage("verifying");
-    let (closing, mut died) = close_books(
+    let closing = close(
         config,
         around,
         &mut control,
         &before,
-        &result,
+        &watched.result,
         server,
         &location,
-    )
-    .await;
+    );
+    let closing = closing.await;
     let pid_now = control.info().await.ok().flatten().map(|info| info.pid);
     let replaced = pid_now.is_some() && pid_now != info.as_ref().map(|info| info.pid);
-    if replaced {
-        died.get_or_insert_with(|| "another process answers at its address".to_owned());
-    }
-    let own_verify = own_verification(config, &mut control, info.as_ref(), died.is_some()).await;
+    let is_gone = closing.died.is_some() || replaced;
+    let own_verify = own_verification(config, &mut control, info.as_ref(), is_gone).await;
     control.close().await;
-    let mut evidence = weigh(config, &result, &opening, closing.as_ref(), info.as_ref());
-    if replaced {
-        // Another process counts from its own beginning. The balances are the ledger's.
-        (evidence.applied, evidence.syncs, evidence.counters) = (None, None, None);
-        if let Some((_, closed)) = &mut moments {
-            closed.stats = None;
-        }
-    }
-    evidence.own_verify = own_verify;
-    evidence.interrupted = interrupted;
-    if result.gave_up > 0 {
-        let reason = result.errors.first().cloned().unwrap_or_default();
-        died.get_or_insert(reason);
-    }
-    evidence.server_died = died;
-    let device = closing
-        .as_ref()
-        .and_then(|closing| closing.books.device_since(&opening));
-    let usage = closing.map_or_else(ProcessUsage::default, |closing| closing.books.usage);
-    let measured = Measured {
-        info,
-        server_url,
-        server_name,
-        result,
-        moments,
-        intervals,
-        opening_usage: opening.usage,
-        closing_usage: usage,
-        server_preload: location.preload.clone(),
-        processor_speed: None,
-        device,
-        ceiling_tps: None,
-        wire_us: None,
-        interrupted,
-        sync_baseline: BeforeAndAfter {
-            before: None,
-            after: None,
-        },
+    let samples = watched.samples.take();
+    let samples = samples.as_ref();
+    let ledger = LedgerObservation {
+        seeded: balances::seeded(config),
+        must_differ: watched.result.accounts.must_differ(),
+        checked: closing.checked,
+        own_verify,
     };
-    Ok((measured, evidence, location))
+    Ok(Seen {
+        machine: collect::machine(around, &watched.result, samples),
+        pauses: samples.and_then(null::pauses),
+        system: SystemObservation {
+            url: Some(url),
+            name,
+            info,
+            process: ProcessSeen {
+                cpu_ns: samples.and_then(WindowSamples::server_cpu_ns),
+                throttled: samples.and_then(WindowSamples::server_throttled),
+                peak_memory_bytes: closing.snapshot.peak_memory_bytes(),
+                storage_bytes: closing.snapshot.storage_bytes_since(&opening),
+                preload: location.preload,
+            },
+            device: closing.snapshot.device_since(&opening),
+            run: BeforeAndAfterStats {
+                before: opening.stats,
+                after: closing.snapshot.stats,
+            },
+            window: samples.map(WindowSamples::counters),
+            storage: location.storage,
+            ledger,
+            died: closing.died,
+            replaced,
+            ..SystemObservation::default()
+        },
+        load: collect::load(watched),
+    })
 }
 
-/// The books after the load, and how the server died if it did.
-async fn close_books(
+/// What is known when the load is over.
+#[derive(Default)]
+struct Closing {
+    snapshot: ServerSnapshot,
+    checked: CheckedBalances,
+    /// How the server died, if it did.
+    died: Option<String>,
+}
+
+/// The server after the load.
+async fn close(
     config: &RunConfig,
     around: &Surroundings<'_>,
     control: &mut ControlClient,
@@ -334,27 +343,32 @@ async fn close_books(
     result: &LoadResult,
     server: &mut Option<ServerProcess>,
     location: &Location,
-) -> (Option<Closing>, Option<String>) {
+) -> Closing {
     // A process that is gone tells nothing any more.
-    let mut died = server.as_mut().and_then(ServerProcess::ended);
-    let closing = async {
-        Ok::<_, ControlError>(Closing {
-            books: Books::read(config, control, location).await?,
-            checked: before
-                .check(config, around, control, &result.accounts)
-                .await?,
-        })
+    let died = server.as_mut().and_then(ServerProcess::ended);
+    let told = async {
+        let snapshot = ServerSnapshot::take(config, control, location).await?;
+        let moved = &result.accounts;
+        let checked = before.check(config, around, control, moved).await?;
+        Ok::<_, ControlError>((snapshot, checked))
     };
-    match closing.await {
-        Ok(closing) => (Some(closing), died),
+    match told.await {
+        Ok((snapshot, checked)) => Closing {
+            snapshot,
+            checked,
+            died,
+        },
         Err(error) => {
+            let mut died = died;
             if died.is_none() {
                 // The connection may break a moment before the process is seen to end.
-                tokio::time::sleep(drive::LOOK_EVERY).await;
+                tokio::time::sleep(LOOK_INTERVAL).await;
                 died = server.as_mut().and_then(ServerProcess::ended);
             }
-            died.get_or_insert(crate::with_causes(&error));
-            (None, died)
+            Closing {
+                died: died.or_else(|| Some(crate::with_causes(&error))),
+                ..Closing::default()
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng as _};
 use super::Surroundings;
 use crate::config::{RunConfig, Target, VerifyConfig};
 use crate::control::{ControlClient, ControlError};
-use crate::judge::{CheckedBalances, Sample};
 use crate::load::Accounts;
+use crate::observation::{CheckedBalances, Sample};
 use crate::record::BalancesBefore;
 use crate::workload::Zipf;
 

@@ -4,27 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::LOOK_INTERVAL;
+use super::counters::{CounterSample, WindowSamples};
 use super::series::SeriesBuilder;
 use super::{RowError, Surroundings};
 use crate::control::ControlClient;
-use crate::host::cgroup::Throttling;
-use crate::host::pressure::Pressure;
-use crate::host::process::{CpuTimes, steal_time};
 use crate::load::{Load, LoadResult, Progress, Schedule};
 use crate::record::series::Interval;
-use crate::row::measured::Moment;
 use crate::target::ServerProcess;
 
-/// How often the progress line is updated and the server looked after.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// What came of a load.
+/// What a load has come to.
 pub(super) struct Watched {
     pub(super) result: LoadResult,
-    /// The two ends of the window.
-    pub(super) moments: Option<(Moment, Moment)>,
+    /// When the window opened, in microseconds since 1970.
+    pub(super) window_start_unix_us: u64,
+    /// The two ends of the window; `None` when it did not open.
+    pub(super) samples: Option<WindowSamples>,
     pub(super) intervals: Vec<Interval>,
     pub(super) interrupted: bool,
 }
@@ -48,15 +46,16 @@ pub(super) async fn drive(
     let (interval, messages) = (load.interval(), load.intervals());
     let began = Instant::now();
     let schedule = load.start();
+    let window_start_unix_us = unix_us(schedule.window_start);
     let finish = load.finish();
     tokio::pin!(finish);
     let mut series = SeriesBuilder::new(interval, &schedule, threads, messages, pid);
     let mut line = ProgressLine::new(progress, schedule, began);
     let mut interrupted = false;
-    let mut opened: Option<Moment> = None;
+    let mut opened: Option<CounterSample> = None;
     if Instant::now() >= schedule.window_start {
         // No warm-up: the window is open already.
-        opened = Some(moment(control, pid).await);
+        opened = Some(CounterSample::take(control, pid).await);
         series.open(opened.as_ref());
     }
     let (result, closed) = loop {
@@ -66,12 +65,15 @@ pub(super) async fn drive(
             Some(end) if now < end => end.min(series.next_reading(now)),
             _ => series.next_reading(now),
         };
-        let until = next.min(now + LOOK_EVERY);
+        let until = next.min(now + LOOK_INTERVAL);
         tokio::select! {
             biased;
             result = &mut finish => {
                 // A counted window, or one that was stopped, ends with the load.
-                let closed = match opened { Some(_) => Some(moment(control, pid).await), None => None };
+                let closed = match opened {
+                    Some(_) => Some(CounterSample::take(control, pid).await),
+                    None => None,
+                };
                 break (result?, closed);
             }
             () = stopped(&around.interrupted), if !interrupted => {
@@ -82,17 +84,17 @@ pub(super) async fn drive(
         }
         let now = Instant::now();
         if opened.is_none() && now >= schedule.window_start && !interrupted {
-            opened = Some(moment(control, pid).await);
+            opened = Some(CounterSample::take(control, pid).await);
             series.open(opened.as_ref());
         }
         end.look(server, around);
         if schedule.window_end.is_some_and(|end| now >= end) {
-            let closed = moment(control, pid).await;
+            let closed = CounterSample::take(control, pid).await;
             around.progress.stage("draining");
             let result = loop {
                 tokio::select! {
                     result = &mut finish => break result?,
-                    () = tokio::time::sleep(LOOK_EVERY) => end.look(server, around),
+                    () = tokio::time::sleep(LOOK_INTERVAL) => end.look(server, around),
                 }
             };
             break (result, Some(closed));
@@ -114,7 +116,10 @@ pub(super) async fn drive(
     series.collect(around);
     Ok(Watched {
         intervals: series.into_intervals(result.window_length),
-        moments: opened.zip(closed),
+        samples: opened
+            .zip(closed)
+            .map(|(opened, closed)| WindowSamples { opened, closed }),
+        window_start_unix_us,
         result,
         interrupted,
     })
@@ -137,7 +142,7 @@ impl End {
         if !self.gone.swap(true, Ordering::Relaxed) && self.sends_again {
             around.progress.notice(&format!(
                 "the server has ended ({how}): transfers of unknown outcome stay unknown, since \
-                 nobody is left to be asked about them"
+                 no server is left to ask about them"
             ));
         }
     }
@@ -151,19 +156,16 @@ async fn stopped(interrupted: &watch::Receiver<bool>) {
     }
 }
 
-/// The clocks and counters at one end of the window.
-async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
-    Moment {
-        at: Instant::now(),
-        // A server without stats, or gone: the row says so elsewhere.
-        stats: control.stats(false).await.ok().flatten(),
-        client: CpuTimes::of_this_process(),
-        server: pid.and_then(CpuTimes::of_process),
-        steal: steal_time(),
-        client_throttling: Throttling::of_process(std::process::id()),
-        server_throttling: pid.and_then(Throttling::of_process),
-        pressure: Pressure::now(),
-    }
+/// A time that is near on the wall clock, in microseconds since 1970.
+fn unix_us(time: Instant) -> u64 {
+    let now = Instant::now();
+    let (ahead, behind) = (
+        time.saturating_duration_since(now),
+        now.saturating_duration_since(time),
+    );
+    let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    now.saturating_add(us(ahead)).saturating_sub(us(behind))
 }
 
 /// Committed transfers per second since the last look.

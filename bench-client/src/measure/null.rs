@@ -6,27 +6,27 @@ use std::time::Duration;
 use busload_frontend::cli::ServerConfig;
 use busload_wire::control::Stats;
 
+use super::collect;
+use super::counters::WindowSamples;
 use super::drive::{self, Watched};
 use super::{Progress, RowError, Surroundings, connect, or_interrupt, zipf};
 use crate::config::{Measure, RunConfig};
 use crate::control::ControlClient;
-use crate::judge::outside_us;
-use crate::row::measured::Moment;
+use crate::observation::PacedNullServer;
 use crate::target::{Pauses, ServerProcess, ServerSpec};
 
 /// Load before a measurement on the null server, which has nothing to warm up but sockets.
 const WARMUP: Duration = Duration::from_millis(300);
 /// Longest measurement on the null server.
-const LONGEST: Duration = Duration::from_secs(1);
+const WINDOW_MAX: Duration = Duration::from_secs(1);
 /// Shortest, for rows that are short themselves.
-const SHORTEST: Duration = Duration::from_millis(200);
+const WINDOW_MIN: Duration = Duration::from_millis(200);
 /// Transfers in flight per worker that are enough to find the ceiling of an open loop.
 const CEILING_INFLIGHT: usize = 128;
 
 /// What the server's writer took for a transfer and for a batch in the window.
-pub(super) fn pauses(moments: Option<&(Moment, Moment)>) -> Option<Pauses> {
-    let (opened, closed) = moments?;
-    let (before, after) = opened.stats.as_ref().zip(closed.stats.as_ref())?;
+pub(super) fn pauses(samples: &WindowSamples) -> Option<Pauses> {
+    let (before, after) = samples.stats()?;
     let sum = |of: fn(&Stats) -> u64| of(after).saturating_sub(of(before));
     let transfers = sum(|stats| stats.stages.batch_size.sum);
     let batches = sum(|stats| stats.stages.batch_size.count);
@@ -69,24 +69,30 @@ pub(super) async fn ceiling(config: &RunConfig, around: &Surroundings<'_>) -> Op
     let watched = Box::pin(on_null_server(&closed, &server, around, Pauses::default()))
         .await
         .ok()??;
-    Some(watched.result.tps()).filter(|tps| *tps > 0.0)
+    let tps = collect::load(watched).tps();
+    (tps > 0.0).then_some(tps)
 }
 
-/// Mean time of a transfer on the wire, in microseconds: the same load on a null server that
-/// takes as long as the real one did, less what that server accounts for.
-pub(super) async fn wire_us(
+/// The same load on a null server that takes as long as the real one did: what that server does
+/// not account for is the wire.
+pub(super) async fn paced(
     config: &RunConfig,
     around: &Surroundings<'_>,
     pauses: Pauses,
-) -> Option<f64> {
+) -> Option<PacedNullServer> {
     let server = config.null_server()?;
     around.progress.stage("finding what the wire takes");
     let watched = Box::pin(on_null_server(&short(config), &server, around, pauses))
         .await
         .ok()??;
-    let (before, after) = watched.moments?;
-    let (mean_us, queue_us) = watched.result.mean_and_queue_us();
-    outside_us(mean_us, queue_us, &before.stats?, &after.stats?)
+    let counters = watched.samples.as_ref()?.counters();
+    let (mean_us, queue_us) = collect::load(watched).mean_and_queue_us();
+    Some(PacedNullServer {
+        mean_us,
+        queue_us,
+        before: counters.before?,
+        after: counters.after?,
+    })
 }
 
 /// The same load for a shorter time, without a time series.
@@ -94,8 +100,8 @@ fn short(config: &RunConfig) -> RunConfig {
     let mut short = config.clone();
     let load = &mut short.load;
     load.window = Some(match load.measure() {
-        Measure::For(window) => (window / 5).clamp(SHORTEST, LONGEST),
-        Measure::Transfers(_) => LONGEST,
+        Measure::For(window) => (window / 5).clamp(WINDOW_MIN, WINDOW_MAX),
+        Measure::Transfers(_) => WINDOW_MAX,
     });
     load.transfers = None;
     load.warmup = load.warmup.min(WARMUP);

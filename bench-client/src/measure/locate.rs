@@ -8,9 +8,8 @@ use busload_wire::control::Info;
 use super::directory;
 use crate::config::RunConfig;
 use crate::connector::Endpoint;
-use crate::host::environment::{Environment, Storage};
+use crate::host::environment::Storage;
 use crate::host::{listener, preload};
-use crate::judge::Evidence;
 use crate::target::ServerProcess;
 
 /// What is known of the server from outside of it.
@@ -20,11 +19,11 @@ pub(super) struct Location {
     pub(super) pid: Option<u32>,
     /// The directory of its database.
     pub(super) directory: Option<PathBuf>,
-    /// Libraries that were preloaded into it; `None` where nobody tells.
+    /// Libraries that were preloaded into it; `None` where they cannot be looked up.
     pub(super) preload: Option<Vec<String>>,
     /// What the database of a server at a URL is stored on; that of this program's own is in the
     /// environment.
-    storage: Option<Storage>,
+    pub(super) storage: Option<Storage>,
 }
 
 impl Location {
@@ -55,23 +54,5 @@ impl Location {
             directory,
             preload: preload::of_process(listening),
         }
-    }
-
-    /// Adds what the machine, the storage and the process say about the row.
-    pub(super) fn add_to(&self, evidence: &mut Evidence, environment: &Environment) {
-        evidence.environment.clone_from(&environment.warnings);
-        let storage = self.storage.iter().flat_map(Storage::environment_warnings);
-        evidence.environment.extend(storage);
-        let preload = self.preload.as_deref().unwrap_or_default();
-        let suspects = preload::suspects(preload).into_iter();
-        // What the server has inherited has been said already.
-        let its_own = suspects.filter(|name| !environment.preload.iter().any(|one| one == name));
-        evidence.preloaded = its_own.map(str::to_owned).collect();
-    }
-
-    /// The file system of the database.
-    pub(super) fn file_system<'a>(&'a self, environment: &'a Environment) -> Option<&'a str> {
-        let storage = self.storage.as_ref().unwrap_or(&environment.storage);
-        storage.file_system.as_deref()
     }
 }

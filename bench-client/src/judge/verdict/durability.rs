@@ -1,0 +1,127 @@
+//! What a row says about its syncs and the disk below them.
+
+use super::{invalid, warning};
+use crate::disk::{SYNC_MIN_US, SyncMeasurement};
+use crate::host::environment::{WITHOUT_PRELOAD, preloaded_message};
+use crate::record::{Verdict, VerdictCode};
+
+pub(in crate::judge) fn fake(reasons: &[String]) -> Verdict {
+    invalid(
+        VerdictCode::Fake,
+        reasons.join("; "),
+        "the answers were not made durable as declared: do not quote this row",
+    )
+}
+
+pub(in crate::judge) fn not_durable(mode: &str) -> Verdict {
+    warning(
+        VerdictCode::NotDurable,
+        format!("durability {mode}: a power cut may lose acknowledged transfers"),
+        "compare only with rows of the same durability, or use --durability wal-full",
+    )
+}
+
+/// It syncs at COMMIT, and what commits is not among what it has synced.
+pub(in crate::judge) fn delete_full() -> Verdict {
+    warning(
+        VerdictCode::NotDurable,
+        "durability delete-full, SQLite's default: acknowledged transfers survive a killed \
+         process, but a power cut may take the last of them back, since the removal of the \
+         journal is not synced"
+            .to_owned(),
+        "compare only with rows of the same durability, or use --durability delete-extra \
+         or wal-full",
+    )
+}
+
+pub(in crate::judge) fn durability_unknown() -> Verdict {
+    warning(
+        VerdictCode::DurabilityUnknown,
+        "the server does not tell its durability".to_owned(),
+        "state it beside the number, or measure a server that has the method info",
+    )
+}
+
+pub(in crate::judge) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Verdict {
+    warning(
+        VerdictCode::SyncTooFast,
+        format!(
+            "the server's sync p50 is {sync_us:.0} us, the disk's fastest is {baseline_us:.0} us"
+        ),
+        "check that the database is on the disk that was measured",
+    )
+}
+
+pub(in crate::judge) fn sync_does_nothing(what: &str) -> Verdict {
+    warning(
+        VerdictCode::SyncDoesNothing,
+        format!(
+            "{what}: no medium makes a write durable in less than {SYNC_MIN_US:.0} us, so \
+             its syncs do nothing"
+        ),
+        "do not quote it as durable: start it without LD_PRELOAD and eatmydata, on a file \
+         system and a virtual disk that honour syncs",
+    )
+}
+
+pub(in crate::judge) fn sync_swallowed(by_c_library_us: f64, by_kernel_us: f64) -> Verdict {
+    warning(
+        VerdictCode::SyncDoesNothing,
+        format!(
+            "fdatasync takes {by_c_library_us:.1} us through the C library and \
+             {by_kernel_us:.0} us by system call: what is between them swallows the syncs of \
+             SQLite"
+        ),
+        WITHOUT_PRELOAD,
+    )
+}
+
+pub(in crate::judge) fn sync_methods_apart(
+    fast: &SyncMeasurement,
+    slow: &SyncMeasurement,
+) -> Verdict {
+    warning(
+        VerdictCode::SyncMethodsApart,
+        format!(
+            "a durable write ({}) takes {:.1} us by {} and {:.1} us by {}: ten times apart, \
+             they are not both syncs",
+            fast.pattern,
+            fast.typical_us(),
+            fast.method,
+            slow.typical_us(),
+            slow.method
+        ),
+        "find out which of them reaches the medium; measure on another disk or file system \
+         with --data-dir",
+    )
+}
+
+pub(in crate::judge) fn flushes_missing(claim: &str, flushes: u64) -> Verdict {
+    warning(
+        VerdictCode::FlushesMissing,
+        format!(
+            "{claim}, the disk below its database flushed its cache {flushes} times meanwhile, \
+             for everybody"
+        ),
+        "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
+         file system without barriers)",
+    )
+}
+
+pub(in crate::judge) fn preloaded(libraries: &[&str]) -> Verdict {
+    warning(
+        VerdictCode::Preloaded,
+        preloaded_message(libraries, "the server"),
+        WITHOUT_PRELOAD,
+    )
+}
+
+pub(in crate::judge) fn unstable(before_us: f64, after_us: f64) -> Verdict {
+    warning(
+        VerdictCode::Unstable,
+        format!(
+            "the disk's sync p50 was {before_us:.0} us before and {after_us:.0} us after the run"
+        ),
+        "stop other users of the disk and repeat; compare rows as ratios only",
+    )
+}

@@ -1,0 +1,137 @@
+//! What a row says about the load and the window it was measured in.
+
+use std::fmt::Write as _;
+
+use super::warning;
+use crate::record::{LittlesLaw, OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
+use crate::statistics::SteadyState;
+
+pub(in crate::judge) fn null_server() -> Verdict {
+    warning(
+        VerdictCode::NullServer,
+        "the null server answered: nothing was stored, this is what the generator and the \
+         wire can do"
+            .to_owned(),
+        "hold it against a row of the same load; it is no server's TPS",
+    )
+}
+
+pub(in crate::judge) fn generator_bound(reasons: &[String]) -> Verdict {
+    warning(
+        VerdictCode::GeneratorBound,
+        format!(
+            "the generator may be the limit, the server may do more: {}",
+            reasons.join("; ")
+        ),
+        "do not quote this as the server's limit: raise --threads, use --encoding binary, \
+         or run the generator on another machine",
+    )
+}
+
+pub(in crate::judge) fn offered_not_achieved(open: &OpenLoop) -> Verdict {
+    warning(
+        VerdictCode::OfferedNotAchieved,
+        format!(
+            "{:.0} of {:.0} offered transfers per second were committed ({} late, {} skipped, \
+             {} dropped)",
+            open.achieved_tps, open.offered_tps, open.late, open.skipped, open.dropped
+        ),
+        "the latency of an overloaded server grows with the length of the run: lower --rate, \
+         or find what it keeps up with by sweep --find-knee",
+    )
+}
+
+pub(in crate::judge) fn littles_law(law: &LittlesLaw) -> Verdict {
+    warning(
+        VerdictCode::LittlesLaw,
+        format!(
+            "{:.1} transfers were in flight, throughput times latency makes {:.1}",
+            law.in_flight, law.throughput_times_latency
+        ),
+        "the window is too short for what is in flight, or time is counted wrongly: measure \
+         longer with --seconds",
+    )
+}
+
+pub(in crate::judge) fn not_steady(steady: &SteadyState) -> Verdict {
+    warning(
+        VerdictCode::NotSteady,
+        format!(
+            "the first {:.1} s of the window ran at {:.0} % of the TPS of the rest: the \
+             warm-up had not ended",
+            steady.transient_seconds,
+            steady.transient_ratio * 100.0
+        ),
+        "raise --warmup, or measure longer with --seconds",
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdict {
+    warning(
+        VerdictCode::HeldBack,
+        format!(
+            "{} of the {committed} transfers that the window counts ({:.0} %) began before it: \
+             they had waited for {:.1} ms in the mean when it opened, and were answered \
+             {:.1} ms later; those that began in it make {:.0} TPS",
+            edges.began_before,
+            edges.began_before as f64 / committed as f64 * 100.0,
+            edges.waited_before_ms,
+            edges.waited_within_ms,
+            edges.tps_begun_within
+        ),
+        "do not quote this TPS: find out why answers were held back during the warm-up, \
+         raise --warmup, and measure longer with --seconds",
+    )
+}
+
+/// `too_short` are its seconds, if they are too few of themselves; `cut_off` is what crossed
+/// its ends, if it lost a notable share by that.
+pub(in crate::judge) fn short_window(
+    too_short: Option<f64>,
+    cut_off: Option<&WindowEdges>,
+) -> Verdict {
+    let mut found = Vec::new();
+    if let Some(seconds) = too_short {
+        found.push(format!(
+            "the window was {seconds:.3} s long, in which a few commits make the TPS"
+        ));
+    }
+    if let Some(edges) = cut_off {
+        found.push(format!(
+            "{} transfers began in the window and were answered after it: TPS is too low by \
+             what was done for them in it, as much as {:.0} transfers",
+            edges.answered_after, -edges.excess
+        ));
+    }
+    warning(
+        VerdictCode::ShortWindow,
+        found.join("; "),
+        "measure longer with --seconds or --transfers",
+    )
+}
+
+pub(in crate::judge) fn stand_still(gap: &StandStill) -> Verdict {
+    let mut message = format!(
+        "nothing was committed for {:.1} s from {:.1} s on",
+        gap.seconds, gap.from_seconds
+    );
+    if gap.gaps > 1 {
+        let _ = write!(message, ", the longest of {} such gaps", gap.gaps);
+    }
+    let (whose, remedy) = if gap.generator {
+        (
+            ": the generator stood still, or the whole machine, since its own timers did not \
+             run either",
+            "this is not the server's: find out what stopped or starved this process, and \
+             measure again",
+        )
+    } else {
+        (
+            ": the server answered nothing, while the generator's own timers ran",
+            "look at what the server and its disk did then: TPS and latency contain the gap",
+        )
+    };
+    message.push_str(whose);
+    warning(VerdictCode::StandStill, message, remedy)
+}
