@@ -1,13 +1,14 @@
 //! The program: how many durable transfers fit on one fsync?
 //!
 //! [`row`] measures one row, [`judge`] says what is to be thought of it, [`sweep`] and [`compare`]
-//! make experiments of rows, [`report`] shows records. What a row is, and the record, come from
+//! make experiments of rows, [`render`] shows records. What a row is, and the record, come from
 //! `busload-record`, the load from `busload-generator`, `torture` from `busload-audit`.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod article;
 pub mod compare;
 pub mod judge;
-pub mod report;
+pub mod render;
 pub mod row;
 pub mod sweep;
 

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bench_client::control::ControlClient;
 use bench_client::record::{Record, Row, Verdict, VerdictCode};
-use bench_client::report::table;
+use bench_client::render::table;
 use common::verdicts;
 use common::{
     Ended, Running, Served, bench_client, count, directory, machine, number, record, row, rows,

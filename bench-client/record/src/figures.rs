@@ -53,5 +53,5 @@ pub fn in_ms(figure: Option<f64>) -> String {
 /// Microseconds with their unit, or [`UNKNOWN`].
 #[must_use]
 pub fn in_us(figure: Option<f64>) -> String {
-    known(figure, |value| format!("{value:.0} us"))
+    known(figure, |value| format!("{value:.0} µs"))
 }

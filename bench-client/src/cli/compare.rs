@@ -10,7 +10,6 @@ mod measure;
 pub(crate) mod save;
 mod session;
 mod sides;
-mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -12,14 +12,14 @@ use bench_client::figures::{known, rate};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::judge::doubtful_baseline;
 use bench_client::record::Verdict;
+use bench_client::render::document::{Document, Table};
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::interrupt::watch_signals;
 use super::run::runtime;
-use super::{INTERRUPTED, VALID, print};
+use super::{INTERRUPTED, VALID, print, show};
 
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
@@ -94,7 +94,7 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&report)?);
     } else {
-        print(&for_people(&report));
+        show(&document(&report));
     }
     Ok(ExitCode::from(VALID))
 }
@@ -180,7 +180,7 @@ fn ceilings(dir: &Path, baseline: &Baseline) -> anyhow::Result<Ceilings> {
     Ok(ceilings)
 }
 
-fn for_people(report: &FsyncReport) -> String {
+fn document(report: &FsyncReport) -> Document {
     let Ceilings {
         method,
         append_us,
@@ -188,84 +188,68 @@ fn for_people(report: &FsyncReport) -> String {
         rows,
         withheld,
     } = &report.ceilings;
+    let mut document = Document::new("Durable writes");
+    document.say(format!(
+        "Durable writes of {} bytes, latency in µs",
+        report.baseline.block_bytes
+    ));
+    document.table(methods_table(&report.baseline.methods));
     if *withheld {
-        return format!(
-            "Durable writes of {} bytes, latency in µs\n{}\n\n\
-             TPS ceilings: withheld, since what {method} does here is no sync",
-            report.baseline.block_bytes,
-            methods_table(&report.baseline.methods),
-        );
+        document.say(format!(
+            "TPS ceilings: withheld, since what {method} does here is no sync"
+        ));
+        return document;
     }
-    format!(
-        "Durable writes of {} bytes, latency in µs\n{}\n\n\
-         TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method},\n\
-         mean {append_us:.1} µs when it appends (a new journal, or its removal) and \
-         {overwrite_us:.1} µs when it overwrites (a reused log, the database)\n{}",
-        report.baseline.block_bytes,
-        methods_table(&report.baseline.methods),
-        ceilings_table(rows),
-    )
+    document.say(format!(
+        "TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method}, mean \
+         {append_us:.1} µs when it appends (a new journal, or its removal) and \
+         {overwrite_us:.1} µs when it overwrites (a reused log, the database)"
+    ));
+    document.table(ceilings_table(rows));
+    document
 }
 
 fn methods_table(methods: &[SyncMeasurement]) -> Table {
-    let header = [
-        "method", "pattern", "count", "min", "mean", "p50", "p99", "max", "syncs/s",
-    ];
-    let rows = methods.iter().map(|entry| {
-        let latency = &entry.latency_us;
-        let micros = |value: f64| format!("{value:.1}");
-        vec![
-            entry.method.to_string(),
-            entry.pattern.to_string(),
-            entry.count.to_string(),
-            micros(latency.min),
-            micros(latency.mean),
-            known(latency.p50, micros),
-            known(latency.p99, micros),
-            micros(latency.max),
-            rate(entry.syncs_per_second),
-        ]
-    });
-    aligned(&header, rows, 2)
+    let micros = |value: f64| format!("{value:.1}");
+    Table::of("Durable writes", methods)
+        .words("method", |entry| entry.method.to_string())
+        .words("pattern", |entry| entry.pattern.to_string())
+        .number("count", |entry| entry.count)
+        .rank(2)
+        .number("min", move |entry| micros(entry.latency_us.min))
+        .rank(2)
+        .number("mean", move |entry| micros(entry.latency_us.mean))
+        .rank(1)
+        .number("p50", move |entry| known(entry.latency_us.p50, micros))
+        .number("p99", move |entry| known(entry.latency_us.p99, micros))
+        .rank(1)
+        .number("max", move |entry| micros(entry.latency_us.max))
+        .rank(2)
+        .number("syncs/s", |entry| rate(entry.syncs_per_second))
+        .into()
 }
 
 fn ceilings_table(rows: &[Ceiling]) -> Table {
-    let header = [
-        "durability",
-        "transfers/commit",
-        "syncs/commit",
-        "appending",
-        "sync µs",
-        "TPS",
-    ];
-    let rows = rows.iter().map(|row| {
-        vec![
-            row.durability.clone(),
-            row.transfers_per_commit.to_string(),
-            format!("{:.2}", row.syncs_per_commit),
-            format!("{:.2}", row.append_syncs_per_commit),
-            format!("{:.1}", row.sync_us_per_commit),
-            row.tps.map_or_else(|| "no sync".to_owned(), rate),
-        ]
-    });
-    aligned(&header, rows, 1)
-}
-
-/// A table without rules whose first columns are text and the others numbers.
-fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, text_columns: usize) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_header(header)
-        .add_rows(rows);
-    for column in table.column_iter_mut().skip(text_columns) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    Table::of("Ceilings", rows)
+        .words("durability", |row| row.durability.clone())
+        .number("transfers/commit", |row| row.transfers_per_commit)
+        .number("syncs/commit", |row| format!("{:.2}", row.syncs_per_commit))
+        .rank(1)
+        .number("appending", |row| {
+            format!("{:.2}", row.append_syncs_per_commit)
+        })
+        .rank(2)
+        .number("sync µs", |row| format!("{:.1}", row.sync_us_per_commit))
+        .rank(1)
+        .number("TPS", |row| {
+            row.tps.map_or_else(|| "no sync".to_owned(), rate)
+        })
+        .into()
 }
 
 #[cfg(test)]
 mod tests {
+    use bench_client::render::write::text;
     use clap::Parser;
 
     use super::*;
@@ -362,13 +346,10 @@ mod tests {
 
     #[test]
     fn people_read_aligned_columns() {
-        let text = for_people(&report());
-        let table: Vec<_> = text
-            .lines()
-            .skip(1)
-            .take_while(|line| !line.is_empty())
-            .collect();
-        assert_eq!(table.len(), 7, "{text}");
+        let text = text::write(&document(&report()), text::Layout::default());
+        let lines = text.lines().skip_while(|line| !line.contains("syncs/s"));
+        let table: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        assert_eq!(table.len(), 8, "{text}");
         let width = table[0].chars().count();
         assert!(
             table.iter().all(|line| line.chars().count() == width),

@@ -16,6 +16,7 @@ mod generator;
 mod ledger;
 pub mod model;
 mod own_verify;
+mod repetitions;
 mod stand_still;
 mod syncs;
 pub(crate) mod verdict;
@@ -30,6 +31,7 @@ pub use generator::{GeneratorEvidence, generator_bound_reasons, with_null_server
 pub use ledger::{AppliedCheck, CheckedBalances, DeltaCheck, Sample, check_applied, check_deltas};
 pub use model::{ModelInputs, predict};
 pub use own_verify::{OwnVerified, Seeding};
+pub use repetitions::summarise;
 pub use stand_still::stand_still;
 pub use syncs::doubtful_baseline;
 

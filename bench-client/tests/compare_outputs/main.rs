@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 
 use bench_client::record::comparison::ComparisonRecord;
 use bench_client::record::write_json;
-use bench_client::report::compare_markdown::MARKER;
-use bench_client::report::step_summary;
+use bench_client::render::compare_markdown::MARKER;
+use bench_client::render::step_summary;
 use common::{Ended, bench_client, directory, run};
 use readers::{can_run, chromium, no_chromium, read_by};
 use serde_json::Value;
