@@ -212,36 +212,32 @@ fn document(report: &FsyncReport) -> Document {
 fn methods_table(methods: &[SyncMeasurement]) -> Table {
     let micros = |value: f64| format!("{value:.1}");
     Table::of("Durable writes", methods)
-        .words("method", |entry| entry.method.to_string())
-        .words("pattern", |entry| entry.pattern.to_string())
-        .number("count", |entry| entry.count)
-        .rank(2)
-        .number("min", move |entry| micros(entry.latency_us.min))
-        .rank(2)
-        .number("mean", move |entry| micros(entry.latency_us.mean))
-        .rank(1)
-        .number("p50", move |entry| known(entry.latency_us.p50, micros))
-        .number("p99", move |entry| known(entry.latency_us.p99, micros))
-        .rank(1)
-        .number("max", move |entry| micros(entry.latency_us.max))
-        .rank(2)
-        .number("syncs/s", |entry| rate(entry.syncs_per_second))
+        .words(0, "method", |entry| entry.method.to_string())
+        .words(0, "pattern", |entry| entry.pattern.to_string())
+        .number(2, "count", |entry| entry.count)
+        .number(2, "min", move |entry| micros(entry.latency_us.min))
+        .number(1, "mean", move |entry| micros(entry.latency_us.mean))
+        .number(0, "p50", move |entry| known(entry.latency_us.p50, micros))
+        .number(1, "p99", move |entry| known(entry.latency_us.p99, micros))
+        .number(2, "max", move |entry| micros(entry.latency_us.max))
+        .number(0, "syncs/s", |entry| rate(entry.syncs_per_second))
         .into()
 }
 
 fn ceilings_table(rows: &[Ceiling]) -> Table {
     Table::of("Ceilings", rows)
-        .words("durability", |row| row.durability.clone())
-        .number("transfers/commit", |row| row.transfers_per_commit)
-        .number("syncs/commit", |row| format!("{:.2}", row.syncs_per_commit))
-        .rank(1)
-        .number("appending", |row| {
+        .words(0, "durability", |row| row.durability.clone())
+        .number(0, "transfers/commit", |row| row.transfers_per_commit)
+        .number(1, "syncs/commit", |row| {
+            format!("{:.2}", row.syncs_per_commit)
+        })
+        .number(2, "appending", |row| {
             format!("{:.2}", row.append_syncs_per_commit)
         })
-        .rank(2)
-        .number("sync µs", |row| format!("{:.1}", row.sync_us_per_commit))
-        .rank(1)
-        .number("TPS", |row| {
+        .number(1, "sync µs", |row| {
+            format!("{:.1}", row.sync_us_per_commit)
+        })
+        .number(0, "TPS", |row| {
             row.tps.map_or_else(|| "no sync".to_owned(), rate)
         })
         .into()

@@ -167,7 +167,8 @@ pub struct Table {
     pub invalid: Vec<usize>,
 }
 
-/// A table that is made column by column, with a row of each thing.
+/// A table that is made column by column, with a row of each thing. The columns of the highest
+/// rank are the first to be left out; those of rank 0 stay.
 #[derive(Debug)]
 pub struct Columns<'i, T> {
     items: &'i [T],
@@ -190,13 +191,14 @@ impl<'i, T> Columns<'i, T> {
     fn with<L: Into<Line>>(
         mut self,
         kind: Kind,
+        rank: u8,
         title: impl Into<String>,
         cell: impl Fn(&'i T) -> L,
     ) -> Self {
         self.table.columns.push(Column {
             title: title.into(),
             kind,
-            rank: 0,
+            rank,
         });
         for (row, item) in self.table.rows.iter_mut().zip(self.items) {
             row.push(cell(item).into());
@@ -206,33 +208,35 @@ impl<'i, T> Columns<'i, T> {
 
     /// With a column of names.
     #[must_use]
-    pub fn words<L: Into<Line>>(self, title: impl Into<String>, cell: impl Fn(&'i T) -> L) -> Self {
-        self.with(Kind::Words, title, cell)
+    pub fn words<L: Into<Line>>(
+        self,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.with(Kind::Words, rank, title, cell)
     }
 
     /// With a column of figures.
     #[must_use]
     pub fn number<L: Into<Line>>(
         self,
+        rank: u8,
         title: impl Into<String>,
         cell: impl Fn(&'i T) -> L,
     ) -> Self {
-        self.with(Kind::Number, title, cell)
+        self.with(Kind::Number, rank, title, cell)
     }
 
     /// With a column of sentences.
     #[must_use]
-    pub fn prose<L: Into<Line>>(self, title: impl Into<String>, cell: impl Fn(&'i T) -> L) -> Self {
-        self.with(Kind::Prose, title, cell)
-    }
-
-    /// The last column is left out before columns of a lower rank.
-    #[must_use]
-    pub fn rank(mut self, rank: u8) -> Self {
-        if let Some(column) = self.table.columns.last_mut() {
-            column.rank = rank;
-        }
-        self
+    pub fn prose<L: Into<Line>>(
+        self,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.with(Kind::Prose, rank, title, cell)
     }
 
     /// The last column is not there when none of its cells has anything to say.

@@ -15,33 +15,27 @@ pub(super) fn document(answers: &[Answer]) -> Document {
     let mut document = Document::new("Predictions");
     document.table(
         Table::of("Predictions", &numbered)
-            .number("", |(number, _)| *number)
-            .number("sync µs", |(_, one)| {
+            .number(0, "", |(number, _)| *number)
+            .number(0, "sync µs", |(_, one)| {
                 format!("{:.0}", sync_us(&one.inputs.costs))
             })
-            .number("in flight", |(_, one)| {
+            .number(2, "in flight", |(_, one)| {
                 format!(
                     "{}×{}",
                     one.inputs.concurrency, one.inputs.max_inflight_per_worker
                 )
             })
-            .rank(2)
-            .number("batch", |(_, one)| one.inputs.batch_size)
-            .rank(2)
-            .number("timeout ms", |(_, one)| {
+            .number(2, "batch", |(_, one)| one.inputs.batch_size)
+            .number(3, "timeout ms", |(_, one)| {
                 (one.inputs.batch_timeout_us / 1e3).to_string()
             })
-            .rank(3)
-            .number("offered", |(_, one)| one.inputs.offered_tps.map(rate))
-            .rank(3)
-            .number("TPS", |(_, one)| rate(one.prediction.tps))
-            .number("p50 ms", |(_, one)| ms(one.prediction.p50_ms))
-            .number("mean batch", |(_, one)| {
+            .number(3, "offered", |(_, one)| one.inputs.offered_tps.map(rate))
+            .number(0, "TPS", |(_, one)| rate(one.prediction.tps))
+            .number(0, "p50 ms", |(_, one)| ms(one.prediction.p50_ms))
+            .number(1, "mean batch", |(_, one)| {
                 format!("{:.1}", one.prediction.mean_batch)
             })
-            .rank(1)
-            .words("bottleneck", |(_, one)| one.prediction.limit_in_words())
-            .rank(1),
+            .words(1, "bottleneck", |(_, one)| one.prediction.limit_in_words()),
     );
     let reasons = numbered.iter().flat_map(|(number, one)| {
         let remedy = one.prediction.remedy.as_deref().unwrap_or(UNKNOWN);

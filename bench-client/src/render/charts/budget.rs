@@ -24,10 +24,10 @@ const SYNC: Ink = Ink::Series(5);
 const ANSWER: Ink = Ink::Series(7);
 
 /// A part of a second of the writer: its colour, its name and how long it is in milliseconds.
-type Part = (Ink, &'static str, fn(&SecondBudget) -> f64);
+pub(in crate::render) type Part = (Ink, &'static str, fn(&SecondBudget) -> f64);
 
 /// What the writer does with a second.
-const SECOND: [Part; 6] = [
+pub(in crate::render) const SECOND: [Part; 6] = [
     (SYNC, "asleep in the sync", |second| second.sync_ms),
     (COMMIT_WRITE, "commit write", |second| {
         second.commit_write_ms
@@ -101,8 +101,7 @@ pub(in crate::render) fn transfers(rows: &[Shown<'_>]) -> Option<Chart> {
             .map(|(stage, ink)| (ink, time_of(budget, stage) / budget.mean_us * 100.0))
             .to_vec(),
     });
-    type Line<'a> = (String, &'a StageTime, f64);
-    let lines: Vec<Line<'_>> = with
+    let lines: Vec<(String, &StageTime, f64)> = with
         .iter()
         .flat_map(|(shown, budget)| {
             let stages = budget.stages.iter();
@@ -110,12 +109,12 @@ pub(in crate::render) fn transfers(rows: &[Shown<'_>]) -> Option<Chart> {
         })
         .collect();
     let data = Table::of("", &lines)
-        .words("row", |(name, ..)| name.as_str())
-        .words("stage", |(_, time, _)| time.stage.in_words())
-        .number("mean µs", |(_, time, _)| format!("{:.1}", time.mean_us))
-        .number("share", |(.., share)| format!("{:.1} %", share * 100.0))
-        .number("p50 µs", |(_, time, _)| known(time.p50_us, short))
-        .number("p99 µs", |(_, time, _)| known(time.p99_us, short));
+        .words(0, "row", |(name, ..)| name.as_str())
+        .words(0, "stage", |(_, time, _)| time.stage.in_words())
+        .number(0, "mean µs", |(_, time, _)| format!("{:.1}", time.mean_us))
+        .number(0, "share", |(.., share)| format!("{:.1} %", share * 100.0))
+        .number(0, "p50 µs", |(_, time, _)| known(time.p50_us, short))
+        .number(0, "p99 µs", |(_, time, _)| known(time.p99_us, short));
     let there = |stage: Stage| with.iter().any(|(_, budget)| time_of(budget, stage) != 0.0);
     let legend = STAGES.into_iter().filter(|(stage, _)| there(*stage));
     let about = "Where the mean latency goes: the stages add up to 100 %. What is unexplained and \
@@ -127,9 +126,8 @@ pub(in crate::render) fn transfers(rows: &[Shown<'_>]) -> Option<Chart> {
 
 /// A second of the writer.
 pub(in crate::render) fn seconds(rows: &[Shown<'_>]) -> Option<Chart> {
-    type Line<'a> = (Shown<'a>, SecondBudget);
     let with = with_budget(rows).into_iter();
-    let with: Vec<Line<'_>> = with
+    let with: Vec<(Shown<'_>, SecondBudget)> = with
         .filter_map(|(shown, one)| Some((shown, one.second?)))
         .collect();
     if with.is_empty() {
@@ -140,9 +138,9 @@ pub(in crate::render) fn seconds(rows: &[Shown<'_>]) -> Option<Chart> {
         figure: format!("{:.0} ms in the sync", second.sync_ms),
         parts: SECOND.map(|(ink, _, part)| (ink, part(second))).to_vec(),
     });
-    let data = Table::of("", &with).words("row", |(shown, _)| shown.name());
+    let data = Table::of("", &with).words(0, "row", |(shown, _)| shown.name());
     let data = SECOND.into_iter().fold(data, |data, (_, what, part)| {
-        data.number(format!("{what} ms"), |(_, second)| {
+        data.number(0, format!("{what} ms"), |(_, second)| {
             format!("{:.1}", part(second))
         })
     });

@@ -92,14 +92,14 @@ fn ratios(record: &ComparisonRecord) -> Chart {
         ..Panel::of_lines(x, metrics.len(), marks)
     };
     let data = Table::of("", metrics)
-        .words("metric", |one| one.metric.with_unit())
-        .number("A", |one| one.metric.show(one.base.median))
-        .number("B", |one| one.metric.show(one.candidate.median))
-        .number("B ÷ A", |one| format!("{:.4}", one.ratio))
-        .number("low", |one| format!("{:.4}", one.low))
-        .number("high", |one| format!("{:.4}", one.high))
-        .number("confidence", |one| level(one.confidence))
-        .words("verdict", |one| change(one.change));
+        .words(0, "metric", |one| one.metric.with_unit())
+        .number(0, "A", |one| one.metric.show(one.base.median))
+        .number(0, "B", |one| one.metric.show(one.candidate.median))
+        .number(0, "B ÷ A", |one| format!("{:.4}", one.ratio))
+        .number(0, "low", |one| format!("{:.4}", one.low))
+        .number(0, "high", |one| format!("{:.4}", one.high))
+        .number(0, "confidence", |one| level(one.confidence))
+        .words(0, "verdict", |one| change(one.change));
     let legend = [
         (BETTER, "faster"),
         (Ink::Bad, "slower"),
@@ -168,27 +168,24 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Option<Chart> {
         marks.push(Mark::Dot((*number, from), paint(base, BASE)));
         marks.push(Mark::Diamond((*number, to), paint(candidate, CANDIDATE)));
     }
-    let panel = Panel {
-        x,
-        y,
-        marks,
-        height: 460,
-    };
+    let panel = Panel::new(x, y, 460, marks);
     let shown = |figure: Option<f64>| known(figure, |value| metric.show(value));
     let valid = |(_, _, base, candidate): &Pair<'_>| base.valid && candidate.valid;
     let data = Table::of("", &pairs)
-        .number("round", |(number, ..)| format!("{number:.0}"))
+        .number(0, "round", |(number, ..)| format!("{number:.0}"))
         .words(
+            0,
             "first",
             |(_, round, ..)| if round.base_first { "A" } else { "B" },
         )
-        .number("A", |(_, _, base, _)| shown(metric.of(base)))
-        .number("B", |(.., candidate)| shown(metric.of(candidate)))
-        .number("B against A", |(_, _, base, candidate)| {
+        .number(0, "A", |(_, _, base, _)| shown(metric.of(base)))
+        .number(0, "B", |(.., candidate)| shown(metric.of(candidate)))
+        .number(0, "B against A", |(_, _, base, candidate)| {
             let both = metric.of(base).zip(metric.of(candidate));
             known(both.map(|(from, to)| to / from), percent)
         })
         .words(
+            0,
             "runs",
             move |pair| if valid(pair) { "valid" } else { "INVALID" },
         );

@@ -1,19 +1,11 @@
 //! Rows that differ in nothing but the knobs that were turned.
 
 use crate::record::Row;
-use crate::record::load_record::Shown;
-
-/// A knob that a sweep turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Knob {
-    Alpha,
-    BatchSize,
-    InFlight,
-    Rate,
-}
+use crate::record::load_record::{Shown, settings};
+use crate::statistics::Estimate;
 
 /// Rows that differ in nothing but these knobs (and the repetition), in order of appearance.
-pub(super) fn groups<'a>(rows: &[Shown<'a>], turned: &[Knob]) -> Vec<(String, Vec<Shown<'a>>)> {
+pub(super) fn groups<'a>(rows: &[Shown<'a>], turned: &[&str]) -> Vec<(String, Vec<Shown<'a>>)> {
     let mut groups: Vec<(String, Vec<Shown<'a>>)> = Vec::new();
     for shown in rows {
         let key = configuration(shown.row, turned);
@@ -26,59 +18,18 @@ pub(super) fn groups<'a>(rows: &[Shown<'a>], turned: &[Knob]) -> Vec<(String, Ve
 }
 
 /// Everything that makes rows unlike, but for the knobs that were turned.
-fn configuration(row: &Row, turned: &[Knob]) -> String {
-    let mut parts = vec![
-        row.config.connector.to_string(),
-        row.config.encoding.to_string(),
-        row.durability_and_apply(),
-    ];
-    if row.config.target.durability() != Some(row.durability.as_str())
-        && let Some(requested) = &row.config.target.durability()
-    {
-        parts.push(format!("asked for {requested}"));
-    }
-    // What all had before it could be chosen goes without saying.
-    if let Some(bytes) = row.page_size.filter(|bytes| *bytes != 4096) {
-        parts.push(format!("pages of {bytes} bytes"));
-    }
-    if !turned.contains(&Knob::BatchSize)
-        && let Some(size) = row.batch_size
-    {
-        parts.push(format!("batch {size}"));
-    }
-    if let Some(wait) = row.batch_timeout_us
-        && wait > 0.0
-    {
-        parts.push(format!("{} ms", wait / 1e3));
-    }
-    if !turned.contains(&Knob::InFlight) {
-        parts.push(format!(
-            "{}×{} in flight",
-            row.config.load.concurrency, row.config.load.max_inflight_per_worker
-        ));
-    }
-    if !turned.contains(&Knob::Alpha) {
-        parts.push(format!("alpha {}", row.config.workload.alpha));
-    }
-    parts.push(format!("{} accounts", row.config.workload.accounts));
-    match (&row.open_loop, turned.contains(&Knob::Rate)) {
-        (Some(open), false) => parts.push(format!("{}/s offered", open.offered_tps)),
-        (Some(_), true) => parts.push("open loop".to_owned()),
-        (None, _) => {}
-    }
-    parts.join(", ")
+fn configuration(row: &Row, turned: &[&str]) -> String {
+    let set = settings(row).into_iter();
+    let fixed =
+        set.filter(|(knob, text)| *knob != "seed" && !turned.contains(knob) && !text.is_empty());
+    let fixed: Vec<String> = fixed.map(|(_, text)| text).collect();
+    fixed.join(", ")
 }
 
 /// The middle one; `None` of nothing.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.into_iter().collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        return sorted.get(middle).copied();
-    }
-    let (low, high) = (sorted.get(middle.checked_sub(1)?)?, sorted.get(middle)?);
-    Some(f64::midpoint(*low, *high))
+    let values: Vec<f64> = values.into_iter().collect();
+    Some(Estimate::of(&values)?.median)
 }
 
 /// Values in order, each once.

@@ -1,12 +1,12 @@
 //! What turning a knob does: contention, offered rate, and batch size against in flight.
 
-use super::groups::{Knob, distinct, groups, median};
+use super::groups::{distinct, groups, median};
 use super::{Axis, Chart, Ink, Mark, Panel, Side, short, to_f64};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{Shown, Standing};
-use crate::record::{OpenLoop, Row};
+use crate::record::{self, OpenLoop, Row};
 use crate::render::document::{Line, Table};
-use crate::render::records::row::{mean_batch, tps, verdict};
+use crate::render::records::words::{mean_batch, tps, verdict};
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);
@@ -63,7 +63,7 @@ fn any_invalid(members: &[Shown<'_>]) -> bool {
 pub(in crate::render) fn contention(rows: &[Shown<'_>]) -> Vec<Chart> {
     let alpha: Setting = |row| row.config.workload.alpha;
     let mut charts = Vec::new();
-    for (what, members) in groups(rows, &[Knob::Alpha]) {
+    for (what, members) in groups(rows, &["alpha"]) {
         let alphas = distinct(members.iter().map(|one| alpha(one.row)));
         if alphas.len() < 2 {
             continue;
@@ -72,12 +72,8 @@ pub(in crate::render) fn contention(rows: &[Shown<'_>]) -> Vec<Chart> {
             let title = if last { "alpha (0 is uniform)" } else { "" };
             let x = Axis::linear(title, alphas.iter().copied());
             let y = Axis::linear(label, members.iter().filter_map(|one| figure(one.row)));
-            Panel {
-                marks: over(&members, (&x, alpha), (&y, figure), paint),
-                x,
-                y,
-                height: if last { 370 } else { 300 },
-            }
+            let marks = over(&members, (&x, alpha), (&y, figure), paint);
+            Panel::new(x, y, if last { 370 } else { 300 }, marks)
         };
         let panels = vec![
             panel("TPS", false, TPS, |row| Some(row.tps)),
@@ -88,15 +84,15 @@ pub(in crate::render) fn contention(rows: &[Shown<'_>]) -> Vec<Chart> {
         ];
         let sorted = sorted(&members, alpha);
         let data = Table::of("", &sorted)
-            .number("alpha", |one| alpha(one.row).to_string())
-            .number("TPS", tps)
-            .number("p50 ms", |one| known(one.row.latency_ms.p50, ms))
-            .number("p99 ms", |one| known(one.row.latency_ms.p99, ms))
-            .number("collisions", |one| {
+            .number(0, "alpha", |one| alpha(one.row).to_string())
+            .number(0, "TPS", tps)
+            .number(0, "p50 ms", |one| known(one.row.latency_ms.p50, ms))
+            .number(0, "p99 ms", |one| known(one.row.latency_ms.p99, ms))
+            .number(0, "collisions", |one| {
                 format!("{:.2} %", one.row.collision_rate * 100.0)
             })
-            .words("counted", |one| one.row.collision_scope.as_str())
-            .number("mean batch", |one| mean_batch(one.row));
+            .words(0, "counted", |one| one.row.collision_scope.as_str())
+            .number(0, "mean batch", |one| mean_batch(one.row));
         let about = format!("{what}. The larger alpha, the more transfers name the same accounts.");
         let legend = [
             (TPS, "TPS"),
@@ -121,7 +117,7 @@ pub(in crate::render) fn rates(rows: &[Shown<'_>]) -> Vec<Chart> {
     let open = rows.iter().filter(|one| one.row.open_loop.is_some());
     let open: Vec<Shown<'_>> = open.copied().collect();
     let mut charts = Vec::new();
-    for (what, members) in groups(&open, &[Knob::Rate]) {
+    for (what, members) in groups(&open, &["rate"]) {
         let asked = distinct(members.iter().map(|one| offered(one.row)));
         if asked.len() < 2 {
             continue;
@@ -135,35 +131,26 @@ pub(in crate::render) fn rates(rows: &[Shown<'_>]) -> Vec<Chart> {
         let slow = Axis::log("p99 in ms (log)", slow);
         let mut marks = vec![Mark::Line(vec![(0.0, 0.0), (most, most)], IDEAL, 2)];
         marks.extend(over(&members, (&first, offered), (&y, achieved), TPS));
+        let below = over(&members, (&second, offered), (&slow, p99), P99);
         let panels = vec![
-            Panel {
-                x: first,
-                y,
-                marks,
-                height: 370,
-            },
-            Panel {
-                marks: over(&members, (&second, offered), (&slow, p99), P99),
-                x: second,
-                y: slow,
-                height: 400,
-            },
+            Panel::new(first, y, 370, marks),
+            Panel::new(second, slow, 400, below),
         ];
         let of =
             |of: fn(&OpenLoop) -> Line| move |one: &Shown<'_>| one.row.open_loop.as_ref().map(of);
         let sorted = sorted(&members, offered);
         let data = Table::of("", &sorted)
-            .number("offered TPS", of(|open| rate(open.offered_tps).into()))
-            .number("achieved TPS", of(|open| rate(open.achieved_tps).into()))
-            .number("p50 ms", |one| known(one.row.latency_ms.p50, ms))
-            .number("p99 ms", |one| known(one.row.latency_ms.p99, ms))
-            .number("service p99 ms", |one| {
+            .number(0, "offered TPS", of(|open| rate(open.offered_tps).into()))
+            .number(0, "achieved TPS", of(|open| rate(open.achieved_tps).into()))
+            .number(0, "p50 ms", |one| known(one.row.latency_ms.p50, ms))
+            .number(0, "p99 ms", |one| known(one.row.latency_ms.p99, ms))
+            .number(0, "service p99 ms", |one| {
                 known(one.row.service_ms.and_then(|service| service.p99), ms)
             })
-            .number("late", of(|open| open.late.into()))
-            .number("skipped", of(|open| open.skipped.into()))
-            .number("dropped", of(|open| open.dropped.into()))
-            .words("verdict", verdict);
+            .number(0, "late", of(|open| open.late.into()))
+            .number(0, "skipped", of(|open| open.skipped.into()))
+            .number(0, "dropped", of(|open| open.dropped.into()))
+            .words(0, "verdict", verdict);
         let about = format!("{what}. Past the knee, TPS leaves the line and latency climbs.");
         let legend = [
             (TPS, "achieved TPS"),
@@ -196,13 +183,13 @@ pub(in crate::render) fn heat_maps(rows: &[Shown<'_>]) -> Vec<Chart> {
     let in_flight: Setting = |row| {
         f64::from(row.config.load.concurrency) * to_f64(row.config.load.max_inflight_per_worker)
     };
-    let batch: Setting = |row| row.batch_size.map_or(0.0, |size| size as f64);
+    let batch: Setting = |row| record::Knob::BatchSize.of_row(row).unwrap_or(0.0);
     let known = rows
         .iter()
         .filter(|one| one.row.batch_size.is_some() && one.row.valid);
     let known: Vec<Shown<'_>> = known.copied().collect();
     let mut charts = Vec::new();
-    for (what, members) in groups(&known, &[Knob::BatchSize, Knob::InFlight]) {
+    for (what, members) in groups(&known, &["batch-size", "in-flight"]) {
         let across = distinct(members.iter().map(|one| in_flight(one.row)));
         let down = distinct(members.iter().map(|one| batch(one.row)));
         let mut cells = Vec::new();
@@ -227,12 +214,12 @@ pub(in crate::render) fn heat_maps(rows: &[Shown<'_>]) -> Vec<Chart> {
         if across.len() < 2 || down.len() < 2 || cells.len() * 2 < across.len() * down.len() {
             continue;
         }
-        charts.push(heat_map(what, &cells, &across, &down));
+        charts.push(heat_map(&what, &cells, &across, &down));
     }
     charts
 }
 
-fn heat_map(what: String, cells: &[HeatCell], across: &[f64], down: &[f64]) -> Chart {
+fn heat_map(what: &str, cells: &[HeatCell], across: &[f64], down: &[f64]) -> Chart {
     let most = cells.iter().map(|cell| cell.tps).fold(1.0, f64::max);
     let axis = |label: &str, values: &[f64]| {
         let ticks = values.iter().enumerate();
@@ -249,16 +236,16 @@ fn heat_map(what: String, cells: &[HeatCell], across: &[f64], down: &[f64]) -> C
         let middle = (column + 0.5, line + 0.5);
         marks.push(Mark::Words(middle, words, Ink::Text, Side::Center));
     }
-    let panel = Panel {
-        x: axis("transfers in flight", across),
-        y: axis("batch size", down),
+    let panel = Panel::new(
+        axis("transfers in flight", across),
+        axis("batch size", down),
+        130 + 90 * u32::try_from(down.len()).unwrap_or(10),
         marks,
-        height: 130 + 90 * u32::try_from(down.len()).unwrap_or(10),
-    };
+    );
     let data = Table::of("", cells)
-        .number("batch size", |cell| rate(cell.batch))
-        .number("in flight", |cell| rate(cell.in_flight))
-        .number("TPS", |cell| {
+        .number(0, "batch size", |cell| rate(cell.batch))
+        .number(0, "in flight", |cell| rate(cell.in_flight))
+        .number(0, "TPS", |cell| {
             let bound = if cell.bound { "at least " } else { "" };
             format!("{bound}{}", rate(cell.tps))
         });

@@ -5,7 +5,7 @@ use super::{Axis, Chart, Ink, Mark, Panel, Side};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{Report, Shown, Standing};
 use crate::render::document::Table;
-use crate::render::records::row::{error_of_p50, error_of_tps, tps};
+use crate::render::records::words::{error_of_p50, error_of_tps, tps};
 
 const MEASURED: Ink = Ink::Series(0);
 const ARTICLE: Ink = Ink::Series(1);
@@ -106,11 +106,11 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
         })
         .collect();
     let data = Table::of("", rows)
-        .words("row", |shown| shown.label)
-        .number("TPS", tps)
-        .number("article TPS", |shown| article(shown).map(rate))
+        .words(0, "row", |shown| shown.label)
+        .number(0, "TPS", tps)
+        .number(0, "article TPS", |shown| article(shown).map(rate))
         .if_any()
-        .number("ceiling TPS", |shown| ceiling(shown).map(rate))
+        .number(0, "ceiling TPS", |shown| ceiling(shown).map(rate))
         .if_any();
     let mut data = Table::from(data);
     for figure in report.records.iter().flat_map(|record| &record.vendor) {
@@ -167,14 +167,16 @@ pub(in crate::render) fn predictions(rows: &[Shown<'_>]) -> Option<Chart> {
         ..rung(shown)
     });
     let data = Table::of("", &with)
-        .words("row", |(shown, _)| shown.label)
-        .words("bottleneck", |(_, model)| model.limit_in_words())
-        .number("TPS", |(shown, _)| tps(shown))
-        .number("predicted TPS", |(_, model)| rate(model.tps))
-        .number("error", |(shown, model)| error_of_tps(model, shown.row))
-        .number("p50 ms", |(shown, _)| known(shown.row.latency_ms.p50, ms))
-        .number("predicted p50 ms", |(_, model)| ms(model.p50_ms))
-        .number("error of p50", |(shown, model)| {
+        .words(0, "row", |(shown, _)| shown.label)
+        .words(0, "bottleneck", |(_, model)| model.limit_in_words())
+        .number(0, "TPS", |(shown, _)| tps(shown))
+        .number(0, "predicted TPS", |(_, model)| rate(model.tps))
+        .number(0, "error", |(shown, model)| error_of_tps(model, shown.row))
+        .number(0, "p50 ms", |(shown, _)| {
+            known(shown.row.latency_ms.p50, ms)
+        })
+        .number(0, "predicted p50 ms", |(_, model)| ms(model.p50_ms))
+        .number(0, "error of p50", |(shown, model)| {
             error_of_p50(model, shown.row)
         });
     let about = "What the group-commit model expects of each row beside what was measured; in \

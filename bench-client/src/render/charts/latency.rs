@@ -148,22 +148,19 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Chart {
         }
     };
     let data = Table::of("", part)
-        .words("row", |one| one.name.as_str())
-        .number("p50 ms", at(Percentile::P50))
-        .number("p95 ms", at(Percentile::P95))
-        .number("p99 ms", at(Percentile::P99))
-        .number("p99.9 ms", at(Percentile::P999))
-        .number("max ms", |one| ms(to_f64(one.histogram.max()) / NS_PER_MS));
+        .words(0, "row", |one| one.name.as_str())
+        .number(0, "p50 ms", at(Percentile::P50))
+        .number(0, "p95 ms", at(Percentile::P95))
+        .number(0, "p99 ms", at(Percentile::P99))
+        .number(0, "p99.9 ms", at(Percentile::P999))
+        .number(0, "max ms", |one| {
+            ms(to_f64(one.histogram.max()) / NS_PER_MS)
+        });
     let legend = part
         .iter()
         .zip(&curves)
         .map(|(one, (ink, _))| (*ink, one.name.clone()));
-    let panel = Panel {
-        x,
-        y,
-        marks,
-        height: 620,
-    };
+    let panel = Panel::new(x, y, 620, marks);
     Chart::new(
         format!("Latency percentile spectrum{suffix}"),
         "How long the given share of committed transfers took at most. Each step to the right is \
@@ -229,12 +226,7 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Chart {
             .collect();
         let figure = (String::new(), Ink::Text);
         marks.push(Mark::Title(y.high() * 0.92, shown.name(), figure));
-        Panel {
-            x,
-            y,
-            marks,
-            height: if last { 380 } else { 330 },
-        }
+        Panel::new(x, y, if last { 380 } else { 330 }, marks)
     });
     let at = |percentile: Percentile| {
         move |(_, histogram): &(Shown<'_>, Histogram<u64>)| {
@@ -242,13 +234,13 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Chart {
         }
     };
     let data = Table::of("", part)
-        .words("row", |(shown, _)| shown.name())
-        .number("syncs", |(_, histogram)| histogram.len())
-        .number("min µs", |(_, histogram)| short(us(histogram.min())))
-        .number("p50 µs", at(Percentile::P50))
-        .number("p99 µs", at(Percentile::P99))
-        .number("p99.9 µs", at(Percentile::P999))
-        .number("max µs", |(_, histogram)| short(us(histogram.max())));
+        .words(0, "row", |(shown, _)| shown.name())
+        .number(0, "syncs", |(_, histogram)| histogram.len())
+        .number(0, "min µs", |(_, histogram)| short(us(histogram.min())))
+        .number(0, "p50 µs", at(Percentile::P50))
+        .number(0, "p99 µs", at(Percentile::P99))
+        .number(0, "p99.9 µs", at(Percentile::P999))
+        .number(0, "max µs", |(_, histogram)| short(us(histogram.max())));
     Chart::new(
         format!("Sync latency{suffix}"),
         "How long each sync at COMMIT took, as the server counted it.",

@@ -136,6 +136,16 @@ const LINE_HEIGHT: u32 = 78;
 const AROUND_LINES: u32 = 120;
 
 impl Panel {
+    /// Marks between axes. Those whose places depend on the axes are made with them.
+    pub(super) fn new(x: Axis, y: Axis, height: u32, marks: Vec<Mark>) -> Self {
+        Self {
+            x,
+            y,
+            marks,
+            height,
+        }
+    }
+
     /// Lines below each other, each of height 1.
     fn of_lines(x: Axis, count: usize, marks: Vec<Mark>) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);

@@ -59,12 +59,7 @@ fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)
         }
         marks.push(Mark::Line(points, *ink, 4));
     }
-    Panel {
-        x,
-        y,
-        marks,
-        height: if last { 400 } else { 330 },
-    }
+    Panel::new(x, y, if last { 400 } else { 330 }, marks)
 }
 
 fn timeline(shown: &Shown<'_>) -> Chart {
@@ -80,21 +75,21 @@ fn timeline(shown: &Shown<'_>) -> Chart {
         ),
     ];
     let data = Table::of("", intervals)
-        .number("second", |one| format!("{:.1}", one.start_s))
-        .number("TPS", |one| rate(one.tps))
-        .number("p50 ms", |one| known(one.p50_ms, ms))
-        .number("p95 ms", |one| known(one.p95_ms, ms))
-        .number("p99 ms", |one| known(one.p99_ms, ms))
-        .number("max ms", |one| ms(one.max_ms))
-        .number("in flight", |one| short(one.in_flight))
-        .number("mean batch", |one| one.mean_batch.map(short))
-        .number("syncs/s", |one| one.syncs_per_second.map(rate))
-        .number("sync µs", |one| one.sync_us.map(short))
-        .number("checkpoints", |one| one.checkpoints)
-        .number("in them ms", |one| one.checkpoint_ms.map(short))
-        .number("stalled ms", |one| one.checkpoint_stalled_ms.map(short))
-        .number("client cores", |one| one.client_cpu.map(short))
-        .number("server cores", |one| one.server_cpu.map(short));
+        .number(0, "second", |one| format!("{:.1}", one.start_s))
+        .number(0, "TPS", |one| rate(one.tps))
+        .number(0, "p50 ms", |one| known(one.p50_ms, ms))
+        .number(0, "p95 ms", |one| known(one.p95_ms, ms))
+        .number(0, "p99 ms", |one| known(one.p99_ms, ms))
+        .number(0, "max ms", |one| ms(one.max_ms))
+        .number(0, "in flight", |one| short(one.in_flight))
+        .number(0, "mean batch", |one| one.mean_batch.map(short))
+        .number(0, "syncs/s", |one| one.syncs_per_second.map(rate))
+        .number(0, "sync µs", |one| one.sync_us.map(short))
+        .number(0, "checkpoints", |one| one.checkpoints)
+        .number(0, "in them ms", |one| one.checkpoint_ms.map(short))
+        .number(0, "stalled ms", |one| one.checkpoint_stalled_ms.map(short))
+        .number(0, "client cores", |one| one.client_cpu.map(short))
+        .number(0, "server cores", |one| one.server_cpu.map(short));
     let count: u64 = intervals.iter().map(checkpoints).sum();
     let stalls = intervals.iter().filter(|one| checkpoints(one) > 0).count();
     let about = match stalls {

@@ -55,59 +55,51 @@ fn table(rows: &[Both<'_>]) -> Table {
     let model =
         |of: fn(&Prediction) -> String| move |(row, ..): &Both<'_>| row.prediction.as_ref().map(of);
     Table::of("The article's table", rows)
-        .words("row", |(.., article)| article.name)
-        .words("durability", |(row, ..)| row.durability_and_apply())
-        .rank(5)
-        .words("transport", |(row, ..)| row.transport.to_uppercase())
-        .rank(6)
-        .number("batch / ms", |(.., article)| {
+        .words(0, "row", |(.., article)| article.name)
+        .words(5, "durability", |(row, ..)| row.durability_and_apply())
+        .words(6, "transport", |(row, ..)| row.transport.to_uppercase())
+        .number(6, "batch / ms", |(.., article)| {
             let wait = article.batch_timeout.as_millis();
             (article.batch_size > 1).then(|| format!("{} / {wait}", article.batch_size))
         })
-        .rank(6)
-        .number("in flight", |(row, ..)| {
+        .number(6, "in flight", |(row, ..)| {
             row.config.load.max_inflight_per_worker
         })
-        .rank(6)
-        .number("article TPS", |(.., article)| rate(article.tps))
-        .number("article p50 ms", |(.., article)| article.p50_ms.to_string())
-        .rank(4)
-        .number("TPS here", |(row, ..)| {
+        .number(0, "article TPS", |(.., article)| rate(article.tps))
+        .number(4, "article p50 ms", |(.., article)| {
+            article.p50_ms.to_string()
+        })
+        .number(0, "TPS here", |(row, ..)| {
             Line::default().strong(rate(row.tps))
         })
-        .number("predicted TPS", model(|model| rate(model.tps)))
-        .rank(3)
-        .number("p50 ms here", |(row, ..)| known(row.latency_ms.p50, ms))
-        .rank(4)
-        .number("predicted p50 ms", model(|model| ms(model.p50_ms)))
-        .rank(5)
-        .words("limit", model(|model| model.limit_in_words().to_owned()))
-        .rank(5)
-        .number("sync µs here", |(row, ..)| {
+        .number(3, "predicted TPS", model(|model| rate(model.tps)))
+        .number(4, "p50 ms here", |(row, ..)| known(row.latency_ms.p50, ms))
+        .number(5, "predicted p50 ms", model(|model| ms(model.p50_ms)))
+        .words(5, "limit", model(|model| model.limit_in_words().to_owned()))
+        .number(3, "sync µs here", |(row, ..)| {
             let sync = row.server.as_ref().and_then(|server| server.sync_us);
             sync.map_or_else(
                 || "none made".to_owned(),
                 |sync| known(sync.p50, |p50| format!("{p50:.0}")),
             )
         })
-        .rank(3)
-        .number("ceiling here", |(_, one, _)| {
+        .number(3, "ceiling here", |(_, one, _)| {
             match one.ceiling_refuted_tps {
                 Some(tps) => format!("none ({} was measured as one)", rate(tps)),
                 None => known(one.ceiling.as_ref().and_then(|ceiling| ceiling.tps), rate),
             }
         })
-        .rank(3)
-        .number("of ceiling", |(_, one, _)| {
+        .number(1, "of ceiling", |(_, one, _)| {
             let digits = |share| usize::from(share < 0.1);
             one.share_of_ceiling
                 .map(|share| format!("{:.*} %", digits(share), share * 100.0))
         })
-        .rank(1)
-        .words("verdict", |(row, ..)| match (row.valid, row.verify.fake) {
-            (true, _) => "valid".into(),
-            (false, true) => Line::default().mark(Tone::Bad, "INVALID: fake"),
-            (false, false) => Line::default().mark(Tone::Bad, "INVALID"),
+        .words(0, "verdict", |(row, ..)| {
+            match (row.valid, row.verify.fake) {
+                (true, _) => "valid".into(),
+                (false, true) => Line::default().mark(Tone::Bad, "INVALID: fake"),
+                (false, false) => Line::default().mark(Tone::Bad, "INVALID"),
+            }
         })
         .invalid(|(row, ..)| !row.valid)
         .into()

@@ -1,7 +1,7 @@
 //! A comparison: the conclusion first, then what it rests on.
 
 use super::environment;
-use super::row::{closed_loop, verdict_on};
+use super::words::{closed_loop, verdict_on};
 use crate::figures::{UNKNOWN, known};
 use crate::record::comparison::{
     Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult, MetricComparison,
@@ -85,19 +85,16 @@ pub fn document(record: &ComparisonRecord) -> Document {
 fn metrics(name: &str, sides: [&str; 2], ratio: &str, metrics: &[MetricComparison]) -> Table {
     let confidence = metrics.first().map_or(0.0, |one| one.confidence);
     Table::of(name, metrics)
-        .words("metric", |one| one.metric.with_unit())
-        .number(sides[0], |one| one.metric.show(one.base.median))
-        .rank(2)
-        .number(sides[1], |one| one.metric.show(one.candidate.median))
-        .rank(2)
-        .number(ratio, |one| {
+        .words(0, "metric", |one| one.metric.with_unit())
+        .number(2, sides[0], |one| one.metric.show(one.base.median))
+        .number(2, sides[1], |one| one.metric.show(one.candidate.median))
+        .number(0, ratio, |one| {
             format!("{:.3} ({})", one.ratio, percent(one.ratio))
         })
-        .number(&format!("{} interval", level(confidence)), |one| {
+        .number(1, format!("{} interval", level(confidence)), |one| {
             format!("{:.3} to {:.3}", one.low, one.high)
         })
-        .rank(1)
-        .words("verdict", |one| {
+        .words(0, "verdict", |one| {
             let line = Line::default();
             match one.change {
                 Change::Slower => line.mark(Tone::Bad, change(one.change)),
@@ -176,15 +173,15 @@ pub fn describe_difference(difference: &Difference) -> String {
 
 fn gate_table(gates: &[GateResult]) -> Table {
     Table::of("Gates", gates)
-        .words("gate", |gate| gate.gate.as_str())
-        .words("result", |gate| {
+        .words(0, "gate", |gate| gate.gate.as_str())
+        .words(0, "result", |gate| {
             let tone = match gate.outcome {
                 GateOutcome::Failed => Tone::Bad,
                 GateOutcome::Passed | GateOutcome::Undecided => Tone::Plain,
             };
             Line::default().mark(tone, outcome(gate.outcome))
         })
-        .prose("found", |gate| gate.message.as_str())
+        .prose(0, "found", |gate| gate.message.as_str())
         .into()
 }
 
@@ -194,11 +191,10 @@ fn noise(floors: &[NoiseFloor]) -> Document {
     );
     document.table(
         Table::of("Noise floor", floors)
-            .words("metric", |floor| floor.metric.with_unit())
-            .number("pairs", |floor| floor.pairs)
-            .rank(1)
-            .number("typical difference", |floor| share(floor.typical))
-            .number("smallest effect seen", |floor| {
+            .words(0, "metric", |floor| floor.metric.with_unit())
+            .number(1, "pairs", |floor| floor.pairs)
+            .number(0, "typical difference", |floor| share(floor.typical))
+            .number(0, "smallest effect seen", |floor| {
                 known(floor.smallest_effect, share)
             }),
     );

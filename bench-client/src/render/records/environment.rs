@@ -1,6 +1,6 @@
 //! Where and how it was measured.
 
-use super::row::said;
+use super::words::{joined, said};
 use crate::figures::grouped;
 use crate::host::environment::Environment;
 use crate::record::Row;
@@ -15,99 +15,75 @@ pub(super) fn facts(environment: &Environment) -> Facts {
         ..
     } = environment;
     let known = |text: &Option<String>, what: &str| {
-        text.as_deref()
-            .map_or_else(|| format!("unknown {what}"), |text| text.trim().to_owned())
+        let text = text.as_ref().map(|text| text.trim().to_owned());
+        Some(text.unwrap_or_else(|| format!("unknown {what}")))
     };
     let cores = |count: Option<u32>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let with = |before: &str, known: Option<String>| {
-        known.map_or_else(String::new, |text| format!("{before}{text}"))
-    };
+    let (logical, usable) = (cores(machine.logical_cores), cores(machine.usable_cores));
+    let memory = machine.memory_bytes.map(|bytes| grouped(bytes / (1 << 20)));
+    let processor = [
+        known(&machine.cpu_model, "processor"),
+        Some(format!("{logical} cores, {usable} usable")),
+        machine
+            .cpu_quota_cores
+            .map(|quota| format!("a quota of {quota}")),
+        machine
+            .cpu_governor
+            .as_ref()
+            .map(|governor| format!("governor {governor}")),
+        machine
+            .cpu_boost
+            .map(|on| if on { "boost on" } else { "boost off" }.to_owned()),
+        Some(format!(
+            "memory {}",
+            memory.map_or("unknown".to_owned(), |mib| mib + " MiB")
+        )),
+        machine
+            .load_average_1m
+            .map(|load| format!("load average before {load:.2}")),
+    ];
+    let built = [
+        &program.version,
+        &program.git_revision,
+        &program.profile,
+        &program.target,
+        &program.rustc,
+    ];
+    let built = built.map(|part| Some(part.clone()));
+    let file_system = known(&storage.file_system, "file system").unwrap_or_default();
+    let source = known(&storage.mount_source, "device").unwrap_or_default();
+    let devices = storage.block_devices.iter().map(|device| {
+        let told = [&device.model, &device.scheduler, &device.write_cache];
+        format!("{} ({})", device.name, joined(", ", told.map(Clone::clone)))
+    });
+    let options = Some(storage.mount_options.join(",")).filter(|options| !options.is_empty());
+    let code = |words: String| Line::default().code(words);
     let mut facts = Facts::default();
-    facts.add(
-        "Command",
-        Line::default().code(environment.command_line.join(" ")),
-    );
+    facts.add("Command", code(environment.command_line.join(" ")));
     facts.add("Started", environment.started_at.as_str());
     facts.add(
         "Program",
-        format!(
-            "{}, {}, {}, {}, {}, allocator {}",
-            program.version,
-            program.git_revision,
-            program.profile,
-            program.target,
-            program.rustc,
-            program.allocator
-        ),
+        format!("{}, allocator {}", joined(", ", built), program.allocator),
     );
-    facts.add(
-        "Machine",
-        format!(
-            "{}, {} cores, {} usable{}{}{}, {}{}",
-            known(&machine.cpu_model, "processor"),
-            cores(machine.logical_cores),
-            cores(machine.usable_cores),
-            with(
-                " under a quota of ",
-                machine.cpu_quota_cores.map(|quota| quota.to_string())
-            ),
-            with(", governor ", machine.cpu_governor.clone()),
-            with(
-                ", boost ",
-                machine
-                    .cpu_boost
-                    .map(|on| if on { "on" } else { "off" }.to_owned())
-            ),
-            machine.memory_bytes.map_or_else(
-                || "unknown memory".to_owned(),
-                |bytes| format!("memory {} MiB", grouped(bytes / (1 << 20)))
-            ),
-            with(
-                ", load average before ",
-                machine.load_average_1m.map(|load| format!("{load:.2}"))
-            ),
-        ),
-    );
+    facts.add("Machine", joined(", ", processor));
     if !environment.preload.is_empty() {
-        facts.add(
-            "Preloaded",
-            Line::default().code(environment.preload.join(" ")),
-        );
+        facts.add("Preloaded", code(environment.preload.join(" ")));
     }
-    facts.add(
-        "System",
-        format!(
-            "{}, {}",
-            known(&machine.os, "system"),
-            known(&machine.kernel, "kernel")
-        ),
-    );
-    let devices = storage.block_devices.iter().map(|device| {
-        let told = [&device.model, &device.scheduler, &device.write_cache];
-        let told: Vec<&str> = told.into_iter().flatten().map(String::as_str).collect();
-        format!("; {} ({})", device.name, told.join(", "))
-    });
-    let options = storage.mount_options.join(",");
-    facts.add(
-        "Storage",
-        format!(
-            "{} on {}{}{}",
-            known(&storage.file_system, "file system"),
-            known(&storage.mount_source, "device"),
-            with(", ", Some(options).filter(|options| !options.is_empty())),
-            devices.collect::<String>()
-        ),
-    );
+    let system = [
+        known(&machine.os, "system"),
+        known(&machine.kernel, "kernel"),
+    ];
+    facts.add("System", joined(", ", system));
+    let mounted = joined(", ", [Some(format!("{file_system} on {source}")), options]);
+    let on = std::iter::once(mounted).chain(devices);
+    facts.add("Storage", on.collect::<Vec<_>>().join("; "));
     if let Some(sqlite) = &environment.sqlite {
-        facts.add("SQLite", sqlite.version.as_str());
         let pragmas = sqlite
             .pragmas
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
-        facts.add(
-            "Pragmas",
-            Line::default().code(pragmas.collect::<Vec<_>>().join(" ")),
-        );
+        facts.add("SQLite", sqlite.version.as_str());
+        facts.add("Pragmas", code(pragmas.collect::<Vec<_>>().join(" ")));
     }
     for (place, warning) in environment.warnings.iter().enumerate() {
         let name = if place == 0 { "Warnings" } else { "" };

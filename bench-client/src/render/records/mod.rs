@@ -9,3 +9,4 @@ pub mod report;
 pub mod row;
 pub mod sweep;
 pub mod torture;
+pub mod words;

@@ -4,7 +4,7 @@ use crate::figures::{UNKNOWN, ms, rate};
 use crate::record::Summary;
 use crate::record::load_record::{Report, Shown};
 use crate::render::document::{Document, Line, Table};
-use crate::render::records::row::{said, verdict_on};
+use crate::render::records::words::{said, verdict_on};
 use crate::statistics::Estimate;
 
 /// One figure of rows that were repeated.
@@ -60,31 +60,35 @@ pub(super) fn document(report: &Report, rows: &[Shown<'_>]) -> Document {
     document
 }
 
+fn interval(figure: &Figure<'_>, one: &Estimate) -> String {
+    format!("{} to {}", (figure.show)(one.low), (figure.show)(one.high))
+}
+
 fn table(figures: &[Figure<'_>]) -> Table {
     let of = |show: fn(&Figure<'_>, &Estimate) -> String| {
         move |figure: &Figure<'_>| figure.estimate.as_ref().map(|one| show(figure, one))
     };
     Table::of("Repetitions", figures)
-.words("row", |figure| figure.label)
-.words("figure", |figure| figure.title)
-.number("median", of(|figure, one| (figure.show)(one.median)))
-.number(
-            "interval",
-            of(|figure, one| format!("{} to {}", (figure.show)(one.low), (figure.show)(one.high))),
-        )
-.// Rounded down: 93.75 % is not 94 %.
-        number(
+        .words(0, "row", |figure| figure.label)
+        .words(0, "figure", |figure| figure.title)
+        .number(0, "median", of(|figure, one| (figure.show)(one.median)))
+        .number(0, "interval", of(interval))
+        // Rounded down: 93.75 % is not 94 %.
+        .number(
+            1,
             "confidence",
             of(|_, one| format!("{:.0} %", (one.confidence * 100.0).floor())),
         )
-        .rank(1)
-.number("variation", of(|_, one| format!("{:.1} %", one.variation * 100.0))).rank(2)
-.number("runs", |figure| match &figure.estimate {
+        .number(
+            2,
+            "variation",
+            of(|_, one| format!("{:.1} %", one.variation * 100.0)),
+        )
+        .number(3, "runs", |figure| match &figure.estimate {
             None => "too few transfers in a run".to_owned(),
             Some(one) if figure.of > one.count => format!("{} of {}", one.count, figure.of),
             Some(one) => one.count.to_string(),
         })
-        .rank(3)
         .into()
 }
 

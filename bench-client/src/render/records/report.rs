@@ -1,7 +1,8 @@
 //! What was recorded, in one or several files: comparisons, then rows.
 
-use super::row::{
-    batch_knobs, closed_loop, facts, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
+use super::row::facts;
+use super::words::{
+    batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
 };
 use super::{comparison, environment, repetitions};
 use crate::figures::{known, ms, rate};
@@ -121,38 +122,29 @@ fn row_table(rows: &[Shown<'_>]) -> Table {
         move |shown: &Shown<'_>| known(of(&shown.row.latency_ms), ms)
     };
     Table::of("Rows", rows)
-        .words("row", |shown| shown.label)
-        .number("TPS", tps)
-        .words("verdict", verdict)
-        .number("predicted TPS", model(|model| rate(model.tps)))
-        .rank(4)
-        .number("p50 ms", latency(|latency| latency.p50))
-        .rank(1)
-        .number("p95 ms", latency(|latency| latency.p95))
-        .rank(6)
-        .number("p99 ms", latency(|latency| latency.p99))
-        .rank(1)
-        .number("mean batch", |shown| mean_batch(shown.row))
-        .rank(3)
+        .words(0, "row", |shown| shown.label)
+        .number(0, "TPS", tps)
+        .words(0, "verdict", verdict)
+        .number(4, "predicted TPS", model(|model| rate(model.tps)))
+        .number(1, "p50 ms", latency(|latency| latency.p50))
+        .number(6, "p95 ms", latency(|latency| latency.p95))
+        .number(1, "p99 ms", latency(|latency| latency.p99))
+        .number(3, "mean batch", |shown| mean_batch(shown.row))
         .words(
+            5,
             "bottleneck",
             model(|model| model.limit_in_words().to_owned()),
         )
-        .rank(5)
-        .words("transport", |shown| {
+        .words(3, "transport", |shown| {
             format!("{} {}", shown.row.transport, shown.row.config.encoding)
         })
-        .rank(3)
-        .words("durability", |shown| shown.row.durability_and_apply())
-        .rank(2)
-        .number("batch", |shown| batch_knobs(shown.row))
-        .rank(4)
-        .number("in flight", |shown| in_flight(shown.row))
-        .rank(2)
-        .number("alpha", |shown| shown.row.config.workload.alpha.to_string())
-        .rank(6)
-        .number("seconds", |shown| format!("{:.1}", shown.row.seconds))
-        .rank(7)
+        .words(2, "durability", |shown| shown.row.durability_and_apply())
+        .number(4, "batch", |shown| batch_knobs(shown.row))
+        .number(2, "in flight", |shown| in_flight(shown.row))
+        .number(6, "alpha", |shown| {
+            shown.row.config.workload.alpha.to_string()
+        })
+        .number(7, "seconds", |shown| format!("{:.1}", shown.row.seconds))
         .invalid(|shown| !shown.row.valid)
         .into()
 }
@@ -207,20 +199,17 @@ fn open_loop(rows: &[Shown<'_>]) -> Document {
     document.say("Latency counts from the intended start. Service time counts from sending.");
     document.table(
         Table::of("Open loop", &open)
-            .words("row", |(shown, _)| shown.label)
-            .number("offered TPS", |(_, open)| rate(open.offered_tps))
-            .number("achieved TPS", |(_, open)| rate(open.achieved_tps))
-            .number("late", |(_, open)| open.late)
-            .rank(2)
-            .number("skipped", |(_, open)| open.skipped)
-            .rank(2)
-            .number("dropped", |(_, open)| open.dropped)
-            .rank(1)
-            .number("response p99 ms", latency(|row| row.response_ms))
-            .number("service p99 ms", latency(|row| row.service_ms))
-            .rank(3)
-            .number("schedule lag p99 µs", |(_, open)| p99(open.schedule_lag_us))
-            .rank(4),
+            .words(0, "row", |(shown, _)| shown.label)
+            .number(0, "offered TPS", |(_, open)| rate(open.offered_tps))
+            .number(0, "achieved TPS", |(_, open)| rate(open.achieved_tps))
+            .number(2, "late", |(_, open)| open.late)
+            .number(2, "skipped", |(_, open)| open.skipped)
+            .number(1, "dropped", |(_, open)| open.dropped)
+            .number(0, "response p99 ms", latency(|row| row.response_ms))
+            .number(3, "service p99 ms", latency(|row| row.service_ms))
+            .number(4, "schedule lag p99 µs", |(_, open)| {
+                p99(open.schedule_lag_us)
+            }),
     );
     document
 }
@@ -241,10 +230,10 @@ fn budgets(rows: &[Shown<'_>]) -> Document {
     document.heading("Time budget");
     document.say("Means per transfer in µs: the stages add up to the mean latency.");
     let table = Table::of("Time budget", &with)
-        .words("row", |(shown, _)| shown.label)
-        .number("mean", |(_, budget)| format!("{:.1}", budget.mean_us));
+        .words(0, "row", |(shown, _)| shown.label)
+        .number(0, "mean", |(_, budget)| format!("{:.1}", budget.mean_us));
     document.table(stages.iter().fold(table, |table, stage| {
-        table.number(stage.in_words(), |(_, budget)| {
+        table.number(0, stage.in_words(), |(_, budget)| {
             let time = budget.stages.iter().find(|time| time.stage == *stage);
             time.map(|time| format!("{:.1}", time.mean_us))
         })
@@ -284,8 +273,9 @@ fn generators(rows: &[Shown<'_>]) -> Document {
     document.heading("The generator, and checks of the figures");
     document.table(
         Table::of("The generator", &with)
-            .words("row", |shown| shown.label)
+            .words(0, "row", |shown| shown.label)
             .number(
+                0,
                 "busiest client thread",
                 generator(|one| {
                     let busiest = one.thread_cpu.iter().copied().reduce(f64::max);
@@ -293,38 +283,41 @@ fn generators(rows: &[Shown<'_>]) -> Document {
                 }),
             )
             .number(
+                2,
                 "event loop lag p99 µs",
                 generator(|one| Some(p99(one.event_loop_lag_us))),
             )
-            .rank(2)
-            .number("schedule lag p99 µs", |shown| {
+            .number(2, "schedule lag p99 µs", |shown| {
                 shown
                     .row
                     .open_loop
                     .as_ref()
                     .map(|open| p99(open.schedule_lag_us))
             })
-            .rank(2)
-            .number("null server TPS", generator(|one| Some(null_server(one))))
-            .number("in flight", |shown| {
+            .number(
+                0,
+                "null server TPS",
+                generator(|one| Some(null_server(one))),
+            )
+            .number(1, "in flight", |shown| {
                 shown
                     .row
                     .littles_law
                     .map(|law| format!("{:.1}", law.in_flight))
             })
-            .rank(1)
-            .number("TPS × latency", |shown| {
+            .number(1, "TPS × latency", |shown| {
                 let law = shown.row.littles_law;
                 law.map(|law| format!("{:.1}", law.throughput_times_latency))
             })
-            .rank(1)
-            .number("steady from", |shown| {
-                shown.row.steady_state.map(|state| match state.steady {
-                    true => "the start".to_owned(),
-                    false => format!("{:.1} s on", state.transient_seconds),
+            .number(3, "steady from", |shown| {
+                shown.row.steady_state.map(|state| {
+                    if state.steady {
+                        "the start".to_owned()
+                    } else {
+                        format!("{:.1} s on", state.transient_seconds)
+                    }
                 })
-            })
-            .rank(3),
+            }),
     );
     document
 }

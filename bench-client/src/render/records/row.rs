@@ -2,186 +2,72 @@
 
 use std::collections::BTreeMap;
 
+use super::words::{closed_loop, error_of_p50, error_of_tps, joined, next_knob, verdict_on};
 use crate::disk::{Baseline, Method, Pattern};
-use crate::figures::{UNKNOWN, grouped, in_ms, in_us, known, ms, rate};
-use crate::record::load_record::{Shown, Standing};
+use crate::figures::{grouped, in_ms, in_us, known, ms, rate};
 use crate::record::series::Interval;
 use crate::record::{
-    AppliedBy, Budget, Cpu, Device, Generator, Latency, OpenLoop, Prediction, Row, Spread, Verdict,
-    VerdictCode,
+    AppliedBy, Budget, Cpu, Device, ExactlyOnce, Generator, Latency, OpenLoop, Prediction, Row,
+    Spread, Stalls, VerdictCode,
 };
+use crate::render::charts::budget::SECOND;
 use crate::render::document::{Document, Facts, Line, Tone};
-
-/// What a closed loop's latency does not show.
-pub const CLOSED_LOOP: &str = "closed loop: counted from sending; what would have waited while \
-the server stood still is not shown, --rate shows it";
-
-/// The same, with its flag as one.
-pub(in crate::render) fn closed_loop() -> Line {
-    let flag = "--rate";
-    let (before, after) = CLOSED_LOOP.split_once(flag).unwrap_or((CLOSED_LOOP, ""));
-    Line::from(before).code(flag).plain(after)
-}
-
-/// A row's TPS, never to be mistaken for what it is not.
-pub(in crate::render) fn tps(shown: &Shown<'_>) -> Line {
-    let figure = rate(shown.row.tps);
-    let line = Line::default();
-    match shown.standing() {
-        Standing::Invalid => line.mark(Tone::Bad, "INVALID").plain(" ").void(figure),
-        Standing::NullServer => line
-            .mark(Tone::Warn, "null server")
-            .plain(format!(" {figure}")),
-        Standing::AtLeast => line
-            .mark(Tone::Warn, "at least")
-            .plain(format!(" {figure}")),
-        Standing::Plain => line.strong(figure),
-    }
-}
-
-/// Whether a row counts, and as what.
-pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
-    let tone = match shown.standing() {
-        Standing::Invalid => Tone::Bad,
-        Standing::NullServer | Standing::AtLeast => Tone::Warn,
-        Standing::Plain => Tone::Plain,
-    };
-    Line::default().mark(tone, shown.verdict())
-}
-
-/// Something that was found, with whom it is about and what to do.
-pub(in crate::render) fn said(
-    invalidates: bool,
-    whom: Option<&str>,
-    message: &str,
-    remedy: &str,
-) -> Line {
-    let mark = if invalidates {
-        Line::default().mark(Tone::Bad, "INVALID")
-    } else {
-        Line::default().mark(Tone::Warn, "warning")
-    };
-    let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
-    mark.plain(format!("{whom}: {message}. Remedy: {remedy}."))
-}
-
-/// A verdict of a row, or of several.
-pub(in crate::render) fn verdict_on(whom: Option<&str>, verdict: &Verdict) -> Line {
-    said(verdict.invalidates, whom, &verdict.message, &verdict.remedy)
-}
-
-/// What the model says of a row: what to do next, or why it said nothing that holds.
-pub(in crate::render) fn next_knob(whom: Option<&str>, model: &Prediction) -> Line {
-    let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
-    match &model.remedy {
-        Some(remedy) => format!("next knob{whom}: {remedy}.").into(),
-        None => Line::default()
-            .mark(Tone::Warn, "prediction failed")
-            .plain(format!("{whom}: {}.", model.refuted.join("; "))),
-    }
-}
-
-/// Transfers per commit in the mean, where the server tells.
-pub(in crate::render) fn mean_batch(row: &Row) -> Option<String> {
-    let server = row.server.as_ref()?;
-    Some(format!("{:.1}", server.mean_batch))
-}
-
-/// `+7 %` for a prediction that is 7 % above what was measured.
-fn error(predicted: f64, measured: f64) -> String {
-    known(Prediction::error(predicted, measured), |error| {
-        // Not minus zero.
-        format!("{:+.0} %", (error * 100.0).round() + 0.0)
-    })
-}
-
-/// How far the predicted TPS are off.
-pub(in crate::render) fn error_of_tps(model: &Prediction, row: &Row) -> String {
-    error(model.tps, row.tps)
-}
-
-/// How far the predicted median latency is off.
-pub(in crate::render) fn error_of_p50(model: &Prediction, row: &Row) -> String {
-    let measured = row.latency_ms.p50;
-    measured.map_or_else(|| UNKNOWN.to_owned(), |p50| error(model.p50_ms, p50))
-}
-
-/// What a batch may hold and how long it may wait.
-pub(in crate::render) fn batch_knobs(row: &Row) -> Option<String> {
-    let wait = row.batch_timeout_us.filter(|wait| *wait > 0.0);
-    let wait = wait.map_or_else(String::new, |wait| format!(" / {} ms", wait / 1e3));
-    Some(format!("{}{wait}", grouped(row.batch_size?)))
-}
-
-/// Workers, and transfers in flight of each.
-pub(in crate::render) fn in_flight(row: &Row) -> String {
-    let load = &row.config.load;
-    format!("{}×{}", load.concurrency, load.max_inflight_per_worker)
-}
-
-fn says(row: &Row, code: VerdictCode) -> bool {
-    row.verdicts.iter().any(|verdict| verdict.code == code)
-}
 
 /// One interval of the time series in one line.
 #[must_use]
 pub fn interval_line(interval: &Interval) -> String {
+    let start = format!(
+        "{:>7.1} s {:>10} TPS  p50 {}  p95 {}  p99 {}  in flight {:.0}",
+        interval.start_s + interval.seconds,
+        rate(interval.tps),
+        in_ms(interval.p50_ms),
+        in_ms(interval.p95_ms),
+        in_ms(interval.p99_ms),
+        interval.in_flight
+    );
+    let syncs = interval.syncs_per_second.zip(interval.sync_us);
     let checkpoints = interval.checkpoints.zip(interval.checkpoint_ms);
+    let cpu = interval.client_cpu.zip(interval.server_cpu);
     let parts = [
-        Some(format!(
-            "{:>7.1} s {:>10} TPS  p50 {}  p95 {}  p99 {}  in flight {:.0}",
-            interval.start_s + interval.seconds,
-            rate(interval.tps),
-            in_ms(interval.p50_ms),
-            in_ms(interval.p95_ms),
-            in_ms(interval.p99_ms),
-            interval.in_flight
-        )),
+        Some(start),
         interval.mean_batch.map(|batch| format!("batch {batch:.1}")),
-        interval
-            .syncs_per_second
-            .zip(interval.sync_us)
-            .map(|(syncs, us)| format!("{} syncs/s of {us:.0} µs", rate(syncs))),
+        syncs.map(|(syncs, us)| format!("{} syncs/s of {us:.0} µs", rate(syncs))),
         checkpoints.map(|(count, time)| {
             let stalled = interval.checkpoint_stalled_ms.unwrap_or(time);
             format!("checkpoints {count} ({stalled:.1} of {time:.1} ms stalled)")
         }),
-        interval
-            .client_cpu
-            .zip(interval.server_cpu)
-            .map(|(client, server)| format!("cpu client {client:.2} server {server:.2}")),
+        cpu.map(|(client, server)| format!("cpu client {client:.2} server {server:.2}")),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+    joined("  ", parts)
 }
 
 /// The knobs of a row in one line.
 #[must_use]
 pub fn describe_knobs(row: &Row) -> String {
     let config = &row.config;
-    let name = config
-        .name
-        .as_ref()
-        .map_or_else(String::new, |name| format!("{name}: "));
-    let wait = row.batch_timeout_us.unwrap_or(0.0) / 1e3;
-    let batch = match row.batch_size {
-        None => "batch knobs not told".to_owned(),
-        Some(size) if wait > 0.0 => format!("batch up to {}, {wait} ms to fill", grouped(size)),
-        Some(size) => format!("batch up to {}, no wait", grouped(size)),
-    };
-    let pages = row.page_size.map_or_else(String::new, |bytes| {
-        format!(", pages of {} bytes", grouped(u64::from(bytes)))
+    let (load, workload) = (&config.load, &config.workload);
+    let (workers, each) = (load.concurrency, load.max_inflight_per_worker);
+    let wait = row.batch_timeout_us.filter(|wait| *wait > 0.0);
+    let wait = wait.map_or("no wait".to_owned(), |us| {
+        format!("{} ms to fill", us / 1e3)
     });
-    format!(
-        "{name}{} ({}), durability {}{pages}, {batch}, {} workers × {} in flight, alpha {}, {} \
-         accounts",
-        config.connector,
-        config.encoding,
-        row.durability_and_apply(),
-        config.load.concurrency,
-        config.load.max_inflight_per_worker,
-        config.workload.alpha,
-        grouped(u64::from(config.workload.accounts)),
-    )
+    let batch = row
+        .batch_size
+        .map(|size| format!("batch up to {}, {wait}", grouped(size)));
+    let pages = row.page_size.map(|bytes| grouped(u64::from(bytes)));
+    let parts = [
+        Some(format!("{} ({})", config.connector, config.encoding)),
+        Some(format!("durability {}", row.durability_and_apply())),
+        pages.map(|bytes| format!("pages of {bytes} bytes")),
+        batch.or_else(|| Some("batch knobs not told".to_owned())),
+        Some(format!("{workers} workers × {each} in flight")),
+        Some(format!("alpha {}", workload.alpha)),
+        Some(format!(
+            "{} accounts",
+            grouped(u64::from(workload.accounts))
+        )),
+    ];
+    joined(": ", [config.name.clone(), Some(joined(", ", parts))])
 }
 
 /// One row by itself.
@@ -237,30 +123,14 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         None => facts.add("", closed_loop()),
     };
     facts.add_known("server", server(row));
-    facts.add_known(
-        "device",
-        flushes(row).map(|(device, flushes)| {
-            format!(
-                "{} flushed {} times and wrote {} bytes over the whole run, for everybody",
-                device.name,
-                grouped(flushes),
-                grouped(device.bytes_written)
-            )
-        }),
-    );
+    facts.add_known("device", device(row));
     if row.seconds > 0.0 {
         facts.add_known("cpu", cpu(&row.cpu, row.seconds));
-        let share = |seconds: f64| format!("{:.0} %", seconds / row.seconds * 100.0);
         facts.add_known(
             "stalls",
-            row.stalls.as_ref().map(|stalls| {
-                format!(
-                    "of the window, something waited for a processor {}, for I/O {}, for memory {}",
-                    share(stalls.cpu_some_s),
-                    share(stalls.io_some_s),
-                    share(stalls.memory_some_s)
-                )
-            }),
+            row.stalls
+                .as_ref()
+                .map(|stalls| stalled(stalls, row.seconds)),
         );
     }
     facts.add_known("generator", row.generator.as_ref().map(generator));
@@ -268,17 +138,7 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         facts.add(if place == 0 { "budget" } else { "" }, text);
     }
     if let Some(model) = &row.prediction {
-        facts.add(
-            "model",
-            format!(
-                "predicted {} TPS (error {}), p50 {} ms (error {}); limit: {}",
-                rate(model.tps),
-                error_of_tps(model, row),
-                ms(model.p50_ms),
-                error_of_p50(model, row),
-                model.limit_in_words()
-            ),
-        );
+        facts.add("model", predicted(model, row));
         facts.add("", next_knob(None, model));
     }
     if row.rejected + row.failed + row.unknown > 0 {
@@ -292,18 +152,7 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
             ),
         );
     }
-    facts.add_known(
-        "once",
-        row.exactly_once.as_ref().map(|once| {
-            format!(
-                "every transfer with an id; of unknown outcome: {} resolved, {} stay unknown; \
-                 sent again {} times",
-                grouped(once.resolved),
-                grouped(once.unknown),
-                grouped(once.sent_again)
-            )
-        }),
-    );
+    facts.add_known("once", row.exactly_once.as_ref().map(once));
     facts.add("verified", verified(row));
     let tone = if row.valid { Tone::Plain } else { Tone::Bad };
     let word = if row.valid { "VALID" } else { "INVALID" };
@@ -312,6 +161,10 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         facts.add("", verdict_on(None, verdict));
     }
     facts
+}
+
+fn says(row: &Row, code: VerdictCode) -> bool {
+    row.verdicts.iter().any(|verdict| verdict.code == code)
 }
 
 fn percentiles(latency: &Latency) -> String {
@@ -342,14 +195,10 @@ fn disk(baseline: &Baseline) -> Option<String> {
     ))
 }
 
-fn spread(what: &str, spread: Option<&Spread>) -> String {
-    spread.map_or_else(String::new, |spread| {
-        format!(
-            "; {what} {} p50, {} p99",
-            in_us(spread.p50),
-            in_us(spread.p99)
-        )
-    })
+fn spread(what: &str, spread: Option<&Spread>) -> Option<String> {
+    let spread = spread?;
+    let (p50, p99) = (in_us(spread.p50), in_us(spread.p99));
+    Some(format!("{what} {p50} p50, {p99} p99"))
 }
 
 /// A row that is no server's limit must not look like one.
@@ -364,35 +213,34 @@ fn bound(row: &Row) -> &'static str {
 }
 
 fn offered(open: &OpenLoop) -> String {
-    let limit = open.latency_limit_ms.map_or_else(String::new, |limit| {
-        format!(
-            ", over {} ms: late {}, skipped {}",
-            ms(limit),
-            grouped(open.late),
-            grouped(open.skipped)
-        )
-    });
-    format!(
-        "{} per second, {} arrivals; achieved {} ({:.1} %); dropped {}{limit}{}",
-        rate(open.offered_tps),
-        open.arrival.as_str(),
-        rate(open.achieved_tps),
-        open.achieved_tps / open.offered_tps * 100.0,
-        grouped(open.dropped),
-        spread("schedule lag", open.schedule_lag_us.as_ref())
-    )
+    let (asked, achieved) = (rate(open.offered_tps), rate(open.achieved_tps));
+    let share = open.achieved_tps / open.offered_tps * 100.0;
+    let (late, skipped) = (grouped(open.late), grouped(open.skipped));
+    let limit = open.latency_limit_ms.map(ms);
+    let parts = [
+        Some(format!(
+            "{asked} per second, {} arrivals",
+            open.arrival.as_str()
+        )),
+        Some(format!("achieved {achieved} ({share:.1} %)")),
+        Some(format!("dropped {}", grouped(open.dropped))),
+        limit.map(|limit| format!("over {limit} ms: late {late}, skipped {skipped}")),
+        spread("schedule lag", open.schedule_lag_us.as_ref()),
+    ];
+    joined("; ", parts)
 }
 
 fn server(row: &Row) -> Option<String> {
     let server = row.server.as_ref()?;
-    Some(format!(
-        "{}{} commits that wrote, {} syncs in them, {:.1} transfers per commit{}",
+    let commits = format!(
+        "{}{} commits that wrote, {} syncs in them, {:.1} transfers per commit",
         by_its_own_account(row),
         grouped(server.commits_that_wrote),
         grouped(server.commit_syncs),
         server.mean_batch,
-        spread("sync", server.sync_us.as_ref())
-    ))
+    );
+    let sync = spread("sync", server.sync_us.as_ref());
+    Some(joined("; ", [Some(commits), sync]))
 }
 
 /// The device's flushes, which are what nobody but the kernel counts.
@@ -410,45 +258,75 @@ fn by_its_own_account(row: &Row) -> &'static str {
     }
 }
 
+fn device(row: &Row) -> Option<String> {
+    let (device, flushes) = flushes(row)?;
+    let (name, flushes, bytes) = (
+        &device.name,
+        grouped(flushes),
+        grouped(device.bytes_written),
+    );
+    Some(format!(
+        "{name} flushed {flushes} times and wrote {bytes} bytes over the whole run, for everybody"
+    ))
+}
+
+fn stalled(stalls: &Stalls, window_s: f64) -> String {
+    let [cpu, io, memory] = [stalls.cpu_some_s, stalls.io_some_s, stalls.memory_some_s]
+        .map(|seconds| format!("{:.0} %", seconds / window_s * 100.0));
+    format!(
+        "of the window, something waited for a processor {cpu}, for I/O {io}, for memory {memory}"
+    )
+}
+
+fn predicted(model: &Prediction, row: &Row) -> String {
+    format!(
+        "predicted {} TPS (error {}), p50 {} ms (error {}); limit: {}",
+        rate(model.tps),
+        error_of_tps(model, row),
+        ms(model.p50_ms),
+        error_of_p50(model, row),
+        model.limit_in_words()
+    )
+}
+
+fn once(once: &ExactlyOnce) -> String {
+    let [resolved, unknown, again] = [once.resolved, once.unknown, once.sent_again].map(grouped);
+    format!(
+        "every transfer with an id; of unknown outcome: {resolved} resolved, {unknown} stay \
+         unknown; sent again {again} times"
+    )
+}
+
 fn cpu(cpu: &Cpu, window_s: f64) -> Option<String> {
-    let cores = |seconds: f64| format!("{:.2} cores", seconds / window_s);
-    let with = |what: &str, seconds: Option<f64>| {
-        seconds.map_or_else(String::new, |seconds| {
-            format!(", {what} {}", cores(seconds))
-        })
-    };
+    let cores = |what: &str, seconds: f64| format!("{what} {:.2} cores", seconds / window_s);
     let throttled = cpu.server_throttled.or(cpu.client_throttled);
     let throttled = throttled.filter(|one| one.throttled_periods > 0);
-    Some(format!(
-        "client {}, server {}{}{}",
-        cores(cpu.client_s?),
-        cores(cpu.server_s?),
-        with("taken by the hypervisor", cpu.steal_s),
-        with(
-            "kept from running by a quota",
-            throttled.map(|one| one.seconds)
-        )
-    ))
+    let parts = [
+        Some(cores("client", cpu.client_s?)),
+        Some(cores("server", cpu.server_s?)),
+        cpu.steal_s
+            .map(|stolen| cores("taken by the hypervisor", stolen)),
+        throttled.map(|one| cores("kept from running by a quota", one.seconds)),
+    ];
+    Some(joined(", ", parts))
 }
 
 fn generator(generator: &Generator) -> String {
     let threads = generator.thread_cpu.len();
-    let busy = generator.thread_cpu.iter().copied().fold(0.0, f64::max);
-    let ceiling = generator.ceiling_tps.map_or_else(String::new, |tps| {
-        format!("; ceiling without a database {} TPS", rate(tps))
-    });
-    let refuted = generator.ceiling_refuted.map_or_else(String::new, |tps| {
-        format!(
-            "; ceiling not known: without a database {} TPS, fewer than here",
-            rate(tps)
-        )
-    });
-    format!(
-        "{threads} client thread{}, the busiest {:.0} % busy{}{ceiling}{refuted}",
-        if threads == 1 { "" } else { "s" },
-        busy * 100.0,
-        spread("event loop late by", generator.event_loop_lag_us.as_ref())
-    )
+    let busy = generator.thread_cpu.iter().copied().fold(0.0, f64::max) * 100.0;
+    let s = if threads == 1 { "" } else { "s" };
+    let [ceiling, refuted] =
+        [generator.ceiling_tps, generator.ceiling_refuted].map(|tps| tps.map(rate));
+    let parts = [
+        Some(format!(
+            "{threads} client thread{s}, the busiest {busy:.0} % busy"
+        )),
+        spread("event loop late by", generator.event_loop_lag_us.as_ref()),
+        ceiling.map(|tps| format!("ceiling without a database {tps} TPS")),
+        refuted
+            .map(|tps| format!("ceiling not known: without a database {tps} TPS, fewer than here")),
+    ];
+    joined("; ", parts)
 }
 
 fn budget(budget: &Budget) -> Vec<String> {
@@ -460,16 +338,8 @@ fn budget(budget: &Budget) -> Vec<String> {
         lines.push(format!("of {:.0} µs mean: {stages}", budget.mean_us));
     }
     lines.extend(budget.second.as_ref().map(|second| {
-        format!(
-            "of each second of the writer: {:.0} ms asleep in the sync, {:.0} ms applying, {:.0} ms \
-             committing, {:.0} ms answering, {:.0} ms in checkpoints, {:.0} ms idle",
-            second.sync_ms,
-            second.apply_ms,
-            second.commit_write_ms,
-            second.answer_ms,
-            second.checkpoint_ms,
-            second.idle_ms
-        )
+        let parts = SECOND.map(|(_, what, part)| format!("{:.0} ms {what}", part(second)));
+        format!("of each second of the writer: {}", parts.join(", "))
     }));
     lines.extend(
         budget
@@ -497,30 +367,29 @@ fn verified(row: &Row) -> String {
         }
         changed => check("balances changed", changed),
     };
-    let unknown = match verify.unknown {
-        0 => String::new(),
-        unknown => format!(", unknown {}", grouped(unknown)),
-    };
-    let accounts = u64::from(row.config.workload.accounts);
-    let sampled = if verify.sampled_accounts == accounts {
-        format!("all {} balances", grouped(accounts))
+    let right = grouped(verify.sampled_accounts - verify.sample_mismatches);
+    let (accounts, sampled) = (
+        u64::from(row.config.workload.accounts),
+        verify.sampled_accounts,
+    );
+    let balances = if sampled == accounts {
+        format!("{right} of all {} balances right", grouped(accounts))
     } else {
-        format!("{} sampled balances", grouped(verify.sampled_accounts))
+        format!("{right} of {} sampled balances right", grouped(sampled))
     };
     let share = verify.checked_share.filter(|share| *share < 1.0);
-    let share = share.map_or_else(String::new, |share| {
-        format!(" ({:.1} % of the money moved)", share * 100.0)
-    });
-    format!(
-        "{}, {changed}, acknowledged {}, applied {}{}{unknown}, {} of {sampled} right{share}",
-        check("money conserved", verify.conserved),
-        grouped(verify.acknowledged),
-        verify
-            .applied
-            .map_or_else(|| "not told".to_owned(), grouped),
-        verify.applied_by.map_or("", AppliedBy::remark),
-        grouped(verify.sampled_accounts - verify.sample_mismatches),
-    )
+    let share = share.map(|share| format!("({:.1} % of the money moved)", share * 100.0));
+    let applied = verify.applied.map_or("not told".to_owned(), grouped);
+    let by = verify.applied_by.map_or("", AppliedBy::remark);
+    let parts = [
+        Some(check("money conserved", verify.conserved)),
+        Some(changed),
+        Some(format!("acknowledged {}", grouped(verify.acknowledged))),
+        Some(format!("applied {applied}{by}")),
+        (verify.unknown > 0).then(|| format!("unknown {}", grouped(verify.unknown))),
+        Some(joined(" ", [Some(balances), share])),
+    ];
+    joined(", ", parts)
 }
 
 #[cfg(test)]

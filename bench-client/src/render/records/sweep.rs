@@ -151,69 +151,63 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .iter()
         .flat_map(|point| &point.rows)
         .any(|row| row.open_loop.is_some());
-    let table = Table::of("Sweep", points)
-        .words("connector", |point| {
-            let config = &point.rows[0].config;
-            format!("{} {}", config.connector, config.encoding)
-        })
-        .rank(5);
+    let table = Table::of("Sweep", points).words(5, "connector", |point| {
+        let config = &point.rows[0].config;
+        format!("{} {}", config.connector, config.encoding)
+    });
     let mut table = over.iter().fold(table, |table, axis| {
-        table.number(axis.knob.name(), |point| {
+        table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
             value.map_or_else(|| "not told".to_owned(), |value| axis.knob.show(value))
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
-        table = table.number("rate", |point| {
+        table = table.number(0, "rate", |point| {
             let offered = Knob::Rate.of_row(point.rows[0]);
             offered.map_or_else(|| "closed loop".to_owned(), rate)
         });
     }
     table
-        .number("TPS", median(rate, |row| Some(row.tps)))
-        .number("±", |point| {
+        .number(0, "TPS", median(rate, |row| Some(row.tps)))
+        .number(3, "±", |point| {
             let tps = point.estimate(|row| Some(row.tps))?;
             (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
         })
-        .rank(3)
         .if_any()
-        .number("runs", |point| repeated.then_some(point.counted.len()))
-        .rank(4)
+        .number(4, "runs", |point| repeated.then_some(point.counted.len()))
         .if_any()
         .number(
+            0,
             "achieved",
             median(rate, |row| Some(row.open_loop.as_ref()?.achieved_tps)),
         )
         .if_any()
         .number(
+            5,
             "predicted",
             median(rate, |row| Some(row.prediction.as_ref()?.tps)),
         )
-        .rank(5)
         .if_any()
-        .number("p50 ms", median(ms, |row| row.latency_ms.p50))
-        .rank(1)
-        .number("p99 ms", median(ms, |row| row.latency_ms.p99))
-        .rank(1)
+        .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
+        .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
         .number(
+            3,
             "collisions",
             median(percent, |row| Some(row.collision_rate)),
         )
-        .rank(3)
         .number(
+            2,
             "mean batch",
             median(
                 |batch| format!("{batch:.1}"),
                 |row| Some(row.server.as_ref()?.mean_batch),
             ),
         )
-        .rank(2)
-        .words("limit", |point| {
+        .words(6, "limit", |point| {
             Some(point.counted[0].prediction.as_ref()?.limit_in_words())
         })
-        .rank(6)
         .if_any()
-        .words("verdict", Point::standing)
+        .words(0, "verdict", Point::standing)
         .invalid(|point| !point.counted[0].valid)
         .into()
 }
@@ -249,11 +243,11 @@ fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
         };
         let corner = format!("{} \\ {}", down.knob.name(), across.knob.name());
         let title = format!("TPS, {connector} (! is invalid)");
-        let table =
-            Table::of(title.as_str(), &down.values).number(corner, |value| down.knob.show(*value));
+        let table = Table::of(title.as_str(), &down.values)
+            .number(0, corner, |value| down.knob.show(*value));
         let table = across.values.iter().fold(table, |table, &other| {
             let title = across.knob.show(other);
-            table.number(title, |&value| cell(value, other).unwrap_or_default())
+            table.number(0, title, |&value| cell(value, other).unwrap_or_default())
         });
         (title, table.into())
     });

@@ -134,23 +134,17 @@ fn table(record: &TortureRecord) -> Table {
     rows.extend(all.map(|row| ("all", row)));
     let count = |of: fn(&Counts) -> u64| move |(_, row): &(&str, &FaultRow)| of(&row.counts);
     Table::of("Faults", &rows)
-        .words("fault", |(fault, _)| *fault)
-        .number("cycles", |(_, row)| row.cycles)
-        .number("struck", |(_, row)| row.struck)
-        .rank(2)
-        .number("acknowledged", count(|counts| counts.acknowledged))
-        .number("lost", count(|counts| counts.lost))
-        .number("twice", count(|counts| counts.applied_twice))
-        .rank(1)
-        .number("holes", count(|counts| counts.holes))
-        .rank(1)
-        .number("unknown", count(|counts| counts.unknown))
-        .rank(2)
-        .number("there", count(|counts| counts.unknown_present))
-        .rank(2)
-        .number("refused", count(|counts| counts.refused))
-        .rank(3)
-        .number("findings", |(_, row)| row.findings)
+        .words(0, "fault", |(fault, _)| *fault)
+        .number(0, "cycles", |(_, row)| row.cycles)
+        .number(2, "struck", |(_, row)| row.struck)
+        .number(0, "acknowledged", count(|counts| counts.acknowledged))
+        .number(0, "lost", count(|counts| counts.lost))
+        .number(1, "twice", count(|counts| counts.applied_twice))
+        .number(1, "holes", count(|counts| counts.holes))
+        .number(2, "unknown", count(|counts| counts.unknown))
+        .number(2, "there", count(|counts| counts.unknown_present))
+        .number(3, "refused", count(|counts| counts.refused))
+        .number(0, "findings", |(_, row)| row.findings)
         .into()
 }
 
@@ -177,28 +171,16 @@ fn states(states: &CrashStates) -> Vec<String> {
     let StateCounts {
         states: judged,
         acknowledged,
-        lost,
-        twice,
-        holes,
-        halves,
-        integrity,
-        early_answers,
-        unsynced_answers,
-        lost_transfers_max: _,
+        ..
     } = states.counts;
-    let distinct = match states.distinct_images {
-        Some(distinct) => format!(" ({distinct} different)"),
-        None => String::new(),
-    };
+    let distinct = states
+        .distinct_images
+        .map_or_else(String::new, |distinct| format!(" ({distinct} different)"));
     let runs = states.runs.len();
     let found = if states.counts.is_clean() {
         "nothing wrong".to_owned()
     } else {
-        format!(
-            "{lost} have lost something, {twice} applied something twice, {holes} have holes, \
-             {halves} half a transfer, {integrity} are unsound; {} answers too early",
-            early_answers.max(unsynced_answers)
-        )
+        verdict::of_states(&states.counts)
     };
     let said = format!(
         "{judged} crash states{distinct} of {runs} recorded runs with {acknowledged} acknowledged \

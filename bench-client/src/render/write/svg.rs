@@ -244,16 +244,16 @@ mod tests {
 
     #[test]
     fn a_drawing_has_the_style_sheets_colours_and_no_other() {
-        let panel = Panel {
-            x: Axis::linear("x", [1.0]),
-            y: Axis::linear("y", [1.0]),
-            marks: vec![
+        let panel = Panel::new(
+            Axis::linear("x", [1.0]),
+            Axis::linear("y", [1.0]),
+            300,
+            vec![
                 Mark::Dot((0.5, 0.5), Ink::Series(7)),
                 Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Bad, 2),
                 Mark::Words((0.5, 0.5), "a < b".to_owned(), Ink::Text, Side::Left),
             ],
-            height: 300,
-        };
+        );
         let svg = draw("T & T", "\"about\"", &[panel]).unwrap();
         for expected in [
             "var(--s7)",

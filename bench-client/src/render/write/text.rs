@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, TableComp
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
-use crate::render::document::{Block, Depth, Document, Facts, Kind, Line, Span, Table};
+use crate::render::document::{Block, Column, Depth, Document, Facts, Kind, Line, Span, Table};
 use crate::render::forms::Form;
 
 /// For a terminal.
@@ -73,12 +73,11 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
     let mut verdicts: Vec<String> = Vec::new();
     for block in blocks {
         match block {
-            Block::Marker(_) => {}
             Block::Verdict(line) | Block::Conclusion(line) => {
-                verdicts.push(wrapped(&plain(line), "", "", layout))
+                verdicts.push(wrapped(&plain(line), "", "", layout));
             }
             Block::Heading(title) => {
-                parts.extend(verdicts.drain(..));
+                parts.append(&mut verdicts);
                 let rule = "─".repeat(display_width(title).min(layout.width.unwrap_or(usize::MAX)));
                 parts.push(format!("{}\n{rule}", wrapped(title, "", "", layout)));
             }
@@ -94,7 +93,7 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
                 parts.push(items.collect::<Vec<_>>().join("\n"));
             }
             Block::Table(table) => parts.push(write_table(table, layout)),
-            Block::Pictures(..) => {}
+            Block::Marker(_) | Block::Pictures(..) => {}
             Block::Chart(chart) => {
                 parts.push(wrapped(
                     &format!("{}: {}", chart.title, chart.about),
@@ -162,64 +161,39 @@ fn write_facts(facts: &Facts, layout: Layout) -> String {
     out.join("\n")
 }
 
-/// How wide a table is drawn at least: only sentences are wrapped.
-struct Sizes {
-    least: Vec<usize>,
-    natural: Vec<usize>,
-}
-
 /// Room beside each cell.
 const PADDING: usize = 2;
+/// Sentences are not wrapped into less.
+const PROSE_MIN: usize = 20;
 
-impl Sizes {
-    fn of(table: &Table) -> Self {
-        let column = |place: usize, width: &dyn Fn(&str) -> usize| {
-            let cells = table.rows.iter().map(|row| width(&plain(&row[place])));
-            cells
-                .chain([width(&table.columns[place].title)])
-                .max()
-                .unwrap_or(0)
-        };
-        let longest_word = |text: &str| text.split(' ').map(display_width).max().unwrap_or(0);
-        let places = 0..table.columns.len();
-        Self {
-            least: places
-                .clone()
-                .map(|place| match table.columns[place].kind {
-                    Kind::Prose => column(place, &longest_word).max(20),
-                    Kind::Words | Kind::Number => column(place, &display_width),
-                })
-                .collect(),
-            natural: places.map(|place| column(place, &display_width)).collect(),
-        }
-    }
-
-    fn sum(widths: &[usize], shown: &[usize]) -> usize {
-        shown.iter().map(|&place| widths[place] + PADDING).sum()
-    }
+/// How wide a column is at least, with its padding: only sentences are wrapped.
+fn least(table: &Table, place: usize) -> usize {
+    let Column { title, kind, .. } = &table.columns[place];
+    let width = |text: &str| match kind {
+        Kind::Words | Kind::Number => display_width(text),
+        Kind::Prose => text
+            .split(' ')
+            .map(display_width)
+            .max()
+            .unwrap_or(0)
+            .max(PROSE_MIN),
+    };
+    let cells = table.rows.iter().map(|row| width(&plain(&row[place])));
+    cells.fold(width(title), usize::max) + PADDING
 }
 
 fn write_table(table: &Table, layout: Layout) -> String {
     let mut shown: Vec<usize> = (0..table.columns.len()).collect();
-    let sizes = Sizes::of(table);
+    let least: Vec<usize> = shown.iter().map(|&place| least(table, place)).collect();
     let width = layout.width.unwrap_or(usize::MAX);
+    let rank = |place: &usize| table.columns[*place].rank;
     let mut left_out = Vec::new();
-    while Sizes::sum(&sizes.least, &shown) > width {
-        let rank = |place: usize| table.columns[place].rank;
-        let Some(highest) = shown
-            .iter()
-            .map(|&place| rank(place))
-            .max()
-            .filter(|rank| *rank > 0)
-        else {
+    while shown.iter().map(|&place| least[place]).sum::<usize>() > width {
+        let highest = shown.iter().map(rank).max().unwrap_or(0);
+        if highest == 0 {
             return stacked(table, layout);
-        };
-        shown.retain(|&place| {
-            rank(place) < highest || {
-                left_out.push(table.columns[place].title.as_str());
-                false
-            }
-        });
+        }
+        left_out.extend(shown.extract_if(.., |place| rank(place) == highest));
     }
     let mut drawn = comfy_table::Table::new();
     drawn.load_preset(NOTHING);
@@ -228,9 +202,8 @@ fn write_table(table: &Table, layout: Layout) -> String {
     for row in &table.rows {
         drawn.add_row(shown.iter().map(|&place| plain(&row[place])));
     }
-    // Columns of sentences share what the others leave.
-    let narrow = Sizes::sum(&sizes.natural, &shown) > width;
-    if let Some(width) = layout.width.filter(|_| narrow) {
+    if let Some(width) = layout.width {
+        // Columns of sentences share what the others leave.
         drawn.set_content_arrangement(ContentArrangement::Dynamic);
         drawn.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     }
@@ -238,20 +211,25 @@ fn write_table(table: &Table, layout: Layout) -> String {
         if table.columns[place].kind == Kind::Number {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        if narrow && table.columns[place].kind == Kind::Prose {
-            let least = u16::try_from(sizes.least[place] + PADDING).unwrap_or(u16::MAX);
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
-        } else {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        column.set_constraint(match table.columns[place].kind {
+            Kind::Words | Kind::Number => ColumnConstraint::ContentWidth,
+            Kind::Prose => {
+                let least = u16::try_from(least[place]).unwrap_or(u16::MAX);
+                ColumnConstraint::LowerBoundary(Width::Fixed(least))
+            }
+        });
     }
-    let lines: Vec<String> = drawn
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
-    let mut out = lines.join("\n");
+    let lines = drawn.lines().map(|line| line.trim_end().to_owned());
+    let mut out = lines.collect::<Vec<_>>().join("\n");
     if !left_out.is_empty() {
-        let said = format!("Not shown at this width: {}.", left_out.join(", "));
+        left_out.sort_unstable();
+        let titles = left_out
+            .iter()
+            .map(|&place| table.columns[place].title.as_str());
+        let said = format!(
+            "Not shown at this width: {}.",
+            titles.collect::<Vec<_>>().join(", ")
+        );
         out = format!("{out}\n{}", wrapped(&said, "", "", layout));
     }
     out
@@ -290,15 +268,12 @@ mod tests {
         document.facts(facts);
         document.table(
             Table::of("Rows", &rows)
-                .words("row", |row| row.0)
-                .number("TPS", |row| row.1)
-                .number("a column of less weight", |row| row.1)
-                .rank(2)
-                .number("another such", |row| row.1)
-                .rank(3)
-                .prose("found", |_| "a sentence that is wrapped")
-                .rank(1)
-                .number("nothing", |_| None::<u64>)
+                .words(0, "row", |row| row.0)
+                .number(0, "TPS", |row| row.1)
+                .number(2, "a column of less weight", |row| row.1)
+                .number(3, "another such", |row| row.1)
+                .prose(1, "found", |_| "a sentence that is wrapped")
+                .number(0, "nothing", |_| None::<u64>)
                 .if_any(),
         );
         document

@@ -128,7 +128,7 @@ fn crash_states_with_a_loss_fail_with_an_example() {
     assert!(!record.valid);
     let text = describe(&record);
     for expected in [
-        "3 have lost something",
+        "3 of 300 crash states have lost acknowledged transfers\n",
         "for example a cut before line 7",
         "lost in crash states: ",
         "FAILED: 3 of 300 crash states have lost",

@@ -79,7 +79,7 @@ fn failed(record: &TortureRecord) -> Vec<String> {
         .collect()
 }
 
-fn of_states(counts: &StateCounts) -> String {
+pub(super) fn of_states(counts: &StateCounts) -> String {
     let StateCounts {
         states,
         lost,
