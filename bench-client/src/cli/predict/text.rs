@@ -12,7 +12,7 @@ use super::{Answer, SyncSource};
 /// A table, then what binds each of its rows and what to do about it.
 pub(super) fn document(answers: &[Answer]) -> Document {
     let numbered: Vec<(usize, &Answer)> = (1..).zip(answers).collect();
-    let mut document = Document::new("Predictions");
+    let mut document = Document::default();
     document.table(
         Table::of("Predictions", &numbered)
             .number(0, "", |(number, _)| *number)

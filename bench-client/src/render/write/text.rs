@@ -317,10 +317,8 @@ mod tests {
             "{text}"
         );
         let text = write(&document(), at(40));
-        assert!(
-            text.contains("a column of less weight"),
-            "it says so: {text}"
-        );
+        let said = "a column of\nless weight, another such, found.";
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]
@@ -335,9 +333,10 @@ mod tests {
         };
         assert_eq!(ends("1,234,567"), ends(" 89"), "{text}");
         let text = write(&document(), at(18));
-        assert!(
-            text.contains("row        one\nTPS        1,234,567\n"),
-            "{text}"
-        );
+        let mut lines = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        assert!(lines.any(|words| words == ["TPS", "1,234,567"]), "{text}");
+        assert!(!text.contains("Not shown"), "{text}");
     }
 }
