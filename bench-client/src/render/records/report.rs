@@ -31,11 +31,18 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
         }
     }
     // Runs of a comparison are shown round by round: rows of each alone would bury that.
-    let mut rows = report.rows();
-    rows.retain(|shown| !compared(&report.records[shown.record]));
+    let is_run = |shown: &Shown<'_>| compared(&report.records[shown.record]);
+    let (runs, rows): (Vec<_>, Vec<_>) = report.rows().into_iter().partition(is_run);
     if !rows.is_empty() {
         document.append(of_rows(report, &rows)?);
     }
+    let mut every = Document::new("Every run of both sides");
+    every.table(row_table(&runs)).list(verdicts(&runs));
+    every.append(generators(&runs)).append(each(&runs));
+    for record in report.records.iter().filter(|record| compared(record)) {
+        every.fold(pragmas(record), Depth::Everything);
+    }
+    document.fold(every, Depth::Everything);
     Ok(document)
 }
 
@@ -78,17 +85,24 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         let measured = &record.record;
         document.subheading(record.file.as_str());
         document.facts(environment::facts(&measured.environment));
-        document.fold(
-            environment::other_pragmas(&measured.environment, &measured.rows),
-            Depth::Later,
-        );
+        document.fold(pragmas(record), Depth::Later);
     }
+    document.fold(each(rows), Depth::Everything);
+    Ok(document)
+}
+
+/// Rows of a record with other pragmas than the record's.
+fn pragmas(record: &AnyRecord) -> Document {
+    environment::other_pragmas(&record.record.environment, &record.record.rows)
+}
+
+/// Everything about each row.
+fn each(rows: &[Shown<'_>]) -> Document {
     let mut each = Document::new("Everything about each row");
     for shown in rows {
         each.subheading(shown.label).facts(facts(shown.row));
     }
-    document.fold(each, Depth::Everything);
-    Ok(document)
+    each
 }
 
 fn at_a_glance(report: &Report) -> Line {
