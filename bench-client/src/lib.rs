@@ -1,15 +1,16 @@
 //! The program: how many durable transfers fit on one fsync?
 //!
 //! [`measure`] sees what there is to see of one row, [`judge`] says what is to be thought of it,
-//! [`sweep`] and [`compare`] make experiments of rows, [`report`] shows records. What a row is, what
+//! [`sweep`] and [`compare`] make experiments of rows, [`render`] shows records. What a row is, what
 //! was seen of it and the record come from `busload-record`, the load from `busload-generator`,
 //! `torture` from `busload-audit`.
 //! `docs/ARCHITECTURE.md` has the map.
 
+pub mod article;
 pub mod compare;
 pub mod judge;
 pub mod measure;
-pub mod report;
+pub mod render;
 pub mod sweep;
 
 pub use busload_audit as torture;

@@ -17,8 +17,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
+use bench_client::host::environment::Environment;
 use bench_client::record::{Record, Row, Verdict, VerdictCode};
-use bench_client::report::table;
+use bench_client::render::records::{report, row as shown, words::CLOSED_LOOP};
+use bench_client::render::write::text::{Layout, write};
 use common::verdicts;
 use common::{
     Ended, Running, Served, bench_client, count, directory, machine, number, record, row, rows,
@@ -105,6 +107,18 @@ fn intervals_make_up(row: &Row) {
     }
 }
 
+/// A row as a terminal shows it.
+fn described(row: &Row) -> String {
+    write(&shown::document(row), Layout::default())
+}
+
+/// Twice the row, as a terminal shows several.
+fn summary(row: &Row) -> String {
+    let mut record = Record::new(Environment::capture(Path::new(".")));
+    record.rows = vec![row.clone(), row.clone()];
+    write(&report::closing(&record), Layout::default())
+}
+
 #[track_caller]
 fn typed(record: &Value) -> Vec<Row> {
     let record: Record = serde_json::from_value(record.clone()).expect("a record");
@@ -182,7 +196,7 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
     let row = &typed(&record)[0];
     assert_eq!(row.intervals.len(), 5);
     intervals_make_up(row);
-    assert!(!table::describe(row).contains(table::CLOSED_LOOP));
+    assert!(!described(row).contains(CLOSED_LOOP));
 }
 
 #[test]
@@ -191,11 +205,7 @@ fn a_closed_loop_says_what_its_latency_does_not_show() {
     let directory = directory();
     let ended = measured(directory.path(), "run", &["--max-inflight-per-worker=4"]);
     ended.expect_code(0);
-    assert!(
-        ended.stdout.contains(table::CLOSED_LOOP),
-        "{}",
-        ended.stdout
-    );
+    assert!(ended.stdout.contains(CLOSED_LOOP), "{}", ended.stdout);
     let record = record(directory.path());
     let row = row(&record);
     for field in [
@@ -331,8 +341,8 @@ fn the_ceiling_is_labelled_as_no_servers_tps() {
     assert!(row["generator"]["ceiling_tps"].is_null(), "it is its own");
     let row = &typed(&record)[0];
     intervals_make_up(row);
-    assert!(table::describe(row).contains("of the null server (nothing stored)"));
-    assert!(table::summary(&[row.clone(), row.clone()]).contains("NULL SERVER"));
+    assert!(described(row).contains("of the null server (nothing stored)"));
+    assert!(summary(row).contains("null server: nothing stored"));
 
     // The same figure of a row whose generator was the limit.
     let mut bound = row.clone();
@@ -342,11 +352,11 @@ fn the_ceiling_is_labelled_as_no_servers_tps() {
         message: "the generator may be the limit".to_owned(),
         remedy: "raise --threads".to_owned(),
     }];
-    assert!(table::describe(&bound).contains("or more (GENERATOR-BOUND)"));
-    assert!(table::summary(&[bound.clone(), bound.clone()]).contains("GENERATOR-BOUND"));
+    assert!(described(&bound).contains("or more (GENERATOR-BOUND)"));
+    assert!(summary(&bound).contains("generator-bound"));
     bound.verdicts.clear();
-    assert!(!table::describe(&bound).contains("or more"));
-    assert!(!table::summary(&[bound.clone(), bound]).contains("BOUND"));
+    assert!(!described(&bound).contains("or more"));
+    assert!(!summary(&bound).contains("bound"));
 }
 
 #[test]
@@ -539,6 +549,6 @@ fn a_stopped_server_shows_in_an_open_loop_only() {
         closed.latency_ms
     );
     assert!(closed.latency_ms.max >= 440.0, "{:?}", closed.latency_ms);
-    assert!(said.contains(table::CLOSED_LOOP), "{said}");
+    assert!(said.contains(CLOSED_LOOP), "{said}");
     intervals_make_up(&closed);
 }

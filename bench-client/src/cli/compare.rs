@@ -11,7 +11,6 @@ mod records;
 pub(crate) mod save;
 mod session;
 mod sides;
-mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::judge::doubtful_baseline;
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
-use bench_client::report::fsync_text;
+use bench_client::render::records::fsync as shown;
 use bench_client::statistics::RUNS_MIN;
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
@@ -21,7 +21,7 @@ use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
-use super::{INTERRUPTED, VALID, print};
+use super::{INTERRUPTED, VALID, print, show};
 
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
@@ -130,7 +130,7 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        print(&fsync_text::describe(&record));
+        show(&shown::document(&record));
     }
     Ok(ExitCode::from(VALID))
 }

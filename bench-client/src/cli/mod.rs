@@ -20,14 +20,17 @@ pub(crate) mod torture;
 mod view;
 pub(crate) mod watch_args;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use bench_client::measure::RowError;
+use bench_client::render::document::Document;
+use bench_client::render::write::text::{self, Layout};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::TortureError;
 use clap::{Parser, Subcommand};
+use ratatui::crossterm::terminal;
 
 /// How many durable transfers fit on one fsync?
 #[derive(Debug, Parser)]
@@ -131,6 +134,23 @@ pub(crate) fn print(text: &str) {
         // The first says why.
         let _ = UNPRINTED.set(error);
     }
+}
+
+/// Prints a document, as wide as the terminal is; what is no terminal takes lines of any length.
+pub(crate) fn show(document: &Document) {
+    let layout = Layout {
+        width: width(),
+        verbose: false,
+    };
+    print(&text::write(document, layout));
+}
+
+/// Columns of the terminal that standard output is.
+pub(crate) fn width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let size = is_terminal.then(terminal::size).and_then(Result::ok);
+    size.map(|(columns, _)| usize::from(columns))
+        .filter(|columns| *columns > 0)
 }
 
 /// Why something could not be printed.

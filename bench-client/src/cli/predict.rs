@@ -28,7 +28,7 @@ use busload_sqlite::Durability;
 use clap::Args;
 use serde::Serialize;
 
-use super::{UsageError, VALID, fsync, print};
+use super::{UsageError, VALID, fsync, print, show};
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -196,7 +196,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         };
         print(&text);
     } else {
-        print(&text::for_people(&answers));
+        show(&text::document(&answers));
     }
     Ok(ExitCode::from(VALID))
 }

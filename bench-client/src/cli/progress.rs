@@ -7,7 +7,7 @@ use std::time::Duration;
 use bench_client::figures;
 use bench_client::measure::Progress;
 use bench_client::record::series::Interval;
-use bench_client::report::table;
+use bench_client::render::records::row::interval_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A line on standard error that is redrawn in place.
@@ -64,7 +64,7 @@ impl Progress for ProgressLine {
         if self.untitled.replace(false) {
             text = format!("{}\n", self.title);
         }
-        text.push_str(&table::interval_line(interval));
+        text.push_str(&interval_line(interval));
         // A reader that has gone away is no reason to stop.
         self.bar
             .suspend(|| drop(writeln!(std::io::stderr(), "{text}")));

@@ -9,18 +9,19 @@ use bench_client::record::fsync::FsyncRecord;
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
 use bench_client::record::sides::Which;
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
-use bench_client::report::forms::{FORMS, Form, Options};
-use bench_client::report::github_benchmark::Direction;
-use bench_client::report::{fsync_text, torture_text};
+use bench_client::render::document::Document;
+use bench_client::render::forms::github_benchmark::Direction;
+use bench_client::render::forms::{FORMS, Form, Options, Write};
+use bench_client::render::records::{fsync, torture};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
-use super::{UsageError, VALID, print};
+use super::{UsageError, VALID, print, width};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture or
-    /// fsync, as Markdown
+    /// fsync, as text, Markdown or a page
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -46,6 +47,21 @@ pub(crate) struct ReportArgs {
     /// With --format hgrm: the row, from 1 [default: the only one]
     #[arg(long, value_name = "N")]
     row: Option<usize>,
+    /// With --format text: columns that a line may have [default: those of the terminal, without
+    /// one as many as it takes]
+    #[arg(long, value_name = "COLUMNS", value_parser = columns)]
+    width: Option<usize>,
+}
+
+/// Narrower than this no table can be shown.
+const WIDTH_MIN: usize = 20;
+
+fn columns(text: &str) -> Result<usize, String> {
+    let columns = text
+        .parse()
+        .ok()
+        .filter(|columns| (WIDTH_MIN..=10_000).contains(columns));
+    columns.ok_or_else(|| format!("expected a number from {WIDTH_MIN} to 10000"))
 }
 
 /// A form by its name.
@@ -98,6 +114,7 @@ fn check(args: &ReportArgs) -> Result<(), UsageError> {
         ("row", args.row.is_some()),
         ("direction", args.direction.is_some()),
         ("side", args.side.is_some()),
+        ("width", args.width.is_some()),
         ("output-dir", args.output_dir.is_some()),
     ];
     for (flag, given) in flags {
@@ -115,11 +132,22 @@ fn check(args: &ReportArgs) -> Result<(), UsageError> {
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
+    let unfit = |error| anyhow::Error::from_boxed(error);
+    let options = Options {
+        series: args.series,
+        row: args.row,
+        direction: args.direction.map(Direction::from),
+        side: args.side.map(Which::from),
+        width: args
+            .width
+            .or_else(|| args.output.is_none().then(width).flatten()),
+    };
     if let [path] = args.records.as_slice()
-        && args.format.name == "md"
+        && let Write::Document(write) = args.format.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        return finish(args, &without_rows(path, verb)?);
+        let document = without_rows(path, verb)?;
+        return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = args
         .records
@@ -127,20 +155,13 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         .map(|one| AnyRecord::read(one))
         .collect();
     let report = Report::new(records?);
-    let unfit = |error| anyhow::Error::from_boxed(error);
     if let (Some(directory), Some(pair)) = (&args.output_dir, args.format.pair) {
         for (name, text) in pair(&report).map_err(unfit)? {
             write(&directory.join(name), &text)?;
         }
         return Ok(ExitCode::from(VALID));
     }
-    let options = Options {
-        series: args.series,
-        row: args.row,
-        direction: args.direction.map(Direction::from),
-        side: args.side.map(Which::from),
-    };
-    let text = (args.format.write)(&report, &options).map_err(unfit)?;
+    let text = args.format.written(&report, &options).map_err(unfit)?;
     finish(args, &text)
 }
 
@@ -152,25 +173,22 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture` or `fsync`: what it printed, as a block of code.
-fn without_rows(path: &Path, verb: &str) -> anyhow::Result<String> {
+/// A record of `torture` or `fsync`.
+fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
+    if verb == "fsync"
+        && let Some(record) = FsyncRecord::read(path)?
+    {
+        return Ok(fsync::document(&record));
+    }
     let shown = path.display();
-    let text = if verb == "fsync" {
-        let record = FsyncRecord::read(path)?;
-        record.as_ref().map(fsync_text::describe)
-    } else {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{shown} is no record of `torture` that this program reads (torture_version \
-                 {TORTURE_VERSION}): use the program that wrote it"
-            )
-        })?;
-        Some(torture_text::describe(&record))
-    };
-    // Messages of servers are in it, and must not end the block.
-    let text = text.unwrap_or_default().replace("```", "'''");
-    Ok(format!("```text\n{text}\n```\n"))
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{shown} is no record of `torture` that this program reads (torture_version \
+             {TORTURE_VERSION}): use the program that wrote it"
+        )
+    })?;
+    Ok(torture::document(&record))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bench_client::article::{self, ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
 use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::program;
 use bench_client::record::{Record, Reproduction, Row};
-use bench_client::report::article::{self, ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
-use bench_client::report::table;
+use bench_client::render::records::{article as shown, row};
+use bench_client::render::write::{markdown, text};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
@@ -24,7 +25,7 @@ use super::fail_on::{Ending, FailOnArgs};
 use super::load_flags::{built_in, check_descriptors};
 use super::output::RecordFile;
 use super::run::{measure_all, runtime};
-use super::{INTERRUPTED, print};
+use super::{INTERRUPTED, print, show};
 
 /// Commits over which the syncs of a journal mode are counted.
 const PROBE_COMMITS: u32 = 20;
@@ -69,7 +70,8 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         let of_article = &ROWS[reproduction.record.rows.len()];
         let ceiling = counted.ceiling(of_article, &row)?;
         if !args.json {
-            print(&format!("{}\n", table::describe(&row)));
+            show(&row::document(&row));
+            print("");
         }
         article::push(&mut reproduction, of_article, row, ceiling);
         path.write_so_far(&reproduction)?;
@@ -82,9 +84,9 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else {
-        print(&article::to_markdown(&reproduction));
+        show(&shown::document(&reproduction));
         if path.exists() {
-            print(&table::record_line(&path));
+            print(&text::record_line(&path));
         }
     }
     measured?;
@@ -110,7 +112,7 @@ fn write_table(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let markdown = path.with_extension("md");
-    let table = article::to_markdown(reproduction);
+    let table = markdown::write(&shown::document(reproduction));
     output::write(&markdown, table.as_bytes(), Existing::Replaced)
         .with_context(|| format!("cannot write the table {}", markdown.display()))
 }

@@ -10,7 +10,8 @@ use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
 use bench_client::record::{Record, Row};
-use bench_client::report::table;
+use bench_client::render::records::{report, row as shown};
+use bench_client::render::write::text;
 use clap::Args;
 use tokio::sync::watch;
 
@@ -22,7 +23,7 @@ use super::output::RecordFile;
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{VALID, print};
+use super::{VALID, print, show};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -66,7 +67,8 @@ pub(crate) fn run_plans(
     let each = |mut row: Row| {
         row.repetition = repetitions.number(record.rows.len());
         if !args.json {
-            print(&format!("{}\n", table::describe(&row)));
+            show(&shown::document(&row));
+            print("");
         }
         runs::push(&mut record, row);
         path.write_so_far(&record)
@@ -81,14 +83,13 @@ pub(crate) fn run_plans(
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        if record.rows.len() > 1 {
-            print(&table::summary(&record.rows));
-        }
-        if let Some(medians) = runs::described(&record) {
-            print(&format!("\n{medians}\n"));
+        let closing = report::closing(&record);
+        if !closing.blocks.is_empty() {
+            show(&closing);
+            print("");
         }
         if path.exists() {
-            print(&table::record_line(&path));
+            print(&text::record_line(&path));
         }
     }
     ended?;

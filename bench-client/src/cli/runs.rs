@@ -6,8 +6,8 @@
 )]
 
 use bench_client::config::{RunConfig, Target};
+use bench_client::judge::summarise;
 use bench_client::record::{Record, Repetition, Row};
-use bench_client::report::summary::{describe, summarise};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -59,9 +59,4 @@ impl Repetitions {
 pub(crate) fn push(record: &mut Record, row: Row) {
     record.push(row);
     record.summaries = summarise(&record.rows);
-}
-
-/// The summaries as people read them, if there are any.
-pub(crate) fn described(record: &Record) -> Option<String> {
-    (!record.summaries.is_empty()).then(|| describe(&record.summaries, &record.rows))
 }

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench_client::config::RunConfig;
-use bench_client::figures;
 use bench_client::host::environment::Environment;
+use bench_client::judge::summarise;
 use bench_client::measure::RowError;
 use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
-use bench_client::report::{summary, table};
+use bench_client::render::records::sweep as shown;
+use bench_client::render::write::text;
 use bench_client::sweep::{self, Recorded};
 use clap::Args;
 
@@ -26,7 +27,7 @@ use super::output::RecordFile;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
-use super::{VALID, print, usage};
+use super::{VALID, print, show, usage};
 use given::Given;
 use knee::KneeArgs;
 
@@ -220,9 +221,9 @@ impl Sweeping {
         {
             ended = Ok(());
         }
-        self.record.summaries = summary::summarise(&self.record.rows);
+        self.record.summaries = summarise(&self.record.rows);
         let written = self.path.write(&self.record);
-        self.show(None)?;
+        self.show()?;
         ended?;
         written?;
         let left = numbers.len();
@@ -255,70 +256,19 @@ impl Sweeping {
 
     /// One row in one line, with why it is invalid if it is.
     fn line(&self, row: &Row) -> String {
-        let over = self.record.sweep.iter().flat_map(|sweep| &sweep.over);
-        let mut knobs: Vec<String> = over
-            .filter_map(|axis| {
-                let value = axis.knob.of_row(row)?;
-                Some(format!("{} {}", axis.knob.name(), axis.knob.show(value)))
-            })
-            .collect();
-        if knobs.is_empty() {
-            knobs.push(match &row.open_loop {
-                Some(open) => format!("rate {}", figures::rate(open.offered_tps)),
-                None => "closed loop".to_owned(),
-            });
-        }
-        if let Some(repetition) = row.repetition {
-            knobs.push(format!("run {} of {}", repetition.number, repetition.of));
-        }
-        knobs.insert(0, row.config.connector.to_string());
-        let mut line = format!(
-            "{}: {} TPS, p50 {}, p99 {}",
-            knobs.join(", "),
-            figures::rate(row.tps),
-            figures::in_ms(row.latency_ms.p50),
-            figures::in_ms(row.latency_ms.p99)
-        );
-        for verdict in row.verdicts.iter().filter(|verdict| verdict.invalidates) {
-            line.push_str("\n  INVALID: ");
-            line.push_str(&verdict.message);
-        }
-        line
+        let over = self.record.sweep.as_ref().map(|sweep| &sweep.over);
+        shown::progress(row, over.map_or(&[], Vec::as_slice))
     }
 
-    fn show(&self, last: Option<String>) -> anyhow::Result<()> {
+    fn show(&self) -> anyhow::Result<()> {
         if self.json {
             print(&serde_json::to_string_pretty(&self.record)?);
             return Ok(());
         }
-        let over = self
-            .record
-            .sweep
-            .as_ref()
-            .map(|sweep| sweep.over.as_slice());
-        let over = over.unwrap_or_default();
-        print(&format!("\n{}", sweep::table(&self.record.rows, over)));
-        if let Some(matrix) = sweep::matrix(&self.record.rows, over) {
-            print(&format!("\n{matrix}"));
-        }
-        if let Some(warning) = summary::widest(&self.record.summaries) {
-            print(&format!("\n{warning}"));
-        }
-        for difference in self
-            .record
-            .sweep
-            .iter()
-            .flat_map(|sweep| &sweep.resumed_despite)
-        {
-            print(&format!(
-                "warning: rows of different conditions: {difference}"
-            ));
-        }
-        if let Some(last) = last {
-            print(&format!("\n{last}"));
-        }
+        print("");
+        show(&shown::document(&self.record));
         if self.path.exists() {
-            print(&table::record_line(&self.path));
+            print(&text::record_line(&self.path));
         }
         Ok(())
     }

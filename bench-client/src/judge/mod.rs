@@ -19,6 +19,7 @@ mod generator;
 mod ledger;
 pub mod model;
 mod own_verify;
+mod repetitions;
 mod row;
 mod stand_still;
 mod syncs;
@@ -28,6 +29,7 @@ pub(crate) mod verdict;
 mod verify;
 mod warnings;
 
+pub use repetitions::summarise;
 pub use row::row;
 pub use syncs::doubtful_baseline;
 

@@ -13,7 +13,7 @@ mod shared_thread;
 mod tests;
 
 pub use pipelined::{PipelinedCosts, WireCosts};
-pub use refute::{error, held_against};
+pub use refute::held_against;
 pub use shared_thread::{ARTICLE_CPU_US, SharedThreadCosts};
 
 use crate::record::{Bottleneck, Limit, Prediction};

@@ -3,8 +3,6 @@
 
 mod knee;
 mod resume;
-mod table;
 
 pub use knee::{ACHIEVED_SHARE_MIN, KneeSearch, Next, Trial};
 pub use resume::{Recorded, ResumeError, environment_differences, open, settings};
-pub use table::{matrix, table};

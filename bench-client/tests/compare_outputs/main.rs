@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 
 use bench_client::record::comparison::ComparisonRecord;
 use bench_client::record::write_json;
-use bench_client::report::compare_markdown::MARKER;
-use bench_client::report::step_summary;
+use bench_client::render::forms::step_summary;
+use bench_client::render::records::comparison::MARKER;
 use common::{Ended, bench_client, directory, run};
 use readers::{can_run, chromium, no_chromium, read_by};
 use serde_json::Value;
@@ -116,9 +116,10 @@ fn markdown_begins_with_the_conclusion() {
         "| no difference larger than 1.2 % |",
         "| inconclusive: about 25 rounds more |",
         "Each interval of B ÷ A holds with 98.75 %, corrected for looking at 4 metrics.",
-        "A is `sqlite_ws_rpc,batch-size=1000`, B is `sqlite_ws_rpc,batch-size=4096,server-bin=",
-        "Compared: batch-size `1000` → `4096`.",
-        "8 rounds of 8.0 s a run: all rounds that were asked for.",
+        "- A (base): `sqlite_ws_rpc,batch-size=1000`",
+        "- B (candidate): `sqlite_ws_rpc,batch-size=4096,server-bin=",
+        "- compared: batch-size `1000` → `4096`",
+        "- runs: 8 rounds of both sides in turn, 8.0 s each; all rounds that were asked for",
         "| tps&lt;-5% | **FAILED** |",
         "| tps&lt;100000 | passed | 274,000 is above 100000 & &lt;fine&gt; |",
         "| p99&gt;+10% | undecided |",

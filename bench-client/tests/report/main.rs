@@ -121,9 +121,20 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
     let directory = tempfile::tempdir().expect("a directory");
     let ended = report(directory.path(), &[&record], &["--format=md"]);
     ended.expect_code(0);
-    assert!(ended.stdout.starts_with("```text\n"), "{}", ended.stdout);
-    for says in ["NOTHING LOST: ", "\n```\n"] {
-        assert!(ended.stdout.contains(says), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("## NOTHING LOST: "),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("| fault | cycles | struck |"),
+        "{}",
+        ended.stdout
+    );
+    for format in ["--format=text", "--format=html"] {
+        let ended = report(directory.path(), &[&record], &[format]);
+        ended.expect_code(0);
+        assert!(ended.stdout.contains("NOTHING LOST: "), "{}", ended.stdout);
     }
     let both: &[&Path] = &[&record, &record];
     for (files, format) in [(&both[..1], "--format=csv"), (both, "--format=md")] {
@@ -141,13 +152,18 @@ fn what_makes_no_sense_is_refused() {
     for (flags, expected) in [
         (
             &["--format=pdf"][..],
-            "possible values: md, html, csv, hlog, hgrm, github-benchmark, bmf, junit, gobench",
+            "possible values: text, md, html, csv, hlog, hgrm, github-benchmark, bmf, junit, gobench",
         ),
         (&[], "--format"),
         (
             &["--format=md", "--series"],
             "--series goes with --format csv",
         ),
+        (
+            &["--format=md", "--width=80"],
+            "--width goes with --format text only",
+        ),
+        (&["--format=text", "--width=9"], "expected a number from 20"),
         (
             &["--format=csv", "--row=1"],
             "--row goes with --format hgrm",
@@ -169,7 +185,7 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn a_file_is_written_as_a_whole_and_is_what_is_printed() {
     let (directory, path, _) = with_everything();
-    for format in ["md", "html", "csv", "hlog"] {
+    for format in ["text", "md", "html", "csv", "hlog"] {
         let flag = format!("--format={format}");
         let printed = shown(directory.path(), &[&path], &[&flag]);
         let output = format!("--output=made/{format}.out");
@@ -191,7 +207,7 @@ fn a_file_is_written_as_a_whole_and_is_what_is_printed() {
         ended.stderr
     );
     let left = std::fs::read_dir(directory.path().join("made")).expect("it is there");
-    assert_eq!(left.count(), 4, "no temporary file is left");
+    assert_eq!(left.count(), 5, "no temporary file is left");
 }
 
 #[test]
@@ -203,17 +219,16 @@ fn markdown_says_what_a_comment_needs() {
         &["--format=md"],
     );
     for expected in [
-        "**reproduce.json**: AMD EPYC, 2 cores",
-        "Command: `bench-client reproduce --output reproduce.json`",
-        "| true default | http json | delete-full | 1 | 50×1 | 1.5 | **1,417** |",
+        "### reproduce.json\n\n- Command: `bench-client reproduce --output reproduce.json`",
+        "- Machine: AMD EPYC, 2 cores",
+        "| true default | **1,417** | valid |",
+        "| http json | delete-full | 1 | 50×1 | 1.5 |",
         "| fake (updates never run) |",
-        "INVALID (42,053)",
+        "| **INVALID** (42,053) | **INVALID: fake** |",
         "closed loop: ",
         "--rate",
-        "| **at least 1,200,000** |",
-        "| null server (1,200,000) |",
-        "| valid, generator-bound |",
-        "| null server: nothing stored |",
+        "| **at least** 1,200,000 | **valid, generator-bound** |",
+        "| **null server** 1,200,000 | **null server: nothing stored** |",
         "## Open loop",
         "## Repetitions",
         "the interval is wide",
@@ -234,7 +249,36 @@ fn markdown_says_what_a_comment_needs() {
     let table = text.lines().skip_while(|line| !line.starts_with("| row |"));
     let table: Vec<_> = table.take_while(|line| line.starts_with('|')).collect();
     assert!(table.len() > 30, "{table:?}");
-    assert!(table.iter().all(|line| unescaped(line) == 15), "{table:#?}");
+    assert!(table.iter().all(|line| unescaped(line) == 16), "{table:#?}");
+}
+
+#[test]
+fn text_fits_the_terminal_and_says_everything() {
+    let (directory, path, record) = with_everything();
+    let widths = ["40", "80", "100", "160"];
+    for width in widths {
+        let text = shown(
+            directory.path(),
+            &[&path],
+            &["--format=text", "--width", width],
+        );
+        let columns: usize = width.parse().expect("a number");
+        for line in text.lines().filter(|line| line.chars().count() > columns) {
+            // A single word may be longer than the room for it.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(words.len() <= 3, "{width}: {line:?}");
+        }
+        for row in &record.rows {
+            let tps = bench_client::figures::rate(row.tps);
+            assert!(text.contains(&tps), "{tps} at {width}");
+        }
+        for expected in ["1 INVALID", "µs", "Remedy: ", "Where and how"] {
+            assert!(text.contains(expected), "{expected} at {width}");
+        }
+    }
+    let text = shown(directory.path(), &[&path], &["--format=text"]);
+    let verified = text.lines().filter(|line| line.starts_with("verified "));
+    assert_eq!(verified.count(), record.rows.len(), "{text}");
 }
 
 #[test]

@@ -347,74 +347,84 @@ impl Report {
     }
 }
 
+/// What a row was set to, in words, each with the name of its knob; empty where it was not.
+#[must_use]
+pub fn settings(row: &Row) -> [(&'static str, String); 11] {
+    let config = &row.config;
+    let (workload, load) = (&config.workload, &config.load);
+    let said = |text: Option<String>| text.unwrap_or_default();
+    let durability = row.durability_and_apply();
+    let asked = config.target.durability().map(ToString::to_string);
+    let asked = asked.filter(|asked| *asked != row.durability);
+    let wait = row.batch_timeout_us.filter(|wait| *wait > 0.0);
+    let offered = row.open_loop.as_ref().map(|open| rate(open.offered_tps));
+    [
+        ("connector", config.connector.to_string()),
+        ("encoding", config.encoding.to_string()),
+        (
+            "durability",
+            match asked {
+                Some(asked) => format!("{durability} (asked for {asked})"),
+                None => durability,
+            },
+        ),
+        (
+            "batch-size",
+            said(
+                row.batch_size
+                    .map(|size| format!("batch {}", grouped(size))),
+            ),
+        ),
+        (
+            "batch-timeout",
+            said(wait.map(|wait| format!("{} ms", wait / 1e3))),
+        ),
+        (
+            "page-size",
+            said(row.page_size.map(|bytes| format!("pages of {bytes}"))),
+        ),
+        (
+            "in-flight",
+            format!("{}×{}", load.concurrency, load.max_inflight_per_worker),
+        ),
+        ("alpha", format!("alpha {}", workload.alpha)),
+        (
+            "accounts",
+            format!("{} accounts", grouped(u64::from(workload.accounts))),
+        ),
+        ("rate", said(offered.map(|rate| format!("{rate}/s")))),
+        ("seed", format!("seed {}", workload.seed)),
+    ]
+}
+
 /// What rows are called: by their names, and by the knobs in which they differ.
 fn labels(rows: &[&Row]) -> Vec<String> {
-    type Knob = fn(&Row) -> String;
-    let knobs: [Knob; 11] = [
-        |row| row.config.connector.as_str().to_owned(),
-        |row| row.config.encoding.as_str().to_owned(),
-        Row::durability_and_apply,
-        |row| {
-            row.batch_size
-                .map_or_else(String::new, |size| format!("batch {}", grouped(size)))
-        },
-        |row| match row.batch_timeout_us {
-            Some(wait) if wait > 0.0 => format!("{} ms", wait / 1e3),
-            _ => String::new(),
-        },
-        |row| {
-            row.page_size
-                .map_or_else(String::new, |bytes| format!("pages of {bytes}"))
-        },
-        |row| {
-            format!(
-                "{}×{}",
-                row.config.load.concurrency, row.config.load.max_inflight_per_worker
-            )
-        },
-        |row| format!("alpha {}", row.config.workload.alpha),
-        |row| {
-            format!(
-                "{} accounts",
-                grouped(u64::from(row.config.workload.accounts))
-            )
-        },
-        |row| {
-            row.open_loop
-                .as_ref()
-                .map_or_else(String::new, |open| format!("{}/s", rate(open.offered_tps)))
-        },
-        |row| format!("seed {}", row.config.workload.seed),
-    ];
-    let repetition = |row: &Row| {
-        row.repetition
-            .filter(|one| one.of > 1)
-            .map_or_else(String::new, |one| format!("run {}", one.number))
+    let set: Vec<_> = rows.iter().map(|row| settings(row)).collect();
+    let unnamed = || {
+        rows.iter()
+            .zip(&set)
+            .filter(|(row, _)| row.config.name.is_none())
     };
-    let differing: Vec<&Knob> = knobs
-        .iter()
-        .filter(|knob| {
-            let values: BTreeSet<String> = rows
+    let differs = |place: &usize| {
+        let values: BTreeSet<&String> = unnamed().map(|(_, set)| &set[*place].1).collect();
+        values.len() > 1
+    };
+    let differing: Vec<usize> = (0..11).filter(differs).collect();
+    let label = |(row, set): (&&Row, &[(&str, String); 11])| {
+        let mut parts = match &row.config.name {
+            Some(name) => vec![name.clone()],
+            None if differing.is_empty() => vec![row.config.connector.to_string()],
+            None => differing
                 .iter()
-                .filter(|row| row.config.name.is_none())
-                .map(|row| knob(row))
-                .collect();
-            values.len() > 1
-        })
-        .collect();
-    let mut labels: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let mut parts = match &row.config.name {
-                Some(name) => vec![name.clone()],
-                None if differing.is_empty() => vec![row.config.connector.as_str().to_owned()],
-                None => differing.iter().map(|knob| knob(row)).collect(),
-            };
-            parts.push(repetition(row));
-            parts.retain(|part| !part.is_empty());
-            parts.join(", ")
-        })
-        .collect();
+                .map(|place| set[*place].1.clone())
+                .collect(),
+        };
+        let repetition = row.repetition.filter(|one| one.of > 1);
+        parts.extend(repetition.map(|one| format!("run {}", one.number)));
+        parts.retain(|part| !part.is_empty());
+        parts.join(", ")
+    };
+    let mut labels: Vec<String> = rows.iter().zip(&set).map(label).collect();
     let mut taken = BTreeSet::new();
     for label in &mut labels {
         let mut candidate = label.clone();

@@ -77,6 +77,16 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// How far a prediction is off: predicted ÷ measured − 1, so that above 0 it promises too
+    /// much. The one convention of this program (`docs/model.md`). `None` when nothing was
+    /// measured.
+    #[must_use]
+    pub fn error(predicted: f64, measured: f64) -> Option<f64> {
+        (measured > 0.0)
+            .then(|| predicted / measured - 1.0)
+            .filter(|error| error.is_finite())
+    }
+
     /// The limit that binds, in words, or that the prediction has failed.
     #[must_use]
     pub fn limit_in_words(&self) -> &'static str {

@@ -11,15 +11,16 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, ComparisonRecord, Difference, Side, Stopped,
 };
 use bench_client::record::fsync::FsyncRecord;
-use bench_client::report::fsync_text;
-use bench_client::report::step_summary::append_if_asked;
+use bench_client::render::forms::step_summary::append_if_asked;
+use bench_client::render::records::comparison::{self as shown, describe_difference};
+use bench_client::render::records::fsync;
+use bench_client::render::write::text;
 
 use super::session::floors_of_runs;
-use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::output::RecordFile;
-use crate::cli::{VALID, print};
+use crate::cli::{VALID, print, show};
 
 /// Said with every comparison of records.
 const UNPAIRED: &str = "not paired: the two were not measured in turn, and what the machine did \
@@ -57,7 +58,8 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
             if place > 0 {
                 print("");
             }
-            print(&describe(&record, &path));
+            show(&shown::document(&record));
+            print(&text::record_line(&path));
         }
         if record.metrics.is_empty()
             && let Some(first) = record.not_compared.first()
@@ -176,6 +178,6 @@ fn compare_fsync(
     for difference in &differences {
         print(&format!("unlike     {}", describe_difference(difference)));
     }
-    print(&fsync_text::compare(base, candidate));
+    show(&fsync::comparison(base, candidate));
     Ok(ExitCode::from(VALID))
 }

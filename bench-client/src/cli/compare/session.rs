@@ -13,18 +13,19 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::report::step_summary::append_if_asked;
+use bench_client::render::forms::step_summary::append_if_asked;
+use bench_client::render::records::comparison::{self as shown, describe_difference};
+use bench_client::render::write::text;
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
 use super::sides::Side;
-use super::text::{describe, describe_difference};
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::output::{self, RecordFile};
 use crate::cli::run::runtime;
-use crate::cli::{INTERRUPTED, UsageError, VALID, print};
+use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -139,7 +140,8 @@ impl<'a> Session<'a> {
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
-            print(&describe(&self.record, &self.path));
+            show(&shown::document(&self.record));
+            print(&text::record_line(&self.path));
         }
         ended?;
         written?;

@@ -1,60 +1,62 @@
-//! Predictions as people read them on a terminal.
+//! Predictions as people read them.
 
 use std::fmt::Write as _;
 
-use bench_client::figures::{ms, rate};
+use bench_client::figures::{UNKNOWN, ms, rate};
 use bench_client::judge::model::Costs;
 use bench_client::record::{Bottleneck, Limit};
-use comfy_table::{CellAlignment, Table, presets};
+use bench_client::render::document::{Document, Table};
 
 use super::{Answer, SyncSource};
 
 /// A table, then what binds each of its rows and what to do about it.
-pub(super) fn for_people(answers: &[Answer]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header([
-        "",
-        "sync us",
-        "in flight",
-        "batch",
-        "timeout",
-        "offered",
-        "TPS",
-        "p50 ms",
-        "mean batch",
-        "bottleneck",
-    ]);
-    let mut reasons = String::new();
-    for (number, answer) in answers.iter().enumerate() {
-        let Answer {
-            prediction, inputs, ..
-        } = answer;
-        let number = number + 1;
-        table.add_row([
-            number.to_string(),
-            format!("{:.0}", sync_us(&inputs.costs)),
-            format!("{}x{}", inputs.concurrency, inputs.max_inflight_per_worker),
-            inputs.batch_size.to_string(),
-            format!("{} ms", inputs.batch_timeout_us / 1e3),
-            inputs.offered_tps.map_or_else(|| "–".to_owned(), rate),
-            rate(prediction.tps),
-            ms(prediction.p50_ms),
-            format!("{:.1}", prediction.mean_batch),
-            prediction.limit_in_words().to_owned(),
-        ]);
-        let remedy = prediction.remedy.as_deref().unwrap_or_default();
-        let _ = writeln!(reasons, "{number:>3}  {remedy}");
-        let _ = writeln!(reasons, "     limits: {}", limits(&prediction.limits));
-    }
-    for column in table.column_iter_mut().take(9) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let mut out = format!("{table}\n\n{reasons}");
+pub(super) fn document(answers: &[Answer]) -> Document {
+    let numbered: Vec<(usize, &Answer)> = (1..).zip(answers).collect();
+    let mut document = Document::default();
+    document.table(
+        Table::of("Predictions", &numbered)
+            .number(0, "", |(number, _)| *number)
+            .number(0, "sync µs", |(_, one)| {
+                format!("{:.0}", sync_us(&one.inputs.costs))
+            })
+            .number(2, "in flight", |(_, one)| {
+                format!(
+                    "{}×{}",
+                    one.inputs.concurrency, one.inputs.max_inflight_per_worker
+                )
+            })
+            .number(2, "batch", |(_, one)| one.inputs.batch_size)
+            .number(3, "timeout ms", |(_, one)| {
+                (one.inputs.batch_timeout_us / 1e3).to_string()
+            })
+            .number(3, "offered", |(_, one)| one.inputs.offered_tps.map(rate))
+            .number(0, "TPS", |(_, one)| rate(one.prediction.tps))
+            .number(0, "p50 ms", |(_, one)| ms(one.prediction.p50_ms))
+            .number(1, "mean batch", |(_, one)| {
+                format!("{:.1}", one.prediction.mean_batch)
+            })
+            .words(1, "bottleneck", |(_, one)| one.prediction.limit_in_words()),
+    );
+    let reasons = numbered.iter().flat_map(|(number, one)| {
+        let remedy = one.prediction.remedy.as_deref().unwrap_or(UNKNOWN);
+        let limits = limits(&one.prediction.limits);
+        [
+            format!("{number}: {remedy}").into(),
+            format!("limits: {limits}").into(),
+        ]
+    });
+    document.list(reasons.collect());
     if let Some(first) = answers.first() {
-        out.push('\n');
-        out.push_str(&assumptions(first));
+        document.say(assumptions(first));
+        let (low, high) = first.p50_error;
+        document.say(format!(
+            "Expect TPS within 20 % on nine rows of ten given the costs of the machine itself; p50 \
+             was {:+.0} % to {:+.0} % off (docs/model.md).",
+            low * 100.0,
+            high * 100.0
+        ));
     }
-    out
+    document
 }
 
 fn limits(limits: &[Limit]) -> String {
@@ -81,7 +83,7 @@ fn sync_us(costs: &Costs) -> f64 {
     }
 }
 
-/// What the figures rest on, and how far off they were where they could be checked.
+/// What the figures rest on.
 fn assumptions(answer: &Answer) -> String {
     let sync = match answer.sync_source {
         SyncSource::Given => "given",
@@ -90,12 +92,12 @@ fn assumptions(answer: &Answer) -> String {
     };
     let costs = match &answer.inputs.costs {
         Costs::SharedThread(costs) => format!(
-            "{} us CPU per transfer and {} us for its transport on one thread",
+            "{} µs CPU per transfer and {} µs for its transport on one thread",
             costs.cpu_us, costs.transport_us
         ),
         Costs::Pipelined(costs) => format!(
-            "per transfer writer {:.2} us, transport {:.2} us, client {:.2} us; per batch writer \
-             {:.1} us, {}",
+            "per transfer writer {:.2} µs, transport {:.2} µs, client {:.2} µs; per batch writer \
+             {:.1} µs, {}",
             costs.writer_us_per_transfer,
             costs.transport.per_transfer_us,
             costs.client.per_transfer_us,
@@ -105,12 +107,5 @@ fn assumptions(answer: &Answer) -> String {
                 .map_or_else(|| "cores not limited".to_owned(), |n| format!("{n} cores")),
         ),
     };
-    let (low, high) = answer.p50_error;
-    format!(
-        "Of row 1: sync {sync}; {costs}.\n\
-         Expect TPS within 20 % on nine rows of ten given the costs of the machine itself; p50 \
-         was {:+.0} % to {:+.0} % off (docs/model.md).",
-        low * 100.0,
-        high * 100.0
-    )
+    format!("Of row 1: sync {sync}; {costs}.")
 }

@@ -127,15 +127,11 @@ pub(super) fn run(
     if sweeping.record.rows.is_empty() {
         return ended.map(|_| ExitCode::from(VALID));
     }
-    let last = match &ended {
-        Ok(Some(knee)) => {
-            sweeping.record.knee = Some(knee.clone());
-            Some(knee.to_string())
-        }
-        _ => None,
-    };
+    if let Ok(Some(knee)) = &ended {
+        sweeping.record.knee = Some(knee.clone());
+    }
     let written = sweeping.path.write(&sweeping.record);
-    sweeping.show(last)?;
+    sweeping.show()?;
     let ended = ended?;
     written?;
     if ended.is_none() {

@@ -19,7 +19,8 @@ use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::program;
 use bench_client::record::torture::FaultKind;
 use bench_client::record::torture::{Audited, CycleRow, Finding, Load, Skipped, TortureRecord};
-use bench_client::report::{table, torture_text};
+use bench_client::render::records::torture as shown;
+use bench_client::render::write::text;
 use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
@@ -36,7 +37,7 @@ use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print};
+use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
 
 const CHECKPOINT_HELP: &str = "Checkpoint when the write-ahead log has grown by this many KiB: \
 often, so that checkpoints are interrupted too [1 … 16777216] [default: 800]";
@@ -220,9 +221,9 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        print(&torture_text::describe(&record));
+        show(&shown::document(&record));
         if written.is_ok() {
-            print(&table::record_line(&path));
+            print(&text::record_line(&path));
         }
     }
     // What was found before an error is worse than the error.
@@ -266,7 +267,7 @@ struct Lines {
 
 impl Progress for Lines {
     fn cycle(&mut self, row: &CycleRow, findings: &[Finding]) {
-        eprintln!("{}", torture_text::progress(row, self.of, findings));
+        eprintln!("{}", shown::progress(row, self.of, findings));
     }
 
     fn waiting(&mut self, what: &str) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bench_client::figures;
 use bench_client::record::series::Interval;
-use bench_client::report::table;
+use bench_client::render::records::row::interval_line;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -193,7 +193,7 @@ fn draw_part(frame: &mut Frame<'_>, part: Part, place: Rect, state: &State, look
             let hidden = state.intervals.len().saturating_sub(height);
             let latest = state.intervals.iter().skip(hidden);
             for (row, interval) in place.rows().zip(latest) {
-                frame.render_widget(Line::raw(table::interval_line(interval)), row);
+                frame.render_widget(Line::raw(interval_line(interval)), row);
             }
         }
     }

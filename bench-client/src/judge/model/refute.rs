@@ -15,15 +15,6 @@ const WAITING_SHARE_MIN: f64 = 0.25;
 /// A server that does all that is offered commits at least this share of it.
 const ACHIEVED_SHARE_MIN: f64 = 0.99;
 
-/// How far a prediction is off: predicted ÷ measured − 1, so that above 0 it promises too much.
-/// The one convention of this program (`docs/model.md`). `None` when nothing was measured.
-#[must_use]
-pub fn error(predicted: f64, measured: f64) -> Option<f64> {
-    (measured > 0.0)
-        .then(|| predicted / measured - 1.0)
-        .filter(|error| error.is_finite())
-}
-
 /// Holds the prediction against its row. One that the row refutes keeps the figures that
 /// failed, says why, and names neither a limit nor a remedy. `cores` are those that client
 /// and server shared.
@@ -247,8 +238,8 @@ mod tests {
 
     #[test]
     fn an_error_above_zero_promised_too_much() {
-        assert!((error(93.0, 100.0).unwrap() + 0.07).abs() < 1e-9);
-        assert!((error(107.0, 100.0).unwrap() - 0.07).abs() < 1e-9);
-        assert_eq!(error(100.0, 0.0), None);
+        assert!((Prediction::error(93.0, 100.0).unwrap() + 0.07).abs() < 1e-9);
+        assert!((Prediction::error(107.0, 100.0).unwrap() - 0.07).abs() < 1e-9);
+        assert_eq!(Prediction::error(100.0, 0.0), None);
     }
 }

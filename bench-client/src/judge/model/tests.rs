@@ -10,8 +10,8 @@ use busload_sqlite::{Durability, probe};
 use proptest::prelude::*;
 
 use super::*;
+use crate::article::{ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS};
 use crate::record::Reproduction;
-use crate::report::article::{ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS};
 
 /// The table of `docs/model.md`: `cargo test -p bench-client model -- --nocapture` prints it.
 struct Held {

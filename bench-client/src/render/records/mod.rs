@@ -1,0 +1,13 @@
+//! The builders: what is said of each kind of record. Each sentence stands here once, whatever the
+//! form in which it is read.
+
+pub mod article;
+pub mod comparison;
+mod environment;
+pub mod fsync;
+pub mod repetitions;
+pub mod report;
+pub mod row;
+pub mod sweep;
+pub mod torture;
+pub mod words;

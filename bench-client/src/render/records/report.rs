@@ -1,0 +1,337 @@
+//! What was recorded, in one or several files: comparisons, then rows.
+
+use super::row::facts;
+use super::words::{
+    batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
+};
+use super::{comparison, environment, repetitions};
+use crate::figures::{known, ms, rate};
+use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
+use crate::record::{Generator, Latency, OpenLoop, Prediction, Record, Row, Spread, Stage};
+use crate::render::charts::{Chart, budget, knobs, ladder, latency, timeline};
+use crate::render::document::{Block, Depth, Document, Line, Table, Tone};
+
+/// The whole report: comparisons first, and nothing else when there are only comparisons.
+///
+/// # Errors
+/// A record's histogram cannot be decoded.
+pub fn document(report: &Report) -> Result<Document, ReadError> {
+    let mut document = Document::new("Durable transfers per second");
+    let several = report.records.len() > 1;
+    let compared = |record: &AnyRecord| record.comparison.is_some();
+    if !report.records.iter().all(compared) {
+        document.say(at_a_glance(report));
+    }
+    for record in &report.records {
+        if let Some(one) = &record.comparison {
+            if several {
+                document.heading(format!("Comparison: {}", record.file));
+            }
+            document.append(comparison::document(one));
+        }
+    }
+    // Runs of a comparison are shown round by round: rows of each alone would bury that.
+    let is_run = |shown: &Shown<'_>| compared(&report.records[shown.record]);
+    let (runs, rows): (Vec<_>, Vec<_>) = report.rows().into_iter().partition(is_run);
+    if !rows.is_empty() {
+        document.append(of_rows(report, &rows)?);
+    }
+    let mut every = Document::new("Every run of both sides");
+    every.table(row_table(&runs)).list(verdicts(&runs));
+    every.append(generators(&runs)).append(each(&runs));
+    for record in report.records.iter().filter(|record| compared(record)) {
+        every.fold(pragmas(record), Depth::Everything);
+    }
+    document.fold(every, Depth::Everything);
+    Ok(document)
+}
+
+/// What a run says at its end of all its rows.
+#[must_use]
+pub fn closing(record: &Record) -> Document {
+    let report = Report::new(vec![AnyRecord {
+        file: String::new(),
+        record: record.clone(),
+        comparison: None,
+        article: Vec::new(),
+        vendor: Vec::new(),
+    }]);
+    let rows = report.rows();
+    let mut document = Document::default();
+    if rows.len() > 1 {
+        document.table(row_table(&rows));
+    }
+    document.append(repetitions::document(&report, &rows));
+    document
+}
+
+fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
+    let mut document = Document::default();
+    document.heading("Rows").table(row_table(rows));
+    if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
+        document.say(closed_loop());
+    }
+    document.pictures("Charts", charts(report, rows)?);
+    let said = verdicts(rows);
+    if !said.is_empty() {
+        document.heading("Verdicts and remedies").list(said);
+    }
+    document.append(open_loop(rows));
+    document.append(repetitions::document(report, rows));
+    document.append(budgets(rows));
+    document.append(generators(rows));
+    document.heading("Where and how it was measured");
+    for record in report.records.iter().filter(|one| one.comparison.is_none()) {
+        let measured = &record.record;
+        document.subheading(record.file.as_str());
+        document.facts(environment::facts(&measured.environment));
+        document.fold(pragmas(record), Depth::Later);
+    }
+    document.fold(each(rows), Depth::Everything);
+    Ok(document)
+}
+
+/// Rows of a record with other pragmas than the record's.
+fn pragmas(record: &AnyRecord) -> Document {
+    environment::other_pragmas(&record.record.environment, &record.record.rows)
+}
+
+/// Everything about each row.
+fn each(rows: &[Shown<'_>]) -> Document {
+    let mut each = Document::new("Everything about each row");
+    for shown in rows {
+        each.subheading(shown.label).facts(facts(shown.row));
+    }
+    each
+}
+
+fn at_a_glance(report: &Report) -> Line {
+    let rows = report.rows();
+    let count = |standing| rows.iter().filter(|one| one.standing() == standing).count();
+    let files = report.records.iter().map(|record| record.file.as_str());
+    let files = files.collect::<Vec<_>>().join(", ");
+    let mut line = Line::from(format!("{} rows of {files}.", rows.len()));
+    let invalid = count(Standing::Invalid);
+    if invalid > 0 {
+        line = line
+            .plain(" ")
+            .mark(Tone::Bad, format!("{invalid} INVALID"));
+        line = line.plain(": not to be quoted.");
+    }
+    let bound = count(Standing::AtLeast);
+    if bound > 0 {
+        line = line
+            .plain(" ")
+            .mark(Tone::Warn, format!("{bound} at least"));
+        line = line.plain(": the load generator may have been the limit, and not the server.");
+    }
+    line
+}
+
+fn row_table(rows: &[Shown<'_>]) -> Table {
+    let model = |of: fn(&Prediction) -> String| {
+        move |shown: &Shown<'_>| shown.row.prediction.as_ref().map(of)
+    };
+    let latency = |of: fn(&Latency) -> Option<f64>| {
+        move |shown: &Shown<'_>| known(of(&shown.row.latency_ms), ms)
+    };
+    Table::of("Rows", rows)
+        .words(0, "row", |shown| shown.label)
+        .number(0, "TPS", tps)
+        .words(0, "verdict", verdict)
+        .number(4, "predicted TPS", model(|model| rate(model.tps)))
+        .number(1, "p50 ms", latency(|latency| latency.p50))
+        .number(6, "p95 ms", latency(|latency| latency.p95))
+        .number(1, "p99 ms", latency(|latency| latency.p99))
+        .number(3, "mean batch", |shown| mean_batch(shown.row))
+        .words(
+            5,
+            "bottleneck",
+            model(|model| model.limit_in_words().to_owned()),
+        )
+        .words(3, "transport", |shown| {
+            format!("{} {}", shown.row.transport, shown.row.config.encoding)
+        })
+        .words(2, "durability", |shown| shown.row.durability_and_apply())
+        .number(4, "batch", |shown| batch_knobs(shown.row))
+        .number(2, "in flight", |shown| in_flight(shown.row))
+        .number(6, "alpha", |shown| {
+            shown.row.config.workload.alpha.to_string()
+        })
+        .number(7, "seconds", |shown| format!("{:.1}", shown.row.seconds))
+        .invalid(|shown| !shown.row.valid)
+        .into()
+}
+
+fn charts(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, ReadError> {
+    let mut charts = Vec::new();
+    charts.extend(ladder::ladder(report, rows));
+    charts.extend(ladder::predictions(rows));
+    charts.extend(latency::spectra(report, rows)?);
+    charts.extend(knobs::rates(rows));
+    charts.extend(knobs::contention(rows));
+    charts.extend(knobs::heat_maps(rows));
+    charts.extend(budget::transfers(rows));
+    charts.extend(timeline::timelines(rows));
+    charts.extend(latency::syncs(report, rows)?);
+    Ok(charts)
+}
+
+fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
+    let of_row = |shown: &Shown<'_>| {
+        let verdicts = shown.row.verdicts.iter();
+        let mut lines: Vec<Line> = verdicts
+            .map(|verdict| verdict_on(Some(shown.label), verdict))
+            .collect();
+        let model = shown.row.prediction.as_ref();
+        lines.extend(model.map(|model| next_knob(Some(shown.label), model)));
+        lines
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
+fn p99(spread: Option<Spread>) -> String {
+    known(spread.and_then(|spread| spread.p99), |p99| {
+        format!("{p99:.0}")
+    })
+}
+
+fn open_loop(rows: &[Shown<'_>]) -> Document {
+    type Open<'a> = (Shown<'a>, &'a OpenLoop);
+    let open = rows
+        .iter()
+        .filter_map(|shown| Some((*shown, shown.row.open_loop.as_ref()?)));
+    let open: Vec<Open<'_>> = open.collect();
+    let mut document = Document::default();
+    if open.is_empty() {
+        return document;
+    }
+    let latency = |of: fn(&Row) -> Option<Latency>| {
+        move |(shown, _): &Open<'_>| known(of(shown.row).and_then(|latency| latency.p99), ms)
+    };
+    document.heading("Open loop");
+    document.say("Latency counts from the intended start. Service time counts from sending.");
+    document.table(
+        Table::of("Open loop", &open)
+            .words(0, "row", |(shown, _)| shown.label)
+            .number(0, "offered TPS", |(_, open)| rate(open.offered_tps))
+            .number(0, "achieved TPS", |(_, open)| rate(open.achieved_tps))
+            .number(2, "late", |(_, open)| open.late)
+            .number(2, "skipped", |(_, open)| open.skipped)
+            .number(1, "dropped", |(_, open)| open.dropped)
+            .number(0, "response p99 ms", latency(|row| row.response_ms))
+            .number(3, "service p99 ms", latency(|row| row.service_ms))
+            .number(4, "schedule lag p99 µs", |(_, open)| {
+                p99(open.schedule_lag_us)
+            }),
+    );
+    document
+}
+
+/// Where the time goes, side by side.
+fn budgets(rows: &[Shown<'_>]) -> Document {
+    let with = budget::with_budget(rows);
+    let mut stages: Vec<Stage> = Vec::new();
+    for time in with.iter().flat_map(|(_, budget)| &budget.stages) {
+        if !stages.contains(&time.stage) {
+            stages.push(time.stage);
+        }
+    }
+    let mut document = Document::default();
+    if with.is_empty() {
+        return document;
+    }
+    document.heading("Time budget");
+    document.say("Means per transfer in µs: the stages add up to the mean latency.");
+    let table = Table::of("Time budget", &with)
+        .words(0, "row", |(shown, _)| shown.label)
+        .number(0, "mean", |(_, budget)| format!("{:.1}", budget.mean_us));
+    document.table(stages.iter().fold(table, |table, stage| {
+        table.number(0, stage.in_words(), |(_, budget)| {
+            let time = budget.stages.iter().find(|time| time.stage == *stage);
+            time.map(|time| format!("{:.1}", time.mean_us))
+        })
+    }));
+    let withheld = with.iter().flat_map(|(shown, budget)| {
+        let each = budget.withheld.iter();
+        each.map(|what| format!("Withheld, {}: {what}.", shown.label).into())
+    });
+    document.list(withheld.collect());
+    if let Some(chart) = budget::seconds(rows) {
+        document.push(Block::Chart(Box::new(chart)));
+    }
+    document
+}
+
+/// The ceiling of the generator, or what was taken for one and was none.
+fn null_server(generator: &Generator) -> String {
+    match generator.ceiling_refuted {
+        Some(reached) => format!("no ceiling ({})", rate(reached)),
+        None => known(generator.ceiling_tps, rate),
+    }
+}
+
+/// Whether the generator was the limit, and whether the figures agree with each other.
+fn generators(rows: &[Shown<'_>]) -> Document {
+    let mut document = Document::default();
+    let known = |row: &Row| {
+        row.generator.is_some() || row.littles_law.is_some() || row.steady_state.is_some()
+    };
+    let with: Vec<Shown<'_>> = rows.iter().filter(|one| known(one.row)).copied().collect();
+    if with.is_empty() {
+        return document;
+    }
+    let generator = |of: fn(&Generator) -> Option<String>| {
+        move |shown: &Shown<'_>| shown.row.generator.as_ref().and_then(of)
+    };
+    document.heading("The generator, and checks of the figures");
+    document.table(
+        Table::of("The generator", &with)
+            .words(0, "row", |shown| shown.label)
+            .number(
+                0,
+                "busiest client thread",
+                generator(|one| {
+                    let busiest = one.thread_cpu.iter().copied().reduce(f64::max);
+                    busiest.map(|share| format!("{:.0} %", share * 100.0))
+                }),
+            )
+            .number(
+                2,
+                "event loop lag p99 µs",
+                generator(|one| Some(p99(one.event_loop_lag_us))),
+            )
+            .number(2, "schedule lag p99 µs", |shown| {
+                shown
+                    .row
+                    .open_loop
+                    .as_ref()
+                    .map(|open| p99(open.schedule_lag_us))
+            })
+            .number(
+                0,
+                "null server TPS",
+                generator(|one| Some(null_server(one))),
+            )
+            .number(1, "in flight", |shown| {
+                shown
+                    .row
+                    .littles_law
+                    .map(|law| format!("{:.1}", law.in_flight))
+            })
+            .number(1, "TPS × latency", |shown| {
+                let law = shown.row.littles_law;
+                law.map(|law| format!("{:.1}", law.throughput_times_latency))
+            })
+            .number(3, "steady from", |shown| {
+                shown.row.steady_state.map(|state| {
+                    if state.steady {
+                        "the start".to_owned()
+                    } else {
+                        format!("{:.1} s on", state.transient_seconds)
+                    }
+                })
+            }),
+    );
+    document
+}

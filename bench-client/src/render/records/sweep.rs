@@ -1,0 +1,365 @@
+//! A sweep: its points one below the other, two knobs against each other, and the knee.
+
+use crate::figures::{in_ms, known, ms, rate};
+use crate::record::{Axis, Knob, Record, Row, VerdictCode};
+use crate::render::document::{Block, Document, Line, Table, Tone};
+use crate::render::records::repetitions::widest;
+use crate::statistics::Estimate;
+
+/// All of it: what was measured so far.
+#[must_use]
+pub fn document(record: &Record) -> Document {
+    let sweep = record.sweep.as_ref();
+    let over = sweep.map_or(&[][..], |sweep| &sweep.over);
+    let points = points(&record.rows, over);
+    let mut document = Document::default();
+    document.table(table(&points, over));
+    document.blocks.extend(
+        matrices(&points, over)
+            .into_iter()
+            .flat_map(|(title, table)| [Block::Subheading(title), Block::Table(table)]),
+    );
+    let despite = sweep.into_iter().flat_map(|sweep| &sweep.resumed_despite);
+    let warning = |difference: &String| {
+        let warning = Line::default().mark(Tone::Warn, "warning");
+        warning.plain(format!(": rows of different conditions: {difference}"))
+    };
+    let warnings = widest(&record.summaries).into_iter();
+    document.list(warnings.chain(despite.map(warning)).collect());
+    if let Some(knee) = &record.knee {
+        document.verdict(knee.to_string());
+    }
+    document
+}
+
+/// One row in one line as it ends, with why it is invalid if it is.
+#[must_use]
+pub fn progress(row: &Row, over: &[Axis]) -> String {
+    let swept = over.iter().filter_map(|axis| {
+        let value = axis.knob.of_row(row)?;
+        Some(format!("{} {}", axis.knob.name(), axis.knob.show(value)))
+    });
+    let mut knobs = vec![row.config.connector.to_string()];
+    knobs.extend(swept);
+    if knobs.len() == 1 {
+        knobs.push(match &row.open_loop {
+            Some(open) => format!("rate {}", rate(open.offered_tps)),
+            None => "closed loop".to_owned(),
+        });
+    }
+    let repetition = row.repetition;
+    knobs.extend(repetition.map(|one| format!("run {} of {}", one.number, one.of)));
+    let invalid = row.verdicts.iter().filter(|verdict| verdict.invalidates);
+    let invalid = invalid.map(|verdict| format!("\n  INVALID: {}", verdict.message));
+    format!(
+        "{}: {} TPS, p50 {}, p99 {}{}",
+        knobs.join(", "),
+        rate(row.tps),
+        in_ms(row.latency_ms.p50),
+        in_ms(row.latency_ms.p99),
+        invalid.collect::<String>()
+    )
+}
+
+/// The measurements of one combination of knobs.
+struct Point<'a> {
+    rows: Vec<&'a Row>,
+    /// Those that count: valid and not interrupted. All, when there are none such.
+    counted: Vec<&'a Row>,
+}
+
+impl Point<'_> {
+    fn estimate(&self, value: impl Fn(&Row) -> Option<f64>) -> Option<Estimate> {
+        let values: Option<Vec<f64>> = self.counted.iter().map(|row| value(row)).collect();
+        Estimate::of(&values?)
+    }
+
+    fn median(&self, value: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
+        self.estimate(value).map(|estimate| estimate.median)
+    }
+
+    fn standing(&self) -> &'static str {
+        match self.counted.last() {
+            Some(row) if !row.valid => "INVALID",
+            Some(row) if row.interrupted => "interrupted",
+            _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
+                "valid, at least (GENERATOR-BOUND)"
+            }
+            _ if self.counted.len() < self.rows.len() => "valid, others not",
+            _ => "valid",
+        }
+    }
+}
+
+fn is_generator_bound(row: &Row) -> bool {
+    let mut codes = row.verdicts.iter().map(|verdict| verdict.code);
+    codes.any(|code| code == VerdictCode::GeneratorBound)
+}
+
+/// The rows by their knobs, in the order of connector and swept values.
+fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        // A server at a URL may have other batch knobs than it had.
+        let same = |members: &&mut Vec<&Row>| {
+            members[0].config == row.config && members[0].batch_size == row.batch_size
+        };
+        match groups.iter_mut().find(same) {
+            Some(members) => members.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    let mut points: Vec<Point<'a>> = groups
+        .into_iter()
+        .map(|rows| {
+            let counts = |row: &&&Row| row.valid && !row.interrupted;
+            let counted: Vec<&Row> = rows.iter().filter(counts).copied().collect();
+            let counted = if counted.is_empty() {
+                rows.clone()
+            } else {
+                counted
+            };
+            Point { rows, counted }
+        })
+        .collect();
+    let place = |point: &Point| {
+        let row = point.rows[0];
+        // A search has no swept knob and many rates.
+        let knobs = over.iter().map(|axis| axis.knob).chain([Knob::Rate]);
+        let values = knobs.map(|knob| knob.of_row(row));
+        (
+            row.config.connector.to_string(),
+            values.map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>(),
+        )
+    };
+    points.sort_by(|a, b| {
+        let (a, b) = (place(a), place(b));
+        a.0.cmp(&b.0)
+            .then(a.1.partial_cmp(&b.1).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    points
+}
+
+/// All points, one line each: the swept knobs, then what was measured, contention and batch
+/// fill beside throughput and latency. Repeated points show their medians.
+fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
+    let median = |show: fn(f64) -> String, of: fn(&Row) -> Option<f64>| {
+        move |point: &Point<'_>| point.median(of).map(show)
+    };
+    let repeated = points.iter().any(|point| point.rows.len() > 1);
+    let open = points
+        .iter()
+        .flat_map(|point| &point.rows)
+        .any(|row| row.open_loop.is_some());
+    let table = Table::of("Sweep", points).words(5, "connector", |point| {
+        let config = &point.rows[0].config;
+        format!("{} {}", config.connector, config.encoding)
+    });
+    let mut table = over.iter().fold(table, |table, axis| {
+        table.number(0, axis.knob.name(), |point| {
+            let value = axis.knob.of_row(point.rows[0]);
+            value.map_or_else(|| "not told".to_owned(), |value| axis.knob.show(value))
+        })
+    });
+    if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
+        table = table.number(0, "rate", |point| {
+            let offered = Knob::Rate.of_row(point.rows[0]);
+            offered.map_or_else(|| "closed loop".to_owned(), rate)
+        });
+    }
+    table
+        .number(0, "TPS", median(rate, |row| Some(row.tps)))
+        .number(3, "±", |point| {
+            let tps = point.estimate(|row| Some(row.tps))?;
+            (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
+        })
+        .if_any()
+        .number(4, "runs", |point| repeated.then_some(point.counted.len()))
+        .if_any()
+        .number(
+            0,
+            "achieved",
+            median(rate, |row| Some(row.open_loop.as_ref()?.achieved_tps)),
+        )
+        .if_any()
+        .number(
+            5,
+            "predicted",
+            median(rate, |row| Some(row.prediction.as_ref()?.tps)),
+        )
+        .if_any()
+        .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
+        .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
+        .number(
+            3,
+            "collisions",
+            median(percent, |row| Some(row.collision_rate)),
+        )
+        .number(
+            2,
+            "mean batch",
+            median(
+                |batch| format!("{batch:.1}"),
+                |row| Some(row.server.as_ref()?.mean_batch),
+            ),
+        )
+        .words(6, "limit", |point| {
+            Some(point.counted[0].prediction.as_ref()?.limit_in_words())
+        })
+        .if_any()
+        .words(0, "verdict", Point::standing)
+        .invalid(|point| !point.counted[0].valid)
+        .into()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// TPS of two swept knobs against each other, one table per connector; none with another number
+/// of knobs.
+fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
+    let [down, across] = over else {
+        return Vec::new();
+    };
+    let mut connectors: Vec<_> = points
+        .iter()
+        .map(|point| &point.rows[0].config.connector)
+        .collect();
+    connectors.dedup();
+    let tables = connectors.into_iter().map(|connector| {
+        let cell = |value: f64, other: f64| {
+            let point = points.iter().find(|point| {
+                let row = point.rows[0];
+                row.config.connector == *connector
+                    && is_at(down.knob, row, value)
+                    && is_at(across.knob, row, other)
+            })?;
+            let tps = known(point.median(|row| Some(row.tps)), rate);
+            Some(match point.standing() {
+                "INVALID" => Line::default().void(tps).mark(Tone::Bad, " !"),
+                _ => tps.into(),
+            })
+        };
+        let corner = format!("{} \\ {}", down.knob.name(), across.knob.name());
+        let title = format!("TPS, {connector} (! is invalid)");
+        let table = Table::of(title.as_str(), &down.values)
+            .number(0, corner, |value| down.knob.show(*value));
+        let table = across.values.iter().fold(table, |table, &other| {
+            let title = across.knob.show(other);
+            table.number(0, title, |&value| cell(value, other).unwrap_or_default())
+        });
+        (title, table.into())
+    });
+    tables.collect()
+}
+
+fn is_at(knob: Knob, row: &Row, value: f64) -> bool {
+    let near = |at: f64| (at - value).abs() <= 1e-9 * at.abs().max(value.abs());
+    knob.of_row(row).is_some_and(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::record::Repetition;
+    use crate::record::fixtures::row;
+    use crate::render::write::text::{Layout, write};
+
+    fn at(alpha: f64, max_inflight: usize, tps: f64) -> Row {
+        let mut row = row();
+        row.config.workload.alpha = alpha;
+        row.config.load.max_inflight_per_worker = max_inflight;
+        row.tps = tps;
+        row.collision_rate = alpha / 4.0;
+        row
+    }
+
+    fn axes(specs: &[&str]) -> Vec<Axis> {
+        specs.iter().map(|spec| spec.parse().unwrap()).collect()
+    }
+
+    fn shown(rows: Vec<Row>, over: Vec<Axis>) -> String {
+        let environment = crate::host::environment::Environment::capture(Path::new("."));
+        let mut record = Record::new(environment);
+        record.rows = rows;
+        record.sweep = Some(crate::record::Sweep {
+            over,
+            settings: std::collections::BTreeMap::new(),
+            resumed_despite: Vec::new(),
+        });
+        write(&document(&record), Layout::default())
+    }
+
+    /// The cells of the line that begins with these.
+    #[track_caller]
+    fn line(table: &str, begins: &[&str]) -> Vec<String> {
+        let lines = table
+            .lines()
+            .map(|line| line.split_whitespace().map(str::to_owned).collect());
+        let mut lines = lines.filter(|cells: &Vec<String>| {
+            cells.starts_with(&begins.iter().map(ToString::to_string).collect::<Vec<_>>())
+        });
+        lines
+            .next()
+            .unwrap_or_else(|| panic!("no line {begins:?} in {table}"))
+    }
+
+    #[test]
+    fn contention_stands_beside_throughput_in_the_order_of_the_knob() {
+        // As a sweep that was gone on with may have them.
+        let rows = [at(2.0, 1, 500.0), at(0.0, 1, 9_000.0), at(1.0, 1, 4_000.0)];
+        let text = shown(rows.into(), axes(&["alpha=0,1,2"]));
+        for word in [
+            "alpha",
+            "TPS",
+            "p50 ms",
+            "p99 ms",
+            "collisions",
+            "mean batch",
+        ] {
+            assert!(text.contains(word), "no {word} in {text}");
+        }
+        let places = ["9,000", "4,000", "500"].map(|tps| text.find(tps).unwrap());
+        assert!(places.is_sorted(), "{text}");
+        assert!(text.contains("25.0 %") && text.contains("50.0 %"), "{text}");
+        assert!(!text.contains("! is invalid"), "one knob makes no matrix");
+    }
+
+    #[test]
+    fn a_search_is_shown_by_rate() {
+        let mut rows = vec![at(0.0, 1, 9.0), at(0.0, 1, 70.0), at(0.0, 1, 50.0)];
+        for (row, rate) in rows[1..].iter_mut().zip([700.0, 500.0]) {
+            row.config.load.rate = Some(rate);
+            row.open_loop = Some(crate::record::fixtures::open(rate));
+        }
+        let text = shown(rows, Vec::new());
+        let places = ["closed loop", "500", "700"].map(|rate| text.find(rate).unwrap());
+        assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn two_knobs_make_a_matrix() {
+        let mut rows = vec![at(0.0, 1, 100.0), at(0.0, 8, 200.0), at(1.0, 1, 300.0)];
+        rows[1].valid = false;
+        let text = shown(rows, axes(&["alpha=0,1", "inflight=1,8"]));
+        assert_eq!(line(&text, &["0"]), ["0", "100", "(200)", "!"]);
+        assert_eq!(line(&text, &["1"]), ["1", "300"], "one is not measured yet");
+    }
+
+    #[test]
+    fn repetitions_show_their_median() {
+        let mut rows: Vec<Row> = [100.0, 300.0, 110.0, 1.0].map(|tps| at(0.0, 1, tps)).into();
+        for (number, row) in (1..).zip(&mut rows) {
+            row.repetition = Some(Repetition { number, of: 4 });
+        }
+        rows[3].valid = false;
+        let connector = rows[0].config.connector;
+        let text = shown(rows, axes(&["alpha=0"]));
+        let cells = line(&text, &[connector.as_str()]);
+        assert_eq!(cells[3..6], ["110", "100", "3"], "{text}");
+        assert!(text.contains("valid, others not"), "{text}");
+    }
+}

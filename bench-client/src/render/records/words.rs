@@ -1,0 +1,125 @@
+//! What is said of rows in several places.
+
+use crate::figures::{UNKNOWN, grouped, known, rate};
+use crate::record::load_record::{Shown, Standing};
+use crate::record::{Prediction, Row, Verdict};
+use crate::render::document::{Line, Tone};
+
+/// What is known of several things, with something between.
+pub(in crate::render) fn joined<const N: usize>(
+    between: &str,
+    parts: [Option<String>; N],
+) -> String {
+    parts
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(between)
+}
+
+/// What a closed loop's latency does not show.
+pub const CLOSED_LOOP: &str = "closed loop: counted from sending; what would have waited while \
+the server stood still is not shown, --rate shows it";
+
+/// The same, with its flag as one.
+pub(in crate::render) fn closed_loop() -> Line {
+    let flag = "--rate";
+    let (before, after) = CLOSED_LOOP.split_once(flag).unwrap_or((CLOSED_LOOP, ""));
+    Line::from(before).code(flag).plain(after)
+}
+
+/// A row's TPS, never to be mistaken for what it is not.
+pub(in crate::render) fn tps(shown: &Shown<'_>) -> Line {
+    let figure = rate(shown.row.tps);
+    let line = Line::default();
+    match shown.standing() {
+        Standing::Invalid => line.mark(Tone::Bad, "INVALID").plain(" ").void(figure),
+        Standing::NullServer => line
+            .mark(Tone::Warn, "null server")
+            .plain(format!(" {figure}")),
+        Standing::AtLeast => line
+            .mark(Tone::Warn, "at least")
+            .plain(format!(" {figure}")),
+        Standing::Plain => line.strong(figure),
+    }
+}
+
+/// Whether a row counts, and as what.
+pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
+    let tone = match shown.standing() {
+        Standing::Invalid => Tone::Bad,
+        Standing::NullServer | Standing::AtLeast => Tone::Warn,
+        Standing::Plain => Tone::Plain,
+    };
+    Line::default().mark(tone, shown.verdict())
+}
+
+/// Something that was found, with whom it is about and what to do.
+pub(in crate::render) fn said(
+    invalidates: bool,
+    whom: Option<&str>,
+    message: &str,
+    remedy: &str,
+) -> Line {
+    let mark = if invalidates {
+        Line::default().mark(Tone::Bad, "INVALID")
+    } else {
+        Line::default().mark(Tone::Warn, "warning")
+    };
+    let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
+    mark.plain(format!("{whom}: {message}. Remedy: {remedy}."))
+}
+
+/// A verdict of a row, or of several.
+pub(in crate::render) fn verdict_on(whom: Option<&str>, verdict: &Verdict) -> Line {
+    said(verdict.invalidates, whom, &verdict.message, &verdict.remedy)
+}
+
+/// What the model says of a row: what to do next, or why it said nothing that holds.
+pub(in crate::render) fn next_knob(whom: Option<&str>, model: &Prediction) -> Line {
+    let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
+    match &model.remedy {
+        Some(remedy) => format!("next knob{whom}: {remedy}.").into(),
+        None => Line::default()
+            .mark(Tone::Warn, "prediction failed")
+            .plain(format!("{whom}: {}.", model.refuted.join("; "))),
+    }
+}
+
+/// Transfers per commit in the mean, where the server tells.
+pub(in crate::render) fn mean_batch(row: &Row) -> Option<String> {
+    let server = row.server.as_ref()?;
+    Some(format!("{:.1}", server.mean_batch))
+}
+
+/// `+7 %` for a prediction that is 7 % above what was measured.
+fn error(predicted: f64, measured: f64) -> String {
+    known(Prediction::error(predicted, measured), |error| {
+        // Not minus zero.
+        format!("{:+.0} %", (error * 100.0).round() + 0.0)
+    })
+}
+
+/// How far the predicted TPS are off.
+pub(in crate::render) fn error_of_tps(model: &Prediction, row: &Row) -> String {
+    error(model.tps, row.tps)
+}
+
+/// How far the predicted median latency is off.
+pub(in crate::render) fn error_of_p50(model: &Prediction, row: &Row) -> String {
+    let measured = row.latency_ms.p50;
+    measured.map_or_else(|| UNKNOWN.to_owned(), |p50| error(model.p50_ms, p50))
+}
+
+/// What a batch may hold and how long it may wait.
+pub(in crate::render) fn batch_knobs(row: &Row) -> Option<String> {
+    let wait = row.batch_timeout_us.filter(|wait| *wait > 0.0);
+    let wait = wait.map_or_else(String::new, |wait| format!(" / {} ms", wait / 1e3));
+    Some(format!("{}{wait}", grouped(row.batch_size?)))
+}
+
+/// Workers, and transfers in flight of each.
+pub(in crate::render) fn in_flight(row: &Row) -> String {
+    let load = &row.config.load;
+    format!("{}×{}", load.concurrency, load.max_inflight_per_worker)
+}

@@ -1,0 +1,8 @@
+//! The writers: each puts any document into its form.
+
+pub mod html;
+pub mod markdown;
+mod svg;
+pub mod text;
+
+pub use svg::DrawError;

@@ -1,0 +1,270 @@
+//! Drawing: axes and marks in, an inline `<svg>` out.
+//!
+//! The plotting library writes fixed colours. It is given placeholders here, which the
+//! finished text exchanges for CSS variables: so one drawing is right in light and in dark.
+//! It also rounds to whole pixels, so everything is drawn at twice its size and shown through
+//! a `viewBox`.
+
+use plotters::element::{Circle, PathElement, Rectangle, Text};
+use plotters::prelude::{ChartBuilder, Color as _, IntoDrawingArea as _, SVGBackend};
+use plotters::style::colors::TRANSPARENT;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{IntoFont as _, RGBColor, ShapeStyle, TextStyle};
+
+use crate::render::charts::{Ink, Mark, Panel, SERIES, Side};
+
+/// Why there is no drawing.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw the chart \"{title}\": {reason}")]
+pub struct DrawError {
+    /// Which chart.
+    pub title: String,
+    /// What the plotting library says.
+    pub reason: String,
+}
+
+/// Width of every drawing, in half CSS pixels.
+const WIDTH: u32 = 1_000;
+/// Size of all text, in the same.
+const FONT: f64 = 28.0;
+/// The library divides sizes by this when it writes SVG.
+const SVG_FONT_FACTOR: f64 = 1.24;
+/// About how wide a character is, against the size of the text.
+const CHARACTER: f64 = 0.56;
+
+impl Ink {
+    const ALL: [Self; 5] = [Self::Text, Self::Muted, Self::Grid, Self::Bad, Self::Stall];
+
+    /// A colour that no drawing has otherwise.
+    fn placeholder(self) -> RGBColor {
+        match self {
+            Self::Text => RGBColor(1, 2, 0),
+            Self::Muted => RGBColor(1, 2, 1),
+            Self::Grid => RGBColor(1, 2, 2),
+            Self::Bad => RGBColor(1, 2, 3),
+            Self::Stall => RGBColor(1, 2, 4),
+            Self::Series(place) => RGBColor(1, 3, place),
+        }
+    }
+
+    /// The CSS variable.
+    pub(super) fn css(self) -> String {
+        match self {
+            Self::Text => "var(--text)".to_owned(),
+            Self::Muted => "var(--muted)".to_owned(),
+            Self::Grid => "var(--grid)".to_owned(),
+            Self::Bad => "var(--bad)".to_owned(),
+            Self::Stall => "var(--stall)".to_owned(),
+            Self::Series(place) => format!("var(--s{place})"),
+        }
+    }
+
+    fn themed(svg: &str) -> String {
+        let series = (0..SERIES).map(Self::series);
+        let mut out = svg.to_owned();
+        for ink in Self::ALL.into_iter().chain(series) {
+            let RGBColor(red, green, blue) = ink.placeholder();
+            out = out.replace(&format!("#{red:02X}{green:02X}{blue:02X}"), &ink.css());
+        }
+        out
+    }
+}
+
+fn font(ink: Ink) -> TextStyle<'static> {
+    let color = ink.placeholder();
+    ("sans-serif", FONT * SVG_FONT_FACTOR)
+        .into_font()
+        .color(&color)
+}
+
+/// How wide a text is drawn, at most, in half CSS pixels.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "labels have some tens of characters"
+)]
+fn width_of(text: &str) -> u32 {
+    (text.chars().count() as f64 * FONT * CHARACTER).ceil() as u32
+}
+
+/// As much of a name as fits above a bar, beside its figure.
+fn beside(name: &str, figure: &str) -> String {
+    let room = (WIDTH - 80).saturating_sub(width_of(figure));
+    if width_of(name) <= room {
+        return name.to_owned();
+    }
+    let mut out = String::new();
+    for character in name.chars() {
+        out.push(character);
+        if width_of(&out) + width_of("…") > room {
+            break;
+        }
+    }
+    out.push('…');
+    out
+}
+
+/// Draws panels below each other.
+pub(super) fn draw(title: &str, about: &str, panels: &[Panel]) -> Result<String, DrawError> {
+    let height = panels.iter().map(|panel| panel.height).sum();
+    // Panels below each other share their axis.
+    let left = panels.iter().map(room_left).max().unwrap_or(0);
+    let mut svg = String::new();
+    let failed = |reason: &dyn std::fmt::Display| DrawError {
+        title: title.to_owned(),
+        reason: reason.to_string(),
+    };
+    {
+        let mut rest = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        for panel in panels {
+            let (area, below) = rest.split_vertically(panel.height);
+            rest = below;
+            draw_panel(panel, left, &area).map_err(|error| failed(&error))?;
+        }
+        rest.present().map_err(|error| failed(&error))?;
+    }
+    let body = svg
+        .find(">\n")
+        .map(|end| &svg[end + 2..])
+        .ok_or_else(|| failed(&"no svg was written"))?;
+    let label = escape(&format!("{title}. {about}"));
+    Ok(format!(
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\
+         <title>{}</title>\n{}",
+        escape(title),
+        Ink::themed(body)
+    ))
+}
+
+fn escape(text: &str) -> String {
+    use maud::Render as _;
+    text.render().into_string()
+}
+
+type Area<'a> = plotters::drawing::DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// Room left of a panel, for what is written there.
+fn room_left(panel: &Panel) -> u32 {
+    let Panel { x, y, .. } = panel;
+    let widest = y.ticks.iter().map(|(_, text)| width_of(text)).max();
+    let named = if y.label.is_empty() { 0 } else { 44 };
+    // Half of the first tick's text stands left of the axis.
+    let outside = x.ticks.first().map_or(4, |(_, text)| width_of(text) / 2);
+    widest.map_or(outside, |widest| widest + 22 + named)
+}
+
+fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    let Panel { x, y, marks, .. } = panel;
+    let line = |ink: Ink, width: u32| ShapeStyle {
+        color: ink.placeholder().to_rgba(),
+        filled: false,
+        stroke_width: width,
+    };
+    let bottom = if x.label.is_empty() { 46 } else { 88 };
+    // Half of the last tick's text stands right of the axis.
+    let right = x
+        .ticks
+        .last()
+        .map_or(12, |(_, text)| 12 + width_of(text) / 2);
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(20)
+        .margin_right(right)
+        .margin_left(8)
+        .margin_bottom(6)
+        .x_label_area_size(bottom)
+        .y_label_area_size(left)
+        .build_cartesian_2d(x.clone(), y.clone())?;
+    let mut mesh = chart.configure_mesh();
+    mesh.max_light_lines(0)
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(line(Ink::Grid, 2))
+        .axis_style(line(Ink::Grid, 2))
+        .x_labels(x.ticks.len().max(1))
+        .y_labels(y.ticks.len().max(1))
+        .label_style(font(Ink::Muted))
+        .axis_desc_style(font(Ink::Muted))
+        .set_all_tick_mark_size(6);
+    if !x.label.is_empty() {
+        mesh.x_desc(&x.label);
+    }
+    if !y.label.is_empty() {
+        mesh.y_desc(&y.label);
+    }
+    if y.ticks.is_empty() {
+        mesh.disable_y_mesh().disable_y_axis();
+    }
+    mesh.draw()?;
+    let fill = |ink: Ink, opacity: f64| ink.placeholder().mix(opacity).filled();
+    // Above whatever else is there.
+    let mut texts = Vec::new();
+    for mark in marks {
+        match mark {
+            Mark::Line(points, ink, width) => {
+                chart.draw_series([PathElement::new(points.clone(), line(*ink, *width))])?;
+            }
+            Mark::Dot(at, ink) => {
+                chart.draw_series([Circle::new(*at, 7, fill(*ink, 1.0))])?;
+            }
+            Mark::Diamond(at, ink) => {
+                let corners = [(0, -12), (12, 0), (0, 12), (-12, 0), (0, -12)];
+                let shape = plotters::element::EmptyElement::at(*at)
+                    + PathElement::new(corners.to_vec(), line(*ink, 4));
+                chart.draw_series([shape])?;
+            }
+            Mark::Bar(from, to, ink, opacity) => {
+                chart.draw_series([Rectangle::new([*from, *to], fill(*ink, *opacity))])?;
+            }
+            Mark::Frame(from, to, ink) => {
+                chart.draw_series([Rectangle::new([*from, *to], line(*ink, 3))])?;
+            }
+            Mark::Words(at, words, ink, side) => texts.push((*at, words.clone(), *ink, *side)),
+            Mark::Title(at, name, (figure, ink)) => texts.extend([
+                ((x.low(), *at), beside(name, figure), Ink::Text, Side::Left),
+                ((x.high(), *at), figure.clone(), *ink, Side::Right),
+            ]),
+        }
+    }
+    for (at, words, ink, side) in texts.into_iter().filter(|text| !text.1.is_empty()) {
+        let side = match side {
+            Side::Left => HPos::Left,
+            Side::Center => HPos::Center,
+            Side::Right => HPos::Right,
+        };
+        let style = font(ink).pos(Pos::new(side, VPos::Center));
+        chart.draw_series([Text::new(words, at, style)])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::charts::Axis;
+
+    #[test]
+    fn a_drawing_has_the_style_sheets_colours_and_no_other() {
+        let panel = Panel::new(
+            Axis::linear("x", [1.0]),
+            Axis::linear("y", [1.0]),
+            300,
+            vec![
+                Mark::Dot((0.5, 0.5), Ink::Series(7)),
+                Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Bad, 2),
+                Mark::Words((0.5, 0.5), "a < b".to_owned(), Ink::Text, Side::Left),
+            ],
+        );
+        let svg = draw("T & T", "\"about\"", &[panel]).unwrap();
+        for expected in [
+            "var(--s7)",
+            "var(--bad)",
+            "var(--text)",
+            "a &lt; b",
+            "T &amp; T. &quot;",
+        ] {
+            assert!(svg.contains(expected), "{expected}: {svg}");
+        }
+        assert!(!svg.contains('#'), "{svg}");
+        assert!(svg.starts_with("<svg viewBox=") && svg.trim_end().ends_with("</svg>"));
+    }
+}
