@@ -5,7 +5,7 @@ use busload_wire::histogram::decode_text;
 
 use super::*;
 use crate::judge::judge;
-use crate::observation::fixtures::{Outcome, TICKS, Transfer, observe};
+use crate::observation::fixtures::{Outcome, TICKS, Transfer, no_times, observe};
 use crate::observation::{
     BeforeAndAfterStats, LedgerObservation, PacedNullServer, Sample, ServerProcess, WindowCounters,
 };
@@ -108,12 +108,20 @@ fn system() -> SystemObservation {
     }
 }
 
-fn observation() -> Observation {
-    let mut observation = observe(&stream());
+/// Of a closed loop by a generator that was never late, on a machine without faults.
+fn quiet(transfers: &[Transfer]) -> Observation {
+    let mut observation = observe(transfers);
     observation.load.offered = None;
-    observation.system = Some(system());
+    observation.load.loop_lag = no_times();
     observation.machines[0].environment.warnings.clear();
     observation
+}
+
+fn observation() -> Observation {
+    Observation {
+        system: Some(system()),
+        ..quiet(&stream())
+    }
 }
 
 fn codes(row: &Row) -> Vec<VerdictCode> {
@@ -241,9 +249,7 @@ fn merged_shards_are_judged_as_the_whole() {
     let stream = stream();
     let shard = |first: usize| {
         let its: Vec<Transfer> = stream.iter().skip(first).step_by(2).copied().collect();
-        let mut observation = observe(&its);
-        observation.load.offered = None;
-        observation.machines[0].environment.warnings.clear();
+        let mut observation = quiet(&its);
         observation.machines[0].ceiling_tps = Some(600.0);
         observation
     };
