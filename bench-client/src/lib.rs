@@ -6,16 +6,18 @@
 //! `docs/ARCHITECTURE.md` has the map.
 
 pub mod compare;
+pub mod conformance;
 pub mod judge;
 pub mod report;
 pub mod row;
 pub mod sweep;
+pub mod targets;
 
 pub use busload_audit as torture;
 pub use busload_generator::{connector, control, load, target, workload};
 pub use busload_record::{config, disk, figures, host, output, record, statistics};
 
-use busload_record::with_causes;
+pub use busload_record::with_causes;
 use host::environment::Program;
 
 /// This program as it was built, with the memory allocator that its binary has chosen.

@@ -271,7 +271,7 @@ impl Sweeping {
         if let Some(repetition) = row.repetition {
             knobs.push(format!("run {} of {}", repetition.number, repetition.of));
         }
-        knobs.insert(0, row.config.connector.to_string());
+        knobs.insert(0, row.config.subject());
         let mut line = format!(
             "{}: {} TPS, p50 {}, p99 {}",
             knobs.join(", "),

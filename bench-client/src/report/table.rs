@@ -279,7 +279,7 @@ pub fn describe_knobs(row: &Row) -> String {
             .name
             .as_ref()
             .map_or_else(String::new, |name| format!("{name}: ")),
-        row.config.connector,
+        row.config.subject(),
         row.config.encoding,
         row.durability_and_apply(),
         row.config.load.concurrency,
@@ -518,7 +518,7 @@ pub fn summary(rows: &[Row]) -> String {
             row.prediction.as_ref().map_or_else(String::new, of)
         };
         table.add_row([
-            Cell::new(format!("{} {}", row.config.connector, row.config.encoding)),
+            Cell::new(format!("{} {}", row.config.subject(), row.config.encoding)),
             Cell::new(row.durability_and_apply()),
             right(row.batch_size.map_or_else(String::new, grouped)),
             right(format!(

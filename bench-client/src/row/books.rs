@@ -36,7 +36,7 @@ impl Books {
         let stats = control.stats(config.verification().is_some()).await?;
         let usage = location
             .pid
-            .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
+            .map_or_else(ProcessUsage::default, ProcessUsage::of_tree);
         Ok(Self {
             stats,
             usage,

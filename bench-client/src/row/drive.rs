@@ -158,7 +158,7 @@ async fn moment(control: &mut ControlClient, pid: Option<u32>) -> Moment {
         // A server without stats, or gone: the row says so elsewhere.
         stats: control.stats(false).await.ok().flatten(),
         client: CpuTimes::of_this_process(),
-        server: pid.and_then(CpuTimes::of_process),
+        server: pid.and_then(CpuTimes::of_tree),
         steal: steal_time(),
         client_throttling: Throttling::of_process(std::process::id()),
         server_throttling: pid.and_then(Throttling::of_process),

@@ -222,6 +222,7 @@ pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Ro
         .to_owned(),
         server,
         server_preload,
+        server_end: None,
         cpu,
         stalls: stalls(moments.as_ref()),
         processor_speed,

@@ -10,7 +10,6 @@ mod plan;
 mod prepare;
 mod series;
 
-use std::path::Path;
 use std::time::Duration;
 
 use busload_wire::control::Info;
@@ -28,7 +27,8 @@ use crate::load::{LoadError, LoadResult};
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed, Row};
 use crate::row::measured::{Measured, to_row};
-use crate::target::{EndpointError, ServerProcess, ServerSpec, TargetError, endpoint};
+use crate::target::cpus::Pinned;
+use crate::target::{EndpointError, Launch, ServerProcess, Stopped, TargetError, endpoint};
 use crate::workload::ZipfError;
 
 use balances::Before;
@@ -58,6 +58,9 @@ pub enum RowError {
     /// The server's address cannot be had.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// This program cannot be kept on the CPUs that were chosen.
+    #[error("cannot run on the CPUs of --client-cpus")]
+    Cpus(#[source] std::io::Error),
     /// This program's own file cannot be found, to be started as a server.
     #[error("cannot find this program's own file")]
     Program(#[from] std::io::Error),
@@ -124,7 +127,10 @@ const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 /// There was nothing to measure: the server or the load did not start. A server that dies
 /// later is a row that says so.
 pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Row, RowError> {
-    let directory = directory(config);
+    // What is started from here on shares it; a server has a set of its own.
+    let _pinned = Pinned::to(config.client_cpus.as_ref()).map_err(RowError::Cpus)?;
+    let directory = config.target.data_place();
+    let directory = directory.as_deref();
     let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
         around.progress.stage("measuring the disk");
@@ -133,13 +139,13 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
     let before = baseline()?;
     let mut server = start_server(config, around).await?;
     let measured = Box::pin(run(config, around, &mut server)).await;
-    let stopped = match server {
-        Some(server) => server.stop().await,
-        None => Ok(()),
+    let server_end = match server {
+        Some(server) => Some(finish(server, around).await),
+        None => None,
     };
     remove_database(config);
     let (mut measured, mut evidence, location) = measured?;
-    if let Err(how) = stopped {
+    if let Some(how) = server_end.as_ref().and_then(|end| end.failed.clone()) {
         evidence.server_died.get_or_insert(how);
     }
     let after = baseline()?;
@@ -162,6 +168,7 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
         }
     }
     let mut row = to_row(config, measured, &evidence);
+    row.server_end = server_end.map(|stopped| stopped.end);
     if config.target.is_built_in() {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores)
@@ -170,9 +177,18 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
     Ok(row)
 }
 
-/// Where the database of a server that this program starts is.
-fn directory(config: &RunConfig) -> Option<&Path> {
-    config.target.database().and_then(Path::parent)
+/// Stops the server, and says what a person should know of its end.
+async fn finish(server: ServerProcess, around: &Surroundings<'_>) -> Stopped {
+    around.progress.stage("stopping the server");
+    let output = server.output().map(|file| file.display().to_string());
+    let stopped = server.finish().await;
+    let failed = stopped.failed.as_ref();
+    let failed = failed.map(|how| format!("the server did not end well: {how}"));
+    if let Some(remark) = failed.or_else(|| stopped.end.remark()) {
+        let output = output.map_or_else(String::new, |file| format!("; its output is in {file}"));
+        around.progress.notice(&format!("{remark}{output}"));
+    }
+    stopped
 }
 
 /// Measured once more, and held against what was before.
@@ -189,13 +205,11 @@ async fn start_server(
     config: &RunConfig,
     around: &Surroundings<'_>,
 ) -> Result<Option<ServerProcess>, RowError> {
-    let Some(spec) = ServerSpec::of(config)? else {
+    let Some(launch) = Launch::of(config)? else {
         return Ok(None);
     };
     around.progress.stage("starting the server and seeding");
-    let place = endpoint(&config.target)?;
-    let starting = ServerProcess::start_at(&spec, place.as_ref());
-    let started = or_interrupt(&around.interrupted, starting).await;
+    let started = or_interrupt(&around.interrupted, launch.start()).await;
     Ok(Some(started.ok_or(RowError::Interrupted)??))
 }
 

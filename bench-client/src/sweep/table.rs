@@ -74,7 +74,7 @@ fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
         let knobs = over.iter().map(|axis| axis.knob).chain([Knob::Rate]);
         let values = knobs.map(|knob| knob.of_row(row));
         (
-            row.config.connector.to_string(),
+            row.config.subject(),
             values.map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>(),
         )
     };
@@ -130,7 +130,8 @@ pub fn table(rows: &[Row], over: &[Axis]) -> String {
         let first = point.rows[0];
         let mut cells = vec![Cell::new(format!(
             "{} {}",
-            first.config.connector, first.config.encoding
+            first.config.subject(),
+            first.config.encoding
         ))];
         cells.extend(over.iter().map(|axis| right(swept(axis.knob, first))));
         if header.contains(&"rate") && !over.iter().any(|axis| axis.knob == Knob::Rate) {
@@ -189,7 +190,7 @@ pub fn matrix(rows: &[Row], over: &[Axis]) -> Option<String> {
     let points = points(rows, over);
     let mut connectors: Vec<_> = points
         .iter()
-        .map(|point| &point.rows[0].config.connector)
+        .map(|point| point.rows[0].config.subject())
         .collect();
     connectors.dedup();
     let tables = connectors.into_iter().map(|connector| {
@@ -202,7 +203,7 @@ pub fn matrix(rows: &[Row], over: &[Axis]) -> Option<String> {
             let cells = across.values.iter().map(|&other| {
                 let point = points.iter().find(|point| {
                     let row = point.rows[0];
-                    row.config.connector == *connector
+                    row.config.subject() == connector
                         && is_at(down.knob, row, value)
                         && is_at(across.knob, row, other)
                 });

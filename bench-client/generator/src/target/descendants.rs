@@ -158,6 +158,33 @@ pub(super) fn end_some() -> Vec<String> {
     left
 }
 
+/// What lives of a server besides its leader: the processes of its group, and adopted children;
+/// by id and name.
+#[cfg(target_os = "linux")]
+pub(super) fn living_beside(leader: u32) -> Vec<String> {
+    let children = children();
+    let own = std::process::id().cast_signed();
+    let leader = leader.cast_signed();
+    let Ok(all) = procfs::process::all_processes() else {
+        return Vec::new();
+    };
+    let stats = all.flatten().filter_map(|process| process.stat().ok());
+    let living = stats.filter(|stat| {
+        let is_adopted = children.adopts
+            && stat.ppid == own
+            && !children.spared.contains_key(&stat.pid.cast_unsigned());
+        stat.pid != leader && stat.state != 'Z' && (stat.pgrp == leader || is_adopted)
+    });
+    living
+        .map(|stat| format!("{} ({})", stat.pid, stat.comm))
+        .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn living_beside(_: u32) -> Vec<String> {
+    Vec::new()
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(super) fn end_some() -> Vec<String> {
     Vec::new()

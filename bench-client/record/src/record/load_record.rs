@@ -359,7 +359,7 @@ pub fn decode(text: &str) -> Option<Histogram<u64>> {
 fn labels(rows: &[&Row]) -> Vec<String> {
     type Knob = fn(&Row) -> String;
     let knobs: [Knob; 11] = [
-        |row| row.config.connector.as_str().to_owned(),
+        |row| row.config.subject(),
         |row| row.config.encoding.as_str().to_owned(),
         Row::durability_and_apply,
         |row| {
@@ -415,7 +415,7 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         .map(|row| {
             let mut parts = match &row.config.name {
                 Some(name) => vec![name.clone()],
-                None if differing.is_empty() => vec![row.config.connector.as_str().to_owned()],
+                None if differing.is_empty() => vec![row.config.subject()],
                 None => differing.iter().map(|knob| knob(row)).collect(),
             };
             parts.push(repetition(row));

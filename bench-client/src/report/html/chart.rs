@@ -78,7 +78,7 @@ pub(super) fn groups<'a>(rows: &[Shown<'a>], turned: &[Knob]) -> Vec<(String, Ve
 /// Everything that makes rows unlike, but for the knobs that were turned.
 fn configuration(row: &Row, turned: &[Knob]) -> String {
     let mut parts = vec![
-        row.config.connector.to_string(),
+        row.config.subject(),
         row.config.encoding.to_string(),
         row.durability_and_apply(),
     ];

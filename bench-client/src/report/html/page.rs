@@ -368,11 +368,8 @@ fn pragmas_of_rows(record: &AnyRecord) -> Markup {
                 })
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            let name = row
-                .config
-                .name
-                .as_deref()
-                .unwrap_or(row.config.connector.as_str());
+            let name = row.config.name.clone();
+            let name = name.unwrap_or_else(|| row.config.subject());
             (!differing.is_empty()).then(|| (name, row.durability_and_apply(), differing.join(" ")))
         })
         .collect();
