@@ -3,6 +3,7 @@
 pub mod cpus;
 pub mod descendants;
 mod endpoint;
+mod guard;
 mod launch;
 #[cfg(target_os = "linux")]
 pub mod outsiders;
@@ -27,6 +28,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use self::descendants::{Role, Spared, Survivors};
+use self::guard::Guard;
 use self::run_folder::RunFolder;
 use crate::config::{ConnectorKind, Cpus};
 use crate::connector::{Endpoint, parse_url};
@@ -186,6 +188,8 @@ struct Leader {
     _spared: Spared,
     /// Nothing of it is left: what has been adopted since is another server's.
     ended: bool,
+    /// Of one that does not notice the end of this process by itself.
+    guard: Option<Guard>,
 }
 
 impl Leader {
@@ -225,6 +229,10 @@ impl Leader {
         let spawned = cpus::on(spec.cpus.as_ref(), spawn).and_then(|spawned| spawned);
         let (child, spared) = spawned.map_err(failed)?;
         Ok(Self {
+            guard: spec
+                .output
+                .as_ref()
+                .and_then(|_| Guard::of(child.id()?).ok()),
             child,
             _spared: spared,
             ended: false,
@@ -548,6 +556,7 @@ impl ServerProcess {
             }
             if left.is_empty() {
                 self.leader.ended = true;
+                self.leader.guard = None;
                 return Ok(());
             }
             if Instant::now() > deadline {

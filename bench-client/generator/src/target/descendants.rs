@@ -158,8 +158,8 @@ pub(super) fn end_some() -> Vec<String> {
     left
 }
 
-/// What lives of a server besides its leader: the processes of its group, and adopted children;
-/// by id and name.
+/// What lives of a server besides its leader: the processes of its group, everything that one of
+/// them has started, and adopted children; by id and name.
 #[cfg(target_os = "linux")]
 pub(super) fn living_beside(leader: u32) -> Vec<String> {
     let children = children();
@@ -168,13 +168,30 @@ pub(super) fn living_beside(leader: u32) -> Vec<String> {
     let Ok(all) = procfs::process::all_processes() else {
         return Vec::new();
     };
-    let stats = all.flatten().filter_map(|process| process.stat().ok());
-    let living = stats.filter(|stat| {
-        let is_adopted = children.adopts
-            && stat.ppid == own
-            && !children.spared.contains_key(&stat.pid.cast_unsigned());
-        stat.pid != leader && stat.state != 'Z' && (stat.pgrp == leader || is_adopted)
-    });
+    let stats: Vec<_> = all
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .collect();
+    let mut found = std::collections::BTreeSet::new();
+    // Until nobody is found whose parent is: numbers say nothing of who was first.
+    loop {
+        let before = found.len();
+        for stat in &stats {
+            let is_adopted = children.adopts
+                && stat.ppid == own
+                && !children.spared.contains_key(&stat.pid.cast_unsigned());
+            if stat.pid == leader || stat.pgrp == leader || is_adopted || found.contains(&stat.ppid)
+            {
+                found.insert(stat.pid);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    let living = stats
+        .iter()
+        .filter(|stat| stat.pid != leader && stat.state != 'Z' && found.contains(&stat.pid));
     living
         .map(|stat| format!("{} ({})", stat.pid, stat.comm))
         .collect()
