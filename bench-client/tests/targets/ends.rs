@@ -9,7 +9,7 @@ use crate::common::{Running, is_alive, row, until};
 use crate::servers::Folder;
 
 /// A child that hears no SIGTERM either, in a session of its own or not.
-const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $! >> ../pids; setsid sleep 1000 &";
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $! >> ../pids; setsid sleep 1000 & true";
 
 #[test]
 fn a_failed_start_names_the_output_and_shows_its_end() {
@@ -133,7 +133,7 @@ fn a_client_that_is_killed_takes_the_server_with_it() {
     else {
         return;
     };
-    folder.write_python("mine", "sleep 1000 & echo $! >> ../pids", "");
+    folder.write_python("mine", "sleep 1000 & echo $! >> ../pids; true", "");
     let client = long_run(&folder, "mine");
     folder.until_started(2);
     std::thread::sleep(Duration::from_secs(1));

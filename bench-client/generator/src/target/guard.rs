@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use super::descendants::{Role, Spared, spare};
 
 /// Waits for a line; the end of its input instead means that nobody is left to write one.
-const SCRIPT: &str = "read -r _ || kill -KILL -- \"-$1\"";
+const SCRIPT: &str = "read -r _ || kill -s KILL -- \"-$1\"";
 
 /// A process that kills a process group when this process is gone.
 #[derive(Debug)]

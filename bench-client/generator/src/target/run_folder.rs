@@ -63,6 +63,15 @@ impl RunFolder {
     }
 }
 
+impl Drop for RunFolder {
+    /// A file without a word is of no use.
+    fn drop(&mut self) {
+        if std::fs::metadata(&self.output).is_ok_and(|output| output.len() == 0) {
+            let _ = std::fs::remove_file(&self.output);
+        }
+    }
+}
+
 /// The last lines of a server's output, at most so many.
 pub(super) fn last_lines(output: &Path, most: usize) -> Vec<String> {
     let read = || {
