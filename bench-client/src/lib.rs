@@ -8,16 +8,18 @@
 
 pub mod article;
 pub mod compare;
+pub mod conformance;
 pub mod judge;
 pub mod measure;
 pub mod render;
 pub mod sweep;
+pub mod targets;
 
 pub use busload_audit as torture;
 pub use busload_generator::{connector, control, load, target, workload};
 pub use busload_record::{config, disk, figures, host, observation, output, record, statistics};
 
-use busload_record::with_causes;
+pub use busload_record::with_causes;
 use host::environment::Program;
 
 /// This program as it was built, with the memory allocator that its binary has chosen.

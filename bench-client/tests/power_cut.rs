@@ -93,6 +93,7 @@ fn server(database: &Path, wire: Wire, kept: Kept) -> ServerSpec {
     ServerSpec {
         program: PathBuf::from(env!("CARGO_BIN_EXE_bench-client")),
         args: args.map(str::to_owned).into(),
+        ..ServerSpec::default()
     }
 }
 

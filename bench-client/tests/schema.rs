@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bench_client::config::TargetFile;
 use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord};
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
@@ -100,6 +101,17 @@ fn the_published_schema_is_that_of_an_audit() {
             "{field} not in {required:?}"
         );
     }
+}
+
+/// For editors, which complete and check a target file by it.
+#[test]
+fn the_published_schema_is_that_of_a_target_file() {
+    let settings = SchemaSettings::draft2020_12();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<TargetFile>();
+    schema.insert("title".to_owned(), "busload target file".into());
+    hold("target.schema.json", &schema.to_value());
 }
 
 #[test]

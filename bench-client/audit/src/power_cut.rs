@@ -31,9 +31,10 @@ use tempfile::TempDir;
 use self::files::Files;
 use super::draw::Draw;
 use super::fault::{Fault, FaultError, Onset, Schedule};
+use crate::config::target_file::DATABASE;
 use crate::record::torture::FaultKind;
+use crate::target::ServerProcess;
 use crate::target::descendants::{Role, Spared, spare};
-use crate::target::{DATABASE_WORD, ServerProcess};
 
 /// Longest wait for a file system to let go of what a killed server had open.
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -363,7 +364,7 @@ impl Fault for PowerCut {
             format!(
                 "nothing was written to the file system that was cut, and all that was \
                  acknowledged is there: the ledger is elsewhere, and the cut shows nothing; the \
-                 server must keep it in the file that {DATABASE_WORD} in --server-command names"
+                 server must keep it in the file that {DATABASE} in --server-command names"
             )
         })
     }

@@ -64,7 +64,7 @@ impl ServerCommand {
         wiping: bool,
     ) -> Result<ServerSpec, TargetError> {
         let serving = Serving {
-            transport: self.wire.connector.transport(),
+            connector: self.wire.connector,
             accounts: self.accounts,
             initial_balance: self.initial_balance,
             database,
@@ -141,19 +141,24 @@ impl ServerCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Private;
+    use crate::config::target_file::Start;
+    use crate::config::{About, Private};
 
     #[test]
     fn a_recipe_says_how_it_is_started_and_what_is_waited_for() {
         let mut command = ServerCommand {
             target: Target::Command {
-                words: Private(
-                    ["server", "--file={database}", "x"]
+                about: About::default(),
+                start: Private(Start {
+                    command: ["server", "--file={database}", "x"]
                         .map(str::to_owned)
                         .to_vec(),
-                ),
+                    ..Start::default()
+                }),
                 url: Private::default(),
-                database: Private::default(),
+                approach: Private::default(),
+                data_dir: Private::default(),
+                keep_db: false,
             },
             place: None,
             wire: Wire {

@@ -7,4 +7,4 @@ pub mod load;
 pub mod target;
 pub mod workload;
 
-use busload_record::{config, with_causes};
+use busload_record::{config, record, with_causes};

@@ -1,15 +1,21 @@
-//! A reference server as a child process.
+//! A server as a child process.
 
+pub mod cpus;
 pub mod descendants;
 mod endpoint;
+mod guard;
 mod launch;
 #[cfg(target_os = "linux")]
 pub mod outsiders;
+mod ready;
+mod run_folder;
 #[cfg(target_os = "linux")]
 mod unix_peers;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,9 +28,14 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use self::descendants::{Role, Spared, Survivors};
+use self::guard::Guard;
+use self::run_folder::RunFolder;
+use crate::config::{ConnectorKind, Cpus};
 use crate::connector::{Endpoint, parse_url};
+use crate::record::ServerEnd;
 pub use endpoint::{EndpointError, endpoint};
-pub use launch::{Pauses, Serving};
+pub use launch::{Launch, Pauses, Serving, choose_port};
+pub use ready::answers;
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
 pub const START_TIMEOUT: Duration = Duration::from_mins(3);
@@ -32,8 +43,6 @@ pub const START_TIMEOUT: Duration = Duration::from_mins(3);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between attempts to reach a server that has just been started.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
-/// Longest wait for one connection to a server: one that takes longer is not there.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait for the error output of a server that did not start.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait for the end of a server that is killed because nothing waits for it any more,
@@ -61,16 +70,62 @@ const SERVER_VARIABLES: [&str; 10] = [
     "SEED_INITIAL_BALANCE",
 ];
 
-/// Stands for the database file in the command of a server.
-pub const DATABASE_WORD: &str = "{database}";
+/// Lines of the output that a failed start shows.
+const SHOWN_LINES: usize = 5;
 
-/// How to start a server.
-#[derive(Debug, Clone)]
+/// How to start a server, and how to stop it.
+#[derive(Debug, Clone, Default)]
 pub struct ServerSpec {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+    /// Variables that are set for it.
+    pub environment: Vec<(String, String)>,
+    /// Where it is started; `None` is here.
+    pub directory: Option<PathBuf>,
+    /// File that takes all of its output; without one the last lines of its error output are
+    /// kept.
+    pub output: Option<PathBuf>,
+    /// It is ready only when it answers a call of `health` over this connector.
+    pub health_of: Option<ConnectorKind>,
+    /// It must be ready after this long; `None` is [`START_TIMEOUT`].
+    pub start_timeout: Option<Duration>,
+    /// What tells it to stop.
+    pub stop: Stop,
+    /// CPUs that it runs on; `None` is all that this program may use.
+    pub cpus: Option<Cpus>,
+}
+
+/// What tells a server to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// Its standard input ends: this project's own do then.
+    #[default]
+    EndOfInput,
+    /// A signal to its process group, which must have ended `limit` later.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// Longest wait.
+        limit: Duration,
+    },
+}
+
+impl Stop {
+    fn name(self) -> &'static str {
+        match self {
+            Self::EndOfInput => "end of input",
+            Self::Signal { signal, .. } => signal.as_str(),
+        }
+    }
+
+    fn limit(self) -> Duration {
+        match self {
+            Self::EndOfInput => STOP_TIMEOUT,
+            Self::Signal { limit, .. } => limit,
+        }
+    }
 }
 
 /// A server could not be started.
@@ -94,6 +149,25 @@ pub enum TargetError {
         /// Whether it gave up by itself; else it was killed since it took too long.
         ended: bool,
     },
+    /// The folder of its run cannot be made.
+    #[error(
+        "cannot make a folder for the server's data in {folder}: choose another with --data-dir"
+    )]
+    Folder {
+        /// In which.
+        folder: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// There is no free port.
+    #[error("cannot find a free port for the server")]
+    NoPort {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Its address cannot be had.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// Somebody else has its place.
     #[error(
         "a server is there already, at {authority}: nothing was done to it; stop it, or choose \
@@ -114,32 +188,51 @@ struct Leader {
     _spared: Spared,
     /// Nothing of it is left: what has been adopted since is another server's.
     ended: bool,
+    /// Of one that does not notice the end of this process by itself.
+    guard: Option<Guard>,
 }
 
 impl Leader {
     fn spawn(spec: &ServerSpec) -> Result<Self, TargetError> {
+        let failed = |source| TargetError::Spawn {
+            program: shown(&spec.program),
+            source,
+        };
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             // A Ctrl-C at the terminal is for this process, which then stops the server.
             .process_group(0)
             .kill_on_drop(true);
         for variable in SERVER_VARIABLES {
             command.env_remove(variable);
         }
-        let spawned = descendants::spare(Role::Server, || {
-            let child = command.spawn()?;
-            let pid = child.id().unwrap_or(0);
-            Ok((child, pid))
-        });
-        let (child, spared) = spawned.map_err(|source| TargetError::Spawn {
-            program: shown(&spec.program),
-            source,
-        })?;
+        command.envs(spec.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &spec.directory {
+            command.current_dir(directory);
+        }
+        if let Some(output) = &spec.output {
+            let output = File::create(output).map_err(failed)?;
+            command.stdout(output.try_clone().map_err(failed)?);
+            command.stderr(output);
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let spawn = || {
+            descendants::spare(Role::Server, || {
+                let child = command.spawn()?;
+                let pid = child.id().unwrap_or(0);
+                Ok((child, pid))
+            })
+        };
+        let spawned = cpus::on(spec.cpus.as_ref(), spawn).and_then(|spawned| spawned);
+        let (child, spared) = spawned.map_err(failed)?;
         Ok(Self {
+            guard: spec
+                .output
+                .as_ref()
+                .and_then(|_| Guard::of(child.id()?).ok()),
             child,
             _spared: spared,
             ended: false,
@@ -174,7 +267,41 @@ pub struct ServerProcess {
     pid: u32,
     target: Endpoint,
     announced: String,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    words: LastWords,
+    stop: Stop,
+    /// Of a server that somebody else wrote.
+    folder: Option<RunFolder>,
+}
+
+/// Where the last lines of a server's output are.
+#[derive(Debug, Clone)]
+enum LastWords {
+    /// Its error output is read, and these are kept.
+    Kept(Arc<Mutex<VecDeque<String>>>),
+    /// All of its output is in a file.
+    In(PathBuf),
+}
+
+impl LastWords {
+    /// Latest last.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Kept(kept) => {
+                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.iter().cloned().collect()
+            }
+            Self::In(file) => run_folder::last_lines(file, KEPT_LINES),
+        }
+    }
+}
+
+/// How a server was stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How it ended.
+    pub end: ServerEnd,
+    /// Why that is not well: it had ended by itself, or something of it does not end.
+    pub failed: Option<String>,
 }
 
 impl ServerProcess {
@@ -196,7 +323,8 @@ impl ServerProcess {
         spec: &ServerSpec,
         place: Option<&Endpoint>,
     ) -> Result<Self, TargetError> {
-        Self::start_within(spec, place, START_TIMEOUT).await
+        let limit = spec.start_timeout.unwrap_or(START_TIMEOUT);
+        Self::start_within(spec, place, limit).await
     }
 
     async fn start_within(
@@ -208,9 +336,12 @@ impl ServerProcess {
         let child = &mut leader.child;
         let stdin = child.stdin.take();
         let pid = child.id().unwrap_or(0);
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::new(Mutex::new(VecDeque::new()));
+        let words = match &spec.output {
+            Some(file) => LastWords::In(file.clone()),
+            None => LastWords::Kept(Arc::clone(&kept)),
+        };
         let listening = child.stderr.take().map(|stderr| {
-            let kept = Arc::clone(&last_words);
             tokio::spawn(async move {
                 let mut lines = BufReader::new(stderr).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
@@ -223,11 +354,12 @@ impl ServerProcess {
             })
         });
         let stdout = child.stdout.take().map(|out| BufReader::new(out).lines());
+        let mut missing = String::new();
         let ready = async {
             match (place, stdout) {
                 (Some(place), stdout) => {
                     drain(stdout);
-                    accepting(place, child).await
+                    ready::wait(place, spec.health_of, child, &mut missing).await
                 }
                 (None, Some(mut stdout)) => {
                     let line = stdout.next_line().await.ok().flatten()?;
@@ -240,7 +372,7 @@ impl ServerProcess {
         };
         let ready = tokio::time::timeout(limit, ready).await;
         let in_time = ready.is_ok();
-        let Some((line, target)) = ready.unwrap_or(None) else {
+        let Some((announced, target)) = ready.unwrap_or(None) else {
             if let Ok(group) = i32::try_from(pid).map(Pid::from_raw)
                 && child.id().is_some()
             {
@@ -251,28 +383,12 @@ impl ServerProcess {
                 // What it has started may hold its error output open.
                 let _ = tokio::time::timeout(LAST_WORDS_PATIENCE, listening).await;
             }
-            let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = words.back();
-            let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
-            let why = match (place, last) {
-                (Some(Endpoint { authority, .. }), last) if !in_time => {
-                    let last = last.map(|line| format!("; its last line: {line}"));
-                    format!(
-                        "nothing accepted connections at {authority} within {limit:?}{}",
-                        last.unwrap_or_default()
-                    )
-                }
-                (_, Some(last)) => last,
-                (Some(Endpoint { authority, .. }), None) => {
-                    let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-                    format!("it ended{status} before anything accepted connections at {authority}")
-                }
-                (None, None) => "it printed no address".to_owned(),
-            };
+            let late = (!in_time).then_some((limit, missing.as_str()));
             let bad_arguments = status.and_then(|status| status.code()) == Some(2);
             return Err(TargetError::NotReady {
-                why,
-                bad_arguments,
+                why: why_not_ready(place, late, status, &words),
+                // Of a server that is not ours the number says nothing.
+                bad_arguments: bad_arguments && spec.output.is_none(),
                 ended: in_time,
             });
         };
@@ -281,8 +397,10 @@ impl ServerProcess {
             stdin,
             pid,
             target,
-            announced: line,
-            last_words,
+            announced,
+            words,
+            stop: spec.stop,
+            folder: None,
         })
     }
 
@@ -336,9 +454,13 @@ impl ServerProcess {
     /// The last lines of its error output, latest last.
     #[must_use]
     pub fn last_lines(&self) -> Vec<String> {
-        let words = self.last_words.lock();
-        let words = words.unwrap_or_else(PoisonError::into_inner);
-        words.iter().cloned().collect()
+        self.words.lines()
+    }
+
+    /// File with all of its output, if it has one.
+    #[must_use]
+    pub fn output(&self) -> Option<&Path> {
+        self.folder.as_ref().map(RunFolder::output)
     }
 
     /// How it ended, if it did.
@@ -348,11 +470,7 @@ impl ServerProcess {
     }
 
     fn describe(&self, status: ExitStatus) -> String {
-        let words = self
-            .last_words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match words.back() {
+        match self.words.lines().last() {
             Some(line) => format!("{status}: {line}"),
             None => status.to_string(),
         }
@@ -363,21 +481,62 @@ impl ServerProcess {
     ///
     /// # Errors
     /// It did not end well; the text says how.
-    pub async fn stop(mut self) -> Result<(), String> {
-        drop(self.stdin.take());
-        let stopped = match tokio::time::timeout(STOP_TIMEOUT, self.leader.child.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(self.describe(status)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => {
-                let _ = self.leader.child.kill().await;
-                Err(format!(
-                    "it did not stop within {STOP_TIMEOUT:?} and was killed"
-                ))
+    pub async fn stop(self) -> Result<(), String> {
+        self.finish().await.failed.map_or(Ok(()), Err)
+    }
+
+    /// The same, and how it ended. The folder of its run is cleared up.
+    pub async fn finish(mut self) -> Stopped {
+        let gone = self.ended();
+        let began = Instant::now();
+        match self.stop {
+            _ if gone.is_some() => {}
+            Stop::EndOfInput => drop(self.stdin.take()),
+            Stop::Signal { signal, .. } => {
+                let _ = self.signal(signal);
             }
+        }
+        let limit = self.stop.limit();
+        let in_time = tokio::time::timeout(limit, self.gone()).await.is_ok();
+        let left = if in_time {
+            Vec::new()
+        } else {
+            descendants::living_beside(self.pid)
         };
-        let ended = self.end().await.map_err(|left| left.to_string());
-        stopped.and(ended)
+        let survivors = self.end().await.err();
+        let status = self.leader.child.try_wait().ok().flatten();
+        let signal = status.and_then(|status| status.signal());
+        let signal = signal.and_then(|number| Signal::try_from(number).ok());
+        let end = ServerEnd {
+            asked_by: gone.is_none().then(|| self.stop.name().to_owned()),
+            exit_code: status.and_then(|status| status.code()),
+            signal: signal.map(|signal| signal.as_str().to_owned()),
+            seconds: began.elapsed().as_secs_f64(),
+            killed_after_seconds: (!in_time).then_some(limit.as_secs_f64()),
+            left,
+        };
+        let failed = match (self.stop, status) {
+            _ if survivors.is_some() => survivors.map(|left| left.to_string()),
+            _ if gone.is_some() => gone,
+            (Stop::EndOfInput, _) if !in_time => Some(format!(
+                "it did not stop within {STOP_TIMEOUT:?} and was killed"
+            )),
+            (Stop::EndOfInput, Some(status)) if !status.success() => Some(self.describe(status)),
+            // How one of somebody else's ends that was told to is its own affair.
+            _ => None,
+        };
+        if let Some(folder) = self.folder.take() {
+            folder.close(failed.is_none() && in_time);
+        }
+        Stopped { end, failed }
+    }
+
+    /// Waits for its end and that of its whole group.
+    async fn gone(&mut self) {
+        let _ = self.wait().await;
+        while !descendants::living_beside(self.pid).is_empty() {
+            tokio::time::sleep(END_PAUSE).await;
+        }
     }
 
     /// Kills it and all that it has started, in its process group or out of it, and waits until
@@ -397,6 +556,7 @@ impl ServerProcess {
             }
             if left.is_empty() {
                 self.leader.ended = true;
+                self.leader.guard = None;
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -414,30 +574,42 @@ fn drain(lines: Option<Lines<BufReader<ChildStdout>>>) {
     }
 }
 
-/// Waits until somebody accepts connections at `place`; `None` when the server ends before.
-async fn accepting(place: &Endpoint, child: &mut Child) -> Option<(String, Endpoint)> {
-    loop {
-        if child.try_wait().ok()?.is_some() {
-            return None;
-        }
-        if answers(place).await {
-            return Some((String::new(), place.clone()));
-        }
-        tokio::time::sleep(CONNECT_PAUSE).await;
-    }
-}
-
-/// Whether somebody accepts connections at `place`, asked once.
-pub async fn answers(place: &Endpoint) -> bool {
-    let connecting = tokio::net::TcpStream::connect(&place.authority);
-    let Ok(Ok(stream)) = tokio::time::timeout(CONNECT_PATIENCE, connecting).await else {
-        return false;
+/// Why a server did not get ready: `late` has how long was waited, and for what, when it did not
+/// end by itself.
+fn why_not_ready(
+    place: Option<&Endpoint>,
+    late: Option<(Duration, &str)>,
+    status: Option<ExitStatus>,
+    words: &LastWords,
+) -> String {
+    let lines = words.lines();
+    let last = lines.last();
+    let last = last.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+    let Some(Endpoint { authority, .. }) = place else {
+        return last.unwrap_or_else(|| "it printed no address".to_owned());
     };
-    // Where nobody listens, a connection to a port of the range that connections leave from may
-    // meet itself.
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => local != peer,
-        _ => false,
+    let what = match late {
+        Some((limit, missing)) => format!("{missing} at {authority} within {limit:?}"),
+        None => {
+            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+            format!("it ended{status} before anything accepted connections at {authority}")
+        }
+    };
+    match (words, last) {
+        (LastWords::In(_), None) => format!("{what}; it printed nothing"),
+        (LastWords::In(file), Some(_)) => {
+            let lines = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            let output = file.display();
+            format!(
+                "{what}; its output is in {output} and ends with: {}",
+                lines.join(" | ")
+            )
+        }
+        (LastWords::Kept(_), Some(last)) if late.is_some() => {
+            format!("{what}; its last line: {last}")
+        }
+        (LastWords::Kept(_), Some(last)) => last,
+        (LastWords::Kept(_), None) => what,
     }
 }
 
@@ -474,6 +646,7 @@ mod tests {
         let spec = ServerSpec {
             program: PathBuf::from(words[0]),
             args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
+            ..ServerSpec::default()
         };
         let started = ServerProcess::start_within(&spec, Some(&place), limit).await;
         let said = started.unwrap_err().to_string();
@@ -498,6 +671,7 @@ mod tests {
         let spec = ServerSpec {
             program: PathBuf::from("sh"),
             args: vec!["-c".to_owned(), script],
+            ..ServerSpec::default()
         };
         let waiting = ServerProcess::start_at(&spec, Some(&place));
         let begun = async {

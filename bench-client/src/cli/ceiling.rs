@@ -25,6 +25,11 @@ fn on_null_server(mut config: RunConfig) -> Result<RunConfig, UsageError> {
     if config.target.is_url() {
         return refuse("ceiling starts a null server of its own: leave out --url");
     }
+    if config.target.about().is_some() {
+        return refuse(
+            "ceiling starts a null server of its own: leave out --targets and --server-command",
+        );
+    }
     let Some(server) = config.null_server() else {
         return refuse("ceiling is about the null server: leave out --no-null-server");
     };

@@ -39,8 +39,10 @@ const MAKE_UP: u32 = 20;
 /// The confidence of all metrics together.
 const LEVEL: Level = Level::METRICS;
 
-const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc or sqlite_ws_rpc, and knobs under \
-their flag names, which come before flags beside the sides: sqlite_ws_rpc,batch-size=1000. \
+const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc, sqlite_ws_rpc or a target (a name \
+that bench-client targets list shows, or a file), and knobs under their flag names, which come \
+before flags beside the sides: sqlite_ws_rpc,batch-size=1000. server-command='COMMAND' measures the \
+server that a command starts, as of run. \
 server-bin=PATH starts the server from another program (bench-client, sqlite-rpc-server or \
 sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A. \
 Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed or --fail-on \
@@ -135,10 +137,12 @@ fn parse_time_limit(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    if args.shared.0.has("connectors") {
-        return Err(usage(
-            "--connectors is what a side begins with: leave it out",
-        ));
+    for flag in ["connectors", "targets"] {
+        if args.shared.0.has(flag) {
+            return Err(usage(&format!(
+                "--{flag} is what a side begins with: leave it out"
+            )));
+        }
     }
     if let [base, candidate] = args.records.as_slice() {
         return records::run(args, base, candidate);
@@ -191,9 +195,10 @@ fn against_baseline(
     } else {
         let baseline = open(None)?;
         let mut flags = baseline.flags();
-        let connector = flags.iter().position(|(name, _)| name == "connectors");
-        let connector = connector.and_then(|place| flags.remove(place).1);
-        let text = sides::parse(&connector.unwrap_or_default())?;
+        let is_subject = |name: &str| ["connectors", "targets"].contains(&name);
+        let subject = flags.iter().position(|(name, _)| is_subject(name));
+        let subject = subject.and_then(|place| flags.remove(place).1);
+        let text = sides::parse(&subject.unwrap_or_default())?;
         let mut candidate = Side::new(text, &args.shared, flags)?;
         candidate.label = format!("the knobs of {name_or_file} again");
         (baseline, candidate)

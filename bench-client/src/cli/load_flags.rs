@@ -8,11 +8,11 @@
 
 mod check;
 mod target;
+mod targets;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
 use bench_client::host::environment::Environment;
@@ -22,13 +22,15 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
 
 pub(crate) use check::check_descriptors;
-pub(crate) use target::built_in;
 use target::{OwnFlags, TargetFlags};
+pub(crate) use target::{built_in, of_command};
+pub(crate) use targets::{Chosen, choose};
 
 use super::usage;
 
 /// The flags whose lists have had an order for longest: the first is the outermost.
-const OUTERMOST: [&str; 5] = [
+const OUTERMOST: [&str; 6] = [
+    "targets",
     "connectors",
     "alpha",
     "max-inflight-per-worker",
@@ -36,9 +38,22 @@ const OUTERMOST: [&str; 5] = [
     "rate",
 ];
 /// Flags whose value may hold a comma, or of which there is one for all rows.
-const NO_LIST: [&str; 5] = ["url", "token-file", "ca", "data-dir", "busy-wait"];
+const NO_LIST: [&str; 8] = [
+    "url",
+    "token-file",
+    "ca",
+    "data-dir",
+    "busy-wait",
+    "server-command",
+    "server-cpus",
+    "client-cpus",
+];
 /// Pairs of flags of which the later one replaces the other.
-const EITHER_OR: [[&str; 2]; 2] = [["seconds", "transfers"], ["interval", "no-intervals"]];
+const EITHER_OR: [[&str; 2]; 3] = [
+    ["seconds", "transfers"],
+    ["interval", "no-intervals"],
+    ["connectors", "targets"],
+];
 
 /// The flags of one row.
 #[derive(Debug, Args)]
@@ -48,7 +63,7 @@ struct RowFlags {
         next_help_heading = "Row (a list such as 1,8,40 makes one of each value)"
     )]
     config: RunConfig,
-    #[command(flatten, next_help_heading = "Server that runs already")]
+    #[command(flatten, next_help_heading = "Somebody else's server")]
     target: TargetFlags,
     #[command(flatten)]
     own: OwnFlags,
@@ -166,7 +181,7 @@ impl LoadFlags {
         defaults.with(self.0.iter().cloned())
     }
 
-    /// The first flag but `connectors` that has several values.
+    /// The first flag but `connectors` and `targets` that has several values.
     pub(crate) fn list(&self) -> Option<&str> {
         let command = one_row();
         let mut flags = self.0.iter().filter(|(_, value)| {
@@ -174,7 +189,7 @@ impl LoadFlags {
             value.is_some_and(|value| value.contains(','))
         });
         let found = flags.find(|(name, _)| {
-            name != "connectors"
+            !["connectors", "targets"].contains(&name.as_str())
                 && command
                     .get_arguments()
                     .any(|arg| arg.get_long() == Some(name) && takes_list(arg))
@@ -221,6 +236,14 @@ impl LoadFlags {
     fn row(&self) -> anyhow::Result<RunConfig> {
         let flag = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
         let mut flags = self.clone();
+        let chosen = self.value("targets").map(targets::choose).transpose()?;
+        if let Some(chosen) = &chosen {
+            let mut add = |name, value| flags.0.push(flag(name, value));
+            add("connectors", chosen.connector().as_str());
+            if let Some(file) = chosen.file().filter(|_| !self.has("encoding")) {
+                add("encoding", file.encoding.as_str());
+            }
+        }
         if !self.has("seconds") && !self.has("transfers") {
             flags = flags.with([flag("seconds", "10")]);
         }
@@ -229,7 +252,7 @@ impl LoadFlags {
         }
         let chosen_inflight = self.has("max-inflight-per-worker");
         if !chosen_inflight {
-            let inflight = self.default_inflight()?.to_string();
+            let inflight = flags.default_inflight()?.to_string();
             flags = flags.with([flag("max-inflight-per-worker", &inflight)]);
         }
         let mut command = one_row();
@@ -244,7 +267,7 @@ impl LoadFlags {
         if let Some(inflight) = row.env_max_inflight.filter(|_| !chosen_inflight) {
             config.load.max_inflight_per_worker = inflight;
         }
-        config.target = match row.target.target(config.connector)? {
+        config.target = match row.target.target(config.connector, chosen, &row.own)? {
             Some(target) => target,
             None => row.own.target(config.connector, row.target.reseed)?,
         };
@@ -289,15 +312,25 @@ pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
+    let abouts = rows.iter().filter_map(|row| row.target.about());
+    let untested: BTreeSet<&str> = abouts
+        .filter(|about| about.untested)
+        .map(|about| about.name.as_str())
+        .collect();
+    for name in untested {
+        eprintln!(
+            "warning: whoever wrote target {name} could not run it: bench-client targets check"
+        );
+    }
 }
 
 /// Where these rows are measured.
 pub(crate) fn environment(rows: &[RunConfig]) -> Environment {
-    let database = rows.iter().find_map(|row| row.target.database());
-    let directory = database.and_then(Path::parent);
-    let directory = directory.unwrap_or(Path::new(DEFAULT_DATA_DIR));
-    let mut environment = Environment::capture(directory).with_program(program("mimalloc"));
-    if !rows.iter().any(|row| row.target.is_built_in()) {
+    let directory = rows.iter().find_map(|row| row.target.data_place());
+    let is_known = directory.is_some();
+    let directory = directory.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+    let mut environment = Environment::capture(&directory).with_program(program("mimalloc"));
+    if !is_known {
         environment.forget_storage();
     }
     environment

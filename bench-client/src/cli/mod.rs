@@ -16,6 +16,7 @@ mod runs;
 mod screen;
 pub(crate) mod serve;
 pub(crate) mod sweep;
+pub(crate) mod targets;
 pub(crate) mod torture;
 mod view;
 pub(crate) mod watch_args;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Predict(Box<predict::PredictArgs>),
     /// Interrupt a server again and again under load, and account for every transfer
     Torture(Box<torture::TortureArgs>),
+    /// List, show, install and check targets: servers that somebody else wrote
+    Targets(Box<targets::TargetsArgs>),
     /// Run a transfer server
     Serve(Box<serve::ServeArgs>),
 }
@@ -110,11 +113,16 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | RowError::Disk(_)
             | RowError::Endpoint(_)
             | RowError::Program(_)
+            | RowError::Cpus(_)
             | RowError::Workload(_)
-            | RowError::Target(TargetError::NotReady {
-                bad_arguments: true,
-                ..
-            }),
+            | RowError::Target(
+                TargetError::NotReady {
+                    bad_arguments: true,
+                    ..
+                }
+                | TargetError::Folder { .. }
+                | TargetError::Endpoint(_),
+            ),
         ) => BAD_ARGUMENTS,
         Some(RowError::Target(_) | RowError::Control(_) | RowError::Load(_)) => NO_SERVER,
     }

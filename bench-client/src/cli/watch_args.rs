@@ -98,9 +98,9 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Where the row that begins now says how far it is. `place` is its number and of how many.
     pub(crate) fn row(&self, place: (usize, usize), plan: &RunConfig) -> Box<dyn Progress + '_> {
-        let name = plan.name.as_deref().unwrap_or(plan.connector.as_str());
+        let name = plan.name.clone().unwrap_or_else(|| plan.subject());
         let title = match place {
-            (_, 1) => name.to_owned(),
+            (_, 1) => name,
             (number, of) => format!("row {number} of {of}, {name}"),
         };
         match &self.view {

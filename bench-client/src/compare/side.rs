@@ -1,4 +1,4 @@
-//! How a side is written: `CONNECTOR[,key=value…]`.
+//! How a side is written: `CONNECTOR[,key=value…]`, or a target in place of the connector.
 
 /// A side, taken apart but not yet understood: which keys there are is known to the command
 /// line that has the flags of the same names.
@@ -6,8 +6,8 @@
 pub struct SideText {
     /// As it was given.
     pub text: String,
-    /// What comes first.
-    pub connector: String,
+    /// What comes first: a connector, or the name or file of a target.
+    pub subject: String,
     /// The keys in their order, each once, with the value after the first `=`, if there is one.
     pub keys: Vec<(String, Option<String>)>,
 }
@@ -29,22 +29,21 @@ const ALIASES: [(&str, &str); 1] = [("inflight", "max-inflight-per-worker")];
 const NOT_OFFERED: [&str; 1] = ["busy-wait"];
 
 impl SideText {
-    /// Takes a side apart. `allowed` are the keys; `sqlite_rpc` and `sqlite_ws_rpc` the
-    /// connectors.
+    /// Takes a side apart. `allowed` are the keys.
     ///
     /// # Errors
-    /// The connector is missing or unknown, or a key is unknown or there twice.
+    /// It begins with none, or a key is unknown or there twice.
     pub fn parse(text: &str, allowed: &[&str]) -> Result<Self, SideError> {
         let wrong = |problem: String| SideError {
             text: text.to_owned(),
             problem,
         };
         let mut parts = text.split(',').map(str::trim);
-        let connector = parts.next().unwrap_or_default();
-        if !["sqlite_rpc", "sqlite_ws_rpc"].contains(&connector) {
+        let subject = parts.next().unwrap_or_default();
+        if subject.is_empty() || subject.contains('=') {
             return Err(wrong(format!(
-                "'{connector}' is no connector; it begins with sqlite_rpc or sqlite_ws_rpc, then \
-                 ,key=value as often as needed"
+                "'{subject}' is no connector and no target; it begins with sqlite_rpc, \
+                 sqlite_ws_rpc, or the name or file of a target, then ,key=value as often as needed"
             )));
         }
         let mut keys: Vec<(String, Option<String>)> = Vec::new();
@@ -71,7 +70,7 @@ impl SideText {
         }
         Ok(Self {
             text: text.to_owned(),
-            connector: connector.to_owned(),
+            subject: subject.to_owned(),
             keys,
         })
     }
@@ -120,7 +119,7 @@ mod tests {
     fn a_side_is_a_connector_and_keys() {
         assert_eq!(parse("sqlite_rpc").unwrap().keys, []);
         let mut side = parse("sqlite_ws_rpc, batch-size=7,--inflight=3,server-bin=a=b").unwrap();
-        assert_eq!(side.connector, "sqlite_ws_rpc");
+        assert_eq!(side.subject, "sqlite_ws_rpc");
         assert_eq!(side.take("server-bin").unwrap().unwrap(), "a=b");
         assert_eq!(side.take("server-bin").unwrap(), None);
         assert!(side.has("max-inflight-per-worker"));
@@ -133,8 +132,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (text, says) in [
-            ("", "sqlite_rpc or sqlite_ws_rpc"),
-            ("postgres", "'postgres' is no connector"),
+            ("", "sqlite_ws_rpc, or the name"),
             ("batch-size=1", "'batch-size=1' is no connector"),
             ("sqlite_rpc,batchsize=1", "'batchsize' is no knob"),
             (

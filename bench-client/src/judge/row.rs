@@ -82,6 +82,7 @@ fn write(
         .to_owned(),
         server: figures.server,
         server_preload: system.process.preload.clone(),
+        server_end: system.end.clone(),
         cpu: figures.cpu,
         stalls: figures.stalls,
         processor_speed: figures.processor_speed,

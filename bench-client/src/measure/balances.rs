@@ -134,9 +134,9 @@ impl Before {
 /// Whether the ledger is as this program seeded it.
 pub(super) fn seeded(config: &RunConfig) -> bool {
     match config.target {
-        Target::BuiltIn { .. } => true,
+        Target::BuiltIn { .. } | Target::Command { .. } => true,
         Target::Url { reseed, .. } => reseed,
-        Target::Null { .. } | Target::Command { .. } => false,
+        Target::Null { .. } => false,
     }
 }
 

@@ -39,7 +39,7 @@ impl CounterSample {
             // A server without stats, or gone: the row says so elsewhere.
             stats: control.stats(false).await.ok().flatten(),
             client: CpuTimes::of_this_process(),
-            server: pid.and_then(CpuTimes::of_process),
+            server: pid.and_then(CpuTimes::of_tree),
             steal: steal_time(),
             client_throttling: Throttling::of_process(std::process::id()),
             server_throttling: pid.and_then(Throttling::of_process),

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use busload_wire::control::Info;
 
-use super::directory;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Target};
 use crate::connector::Endpoint;
 use crate::host::environment::Storage;
 use crate::host::{listener, preload};
@@ -21,8 +20,7 @@ pub(super) struct Location {
     pub(super) directory: Option<PathBuf>,
     /// Libraries that were preloaded into it; `None` where they cannot be looked up.
     pub(super) preload: Option<Vec<String>>,
-    /// What the database of a server at a URL is stored on; that of this program's own is in the
-    /// environment.
+    /// What its database is stored on, where that is not what the environment has.
     pub(super) storage: Option<Storage>,
 }
 
@@ -35,11 +33,18 @@ impl Location {
         info: Option<&Info>,
     ) -> Self {
         if let Some(server) = server {
+            let directory = config.target.data_place();
+            let elsewhere = match &config.target {
+                Target::Command { data_dir, .. } => {
+                    directory.as_ref().filter(|place| **place != data_dir.0)
+                }
+                _ => None,
+            };
             return Self {
                 pid: Some(server.pid()),
-                directory: directory(config).map(PathBuf::from),
                 preload: preload::of_process(server.pid()),
-                storage: None,
+                storage: elsewhere.map(|place| Storage::of_directory(place)),
+                directory,
             };
         }
         let said = info.map(|info| info.pid);

@@ -12,7 +12,6 @@ mod prepare;
 mod series;
 mod snapshot;
 
-use std::path::Path;
 use std::time::Duration;
 
 use busload_wire::control::Info;
@@ -30,7 +29,8 @@ use crate::observation::{
 };
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed};
-use crate::target::{EndpointError, Pauses, ServerProcess, ServerSpec, TargetError, endpoint};
+use crate::target::cpus::Pinned;
+use crate::target::{EndpointError, Launch, Pauses, ServerProcess, Stopped, TargetError, endpoint};
 use crate::workload::ZipfError;
 
 use balances::Before;
@@ -64,6 +64,9 @@ pub enum RowError {
     /// The server's address cannot be had.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// This program cannot be kept on the CPUs that were chosen.
+    #[error("cannot run on the CPUs of --client-cpus")]
+    Cpus(#[source] std::io::Error),
     /// This program's own file cannot be found, to be started as a server.
     #[error("cannot find this program's own file")]
     Program(#[from] std::io::Error),
@@ -129,7 +132,10 @@ pub async fn measure(
     config: &RunConfig,
     around: &Surroundings<'_>,
 ) -> Result<Observation, RowError> {
-    let directory = directory(config);
+    // What is started from here on shares it; a server has a set of its own.
+    let _pinned = Pinned::to(config.client_cpus.as_ref()).map_err(RowError::Cpus)?;
+    let directory = config.target.data_place();
+    let directory = directory.as_deref();
     let baseline = || directory.map(disk::measure_short).transpose();
     if directory.is_some() {
         around.progress.stage("measuring the disk");
@@ -139,8 +145,8 @@ pub async fn measure(
     let mut server = start_server(config, around).await?;
     let seen = Box::pin(run(config, around, &mut server)).await;
     let stopped = match server {
-        Some(server) => server.stop().await,
-        None => Ok(()),
+        Some(server) => Some(finish(server, around).await),
+        None => None,
     };
     remove_database(config);
     let seen = seen?;
@@ -150,7 +156,8 @@ pub async fn measure(
         load: seen.load,
         machines: Vec::new(),
         system: Some(SystemObservation {
-            stop_error: stopped.err(),
+            stop_error: stopped.as_ref().and_then(|end| end.failed.clone()),
+            end: stopped.map(|stopped| stopped.end),
             sync_baseline: BeforeAndAfter { before, after },
             ..seen.system
         }),
@@ -171,9 +178,18 @@ pub async fn measure(
     Ok(observation)
 }
 
-/// Where the database of a server that this program starts is.
-fn directory(config: &RunConfig) -> Option<&Path> {
-    config.target.database().and_then(Path::parent)
+/// Stops the server, and says what a person should know of its end.
+async fn finish(server: ServerProcess, around: &Surroundings<'_>) -> Stopped {
+    around.progress.stage("stopping the server");
+    let output = server.output().map(|file| file.display().to_string());
+    let stopped = server.finish().await;
+    let failed = stopped.failed.as_ref();
+    let failed = failed.map(|how| format!("the server did not end well: {how}"));
+    if let Some(remark) = failed.or_else(|| stopped.end.remark()) {
+        let output = output.map_or_else(String::new, |file| format!("; its output is in {file}"));
+        around.progress.notice(&format!("{remark}{output}"));
+    }
+    stopped
 }
 
 /// Measured once more, and held against what was before.
@@ -190,13 +206,11 @@ async fn start_server(
     config: &RunConfig,
     around: &Surroundings<'_>,
 ) -> Result<Option<ServerProcess>, RowError> {
-    let Some(spec) = ServerSpec::of(config)? else {
+    let Some(launch) = Launch::of(config)? else {
         return Ok(None);
     };
     around.progress.stage("starting the server and seeding");
-    let place = endpoint(&config.target)?;
-    let starting = ServerProcess::start_at(&spec, place.as_ref());
-    let started = or_interrupt(&around.interrupted, starting).await;
+    let started = or_interrupt(&around.interrupted, launch.start()).await;
     Ok(Some(started.ok_or(RowError::Interrupted)??))
 }
 

@@ -4,7 +4,7 @@ use busload_wire::control::Info;
 
 use super::{RowError, Surroundings};
 use crate::config::{RunConfig, Target};
-use crate::control::ControlClient;
+use crate::control::{ControlClient, ControlError};
 
 /// Makes sure that there is a ledger with the accounts that the workload names.
 pub(super) async fn prepare(
@@ -32,7 +32,38 @@ pub(super) async fn prepare(
             )));
         }
     }
+    if let Target::Command { about, .. } = &config.target {
+        seed(config, around, control, &about.name).await?;
+    }
     Ok(info)
+}
+
+/// Seeds the fresh ledger of a server that somebody else wrote, unless it has done so itself.
+async fn seed(
+    config: &RunConfig,
+    around: &Surroundings<'_>,
+    control: &mut ControlClient,
+    name: &str,
+) -> Result<(), RowError> {
+    let workload = &config.workload;
+    let (accounts, balance) = (i64::from(workload.accounts), workload.initial_balance);
+    // One that makes accounts as they are asked for has none beyond.
+    let is_seeded = async |control: &mut ControlClient| {
+        let last = control.balance(accounts - 1).await?;
+        let beyond = control.balance(accounts).await?;
+        Ok::<_, ControlError>(last == Some(balance) && beyond.is_none())
+    };
+    if is_seeded(control).await.unwrap_or(false) {
+        return Ok(());
+    }
+    around.progress.stage("seeding");
+    match control.seed(accounts, balance).await {
+        Err(ControlError::UnknownMethod(_)) => Err(RowError::Unsuitable(format!(
+            "{name} does not know the method seed, and its fresh ledger has not {accounts} accounts \
+             with {balance} each: give it {{accounts}} and {{initial_balance}} in its command"
+        ))),
+        seeded => Ok(seeded?),
+    }
 }
 
 /// With `--exactly-once` a server that forgets is refused: a repetition would be a second

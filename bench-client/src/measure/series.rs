@@ -166,7 +166,7 @@ impl SeriesBuilder {
             at: now,
             counters,
             client: CpuTimes::of_this_process(),
-            server: self.pid.and_then(CpuTimes::of_process),
+            server: self.pid.and_then(CpuTimes::of_tree),
         });
     }
 

@@ -29,7 +29,7 @@ impl ServerSnapshot {
         let stats = control.stats(config.verification().is_some()).await?;
         let usage = location
             .pid
-            .map_or_else(ProcessUsage::default, ProcessUsage::of_process);
+            .map_or_else(ProcessUsage::default, ProcessUsage::of_tree);
         Ok(Self {
             stats,
             usage,

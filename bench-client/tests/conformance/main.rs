@@ -12,7 +12,7 @@ mod subject;
 
 use std::time::Duration;
 
-use bench_client::config::ConnectorKind;
+use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{InProcess, directory, settings, within};
@@ -44,6 +44,13 @@ macro_rules! each_conforms {
 }
 
 each_conforms!(HTTP as http, WS_JSON as ws_json, WS_BINARY as ws_binary);
+
+#[test]
+fn the_suite_that_targets_check_uses_passes_on_our_own_servers() {
+    HTTP.the_suite_of_targets_passes(ConnectorKind::SqliteRpc, Encoding::Json);
+    WS_JSON.the_suite_of_targets_passes(ConnectorKind::SqliteWsRpc, Encoding::Json);
+    WS_BINARY.the_suite_of_targets_passes(ConnectorKind::SqliteWsRpc, Encoding::Binary);
+}
 
 /// A run asks at its beginning and at its end; in between, the server may close what is idle.
 #[test]

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bench_client::config::ConnectorKind;
-use bench_client::config::Encoding;
+use bench_client::config::{ConnectorKind, Encoding};
+use bench_client::conformance;
+pub(crate) use bench_client::conformance::{id, of_every_kind, small};
 use bench_client::connector::{
     Connector, Endpoint, HttpConnector, Outcome, Reply, Session, TransportError, WorkerId,
     WsConnector,
 };
 use bench_client::control::ControlClient;
 use busload_frontend::{Settings, Transport};
-use busload_wire::{ErrorCode, RequestId, Transfer};
+use busload_wire::RequestId;
 use futures_util::FutureExt as _;
 
 use crate::common::{InProcess, directory, settings, within};
@@ -52,6 +53,23 @@ impl<C: Connector> Subject<C> {
         within(async {
             test(open(&connector).await, server).await;
         });
+    }
+
+    /// The suite that `targets check` holds a server of somebody else against.
+    pub(crate) fn the_suite_of_targets_passes(&self, connector: ConnectorKind, encoding: Encoding) {
+        let directory = directory();
+        let server = InProcess::start(settings(directory.path(), self.transport));
+        let subject = conformance::Subject {
+            connector,
+            encoding,
+            endpoint: server.target.clone(),
+            may_wipe: true,
+        };
+        let lines = within(conformance::check(&subject, &mut |_| {}));
+        for line in &lines {
+            assert_eq!(line.verdict, conformance::Verdict::Passed, "{line}");
+        }
+        assert!(lines.len() >= 12 && conformance::conforms(&lines));
     }
 
     fn control(&self, server: &InProcess) -> ControlClient {
@@ -273,54 +291,6 @@ pub(crate) fn submit(session: &mut impl Session, numbers: RangeInclusive<u64>) {
         session
             .submit(id(number), small(number))
             .expect("it is taken");
-    }
-}
-
-pub(crate) fn id(number: u64) -> RequestId {
-    RequestId::new(number).expect("it is small")
-}
-
-/// A transfer that can be made.
-pub(crate) fn small(number: u64) -> Transfer {
-    let account = i64::try_from(number % 999).expect("it is small");
-    Transfer {
-        from: account,
-        to: account + 1,
-        amount: 1,
-        transfer_id: None,
-    }
-}
-
-/// Transfers that can be made and transfers that cannot, and what becomes of them.
-pub(crate) fn of_every_kind(number: u64) -> (Transfer, Outcome) {
-    let good = small(number);
-    let refused = |code, transfer| (transfer, Outcome::Rejected(code));
-    match number % 8 {
-        0 => refused(
-            ErrorCode::InvalidTransfer,
-            Transfer {
-                to: good.from,
-                ..good
-            },
-        ),
-        1 => refused(ErrorCode::AccountMissing, Transfer { to: 1000, ..good }),
-        2 => refused(ErrorCode::AccountMissing, Transfer { from: -1, ..good }),
-        3 => refused(
-            ErrorCode::InsufficientFunds,
-            Transfer {
-                amount: 900_000_000,
-                ..good
-            },
-        ),
-        4 => refused(ErrorCode::InvalidTransfer, Transfer { amount: 0, ..good }),
-        5 => refused(
-            ErrorCode::InvalidTransfer,
-            Transfer {
-                amount: i64::MIN,
-                ..good
-            },
-        ),
-        _ => (good, Outcome::Committed),
     }
 }
 

@@ -183,6 +183,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         }),
         device: None,
         server_preload: None,
+        server_end: None,
         stalls: None,
         processor_speed: None,
         cpu: Cpu {

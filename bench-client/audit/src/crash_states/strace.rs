@@ -41,6 +41,7 @@ pub fn traced(server: &ServerSpec, trace: &Path) -> ServerSpec {
     ServerSpec {
         program: "strace".into(),
         args,
+        ..server.clone()
     }
 }
 

@@ -216,7 +216,11 @@ impl Head {
     pub(crate) fn of(target: &Endpoint) -> Self {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = hyper::Method::POST;
-        parts.uri = hyper::Uri::from_static("/rpc");
+        // A path is checked where it is read.
+        parts.uri = target
+            .path()
+            .parse()
+            .unwrap_or_else(|_| hyper::Uri::from_static("/rpc"));
         // An authority out of a URL is ASCII.
         let host = HeaderValue::from_str(&target.authority)
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
@@ -230,7 +234,7 @@ impl Head {
     }
 }
 
-/// A JSON request to `/rpc`.
+/// A JSON request.
 pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
     Request::from_parts(head.0.clone(), Full::new(body))
 }

@@ -286,6 +286,8 @@ fn parse_with(url: &str, credentials: &Credentials) -> Result<Endpoint, String> 
         authority: format!("{host}:{port}"),
         tls: trust.map_err(|error| crate::with_causes(&error))?,
         token: credentials.token.clone(),
+        path: None,
+        subprotocol: None,
     })
 }
 
@@ -298,7 +300,14 @@ pub struct Endpoint {
     pub tls: Option<Trust>,
     /// What is shown to be let in.
     pub token: Option<Token>,
+    /// Path that requests go to; `None` is [`PATH`].
+    pub path: Option<String>,
+    /// WebSocket subprotocol that is asked for in place of the connector's own.
+    pub subprotocol: Option<String>,
 }
+
+/// Where requests go when nothing else is said.
+const PATH: &str = "/rpc";
 
 impl Endpoint {
     /// A server in plain text that wants no token.
@@ -308,14 +317,22 @@ impl Endpoint {
             authority: authority.to_owned(),
             tls: None,
             token: None,
+            path: None,
+            subprotocol: None,
         }
+    }
+
+    /// Path that requests go to.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(PATH)
     }
 
     /// The URL for messages to people.
     #[must_use]
     pub fn url(&self, transport: &str) -> String {
         let secure = if self.tls.is_some() { "s" } else { "" };
-        format!("{transport}{secure}://{}/rpc", self.authority)
+        format!("{transport}{secure}://{}{}", self.authority, self.path())
     }
 
     pub(crate) fn unauthorized(&self, transport: &str) -> ConnectError {

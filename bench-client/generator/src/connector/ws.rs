@@ -86,8 +86,10 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         .as_str()
         .into_client_request()
         .map_err(|error| not_ours(error.to_string()))?;
-    if encoding == Encoding::Binary {
-        let protocol = HeaderValue::from_static(binary::SUBPROTOCOL);
+    let own = (encoding == Encoding::Binary).then_some(binary::SUBPROTOCOL);
+    if let Some(protocol) = target.subprotocol.as_deref().or(own) {
+        let protocol = HeaderValue::from_str(protocol)
+            .map_err(|error| not_ours(format!("'{protocol}' is no subprotocol: {error}")))?;
         request
             .headers_mut()
             .insert(SEC_WEBSOCKET_PROTOCOL, protocol);

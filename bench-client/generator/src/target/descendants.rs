@@ -158,6 +158,50 @@ pub(super) fn end_some() -> Vec<String> {
     left
 }
 
+/// What lives of a server besides its leader: the processes of its group, everything that one of
+/// them has started, and adopted children; by id and name.
+#[cfg(target_os = "linux")]
+pub(super) fn living_beside(leader: u32) -> Vec<String> {
+    let children = children();
+    let own = std::process::id().cast_signed();
+    let leader = leader.cast_signed();
+    let Ok(all) = procfs::process::all_processes() else {
+        return Vec::new();
+    };
+    let stats: Vec<_> = all
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .collect();
+    let mut found = std::collections::BTreeSet::new();
+    // Until nobody is found whose parent is: numbers say nothing of who was first.
+    loop {
+        let before = found.len();
+        for stat in &stats {
+            let is_adopted = children.adopts
+                && stat.ppid == own
+                && !children.spared.contains_key(&stat.pid.cast_unsigned());
+            if stat.pid == leader || stat.pgrp == leader || is_adopted || found.contains(&stat.ppid)
+            {
+                found.insert(stat.pid);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    let living = stats
+        .iter()
+        .filter(|stat| stat.pid != leader && stat.state != 'Z' && found.contains(&stat.pid));
+    living
+        .map(|stat| format!("{} ({})", stat.pid, stat.comm))
+        .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn living_beside(_: u32) -> Vec<String> {
+    Vec::new()
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(super) fn end_some() -> Vec<String> {
     Vec::new()

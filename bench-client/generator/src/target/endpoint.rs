@@ -54,18 +54,21 @@ fn credentials(files: &Files) -> Result<Credentials, EndpointError> {
 /// # Errors
 /// It is no URL, or a file is not what it should be.
 pub fn endpoint(target: &Target) -> Result<Option<Endpoint>, EndpointError> {
-    let (url, files) = match target {
+    let (url, files, approach) = match target {
         Target::BuiltIn { .. } | Target::Null { .. } => return Ok(None),
-        Target::Command { url, .. } => (&url.0, (None, None)),
+        Target::Command { url, approach, .. } => (&url.0, (None, None), &approach.0),
         Target::Url {
             url,
+            approach,
             token_file,
             ca,
             ..
-        } => (&url.0, (token_file.0.clone(), ca.0.clone())),
+        } => (&url.0, (token_file.0.clone(), ca.0.clone()), &approach.0),
     };
     let credentials = credentials(&files)?;
-    let endpoint = credentials.target(url).map_err(EndpointError::Url)?;
+    let mut endpoint = credentials.target(url).map_err(EndpointError::Url)?;
+    endpoint.path.clone_from(&approach.path);
+    endpoint.subprotocol.clone_from(&approach.subprotocol);
     if endpoint.tls.is_none() && files.1.is_some() {
         return Err(EndpointError::CaWithoutTls(url.clone()));
     }

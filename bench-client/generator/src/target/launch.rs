@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use busload_frontend::cli::ServerConfig;
 
-use super::{DATABASE_WORD, ServerSpec};
-use crate::config::{Program, RunConfig, Target};
+use super::run_folder::RunFolder;
+use super::{ServerProcess, ServerSpec, Stop, TargetError, endpoint};
+use crate::config::target_file::{
+    ACCOUNTS, DATA_DIR, DATABASE, INITIAL_BALANCE, PORT, Ready, Start,
+};
+use crate::config::{ConnectorKind, Private, Program, RunConfig, Target};
+use crate::connector::{Endpoint, parse_url};
 
 /// Connections that a server keeps besides those of the load: the control plane's.
 const OTHER_CONNECTIONS: usize = 64;
@@ -23,8 +28,8 @@ pub struct Pauses {
 /// What a server of this project is told besides its knobs.
 #[derive(Debug, Clone)]
 pub struct Serving<'a> {
-    /// `http` or `ws`.
-    pub transport: &'a str,
+    /// How it is spoken to.
+    pub connector: ConnectorKind,
     /// Accounts of a new ledger.
     pub accounts: u32,
     /// What each of them starts with.
@@ -41,7 +46,7 @@ impl<'a> Serving<'a> {
     /// For the load of a row.
     fn of(config: &'a RunConfig) -> Self {
         Self {
-            transport: config.connector.transport(),
+            connector: config.connector,
             accounts: config.workload.accounts,
             initial_balance: config.workload.initial_balance,
             database: config.target.database().unwrap_or(Path::new("")),
@@ -51,15 +56,93 @@ impl<'a> Serving<'a> {
     }
 }
 
-impl ServerSpec {
-    /// How the target of a row is started; `None` for one that runs already.
+/// A server that is about to be started for the load of a row.
+#[derive(Debug)]
+pub struct Launch {
+    spec: ServerSpec,
+    /// Where it will listen, unless it says so itself.
+    place: Option<Endpoint>,
+    folder: Option<RunFolder>,
+}
+
+impl Launch {
+    /// How the target of a row is started; `None` for one that runs already. A server that
+    /// somebody else wrote gets a fresh folder, and a free port where it does not name one.
     ///
     /// # Errors
-    /// This program's own file cannot be found.
-    pub fn of(config: &RunConfig) -> std::io::Result<Option<Self>> {
-        Self::start(&config.target, &Serving::of(config))
+    /// This program's own file cannot be found, the folder cannot be made, or there is no port.
+    pub fn of(config: &RunConfig) -> Result<Option<Self>, TargetError> {
+        let mut target = config.target.clone();
+        choose_port(&mut target)?;
+        let folder = match &target {
+            Target::Command {
+                about,
+                data_dir,
+                keep_db,
+                ..
+            } => Some(RunFolder::make(&data_dir.0, &about.name, *keep_db)?),
+            _ => None,
+        };
+        let place = endpoint(&target)?;
+        let fresh = folder.as_ref().map(RunFolder::database);
+        let mut serving = Serving::of(config);
+        if let Some(fresh) = &fresh {
+            serving.database = fresh;
+        }
+        let spec = ServerSpec::start(&target, &serving).map_err(|source| TargetError::Spawn {
+            program: "this program's own file".to_owned(),
+            source,
+        })?;
+        Ok(spec.map(|spec| Self {
+            spec: ServerSpec {
+                output: folder.as_ref().map(|folder| folder.output().to_owned()),
+                cpus: config.server_cpus.clone(),
+                ..spec
+            },
+            place,
+            folder,
+        }))
     }
 
+    /// Starts it and waits until it is ready. Whoever stops waiting for it has it killed.
+    ///
+    /// # Errors
+    /// It cannot be run, or does not get ready.
+    pub async fn start(self) -> Result<ServerProcess, TargetError> {
+        let started = ServerProcess::start_at(&self.spec, self.place.as_ref()).await;
+        match started {
+            Ok(server) => Ok(ServerProcess {
+                folder: self.folder,
+                ..server
+            }),
+            Err(error) => {
+                if let Some(folder) = self.folder {
+                    folder.close(false);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Puts a free port of the loopback address where the URL of a target has none yet.
+///
+/// # Errors
+/// There is none.
+pub fn choose_port(target: &mut Target) -> Result<(), TargetError> {
+    let Target::Command { url, .. } = target else {
+        return Ok(());
+    };
+    if url.0.contains(PORT) {
+        let bound = std::net::TcpListener::bind(("127.0.0.1", 0));
+        let port = bound.and_then(|listener| Ok(listener.local_addr()?.port()));
+        let port = port.map_err(|source| TargetError::NoPort { source })?;
+        url.0 = url.0.replace(PORT, &port.to_string());
+    }
+    Ok(())
+}
+
+impl ServerSpec {
     /// How a target is started; `None` for one that runs already.
     ///
     /// # Errors
@@ -80,17 +163,60 @@ impl ServerSpec {
             Target::Null { server } => {
                 Self::null_server(server, serving, Pauses::default()).map(Some)
             }
-            Target::Command { words, .. } => {
-                let database = serving.database.display().to_string();
-                let named = |word: &String| word.replace(DATABASE_WORD, &database);
-                let spec = words.0.split_first().map(|(program, args)| Self {
-                    program: PathBuf::from(program),
-                    args: args.iter().map(named).collect(),
-                });
-                Ok(spec)
-            }
+            Target::Command {
+                start: Private(start),
+                url: Private(url),
+                ..
+            } => Ok(Self::foreign(start, url, serving)),
             Target::Url { .. } => Ok(None),
         }
+    }
+
+    /// How a server that somebody else wrote is started, at a URL that names its port; `None`
+    /// without a command.
+    fn foreign(start: &Start, url: &str, serving: &Serving<'_>) -> Option<Self> {
+        let port = parse_url(url).ok().and_then(|endpoint| {
+            let (_, port) = endpoint.authority.rsplit_once(':')?;
+            Some(port.to_owned())
+        });
+        let directory = &start.directory;
+        // Where it is started somewhere else, a path from here leads elsewhere.
+        let database = if directory.as_os_str().is_empty() {
+            serving.database.to_owned()
+        } else {
+            std::path::absolute(serving.database).unwrap_or_else(|_| serving.database.to_owned())
+        };
+        let folder = database.parent().unwrap_or(Path::new(""));
+        let values = [
+            (PORT, port.unwrap_or_default()),
+            (DATA_DIR, folder.display().to_string()),
+            (DATABASE, database.display().to_string()),
+            (ACCOUNTS, serving.accounts.to_string()),
+            (INITIAL_BALANCE, serving.initial_balance.to_string()),
+        ];
+        let filled = |text: &String| {
+            let values = values.iter();
+            values.fold(text.clone(), |text, (name, value)| {
+                text.replace(name, value)
+            })
+        };
+        let (program, args) = start.command.split_first()?;
+        let environment = start.environment.iter();
+        Some(Self {
+            program: program_in(directory, &filled(program)),
+            args: args.iter().map(filled).collect(),
+            environment: environment
+                .map(|(name, value)| (name.clone(), filled(value)))
+                .collect(),
+            directory: (!directory.as_os_str().is_empty()).then(|| directory.clone()),
+            health_of: (start.ready == Ready::Health).then_some(serving.connector),
+            start_timeout: (!start.start_timeout.is_zero()).then_some(start.start_timeout),
+            stop: Stop::Signal {
+                signal: start.stop_signal.0,
+                limit: start.stop_timeout,
+            },
+            ..Self::default()
+        })
     }
 
     /// How a server without a database is started for the load of a row.
@@ -102,7 +228,11 @@ impl ServerSpec {
         server: &ServerConfig,
         pauses: Pauses,
     ) -> std::io::Result<Self> {
-        Self::null_server(server, &Serving::of(config), pauses)
+        let spec = Self::null_server(server, &Serving::of(config), pauses)?;
+        Ok(Self {
+            cpus: config.server_cpus.clone(),
+            ..spec
+        })
     }
 
     fn null_server(
@@ -127,7 +257,7 @@ impl ServerSpec {
     ) -> std::io::Result<Self> {
         let mut args = Vec::new();
         if !program.serves_only {
-            args.extend(["serve", serving.transport].map(str::to_owned));
+            args.extend(["serve", serving.connector.transport()].map(str::to_owned));
         }
         args.extend(server.to_flags());
         args.extend([
@@ -143,7 +273,11 @@ impl ServerSpec {
             Some(file) => file.clone(),
             None => std::env::current_exe()?,
         };
-        Ok(Self { program, args })
+        Ok(Self {
+            program,
+            args,
+            ..Self::default()
+        })
     }
 
     /// The same with the words of a wrapper before it.
@@ -158,6 +292,17 @@ impl ServerSpec {
         Self {
             program: PathBuf::from(first),
             args,
+            ..self
         }
+    }
+}
+
+/// The program of a command: a path with a folder in it is seen from where it is started.
+fn program_in(directory: &Path, program: &str) -> PathBuf {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        directory.join(path)
+    } else {
+        path.to_owned()
     }
 }

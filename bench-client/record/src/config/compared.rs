@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::RunConfig;
+use super::{RunConfig, Target};
 
 /// The key in the schema.
 const COMPARED: &str = "x-compared";
@@ -52,10 +52,39 @@ pub(super) fn compared(config: &RunConfig) -> BTreeMap<String, Value> {
     if let Some(server) = config.target.server() {
         fields.extend(fields_of(server));
     }
+    fields.extend(of_target(&config.target));
     let compared = fields.into_iter();
     compared
         .filter(|(name, _)| !NOT_COMPARED.contains(name))
         .collect()
+}
+
+/// What is compared of whose server it is. Of one at a URL that no target file describes, nothing
+/// is known.
+fn of_target(target: &Target) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut add = |name: &str, value: String| fields.insert(name.to_owned(), value.into());
+    match target {
+        Target::BuiltIn { .. } => {
+            add("server", "built-in".to_owned());
+        }
+        Target::Null { .. } => {
+            add("server", "null".to_owned());
+        }
+        Target::Command { .. } | Target::Url { .. } => {
+            if let Some(about) = target.about() {
+                add("server", about.name.clone());
+                add("promised_durability", about.durability.to_string());
+                if let Some(version) = &about.version {
+                    add("server_version", version.clone());
+                }
+                for (label, value) in &about.labels {
+                    add(&format!("label_{label}"), value.clone());
+                }
+            }
+        }
+    }
+    fields
 }
 
 /// What a field of the record is called on the command line: units are part of its name there
@@ -110,6 +139,11 @@ pub(super) fn to_flags(config: &RunConfig) -> Vec<Flag> {
     if let Some(server) = config.target.server() {
         all.extend(flags(fields_of(server)));
     }
+    if let Some(about) = config.target.about() {
+        // It says so itself.
+        all.retain(|(name, _)| name != "connectors");
+        all.push(("targets".to_owned(), Some(about.name.clone())));
+    }
     if target["reseed"] == true {
         all.push(("reseed".to_owned(), None));
     }
@@ -146,6 +180,7 @@ mod tests {
                 "cache_kib",
                 "checkpoint",
                 "checkpoint_kib",
+                "client_cpus",
                 "concurrency",
                 "connector",
                 "durability",
@@ -163,6 +198,8 @@ mod tests {
                 "probe_interval_us",
                 "queue",
                 "rate",
+                "server",
+                "server_cpus",
                 "threads",
                 "transfer_ids",
                 "transfers",

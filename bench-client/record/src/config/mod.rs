@@ -7,9 +7,11 @@
 )]
 
 mod compared;
+mod cpus;
 mod kinds;
 mod load;
 mod target;
+pub mod target_file;
 mod values;
 
 use std::collections::BTreeMap;
@@ -20,9 +22,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use compared::{Flag, flag_of};
+pub use cpus::Cpus;
 pub use kinds::{Arrival, ConnectorKind, Encoding};
 pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};
 pub use target::{Private, Program, Target};
+pub use target_file::{About, Promise, TargetFile};
 pub use values::{parse_env_inflight, parse_interval, parse_rate, parse_seconds, parse_warmup};
 
 /// Everything that makes a row.
@@ -61,6 +65,14 @@ pub struct RunConfig {
     #[arg(long)]
     #[schemars(extend("x-compared" = false))]
     pub no_null_server: bool,
+    /// CPUs that the server may run on, such as 0-2,5 [default: all]
+    #[arg(long, value_name = "CPUS")]
+    #[serde(default)]
+    pub server_cpus: Option<Cpus>,
+    /// CPUs that this program may run on while it measures
+    #[arg(long, value_name = "CPUS")]
+    #[serde(default)]
+    pub client_cpus: Option<Cpus>,
     /// Whose server is measured.
     #[arg(skip)]
     #[schemars(extend("x-compared" = false))]
@@ -74,6 +86,14 @@ impl RunConfig {
         let load = &self.load;
         let inflight = load.max_inflight_per_worker;
         self.connector.connections(load.concurrency, inflight)
+    }
+
+    /// What tables and records call what is measured: the name of its target, else of its
+    /// connector.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let about = self.target.about();
+        about.map_or_else(|| self.connector.to_string(), About::label)
     }
 
     /// How the ledger is checked; `None` leaves it alone.
@@ -153,12 +173,23 @@ mod tests {
                 keep_db: true,
             },
             Target::Command {
-                words: Private(vec!["/home/somebody/server".to_owned()]),
+                about: About {
+                    name: "a".to_owned(),
+                    ..About::default()
+                },
+                start: Private(target_file::Start {
+                    command: vec!["/home/somebody/server".to_owned()],
+                    ..target_file::Start::default()
+                }),
                 url: Private("ws://somebody.example:4107".to_owned()),
-                database: Private("/home/somebody/ledger.sqlite".into()),
+                approach: Private::default(),
+                data_dir: Private("/home/somebody".into()),
+                keep_db: false,
             },
             Target::Url {
+                about: None,
                 url: Private("wss://somebody.example".to_owned()),
+                approach: Private::default(),
                 token_file: Private(Some("/home/somebody/token".into())),
                 ca: Private(None),
                 reseed: true,

@@ -7,6 +7,8 @@ use busload_frontend::cli::ServerConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::target_file::{About, Approach, Start};
+
 /// What a record shows in place of something private.
 const REDACTED: &str = "redacted";
 
@@ -78,19 +80,34 @@ pub enum Target {
         /// Its knobs, of which those about storage have no effect.
         server: ServerConfig,
     },
-    /// A command that starts a server at a known URL.
+    /// A command that starts somebody else's server.
     Command {
-        /// The program and its arguments; `{database}` stands for the file of the ledger.
-        words: Private<Vec<String>>,
-        /// Where it listens.
+        /// What is known of it.
+        about: About,
+        /// Where it listens, with `{port}` where that is chosen for each run.
         url: Private<String>,
-        /// The file of the ledger, if the command names one.
-        database: Private<PathBuf>,
+        /// How requests get there.
+        #[serde(default)]
+        approach: Private<Approach>,
+        /// How it is started and stopped.
+        start: Private<Start>,
+        /// Folder in which the folders of runs are made.
+        #[serde(default)]
+        data_dir: Private<PathBuf>,
+        /// The data of a run stays there.
+        #[serde(default)]
+        keep_db: bool,
     },
     /// A server that runs already.
     Url {
+        /// What a target file says of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<About>,
         /// Where.
         url: Private<String>,
+        /// How requests get there.
+        #[serde(default)]
+        approach: Private<Approach>,
         /// The file with the token that it wants.
         token_file: Private<Option<PathBuf>>,
         /// The file with the authorities to believe.
@@ -156,13 +173,36 @@ impl Target {
         }
     }
 
-    /// The file of the ledger, where it is known.
+    /// What is known of a server that somebody else wrote.
+    #[must_use]
+    pub fn about(&self) -> Option<&About> {
+        match self {
+            Self::Command { about, .. } => Some(about),
+            Self::Url { about, .. } => about.as_ref(),
+            Self::BuiltIn { .. } | Self::Null { .. } => None,
+        }
+    }
+
+    /// The file of the ledger of a server of this project.
     #[must_use]
     pub fn database(&self) -> Option<&Path> {
         match self {
-            Self::BuiltIn { database, .. } | Self::Command { database, .. } => {
+            Self::BuiltIn { database, .. } => {
                 Some(database.0.as_path()).filter(|file| !file.as_os_str().is_empty())
             }
+            Self::Null { .. } | Self::Command { .. } | Self::Url { .. } => None,
+        }
+    }
+
+    /// The folder on whose disk a server that is started keeps its data, where that is known: it
+    /// is there before the server is.
+    #[must_use]
+    pub fn data_place(&self) -> Option<PathBuf> {
+        match self {
+            Self::BuiltIn { .. } => self.database()?.parent().map(Path::to_owned),
+            Self::Command {
+                start, data_dir, ..
+            } => start.0.data_place(&data_dir.0),
             Self::Null { .. } | Self::Url { .. } => None,
         }
     }

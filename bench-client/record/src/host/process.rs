@@ -47,6 +47,25 @@ impl CpuTimes {
         linux::cpu_times(i32::try_from(pid).ok()?)
     }
 
+    /// Of a process and of everything that it has started and that still runs or was waited for:
+    /// a server is often started by a launcher, and may have workers. What has left it for a
+    /// session of its own is not seen once its parent has ended.
+    #[must_use]
+    pub fn of_tree(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        let mut sum = linux::cpu_times(pid)?;
+        let children = linux::descendants(pid);
+        let all = std::iter::once(pid).chain(children.iter().copied());
+        let of_ended = all.filter_map(linux::ended_children_times);
+        let of_living = children.iter().copied().filter_map(linux::cpu_times);
+        for one in of_living.chain(of_ended) {
+            sum.total += one.total;
+            sum.user += one.user;
+            sum.system += one.system;
+        }
+        Some(sum)
+    }
+
     /// What was used between an earlier reading and this one. Never negative.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
@@ -94,6 +113,28 @@ impl ProcessUsage {
     }
 }
 
+impl ProcessUsage {
+    /// Reads process `pid` and everything that it has started and that still runs, taken
+    /// together: the peak of memory is the sum of the peaks.
+    #[must_use]
+    pub fn of_tree(pid: u32) -> Self {
+        let mut sum = Self {
+            cpu: CpuTimes::of_tree(pid),
+            ..Self::of_process(pid)
+        };
+        let children = i32::try_from(pid).map(linux::descendants);
+        for child in children.unwrap_or_default() {
+            let add = |one: Option<u64>, other: Option<u64>| Some(one? + other.unwrap_or(0));
+            sum.peak_memory_bytes = add(sum.peak_memory_bytes, linux::peak_memory_bytes(child));
+            if let (Some(sum), Some(one)) = (&mut sum.written, linux::bytes_written(child)) {
+                sum.by_calls += one.by_calls;
+                sum.to_storage += one.to_storage;
+            }
+        }
+        sum
+    }
+}
+
 /// CPU time that the hypervisor gave to others while this machine wanted to run, summed over all
 /// cores since boot, to a tick of usually 10 ms (`/proc/stat`). Zero on bare metal and where the
 /// hypervisor does not tell.
@@ -130,6 +171,38 @@ mod linux {
         })
     }
 
+    /// Of its children that have ended and were waited for, to a tick.
+    pub(super) fn ended_children_times(pid: i32) -> Option<CpuTimes> {
+        let stat = Process::new(pid).ok()?.stat().ok()?;
+        let tick_nanos = 1_000_000_000 / procfs::ticks_per_second();
+        let time =
+            |ticks: i64| Duration::from_nanos(u64::try_from(ticks).unwrap_or(0) * tick_nanos);
+        let (user, system) = (time(stat.cutime), time(stat.cstime));
+        Some(CpuTimes {
+            total: user + system,
+            user,
+            system,
+        })
+    }
+
+    /// Everything that a process has started and that still runs, children before theirs. Empty
+    /// where the kernel does not tell (`CONFIG_PROC_CHILDREN`).
+    pub(super) fn descendants(pid: i32) -> Vec<i32> {
+        let mut found = vec![pid];
+        let mut next = 0;
+        while let Some(parent) = found.get(next) {
+            let threads = Process::new(*parent).and_then(|process| process.tasks());
+            let threads = threads.into_iter().flatten().flatten();
+            let children = threads
+                .filter_map(|thread| thread.children().ok())
+                .flatten();
+            let children: Vec<i32> = children.filter_map(|pid| i32::try_from(pid).ok()).collect();
+            found.extend(children);
+            next += 1;
+        }
+        found.split_off(1)
+    }
+
     pub(super) fn peak_memory_bytes(pid: i32) -> Option<u64> {
         let kibibytes = Process::new(pid).ok()?.status().ok()?.vmhwm?;
         Some(kibibytes * 1_024)
@@ -156,6 +229,14 @@ mod linux {
 
     pub(super) fn cpu_times(_pid: i32) -> Option<CpuTimes> {
         None
+    }
+
+    pub(super) fn ended_children_times(_pid: i32) -> Option<CpuTimes> {
+        None
+    }
+
+    pub(super) fn descendants(_pid: i32) -> Vec<i32> {
+        Vec::new()
     }
 
     pub(super) fn peak_memory_bytes(_pid: i32) -> Option<u64> {
@@ -230,6 +311,28 @@ mod tests {
             ProcessUsage::of_process(child.id()),
             ProcessUsage::default()
         );
+    }
+
+    #[test]
+    fn a_tree_is_read_with_what_the_leader_has_started() {
+        let script = "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo; cat' | cat";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let alone = CpuTimes::of_process(child.id()).unwrap();
+        let tree = CpuTimes::of_tree(child.id()).unwrap();
+        let tree_usage = ProcessUsage::of_tree(child.id());
+        assert!(tree.total > alone.total, "{tree:?} {alone:?}");
+        let peak = ProcessUsage::of_process(child.id()).peak_memory_bytes;
+        assert!(tree_usage.peak_memory_bytes > peak);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(CpuTimes::of_tree(child.id()), None);
     }
 
     #[test]

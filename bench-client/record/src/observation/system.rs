@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerObservation;
 use crate::host::environment::Storage;
-use crate::record::{BeforeAndAfter, Device, Throttled};
+use crate::record::{BeforeAndAfter, Device, ServerEnd, Throttled};
 
 /// The server, its disk and its ledger.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,8 @@ pub struct SystemObservation {
     pub replaced: bool,
     /// How it ended when it was told to, if that was not as it should.
     pub stop_error: Option<String>,
+    /// How it ended when it was told to; absent of one that runs on.
+    pub end: Option<ServerEnd>,
 }
 
 impl SystemObservation {

@@ -29,6 +29,11 @@ impl Row {
     /// The durability, and what else a figure is never quoted without.
     #[must_use]
     pub fn durability_and_apply(&self) -> String {
-        with_apply(&self.durability, self.apply.as_deref())
+        let told = self.durability != "unknown";
+        match self.config.target.about() {
+            // A promise, and nothing that the server has shown.
+            Some(about) if !told => format!("promised: {}", about.durability),
+            _ => with_apply(&self.durability, self.apply.as_deref()),
+        }
     }
 }

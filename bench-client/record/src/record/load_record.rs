@@ -359,7 +359,7 @@ pub fn settings(row: &Row) -> [(&'static str, String); 11] {
     let wait = row.batch_timeout_us.filter(|wait| *wait > 0.0);
     let offered = row.open_loop.as_ref().map(|open| rate(open.offered_tps));
     [
-        ("connector", config.connector.to_string()),
+        ("connector", config.subject()),
         ("encoding", config.encoding.to_string()),
         (
             "durability",
@@ -413,7 +413,7 @@ fn labels(rows: &[&Row]) -> Vec<String> {
     let label = |(row, set): (&&Row, &[(&str, String); 11])| {
         let mut parts = match &row.config.name {
             Some(name) => vec![name.clone()],
-            None if differing.is_empty() => vec![row.config.connector.to_string()],
+            None if differing.is_empty() => vec![row.config.subject()],
             None => differing
                 .iter()
                 .map(|place| set[*place].1.clone())

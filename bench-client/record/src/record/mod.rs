@@ -18,6 +18,7 @@ mod prediction;
 mod reproduction;
 pub mod series;
 mod server;
+mod server_end;
 pub mod sides;
 mod spec;
 mod sweep;
@@ -33,6 +34,7 @@ pub use machine::{Cpu, ProcessorSpeed, Stalls, Throttled};
 pub use prediction::{Bottleneck, Limit, Prediction};
 pub use reproduction::{Comparison, Reproduction, VendorFigure};
 pub use server::{Device, ServerRow};
+pub use server_end::ServerEnd;
 pub use spec::{SpecError, VALUES_MAX};
 pub use sweep::{Axis, Knee, KneeOutcome, KneePoint, Knob, Sweep};
 pub use verdict::{Verdict, VerdictCode};
@@ -203,6 +205,9 @@ pub struct Row {
     /// `/etc/ld.so.preload`): file names; absent for a server whose process cannot be looked at.
     #[serde(default)]
     pub server_preload: Option<Vec<String>>,
+    /// How the server ended, if this program started it; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_end: Option<ServerEnd>,
     /// Processor time over the window.
     pub cpu: Cpu,
     /// For how long something had to wait; absent where the kernel does not count it.

@@ -1,9 +1,9 @@
 //! The flags of `run` beside the sides, and what they amount to for one side.
 
-use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
 
 use bench_client::compare::{SideError, SideText};
-use bench_client::config::{Flag, RunConfig};
+use bench_client::config::{ConnectorKind, Flag, RunConfig};
 
 use crate::cli::load_flags::LoadFlags;
 
@@ -16,7 +16,13 @@ const WARMUP: &str = "0.5";
 
 /// Flags that are not for one side alone: what the side begins with, what pairs its runs with
 /// those of the other, and what no record may show, as sides are recorded as they are written.
-const NOT_OF_A_SIDE: [&str; 4] = ["connectors", "seed", "no-null-server", "token-file"];
+const NOT_OF_A_SIDE: [&str; 5] = [
+    "connectors",
+    "targets",
+    "seed",
+    "no-null-server",
+    "token-file",
+];
 
 /// The flags of `run` as they were written for both sides.
 #[derive(Debug)]
@@ -40,14 +46,16 @@ impl SharedFlags {
         let short = [("seconds", SECONDS), ("warmup", WARMUP)]
             .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
         let flags = LoadFlags::default().with(short).with(defaults);
-        let connector = ("connectors".to_owned(), Some(side.connector.clone()));
+        let is_own = ConnectorKind::from_str(&side.subject, false).is_ok();
+        let subject = if is_own { "connectors" } else { "targets" };
+        let subject = (subject.to_owned(), Some(side.subject.clone()));
         // It would take longer than a round does, and both sides are held against each other.
         let no_null_server = ("no-null-server".to_owned(), None);
         let flags = self
             .0
             .over(&flags)
             .with(side.keys.iter().cloned())
-            .with([connector, no_null_server]);
+            .with([subject, no_null_server]);
         if flags.list().is_some() {
             return Err(
                 side.error("a side has one value of each knob: lists are for run and sweep")
@@ -76,6 +84,7 @@ impl Args for SharedFlags {
             })
             .mut_arg("warmup", |arg| arg.default_value(WARMUP))
             .mut_arg("connector", |arg| arg.hide(true))
+            .mut_arg("targets", |arg| arg.hide(true))
             .mut_arg("no_null_server", |arg| arg.hide(true))
     }
 
@@ -88,7 +97,6 @@ impl Args for SharedFlags {
 mod tests {
     use std::time::Duration;
 
-    use bench_client::config::ConnectorKind;
     use clap::Parser;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use bench_client::config::{ConnectorKind, Encoding, RunConfig};
+use bench_client::target::cpus;
 use busload_frontend::cli::ServerConfig;
 use clap::{Arg, Args as _, Command};
 
@@ -21,7 +22,24 @@ impl LoadFlags {
                 "--{flag} is for an open loop: give a --rate"
             )));
         }
+        let chooses = ["targets", "server-command"].map(|flag| self.has(flag));
+        if self.has("connectors") && chooses[0] {
+            return Err(usage(
+                "--connectors goes without --targets: each target says its own connector",
+            ));
+        }
+        if chooses == [true, true] {
+            return Err(usage(
+                "--server-command is a target by itself: leave out --targets",
+            ));
+        }
         let connectors = self.value("connectors").unwrap_or_default();
+        let targets = self.value("targets").unwrap_or_default();
+        if (self.has("url") && targets.contains(',')) || (chooses[1] && connectors.contains(',')) {
+            return Err(usage(
+                "--url and --server-command go with one target or connector",
+            ));
+        }
         if self.has("url") && connectors.contains(',') {
             return Err(usage(
                 "--url goes with one connector: name it with --connectors",
@@ -39,17 +57,21 @@ impl LoadFlags {
             return Err(usage("--encoding binary needs --connectors sqlite_ws_rpc"));
         }
         let at_url = rows.iter().any(|row| row.target.is_url());
-        if let Some(flag) = self.server_flag().filter(|_| at_url) {
-            return Err(usage(&format!(
-                "--{flag} is for a server that this program starts, not for one at a URL \
-                 (--url, SQLITE_RPC_URL, SQLITE_WS_RPC_URL)"
-            )));
-        }
+        self.check_server_flags(rows, at_url)?;
         let credentials = ["token-file", "ca"].into_iter();
         if let Some(flag) = credentials.filter(|_| !at_url).find(|flag| self.has(flag)) {
             return Err(usage(&format!(
                 "--{flag} goes with --url: a server that this program starts needs none"
             )));
+        }
+        for row in rows {
+            for (flag, set) in [
+                ("server-cpus", &row.server_cpus),
+                ("client-cpus", &row.client_cpus),
+            ] {
+                let checked = set.as_ref().map_or(Ok(()), cpus::check);
+                checked.map_err(|why| usage(&format!("--{flag}: {why}")))?;
+            }
         }
         let too_much = |row: &RunConfig| {
             let workload = &row.workload;
@@ -64,15 +86,32 @@ impl LoadFlags {
         check_descriptors(rows)
     }
 
-    /// A flag that makes no sense for a server at a URL.
-    fn server_flag(&self) -> Option<String> {
+    /// Flags about a server that is not there to be told.
+    fn check_server_flags(&self, rows: &[RunConfig], at_url: bool) -> anyhow::Result<()> {
         let command = ServerConfig::augment_args(Command::new("server"));
-        let names = command.get_arguments().filter_map(Arg::get_long);
-        let names = names.chain(["data-dir", "keep-db"]);
-        names
-            .filter(|name| self.has(name))
-            .map(str::to_owned)
-            .next()
+        let knobs = command.get_arguments().filter_map(Arg::get_long);
+        let knob = { knobs }.find(|name| self.has(name));
+        let own = rows.iter().filter(|row| row.target.server().is_some());
+        if let Some(knob) = knob
+            && (own.count() == 0 || self.value(knob).is_some_and(|value| value.contains(',')))
+            && let Some(other) = rows.iter().find(|row| row.target.server().is_none())
+            && !other.target.is_url()
+        {
+            let name = other.subject();
+            return Err(usage(&format!(
+                "--{knob} is a knob of this program's own servers, and {name} says itself how it \
+                 is started"
+            )));
+        }
+        let of_started = ["data-dir", "keep-db", "server-cpus"].into_iter();
+        let flag = knob.or_else(|| { of_started }.find(|name| self.has(name)));
+        if let Some(flag) = flag.filter(|_| at_url) {
+            return Err(usage(&format!(
+                "--{flag} is for a server that this program starts, not for one at a URL \
+                 (--url, SQLITE_RPC_URL, SQLITE_WS_RPC_URL)"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -7,16 +7,27 @@
 
 use std::path::{Path, PathBuf};
 
-use bench_client::config::{ConnectorKind, Private, Target};
+use bench_client::config::target_file::{Choices, PORT};
+use bench_client::config::{ConnectorKind, Private, Target, TargetFile};
 use bench_client::target::endpoint;
 use busload_frontend::cli::{BatchEnvironment, DEFAULT_DATA_DIR, ServerConfig};
 use clap::Args;
 
+use super::Chosen;
 use crate::cli::usage;
 
-/// A server that runs already.
+/// A server of somebody else.
 #[derive(Debug, Args)]
 pub(super) struct TargetFlags {
+    /// Measure these targets: names that bench-client targets list shows, files, sqlite_rpc,
+    /// sqlite_ws_rpc. Each says its own connector
+    #[arg(long, value_name = "NAME|FILE")]
+    targets: Option<String>,
+    /// Measure the server that this command starts, which seeds itself or is seeded over the wire.
+    /// No shell reads it; {port}, {database}, {data_dir}, {accounts} and {initial_balance} in it are
+    /// filled in. With --url where it listens, unless {port} says so
+    #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
+    server_command: Option<String>,
     /// Measure the server at this URL instead of starting one
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -37,29 +48,144 @@ pub(super) struct TargetFlags {
 }
 
 impl TargetFlags {
-    /// The server at the URL that was given for this connector, by flag or environment.
-    pub(super) fn target(&self, connector: ConnectorKind) -> anyhow::Result<Option<Target>> {
-        let from_env = match connector {
-            ConnectorKind::SqliteRpc => &self.env_rpc_url,
-            ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
-        };
+    /// The server of somebody else that is asked for: the target that was chosen, a command, or
+    /// the URL that was given for this connector, by flag or environment. `None` for a server of
+    /// this program's own.
+    pub(super) fn target(
+        &self,
+        connector: ConnectorKind,
+        chosen: Option<Chosen>,
+        own: &OwnFlags,
+    ) -> anyhow::Result<Option<Target>> {
         if let Some(url) = &self.url {
             check_scheme(url, connector)?;
         }
-        let from_env = from_env.as_ref().filter(|url| !url.is_empty());
-        let Some(url) = self.url.as_ref().or(from_env) else {
-            return Ok(None);
+        let target = match (chosen, &self.server_command) {
+            (Some(chosen), _) => {
+                let choices = Choices {
+                    data_dir: own.data_dir(),
+                    keep_db: own.keep_db,
+                    reseed: self.reseed,
+                    ..Choices::default()
+                };
+                let Some(mut target) = chosen.target(choices)? else {
+                    return Ok(None);
+                };
+                self.replace_place(&mut target)?;
+                target
+            }
+            (None, Some(command)) => self.command(command, connector, own)?,
+            (None, None) => {
+                let from_env = match connector {
+                    ConnectorKind::SqliteRpc => &self.env_rpc_url,
+                    ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
+                };
+                let from_env = from_env.as_ref().filter(|url| !url.is_empty());
+                let Some(url) = self.url.as_ref().or(from_env) else {
+                    return Ok(None);
+                };
+                Target::Url {
+                    about: None,
+                    url: Private(url.clone()),
+                    approach: Private::default(),
+                    token_file: Private(self.token_file.clone()),
+                    ca: Private(self.ca.clone()),
+                    reseed: self.reseed,
+                }
+            }
         };
-        let target = Target::Url {
-            url: Private(url.clone()),
-            token_file: Private(self.token_file.clone()),
-            ca: Private(self.ca.clone()),
-            reseed: self.reseed,
-        };
+        if let Target::Command { data_dir, .. } = &target {
+            if self.reseed {
+                return Err(usage(
+                    "--reseed goes with a URL: a server that this program starts has a fresh \
+                     ledger for each run",
+                ));
+            }
+            make_data_dir(&data_dir.0)?;
+        }
         // What is wrong with it is to be said before anything is measured.
-        endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+        match &target {
+            Target::Command { url, .. } if url.0.contains(PORT) => {}
+            _ => {
+                endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+            }
+        }
         Ok(Some(target))
     }
+
+    /// Flags go before what a target file says of where its server runs.
+    fn replace_place(&self, target: &mut Target) -> anyhow::Result<()> {
+        match target {
+            Target::Url {
+                url,
+                token_file,
+                ca,
+                ..
+            } => {
+                url.0 = self.url.clone().unwrap_or_else(|| url.0.clone());
+                token_file.0 = self.token_file.clone().or_else(|| token_file.0.clone());
+                ca.0 = self.ca.clone().or_else(|| ca.0.clone());
+                Ok(())
+            }
+            _ if self.url.is_some() => Err(usage(
+                "--url goes with a target that runs already: this one is started, and says \
+                 itself where it listens",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A target without a file.
+    fn command(
+        &self,
+        command: &str,
+        connector: ConnectorKind,
+        own: &OwnFlags,
+    ) -> anyhow::Result<Target> {
+        let words = shlex::split(command)
+            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
+        if !words.iter().any(|word| word.contains(PORT)) && self.url.is_none() {
+            return Err(usage(
+                "--server-command needs --url with the place where it listens, or {port} in it",
+            ));
+        }
+        if words.iter().any(|word| word.contains(PORT)) && self.url.is_some() {
+            return Err(usage(
+                "--server-command has {port}, a free port of this program's choice: leave out --url",
+            ));
+        }
+        let file = of_command(words, connector).map_err(|why| usage(&why))?;
+        let choices = Choices {
+            data_dir: own.data_dir(),
+            keep_db: own.keep_db,
+            ..Choices::default()
+        };
+        let mut target = file.target(Path::new(""), choices);
+        if let (Target::Command { url, .. }, Some(given)) = (&mut target, &self.url) {
+            url.0.clone_from(given);
+        }
+        Ok(target)
+    }
+}
+
+/// The target that a command amounts to. It is called after the first file that is named in it,
+/// or else after its program, and promises nothing.
+pub(crate) fn of_command(
+    words: Vec<String>,
+    connector: ConnectorKind,
+) -> Result<TargetFile, String> {
+    let names = words.iter().skip(1).find(|word| Path::new(word).is_file());
+    let named = names.or(words.first()).map(Path::new);
+    let stem = named.and_then(Path::file_stem).unwrap_or_default();
+    let stem = stem.to_string_lossy().to_ascii_lowercase();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = stem.chars().map(plain).take(64).collect();
+    let name = name.trim_matches('-');
+    TargetFile::of_command(
+        if name.is_empty() { "command" } else { name },
+        words,
+        connector,
+    )
 }
 
 /// A server answers on one transport: on the other, the URL would reach something else or
@@ -117,13 +243,17 @@ impl OwnFlags {
                 "--reseed goes with --url: a database of this program's own is always seeded",
             ));
         }
+        let directory = self.data_dir();
         let server = self.config.with_batches_of(&self.batch_environment);
         server.check().map_err(|error| usage(&error.to_string()))?;
         // A file that a person named is that person's, also after the run.
         let keep = self.keep_db || named.is_some();
-        let directory = self.data_dir;
-        let directory = directory.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
         built_in(server, connector, &directory, named, keep)
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        let directory = self.data_dir.clone();
+        directory.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
     }
 
     /// The file of the environment variable, unless a directory was given by flag.
@@ -150,16 +280,20 @@ pub(crate) fn built_in(
     let file = || directory.join(format!("busload-{}.sqlite", connector.transport()));
     let database = named.unwrap_or_else(file);
     let directory = database.parent().unwrap_or(directory);
-    std::fs::create_dir_all(directory).map_err(|error| {
-        usage(&format!(
-            "cannot create the data directory {}: {error}; choose another with --data-dir",
-            directory.display()
-        ))
-    })?;
+    make_data_dir(directory)?;
     Ok(Target::BuiltIn {
         server,
         program: Private::default(),
         database: Private(database),
         keep_db,
+    })
+}
+
+fn make_data_dir(directory: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        usage(&format!(
+            "cannot create the data directory {}: {error}; choose another with --data-dir",
+            directory.display()
+        ))
     })
 }

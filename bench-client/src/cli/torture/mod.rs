@@ -7,7 +7,7 @@
 
 mod place;
 mod power;
-mod recipes;
+mod server;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -124,6 +124,10 @@ pub(crate) struct TortureArgs {
     /// Database file [default: a new one]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
+    /// Audit this target, and not this program's own server: a name that bench-client targets list
+    /// shows, or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["server_command", "transport", "url"])]
+    target: Option<String>,
     /// Audit the server that this command starts, and not one's own. No shell reads it; the word
     /// {database} in it stands for the database file. Must be started on the same ledger again
     /// and again, without wiping it
@@ -137,9 +141,9 @@ pub(crate) struct TortureArgs {
     /// the file exists
     #[arg(long)]
     reseed: bool,
-    /// The server of --server-command may apply transfers of one connection in any order: gaps
-    /// are no finding then
-    #[arg(long, requires = "server_command")]
+    /// The server of --target or --server-command may apply transfers of one connection in any
+    /// order: gaps are no finding then
+    #[arg(long)]
     unordered: bool,
     /// Keep journal and database also when nothing is wrong
     #[arg(long)]

@@ -18,9 +18,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::place::Place;
-use super::recipes::serve;
+use super::server::serve;
 use super::{TortureArgs, skip, usage};
-use bench_client::target::DATABASE_WORD;
+use bench_client::config::target_file::DATABASE;
 use busload_frontend::cli::ServerConfig;
 
 /// A run is recorded with checkpoints as often as this, too: in KiB of the log.
@@ -189,9 +189,9 @@ impl TortureArgs {
             ));
         }
         let command = self.server_command.as_deref();
-        if asked && command.is_some_and(|command| !command.contains(DATABASE_WORD)) {
+        if asked && command.is_some_and(|command| !command.contains(DATABASE)) {
             return Err(usage(format!(
-                "power-cut needs the word {DATABASE_WORD} in --server-command: it stands for the \
+                "power-cut needs the word {DATABASE} in --server-command: it stands for the \
                  database file on the file system that is cut, and a ledger elsewhere would not \
                  be tested",
             )));

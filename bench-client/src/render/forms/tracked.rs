@@ -84,7 +84,7 @@ pub fn kind(report: &Report) -> Result<Kind<'_>, UnfitError> {
 /// number of processors.
 pub(super) fn configuration(row: &Row) -> Vec<(&'static str, String)> {
     let mut parts = vec![
-        ("connector", row.config.connector.to_string()),
+        ("connector", row.config.subject()),
         ("encoding", row.config.encoding.to_string()),
         ("durability", row.durability.clone()),
     ];

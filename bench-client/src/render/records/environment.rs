@@ -104,8 +104,8 @@ pub(super) fn other_pragmas(environment: &Environment, rows: &[Row]) -> Document
         let differing: Vec<String> = differing
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let name = row.config.name.as_deref();
-        let name = name.unwrap_or(row.config.connector.as_str());
+        let name = row.config.name.clone();
+        let name = name.unwrap_or_else(|| row.config.subject());
         let line = Line::from(format!("{name} ({}): ", row.durability_and_apply()));
         (!differing.is_empty()).then(|| line.code(differing.join(" ")))
     });

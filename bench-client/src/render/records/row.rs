@@ -56,7 +56,7 @@ pub fn describe_knobs(row: &Row) -> String {
         .map(|size| format!("batch up to {}, {wait}", grouped(size)));
     let pages = row.page_size.map(|bytes| grouped(u64::from(bytes)));
     let parts = [
-        Some(format!("{} ({})", config.connector, config.encoding)),
+        Some(format!("{} ({})", config.subject(), config.encoding)),
         Some(format!("durability {}", row.durability_and_apply())),
         pages.map(|bytes| format!("pages of {bytes} bytes")),
         batch.or_else(|| Some("batch knobs not told".to_owned())),

@@ -39,7 +39,7 @@ pub fn progress(row: &Row, over: &[Axis]) -> String {
         let value = axis.knob.of_row(row)?;
         Some(format!("{} {}", axis.knob.name(), axis.knob.show(value)))
     });
-    let mut knobs = vec![row.config.connector.to_string()];
+    let mut knobs = vec![row.config.subject()];
     knobs.extend(swept);
     if knobs.len() == 1 {
         knobs.push(match &row.open_loop {
@@ -128,7 +128,7 @@ fn points<'a>(rows: &'a [Row], over: &[Axis]) -> Vec<Point<'a>> {
         let knobs = over.iter().map(|axis| axis.knob).chain([Knob::Rate]);
         let values = knobs.map(|knob| knob.of_row(row));
         (
-            row.config.connector.to_string(),
+            row.config.subject(),
             values.map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>(),
         )
     };
@@ -153,7 +153,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .any(|row| row.open_loop.is_some());
     let table = Table::of("Sweep", points).words(5, "connector", |point| {
         let config = &point.rows[0].config;
-        format!("{} {}", config.connector, config.encoding)
+        format!("{} {}", config.subject(), config.encoding)
     });
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
@@ -224,14 +224,14 @@ fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
     };
     let mut connectors: Vec<_> = points
         .iter()
-        .map(|point| &point.rows[0].config.connector)
+        .map(|point| point.rows[0].config.subject())
         .collect();
     connectors.dedup();
     let tables = connectors.into_iter().map(|connector| {
         let cell = |value: f64, other: f64| {
             let point = points.iter().find(|point| {
                 let row = point.rows[0];
-                row.config.connector == *connector
+                row.config.subject() == *connector
                     && is_at(down.knob, row, value)
                     && is_at(across.knob, row, other)
             })?;
@@ -356,7 +356,7 @@ mod tests {
             row.repetition = Some(Repetition { number, of: 4 });
         }
         rows[3].valid = false;
-        let connector = rows[0].config.connector;
+        let connector = rows[0].config.subject();
         let text = shown(rows, axes(&["alpha=0"]));
         let cells = line(&text, &[connector.as_str()]);
         assert_eq!(cells[3..6], ["110", "100", "3"], "{text}");

@@ -1,8 +1,11 @@
 //! Which server is audited, and how it is started.
 
+use std::path::Path;
+
 use anyhow::Context as _;
+use bench_client::config::target_file::Choices;
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
-use bench_client::target::endpoint;
+use bench_client::target::{choose_port, endpoint};
 use bench_client::torture::plan::{Plan, connections};
 use bench_client::torture::server_command::{ServerCommand, Wire};
 use bench_client::torture::transfer_generator::Amounts;
@@ -13,13 +16,23 @@ use busload_frontend::cli::ServerConfig;
 const CHECKPOINT_KIB: u32 = 800;
 
 use super::{TortureArgs, TransportArg, usage};
+use crate::cli::load_flags::{Chosen, choose, of_command};
 
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
-        let command = match &self.server_command {
-            Some(command) => self.foreign(command)?,
-            None => self.own()?,
+        let chosen = self.target.as_deref().map(choose).transpose()?;
+        let command = match (chosen, &self.server_command) {
+            (Some(chosen @ Chosen::File(_)), _) => self.target(&chosen)?,
+            (Some(Chosen::Own(connector)), _) => self.own(connector == ConnectorKind::SqliteRpc)?,
+            (None, Some(command)) => self.foreign(command)?,
+            (None, None) => self.own(self.transport == Some(TransportArg::Http))?,
         };
+        if self.unordered && command.is_own() {
+            return Err(usage(
+                "--unordered goes with --target or --server-command: this program's own server \
+                 keeps the order of a connection",
+            ));
+        }
         let (connections, window) = connections(command.wire, self.workers, self.inflight);
         raise_descriptors(connections)?;
         Ok(Plan {
@@ -52,7 +65,7 @@ impl TortureArgs {
     }
 
     /// This same program, told to serve.
-    fn own(&self) -> anyhow::Result<ServerCommand> {
+    fn own(&self, http: bool) -> anyhow::Result<ServerCommand> {
         if let Some(file) = self.database.as_ref().filter(|file| file.exists())
             && !self.reseed
         {
@@ -64,7 +77,7 @@ impl TortureArgs {
         self.server
             .check()
             .map_err(|error| usage(error.to_string()))?;
-        let wire = self.wire(self.transport == Some(TransportArg::Http))?;
+        let wire = self.wire(http)?;
         let (connections, window) = connections(wire, self.workers, self.inflight);
         let means = Amounts::share_out(connections, window)
             .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
@@ -79,13 +92,58 @@ impl TortureArgs {
         server
     }
 
-    fn foreign(&self, command: &str) -> anyhow::Result<ServerCommand> {
-        if self.server != ServerConfig::default() {
-            return Err(usage(
-                "--server-command says itself how its server is started: leave out the flags of \
-                 this program's own",
-            ));
+    /// A server of somebody else has its own way of being started.
+    fn refuse_knobs(&self, flag: &str) -> anyhow::Result<()> {
+        if self.server == ServerConfig::default() {
+            return Ok(());
         }
+        Err(usage(format!(
+            "{flag} says itself how its server is started: leave out the flags of this program's \
+             own"
+        )))
+    }
+
+    fn target(&self, chosen: &Chosen) -> anyhow::Result<ServerCommand> {
+        self.refuse_knobs("--target")?;
+        let choices = Choices {
+            data_dir: self.data_dir.clone(),
+            ..Choices::default()
+        };
+        let mut target = match chosen.target(choices)? {
+            Some(target @ Target::Command { .. }) => target,
+            _ => {
+                return Err(usage(
+                    "torture starts its server again and again: give a target with [start]",
+                ));
+            }
+        };
+        choose_port(&mut target)?;
+        let mut wire = self.wire(chosen.connector() == ConnectorKind::SqliteRpc)?;
+        if let Some(file) = chosen
+            .file()
+            .filter(|_| wire.encoding == Encoding::default())
+        {
+            wire.encoding = file.encoding;
+        }
+        self.server_command_of(target, wire)
+    }
+
+    fn server_command_of(&self, target: Target, wire: Wire) -> anyhow::Result<ServerCommand> {
+        let place = endpoint(&target).map_err(|error| usage(error.to_string()))?;
+        let (connections, window) = connections(wire, self.workers, self.inflight);
+        let means = Amounts::share_out(connections, window)
+            .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
+        Ok(ServerCommand {
+            target,
+            place,
+            wire,
+            accounts: u32::try_from(means.accounts).unwrap_or(u32::MAX),
+            initial_balance: means.initial_balance,
+        })
+    }
+
+    fn foreign(&self, command: &str) -> anyhow::Result<ServerCommand> {
+        self.refuse_knobs("--server-command")?;
         let words = shlex::split(command)
             .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
         if words.is_empty() {
@@ -93,19 +151,12 @@ impl TortureArgs {
         }
         let url = self.url.clone().unwrap_or_default();
         let wire = self.wire(url.starts_with("http"))?;
-        let target = Target::Command {
-            words: Private(words),
-            url: Private(url),
-            database: Private::default(),
-        };
-        let place = endpoint(&target).map_err(|error| usage(error.to_string()))?;
-        Ok(ServerCommand {
-            target,
-            place,
-            wire,
-            accounts: 0,
-            initial_balance: 0,
-        })
+        let file = of_command(words, wire.connector).map_err(usage)?;
+        let mut target = file.target(Path::new(""), Choices::default());
+        if let Target::Command { url: place, .. } = &mut target {
+            place.0 = url;
+        }
+        self.server_command_of(target, wire)
     }
 }
 
