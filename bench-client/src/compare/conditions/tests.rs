@@ -134,6 +134,8 @@ fn a_server_at_a_url_is_known_by_what_it_says_only() {
     let environment = here();
     let mut at_url = row();
     at_url.config.target = Target::Url {
+        about: None,
+        approach: Private::default(),
         url: Private::default(),
         token_file: Private::default(),
         ca: Private::default(),
