@@ -588,12 +588,11 @@ fn why_not_ready(
     let Some(Endpoint { authority, .. }) = place else {
         return last.unwrap_or_else(|| "it printed no address".to_owned());
     };
-    let what = match late {
-        Some((limit, missing)) => format!("{missing} at {authority} within {limit:?}"),
-        None => {
-            let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-            format!("it ended{status} before anything accepted connections at {authority}")
-        }
+    let what = if let Some((limit, missing)) = late {
+        format!("{missing} at {authority} within {limit:?}")
+    } else {
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+        format!("it ended{status} before anything accepted connections at {authority}")
     };
     match (words, last) {
         (LastWords::In(_), None) => format!("{what}; it printed nothing"),

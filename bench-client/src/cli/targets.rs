@@ -1,5 +1,10 @@
 //! `bench-client targets`: servers that somebody else wrote.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 mod check;
 
 use std::path::PathBuf;

@@ -217,7 +217,7 @@ impl<'a> Suite<'a> {
             self.is_lost = true;
             return Ok(Verdict::Failed(format!(
                 "a transfer that can be made is not answered ok, but {}",
-                outcomes.get(&1).map_or_else(String::new, said)
+                outcomes.get(&1).copied().map_or_else(String::new, said)
             )));
         }
         let after = (
@@ -257,7 +257,7 @@ impl<'a> Suite<'a> {
         Ok(wrong.next().map_or(Verdict::Passed, |(_, outcome)| {
             Verdict::Failed(format!(
                 "of {many} in flight, a transfer that can be made is not answered ok, but {}",
-                said(outcome)
+                said(*outcome)
             ))
         }))
     }
@@ -282,7 +282,7 @@ impl<'a> Suite<'a> {
                 transfer.from,
                 transfer.to,
                 transfer.amount,
-                said(&expected)
+                said(expected)
             ))
         })
     }
@@ -404,10 +404,7 @@ impl<'a> Suite<'a> {
         };
         let mut answers = Vec::new();
         for number in [3_000, 3_001] {
-            match self
-                .put(&BTreeMap::from([(number, transfer.clone())]))
-                .await
-            {
+            match self.put(&BTreeMap::from([(number, transfer)])).await {
                 Ok(outcomes) => answers.extend(outcomes.into_values()),
                 Err(why) => return Ok(Verdict::Failed(why)),
             }
@@ -426,7 +423,7 @@ impl<'a> Suite<'a> {
 }
 
 /// An outcome in words.
-fn said(outcome: &Outcome) -> String {
+fn said(outcome: Outcome) -> String {
     match outcome {
         Outcome::Committed => "ok".to_owned(),
         Outcome::Rejected(code) | Outcome::Failed(Some(code)) => code.to_string(),

@@ -18,7 +18,7 @@ pub const ACCOUNTS: u32 = 1_000;
 /// What each of them starts with.
 pub const INITIAL_BALANCE: i64 = 1_000_000;
 /// Longest time for one line.
-const LINE_TIMEOUT: Duration = Duration::from_secs(60);
+const LINE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Who is asked.
 #[derive(Debug, Clone)]

@@ -80,7 +80,7 @@ pub(super) async fn outcomes<C: Connector>(
     let mut session = connected.map_err(|error| crate::with_causes(&error))?;
     let lost = |error: &dyn std::error::Error| format!("the connection broke: {error}");
     for (number, transfer) in transfers {
-        let submitted = session.submit(id(*number), transfer.clone());
+        let submitted = session.submit(id(*number), *transfer);
         submitted.map_err(|error| lost(&error))?;
     }
     let mut replies: Vec<Reply> = Vec::new();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Found, TargetsError, find, shipped};
+use super::{TargetsError, find, shipped};
 use crate::config::target_file::TargetFile;
 
 /// Writes a target that ships into a folder of its name below `directory`, and runs its setup
@@ -17,28 +17,22 @@ pub fn install(
     directory: &Path,
     tell: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, TargetsError> {
-    let (folder, file) = match shipped::files(name) {
-        Some(files) => {
-            let folder = directory.join(name);
-            for (path, bytes) in files {
-                write(&folder.join(path), bytes)?;
-            }
-            tell(&format!(
-                "{name}: {} files in {}",
-                files.len(),
-                folder.display()
-            ));
-            let text = shipped::text(name).unwrap_or_default();
-            let file = TargetFile::parse(text, &folder)?;
-            (folder, file)
+    let (folder, file) = if let Some(files) = shipped::files(name) {
+        let folder = directory.join(name);
+        for (path, bytes) in files {
+            write(&folder.join(path), bytes)?;
         }
-        None => {
-            let Found { file, folder, .. } = find(name, directory)?;
-            let not_installed = || TargetsError::NotInstalled {
-                name: name.to_owned(),
-            };
-            (folder.ok_or_else(not_installed)?, file)
-        }
+        tell(&format!(
+            "{name}: {} files in {}",
+            files.len(),
+            folder.display()
+        ));
+        let text = shipped::text(name).unwrap_or_default();
+        let file = TargetFile::parse(text, &folder)?;
+        (folder, file)
+    } else {
+        let found = find(name, directory)?;
+        (found.folder()?.to_owned(), found.file)
     };
     for command in &file.setup.commands {
         tell(&format!("{}: {}", file.name, super::shown(command)));

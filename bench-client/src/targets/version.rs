@@ -85,7 +85,7 @@ mod tests {
             first_line(&command, Path::new("."))
         };
         assert_eq!(line("echo 1.2; echo more").unwrap(), "1.2");
-        assert!(line("exit 3").unwrap_err().contains("3"));
+        assert!(line("exit 3").unwrap_err().contains('3'));
         assert!(line("true").unwrap_err().contains("nothing"));
         let missing = first_line(&["/no/such/program".to_owned()], Path::new("."));
         assert!(missing.is_err());

@@ -65,8 +65,8 @@ fn the_rust_example_speaks_the_protocol() {
 /// are.
 #[test]
 fn what_the_document_says_to_type_leads_to_a_valid_row() {
-    let test = "what_the_document_says_to_type_leads_to_a_valid_row";
-    let Some(folder) = Folder::with_python(test) else {
+    let name = "what_the_document_says_to_type_leads_to_a_valid_row";
+    let Some(folder) = Folder::with_python(name) else {
         return;
     };
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");

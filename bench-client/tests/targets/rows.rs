@@ -146,7 +146,10 @@ fn a_server_that_runs_already_is_wiped_only_when_asked() {
     folder.write("there", &format!("[connect]\nurl = \"{url}\"\n"));
     let balance = |account| {
         within(async {
-            let mut control = bench_client::control::ControlClient::http(served.target.clone());
+            let mut control = bench_client::control::ControlClient::new(
+                bench_client::config::ConnectorKind::SqliteRpc,
+                served.target.clone(),
+            );
             control.balance(account).await.expect("an answer")
         })
     };

@@ -124,8 +124,8 @@ impl ProcessUsage {
         };
         let children = i32::try_from(pid).map(linux::descendants);
         for child in children.unwrap_or_default() {
-            let add = |one: Option<u64>, other: Option<u64>| Some(one? + other.unwrap_or(0));
-            sum.peak_memory_bytes = add(sum.peak_memory_bytes, linux::peak_memory_bytes(child));
+            let peak = linux::peak_memory_bytes(child);
+            sum.peak_memory_bytes = sum.peak_memory_bytes.map(|sum| sum + peak.unwrap_or(0));
             if let (Some(sum), Some(one)) = (&mut sum.written, linux::bytes_written(child)) {
                 sum.by_calls += one.by_calls;
                 sum.to_storage += one.to_storage;

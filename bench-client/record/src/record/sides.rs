@@ -2,6 +2,7 @@
 
 use super::comparison::ComparisonRecord;
 use super::{Repetition, Row};
+use crate::config::About;
 
 /// One of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +70,10 @@ pub fn rows_by_side(record: &ComparisonRecord) -> Vec<Row> {
         let side = sides[place];
         let name = side.map_or("not paired", Which::in_words);
         let mut config = row.config.clone();
-        config.name = Some(name.to_owned());
+        // Whose it is, where it is not this project's.
+        let whose = config.target.about().map(About::label);
+        config.name =
+            Some(whose.map_or_else(|| name.to_owned(), |whose| format!("{name} {whose}")));
         Row {
             config,
             repetition: Some(Repetition {

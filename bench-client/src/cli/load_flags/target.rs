@@ -174,9 +174,9 @@ pub(crate) fn of_command(
     words: Vec<String>,
     connector: ConnectorKind,
 ) -> Result<TargetFile, String> {
-    let names = words.iter().skip(1).find(|word| Path::new(word).is_file());
-    let named = names.or(words.first()).map(Path::new);
-    let stem = named.and_then(Path::file_stem).unwrap_or_default();
+    let file = words.iter().skip(1).find(|word| Path::new(word).is_file());
+    let file = file.or(words.first()).map(Path::new);
+    let stem = file.and_then(Path::file_stem).unwrap_or_default();
     let stem = stem.to_string_lossy().to_ascii_lowercase();
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = stem.chars().map(plain).take(64).collect();

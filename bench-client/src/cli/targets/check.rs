@@ -1,5 +1,10 @@
 //! `bench-client targets check`: a target against the protocol.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -109,13 +109,10 @@ impl TortureArgs {
             data_dir: self.data_dir.clone(),
             ..Choices::default()
         };
-        let mut target = match chosen.target(choices)? {
-            Some(target @ Target::Command { .. }) => target,
-            _ => {
-                return Err(usage(
-                    "torture starts its server again and again: give a target with [start]",
-                ));
-            }
+        let Some(mut target @ Target::Command { .. }) = chosen.target(choices)? else {
+            return Err(usage(
+                "torture starts its server again and again: give a target with [start]",
+            ));
         };
         choose_port(&mut target)?;
         let mut wire = self.wire(chosen.connector() == ConnectorKind::SqliteRpc)?;
