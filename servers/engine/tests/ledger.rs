@@ -93,7 +93,7 @@ impl Ledger for Scripted {
             one.outcome = match ended {
                 Ended::Committed => Outcome::Committed,
                 Ended::RolledBack(failure) => Outcome::Failed(failure),
-                Ended::InDoubt(_) => Outcome::InDoubt,
+                Ended::InDoubt(_) | Ended::Unconfirmed => Outcome::InDoubt,
             };
         }
         ended
