@@ -36,7 +36,7 @@ const AMEND: &str = "UPDATE busload.transfer_ids AS t SET outcome = u.outcome
 /// Passes over what another writer is at.
 const FORGET: &str = "DELETE FROM busload.transfer_ids WHERE id IN (
     SELECT id FROM busload.transfer_ids WHERE at < now() - $1::float8 * interval '1 second'
-    ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    ORDER BY at LIMIT $2::int8 FOR UPDATE SKIP LOCKED)";
 
 pub(crate) struct Statements {
     insert: tokio_postgres::Statement,

@@ -118,7 +118,7 @@ pub(crate) async fn seed(client: &Client, accounts: i64, balance: i64) -> Result
         client
             .execute(
                 "INSERT INTO busload.accounts(id, balance)
-                 SELECT n, $2 FROM generate_series(0, $1 - 1) AS n",
+                 SELECT n, $2::int8 FROM generate_series(0, $1::int8 - 1) AS n",
                 &[&accounts, &balance],
             )
             .await?;
@@ -188,8 +188,8 @@ pub(crate) async fn is_just_seeded(
 ) -> Result<bool, Fault> {
     let row = client
         .query_one(
-            "SELECT count(*) = $1 AND min(id) = 0 AND max(id) = $1 - 1 AND min(balance) = $2
-                AND max(balance) = $2 AND NOT EXISTS (SELECT 1 FROM busload.transfer_ids)
+            "SELECT count(*) = $1::int8 AND min(id) = 0 AND max(id) = $1 - 1
+                AND min(balance) = $2::int8 AND max(balance) = $2 AND NOT EXISTS (SELECT 1 FROM busload.transfer_ids)
              FROM busload.accounts",
             &[&accounts, &balance],
         )
