@@ -181,6 +181,11 @@ impl<'a> Audit<'a> {
                        (exactly_once in its info): leave out --exactly-once";
             return Err(TortureError::Unsuitable(why.to_owned()));
         }
+        if plan.ordered && info.as_ref().and_then(|info| info.ordered) == Some(false) {
+            let why = "the server says that it does not keep the order of a connection (ordered \
+                       in its info): give --unordered";
+            return Err(TortureError::Unsuitable(why.to_owned()));
+        }
         if !plan.recipe.is_own() {
             control.seed(means.accounts, means.initial_balance).await?;
         }

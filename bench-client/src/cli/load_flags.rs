@@ -285,7 +285,9 @@ impl LoadFlags {
 /// Says on standard error what a person who asked for such servers should know.
 pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
     let servers = rows.iter().filter_map(|row| row.target.server());
-    let warnings: BTreeSet<&str> = servers.filter_map(|it| it.durability.warning).collect();
+    let warnings: BTreeSet<&str> = servers
+        .filter_map(|it| it.durability.warning.filter(|_| it.engine.is_file()))
+        .collect();
     for warning in warnings {
         eprintln!("warning: {warning}");
     }

@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 
 use ledger::check_accounts;
 
+use busload_frontend::promise;
 use busload_sqlite::Durability;
 
 use crate::disk::{Baseline, SYNC_MIN_US};
@@ -288,10 +289,13 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         verdicts.push(verdict::unverified(evidence, verification));
     }
     match evidence.durability.as_deref() {
-        Some(name) => match name.parse::<Durability>() {
-            Ok(mode) if mode.survives_power_cut() => {}
-            Ok(Durability::DeleteFull) => verdicts.push(verdict::delete_full()),
-            _ => verdicts.push(verdict::not_durable(name)),
+        Some(name) => match promise(name).map(|promise| promise.survives_power_cut) {
+            Some(Some(true)) => {}
+            Some(None) => verdicts.push(verdict::durability_unknown()),
+            Some(Some(false)) if name == Durability::DeleteFull.as_str() => {
+                verdicts.push(verdict::delete_full());
+            }
+            Some(Some(false)) | None => verdicts.push(verdict::not_durable(name)),
         },
         None => verdicts.push(verdict::durability_unknown()),
     }

@@ -1,6 +1,8 @@
 //! The books before and after the load, and what the row is judged by.
 
-use busload_sqlite::Durability;
+use std::collections::BTreeMap;
+
+use busload_frontend::promise;
 use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::balances::seeded;
@@ -133,6 +135,33 @@ pub(super) fn weigh(
     evidence
 }
 
+/// Of a server whose ledger is another process's, which writes and syncs in its stead. What that
+/// counts are its syncs of the log, of all who write to it; none by which it opens the log instead.
+/// Several writers share one.
+fn syncs_of_database(
+    before: &Stats,
+    after: &Stats,
+    promises_sync: bool,
+    info: Option<&Info>,
+    settings: &BTreeMap<String, String>,
+) -> SyncEvidence {
+    let method = settings.get("wal_sync_method").map(String::as_str);
+    let is_counted = matches!(method, Some("fdatasync" | "fsync" | "fsync_writethrough"));
+    let is_alone = info.and_then(|info| info.writers) == Some(1);
+    SyncEvidence {
+        syncs_promised_per_batch: u64::from(promises_sync && is_counted && is_alone),
+        batches_that_wrote: after
+            .batches_that_wrote
+            .saturating_sub(before.batches_that_wrote),
+        commit_syncs: after.syncs.total().saturating_sub(before.syncs.total()),
+        bytes_written: after
+            .bytes_written
+            .total()
+            .saturating_sub(before.bytes_written.total()),
+        ..SyncEvidence::default()
+    }
+}
+
 fn sync_evidence(
     before: &Stats,
     after: &Stats,
@@ -140,8 +169,13 @@ fn sync_evidence(
     closing: &Books,
     info: Option<&Info>,
 ) -> SyncEvidence {
-    let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
-    let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
+    let declared = info.and_then(|info| promise(&info.durability));
+    let promises_sync = declared.is_some_and(|promise| promise.syncs_at_commit);
+    if let Some(engine) = info.and_then(|info| info.engine.as_ref())
+        && engine.name == busload_postgres::NAME
+    {
+        return syncs_of_database(before, after, promises_sync, info, &engine.settings);
+    }
     let device = closing.device_since(opening);
     let storage = |books: &Books| books.usage.written.map(|written| written.to_storage);
     SyncEvidence {

@@ -449,5 +449,13 @@ fn server_row(measured: &Measured) -> Option<ServerRow> {
         checkpoint_bytes: info.checkpoint_bytes,
         sqlite_version: info.sqlite_version.clone(),
         pragmas: info.pragmas.clone(),
+        engine: info.engine.as_ref().map(|engine| crate::record::Engine {
+            name: engine.name.clone(),
+            version: engine.version.clone(),
+            settings: engine.settings.clone(),
+        }),
+        writers: info.writers,
+        ordered: info.ordered,
+        retries: after.retries.saturating_sub(before.retries),
     })
 }

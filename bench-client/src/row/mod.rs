@@ -162,7 +162,10 @@ pub async fn measure(config: &RunConfig, around: &Surroundings<'_>) -> Result<Ro
         }
     }
     let mut row = to_row(config, measured, &evidence);
-    if config.target.is_built_in() {
+    // The model is of a writer that is at work in a commit; one that waits for another process is
+    // not its.
+    let is_modelled = config.target.server().is_some_and(|it| it.engine.is_file());
+    if config.target.is_built_in() && is_modelled {
         let cores = around.environment.machine.usable_cores;
         row.prediction = ModelInputs::from_row(&row, cores)
             .map(|inputs| held_against(predict(&inputs), &row, cores));
