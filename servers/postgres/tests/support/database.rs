@@ -296,6 +296,11 @@ impl Database {
         self.wait();
     }
 
+    /// After somebody else killed it.
+    pub(crate) fn killed(&mut self) {
+        self.wait();
+    }
+
     fn wait(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.wait().expect("it is ours");
