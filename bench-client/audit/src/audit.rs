@@ -313,7 +313,11 @@ impl<'a> Audit<'a> {
         let mut findings = Findings::new(number, kind);
         findings.of_workers(&happened.seen, self.plan.recipe.is_own());
         findings.of_bank(happened.breaches.clone());
-        findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
+        // A ledger that the server was told is in another process is not found there.
+        let told = self.plan.recipe.target.server();
+        if told.is_none_or(|server| server.engine.is_file()) {
+            findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
+        }
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.recipe.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);

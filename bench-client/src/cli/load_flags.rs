@@ -299,7 +299,12 @@ pub(crate) fn environment(rows: &[RunConfig]) -> Environment {
     let directory = database.and_then(Path::parent);
     let directory = directory.unwrap_or(Path::new(DEFAULT_DATA_DIR));
     let mut environment = Environment::capture(directory).with_program(program("mimalloc"));
-    if !rows.iter().any(|row| row.target.is_built_in()) {
+    // Of a database elsewhere this machine's disk says nothing.
+    let is_file = |row: &RunConfig| {
+        let server = row.target.server();
+        row.target.is_built_in() && server.is_some_and(|server| server.engine.is_file())
+    };
+    if !rows.iter().any(is_file) {
         environment.forget_storage();
     }
     environment

@@ -9,6 +9,7 @@ use busload_engine::{BalanceSum, EngineError};
 use busload_wire::control::Verification;
 use futures_util::TryStreamExt as _;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use crate::error::Fault;
@@ -83,7 +84,10 @@ pub(crate) async fn open(
 ) -> Result<bool, EngineError> {
     match find(client).await? {
         Found::Ledger if fresh => seed(client, accounts, balance).await?,
-        Found::Ledger => return Ok(false),
+        Found::Ledger => {
+            wait_for_others(client).await?;
+            return Ok(false);
+        }
         Found::Nothing => {
             let made = async {
                 client.batch_execute("BEGIN").await?;
@@ -107,6 +111,20 @@ pub(crate) async fn open(
         }
     }
     Ok(true)
+}
+
+/// What an earlier server began may still be at its COMMIT: what is read from here on has it, or
+/// it is not to come. A database that knows no such lock goes on without.
+async fn wait_for_others(client: &Client) -> Result<(), Fault> {
+    const LOCK: &str = "BEGIN; LOCK TABLE busload.accounts IN SHARE ROW EXCLUSIVE MODE; COMMIT";
+    let Err(error) = client.batch_execute(LOCK).await else {
+        return Ok(());
+    };
+    client.batch_execute("ROLLBACK").await.map_err(failed)?;
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return Err(failed(error));
+    }
+    Ok(())
 }
 
 /// Wipes the ledger, ids with it, and makes accounts, in one transaction.

@@ -150,12 +150,14 @@ pub(crate) fn built_in(
     let file = || directory.join(format!("busload-{}.sqlite", connector.transport()));
     let database = named.unwrap_or_else(file);
     let directory = database.parent().unwrap_or(directory);
-    std::fs::create_dir_all(directory).map_err(|error| {
-        usage(&format!(
-            "cannot create the data directory {}: {error}; choose another with --data-dir",
-            directory.display()
-        ))
-    })?;
+    if server.engine.is_file() {
+        std::fs::create_dir_all(directory).map_err(|error| {
+            usage(&format!(
+                "cannot create the data directory {}: {error}; choose another with --data-dir",
+                directory.display()
+            ))
+        })?;
+    }
     Ok(Target::BuiltIn {
         server,
         program: Private::default(),

@@ -42,6 +42,15 @@ impl Engine {
         matches!(self, Self::Sqlite | Self::Unknown)
     }
 
+    /// A text in which a person may have written the URL, without it.
+    #[must_use]
+    pub fn hide_in(&self, text: &str) -> String {
+        match self {
+            Self::Postgres(Some(url)) => text.replace(url, self.as_str()),
+            _ => text.to_owned(),
+        }
+    }
+
     /// Whether it can be used. Not said while it is parsed: what clap refuses it repeats, and
     /// there may be a password in it.
     pub(super) fn check(&self) -> anyhow::Result<()> {
@@ -115,5 +124,7 @@ mod tests {
         assert!(one == other && one != Engine::Sqlite);
         assert!(one.check().is_ok() && Engine::Sqlite.check().is_ok());
         assert_eq!(one.argument(), "postgres://me@localhost/a");
+        let side = "sqlite_rpc,engine=postgres://me@localhost/a";
+        assert_eq!(one.hide_in(side), "sqlite_rpc,engine=postgres");
     }
 }

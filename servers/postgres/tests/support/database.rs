@@ -255,13 +255,13 @@ impl Database {
                 "-A",
                 "-t",
                 "-q",
-                "-h",
-                "127.0.0.1",
                 "-U",
                 USER,
                 "-d",
                 "postgres",
+                "-h",
             ])
+            .arg(self.directory.path())
             .args([
                 "-v",
                 "ON_ERROR_STOP=1",
@@ -278,6 +278,15 @@ impl Database {
             String::from_utf8_lossy(&asked.stderr)
         );
         String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+    }
+
+    /// From here on it wants one over TCP.
+    pub(crate) fn want_password(&self, password: &str) {
+        self.ask(&format!("ALTER ROLE {USER} PASSWORD '{password}'"));
+        let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).expect("written");
+        self.ask("SELECT pg_reload_conf()");
+        thread::sleep(Duration::from_millis(300));
     }
 
     /// The process that all others are children of.
