@@ -162,7 +162,8 @@ impl Address {
 
 fn tls(connect: &Connect, file: Option<&str>) -> Result<MakeRustlsConnect, AddressError> {
     let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
+    // As PostgreSQL's own programs have it, `system` is no file.
+    if let Some(file) = file.filter(|file| *file != "system") {
         let certificates = busload_net::tls::certificates(Path::new(file))?;
         roots.add_parsable_certificates(certificates);
     } else if connect.get_ssl_mode() != SslMode::Disable {
@@ -171,11 +172,13 @@ fn tls(connect: &Connect, file: Option<&str>) -> Result<MakeRustlsConnect, Addre
             return Err(AddressError::NoCertificates);
         }
     }
-    let config = ClientConfig::builder_with_provider(busload_net::tls::provider())
+    let mut config = ClientConfig::builder_with_provider(busload_net::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| AddressError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // What `sslnegotiation=direct` needs, and nothing else looks at.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
 

@@ -250,17 +250,7 @@ impl Database {
     /// The first column of the first row, as psql shows it.
     pub(crate) fn ask(&self, sql: &str) -> String {
         let asked = as_user(&self.programs.join("psql"))
-            .args([
-                "-X",
-                "-A",
-                "-t",
-                "-q",
-                "-U",
-                USER,
-                "-d",
-                "postgres",
-                "-h",
-            ])
+            .args(["-X", "-A", "-t", "-q", "-U", USER, "-d", "postgres", "-h"])
             .arg(self.directory.path())
             .args([
                 "-v",
