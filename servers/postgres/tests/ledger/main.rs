@@ -4,6 +4,7 @@
 mod exactly_once;
 mod faults;
 mod load;
+mod power_cut;
 mod proxy;
 mod settings;
 mod several_writers;

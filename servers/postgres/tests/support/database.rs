@@ -83,12 +83,17 @@ fn other_user() -> Option<User> {
         .find_map(|name| User::from_name(name).ok().flatten())
 }
 
+/// Gives a directory to the user that it runs as.
+pub(crate) fn give(path: &Path) {
+    if let Some(user) = other_user() {
+        chown(path, Some(user.uid), Some(user.gid)).expect("root may");
+    }
+}
+
 /// A directory that it may write to.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    if let Some(user) = other_user() {
-        chown(directory.path(), Some(user.uid), Some(user.gid)).expect("root may");
-    }
+    give(directory.path());
     directory
 }
 
@@ -100,7 +105,9 @@ fn free_port() -> u16 {
 /// A database that runs, until this is dropped.
 pub(crate) struct Database {
     programs: PathBuf,
+    /// Of its socket and log, and of its data unless that is elsewhere.
     directory: TempDir,
+    data: PathBuf,
     pub(crate) port: u16,
     settings: Vec<String>,
     process: Option<Child>,
@@ -110,6 +117,16 @@ impl Database {
     /// With these settings, as `name=value`, beside PostgreSQL's own defaults.
     pub(crate) fn start(programs: &Path, settings: &[&str]) -> Self {
         let directory = directory();
+        let data = directory.path().join("data");
+        Self::start_in(programs, directory, data, settings)
+    }
+
+    /// With its data in this directory, which is made.
+    pub(crate) fn start_on(programs: &Path, data: PathBuf, settings: &[&str]) -> Self {
+        Self::start_in(programs, directory(), data, settings)
+    }
+
+    fn start_in(programs: &Path, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
         let made = as_user(&programs.join("initdb"))
             .args([
                 "--no-sync",
@@ -121,7 +138,7 @@ impl Database {
                 "--locale=C",
             ])
             .args(["-U", USER, "-D"])
-            .arg(directory.path().join("data"))
+            .arg(&data)
             .output()
             .expect("initdb starts");
         assert!(
@@ -129,7 +146,7 @@ impl Database {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        Self::started(programs, directory, settings)
+        Self::started(programs, directory, data, settings)
     }
 
     /// A standby of `primary`, which must let it replicate.
@@ -162,13 +179,15 @@ impl Database {
             primary.port
         );
         let settings: Vec<&str> = settings.iter().copied().chain([from.as_str()]).collect();
-        Self::started(&primary.programs, directory, &settings)
+        let data = directory.path().join("data");
+        Self::started(&primary.programs, directory, data, &settings)
     }
 
-    fn started(programs: &Path, directory: TempDir, settings: &[&str]) -> Self {
+    fn started(programs: &Path, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
         let mut database = Self {
             programs: programs.to_owned(),
             directory,
+            data,
             port: free_port(),
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
             process: None,
@@ -178,13 +197,22 @@ impl Database {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.data.clone()
     }
 
     /// Starts it, again after a crash, and waits until it answers.
     pub(crate) fn run(&mut self) {
+        assert!(
+            self.runs_within(START_TIMEOUT),
+            "it does not start: {}",
+            self.log()
+        );
+    }
+
+    /// The same, of one that may have lost too much to start.
+    pub(crate) fn runs_within(&mut self, limit: Duration) -> bool {
         let began = Instant::now();
-        while began.elapsed() < START_TIMEOUT {
+        while began.elapsed() < limit {
             let log = fs::File::options()
                 .create(true)
                 .append(true)
@@ -193,7 +221,7 @@ impl Database {
             let mut command = as_user(&self.programs.join("postgres"));
             command
                 .arg("-D")
-                .arg(self.data())
+                .arg(&self.data)
                 .arg("-k")
                 .arg(self.directory.path());
             command.args([
@@ -208,16 +236,15 @@ impl Database {
             command.stdout(log.try_clone().expect("a file")).stderr(log);
             self.process = Some(command.spawn().expect("postgres starts"));
             // Ends by itself while processes of a crashed one are still there.
-            while self.is_running() {
+            while self.is_running() && began.elapsed() < limit {
                 if self.answers() {
-                    return;
+                    return true;
                 }
-                assert!(began.elapsed() < START_TIMEOUT, "{}", self.log());
                 thread::sleep(Duration::from_millis(20));
             }
             thread::sleep(Duration::from_millis(50));
         }
-        panic!("it does not start: {}", self.log());
+        false
     }
 
     fn is_running(&mut self) -> bool {
