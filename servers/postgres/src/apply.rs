@@ -4,6 +4,7 @@
 //! the other; a COMMIT goes out with the last of them. Should one fail, the database makes a
 //! ROLLBACK of it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use busload_engine::{Apply, Batch, Changes, Outcome, Rejection, is_invalid};
@@ -102,22 +103,23 @@ async fn at_once(
     let client = &session.client;
     let mut outcomes = Vec::new();
     let flight = async {
-        let begin = async {
+        let first = async {
             client.batch_execute(how.begin).await?;
             Ok(())
         };
-        let moves = async {
+        let each = async {
             let every = |_: usize, _: &Transfer| true;
-            let moved = move_each(session, how, transfers, every).await?;
+            let decided = move_each(session, how, transfers, every).await?;
             batch.applied();
-            outcomes = moved;
+            outcomes = decided;
             Ok(())
         };
         let commit = client.batch_execute("COMMIT");
-        let (begun, moved, committed) = join3(begin, moves, commit).await;
+        let (begun, moved, committed) = join3(first, each, commit).await;
         let begun: Result<(), tokio_postgres::Error> = begun;
         let moved: Result<(), Fault> = moved;
-        begun.map_err(|error| Fault::with_commit_sent(&error))?;
+        // Without a transaction each statement was one of its own.
+        begun.map_err(|error| Fault::without_begin(&error))?;
         moved?;
         committed.map_err(|error| Fault::at_commit(&error))
     };
@@ -284,10 +286,16 @@ async fn begin(
         }
         client.query(&session.statements.lock, &[&named]).await
     };
-    let begun = client.batch_execute(how.begin);
+    let failed = |error: tokio_postgres::Error| Fault::before_commit(&error);
+    let mut begun = pin!(client.batch_execute(how.begin));
+    // Without a transaction an insert would be one of its own, and an id stay without its
+    // transfer: then it is waited for.
+    if !ids.is_empty() {
+        begun.as_mut().await.map_err(failed)?;
+    }
+    let begun = async { if ids.is_empty() { begun.await } else { Ok(()) } };
     let inserted = ids.insert(client, &session.statements.ids);
     let (begun, inserted, locked) = join3(begun, inserted, locked).await;
-    let failed = |error: tokio_postgres::Error| Fault::before_commit(&error);
     begun.map_err(failed)?;
     let new = inserted.map_err(failed)?;
     let accounts = locked.map_err(failed)?.into_iter().map(|row| {

@@ -152,7 +152,7 @@ impl Settings {
                     .to_owned(),
             ),
             Durability::TornPages => {
-                warnings.push("full_page_writes=off: a power cut may leave torn pages".to_owned())
+                warnings.push("full_page_writes=off: a power cut may leave torn pages".to_owned());
             }
             Durability::NotTold => warnings.push(
                 "the database does not tell what it syncs: nothing is known of its durability"

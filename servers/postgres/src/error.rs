@@ -75,6 +75,11 @@ impl Fault {
         Self::of(error, true)
     }
 
+    /// BEGIN failed, and statements that change something were sent after it.
+    pub(crate) fn without_begin(error: &Error) -> Self {
+        Self::InDoubt(describe(error))
+    }
+
     fn of(error: &Error, may_be_committed: bool) -> Self {
         let text = describe(error);
         let Some(db) = error.as_db_error() else {

@@ -135,7 +135,6 @@ impl Own {
         Ok(Self(Some(runtime)))
     }
 
-    #[expect(clippy::expect_used, reason = "only drop takes it")]
     fn get(&self) -> &Runtime {
         self.0.as_ref().expect("it is there until it is dropped")
     }
@@ -245,7 +244,7 @@ impl PostgresLedger {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         let most = PAUSE_MAX.min(Duration::from_micros(50) * tries);
-        most.mul_f64((self.random % 1_000) as f64 / 1_000.0)
+        most * u32::try_from(self.random % 1_000).unwrap_or(0) / 1_000
     }
 
     /// Gives up the connection where it is of no use any more.

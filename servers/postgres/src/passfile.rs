@@ -37,7 +37,8 @@ fn is_private(file: &PathBuf) -> bool {
     let Ok(metadata) = fs::metadata(file) else {
         return false;
     };
-    let is_private = metadata.permissions().mode() & 0o077 == 0;
+    let for_others = metadata.permissions().mode() & 0o077;
+    let is_private = for_others == 0;
     if !is_private {
         eprintln!("warning: the passfile is ignored, since others can read it: chmod 600 it");
     }

@@ -81,7 +81,8 @@ impl Bare {
     /// Connects. What the connection says meanwhile is read by a task of the runtime that this is
     /// called in.
     pub(crate) async fn connect(address: &Address) -> Result<Self, Fault> {
-        let connected = address.connect.connect(address.tls.clone());
+        // On the heap: it is large, and part of all that wait for it.
+        let connected = Box::pin(address.connect.connect(address.tls.clone()));
         let connected = async { connected.await.map_err(|e| Fault::before_commit(&e)) };
         let (client, mut connection) = answered(connected, Fault::Lost).await?;
         let warnings = Arc::<AtomicU64>::default();

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use busload_engine::{Apply, Outcome, Rejection};
 use busload_postgres::Isolation;
-use busload_wire::Transfer;
+use busload_wire::{Transfer, TransferId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -149,7 +149,7 @@ fn an_id_is_applied_once_and_answered_as_the_first_time() {
             let expected: Vec<Outcome> = batch
                 .iter()
                 .map(|one| {
-                    let id = one.transfer_id.map(|id| id.to_u128());
+                    let id = one.transfer_id.map(TransferId::to_u128);
                     if let Some((earlier, outcome)) = id.and_then(|id| first.get(&id)) {
                         return if earlier == one {
                             *outcome

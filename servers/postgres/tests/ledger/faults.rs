@@ -159,7 +159,7 @@ fn a_connection_cut_at_commit_is_in_doubt_and_resolved_by_the_id() {
         proxy.cut(Cut::Answer);
         assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::InDoubt]);
         let stats = loop {
-            if let [] = bank.engine.health()[..] {
+            if bank.engine.health().is_empty() {
                 break bank.stats();
             }
             thread::sleep(Duration::from_millis(20));

@@ -1,7 +1,7 @@
 //! What a database says that it runs with, and what follows from it.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use busload_engine::{EngineError, Outcome};
 
@@ -134,7 +134,6 @@ fn tls_is_spoken_with_whom_the_certificate_names() {
     for name in ["server.key", "server.crt"] {
         let path = database.data().join(name);
         let owner = fs::metadata(database.data()).expect("it is there");
-        use std::os::unix::fs::MetadataExt as _;
         chown(&path, Some(owner.uid()), Some(owner.gid())).expect("root may");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is there");
     }
