@@ -5,7 +5,8 @@
 #
 # usage: scripts/long-tests.sh
 #
-# Needs strace, and a hard limit of 20,000 open files (ulimit -Hn). Debug build, like `just test`.
+# Needs strace, PostgreSQL, root, and a hard limit of 20,000 open files (ulimit -Hn). Debug build, like
+# `just test`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -45,3 +46,6 @@ run busload-sqlite checkpoints case_12_a_pinned_reader_is_told_of_and_fails_no_w
 run busload-frontend overload case_13_slow_syncs_mean_a_bounded_queue_and_then_overloaded
 run busload-frontend connections case_29_as_many_connections_as_there_are_descriptors
 run busload-frontend slow_peers case_33_a_frozen_server_gives_no_false_answer_when_it_thaws
+run busload-postgres ledger faults::case_01_a_killed_database_loses_nothing_that_was_acknowledged \
+  power_cut::case_02_a_power_cut_of_the_databases_disk_loses_nothing_that_was_synced \
+  standby::what_a_standby_has_applied_outlives_the_primary

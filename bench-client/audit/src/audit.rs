@@ -182,6 +182,11 @@ impl<'a> Audit<'a> {
                        (exactly_once in its info): leave out --exactly-once";
             return Err(TortureError::Unsuitable(why.to_owned()));
         }
+        if plan.ordered && info.as_ref().and_then(|info| info.ordered) == Some(false) {
+            let why = "the server says that it does not keep the order of a connection (ordered \
+                       in its info): give --unordered";
+            return Err(TortureError::Unsuitable(why.to_owned()));
+        }
         if !plan.command.is_own() {
             control.seed(means.accounts, means.initial_balance).await?;
         }
@@ -311,7 +316,11 @@ impl<'a> Audit<'a> {
         let mut findings = Findings::new(number, kind);
         findings.of_workers(&happened.seen, self.plan.command.is_own());
         findings.of_bank(happened.breaches.clone());
-        findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
+        // A ledger that the server was told is in another process is not found there.
+        let told = self.plan.command.target.server();
+        if told.is_none_or(|server| server.engine.is_file()) {
+            findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
+        }
         if let Some(message) = happened.end.judge(fault, &happened.seen) {
             let fails = self.plan.command.is_own();
             findings.add(FindingKind::UnexpectedEnd, message, fails);

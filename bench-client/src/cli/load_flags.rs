@@ -308,7 +308,9 @@ impl LoadFlags {
 /// Says on standard error what a person who asked for such servers should know.
 pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
     let servers = rows.iter().filter_map(|row| row.target.server());
-    let warnings: BTreeSet<&str> = servers.filter_map(|it| it.durability.warning).collect();
+    let warnings: BTreeSet<&str> = servers
+        .filter_map(|it| it.durability.warning.filter(|_| it.engine.is_file()))
+        .collect();
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -327,6 +329,7 @@ pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
 /// Where these rows are measured.
 pub(crate) fn environment(rows: &[RunConfig]) -> Environment {
     let directory = rows.iter().find_map(|row| row.target.data_place());
+    // Of a database elsewhere this machine's disk says nothing.
     let is_known = directory.is_some();
     let directory = directory.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
     let mut environment = Environment::capture(&directory).with_program(program("mimalloc"));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use busload_sqlite::Durability;
+use busload_frontend::promise;
 use busload_wire::control::{Info, Stats};
 
 use super::counters::ServerCounters;
@@ -251,6 +251,29 @@ fn preloaded<'a>(system: &'a SystemObservation, machines: &[LoadMachine]) -> Vec
 /// (tmpfs first of all) a count of zero proves nothing.
 const ACCOUNTED: [&str; 6] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"];
 
+/// Of a server whose ledger is another process's, which writes and syncs in its stead. What that
+/// counts are its syncs of the log, of all who write to it; none by which it opens the log instead.
+/// Several writers share one.
+fn syncs_of_database(
+    (before, after): (&Stats, &Stats),
+    promises_sync: bool,
+    info: Option<&Info>,
+    settings: &BTreeMap<String, String>,
+) -> SyncEvidence {
+    let method = settings.get("wal_sync_method").map(String::as_str);
+    let is_counted = matches!(method, Some("fdatasync" | "fsync" | "fsync_writethrough"));
+    let is_alone = info.and_then(|info| info.writers) == Some(1);
+    SyncEvidence {
+        syncs_promised_per_batch: u64::from(promises_sync && is_counted && is_alone),
+        batches_that_wrote: after
+            .batches_that_wrote
+            .saturating_sub(before.batches_that_wrote),
+        commit_syncs: growth(before, after, |stats| Some(stats.syncs.total())),
+        bytes_written: growth(before, after, bytes_written),
+        ..SyncEvidence::default()
+    }
+}
+
 fn sync_evidence(
     (before, after): (&Stats, &Stats),
     system: &SystemObservation,
@@ -258,8 +281,13 @@ fn sync_evidence(
     figures: &Figures,
 ) -> SyncEvidence {
     let info = system.info.as_ref();
-    let declared = info.and_then(|info| info.durability.parse::<Durability>().ok());
-    let promises_sync = declared.is_some_and(Durability::syncs_at_commit);
+    let declared = info.and_then(|info| promise(&info.durability));
+    let promises_sync = declared.is_some_and(|promise| promise.syncs_at_commit);
+    if let Some(engine) = info.and_then(|info| info.engine.as_ref())
+        && engine.name == busload_postgres::NAME
+    {
+        return syncs_of_database((before, after), promises_sync, info, &engine.settings);
+    }
     let of_machine = machines.first().map(|machine| &machine.environment.storage);
     let storage = system.storage.as_ref().or(of_machine);
     let file_system = storage.and_then(|storage| storage.file_system.as_deref());

@@ -8,7 +8,7 @@ use busload_wire::histogram::encode;
 use crate::config::{Pace, RunConfig};
 use crate::observation::{LoadMachine, LoadObservation, Observation, SystemObservation, Times};
 use crate::record::{
-    Cpu, Latency, OpenLoop, ProcessorSpeed, ServerRow, Spread, Stalls, Throttled, between,
+    Cpu, Engine, Latency, OpenLoop, ProcessorSpeed, ServerRow, Spread, Stalls, Throttled, between,
     difference,
 };
 use crate::statistics::Percentile;
@@ -224,5 +224,13 @@ fn server_row(system: &SystemObservation) -> Option<ServerRow> {
         checkpoint_bytes: info.checkpoint_bytes,
         sqlite_version: info.sqlite_version.clone(),
         pragmas: info.pragmas.clone(),
+        engine: info.engine.as_ref().map(|engine| Engine {
+            name: engine.name.clone(),
+            version: engine.version.clone(),
+            settings: engine.settings.clone(),
+        }),
+        writers: info.writers,
+        ordered: info.ordered,
+        retries: after.retries.saturating_sub(before.retries),
     })
 }

@@ -1,5 +1,6 @@
 //! What a row is warned of without being invalid.
 
+use busload_frontend::promise;
 use busload_sqlite::Durability;
 
 use super::counters;
@@ -52,10 +53,13 @@ pub(super) fn warn(
         verdicts.push(verdict::unverified(evidence, verification));
     }
     match evidence.durability {
-        Some(name) => match name.parse::<Durability>() {
-            Ok(mode) if mode.survives_power_cut() => {}
-            Ok(Durability::DeleteFull) => verdicts.push(verdict::delete_full()),
-            _ => verdicts.push(verdict::not_durable(name)),
+        Some(name) => match promise(name).map(|promise| promise.survives_power_cut) {
+            Some(Some(true)) => {}
+            Some(None) => verdicts.push(verdict::durability_unknown()),
+            Some(Some(false)) if name == Durability::DeleteFull.as_str() => {
+                verdicts.push(verdict::delete_full());
+            }
+            Some(Some(false)) | None => verdicts.push(verdict::not_durable(name)),
         },
         None => verdicts.push(verdict::durability_unknown()),
     }

@@ -36,7 +36,7 @@ pub(crate) use records::*;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Variables that the programs honour: none of the tester's may leak in.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 18] = [
     "SQLITE_FILE",
     "SQLITE_MODE",
     "SQLITE_RPC_PORT",
@@ -53,6 +53,8 @@ const VARIABLES: [&str; 16] = [
     "RUST_BACKTRACE",
     "BENCH_PIPELINED",
     "GITHUB_STEP_SUMMARY",
+    "BUSLOAD_ENGINE",
+    "PGPASSWORD",
 ];
 
 /// A directory on the file system of the build: a temporary directory may be in memory.

@@ -20,6 +20,10 @@ pub enum Ended {
     /// It may be durable or not, or is durable where the next server may not find it. The engine
     /// stops with this error.
     InDoubt(EngineError),
+    /// It may be durable or not, as after [`InDoubt`](Self::InDoubt), and the engine goes on: what
+    /// stores the ledger is another process, which has not lost track of it, and whoever asks next
+    /// waits there for what is still being committed.
+    Unconfirmed,
 }
 
 /// What was written for the transfers of a batch, in a transaction that was committed.
@@ -46,6 +50,8 @@ pub struct Batch {
     pub changes: Changes,
     /// Duration of every sync in the COMMIT, in nanoseconds.
     pub syncs_ns: Vec<u64>,
+    /// How often its transaction was begun anew because of another one.
+    pub retries: u64,
     pub(crate) transfers: u64,
     /// Per vector: how long it waited, and how many transfers it holds.
     pub(crate) waits: Vec<(Duration, u64)>,
@@ -66,6 +72,7 @@ impl Batch {
             work: Vec::new(),
             changes: Changes::default(),
             syncs_ns: Vec::new(),
+            retries: 0,
             transfers: 0,
             waits: Vec::new(),
             began: now,

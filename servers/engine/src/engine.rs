@@ -1,6 +1,7 @@
 //! The handle that front ends hold: submission, control calls, counters, shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 
 use busload_wire::RequestId;
@@ -26,20 +27,21 @@ pub struct Engine<A> {
     health: Arc<Health>,
     io: Arc<IoReader>,
     about: About,
+    writers: usize,
 }
 
-/// The writer thread of an [`Engine`].
+/// The writer thread of an [`Engine`], or several.
 #[derive(Debug)]
-pub struct WriterThread(JoinHandle<Result<(), EngineError>>);
+pub struct WriterThread(Vec<JoinHandle<Result<(), EngineError>>>);
 
 impl WriterThread {
-    /// Waits for the writer to end: after [`Engine::close`], once everything queued is
+    /// Waits for the writers to end: after [`Engine::close`], once everything queued is
     /// answered; or after an error that stopped it.
     ///
     /// # Errors
-    /// What stopped it.
+    /// What stopped it, or the first of several that something stopped.
     pub fn join(self) -> Result<(), EngineError> {
-        match self.0.join() {
+        let ended = self.0.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
             Err(panic) => {
                 let what = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
@@ -48,7 +50,10 @@ impl WriterThread {
                     what.unwrap_or_else(|| "panicked".to_owned()),
                 ))
             }
-        }
+        });
+        // All of them first.
+        let ended: Vec<_> = ended.collect();
+        ended.into_iter().collect()
     }
 }
 
@@ -65,31 +70,63 @@ impl<A: Clone + Send + 'static> Engine<A> {
     where
         P: ReplyPort<Address = A>,
     {
+        Self::start_several(config, vec![storage], vec![port])
+    }
+
+    /// Starts a thread for each of `storages`, which are connections to one ledger, and answers
+    /// through the port that goes with it. Several take batches as they are free to, so that
+    /// neither the order of a connection nor that of its answers is kept; a control call is done
+    /// while no batch is. The first storage says what the ledger runs with and counts.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start_several<P>(
+        config: &Config,
+        storages: Vec<Box<dyn Storage>>,
+        ports: Vec<P>,
+    ) -> Result<(Self, WriterThread), EngineError>
+    where
+        P: ReplyPort<Address = A>,
+    {
+        debug_assert_eq!(storages.len(), ports.len(), "each writer has its port");
+        let Some(first) = storages.first() else {
+            return Err(EngineError::Writer("there is no ledger".to_owned()));
+        };
         let queue = Queue::new(config.queue_transfers.max(1), config.batch_size.max(1));
         let queue = Arc::new(queue);
         let stats = Arc::new(SharedStats::new(config.stage_timings));
         let health = Arc::<Health>::default();
-        let io = Arc::new(storage.io());
-        let about = storage.about();
-        let writer = Writer::new(
-            Arc::clone(&queue),
-            Monitor::new(Arc::clone(&health), Arc::clone(&stats)),
-            Arc::clone(&io),
-            port,
-            config.batch_timeout,
-        );
-        let thread = thread::Builder::new().name("writer".to_owned());
-        let thread = thread
-            .spawn(move || writer.run(storage))
-            .map_err(|error| EngineError::Writer(error.to_string()))?;
+        let io = Arc::new(first.io());
+        let about = first.about();
+        let writers = storages.len();
+        let several = (writers > 1).then(|| Arc::new(AtomicUsize::new(writers)));
+        let mut threads = Vec::with_capacity(writers);
+        for (storage, port) in storages.into_iter().zip(ports) {
+            let writer = Writer::new(
+                Arc::clone(&queue),
+                Monitor::new(Arc::clone(&health), Arc::clone(&stats)),
+                Arc::clone(&io),
+                port,
+                config.batch_timeout,
+                several.clone(),
+            );
+            let thread = thread::Builder::new().name("writer".to_owned());
+            let thread = thread.spawn(move || writer.run(storage)).map_err(|error| {
+                // Those that run end with it.
+                queue.close();
+                EngineError::Writer(error.to_string())
+            })?;
+            threads.push(thread);
+        }
         let engine = Self {
             queue,
             stats,
             health,
             io,
             about,
+            writers,
         };
-        Ok((engine, WriterThread(thread)))
+        Ok((engine, WriterThread(threads)))
     }
 
     /// Queues a vector of transfers. What could not be queued comes back with its
@@ -132,6 +169,12 @@ impl<A: Clone + Send + 'static> Engine<A> {
     #[must_use]
     pub fn health(&self) -> Vec<Degradation> {
         self.health.now()
+    }
+
+    /// Threads that write. The order of a connection is kept by one alone.
+    #[must_use]
+    pub fn writers(&self) -> usize {
+        self.writers
     }
 
     /// What the ledger runs with.

@@ -112,6 +112,18 @@ pub enum EngineError {
         /// What to do.
         remedy: &'static str,
     },
+    /// What is behind a connection that was made anew promises less than what was there when the
+    /// ledger was opened. The engine has stopped.
+    #[error(
+        "the database runs with durability {now}, and {opened} when this server started, \
+         stopping: start again, so that `info` and records say what it is now"
+    )]
+    DurabilityChanged {
+        /// What it was.
+        opened: String,
+        /// What it is.
+        now: String,
+    },
     /// The writer thread could not be started, or panicked.
     #[error("writer thread: {0}")]
     Writer(String),
@@ -129,6 +141,7 @@ impl EngineError {
             Self::InDoubt(_)
                 | Self::CheckpointUnsynced(_)
                 | Self::FileGone { .. }
+                | Self::DurabilityChanged { .. }
                 | Self::Writer(_)
         )
     }

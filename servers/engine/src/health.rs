@@ -15,11 +15,19 @@ pub enum Degradation {
     /// The write-ahead log is far longer than checkpoints should let it become: another process
     /// keeps a read transaction open.
     LogGrowing,
+    /// What stores the transfers cannot be reached, or refuses what it is asked. Transfers are
+    /// answered `overloaded` and not applied until it does not.
+    StorageUnavailable,
 }
 
 impl Degradation {
     /// Everything that can be wrong.
-    pub const ALL: [Self; 3] = [Self::StorageFull, Self::CheckpointFailed, Self::LogGrowing];
+    pub const ALL: [Self; 4] = [
+        Self::StorageFull,
+        Self::CheckpointFailed,
+        Self::LogGrowing,
+        Self::StorageUnavailable,
+    ];
 
     /// Its name on the wire and in metrics.
     #[must_use]
@@ -28,6 +36,7 @@ impl Degradation {
             Self::StorageFull => "storage_full",
             Self::CheckpointFailed => "checkpoint_failed",
             Self::LogGrowing => "log_growing",
+            Self::StorageUnavailable => "storage_unavailable",
         }
     }
 

@@ -7,10 +7,11 @@
 //!
 //! **Several writer threads.** A ledger belongs to one thread and shares nothing with the engine
 //! but its [`Monitor`], so a database that allows several writers is served by as many pairs of
-//! thread and storage on one queue. What has to be built for it is not here: the queue must hold a
-//! control call back until the batches that other threads took before it have ended, a batch that
-//! is rolled back for a conflict with another must be applied again, and what is remembered of ids
-//! must be looked up in the database, where every thread sees it.
+//! thread and storage on one queue ([`Engine::start_several`](crate::Engine::start_several)). The
+//! queue holds a control call back until the batches that were taken before it have ended. What is
+//! rolled back for a conflict with another writer the ledger applies again itself, and it looks ids
+//! up in the database, where every writer sees them
+//! (`docs/adr/0035-several-writers.md`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

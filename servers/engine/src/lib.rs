@@ -6,7 +6,8 @@
 //! the front end's [`ReplyPort`] after the COMMIT has returned.
 //!
 //! **Architecture invariants**
-//! - One OS thread owns a ledger.
+//! - One OS thread owns a ledger. A database that allows several writers is several ledgers on one
+//!   queue, and the order of a connection is not kept then.
 //! - No outcome leaves before its COMMIT has returned. (The null ledger, which is for
 //!   measuring the load generator, has no COMMIT and says so.)
 //! - The queue is bounded, counted in transfers; the writer never waits for a reply to be read.
@@ -22,6 +23,7 @@ mod failpoint;
 mod health;
 mod ledger;
 mod monitor;
+mod named;
 mod null;
 mod outcome;
 mod port;
@@ -32,7 +34,7 @@ mod writer;
 pub use balances::BalanceSum;
 pub use batch::{Batch, Changes, Ended};
 pub use call::{ACCOUNTS_MAX, ACCOUNTS_MIN, ControlCall, ControlReply, check_seeding};
-pub use config::Config;
+pub use config::{Apply, Config, UnknownApply};
 pub use engine::{Engine, WriterThread};
 pub use error::{EngineError, Source};
 pub use health::{Degradation, Notice};

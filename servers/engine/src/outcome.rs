@@ -66,6 +66,32 @@ impl Outcome {
     }
 }
 
+/// The outcomes that are remembered of an id.
+const FIRST: [Outcome; 5] = [
+    Outcome::Committed,
+    Outcome::Rejected(Rejection::InvalidTransfer),
+    Outcome::Rejected(Rejection::AccountMissing),
+    Outcome::Rejected(Rejection::InsufficientFunds),
+    Outcome::Rejected(Rejection::BalanceOverflow),
+];
+
+impl Outcome {
+    /// As the first outcome of an id is stored: 0 for committed, else the number of its code on
+    /// the wire; `None` for one that is not remembered.
+    #[must_use]
+    pub fn first_number(self) -> Option<u16> {
+        let number = self.code().map_or_else(ErrorCode::number, |()| 0);
+        FIRST.contains(&self).then_some(number)
+    }
+
+    /// The outcome that is stored so.
+    #[must_use]
+    pub fn from_first_number(number: u16) -> Option<Self> {
+        let mut all = FIRST.into_iter();
+        all.find(|outcome| outcome.first_number() == Some(number))
+    }
+}
+
 /// One transfer on its way through the engine and, with its outcome, back.
 #[derive(Debug, Clone)]
 pub struct Work {

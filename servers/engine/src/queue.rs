@@ -1,5 +1,9 @@
 //! The bounded queue between the front end and the writer thread.
 
+mod several;
+
+pub(crate) use several::Turn;
+
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +62,7 @@ struct State<A> {
     awaited: Awaited,
     batch_size: usize,
     closed: bool,
+    several: several::Turns,
 }
 
 pub(crate) struct Queue<A> {
@@ -81,6 +86,7 @@ impl<A> Queue<A> {
             awaited: Awaited::Nothing,
             batch_size,
             closed: false,
+            several: several::Turns::default(),
         };
         Self {
             state: Mutex::new(state),
@@ -216,7 +222,7 @@ impl<A> Queue<A> {
         state.closed = true;
         state.awaited = Awaited::Nothing;
         drop(state);
-        self.arrived.notify_one();
+        self.arrived.notify_all();
     }
 
     pub(crate) fn counts(&self) -> QueueStats {
@@ -245,6 +251,12 @@ impl<A: Clone> State<A> {
     /// split, its rest goes first in the next batch. Then the next control call, if no transfer
     /// that was queued before it is left.
     fn take(&mut self) -> Taken<A> {
+        let work = self.take_work();
+        let control = self.take_control();
+        Taken { work, control }
+    }
+
+    fn take_work(&mut self) -> Vec<Job<A>> {
         let mut work = Vec::new();
         let mut room = self.batch_size;
         while let Some(job) = self.work.front_mut() {
@@ -268,12 +280,13 @@ impl<A: Clone> State<A> {
         self.transfers -= taken;
         self.taken += taken as u64;
         debug_assert!(self.transfers_add_up(), "each transfer is counted once");
+        work
+    }
+
+    fn take_control(&mut self) -> Option<Control<A>> {
         let is_next = |waiting: &mut Waiting<A>| waiting.after <= self.taken;
-        let control = self.controls.pop_front_if(is_next);
-        Taken {
-            work,
-            control: control.map(|waiting| waiting.control),
-        }
+        let waiting = self.controls.pop_front_if(is_next);
+        waiting.map(|waiting| waiting.control)
     }
 }
 

@@ -44,6 +44,7 @@ struct Counters {
     batches: u64,
     batches_that_wrote: u64,
     commit_syncs: u64,
+    retries: u64,
     checkpoints: Checkpoints,
     transfer_ids: Option<TransferIds>,
 }
@@ -157,7 +158,7 @@ struct Inner {
     timings: Timings,
 }
 
-/// Shared between the writer, which locks it twice per batch, and whoever reads.
+/// Shared between the writers, which lock it twice per batch, and whoever reads.
 pub(crate) struct SharedStats {
     inner: Mutex<Inner>,
     /// Whether the timings are recorded.
@@ -185,6 +186,7 @@ impl SharedStats {
     pub(crate) fn count(&self, batch: &Batch) {
         let counters = &mut self.lock().counters;
         counters.outcomes.add(&batch.outcomes);
+        counters.retries += batch.retries;
         let wrote = batch.changes.rows > 0 || batch.changes.ids;
         if batch.is_committed {
             counters.changes.applied += batch.changes.applied;
@@ -279,6 +281,7 @@ fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
         batches: counters.batches,
         batches_that_wrote: counters.batches_that_wrote,
         commit_syncs: Some(counters.commit_syncs),
+        retries: counters.retries,
         syncs: io.syncs,
         bytes_written: io.bytes_written,
         checkpoints: counters.checkpoints,

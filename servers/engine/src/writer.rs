@@ -1,7 +1,8 @@
-//! Group commit: the one thread that writes.
+//! Group commit: the thread that writes, or one of several.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Ended, OutcomeCounts};
@@ -13,8 +14,18 @@ use crate::ledger::{IoReader, Ledger, Storage};
 use crate::monitor::Monitor;
 use crate::outcome::{Failure, Outcome};
 use crate::port::{Reply, ReplyPort};
-use crate::queue::{Control, Job, Queue, Taken};
+use crate::queue::{Control, Job, Queue, Taken, Turn};
 use crate::stats::SharedStats;
+
+/// Gives a turn back, also when the writer's loop ends with an error or a panic: the others wait
+/// for it.
+struct UntilDone<A: Clone>(Arc<Queue<A>>, Turn);
+
+impl<A: Clone> Drop for UntilDone<A> {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
+}
 
 pub(crate) struct Writer<P: ReplyPort> {
     queue: Arc<Queue<P::Address>>,
@@ -23,6 +34,8 @@ pub(crate) struct Writer<P: ReplyPort> {
     io: Arc<IoReader>,
     port: P,
     batch_timeout: Duration,
+    /// Those of several writers that have not ended; `None` is one that is alone.
+    several: Option<Arc<AtomicUsize>>,
     /// Kept from batch to batch for the room that they have, as the next two are.
     batch: Batch,
     addresses: Vec<P::Address>,
@@ -36,6 +49,7 @@ impl<P: ReplyPort> Writer<P> {
         io: Arc<IoReader>,
         port: P,
         batch_timeout: Duration,
+        several: Option<Arc<AtomicUsize>>,
     ) -> Self {
         failpoint::arm();
         Self {
@@ -45,6 +59,7 @@ impl<P: ReplyPort> Writer<P> {
             io,
             port,
             batch_timeout,
+            several,
             batch: Batch::new(),
             addresses: Vec::new(),
             replies: Vec::new(),
@@ -62,28 +77,48 @@ impl<P: ReplyPort> Writer<P> {
         if !matches!(result, Ok(Ok(()))) {
             self.refuse_the_rest();
         }
-        self.port.stopped();
+        let others = self.several.as_ref();
+        if others.is_none_or(|left| left.fetch_sub(1, Ordering::SeqCst) == 1) {
+            self.port.stopped();
+        }
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn serve(&mut self, ledger: &mut dyn Ledger) -> Result<(), EngineError> {
         self.stats.record_transfer_ids(ledger.transfer_ids());
-        while let Some(taken) = self.queue.take(self.batch_timeout, ledger.next_look()) {
-            let Taken { work, control } = taken;
-            let is_idle = work.is_empty() && control.is_none();
-            let looked = ledger.look(is_idle, &mut self.monitor);
-            self.tell(looked)?;
-            if self.monitor.health.has(Degradation::StorageFull) {
-                self.refuse(work, Failure::StorageFull);
-            } else if !work.is_empty() {
-                self.transfers(ledger, work)?;
+        if self.several.is_some() {
+            while let Some((taken, turn)) =
+                (self.queue).take_turn(self.batch_timeout, ledger.next_look())
+            {
+                let _until_dropped = UntilDone(Arc::clone(&self.queue), turn);
+                self.turn(ledger, taken)?;
             }
-            if let Some(control) = control {
-                self.call(ledger, control)?;
+        } else {
+            while let Some(taken) = self.queue.take(self.batch_timeout, ledger.next_look()) {
+                self.turn(ledger, taken)?;
             }
         }
         let closed = ledger.close(&mut self.monitor);
         self.tell(closed)
+    }
+
+    fn turn(
+        &mut self,
+        ledger: &mut dyn Ledger,
+        Taken { work, control }: Taken<P::Address>,
+    ) -> Result<(), EngineError> {
+        let is_idle = work.is_empty() && control.is_none();
+        let looked = ledger.look(is_idle, &mut self.monitor);
+        self.tell(looked)?;
+        if self.monitor.health.has(Degradation::StorageFull) {
+            self.refuse(work, Failure::StorageFull);
+        } else if !work.is_empty() {
+            self.transfers(ledger, work)?;
+        }
+        if let Some(control) = control {
+            self.call(ledger, control)?;
+        }
+        Ok(())
     }
 
     /// Passes on what a call of the ledger had to tell.
@@ -170,15 +205,18 @@ impl<P: ReplyPort> Writer<P> {
             }
             ControlCall::Verify => Ok(ControlReply::Verified(ledger.verify()?)),
             ControlCall::Stats { histograms } => {
+                // First: a ledger that is told of its syncs by a database asks for them here.
+                let balances = ledger.balances()?.balances();
                 let (io, queue) = ((self.io)(), self.queue.counts());
                 let snapshot = self.stats.snapshot(io, queue, histograms);
-                let snapshot = snapshot.with_balances(ledger.balances()?.balances());
+                let snapshot = snapshot.with_balances(balances);
                 Ok(ControlReply::Stats(Box::new(snapshot)))
             }
         }
     }
 
-    /// What was queued and not started when the writer stopped was not applied.
+    /// What was queued and not started when the writer stopped was not applied. Other writers
+    /// that go on to the end of the queue may yet apply some of it: each transfer is taken once.
     fn refuse_the_rest(&mut self) {
         while let Some(Taken { work, control }) = self.queue.take(Duration::ZERO, None) {
             self.refuse(work, Failure::ShuttingDown);

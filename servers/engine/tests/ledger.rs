@@ -93,7 +93,7 @@ impl Ledger for Scripted {
             one.outcome = match ended {
                 Ended::Committed => Outcome::Committed,
                 Ended::RolledBack(failure) => Outcome::Failed(failure),
-                Ended::InDoubt(_) => Outcome::InDoubt,
+                Ended::InDoubt(_) | Ended::Unconfirmed => Outcome::InDoubt,
             };
         }
         ended
@@ -228,4 +228,41 @@ fn a_ledger_is_looked_after_when_nothing_comes() {
     }
     assert_eq!(ledger.called("commit"), 0);
     bank.stop_cleanly();
+}
+
+/// What stores the ledger is another process there: it has not lost track of it.
+#[test]
+fn a_batch_that_is_not_confirmed_is_in_doubt_and_the_engine_goes_on() {
+    let ledger = Scripted::default();
+    ledger.with(|script| script.ends.push_back(Ended::Unconfirmed));
+    let bank = ledger.start();
+    assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::InDoubt]);
+    assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
+    let totals = bank.engine.totals();
+    assert_eq!(
+        (totals.unknown, totals.committed, totals.batches),
+        (1, 1, 1)
+    );
+    bank.stop_cleanly();
+}
+
+#[test]
+fn one_of_several_writers_that_ends_in_doubt_ends_them_all() {
+    let ledger = Scripted::default();
+    ledger.with(|script| script.ends.push_back(Ended::InDoubt(in_doubt())));
+    let config = Config {
+        batch_size: 1,
+        batch_timeout: Duration::ZERO,
+        queue_transfers: 100,
+        stage_timings: true,
+    };
+    let writers = (0..3).map(|_| -> Box<dyn Storage> { Box::new(ledger.clone()) });
+    let bank = Bank::on_several(&config, writers.collect()).expect("the engine starts");
+    assert!(bank.submit(1, &[transfer(0, 1, 1); 20]).is_empty());
+    let outcomes = bank.outcomes(20);
+    let count = |of: Outcome| outcomes.iter().filter(|one| **one == of).count();
+    let behind = count(Outcome::Committed) + count(Outcome::Failed(Failure::ShuttingDown));
+    assert_eq!((count(Outcome::InDoubt), behind), (1, 19), "{outcomes:?}");
+    assert!(matches!(bank.next_mail(), Mail::Stopped));
+    assert!(matches!(bank.writer.join(), Err(EngineError::InDoubt(_))));
 }

@@ -25,6 +25,7 @@ pub(crate) const fn of_error(error: &EngineError) -> ErrorCode {
         | EngineError::NotALedger { .. }
         | EngineError::CannotOpen { .. }
         | EngineError::CannotServe(_)
+        | EngineError::DurabilityChanged { .. }
         | EngineError::Writer(_)
         | EngineError::Storage(_) => ErrorCode::Internal,
     }

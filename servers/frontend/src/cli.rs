@@ -8,6 +8,7 @@
 
 mod access_args;
 mod config;
+mod engine;
 mod limit_args;
 mod messages;
 mod null_args;
@@ -31,6 +32,7 @@ use limit_args::LimitArgs;
 use null_args::NullArgs;
 
 pub use config::ServerConfig;
+pub use engine::Engine;
 pub use messages::{in_one_line, parse_arguments};
 pub use serving::ending;
 pub use values::{
@@ -211,6 +213,13 @@ impl CommonArgs {
         let access = self.access.access(listen)?;
         config.check()?;
         self.limits.check()?;
+        anyhow::ensure!(
+            config.engine.is_file() || self.database.is_none(),
+            "--database (SQLITE_FILE) names a file, and the ledger of --engine {} is none: leave \
+             one of them out",
+            config.engine
+        );
+        let seed_balance = self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE);
         let database = if let Some(file) = &self.database {
             file.clone()
         } else if self.null.pace().is_some() {
@@ -228,19 +237,29 @@ impl CommonArgs {
                 queue_transfers: config.queue,
                 stage_timings: !config.no_stage_timings,
             },
-            ledger: match self.null.pace() {
-                Some(pace) => LedgerConfig::Null(NullConfig {
+            ledger: match (self.null.pace(), &config.engine) {
+                (Some(pace), _) => LedgerConfig::Null(NullConfig {
                     seed_accounts: self.seed_accounts,
-                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    seed_balance,
                     pace,
                 }),
-                None => LedgerConfig::Sqlite(Config {
+                (None, Engine::Postgres(url)) => LedgerConfig::Postgres(busload_postgres::Config {
+                    url: url.clone().unwrap_or_default(),
+                    fresh: self.fresh,
+                    apply: config.apply,
+                    isolation: config.isolation,
+                    writers: config.writers,
+                    seed_accounts: self.seed_accounts,
+                    seed_balance,
+                    id_horizon: config.id_horizon,
+                }),
+                (None, Engine::Sqlite | Engine::Unknown) => LedgerConfig::Sqlite(Config {
                     database,
                     fresh: self.fresh,
                     durability: config.durability.durability,
                     apply: config.apply,
                     seed_accounts: self.seed_accounts,
-                    seed_balance: self.initial_balance.unwrap_or(DEFAULT_INITIAL_BALANCE),
+                    seed_balance,
                     initial_balance: self.initial_balance,
                     page_bytes: config.page_size,
                     cache_kib: config.cache_kib,

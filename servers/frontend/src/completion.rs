@@ -65,10 +65,11 @@ struct Packing {
     snapshot: Box<Snapshot>,
 }
 
-/// The engine's side: the [`ReplyPort`] of the front end.
+/// The engine's side: the [`ReplyPort`] of the front end; each of several writers has a copy.
+#[derive(Clone)]
 pub(crate) struct Port {
     completed: Arc<Completed>,
-    /// The thread that packs and says, if it could be started. It ends with the port.
+    /// The thread that packs and says, if it could be started. It ends with the last port.
     background: Option<SyncSender<Job>>,
 }
 

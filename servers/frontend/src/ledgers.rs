@@ -12,6 +12,8 @@ use busload_sqlite::SqliteLedger;
 pub enum LedgerConfig {
     /// A database in a file.
     Sqlite(busload_sqlite::Config),
+    /// A database that speaks PostgreSQL's protocol.
+    Postgres(busload_postgres::Config),
     /// Nothing: for measuring the load generator.
     Null(NullConfig),
 }
@@ -28,19 +30,46 @@ pub struct NullConfig {
 }
 
 impl LedgerConfig {
-    pub(crate) fn open(&self) -> Result<Box<dyn Storage>, EngineError> {
+    /// One for each writer.
+    pub(crate) fn open(&self) -> Result<Vec<Box<dyn Storage>>, EngineError> {
         Ok(match self {
             Self::Sqlite(config) => {
                 make_directory_of(&config.database)?;
-                Box::new(SqliteLedger::open(config)?)
+                vec![Box::new(SqliteLedger::open(config)?)]
             }
-            Self::Null(config) => Box::new(NullLedger::new(
+            Self::Postgres(config) => busload_postgres::open(config)?,
+            Self::Null(config) => vec![Box::new(NullLedger::new(
                 config.seed_accounts,
                 config.seed_balance,
                 config.pace,
-            )?),
+            )?)],
         })
     }
+}
+
+/// What a durability promises, by its name in `info`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// Whether acknowledged transfers survive a power cut; `None` where the database does not say.
+    pub survives_power_cut: Option<bool>,
+    /// Whether COMMIT waits for a sync.
+    pub syncs_at_commit: bool,
+}
+
+/// The promise of a durability of any of the ledgers; `None` for a name that none of them has.
+#[must_use]
+pub fn promise(durability: &str) -> Option<Promise> {
+    if let Ok(mode) = durability.parse::<busload_sqlite::Durability>() {
+        return Some(Promise {
+            survives_power_cut: Some(mode.survives_power_cut()),
+            syncs_at_commit: mode.syncs_at_commit(),
+        });
+    }
+    let mode: busload_postgres::Durability = durability.parse().ok()?;
+    Some(Promise {
+        survives_power_cut: mode.survives_power_cut(),
+        syncs_at_commit: mode.syncs_at_commit(),
+    })
 }
 
 /// There is no directory for the database, and none can be made.

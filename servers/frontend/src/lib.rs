@@ -32,7 +32,7 @@ mod ws;
 
 pub use access::Access;
 pub use cli::{HttpArgs, WsArgs};
-pub use ledgers::{LedgerConfig, NullConfig};
+pub use ledgers::{LedgerConfig, NullConfig, Promise, promise};
 pub use limits::Limits;
 pub use process::signals::SAME_WISH;
 pub use server::{ServeError, Server, Stopped};

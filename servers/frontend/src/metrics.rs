@@ -44,6 +44,7 @@ checkpoint_errors_total: checkpoints that failed
 checkpoint_stalled_seconds_total: time in checkpoints in which no batch could be committed
 log_bytes: length of the write-ahead log at the end of the last checkpoint
 queue_transfers: transfers waiting
+retries_total: transactions begun anew because they met another one
 overloaded_total: transfers refused because the queue was full
 wait_seconds: per transfer, in the queue
 apply_seconds: per batch, applying
@@ -107,6 +108,7 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
         ),
         gauge("log_bytes", checkpoints.log_bytes),
         gauge("queue_transfers", stats.queue.depth),
+        counter("retries_total", one(stats.retries)),
         counter("overloaded_total", one(stats.queue.overloaded)),
         seconds("wait_seconds", &s.wait_ns),
         seconds("apply_seconds", &s.apply_ns),

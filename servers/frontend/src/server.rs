@@ -1,5 +1,6 @@
 //! A server: how it starts and how it stops.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -82,8 +83,9 @@ impl Server {
             listener: Arc::clone(&listener),
         };
         let (port, completion) = completion(front.clone());
-        let ledger = settings.ledger.open()?;
-        let (engine, writer) = Engine::start(&settings.engine, ledger, port)?;
+        let ledgers = settings.ledger.open()?;
+        let ports = vec![port; ledgers.len()];
+        let (engine, writer) = Engine::start_several(&settings.engine, ledgers, ports)?;
         let info = info(settings, &engine);
         let may_seed = settings.access.may_seed(engine.about().made_here);
         let shared = Arc::new(Shared {
@@ -208,13 +210,19 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
             settings: about.settings.clone(),
         }),
         durability: about.durability.clone(),
-        pragmas: about.settings.clone(),
+        pragmas: if about.engine == "sqlite" {
+            about.settings.clone()
+        } else {
+            BTreeMap::new()
+        },
         checkpoint_bytes: about.checkpoint_bytes,
         sqlite_version: busload_sqlite::version().to_owned(),
         database: shown_path(Path::new(&about.database)),
         batch_size: config.batch_size as u64,
         batch_timeout_us: config.batch_timeout.as_secs_f64() * 1e6,
         apply: about.apply.map(str::to_owned),
+        writers: Some(engine.writers() as u64),
+        ordered: Some(engine.writers() == 1),
         queue_transfers: config.queue_transfers as u64,
         max_inflight_per_connection: settings.limits.inflight_per_connection as u64,
         exactly_once: Some(about.id_horizon.is_some()),

@@ -8,8 +8,8 @@ use rusqlite::{Connection, Statement};
 
 use crate::changes::RowChanges;
 use crate::coalesced::Coalesced;
-use crate::config::Apply;
 use crate::transfer_ids::{IdBook, Remembered};
+use busload_engine::Apply;
 
 /// The held statements of the writing connection and what they changed.
 ///

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::durability::Durability;
-use crate::named::named;
+use busload_engine::{Apply, named};
 
 /// Everything that a ledger in SQLite can be told. No `Default`: the defaults a person reads are
 /// those of the command line.
@@ -51,16 +51,6 @@ pub struct Config {
     /// Processor time wasted per transfer while applying; zero but in tests of what a
     /// comparison of servers can see.
     pub busy_wait: Duration,
-}
-
-named! {
-    /// How the transfers of a batch become changes of the ledger. The answers are the same.
-    Apply, UnknownApply = "no way to apply a batch '{0}': use per-transfer or coalesced";
-    /// Two statements for each transfer: SQLite checks it and changes both rows.
-    PerTransfer = "per-transfer",
-    /// The rules are applied in memory, in order: each account that the batch names is read once,
-    /// and written once where it has another balance then.
-    Coalesced = "coalesced",
 }
 
 named! {

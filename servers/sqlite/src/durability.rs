@@ -7,7 +7,7 @@ use busload_engine::EngineError;
 use rusqlite::Connection;
 
 use crate::error::Error;
-use crate::named::named;
+use busload_engine::named;
 
 named! {
     /// What survives what, the strongest promise first.

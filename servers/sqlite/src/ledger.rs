@@ -183,7 +183,7 @@ impl Writing<'_> {
             Ended::Committed if self.files.is_due(ended_at) => self.files.check().err(),
             // SQLite looks after its files too, in some modes, and says less of it.
             Ended::InDoubt(_) => self.files.check().err(),
-            Ended::Committed | Ended::RolledBack(_) => None,
+            Ended::Committed | Ended::RolledBack(_) | Ended::Unconfirmed => None,
         }
         .map_or(ended, Ended::InDoubt)
     }
@@ -197,7 +197,7 @@ impl Ledger for Writing<'_> {
         let overruled = match &ended {
             Ended::Committed => None,
             Ended::RolledBack(failure) => Some(Outcome::Failed(*failure)),
-            Ended::InDoubt(_) => Some(Outcome::InDoubt),
+            Ended::InDoubt(_) | Ended::Unconfirmed => Some(Outcome::InDoubt),
         };
         batch.changes = self.applier.end_batch(overruled.is_none());
         if let Some(outcome) = overruled {

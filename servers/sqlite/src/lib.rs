@@ -23,14 +23,14 @@ mod layout;
 mod ledger;
 mod ledger_files;
 mod lock_file;
-mod named;
 mod preflight;
 pub mod probe;
 mod store;
 mod transfer_ids;
 pub mod vfs;
 
-pub use config::{Apply, CheckpointMode, Config, UnknownApply, UnknownCheckpointMode};
+pub use busload_engine::{Apply, UnknownApply};
+pub use config::{CheckpointMode, Config, UnknownCheckpointMode};
 pub use durability::{Durability, UnknownDurability};
 pub use inspect::{Inspection, inspect};
 pub use layout::{DEFAULT_CACHE_KIB, PAGE_BYTES, default_page_bytes};

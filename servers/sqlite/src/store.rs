@@ -10,7 +10,7 @@ use busload_wire::control::Verification;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use crate::config::{Apply, CheckpointMode, Config};
+use crate::config::{CheckpointMode, Config};
 use crate::durability::Pragmas;
 use crate::error::Error;
 use crate::layout;
@@ -19,6 +19,7 @@ use crate::lock_file::{DatabaseLock, LockFile};
 use crate::preflight;
 use crate::transfer_ids;
 use crate::vfs::IoMeter;
+use busload_engine::Apply;
 
 /// First SQLite without the WAL-reset corruption bug (a checkpoint on one connection
 /// against a write on another).

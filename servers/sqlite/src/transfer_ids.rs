@@ -23,7 +23,7 @@ use rusqlite::Connection;
 
 use index::Index;
 pub(crate) use table::{COLUMNS, TABLE};
-use table::{CREATE, Statements, id_of, number_of, outcome_of};
+use table::{CREATE, Statements, id_of, outcome_of};
 
 /// New ids from one look for expired ones to the next.
 const LOOK_INTERVAL_IDS: u64 = 512;
@@ -243,7 +243,7 @@ impl<'c> IdBook<'c> {
         transfer: &Transfer,
         outcome: Outcome,
     ) -> Result<(), rusqlite::Error> {
-        let Some(number) = number_of(outcome) else {
+        let Some(number) = outcome.first_number() else {
             return Ok(());
         };
         let (seq, now_ms) = (self.remembered.next_seq, self.remembered.batch().now_ms);

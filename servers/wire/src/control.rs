@@ -97,6 +97,14 @@ pub struct Info {
     /// from servers of earlier versions, which apply transfer by transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply: Option<String>,
+    /// How many transactions are open at the same time; absent from servers of earlier versions,
+    /// which have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writers: Option<u64>,
+    /// Whether transfers of one connection are applied in the order in which they came; absent
+    /// from servers of earlier versions, which keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<bool>,
     /// Most transfers that may be queued.
     pub queue_transfers: u64,
     /// Most transfers in flight on one connection; past it the server stops reading.
@@ -308,6 +316,14 @@ pub struct Balances {
     pub digest: String,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// The answer of `stats`: counters since the server started.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
@@ -336,6 +352,10 @@ pub struct Stats {
     /// are 0 here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_syncs: Option<u64>,
+    /// Transactions begun anew because they met another one (a serialization failure or a
+    /// deadlock); absent where there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
     /// All syncs of all files.
     #[serde(default)]
     pub syncs: SyncsByFile,

@@ -153,8 +153,10 @@ impl ServerSpec {
                 server, program, ..
             } => {
                 let mut spec = Self::serve(&program.0, server, serving)?;
-                let database = serving.database.display();
-                spec.args.push(format!("--database={database}"));
+                if server.engine.is_file() {
+                    let database = serving.database.display();
+                    spec.args.push(format!("--database={database}"));
+                }
                 if serving.fresh {
                     spec.args.push("--fresh".to_owned());
                 }

@@ -185,9 +185,11 @@ mod tests {
                 "connector",
                 "durability",
                 "encoding",
+                "engine",
                 "id_horizon_seconds",
                 "initial_balance",
                 "io_threads",
+                "isolation",
                 "latency_limit_ms",
                 "log_limit_mib",
                 "max_ids",
@@ -205,6 +207,7 @@ mod tests {
                 "transfers",
                 "warmup_seconds",
                 "window_seconds",
+                "writers",
             ]
         );
     }

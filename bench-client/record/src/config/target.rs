@@ -168,7 +168,10 @@ impl Target {
     #[must_use]
     pub fn durability(&self) -> Option<&'static str> {
         match self {
-            Self::BuiltIn { server, .. } => Some(server.durability.durability.as_str()),
+            // Of a database it is its own, and read back.
+            Self::BuiltIn { server, .. } if server.engine.is_file() => {
+                Some(server.durability.durability.as_str())
+            }
             _ => None,
         }
     }
@@ -187,6 +190,7 @@ impl Target {
     #[must_use]
     pub fn database(&self) -> Option<&Path> {
         match self {
+            Self::BuiltIn { server, .. } if !server.engine.is_file() => None,
             Self::BuiltIn { database, .. } => {
                 Some(database.0.as_path()).filter(|file| !file.as_os_str().is_empty())
             }

@@ -33,7 +33,7 @@ pub use latency::{Latency, Spread, between, difference};
 pub use machine::{Cpu, ProcessorSpeed, Stalls, Throttled};
 pub use prediction::{Bottleneck, Limit, Prediction};
 pub use reproduction::{Comparison, Reproduction, VendorFigure};
-pub use server::{Device, ServerRow};
+pub use server::{Device, Engine, ServerRow};
 pub use server_end::ServerEnd;
 pub use spec::{SpecError, VALUES_MAX};
 pub use sweep::{Axis, Knee, KneeOutcome, KneePoint, Knob, Sweep};
@@ -93,7 +93,11 @@ impl Record {
 
     /// Adds a row.
     pub fn push(&mut self, row: Row) {
-        if let Some(server) = &row.server {
+        let is_sqlite = |server: &&ServerRow| {
+            let engine = server.engine.as_ref();
+            engine.is_none_or(|engine| engine.name == "sqlite")
+        };
+        if let Some(server) = row.server.as_ref().filter(is_sqlite) {
             self.environment.sqlite.get_or_insert_with(|| Sqlite {
                 version: server.sqlite_version.clone(),
                 pragmas: server.pragmas.clone(),

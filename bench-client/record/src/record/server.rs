@@ -63,8 +63,41 @@ pub struct ServerRow {
     pub checkpoint_bytes: Option<u64>,
     /// Version of SQLite.
     pub sqlite_version: String,
-    /// The pragmas as read back from the writing connection.
+    /// The pragmas as read back from the writing connection; empty of a ledger that is not in
+    /// SQLite.
     pub pragmas: BTreeMap<String, String>,
+    /// What stores the transfers, and what it runs with; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// Transactions that may be open at the same time; absent when the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writers: Option<u64>,
+    /// Whether transfers of one connection are applied in the order in which they came; absent
+    /// when the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<bool>,
+    /// Transactions begun anew because they met another one; absent when there were none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub retries: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What stores the transfers of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Engine {
+    /// Its name, such as `sqlite` or `postgresql`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it runs with, as read back from it; `not told` where it does not know a setting.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// What the block device that holds the database wrote over the whole run, for everybody: seen

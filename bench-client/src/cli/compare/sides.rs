@@ -54,6 +54,9 @@ impl Side {
         if let Some(program) = &server_bin {
             use_program(&mut plan, program).map_err(|why| usage(&text.error(why).to_string()))?;
         }
+        // The label is in the record, where nobody's database is named.
+        let engine = plan.target.server().map(|server| &server.engine);
+        let label = engine.map_or(label.clone(), |engine| engine.hide_in(&label));
         warn_of_servers(std::slice::from_ref(&plan));
         let environment = environment(std::slice::from_ref(&plan));
         let conditions = Conditions::of_plan(&plan, &environment);

@@ -280,7 +280,9 @@ pub(crate) fn built_in(
     let file = || directory.join(format!("busload-{}.sqlite", connector.transport()));
     let database = named.unwrap_or_else(file);
     let directory = database.parent().unwrap_or(directory);
-    make_data_dir(directory)?;
+    if server.engine.is_file() {
+        make_data_dir(directory)?;
+    }
     Ok(Target::BuiltIn {
         server,
         program: Private::default(),

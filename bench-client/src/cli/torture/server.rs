@@ -42,7 +42,8 @@ impl TortureArgs {
             seed: self.seed,
             cycle: self.seconds_per_cycle,
             answer_timeout: self.answer_timeout,
-            ordered: !self.unordered,
+            // Several writers keep no connection's order, and `info` says so.
+            ordered: !self.unordered && self.server.writers == 1,
             transfer_ids: self.exactly_once,
             wipe: self.reseed,
             keep: self.keep,
@@ -88,7 +89,9 @@ impl TortureArgs {
     /// The knobs of this program's own server.
     pub(super) fn server(&self) -> ServerConfig {
         let mut server = self.server.clone();
-        server.checkpoint_kib.get_or_insert(CHECKPOINT_KIB);
+        if server.engine.is_file() {
+            server.checkpoint_kib.get_or_insert(CHECKPOINT_KIB);
+        }
         server
     }
 

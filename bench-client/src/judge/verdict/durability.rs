@@ -17,7 +17,12 @@ pub(in crate::judge) fn not_durable(mode: &str) -> Verdict {
     warning(
         VerdictCode::NotDurable,
         format!("durability {mode}: a power cut may lose acknowledged transfers"),
-        "compare only with rows of the same durability, or use --durability wal-full",
+        if mode.starts_with("postgres-") {
+            "compare only with rows of the same durability, or set fsync, full_page_writes and \
+             synchronous_commit on in the database"
+        } else {
+            "compare only with rows of the same durability, or use --durability wal-full"
+        },
     )
 }
 

@@ -286,7 +286,9 @@ mod tests {
     }
     /// Maps, whose keys are no fields.
     fn names_its_keys(path: &str) -> bool {
-        path.ends_with("_by_reason") || path.ends_with("pragmas")
+        path.ends_with("_by_reason")
+            || path.ends_with("pragmas")
+            || path.ends_with("engine.settings")
     }
 
     #[test]

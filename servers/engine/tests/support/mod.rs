@@ -52,10 +52,11 @@ pub(crate) enum Mail {
     Stopped,
 }
 
+#[derive(Clone)]
 struct Port {
     notices: Arc<Mutex<Vec<Notice>>>,
     mail: SyncSender<Mail>,
-    let_go: Receiver<()>,
+    let_go: Arc<Mutex<Receiver<()>>>,
 }
 
 impl Port {
@@ -80,7 +81,7 @@ impl ReplyPort for Port {
     fn control(&mut self, to: u32, id: Option<RequestId>, reply: Answered) {
         if to == HOLD {
             self.post(Mail::Held);
-            let _ = self.let_go.recv();
+            let _ = self.let_go.lock().expect("nobody panicked").recv();
         } else {
             self.post(Mail::Control(id, reply));
         }
@@ -131,15 +132,24 @@ pub(crate) fn work(transfers: &[Transfer]) -> Vec<Work> {
 
 impl Bank {
     pub(crate) fn on(config: &Config, storage: Box<dyn Storage>) -> Result<Self, EngineError> {
+        Self::on_several(config, vec![storage])
+    }
+
+    /// One writer for each.
+    pub(crate) fn on_several(
+        config: &Config,
+        storages: Vec<Box<dyn Storage>>,
+    ) -> Result<Self, EngineError> {
         let (mail, received) = sync_channel(100_000);
         let (let_go, let_go_received) = sync_channel(1);
         let notices = Arc::default();
         let port = Port {
             notices: Arc::clone(&notices),
             mail,
-            let_go: let_go_received,
+            let_go: Arc::new(Mutex::new(let_go_received)),
         };
-        let (engine, writer) = Engine::start(config, storage, port)?;
+        let ports = vec![port; storages.len()];
+        let (engine, writer) = Engine::start_several(config, storages, ports)?;
         Ok(Self {
             engine,
             writer,

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use busload_postgres::{Isolation, WRITERS_MAX};
 use busload_sqlite::{Apply, CheckpointMode, DEFAULT_CACHE_KIB, Durability};
 use clap::Args;
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ use super::values::{
     Mode, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
     parse_id_horizon, parse_max_ids, parse_page_size, parse_probe_interval, parse_queue,
 };
-use super::{BatchEnvironment, DEFAULT_BATCH_SIZE};
+use super::{BatchEnvironment, DEFAULT_BATCH_SIZE, Engine};
 
 /// Most transfers waiting for the writer.
 const DEFAULT_QUEUE: usize = 1_048_576;
@@ -37,6 +38,26 @@ const DEFAULT_LOG_LIMIT_MIB: u64 = 16_384;
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
+    /// What stores the transfers: sqlite (a file), or the URL of a database that speaks
+    /// PostgreSQL's protocol, such as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full, in
+    /// which the schema busload is made. The password is PGPASSWORD's or the passfile's
+    /// (PGPASSFILE)
+    #[arg(long, env = "BUSLOAD_ENGINE", hide_env_values = true, value_name = "ENGINE", default_value_t = Engine::Sqlite)]
+    #[serde(with = "text", default)]
+    #[schemars(with = "String")]
+    pub engine: Engine,
+    /// Connections of --engine postgres://… that write at the same time, each its own batches;
+    /// with more than one the order of a connection is not kept [1 … 256]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(WRITERS_MAX)))]
+    #[serde(default = "one")]
+    pub writers: u16,
+    /// What a transaction of --engine postgres://… sees of others: read-committed (rows are locked
+    /// in the order of their ids) or serializable (what the database refuses for another
+    /// transaction's sake is begun again)
+    #[arg(long, value_name = "LEVEL", default_value_t = Isolation::ReadCommitted)]
+    #[serde(with = "text", default = "read_committed")]
+    #[schemars(with = "String")]
+    pub isolation: Isolation,
     /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
     /// and wal-normal a killed process, memory neither; discard-writes reads and answers, never
     /// writes (for testing the judge)
@@ -118,6 +139,9 @@ impl Default for ServerConfig {
     /// What the flags are when none is given.
     fn default() -> Self {
         Self {
+            engine: Engine::Sqlite,
+            writers: 1,
+            isolation: Isolation::ReadCommitted,
             durability: Mode::from(Durability::WalFull),
             batch_size: None,
             batch_timeout: None,
@@ -170,6 +194,10 @@ impl ServerConfig {
             if defaults.get(&name) == Some(&value) {
                 continue;
             }
+            if name == "engine" {
+                flags.push(format!("--engine={}", self.engine.argument()));
+                continue;
+            }
             let (name, unit) = match name.strip_suffix("_us") {
                 Some(name) => (name, "us"),
                 None => match name.strip_suffix("_seconds") {
@@ -192,6 +220,14 @@ impl ServerConfig {
     /// # Errors
     /// They do not; the text says what to do.
     pub fn check(&self) -> anyhow::Result<()> {
+        self.engine.check()?;
+        if !self.engine.is_file() {
+            return self.check_without_file();
+        }
+        anyhow::ensure!(
+            self.writers == 1 && self.isolation == Isolation::ReadCommitted,
+            "--writers and --isolation are for --engine postgres://…: SQLite has one writer"
+        );
         let durability = self.durability.durability;
         anyhow::ensure!(
             self.apply == Apply::PerTransfer || durability != Durability::DiscardWrites,
@@ -200,6 +236,31 @@ impl ServerConfig {
             self.apply
         );
         self.log_limit_bytes().map(drop)
+    }
+
+    /// What is about SQLite's files has no meaning for a ledger that is none.
+    fn check_without_file(&self) -> anyhow::Result<()> {
+        let without = Self {
+            engine: Engine::Sqlite,
+            writers: 1,
+            isolation: Isolation::ReadCommitted,
+            batch_size: None,
+            batch_timeout: None,
+            apply: Apply::PerTransfer,
+            queue: DEFAULT_QUEUE,
+            id_horizon: Self::default().id_horizon,
+            io_threads: 1,
+            no_stage_timings: false,
+            ..self.clone()
+        };
+        let flags = without.to_flags();
+        anyhow::ensure!(
+            flags.is_empty(),
+            "{} is about SQLite's files: leave it out, or the --engine; the database has its own \
+             settings, which can be set for this server by options in its URL",
+            flags.join(" ")
+        );
+        Ok(())
     }
 
     /// A log that reaches its limit in the ordinary course of checkpoints would refuse transfers
@@ -217,6 +278,14 @@ impl ServerConfig {
         );
         Ok(limit * 1024 * 1024)
     }
+}
+
+const fn one() -> u16 {
+    1
+}
+
+const fn read_committed() -> Isolation {
+    Isolation::ReadCommitted
 }
 
 /// As what it is called on the command line.
@@ -263,6 +332,9 @@ mod tests {
     /// Each field with another value than its default.
     fn changed() -> ServerConfig {
         ServerConfig {
+            engine: Engine::Postgres(Some("postgres://me@localhost/bank".to_owned())),
+            writers: 3,
+            isolation: Isolation::Serializable,
             durability: Mode::from(Durability::DeleteExtra),
             batch_size: Some(7),
             batch_timeout: Some(Duration::from_nanos(1_500)),
@@ -303,6 +375,32 @@ mod tests {
         assert_eq!(parse(&flags), config, "{flags:?}");
         let read: ServerConfig = serde_json::from_value(recorded).unwrap();
         assert_eq!(read, config);
+    }
+
+    #[test]
+    fn each_ledger_has_its_own_knobs() {
+        let check = |flags: &[&str]| {
+            let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            parse(&flags).check().map_err(|error| error.to_string())
+        };
+        let engine = "--engine=postgres://me@localhost/bank";
+        for knobs in [
+            &["--writers=8", "--batch-size=1", "--isolation=serializable"][..],
+            &[
+                "--apply=coalesced",
+                "--id-horizon=1h",
+                "--io-threads=2",
+                "--queue=9",
+            ],
+        ] {
+            assert_eq!(check(&[&[engine], knobs].concat()), Ok(()));
+        }
+        for knob in ["--durability=memory", "--checkpoint-kib=9", "--max-ids=7"] {
+            let refused = check(&[engine, knob]).unwrap_err();
+            assert!(refused.starts_with(knob), "{refused}");
+        }
+        assert!(check(&["--writers=2"]).is_err());
+        assert!(check(&["--isolation=serializable"]).is_err());
     }
 
     #[test]

@@ -20,8 +20,8 @@ impl CommonArgs {
         config: &ServerConfig,
     ) -> anyhow::Result<()> {
         allocator::use_small_pages();
-        let has_database = self.null.pace().is_none();
-        if let Some(warning) = config.durability.warning.filter(|_| has_database) {
+        let is_file = self.null.pace().is_none() && config.engine.is_file();
+        if let Some(warning) = config.durability.warning.filter(|_| is_file) {
             eprintln!("warning: {warning}");
         }
         let descriptors = descriptors::raise_limit();
@@ -89,16 +89,37 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
 /// The one line that says what runs. The first word that starts with the scheme is the
 /// URL: programs that start a server read it.
 fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
-    let pragma = |name: &str| info.pragmas.get(name).map_or("?", String::as_str);
+    let told = info.engine.as_ref();
+    let setting = |name: &str| {
+        let settings = told.map(|engine| &engine.settings);
+        settings
+            .and_then(|all| all.get(name))
+            .map_or("?", String::as_str)
+    };
+    let is_sqlite = told.is_none_or(|engine| engine.name == "sqlite");
     let why = if info.durability == NULL {
         "answers without a database".to_owned()
+    } else if !is_sqlite {
+        let standbys = setting("synchronous_standby_names");
+        format!(
+            "read back: synchronous_commit={}, fsync={}, full_page_writes={}, \
+             synchronous_standby_names={}",
+            setting("synchronous_commit"),
+            setting("fsync"),
+            setting("full_page_writes"),
+            if standbys.is_empty() {
+                "none"
+            } else {
+                standbys
+            },
+        )
     } else {
         format!(
             "read back: journal_mode={}, synchronous={}, page_size={}, cache_size={}",
-            pragma("journal_mode"),
-            pragma("synchronous"),
-            pragma("page_size"),
-            pragma("cache_size"),
+            setting("journal_mode"),
+            setting("synchronous"),
+            setting("page_size"),
+            setting("cache_size"),
         )
     };
     let checkpoints = info.checkpoint_bytes.map_or_else(String::new, |bytes| {
@@ -108,15 +129,22 @@ fn announce(url: &str, info: &Info) -> anyhow::Result<()> {
         Some("coalesced") => ", apply: coalesced",
         _ => "",
     };
+    let writers = match info.writers {
+        Some(writers) if writers > 1 => format!(", {writers} writers: order is not kept"),
+        _ => String::new(),
+    };
+    let (name, version) = match told.filter(|_| !is_sqlite && info.durability != NULL) {
+        Some(engine) => (engine.name.as_str(), engine.version.as_str()),
+        None => ("sqlite", info.sqlite_version.as_str()),
+    };
     let line = format!(
         "{} listening on {url} | durability {} ({why}){checkpoints} | \
-         batch size {}, timeout {} ms{coalesced} | queue {} | sqlite {}\n",
+         batch size {}, timeout {} ms{coalesced}{writers} | queue {} | {name} {version}\n",
         info.server,
         info.durability,
         info.batch_size,
         info.batch_timeout_us / 1e3,
         info.queue_transfers,
-        info.sqlite_version,
     );
     let mut out = std::io::stdout().lock();
     match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {

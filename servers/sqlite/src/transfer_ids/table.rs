@@ -1,7 +1,7 @@
 //! The table of ids: its form, and what its rows mean.
 
-use busload_engine::{Outcome, Rejection};
-use busload_wire::{ErrorCode, TransferId};
+use busload_engine::Outcome;
+use busload_wire::TransferId;
 use rusqlite::{Connection, Statement};
 
 pub(crate) const TABLE: &str = "transfer_ids";
@@ -15,26 +15,10 @@ pub(super) const CREATE: &str = "CREATE TABLE transfer_ids(
     seq INTEGER PRIMARY KEY, id BLOB NOT NULL, payer INTEGER NOT NULL, receiver INTEGER NOT NULL,
     amount INTEGER NOT NULL, outcome INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT";
 
-/// The outcomes that are remembered.
-const FIRST: [Outcome; 5] = [
-    Outcome::Committed,
-    Outcome::Rejected(Rejection::InvalidTransfer),
-    Outcome::Rejected(Rejection::AccountMissing),
-    Outcome::Rejected(Rejection::InsufficientFunds),
-    Outcome::Rejected(Rejection::BalanceOverflow),
-];
-
-/// `None` for an outcome that is not remembered.
-pub(super) fn number_of(outcome: Outcome) -> Option<u16> {
-    let number = outcome.code().map_or_else(ErrorCode::number, |()| 0);
-    FIRST.contains(&outcome).then_some(number)
-}
-
 pub(super) fn outcome_of(number: i64) -> Option<Outcome> {
-    let number = u16::try_from(number).ok()?;
-    FIRST
-        .into_iter()
-        .find(|outcome| number_of(*outcome) == Some(number))
+    u16::try_from(number)
+        .ok()
+        .and_then(Outcome::from_first_number)
 }
 
 /// The id in a row, or `None` when it is none of ours.

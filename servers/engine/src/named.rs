@@ -1,6 +1,8 @@
 //! Enums whose variants have names, on the command line and in records.
 
-/// Declares one, and the error of a text that names none of them.
+/// Declares an enum whose variants have names, and the error of a text that names none of them.
+/// Whoever uses it has `thiserror`.
+#[macro_export]
 macro_rules! named {
     (
         $(#[$about:meta])* $kind:ident, $unknown:ident = $message:literal;
@@ -47,5 +49,3 @@ macro_rules! named {
         pub struct $unknown(String);
     };
 }
-
-pub(crate) use named;
