@@ -100,7 +100,7 @@ fn sides_and_benchmarks_have_the_names_of_their_targets() {
         "{record:#}"
     );
     // Those of gobench have no connector: its sides must have the same names.
-    for format in ["junit", "bmf", "markdown"] {
+    for format in ["junit", "bmf", "md"] {
         let report = run(&mut folder.bench_client(&["report", "both.json", "--format", format]));
         report.expect_code(0);
         assert!(report.stdout.contains("two"), "{format}: {}", report.stdout);
