@@ -1,5 +1,9 @@
 //! How a side is written: `CONNECTOR[,key=value…]`.
 
+use clap::ValueEnum as _;
+
+use crate::config::ConnectorKind;
+
 /// A side, taken apart but not yet understood: which keys there are is known to the command
 /// line that has the flags of the same names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +33,7 @@ const ALIASES: [(&str, &str); 1] = [("inflight", "max-inflight-per-worker")];
 const NOT_OFFERED: [&str; 1] = ["busy-wait"];
 
 impl SideText {
-    /// Takes a side apart. `allowed` are the keys; `sqlite_rpc` and `sqlite_ws_rpc` the
-    /// connectors.
+    /// Takes a side apart. `allowed` are the keys.
     ///
     /// # Errors
     /// The connector is missing or unknown, or a key is unknown or there twice.
@@ -41,10 +44,13 @@ impl SideText {
         };
         let mut parts = text.split(',').map(str::trim);
         let connector = parts.next().unwrap_or_default();
-        if !["sqlite_rpc", "sqlite_ws_rpc"].contains(&connector) {
+        if ConnectorKind::from_str(connector, false).is_err() {
+            let names = ConnectorKind::value_variants().iter();
+            let names: Vec<_> = names.map(|kind| kind.as_str()).collect();
             return Err(wrong(format!(
-                "'{connector}' is no connector; it begins with sqlite_rpc or sqlite_ws_rpc, then \
-                 ,key=value as often as needed"
+                "'{connector}' is no connector; it begins with {}, then ,key=value as often as \
+                 needed",
+                names.join(" or ")
             )));
         }
         let mut keys: Vec<(String, Option<String>)> = Vec::new();

@@ -245,7 +245,7 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
-    let server_url = endpoint.url(config.connector.transport());
+    let server_url = endpoint.url_for(config.connector);
     let server_name = match &info {
         Some(info) => Some(format!("{} {}", info.server, info.version)),
         None => control.said_name().await,

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bench_client::config::ConnectorKind;
 use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, TransportError, WorkerId,
-    WsConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reason, Reply, Session, TransportError,
+    WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;
 use busload_frontend::{Settings, Transport};
-use busload_wire::{ErrorCode, RequestId, Transfer};
+use busload_wire::{RequestId, Transfer};
 use futures_util::FutureExt as _;
 
 use crate::common::{InProcess, directory, settings, within};
@@ -294,27 +294,27 @@ pub(crate) fn small(number: u64) -> Transfer {
 /// Transfers that can be made and transfers that cannot, and what becomes of them.
 pub(crate) fn of_every_kind(number: u64) -> (Transfer, Outcome) {
     let good = small(number);
-    let refused = |code, transfer| (transfer, Outcome::Rejected(code));
+    let refused = |reason, transfer| (transfer, Outcome::Rejected(reason));
     match number % 8 {
         0 => refused(
-            ErrorCode::InvalidTransfer,
+            Reason::InvalidTransfer,
             Transfer {
                 to: good.from,
                 ..good
             },
         ),
-        1 => refused(ErrorCode::AccountMissing, Transfer { to: 1000, ..good }),
-        2 => refused(ErrorCode::AccountMissing, Transfer { from: -1, ..good }),
+        1 => refused(Reason::AccountMissing, Transfer { to: 1000, ..good }),
+        2 => refused(Reason::AccountMissing, Transfer { from: -1, ..good }),
         3 => refused(
-            ErrorCode::InsufficientFunds,
+            Reason::InsufficientFunds,
             Transfer {
                 amount: 900_000_000,
                 ..good
             },
         ),
-        4 => refused(ErrorCode::InvalidTransfer, Transfer { amount: 0, ..good }),
+        4 => refused(Reason::InvalidTransfer, Transfer { amount: 0, ..good }),
         5 => refused(
-            ErrorCode::InvalidTransfer,
+            Reason::InvalidTransfer,
             Transfer {
                 amount: i64::MIN,
                 ..good

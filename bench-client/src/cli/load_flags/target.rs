@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::config::{ConnectorKind, Private, Target};
+use bench_client::connector::spacetimedb::Database;
 use bench_client::target::endpoint;
 use busload_frontend::cli::{BatchEnvironment, DEFAULT_DATA_DIR, ServerConfig};
 use clap::Args;
@@ -40,15 +41,22 @@ impl TargetFlags {
     /// The server at the URL that was given for this connector, by flag or environment.
     pub(super) fn target(&self, connector: ConnectorKind) -> anyhow::Result<Option<Target>> {
         let from_env = match connector {
-            ConnectorKind::SqliteRpc => &self.env_rpc_url,
-            ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
+            ConnectorKind::SqliteRpc => self.env_rpc_url.as_ref(),
+            ConnectorKind::SqliteWsRpc => self.env_ws_rpc_url.as_ref(),
+            ConnectorKind::SpacetimeDb => None,
         };
         if let Some(url) = &self.url {
             check_scheme(url, connector)?;
         }
-        let from_env = from_env.as_ref().filter(|url| !url.is_empty());
+        let from_env = from_env.filter(|url| !url.is_empty());
         let Some(url) = self.url.as_ref().or(from_env) else {
-            return Ok(None);
+            if connector.speaks_transfer_protocol() {
+                return Ok(None);
+            }
+            return Err(usage(&format!(
+                "{connector} is no server of this program: start it yourself and say where it is \
+                 with --url ws://127.0.0.1:3000/test-1, test-1 being the name of the database"
+            )));
         };
         let target = Target::Url {
             url: Private(url.clone()),
@@ -57,7 +65,13 @@ impl TargetFlags {
             reseed: self.reseed,
         };
         // What is wrong with it is to be said before anything is measured.
-        endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+        let endpoint = endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+        if let Some(endpoint) = endpoint.filter(|_| connector == ConnectorKind::SpacetimeDb) {
+            let database = Database::at(endpoint);
+            database
+                .check()
+                .map_err(|error| usage(&format!("--url: {error}")))?;
+        }
         Ok(Some(target))
     }
 }
@@ -66,6 +80,10 @@ impl TargetFlags {
 /// nothing. (In the variables the original's clients replace the scheme by their own.)
 fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if connector == ConnectorKind::SpacetimeDb {
+        // It has one port for both.
+        return Ok(());
+    }
     let of_url = match scheme {
         "http" | "https" => ConnectorKind::SqliteRpc,
         "ws" | "wss" => ConnectorKind::SqliteWsRpc,
