@@ -89,6 +89,8 @@ pub struct Evidence {
     pub syncs: Option<SyncEvidence>,
     /// The durability that the server declares; `None` if it does not tell.
     pub durability: Option<String>,
+    /// The client has asked to be answered before a transfer is durable.
+    pub unconfirmed: bool,
     /// How the server ended, if it was not told to.
     pub server_died: Option<String>,
     /// The run was stopped from outside.
@@ -293,6 +295,7 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
             Ok(Durability::DeleteFull) => verdicts.push(verdict::delete_full()),
             _ => verdicts.push(verdict::not_durable(name)),
         },
+        None if evidence.unconfirmed => verdicts.push(verdict::unconfirmed_reads()),
         None => verdicts.push(verdict::durability_unknown()),
     }
     for warning in &evidence.environment {

@@ -273,8 +273,12 @@ pub fn describe_knobs(row: &Row) -> String {
     let pages = row.page_size.map_or_else(String::new, |bytes| {
         format!(", pages of {} bytes", grouped(u64::from(bytes)))
     });
+    let confirmed = row.config.confirmed_reads;
+    let confirmed = confirmed.map_or_else(String::new, |it| {
+        format!(", confirmed reads {}", it.as_str())
+    });
     format!(
-        "{}{} ({}), durability {}{pages}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
+        "{}{} ({}{confirmed}), durability {}{pages}, {batch}, {} workers x {} in flight, alpha {}, {} accounts",
         row.config
             .name
             .as_ref()

@@ -5,7 +5,7 @@ use busload_wire::control::{Info, Stats, Verification as OwnVerification};
 
 use super::balances::seeded;
 use super::locate::Location;
-use crate::config::RunConfig;
+use crate::config::{ConfirmedReads, RunConfig};
 use crate::control::{ControlClient, ControlError};
 use crate::host::device::DeviceCounters;
 use crate::host::process::ProcessUsage;
@@ -102,6 +102,7 @@ pub(super) fn weigh(
             balance: config.workload.initial_balance,
         }),
         durability: info.map(|info| info.durability.clone()),
+        unconfirmed: config.confirmed_reads == Some(ConfirmedReads::Off),
         not_verified: config.verification().is_none(),
         ..Evidence::default()
     };
