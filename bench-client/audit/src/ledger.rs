@@ -114,4 +114,3 @@ pub(crate) fn answer_word(outcome: Outcome) -> String {
         Outcome::Failed(None) => "failed".to_owned(),
     }
 }
-

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use busload_wire::RequestId;
 use tokio::sync::watch;
 
-use super::transfer_generator::TransferGenerator;
 use super::fault::Onset;
 use super::journal::{JournalError, JournalHandle, Position, Record};
 use super::ledger::Sequence;
+use super::transfer_generator::TransferGenerator;
 use crate::connector::{Connector, Outcome, Reason, Reply, Session, WorkerId};
 
 /// How often a worker looks for answers that do not come.

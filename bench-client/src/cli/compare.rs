@@ -39,7 +39,7 @@ const MAKE_UP: u32 = 20;
 /// The confidence of all metrics together.
 const LEVEL: Level = Level::METRICS;
 
-const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc or sqlite_ws_rpc, and knobs under \
+const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc, sqlite_ws_rpc or spacetimedb, and knobs under \
 their flag names, which come before flags beside the sides: sqlite_ws_rpc,batch-size=1000. \
 server-bin=PATH starts the server from another program (bench-client, sqlite-rpc-server or \
 sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A. \

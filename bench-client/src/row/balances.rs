@@ -102,11 +102,9 @@ impl Before {
             verify.verify_accounts
         };
         let drawn = match self {
-            Self::Seeded(_) | Self::Read { even: Some(_), .. } => draw(
-                wanted,
-                (0..moved.count()).map(weighted),
-                rng,
-            ),
+            Self::Seeded(_) | Self::Read { even: Some(_), .. } => {
+                draw(wanted, (0..moved.count()).map(weighted), rng)
+            }
             Self::Read { read, even: None } => {
                 let known = read.iter().map(|(account, _)| weighted(*account));
                 draw(wanted, known, rng)

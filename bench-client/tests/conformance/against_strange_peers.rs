@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector as _, Endpoint, HttpConnector, Outcome, Reason, Reply, Session as _, WorkerId, WsConnector,
-    parse_url,
+    Connector as _, Endpoint, HttpConnector, Outcome, Reason, Reply, Session as _, WorkerId,
+    WsConnector, parse_url,
 };
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -175,65 +175,57 @@ impl<C: Connector> Subject<C> {
 
     /// Every kind of answer finds its request, once, and says what the ledger did.
     pub(crate) fn every_answer_is_matched(&self) {
-        self.with(
-            Change::Nothing,
-            async |mut session, mut server| {
-                let mut expected = BTreeMap::new();
-                let mut out = Vec::new();
-                for number in 1..=2_000_u64 {
-                    let (transfer, outcome) = self.of_every_kind(number);
-                    session.submit(id(number), transfer).expect("it is taken");
-                    expected.insert(id(number), outcome);
-                    if number % self.many.min(500) == 0 {
-                        collect(&mut session, &mut out, expected.len()).await;
-                    }
+        self.with(Change::Nothing, async |mut session, mut server| {
+            let mut expected = BTreeMap::new();
+            let mut out = Vec::new();
+            for number in 1..=2_000_u64 {
+                let (transfer, outcome) = self.of_every_kind(number);
+                session.submit(id(number), transfer).expect("it is taken");
+                expected.insert(id(number), outcome);
+                if number % self.many.min(500) == 0 {
+                    collect(&mut session, &mut out, expected.len()).await;
                 }
-                collect(&mut session, &mut out, expected.len()).await;
-                each_once(&out, &expected);
-                let committed = expected
-                    .values()
-                    .filter(|o| **o == Outcome::Committed)
-                    .count() as u64;
-                assert_eq!(server.applied().await, (committed, 1_000_000_000));
-                assert_eq!(session.late_answers(), 0);
-            },
-        );
+            }
+            collect(&mut session, &mut out, expected.len()).await;
+            each_once(&out, &expected);
+            let committed = expected
+                .values()
+                .filter(|o| **o == Outcome::Committed)
+                .count() as u64;
+            assert_eq!(server.applied().await, (committed, 1_000_000_000));
+            assert_eq!(session.late_answers(), 0);
+        });
     }
 
     /// A pacer's timer may drop the future at any moment; no answer may go with it.
     pub(crate) fn no_answer_is_lost_to_a_dropped_future(&self) {
-        self.with(
-            Change::Nothing,
-            async |mut session, _server| {
-                let mut expected = BTreeMap::new();
-                let (mut out, mut drops) = (Vec::new(), 0);
-                let mut number = 0;
-                while number < 3_000 || out.len() < expected.len() {
-                    while number < 3_000
-                        && ((expected.len() - out.len()) as u64) < self.many.min(64)
-                    {
-                        number += 1;
-                        session
-                            .submit(id(number), small(number))
-                            .expect("it is taken");
-                        expected.insert(id(number), Outcome::Committed);
-                    }
-                    // Not polled at all; polled once; cut off by a timer.
-                    drop(session.replies(&mut out));
-                    match session.replies(&mut out).now_or_never() {
-                        Some(ended) => ended.expect("the server lives"),
-                        None => drops += 1,
-                    }
-                    let patience = Duration::from_micros(37 * (number % 11));
-                    match tokio::time::timeout(patience, session.replies(&mut out)).await {
-                        Ok(ended) => ended.expect("the server lives"),
-                        Err(_) => drops += 1,
-                    }
+        self.with(Change::Nothing, async |mut session, _server| {
+            let mut expected = BTreeMap::new();
+            let (mut out, mut drops) = (Vec::new(), 0);
+            let mut number = 0;
+            while number < 3_000 || out.len() < expected.len() {
+                while number < 3_000 && ((expected.len() - out.len()) as u64) < self.many.min(64) {
+                    number += 1;
+                    session
+                        .submit(id(number), small(number))
+                        .expect("it is taken");
+                    expected.insert(id(number), Outcome::Committed);
                 }
-                assert!(drops > 0, "no wait was cut off: this tested nothing");
-                each_once(&out, &expected);
-            },
-        );
+                // Not polled at all; polled once; cut off by a timer.
+                drop(session.replies(&mut out));
+                match session.replies(&mut out).now_or_never() {
+                    Some(ended) => ended.expect("the server lives"),
+                    None => drops += 1,
+                }
+                let patience = Duration::from_micros(37 * (number % 11));
+                match tokio::time::timeout(patience, session.replies(&mut out)).await {
+                    Ok(ended) => ended.expect("the server lives"),
+                    Err(_) => drops += 1,
+                }
+            }
+            assert!(drops > 0, "no wait was cut off: this tested nothing");
+            each_once(&out, &expected);
+        });
     }
 
     /// As much in flight as can be, both pipes filling while nobody reads; more than once.

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use bench_client::config::Measure;
 use bench_client::connector::{
-    ConnectError, Connector, MockAnswer, Outcome, Reason, Reply, Session, TransportError,
-    WorkerId,
+    ConnectError, Connector, MockAnswer, Outcome, Reason, Reply, Session, TransportError, WorkerId,
 };
 use bench_client::load::LoadPlan;
 use bench_client::workload::Zipf;

@@ -8,4 +8,5 @@ mod common;
 mod recorded;
 mod replay;
 mod runs;
+#[allow(dead_code, reason = "the conformance suite uses the rest of it")]
 mod server;

@@ -79,7 +79,10 @@ fn the_codec_writes_and_reads_every_recording() {
             for payload in payloads(&lines, From::Client) {
                 // `v?-bad` has what is none, `v3-query` has a query.
                 let Some(calls) = calls(&payload, version) else {
-                    assert!(name.ends_with("-bad") || name == "v3-query", "{name} {title}");
+                    assert!(
+                        name.ends_with("-bad") || name == "v3-query",
+                        "{name} {title}"
+                    );
                     continue;
                 };
                 let mut written = BytesMut::new();
@@ -183,7 +186,10 @@ fn plays_session(name: &str, title: &str) {
             }
         }
         while out.len() < expected.len() {
-            session.replies(&mut out).await.expect("the server is there");
+            session
+                .replies(&mut out)
+                .await
+                .expect("the server is there");
         }
         let expected: Vec<_> = expected
             .into_iter()
@@ -266,11 +272,24 @@ fn answers_that_overtake_find_their_calls() {
         let (out, error, remark) = answered("v3-overtake", "", 300, 8).await;
         let refused = Outcome::Rejected(Reason::UnknownMethod);
         let expected: Vec<_> = [300, 301, 302, 306, 303, 304, 305, 307]
-            .map(|id| (id, if id == 306 { refused } else { Outcome::Committed }))
+            .map(|id| {
+                (
+                    id,
+                    if id == 306 {
+                        refused
+                    } else {
+                        Outcome::Committed
+                    },
+                )
+            })
             .into();
         assert_eq!((out, error), (expected, None));
         let remark = remark.expect("a module without the reducer is worth a word");
-        for says in ["transfer(from: u32, to: u32, amount: i64)", "no such reducer", "publish"] {
+        for says in [
+            "transfer(from: u32, to: u32, amount: i64)",
+            "no such reducer",
+            "publish",
+        ] {
             assert!(remark.contains(says), "{remark}");
         }
     });
@@ -307,8 +326,16 @@ fn every_refusal_has_its_reason() {
 fn a_close_frame_is_quoted() {
     within(async {
         for (name, title, says) in [
-            ("v2-bad", "truncated message", "code 1011: 'data too short for [u8]"),
-            ("v3-bad", "flags byte 1", "code 1011: 'invalid call reducer flag 1'"),
+            (
+                "v2-bad",
+                "truncated message",
+                "code 1011: 'data too short for [u8]",
+            ),
+            (
+                "v3-bad",
+                "flags byte 1",
+                "code 1011: 'invalid call reducer flag 1'",
+            ),
         ] {
             let (out, error, _) = answered(name, title, 1, 1).await;
             assert!(out.is_empty());
@@ -323,13 +350,12 @@ fn a_close_frame_is_quoted() {
 fn compressed_answers_are_refused_with_a_word() {
     within(async {
         for (name, says) in [("v3-gzip", "compression 2"), ("v3-brotli", "compression 1")] {
-            let (title, lines) = connections(name).remove(0);
-            let first = payloads(&lines, From::Client)[0].clone();
-            let calls = calls(&first, Version::V3).expect("calls");
-            let count = calls.len() as u64;
-            let (_, error, _) = answered(name, &title, calls[0].request_id, count).await;
+            let (_, error, _) = answered(name, name, 1000, 150).await;
             let error = error.expect("the session ends");
-            assert!(error.contains(says) && error.contains("compression=None"), "{error}");
+            assert!(
+                error.contains(says) && error.contains("compression=None"),
+                "{error}"
+            );
         }
     });
 }
@@ -341,11 +367,19 @@ fn a_refused_upgrade_says_what_was_asked_what_came_and_what_to_do() {
         for (title, says) in [
             (
                 "no subprotocol",
-                &["v3.bsatn.spacetimedb", "400 Bad Request", "--encoding bsatn_v2"][..],
+                &[
+                    "v3.bsatn.spacetimedb",
+                    "400 Bad Request",
+                    "--encoding bsatn_v2",
+                ][..],
             ),
             (
                 "unknown database",
-                &["GET /v1/database/test-1/subscribe?", "404 Not Found", "publish the module"],
+                &[
+                    "GET /v1/database/test-1/subscribe?",
+                    "404 Not Found",
+                    "publish the module",
+                ],
             ),
             ("malformed token", &["wants a token", "--token-file"]),
         ] {
@@ -423,7 +457,9 @@ fn all_balances_are_read_as_they_were_recorded() {
     within(async {
         let plays = vec![connection("http", "sql all rows after the v3 session")];
         let player = Player::start(plays, Client::Recorded).await;
-        let found = control(&player).balances(&[0, 1, 2, 3, 4], 64, None, |_| {}).await;
+        let found = control(&player)
+            .balances(&[0, 1, 2, 3, 4], 64, None, |_| {})
+            .await;
         let expected = [
             (0, Some(900)),
             (1, Some(850)),
@@ -441,12 +477,30 @@ fn all_balances_are_read_as_they_were_recorded() {
 fn a_refused_query_says_what_was_asked_what_came_and_what_to_do() {
     within(async {
         for (title, says) in [
-            ("sql unknown table", &["POST /v1/database/test-1/sql", "no such table", "publish"][..]),
+            (
+                "sql unknown table",
+                &["POST /v1/database/test-1/sql", "no such table", "publish"][..],
+            ),
             ("sql syntax error", &["400 Bad Request", "sql parser error"]),
-            ("sql unknown database", &["404 Not Found", "`no-such-db` not found", "host of the URL"]),
+            (
+                "sql unknown database",
+                &["404 Not Found", "`no-such-db` not found", "host of the URL"],
+            ),
             ("sql malformed token", &["wants a token", "--token-file"]),
-            ("sql count", &["asked for SELECT * FROM accounts WHERE id = 2", "no rows of a u32"]),
-            ("ping", &["asked for SELECT * FROM accounts", "no rows of a u32 and an i64"]),
+            (
+                "sql count",
+                &[
+                    "asked for SELECT * FROM accounts WHERE id = 2",
+                    "no rows of a u32",
+                ],
+            ),
+            (
+                "ping",
+                &[
+                    "asked for SELECT * FROM accounts",
+                    "no rows of a u32 and an i64",
+                ],
+            ),
         ] {
             let player = Player::start(vec![connection("http", title)], Client::Another).await;
             let error = control(&player).balance(2).await.expect_err(title);

@@ -37,7 +37,11 @@ fn verified(directory: &Path, server: &Server, flags: &[&str]) -> Value {
     let verify = &row["verify"];
     assert_eq!(row["valid"], true, "{row:#}");
     assert_eq!(
-        [&verify["conserved"], &verify["changed"], &verify["ledger_ok"]],
+        [
+            &verify["conserved"],
+            &verify["changed"],
+            &verify["ledger_ok"]
+        ],
         [true, true, true],
         "{verify:#}"
     );
@@ -56,15 +60,24 @@ fn a_run_seeds_loads_and_verifies() {
         let encoding_flag = format!("--encoding={encoding}");
         let row = verified(directory.path(), &server, &["--reseed", &encoding_flag]);
         assert_eq!(row["connector"], "spacetimedb");
-        assert_eq!((&row["encoding"], &row["transport"]), (&json!(encoding), &json!("ws")));
+        assert_eq!(
+            (&row["encoding"], &row["transport"]),
+            (&json!(encoding), &json!("ws"))
+        );
         assert_eq!(row["confirmed_reads"], "on");
         assert_eq!(row["server_url"], server.url.as_str());
         // What it cannot tell.
         assert_eq!(row["durability"], "unknown");
         assert!(row["server"].is_null() && row["batch_size"].is_null());
         let warnings = verdicts(&row, false);
-        assert!(warnings.contains(&"durability_unknown".to_owned()), "{warnings:?}");
-        assert!(!warnings.contains(&"not_verified".to_owned()), "{warnings:?}");
+        assert!(
+            warnings.contains(&"durability_unknown".to_owned()),
+            "{warnings:?}"
+        );
+        assert!(
+            !warnings.contains(&"not_verified".to_owned()),
+            "{warnings:?}"
+        );
         assert!(!warnings.contains(&"unverified".to_owned()), "{warnings:?}");
         let upgrades = server.ledger().upgrades.clone();
         // That of the seeding, and those of the workers.
@@ -146,7 +159,11 @@ fn a_token_lets_in() {
     std::fs::write(&file, token).expect("it can be written");
     let refused = short_run(directory.path(), &server, &[]);
     refused.expect_code(2);
-    assert!(refused.stderr.contains("--token-file"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--token-file"),
+        "{}",
+        refused.stderr
+    );
     let flag = format!("--token-file={}", file.display());
     let row = verified(directory.path(), &server, &[&flag]);
     assert!(!row.to_string().contains(token));
@@ -162,7 +179,11 @@ fn a_module_that_is_another_is_refused_before_the_load() {
     let directory = directory();
     let refused = short_run(directory.path(), &server, &["--reseed"]);
     assert_ne!(refused.code(), Some(0));
-    for says in ["no reducer transfer", "move_money", "publish the benchmark's own module"] {
+    for says in [
+        "no reducer transfer",
+        "move_money",
+        "publish the benchmark's own module",
+    ] {
         assert!(refused.stderr.contains(says), "{}", refused.stderr);
     }
     assert_eq!(server.ledger().balances.len(), 1000, "nothing was wiped");
@@ -173,7 +194,10 @@ fn what_it_cannot_do_is_refused_in_one_line() {
     let directory = directory();
     let url = "--url=ws://127.0.0.1:1/test-1";
     for (flags, says) in [
-        (&["--connectors=spacetimedb"][..], "say where it is with --url"),
+        (
+            &["--connectors=spacetimedb"][..],
+            "say where it is with --url",
+        ),
         (
             &["--connectors=spacetimedb", "--url=ws://127.0.0.1:3000"],
             "names no database",
@@ -199,6 +223,10 @@ fn what_it_cannot_do_is_refused_in_one_line() {
         ended.expect_code(2);
         ended.expect_one_line(says);
     }
+    let predict = ["predict", "--connectors=spacetimedb", "--sync-latency=80us"];
+    let ended = run(bench_client(directory.path()).args(predict));
+    ended.expect_code(2);
+    ended.expect_one_line("leave it out of --connectors");
 }
 
 /// The comparison of the documentation, on a server that is small.
@@ -209,8 +237,17 @@ fn it_is_a_side_of_a_comparison() {
     let side = format!("spacetimedb,url={},reseed", server.url);
     let ended = run(bench_client(directory.path())
         .args(["compare", "sqlite_ws_rpc", &side])
-        .args(["--rounds=2", "--seconds=0.3", "--warmup=0.1", "--accounts=1000"])
-        .args(["--initial-balance=100000", "--concurrency=4", "--max-inflight-per-worker=40"]));
+        .args([
+            "--rounds=2",
+            "--seconds=0.3",
+            "--warmup=0.1",
+            "--accounts=1000",
+        ])
+        .args([
+            "--initial-balance=100000",
+            "--concurrency=4",
+            "--max-inflight-per-worker=40",
+        ]));
     ended.expect_code(0);
     assert!(ended.stdout.contains("spacetimedb"), "{}", ended.stdout);
 }

@@ -17,9 +17,9 @@ use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::common::{PATIENCE, runtime};
 
@@ -106,7 +106,11 @@ impl Shared {
         }
         ledger.committed += 1;
         let committed = ledger.committed;
-        if self.habits.forgets_every.is_some_and(|every| committed.is_multiple_of(every)) {
+        if self
+            .habits
+            .forgets_every
+            .is_some_and(|every| committed.is_multiple_of(every))
+        {
             return Ok(());
         }
         ledger.balances[from] -= amount;
@@ -253,7 +257,9 @@ fn upgrade(
 ) -> Result<(Response, bool), ErrorResponse> {
     let header = |name: &str| {
         let value = request.headers().get(name);
-        value.map_or("", |value| value.to_str().expect("ASCII")).to_owned()
+        value
+            .map_or("", |value| value.to_str().expect("ASCII"))
+            .to_owned()
     };
     let path = request.uri().path();
     if path != format!("/v1/database/{DATABASE}/subscribe") {
@@ -266,7 +272,10 @@ fn upgrade(
     let offered = header("sec-websocket-protocol");
     let known = ["v3.bsatn.spacetimedb", "v2.bsatn.spacetimedb"];
     let Some(chosen) = known.into_iter().find(|name| offered.contains(name)) else {
-        return Err(refusal(StatusCode::BAD_REQUEST, "no valid protocol selected"));
+        return Err(refusal(
+            StatusCode::BAD_REQUEST,
+            "no valid protocol selected",
+        ));
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let headers = response.headers_mut();
@@ -298,7 +307,10 @@ async fn web_socket(
     let mut greeting = vec![0; 1 + 1 + 32 + 16];
     put_text(&mut greeting, "a token");
     let greeted = socket.feed(Message::binary(greeting)).await;
-    if greeted.and(socket.send(Message::Ping(Vec::new().into())).await).is_err() {
+    if greeted
+        .and(socket.send(Message::Ping(Vec::new().into())).await)
+        .is_err()
+    {
         return;
     }
     loop {
@@ -448,7 +460,9 @@ fn sql(balances: &[i64], query: &str) -> (&'static str, String) {
     // Their order is nobody's business.
     let rows = balances.iter().enumerate().rev();
     let rows = rows.filter(|(account, _)| id.is_none_or(|id| id == *account));
-    let rows: Vec<_> = rows.map(|(id, balance)| format!("[{id},{balance}]")).collect();
+    let rows: Vec<_> = rows
+        .map(|(id, balance)| format!("[{id},{balance}]"))
+        .collect();
     let rows = rows.join(",");
     let stats = "{\"rows_inserted\":0,\"rows_deleted\":0,\"rows_updated\":0}";
     let text = format!(
@@ -458,10 +472,14 @@ fn sql(balances: &[i64], query: &str) -> (&'static str, String) {
 }
 
 fn schema(transfer: &str) -> String {
-    let param = |of: &str| format!("{{\"name\":{{\"some\":\"x\"}},\"algebraic_type\":{{\"{of}\":[]}}}}");
+    let param =
+        |of: &str| format!("{{\"name\":{{\"some\":\"x\"}},\"algebraic_type\":{{\"{of}\":[]}}}}");
     let reducer = |name: &str, of: &[&str]| {
         let params: Vec<_> = of.iter().map(|of| param(of)).collect();
-        format!("{{\"name\":\"{name}\",\"params\":{{\"elements\":[{}]}}}}", params.join(","))
+        format!(
+            "{{\"name\":\"{name}\",\"params\":{{\"elements\":[{}]}}}}",
+            params.join(",")
+        )
     };
     format!(
         "{{\"tables\":[{{\"name\":\"accounts\"}}],\"reducers\":[{},{}]}}",

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connector::{MockAnswer, MockConnector, Reason};
-use crate::transfer_generator::Amounts;
 use crate::journal::{self, Journal};
 use crate::ledger::Standing;
+use crate::transfer_generator::Amounts;
 
 const HABITS: Habits = Habits {
     window: 4,
@@ -12,7 +12,9 @@ const HABITS: Habits = Habits {
 };
 
 /// Works against a history; what was seen, and what the journal says.
-async fn worked(history: impl Fn(u64) -> MockAnswer + Send + Sync + 'static) -> (Seen, Vec<Record>) {
+async fn worked(
+    history: impl Fn(u64) -> MockAnswer + Send + Sync + 'static,
+) -> (Seen, Vec<Record>) {
     worked_until(HABITS, u64::MAX, history).await
 }
 

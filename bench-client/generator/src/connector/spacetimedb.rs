@@ -86,7 +86,9 @@ pub(crate) async fn open(
         protocol: PROTOCOL,
         why,
     };
-    database.check().map_err(|error| foreign(error.to_string()))?;
+    database
+        .check()
+        .map_err(|error| foreign(error.to_string()))?;
     let path = database.subscribe_path(confirmed);
     let subprotocol = version.subprotocol();
     let upgraded = ws::upgrade(&database.endpoint, &path, Some(subprotocol), "").await;
@@ -131,7 +133,8 @@ async fn greeting(socket: &mut Socket, version: Version) -> Result<(), String> {
             let first = messages(payload, version).and_then(|mut all| {
                 let first = all.next().unwrap_or(Err(MessageError::Empty))?;
                 // Nothing has been asked for yet.
-                all.next().map_or(Ok(first), |_| Err(MessageError::Trailing(payload.len())))
+                all.next()
+                    .map_or(Ok(first), |_| Err(MessageError::Trailing(payload.len())))
             });
             match first {
                 Ok(ServerMessage::InitialConnection) => Ok(()),

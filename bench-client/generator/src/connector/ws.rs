@@ -22,8 +22,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::config::Encoding;
 
 use super::{
-    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId,
-    shorten,
+    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId, shorten,
 };
 
 pub(crate) use socket::Socket;
@@ -107,7 +106,10 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         .map_err(|error| not_ours(error.to_string()))?;
     let headers = request.headers_mut();
     if let Some(subprotocol) = subprotocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+        headers.insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(subprotocol),
+        );
     }
     if let Some(token) = &target.token {
         headers.insert(AUTHORIZATION, token.header_value());

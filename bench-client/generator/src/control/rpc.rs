@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
 use super::{Asked, ControlError, ControlPlane};
-use crate::connector::{Endpoint, shorten};
 use crate::connector::http::{Head, post};
+use crate::connector::{Endpoint, shorten};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -134,7 +134,6 @@ impl<T: Transport> Rpc<T> {
             _ => ControlError::Refused { method, error },
         })
     }
-
 }
 
 impl<T: Transport> ControlPlane for Rpc<T> {
@@ -147,7 +146,11 @@ impl<T: Transport> ControlPlane for Rpc<T> {
     }
 
     fn health(&mut self) -> Asked<'_, ()> {
-        Box::pin(async { self.call::<serde_json::Value>(Call::Health).await.map(|_| ()) })
+        Box::pin(async {
+            self.call::<serde_json::Value>(Call::Health)
+                .await
+                .map(|_| ())
+        })
     }
 
     fn info(&mut self) -> Asked<'_, Info> {
@@ -199,27 +202,27 @@ impl<T: Transport> ControlPlane for Rpc<T> {
     }
 }
 
-    /// What a server without `info` calls itself: the header `Server`, or `X-Powered-By`, of an
-    /// answer over HTTP. `None` when it does not say so, or not soon.
-    async fn said_name(target: &Endpoint) -> Option<String> {
-        let mut text = BytesMut::new();
-        let call = Call::Health;
-        encode_request(&mut text, &Request { id: None, call });
-        let request = post(&Head::of(target), text.freeze());
-        let asked = async {
-            let stream = target.connect("http").await.ok()?;
-            let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-            let driver = tokio::spawn(driver);
-            let response = sender.send_request(request).await;
-            driver.abort();
-            let headers = response.ok()?.headers().clone();
-            // A value that is no plain text has nothing to say to people.
-            let said = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
-            said(SERVER).or_else(|| said(HeaderName::from_static("x-powered-by")))
-        };
-        let said = tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
-        Some(said.chars().take(NAME_CHARS_MAX).collect())
-    }
+/// What a server without `info` calls itself: the header `Server`, or `X-Powered-By`, of an
+/// answer over HTTP. `None` when it does not say so, or not soon.
+async fn said_name(target: &Endpoint) -> Option<String> {
+    let mut text = BytesMut::new();
+    let call = Call::Health;
+    encode_request(&mut text, &Request { id: None, call });
+    let request = post(&Head::of(target), text.freeze());
+    let asked = async {
+        let stream = target.connect("http").await.ok()?;
+        let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let driver = tokio::spawn(driver);
+        let response = sender.send_request(request).await;
+        driver.abort();
+        let headers = response.ok()?.headers().clone();
+        // A value that is no plain text has nothing to say to people.
+        let said = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
+        said(SERVER).or_else(|| said(HeaderName::from_static("x-powered-by")))
+    };
+    let said = tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
+    Some(said.chars().take(NAME_CHARS_MAX).collect())
+}
 
 /// What in an answer does not agree with the rest of it, as for transfers.
 fn contradiction(status: Option<StatusCode>, answer: &ControlAnswer<'_>) -> Option<String> {

@@ -152,10 +152,7 @@ impl SpacetimeDb {
         let path = self.database.path("sql?confirmed=true");
         let body = self.ask(what, (Method::POST, path, query.clone())).await?;
         sql::read_accounts(&body).map_err(|why| {
-            self.foreign(format!(
-                "asked for {query}, came {}: {why}",
-                shorten(&body)
-            ))
+            self.foreign(format!("asked for {query}, came {}: {why}", shorten(&body)))
         })
     }
 

@@ -13,8 +13,8 @@ use busload_wire::{RequestId, Transfer};
 
 use super::alarm::Alarm;
 use super::recorder::ThreadRecorder;
-use super::tally::Timing;
 use super::resolve::Resolver;
+use super::tally::Timing;
 use super::{Due, LoadPlan, Measure, Pacer, Phase, Schedule, Signals};
 use crate::connector::{Connector, Outcome, Reply, Session, TransportError, WorkerId};
 use crate::workload::TransferSource;

@@ -205,6 +205,9 @@ mod tests {
             left: 8,
         };
         assert_eq!(reader.bytes(), Err(short));
-        assert_eq!(Reader::new(&[1, 0, 0, 0, 0xff]).string(), Err(BsatnError::NotUtf8));
+        assert_eq!(
+            Reader::new(&[1, 0, 0, 0, 0xff]).string(),
+            Err(BsatnError::NotUtf8)
+        );
     }
 }

@@ -100,7 +100,14 @@ mod tests {
             );
         }
         let long = format!("ws://h/{}", "x".repeat(256));
-        for url in ["ws://h", "ws://h/", "ws://h/a/b", "ws://h/a%20b", "ws://h/v1/database/", &long] {
+        for url in [
+            "ws://h",
+            "ws://h/",
+            "ws://h/a/b",
+            "ws://h/a%20b",
+            "ws://h/v1/database/",
+            &long,
+        ] {
             let database = Database::at(parse_url(url).unwrap());
             assert!(database.check().is_err(), "{url}");
         }

@@ -113,8 +113,8 @@ impl<'a> CallReducer<'a> {
     /// It is another message, or not whole.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, MessageError> {
         let what = "CallReducer";
-        let (tag, request_id, flags) = (|| Ok((reader.u8()?, reader.u32()?, reader.u8()?)))()
-            .map_err(at(what))?;
+        let (tag, request_id, flags) =
+            (|| Ok((reader.u8()?, reader.u32()?, reader.u8()?)))().map_err(at(what))?;
         if tag != CALL_REDUCER || flags != 0 {
             let tag = if tag == CALL_REDUCER { flags } else { tag };
             return Err(MessageError::UnknownTag { what, tag });
@@ -234,8 +234,8 @@ impl<'a> ServerMessage<'a> {
 
     fn reducer_result(reader: &mut Reader<'a>) -> Result<Self, MessageError> {
         let what = "ReducerResult";
-        let (request_id, _started, tag) = (|| Ok((reader.u32()?, reader.i64()?, reader.u8()?)))()
-            .map_err(at(what))?;
+        let (request_id, _started, tag) =
+            (|| Ok((reader.u32()?, reader.i64()?, reader.u8()?)))().map_err(at(what))?;
         let outcome = match tag {
             0 => {
                 let _value = reader.bytes().map_err(at(what))?;
@@ -443,7 +443,10 @@ mod tests {
             (&[1, 0, 0], "compression 1"),
             (&[0, 5, 0], "OneOffQueryResult"),
             (&[0, 9], "tag 9 in a message"),
-            (&[0, 6, 1], "in ReducerResult: 4 bytes were expected and 1 are left"),
+            (
+                &[0, 6, 1],
+                "in ReducerResult: 4 bytes were expected and 1 are left",
+            ),
         ] {
             let read = messages(payload, Version::V3).and_then(|mut read| read.next().unwrap());
             let error = read.unwrap_err().to_string();
@@ -462,6 +465,9 @@ mod tests {
         for value in [&[][..], &[1, 2], &[1, 0, 0, 0, 0xff], &[0, 0, 0, 0, 7]] {
             assert_eq!(ReducerError::of(value), ReducerError::Value(value));
         }
-        assert_eq!(ReducerError::of(&[1, 0, 0, 0, b'x']), ReducerError::Text("x"));
+        assert_eq!(
+            ReducerError::of(&[1, 0, 0, 0, b'x']),
+            ReducerError::Text("x")
+        );
     }
 }

@@ -24,8 +24,8 @@ struct Statement {
 /// Reads the rows of `SELECT * FROM accounts…`. Balances are exact: they are read as integers.
 pub(super) fn read_accounts(body: &[u8]) -> Result<Vec<Account>, String> {
     let answer: Result<[Statement; 1], _> = serde_json::from_slice(body);
-    let [statement] =
-        answer.map_err(|error| format!("no rows of a u32 and an i64 of one statement ({error})"))?;
+    let [statement] = answer
+        .map_err(|error| format!("no rows of a u32 and an i64 of one statement ({error})"))?;
     let columns = elements(&statement.schema);
     if columns != COLUMNS {
         return Err(format!("the columns are {columns:?}, not {COLUMNS:?}"));
@@ -39,7 +39,8 @@ pub(super) fn check_schema(body: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("what came is no schema in JSON ({error})"))?;
     let named = |kind: &str| {
         let all = schema[kind].as_array().map_or(&[][..], Vec::as_slice);
-        all.iter().filter_map(|one| Some((one["name"].as_str()?, one)))
+        all.iter()
+            .filter_map(|one| Some((one["name"].as_str()?, one)))
     };
     for (name, types) in REDUCERS {
         let there: Vec<_> = named("reducers").map(|(name, _)| name).collect();
@@ -63,7 +64,9 @@ pub(super) fn check_schema(body: &[u8]) -> Result<(), String> {
 fn elements(product: &Value) -> Vec<(&str, &str)> {
     let all = product["elements"].as_array();
     let all = all.map_or(&[][..], Vec::as_slice);
-    all.iter().map(|one| element(one).unwrap_or_default()).collect()
+    all.iter()
+        .map(|one| element(one).unwrap_or_default())
+        .collect()
 }
 
 fn element(element: &Value) -> Option<(&str, &str)> {
