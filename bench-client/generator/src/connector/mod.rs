@@ -386,6 +386,17 @@ impl Endpoint {
         }
     }
 
+    /// Whether the URL says all that this connector needs.
+    ///
+    /// # Errors
+    /// It names no database, and the connector needs one.
+    pub fn check_for(&self, connector: ConnectorKind) -> Result<(), spacetimedb::NoDatabase> {
+        match connector {
+            ConnectorKind::SqliteRpc | ConnectorKind::SqliteWsRpc => Ok(()),
+            ConnectorKind::SpacetimeDb => spacetimedb::Database::at(self.clone()).check(),
+        }
+    }
+
     pub(crate) fn unauthorized(&self, transport: &str) -> ConnectError {
         ConnectError::Unauthorized {
             url: self.url(transport),

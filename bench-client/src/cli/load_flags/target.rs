@@ -8,7 +8,6 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::config::{ConnectorKind, Private, Target};
-use bench_client::connector::spacetimedb::Database;
 use bench_client::target::endpoint;
 use busload_frontend::cli::{BatchEnvironment, DEFAULT_DATA_DIR, ServerConfig};
 use clap::Args;
@@ -66,11 +65,9 @@ impl TargetFlags {
         };
         // What is wrong with it is to be said before anything is measured.
         let endpoint = endpoint(&target).map_err(|error| usage(&error.to_string()))?;
-        if let Some(endpoint) = endpoint.filter(|_| connector == ConnectorKind::SpacetimeDb) {
-            let database = Database::at(endpoint);
-            database
-                .check()
-                .map_err(|error| usage(&format!("--url: {error}")))?;
+        if let Some(endpoint) = endpoint {
+            let checked = endpoint.check_for(connector);
+            checked.map_err(|error| usage(&format!("--url: {error}")))?;
         }
         Ok(Some(target))
     }
