@@ -89,8 +89,6 @@ pub struct Evidence {
     pub syncs: Option<SyncEvidence>,
     /// The durability that the server declares; `None` if it does not tell.
     pub durability: Option<String>,
-    /// The client has asked to be answered before a transfer is durable.
-    pub unconfirmed: bool,
     /// How the server ended, if it was not told to.
     pub server_died: Option<String>,
     /// The run was stopped from outside.
@@ -259,6 +257,8 @@ fn changed(evidence: &Evidence) -> Option<bool> {
     must_differ.then_some(false)
 }
 
+/// The durability of transfers that the client wants answered before they are durable.
+pub const UNCONFIRMED_READS: &str = "unconfirmed-reads";
 /// What the null server declares as its durability.
 const NULL_SERVER: &str = "null";
 
@@ -290,12 +290,12 @@ fn warn(evidence: &Evidence, verification: &Verification, verdicts: &mut Vec<Ver
         verdicts.push(verdict::unverified(evidence, verification));
     }
     match evidence.durability.as_deref() {
+        Some(UNCONFIRMED_READS) => verdicts.push(verdict::unconfirmed_reads()),
         Some(name) => match name.parse::<Durability>() {
             Ok(mode) if mode.survives_power_cut() => {}
             Ok(Durability::DeleteFull) => verdicts.push(verdict::delete_full()),
             _ => verdicts.push(verdict::not_durable(name)),
         },
-        None if evidence.unconfirmed => verdicts.push(verdict::unconfirmed_reads()),
         None => verdicts.push(verdict::durability_unknown()),
     }
     for warning in &evidence.environment {

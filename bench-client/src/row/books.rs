@@ -9,7 +9,10 @@ use crate::config::{ConfirmedReads, RunConfig};
 use crate::control::{ControlClient, ControlError};
 use crate::host::device::DeviceCounters;
 use crate::host::process::ProcessUsage;
-use crate::judge::{CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence};
+use crate::judge::{
+    CheckedBalances, Evidence, OwnVerified, Seeding, ServerCounters, SyncEvidence,
+    UNCONFIRMED_READS,
+};
 use crate::load::LoadResult;
 use crate::record::AppliedBy;
 
@@ -101,8 +104,10 @@ pub(super) fn weigh(
             accounts: u64::from(config.workload.accounts),
             balance: config.workload.initial_balance,
         }),
-        durability: info.map(|info| info.durability.clone()),
-        unconfirmed: config.confirmed_reads == Some(ConfirmedReads::Off),
+        durability: match config.confirmed_reads {
+            Some(ConfirmedReads::Off) => Some(UNCONFIRMED_READS.to_owned()),
+            Some(ConfirmedReads::On) | None => info.map(|info| info.durability.clone()),
+        },
         not_verified: config.verification().is_none(),
         ..Evidence::default()
     };

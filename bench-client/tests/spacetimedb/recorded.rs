@@ -118,15 +118,14 @@ pub(crate) fn names() -> Vec<String> {
 pub(crate) fn connections(name: &str) -> Vec<Connection> {
     let mut all: Vec<Connection> = Vec::new();
     for text in file(name).lines().filter(|line| !line.starts_with('#')) {
-        match text.strip_prefix("@ ") {
-            Some(title) => all.push((title.to_owned(), Vec::new())),
-            None => {
-                if all.is_empty() {
-                    all.push((String::new(), Vec::new()));
-                }
-                all.last_mut().expect("there is one").1.push(line(text));
-            }
+        if let Some(title) = text.strip_prefix("@ ") {
+            all.push((title.to_owned(), Vec::new()));
+            continue;
         }
+        if all.is_empty() {
+            all.push((String::new(), Vec::new()));
+        }
+        all.last_mut().expect("there is one").1.push(line(text));
     }
     all
 }
@@ -188,7 +187,7 @@ impl Player {
 
 async fn play(mut stream: TcpStream, lines: &[Line], client: Client) {
     let mut key = String::new();
-    let (mut pings, mut pongs) = (0, 0);
+    let (mut asked, mut answered) = (0, 0);
     for line in lines {
         match (line.from, &line.what) {
             (From::Client, What::Http(recorded)) => {
@@ -208,7 +207,7 @@ async fn play(mut stream: TcpStream, lines: &[Line], client: Client) {
                 let came = read_frame(&mut stream).await;
                 // It may answer a ping before or after what it says anyway.
                 if came.is_pong() {
-                    pongs += 1;
+                    answered += 1;
                     continue;
                 }
                 if client == Client::Recorded || line.is_close() {
@@ -224,7 +223,7 @@ async fn play(mut stream: TcpStream, lines: &[Line], client: Client) {
                     payload,
                 },
             ) => {
-                pings += usize::from(line.is_ping());
+                asked += usize::from(line.is_ping());
                 let mut frame = vec![u8::from(*fin) << 7 | opcode];
                 match u16::try_from(payload.len()).expect("frames are short") {
                     short @ 0..126 => frame.push(u8::try_from(short).expect("below 126")),
@@ -236,7 +235,7 @@ async fn play(mut stream: TcpStream, lines: &[Line], client: Client) {
                 frame.extend(payload);
                 stream.write_all(&frame).await.expect("it is read");
             }
-            (_, What::Eof) => assert_eq!(pings, pongs, "every ping is answered"),
+            (_, What::Eof) => assert_eq!(asked, answered, "every ping is answered"),
         }
     }
 }

@@ -290,6 +290,7 @@ fn is_let_in(shared: &Shared, authorization: &str) -> bool {
     wanted.is_none_or(|wanted| wanted == authorization)
 }
 
+#[expect(clippy::result_large_err, reason = "the library's callback")]
 async fn web_socket(
     stream: TcpStream,
     shared: Arc<Shared>,

@@ -256,22 +256,19 @@ async fn call(
 ) -> Result<Result<(), String>, String> {
     let broken = |error: tokio_tungstenite::tungstenite::Error| error.to_string();
     let read = |payload: &[u8]| {
-        let all = messages(payload, version).map_err(|error| error.to_string())?;
-        for message in all {
-            return match message.map_err(|error| error.to_string())? {
-                ServerMessage::ReducerResult {
-                    request_id: SEED_REQUEST,
-                    outcome,
-                } => Ok(match outcome {
-                    ReducerOutcome::Ok => Ok(()),
-                    ReducerOutcome::Err(ReducerError::Text(text))
-                    | ReducerOutcome::InternalError(text) => Err(shorten(text.as_bytes())),
-                    ReducerOutcome::Err(ReducerError::Value(value)) => Err(format!("{value:02x?}")),
-                }),
-                other => Err(format!("came {other:?}")),
-            };
+        let first = messages(payload, version).and_then(|mut all| all.next().transpose());
+        match first.map_err(|error| format!("came {error}"))? {
+            Some(ServerMessage::ReducerResult {
+                request_id: SEED_REQUEST,
+                outcome,
+            }) => Ok(match outcome {
+                ReducerOutcome::Ok => Ok(()),
+                ReducerOutcome::Err(ReducerError::Text(text))
+                | ReducerOutcome::InternalError(text) => Err(shorten(text.as_bytes())),
+                ReducerOutcome::Err(ReducerError::Value(value)) => Err(format!("{value:02x?}")),
+            }),
+            other => Err(format!("came {other:?}")),
         }
-        Err("came an empty payload".to_owned())
     };
     socket.put_binary(put).map_err(broken)?;
     loop {

@@ -385,7 +385,9 @@ mod tests {
         #[test]
         fn every_message_of_a_payload_is_read(told in prop::collection::vec(told(), 1..6)) {
             let mut payload = BytesMut::from(&[0][..]);
-            told.iter().for_each(|one| one.put(&mut payload));
+            for one in &told {
+                one.put(&mut payload);
+            }
             let read: Result<Vec<_>, _> = messages(&payload, Version::V3).unwrap().collect();
             prop_assert_eq!(read, Ok(told.iter().map(Told::read).collect::<Vec<_>>()));
             let single: Result<Vec<_>, _> = messages(&payload, Version::V2).unwrap().collect();
