@@ -17,7 +17,7 @@ seconds=${1:-10}
 case $seconds in '' | *[!0-9]* | 0*) echo "fuzz.sh: not a number above 0: $seconds" >&2; exit 2 ;; esac
 targets=("${@:2}")
 if [ ${#targets[@]} -eq 0 ]; then
-  targets=(json_request json_answer binary_transfers binary_outcomes connection)
+  targets=(json_request json_answer binary_transfers binary_outcomes spacetimedb_messages connection)
 fi
 
 nightly=$(rustup toolchain list 2>/dev/null | sed -n 's/^\(nightly[^ ]*\).*/\1/p' | head -n 1)

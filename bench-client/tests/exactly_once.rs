@@ -13,13 +13,13 @@ use bench_client::config::ConnectorKind;
 use bench_client::config::Encoding;
 use bench_client::config::{Measure, Resolve};
 use bench_client::connector::{
-    Connector, Endpoint, HttpConnector, MockAnswer, MockConnector, Outcome, Reply, Session as _,
-    WorkerId, WsConnector,
+    Connector, Endpoint, HttpConnector, MockAnswer, MockConnector, Outcome, Reason, Reply,
+    Session as _, WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;
 use bench_client::load::LoadPlan;
 use busload_wire::control::TransferIds;
-use busload_wire::{ErrorCode, RequestId, Transfer, TransferId};
+use busload_wire::{RequestId, Transfer, TransferId};
 use common::{
     PATIENCE, Running, Served, bench_client, can_trace, count, directory, load, row, run, verdicts,
     within,
@@ -117,9 +117,9 @@ fn latency_counts_from_the_first_submission() {
 #[test]
 fn a_refused_repetition_is_sent_again() {
     let refusals = [
-        Outcome::Failed(Some(ErrorCode::Overloaded)),
-        Outcome::Failed(Some(ErrorCode::StorageFull)),
-        Outcome::Rejected(ErrorCode::InvalidRequest),
+        Outcome::Failed(Some(Reason::Overloaded)),
+        Outcome::Failed(Some(Reason::StorageFull)),
+        Outcome::Rejected(Reason::InvalidRequest),
     ];
     let (connector, _) = remembering(move |number, times| match (number % 50, times) {
         (7, 1) => MockAnswer::After(MS, Outcome::Unknown),
@@ -136,7 +136,7 @@ fn a_refused_repetition_is_sent_again() {
 /// A first answer is an answer: only what is unknown is sent again.
 #[test]
 fn a_first_refusal_is_final() {
-    let refused = Outcome::Failed(Some(ErrorCode::Overloaded));
+    let refused = Outcome::Failed(Some(Reason::Overloaded));
     let (connector, seen) = remembering(move |_, times| {
         assert_eq!(times, 1);
         MockAnswer::After(MS, refused)
@@ -329,7 +329,7 @@ fn a_server_that_dies_after_the_commit_and_before_the_answer() {
         assert_eq!(look(), (moved, ids(0, 0)), "{way:?}");
         let again = [transfer(7, 5), transfer(7, 6), transfer(7, 5)];
         let outcomes = next_way.send(served.target(), &again);
-        let conflict = Outcome::Rejected(ErrorCode::Conflict);
+        let conflict = Outcome::Rejected(Reason::Conflict);
         assert_eq!(
             outcomes,
             [Outcome::Committed, conflict, Outcome::Committed].map(Some),

@@ -111,6 +111,9 @@ fn accept(listener: &TcpListener, encoding: Encoding) -> TcpStream {
         .map(|(_, key)| derive_accept_key(key.as_bytes()))
         .expect("a key");
     let protocol = match encoding {
+        Encoding::BsatnV2 | Encoding::BsatnV3 => {
+            unreachable!("the benches are of the transfer protocol")
+        }
         Encoding::Json => String::new(),
         Encoding::Binary => format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n"),
     };

@@ -107,6 +107,9 @@ impl Server {
             }
         }
         match encoding {
+            Encoding::BsatnV2 | Encoding::BsatnV3 => {
+                unreachable!("the benches are of the transfer protocol")
+            }
             Encoding::Json => {
                 for id in self.ids.drain(..) {
                     let id = AnswerId::Echo(Some(id));

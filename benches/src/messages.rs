@@ -33,6 +33,9 @@ pub(super) fn transfers(count: usize) -> Vec<(RequestId, Transfer)> {
 pub(super) fn requests(encoding: Encoding, transfers: &[(RequestId, Transfer)]) -> Vec<u8> {
     let mut frames = Vec::new();
     match encoding {
+        Encoding::BsatnV2 | Encoding::BsatnV3 => {
+            unreachable!("the benches are of the transfer protocol")
+        }
         Encoding::Json => {
             for (id, transfer) in transfers {
                 let mut text = BytesMut::new();
@@ -56,6 +59,9 @@ pub(super) fn requests(encoding: Encoding, transfers: &[(RequestId, Transfer)]) 
 pub(super) fn answers(encoding: Encoding, transfers: &[(RequestId, Transfer)]) -> Vec<u8> {
     let mut frames = Vec::new();
     match encoding {
+        Encoding::BsatnV2 | Encoding::BsatnV3 => {
+            unreachable!("the benches are of the transfer protocol")
+        }
         Encoding::Json => {
             for (id, _) in transfers {
                 let mut text = BytesMut::new();

@@ -123,6 +123,9 @@ fn ws_turn(encoding: Encoding, count: usize, null_sync: Duration) -> impl FnMut(
     let args = Ws::try_parse_from(flags(null_sync)).expect("flags").args;
     let mut connected = Connected::new(args.settings().expect("flags that agree"));
     let protocol = match encoding {
+        Encoding::BsatnV2 | Encoding::BsatnV3 => {
+            unreachable!("the benches are of the transfer protocol")
+        }
         Encoding::Json => String::new(),
         Encoding::Binary => format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n"),
     };

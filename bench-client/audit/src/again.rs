@@ -261,7 +261,7 @@ mod tests {
     use busload_wire::{Transfer, TransferId};
 
     use super::*;
-    use crate::connector::{MockAnswer, MockConnector};
+    use crate::connector::{MockAnswer, MockConnector, Reason};
 
     const AMOUNTS: [i64; 3] = [1_000_003, 2_000_081, 4_000_037];
 
@@ -369,7 +369,7 @@ mod tests {
         let (resolved, kinds, _) = found(AMOUNTS[1], [OK, OK, None]);
         assert_eq!(kinds, [FindingKind::NotResolved]);
         assert_eq!((resolved.resolved, resolved.unresolved), (2, 1));
-        let conflict = Some(Outcome::Rejected(busload_wire::ErrorCode::Conflict));
+        let conflict = Some(Outcome::Rejected(Reason::Conflict));
         let (_, kinds, _) = found(AMOUNTS[1] + AMOUNTS[2], [conflict, OK, OK]);
         assert_eq!(kinds, [FindingKind::NotResolved]);
     }

@@ -1,9 +1,9 @@
 //! The client's own ledger: what it sent and what was answered.
 
 use crate::record::torture::SuspectTransfer;
-use busload_wire::{ErrorCode, Transfer};
+use busload_wire::Transfer;
 
-use crate::connector::Outcome;
+use crate::connector::{Outcome, Reason};
 
 /// The two accounts that belong to one worker, and to nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,7 +82,7 @@ impl Sequence {
     #[must_use]
     pub fn has_passing_refusals(&self) -> bool {
         self.entries.iter().any(|entry| match entry.answer {
-            Some(Outcome::Failed(Some(code))) => code != ErrorCode::ShuttingDown,
+            Some(Outcome::Failed(Some(reason))) => reason != Reason::ShuttingDown,
             _ => false,
         })
     }
@@ -109,8 +109,8 @@ pub(crate) fn answer_word(outcome: Outcome) -> String {
     match outcome {
         Outcome::Committed => "ok".to_owned(),
         Outcome::Unknown => "unknown".to_owned(),
-        Outcome::Rejected(code) => format!("rejected:{}", code.as_str()),
-        Outcome::Failed(Some(code)) => format!("failed:{}", code.as_str()),
+        Outcome::Rejected(reason) => format!("rejected:{}", reason.as_str()),
+        Outcome::Failed(Some(reason)) => format!("failed:{}", reason.as_str()),
         Outcome::Failed(None) => "failed".to_owned(),
     }
 }

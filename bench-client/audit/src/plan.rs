@@ -58,6 +58,6 @@ pub struct Stage {
 pub fn connections(wire: Wire, workers: u32, inflight: u32) -> (u32, u32) {
     match wire.connector {
         ConnectorKind::SqliteRpc => (workers.saturating_mul(inflight), 1),
-        ConnectorKind::SqliteWsRpc => (workers, inflight),
+        ConnectorKind::SqliteWsRpc | ConnectorKind::SpacetimeDb => (workers, inflight),
     }
 }

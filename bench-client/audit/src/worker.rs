@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use busload_wire::{ErrorCode, RequestId};
+use busload_wire::RequestId;
 use tokio::sync::watch;
 
 use super::fault::Onset;
 use super::journal::{JournalError, JournalHandle, Position, Record};
 use super::ledger::Sequence;
 use super::transfer_generator::TransferGenerator;
-use crate::connector::{Connector, Outcome, Reply, Session, WorkerId};
+use crate::connector::{Connector, Outcome, Reason, Reply, Session, WorkerId};
 
 /// How often a worker looks for answers that do not come.
 const TICK: Duration = Duration::from_millis(50);
@@ -232,7 +232,7 @@ impl<S: Session> Connection<'_, S> {
                     self.seen.said_unknown += 1;
                     self.sends = false;
                 }
-                Outcome::Failed(None | Some(ErrorCode::ShuttingDown)) => self.sends = false,
+                Outcome::Failed(None | Some(Reason::ShuttingDown)) => self.sends = false,
                 Outcome::Failed(Some(_)) => refused = true,
                 Outcome::Committed => self.heard = Instant::now(),
                 Outcome::Rejected(_) => {}

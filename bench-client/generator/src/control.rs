@@ -3,6 +3,7 @@
 mod balances;
 mod http;
 mod rpc;
+mod spacetimedb;
 mod ws;
 
 use busload_wire::control::{Info, Stats, Verification};
@@ -112,6 +113,16 @@ pub trait ControlPlane: Send {
         not_offered("getAccount")
     }
 
+    /// Whether all balances can be read at once, as of one moment.
+    fn reads_all_balances(&self) -> bool {
+        false
+    }
+
+    /// All balances at once, in any order.
+    fn all_balances(&mut self) -> Asked<'_, Vec<(u32, i64)>> {
+        not_offered("getAccount")
+    }
+
     /// What a server without `info` calls itself; `None` when it does not say so, or not soon.
     fn said_name(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(std::future::ready(None))
@@ -137,6 +148,7 @@ impl ControlClient {
         Self(match connector {
             ConnectorKind::SqliteRpc => Box::new(rpc::Rpc::new(target, http::Http::default())),
             ConnectorKind::SqliteWsRpc => Box::new(rpc::Rpc::new(target, ws::Ws::default())),
+            ConnectorKind::SpacetimeDb => Box::new(spacetimedb::SpacetimeDb::new(target)),
         })
     }
 
@@ -202,6 +214,13 @@ impl ControlClient {
     /// No connection, or no answer of the protocol.
     pub async fn balance(&mut self, account: i64) -> Result<Option<i64>, ControlError> {
         self.0.balance(account).await
+    }
+
+    /// Whether all balances can be read at once: then reading all costs little more than reading
+    /// some.
+    #[must_use]
+    pub fn reads_all_balances(&self) -> bool {
+        self.0.reads_all_balances()
     }
 
     /// What a server without `info` calls itself. `None` when it does not say so, or not soon.

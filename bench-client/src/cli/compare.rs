@@ -39,7 +39,7 @@ const MAKE_UP: u32 = 20;
 /// The confidence of all metrics together.
 const LEVEL: Level = Level::METRICS;
 
-const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc, sqlite_ws_rpc or a target (a name \
+const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc, sqlite_ws_rpc, spacetimedb or a target (a name \
 that bench-client targets list shows, or a file), and knobs under their flag names, which come \
 before flags beside the sides: sqlite_ws_rpc,batch-size=1000. server-command='COMMAND' measures the \
 server that a command starts, as of run. \

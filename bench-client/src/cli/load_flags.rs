@@ -250,10 +250,23 @@ impl LoadFlags {
         if self.has("rate") && !self.has("arrival") {
             flags = flags.with([flag("arrival", "constant")]);
         }
+        let connector = flags.connector()?;
         let chosen_inflight = self.has("max-inflight-per-worker");
         if !chosen_inflight {
-            let inflight = flags.default_inflight()?.to_string();
-            flags = flags.with([flag("max-inflight-per-worker", &inflight)]);
+            let inflight = if flags.has("rate") {
+                connector.default_inflight_at_a_rate()
+            } else {
+                connector.default_inflight()
+            };
+            flags = flags.with([flag("max-inflight-per-worker", &inflight.to_string())]);
+        }
+        if !flags.has("encoding") {
+            flags = flags.with([flag("encoding", connector.encodings()[0].as_str())]);
+        }
+        if let Some(confirmed) = connector.confirmed_reads()
+            && !flags.has("confirmed-reads")
+        {
+            flags = flags.with([flag("confirmed-reads", confirmed.as_str())]);
         }
         let mut command = one_row();
         let words = flags.words(&command)?;
@@ -274,17 +287,12 @@ impl LoadFlags {
         Ok(config)
     }
 
-    /// How the connector works when nothing else is said.
-    fn default_inflight(&self) -> anyhow::Result<usize> {
+    /// The connector, whose defaults are those of the row.
+    fn connector(&self) -> anyhow::Result<ConnectorKind> {
         let name = self.value("connectors");
         let connector = name.map(|name| ConnectorKind::from_str(name, false));
         let connector = connector.transpose().map_err(|error| usage(&error))?;
-        let connector = connector.unwrap_or_default();
-        Ok(if self.has("rate") {
-            connector.default_inflight_at_a_rate()
-        } else {
-            connector.default_inflight()
-        })
+        Ok(connector.unwrap_or_default())
     }
 
     fn words(&self, command: &Command) -> anyhow::Result<Vec<String>> {

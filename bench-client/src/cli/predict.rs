@@ -265,6 +265,14 @@ impl PredictArgs {
     /// One combination per choice from each list, the last list varying fastest.
     fn combinations(&self) -> anyhow::Result<Vec<Combination>> {
         let connectors = &self.connectors;
+        let foreign = connectors.iter().find(|it| !it.speaks_transfer_protocol());
+        if let Some(foreign) = foreign {
+            return Err(UsageError(format!(
+                "the model is of servers of the transfer protocol, and {foreign} has its own: leave \
+                 it out of --connectors"
+            ))
+            .into());
+        }
         let rates: Vec<Option<f64>> = if self.rate.is_empty() {
             vec![None]
         } else {

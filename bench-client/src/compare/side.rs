@@ -43,7 +43,7 @@ impl SideText {
         if subject.is_empty() || subject.contains('=') {
             return Err(wrong(format!(
                 "'{subject}' is no connector and no target; it begins with sqlite_rpc, \
-                 sqlite_ws_rpc, or the name or file of a target, then ,key=value as often as needed"
+                 sqlite_ws_rpc, spacetimedb, or the name or file of a target, then ,key=value as often as needed"
             )));
         }
         let mut keys: Vec<(String, Option<String>)> = Vec::new();

@@ -242,7 +242,7 @@ impl<'a> Suite<'a> {
     async fn in_flight(&mut self) -> Result<Verdict, ControlError> {
         let many = match self.subject.connector {
             ConnectorKind::SqliteRpc => IN_FLIGHT_HTTP,
-            ConnectorKind::SqliteWsRpc => IN_FLIGHT_WS,
+            ConnectorKind::SqliteWsRpc | ConnectorKind::SpacetimeDb => IN_FLIGHT_WS,
         };
         let transfers = (2..2 + many).map(|number| (number, of_every_kind(number).0));
         self.outcomes = match self.put(&transfers.collect()).await {
@@ -426,7 +426,7 @@ impl<'a> Suite<'a> {
 fn said(outcome: Outcome) -> String {
     match outcome {
         Outcome::Committed => "ok".to_owned(),
-        Outcome::Rejected(code) | Outcome::Failed(Some(code)) => code.to_string(),
+        Outcome::Rejected(code) | Outcome::Failed(Some(code)) => code.as_str().to_owned(),
         Outcome::Failed(None) => "not sent".to_owned(),
         Outcome::Unknown => "of unknown outcome (no code of the protocol)".to_owned(),
     }

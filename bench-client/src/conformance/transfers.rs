@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use busload_wire::{ErrorCode, RequestId, Transfer};
+use busload_wire::{RequestId, Transfer};
 
 use super::{ACCOUNTS, INITIAL_BALANCE};
-use crate::connector::{Connector, Outcome, Reply, Session, WorkerId};
+use crate::connector::{Connector, Outcome, Reason, Reply, Session, WorkerId};
 
 /// The id of a request.
 ///
@@ -37,30 +37,30 @@ pub fn of_every_kind(number: u64) -> (Transfer, Outcome) {
     let refused = |code, transfer| (transfer, Outcome::Rejected(code));
     match number % 8 {
         0 => refused(
-            ErrorCode::InvalidTransfer,
+            Reason::InvalidTransfer,
             Transfer {
                 to: good.from,
                 ..good
             },
         ),
         1 => refused(
-            ErrorCode::AccountMissing,
+            Reason::AccountMissing,
             Transfer {
                 to: i64::from(ACCOUNTS),
                 ..good
             },
         ),
-        2 => refused(ErrorCode::AccountMissing, Transfer { from: -1, ..good }),
+        2 => refused(Reason::AccountMissing, Transfer { from: -1, ..good }),
         3 => refused(
-            ErrorCode::InsufficientFunds,
+            Reason::InsufficientFunds,
             Transfer {
                 amount: INITIAL_BALANCE * 900,
                 ..good
             },
         ),
-        4 => refused(ErrorCode::InvalidTransfer, Transfer { amount: 0, ..good }),
+        4 => refused(Reason::InvalidTransfer, Transfer { amount: 0, ..good }),
         5 => refused(
-            ErrorCode::InvalidTransfer,
+            Reason::InvalidTransfer,
             Transfer {
                 amount: i64::MIN,
                 ..good

@@ -11,7 +11,8 @@ use super::fake::SyncEvidence;
 use super::figures::{Figures, bytes_written, growth};
 use super::generator::GeneratorEvidence;
 use super::own_verify::Seeding;
-use crate::config::RunConfig;
+use super::warnings::UNCONFIRMED_READS;
+use crate::config::{ConfirmedReads, RunConfig};
 use crate::disk::Baseline;
 use crate::host::environment::{EnvironmentWarning, Storage};
 use crate::host::preload;
@@ -160,7 +161,10 @@ impl<'a> Evidence<'a> {
             }),
             must_differ: ledger.must_differ,
             checked: Cow::Borrowed(&ledger.checked),
-            durability: info.map(|info| info.durability.as_str()),
+            durability: match config.confirmed_reads {
+                Some(ConfirmedReads::Off) => Some(UNCONFIRMED_READS),
+                Some(ConfirmedReads::On) | None => info.map(|info| info.durability.as_str()),
+            },
             preloaded: preloaded(system, machines),
             environment: environment_warnings(machines, system.storage.as_ref()),
             baselines: baseline.before.as_ref().zip(baseline.after.as_ref()),

@@ -19,6 +19,8 @@ mod tests;
 
 /// What the null server declares as its durability.
 const NULL_SERVER: &str = "null";
+/// The durability of transfers that the client wants answered before they are durable.
+pub(super) const UNCONFIRMED_READS: &str = "unconfirmed-reads";
 
 /// Baselines that differ by more than this factor: the disk was not the same.
 const UNSTABLE_FACTOR: f64 = 1.5;
@@ -53,6 +55,7 @@ pub(super) fn warn(
         verdicts.push(verdict::unverified(evidence, verification));
     }
     match evidence.durability {
+        Some(UNCONFIRMED_READS) => verdicts.push(verdict::unconfirmed_reads()),
         Some(name) => match promise(name).map(|promise| promise.survives_power_cut) {
             Some(Some(true)) => {}
             Some(None) => verdicts.push(verdict::durability_unknown()),

@@ -95,15 +95,19 @@ impl Before {
         #[expect(clippy::cast_precision_loss, reason = "a weight")]
         let weighted = |account: u32| (account, moved.acknowledged(account).count() as f64);
         let rng = &mut system_randomness();
+        // All at once is all for the price of some.
+        let wanted = if control.reads_all_balances() {
+            u32::MAX
+        } else {
+            verify.verify_accounts
+        };
         let drawn = match self {
-            Self::Seeded(_) | Self::Read { even: Some(_), .. } => draw(
-                verify.verify_accounts,
-                (0..moved.count()).map(weighted),
-                rng,
-            ),
+            Self::Seeded(_) | Self::Read { even: Some(_), .. } => {
+                draw(wanted, (0..moved.count()).map(weighted), rng)
+            }
             Self::Read { read, even: None } => {
                 let known = read.iter().map(|(account, _)| weighted(*account));
-                draw(verify.verify_accounts, known, rng)
+                draw(wanted, known, rng)
             }
         };
         let found = read(&drawn, verify, None, around, control, "verifying").await?;

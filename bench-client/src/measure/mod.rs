@@ -269,7 +269,7 @@ async fn run(
     if let Some(info) = &info {
         around.progress.server(info);
     }
-    let url = endpoint.url(config.connector.transport());
+    let url = endpoint.url_for(config.connector);
     let name = match &info {
         Some(info) => Some(format!("{} {}", info.server, info.version)),
         None => control.said_name().await,

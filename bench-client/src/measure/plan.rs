@@ -49,7 +49,7 @@ pub(super) async fn connect(
         exactly_once: load.resolve(),
         interval: load.interval(),
     };
-    with_connector!(config.connector, config.encoding, endpoint, |connector| {
+    with_connector!(config.connector, config, endpoint, |connector| {
         Load::connect(connector, plan).await
     })
 }

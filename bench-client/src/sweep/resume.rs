@@ -143,7 +143,7 @@ pub fn settings(config: &RunConfig, over: &[Axis]) -> BTreeMap<String, Value> {
         !is_swept && !of_connector
     });
     if let Ok(Some(endpoint)) = endpoint(&config.target) {
-        let url = endpoint.url(config.connector.transport());
+        let url = endpoint.url_for(config.connector);
         settings.insert("url".to_owned(), url.into());
     }
     settings

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector as _, Endpoint, HttpConnector, Outcome, Reply, Session as _, WorkerId, WsConnector,
-    parse_url,
+    Connector as _, Endpoint, HttpConnector, Outcome, Reason, Reply, Session as _, WorkerId,
+    WsConnector, parse_url,
 };
-use busload_wire::ErrorCode;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
@@ -188,12 +187,12 @@ fn an_error_that_is_not_understood_is_unknown() {
         (
             "409 No",
             "{\"ok\":false,\"error\":\"insufficient_funds\"}",
-            Outcome::Rejected(ErrorCode::InsufficientFunds),
+            Outcome::Rejected(Reason::InsufficientFunds),
         ),
         (
             "503 Busy",
             "{\"ok\":false,\"error\":\"overloaded\"}",
-            Outcome::Failed(Some(ErrorCode::Overloaded)),
+            Outcome::Failed(Some(Reason::Overloaded)),
         ),
         (
             "500 Oops",

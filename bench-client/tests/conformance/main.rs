@@ -8,6 +8,9 @@ mod against_strange_peers;
 #[path = "../common/mod.rs"]
 mod common;
 mod mock;
+#[allow(dead_code, reason = "runs use the rest of it")]
+#[path = "../spacetimedb/server.rs"]
+mod server;
 mod subject;
 
 use std::time::Duration;
@@ -16,7 +19,7 @@ use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::control::ControlClient;
 use busload_frontend::Transport;
 use common::{InProcess, directory, settings, within};
-use subject::{HTTP, WS_BINARY, WS_JSON};
+use subject::{HTTP, SPACETIMEDB_V2, SPACETIMEDB_V3, WS_BINARY, WS_JSON};
 
 macro_rules! conforms {
     ($($subject:ident as $name:ident: $($test:ident)*;)*) => {
@@ -43,7 +46,13 @@ macro_rules! each_conforms {
     };
 }
 
-each_conforms!(HTTP as http, WS_JSON as ws_json, WS_BINARY as ws_binary);
+each_conforms!(
+    HTTP as http,
+    WS_JSON as ws_json,
+    WS_BINARY as ws_binary,
+    SPACETIMEDB_V2 as spacetimedb_v2,
+    SPACETIMEDB_V3 as spacetimedb_v3
+);
 
 #[test]
 fn the_suite_that_targets_check_uses_passes_on_our_own_servers() {

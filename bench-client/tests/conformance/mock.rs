@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_client::connector::{MockAnswer, MockConnector, Outcome, Session as _};
-use busload_wire::{ErrorCode, Transfer};
+use bench_client::connector::{MockAnswer, MockConnector, Outcome, Reason, Session as _};
+use busload_wire::Transfer;
 
 use crate::common::within;
 use crate::subject::{collect, each_once, id, open, small, submit};
 
 fn answering(delay: Duration) -> MockConnector {
     MockConnector::new(Arc::new(move |number, transfer| {
-        let code = (transfer.from == transfer.to).then_some(ErrorCode::InvalidTransfer);
-        let outcome = code.map_or(Outcome::Committed, Outcome::Rejected);
+        let reason = (transfer.from == transfer.to).then_some(Reason::InvalidTransfer);
+        let outcome = reason.map_or(Outcome::Committed, Outcome::Rejected);
         MockAnswer::After(delay * u32::try_from(number % 7).expect("small"), outcome)
     }))
 }
@@ -35,7 +35,7 @@ fn no_answer_is_lost_to_a_dropped_future() {
             session
                 .submit(id(number), Transfer { to, ..transfer })
                 .expect("it is taken");
-            let refused = Outcome::Rejected(ErrorCode::InvalidTransfer);
+            let refused = Outcome::Rejected(Reason::InvalidTransfer);
             expected.insert(
                 id(number),
                 if number % 5 == 0 {

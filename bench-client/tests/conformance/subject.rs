@@ -8,48 +8,158 @@ use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::conformance;
 pub(crate) use bench_client::conformance::{id, of_every_kind, small};
 use bench_client::connector::{
-    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, TransportError, WorkerId,
-    WsConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reason, Reply, Session, SpacetimeDbConnector,
+    TransportError, WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;
 use busload_frontend::{Settings, Transport};
-use busload_wire::RequestId;
+use busload_wire::{RequestId, Transfer};
 use futures_util::FutureExt as _;
 
 use crate::common::{InProcess, directory, settings, within};
+use crate::server::{Habits, Server};
+
+/// Whose server a connector is tried on.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// This project's.
+    Ours(Transport),
+    /// A small one of the tests, of SpacetimeDB's protocol.
+    SpacetimeDb,
+}
 
 /// What the suite must know about a connector besides how to make it.
 pub(crate) struct Subject<C> {
-    transport: Transport,
+    whose: Whose,
     /// Transfers in flight that are many for it: over HTTP each one is a connection.
     many: u64,
     make: fn(Endpoint) -> C,
 }
 
 pub(crate) const HTTP: Subject<HttpConnector> = Subject {
-    transport: Transport::Http,
+    whose: Whose::Ours(Transport::Http),
     many: 256,
     make: HttpConnector::new,
 };
 pub(crate) const WS_JSON: Subject<WsConnector> = Subject {
-    transport: Transport::Ws,
+    whose: Whose::Ours(Transport::Ws),
     many: 16_384,
     make: |target| WsConnector::new(target, Encoding::Json),
 };
 pub(crate) const WS_BINARY: Subject<WsConnector> = Subject {
-    transport: Transport::Ws,
+    whose: Whose::Ours(Transport::Ws),
     many: 16_384,
     make: |target| WsConnector::new(target, Encoding::Binary),
 };
 
+pub(crate) const SPACETIMEDB_V3: Subject<SpacetimeDbConnector> = Subject {
+    whose: Whose::SpacetimeDb,
+    many: 16_384,
+    make: |target| SpacetimeDbConnector::new(target, Encoding::BsatnV3.into()),
+};
+pub(crate) const SPACETIMEDB_V2: Subject<SpacetimeDbConnector> = Subject {
+    whose: Whose::SpacetimeDb,
+    many: 16_384,
+    make: |target| SpacetimeDbConnector::new(target, Encoding::BsatnV2.into()),
+};
+
+/// How a server of a test is other than usual.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Nothing,
+    /// It takes few transfers at a time.
+    Narrow,
+    /// Nothing is committed before the oldest has waited this long.
+    Slow(Duration),
+}
+
+/// A server of a test.
+enum Live {
+    Ours(InProcess, ControlClient),
+    SpacetimeDb(Server),
+}
+
+impl Live {
+    fn target(&self) -> &Endpoint {
+        match self {
+            Self::Ours(server, _) => &server.target,
+            Self::SpacetimeDb(server) => &server.target,
+        }
+    }
+
+    /// Transfers that are in the ledger, and the sum of all balances.
+    async fn applied(&mut self) -> (u64, i64) {
+        match self {
+            Self::Ours(_, control) => {
+                let stats = control.stats(true).await;
+                let stats = stats.expect("an answer").expect("stats");
+                assert_eq!(stats.applied, stats.committed);
+                let total = stats.balances.expect("asked for").total;
+                (stats.applied, total.parse().expect("a number"))
+            }
+            Self::SpacetimeDb(server) => {
+                let ledger = server.ledger();
+                (ledger.committed, ledger.balances.iter().sum())
+            }
+        }
+    }
+
+    fn die(self) {
+        match self {
+            Self::Ours(server, _) => server.die(),
+            Self::SpacetimeDb(server) => server.die(),
+        }
+    }
+
+    fn stop(self) {
+        match self {
+            Self::Ours(server, _) => server.stop(),
+            Self::SpacetimeDb(server) => server.stop(),
+        }
+    }
+}
+
+/// Changes the settings of a server of this project.
+fn change_settings(settings: &mut Settings, change: Change) {
+    match change {
+        Change::Nothing => {}
+        Change::Narrow => {
+            settings.limits.inflight_per_connection = 64;
+            settings.engine.batch_size = 100;
+        }
+        Change::Slow(wait) => settings.engine.batch_timeout = wait,
+    }
+}
+
 impl<C: Connector> Subject<C> {
-    /// Runs `test` on a session with a server whose settings `change` has changed.
-    fn with<F: AsyncFnOnce(C::Session, InProcess)>(&self, change: fn(&mut Settings), test: F) {
+    /// Runs `test` on a session with a server that is changed so.
+    fn with<F: AsyncFnOnce(C::Session, Live)>(&self, change: Change, test: F) {
         let directory = directory();
-        let mut settings = settings(directory.path(), self.transport);
-        change(&mut settings);
-        let server = InProcess::start(settings);
-        let connector = (self.make)(server.target.clone());
+        let server = match self.whose {
+            Whose::Ours(transport) => {
+                let mut settings = settings(directory.path(), transport);
+                change_settings(&mut settings, change);
+                let server = InProcess::start(settings);
+                let kind = match transport {
+                    Transport::Http => ConnectorKind::SqliteRpc,
+                    Transport::Ws => ConnectorKind::SqliteWsRpc,
+                };
+                let control = ControlClient::new(kind, server.target.clone());
+                Live::Ours(server, control)
+            }
+            Whose::SpacetimeDb => {
+                let answers_after = match change {
+                    Change::Nothing | Change::Narrow => Duration::ZERO,
+                    Change::Slow(wait) => wait,
+                };
+                let habits = Habits {
+                    answers_after,
+                    ..Habits::default()
+                };
+                Live::SpacetimeDb(Server::start(1000, habits))
+            }
+        };
+        let connector = (self.make)(server.target().clone());
         within(async {
             test(open(&connector).await, server).await;
         });
@@ -57,8 +167,11 @@ impl<C: Connector> Subject<C> {
 
     /// The suite that `targets check` holds a server of somebody else against.
     pub(crate) fn the_suite_of_targets_passes(&self, connector: ConnectorKind, encoding: Encoding) {
+        let Whose::Ours(transport) = self.whose else {
+            unreachable!("the suite is of the transfer protocol");
+        };
         let directory = directory();
-        let server = InProcess::start(settings(directory.path(), self.transport));
+        let server = InProcess::start(settings(directory.path(), transport));
         let subject = conformance::Subject {
             connector,
             encoding,
@@ -72,90 +185,73 @@ impl<C: Connector> Subject<C> {
         assert!(lines.len() >= 12 && conformance::conforms(&lines));
     }
 
-    fn control(&self, server: &InProcess) -> ControlClient {
-        match self.transport {
-            Transport::Http => ControlClient::new(ConnectorKind::SqliteRpc, server.target.clone()),
-            Transport::Ws => ControlClient::new(ConnectorKind::SqliteWsRpc, server.target.clone()),
+    /// Transfers of every kind that the connector can write.
+    fn of_every_kind(&self, number: u64) -> (Transfer, Outcome) {
+        let (mut transfer, outcome) = of_every_kind(number);
+        if matches!(self.whose, Whose::SpacetimeDb) && transfer.from < 0 {
+            transfer.from = 5000;
         }
+        (transfer, outcome)
     }
 
     /// Every kind of answer finds its request, once, and says what the ledger did.
     pub(crate) fn every_answer_is_matched(&self) {
-        self.with(
-            |_| {},
-            async |mut session, server| {
-                let mut expected = BTreeMap::new();
-                let mut out = Vec::new();
-                for number in 1..=2_000_u64 {
-                    let (transfer, outcome) = of_every_kind(number);
-                    session.submit(id(number), transfer).expect("it is taken");
-                    expected.insert(id(number), outcome);
-                    if number % self.many.min(500) == 0 {
-                        collect(&mut session, &mut out, expected.len()).await;
-                    }
+        self.with(Change::Nothing, async |mut session, mut server| {
+            let mut expected = BTreeMap::new();
+            let mut out = Vec::new();
+            for number in 1..=2_000_u64 {
+                let (transfer, outcome) = self.of_every_kind(number);
+                session.submit(id(number), transfer).expect("it is taken");
+                expected.insert(id(number), outcome);
+                if number % self.many.min(500) == 0 {
+                    collect(&mut session, &mut out, expected.len()).await;
                 }
-                collect(&mut session, &mut out, expected.len()).await;
-                each_once(&out, &expected);
-                let committed = expected
-                    .values()
-                    .filter(|o| **o == Outcome::Committed)
-                    .count() as u64;
-                let stats = self
-                    .control(&server)
-                    .stats(true)
-                    .await
-                    .expect("an answer")
-                    .expect("stats");
-                assert_eq!((stats.applied, stats.committed), (committed, committed));
-                assert_eq!(stats.balances.expect("asked for").total, "1000000000");
-                assert_eq!(session.late_answers(), 0);
-            },
-        );
+            }
+            collect(&mut session, &mut out, expected.len()).await;
+            each_once(&out, &expected);
+            let committed = expected
+                .values()
+                .filter(|o| **o == Outcome::Committed)
+                .count() as u64;
+            assert_eq!(server.applied().await, (committed, 1_000_000_000));
+            assert_eq!(session.late_answers(), 0);
+        });
     }
 
     /// A pacer's timer may drop the future at any moment; no answer may go with it.
     pub(crate) fn no_answer_is_lost_to_a_dropped_future(&self) {
-        self.with(
-            |_| {},
-            async |mut session, _server| {
-                let mut expected = BTreeMap::new();
-                let (mut out, mut drops) = (Vec::new(), 0);
-                let mut number = 0;
-                while number < 3_000 || out.len() < expected.len() {
-                    while number < 3_000
-                        && ((expected.len() - out.len()) as u64) < self.many.min(64)
-                    {
-                        number += 1;
-                        session
-                            .submit(id(number), small(number))
-                            .expect("it is taken");
-                        expected.insert(id(number), Outcome::Committed);
-                    }
-                    // Not polled at all; polled once; cut off by a timer.
-                    drop(session.replies(&mut out));
-                    match session.replies(&mut out).now_or_never() {
-                        Some(ended) => ended.expect("the server lives"),
-                        None => drops += 1,
-                    }
-                    let patience = Duration::from_micros(37 * (number % 11));
-                    match tokio::time::timeout(patience, session.replies(&mut out)).await {
-                        Ok(ended) => ended.expect("the server lives"),
-                        Err(_) => drops += 1,
-                    }
+        self.with(Change::Nothing, async |mut session, _server| {
+            let mut expected = BTreeMap::new();
+            let (mut out, mut drops) = (Vec::new(), 0);
+            let mut number = 0;
+            while number < 3_000 || out.len() < expected.len() {
+                while number < 3_000 && ((expected.len() - out.len()) as u64) < self.many.min(64) {
+                    number += 1;
+                    session
+                        .submit(id(number), small(number))
+                        .expect("it is taken");
+                    expected.insert(id(number), Outcome::Committed);
                 }
-                assert!(drops > 0, "no wait was cut off: this tested nothing");
-                each_once(&out, &expected);
-            },
-        );
+                // Not polled at all; polled once; cut off by a timer.
+                drop(session.replies(&mut out));
+                match session.replies(&mut out).now_or_never() {
+                    Some(ended) => ended.expect("the server lives"),
+                    None => drops += 1,
+                }
+                let patience = Duration::from_micros(37 * (number % 11));
+                match tokio::time::timeout(patience, session.replies(&mut out)).await {
+                    Ok(ended) => ended.expect("the server lives"),
+                    Err(_) => drops += 1,
+                }
+            }
+            assert!(drops > 0, "no wait was cut off: this tested nothing");
+            each_once(&out, &expected);
+        });
     }
 
     /// As much in flight as can be, both pipes filling while nobody reads; more than once.
     pub(crate) fn full_pipelines_do_not_wait_for_each_other(&self) {
-        let narrow = |settings: &mut Settings| {
-            settings.limits.inflight_per_connection = 64;
-            settings.engine.batch_size = 100;
-        };
-        for change in [|_: &mut Settings| {}, narrow] {
+        for change in [Change::Nothing, Change::Narrow] {
             self.with(change, async |mut session, _server| {
                 let mut expected = BTreeMap::new();
                 let mut out = Vec::new();
@@ -179,10 +275,7 @@ impl<C: Connector> Subject<C> {
     }
 
     pub(crate) fn a_forgotten_request_is_answered_in_vain(&self) {
-        // Nothing is committed before the oldest has waited this long.
-        let slow = |settings: &mut Settings| {
-            settings.engine.batch_timeout = Duration::from_millis(200);
-        };
+        let slow = Change::Slow(Duration::from_millis(200));
         self.with(slow, async |mut session, _server| {
             let mut out = Vec::new();
             submit(&mut session, 1..=10);
@@ -204,15 +297,13 @@ impl<C: Connector> Subject<C> {
 
     /// What was in flight is unknown, what comes later fails; nothing hangs.
     pub(crate) fn a_dead_server_is_noticed(&self) {
-        let never = |settings: &mut Settings| {
-            settings.engine.batch_timeout = Duration::from_secs(50);
-        };
+        let never = Change::Slow(Duration::from_secs(50));
         self.with(never, async |mut session, server| {
             let mut out = Vec::new();
             submit(&mut session, 1..=8);
             let early = tokio::time::timeout(Duration::from_millis(300), session.replies(&mut out));
             assert!(early.await.is_err(), "no answer before the COMMIT");
-            let target = server.target.clone();
+            let target = server.target().clone();
             tokio::task::spawn_blocking(|| server.die())
                 .await
                 .expect("it dies");
@@ -258,9 +349,7 @@ impl<C: Connector> Subject<C> {
 
     /// A server that stops answers first what it has taken.
     pub(crate) fn a_graceful_stop_answers_what_was_taken(&self) {
-        let slow = |settings: &mut Settings| {
-            settings.engine.batch_timeout = Duration::from_millis(400);
-        };
+        let slow = Change::Slow(Duration::from_millis(400));
         self.with(slow, async |mut session, server| {
             let mut out = Vec::new();
             submit(&mut session, 1..=20);

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bench_client::config::Measure;
 use bench_client::connector::{
-    ConnectError, Connector, MockAnswer, Outcome, Reply, Session, TransportError, WorkerId,
+    ConnectError, Connector, MockAnswer, Outcome, Reason, Reply, Session, TransportError, WorkerId,
 };
 use bench_client::load::LoadPlan;
 use bench_client::workload::Zipf;
-use busload_wire::{ErrorCode, RequestId, Transfer};
+use busload_wire::{RequestId, Transfer};
 
 use crate::common::load;
 use crate::waves::WaveSession;
@@ -123,9 +123,9 @@ fn what_is_in_flight_at_the_end_is_awaited() {
 fn outcomes_are_kept_apart() {
     let connector = mock(|number, _| {
         let outcome = match number % 6 {
-            0 => Outcome::Rejected(ErrorCode::InsufficientFunds),
-            1 => Outcome::Rejected(ErrorCode::AccountMissing),
-            2 => Outcome::Failed(Some(ErrorCode::Overloaded)),
+            0 => Outcome::Rejected(Reason::InsufficientFunds),
+            1 => Outcome::Rejected(Reason::AccountMissing),
+            2 => Outcome::Failed(Some(Reason::Overloaded)),
             3 => Outcome::Failed(None),
             4 => Outcome::Unknown,
             _ => Outcome::Committed,
@@ -169,7 +169,7 @@ fn only_acknowledged_transfers_move_money() {
     let books = Arc::clone(&moved);
     let connector = mock(move |number, transfer| {
         if number % 3 > 0 {
-            let refused = Outcome::Rejected(ErrorCode::InsufficientFunds);
+            let refused = Outcome::Rejected(Reason::InsufficientFunds);
             return MockAnswer::After(
                 MS,
                 if number % 3 == 1 {

@@ -191,7 +191,7 @@ impl Record {
 fn parse_answer(word: &str) -> Option<Outcome> {
     let coded = |name: &str, class| {
         let code: ErrorCode = name.parse().ok()?;
-        (code.class() == class).then_some(code)
+        (code.class() == class).then(|| code.into())
     };
     match word.split_once(':') {
         None if word == "ok" => Some(Outcome::Committed),

@@ -1,7 +1,7 @@
-use busload_wire::{ErrorCode, Transfer, TransferId};
+use busload_wire::{Transfer, TransferId};
 
 use super::*;
-use crate::connector::Outcome;
+use crate::connector::{Outcome, Reason};
 use crate::record::torture::FaultKind;
 
 fn records() -> Vec<Record> {
@@ -40,8 +40,8 @@ fn records() -> Vec<Record> {
         },
     ];
     records.extend(FaultKind::ALL.map(|fault| Record::Cycle { number: 3, fault }));
-    let rejected = Outcome::Rejected(ErrorCode::InsufficientFunds);
-    let full = Outcome::Failed(Some(ErrorCode::StorageFull));
+    let rejected = Outcome::Rejected(Reason::InsufficientFunds);
+    let full = Outcome::Failed(Some(Reason::StorageFull));
     for outcome in [
         Outcome::Committed,
         Outcome::Unknown,

@@ -1,7 +1,7 @@
-use busload_wire::{ErrorCode, Transfer};
+use busload_wire::Transfer;
 
 use super::*;
-use crate::connector::Outcome;
+use crate::connector::{Outcome, Reason};
 use crate::draw::Draw;
 
 const PAIR: Pair = Pair(1);
@@ -53,7 +53,7 @@ fn judged(answers: &[Option<Outcome>], times: &[i64]) -> (Counts, Vec<FindingKin
 const OK: Option<Outcome> = Some(Outcome::Committed);
 const OPEN: Option<Outcome> = None;
 const UNKNOWN: Option<Outcome> = Some(Outcome::Unknown);
-const FULL: Option<Outcome> = Some(Outcome::Failed(Some(ErrorCode::StorageFull)));
+const FULL: Option<Outcome> = Some(Outcome::Failed(Some(Reason::StorageFull)));
 
 #[test]
 fn an_honest_server_has_nothing_held_against_it() {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::connector::{MockAnswer, MockConnector};
+use crate::connector::{MockAnswer, MockConnector, Reason};
 use crate::journal::{self, Journal};
 use crate::ledger::Standing;
 use crate::transfer_generator::Amounts;
@@ -123,8 +123,8 @@ async fn sends_nothing_after_an_unknown_outcome() {
 #[tokio::test]
 async fn goes_on_after_a_refusal_that_passes() {
     let (seen, records) = worked(|number| match number {
-        9 => soon(Outcome::Failed(Some(ErrorCode::StorageFull))),
-        30 => soon(Outcome::Failed(Some(ErrorCode::ShuttingDown))),
+        9 => soon(Outcome::Failed(Some(Reason::StorageFull))),
+        30 => soon(Outcome::Failed(Some(Reason::ShuttingDown))),
         _ => soon(Outcome::Committed),
     })
     .await;
@@ -140,7 +140,7 @@ async fn what_comes_after_the_onset_does_not_count() {
     for outcome in [
         Outcome::Committed,
         Outcome::Unknown,
-        Outcome::Failed(Some(ErrorCode::StorageFull)),
+        Outcome::Failed(Some(Reason::StorageFull)),
     ] {
         let (seen, records) = worked_until(HABITS, 20, move |number| match number {
             0..20 => soon(Outcome::Committed),
@@ -217,7 +217,7 @@ async fn starved(later: u64, outcome: Outcome) -> Vec<Starved> {
 
 #[tokio::test]
 async fn an_answer_that_many_later_ones_have_overtaken_is_seen() {
-    let full = Outcome::Failed(Some(ErrorCode::StorageFull));
+    let full = Outcome::Failed(Some(Reason::StorageFull));
     for (later, outcome, found) in [
         (100, Outcome::Committed, true),
         (99, Outcome::Committed, false),

@@ -70,6 +70,8 @@ impl Connector for HttpConnector {
 pub(crate) struct Lane {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
+    /// The longest answer.
+    body_max: usize,
 }
 
 /// Boxed once per connection: it is large, and moves with every request.
@@ -120,13 +122,26 @@ impl Lane {
                 why: error.to_string(),
             })?;
         let driver = Box::pin(driver);
-        Ok(Self { sender, driver })
+        Ok(Self {
+            sender,
+            driver,
+            body_max: MAX_BODY_BYTES,
+        })
+    }
+
+    /// The same for answers up to this length in bytes.
+    pub(crate) fn with_body_max(self, body_max: usize) -> Self {
+        Self { body_max, ..self }
     }
 
     /// Sends one request and reads its answer, driving the connection meanwhile. Returns
     /// the lane if it can be used again.
     pub(crate) async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
-        let Self { mut sender, driver } = self;
+        let Self {
+            mut sender,
+            driver,
+            body_max,
+        } = self;
         let mut driver = Some(driver);
         // Then the request is given to the driver before it is driven, once instead of twice. It
         // looks for the end of the connection before it begins with it.
@@ -153,7 +168,7 @@ impl Lane {
                     },
                 };
                 let status = response.status();
-                match collect(response.into_body()).await {
+                match collect(response.into_body(), body_max).await {
                     Ok(body) => Exchange::Answered(status, body),
                     Err(why) => Exchange::Lost(why),
                 }
@@ -175,7 +190,12 @@ impl Lane {
         };
         let answered = matches!(exchange, Exchange::Answered(..));
         let reusable = driver.filter(|_| answered && !sender.is_closed());
-        (reusable.map(|driver| Self { sender, driver }), exchange)
+        let lane = reusable.map(|driver| Self {
+            sender,
+            driver,
+            body_max,
+        });
+        (lane, exchange)
     }
 }
 
@@ -192,13 +212,13 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
 }
 
 /// The whole body, up to the longest that an answer may have. It is nearly always in one piece.
-async fn collect(mut body: Incoming) -> Result<Bytes, String> {
+async fn collect(mut body: Incoming, body_max: usize) -> Result<Bytes, String> {
     let mut gathered = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else {
             continue;
         };
-        if data.len() > MAX_BODY_BYTES - gathered.len() {
+        if data.len() > body_max - gathered.len() {
             return Err("the answer is too long".to_owned());
         }
         if gathered.is_empty() && body.is_end_stream() {
@@ -218,7 +238,7 @@ impl Head {
         parts.method = hyper::Method::POST;
         // A path is checked where it is read.
         parts.uri = target
-            .path()
+            .path
             .parse()
             .unwrap_or_else(|_| hyper::Uri::from_static("/rpc"));
         // An authority out of a URL is ASCII.

@@ -8,13 +8,18 @@
 mod credentials;
 pub(crate) mod http;
 mod mock;
+mod reason;
 mod registry;
+pub mod spacetimedb;
 pub(crate) mod ws;
 
 pub use busload_record::config::ConnectorKind;
 pub use credentials::{Credentials, Trust, TrustError};
 pub use http::HttpConnector;
 pub use mock::{MockAnswer, MockConnector, MockScript};
+pub use reason::Reason;
+pub use registry::Wire;
+pub use spacetimedb::SpacetimeDbConnector;
 pub use ws::WsConnector;
 
 use std::collections::BTreeSet;
@@ -34,23 +39,23 @@ pub enum Outcome {
     /// Acknowledged. Only this counts as throughput.
     Committed,
     /// Understood and refused.
-    Rejected(ErrorCode),
+    Rejected(Reason),
     /// Known not to be committed; `None` when it never left the client.
-    Failed(Option<ErrorCode>),
+    Failed(Option<Reason>),
     /// May or may not be committed.
     Unknown,
 }
 
 impl Outcome {
-    /// What an answer says about its transfer.
+    /// What an answer of the transfer protocol says about its transfer.
     #[must_use]
     pub fn of(result: Result<(), Option<ErrorCode>>) -> Self {
         match result {
             Ok(()) => Self::Committed,
             Err(None) => Self::Unknown,
             Err(Some(code)) => match code.class() {
-                OutcomeClass::Rejected => Self::Rejected(code),
-                OutcomeClass::Failed => Self::Failed(Some(code)),
+                OutcomeClass::Rejected => Self::Rejected(code.into()),
+                OutcomeClass::Failed => Self::Failed(Some(code.into())),
                 OutcomeClass::Unknown => Self::Unknown,
             },
         }
@@ -92,6 +97,16 @@ pub enum ConnectError {
         /// Where.
         url: String,
         /// What it did instead.
+        why: String,
+    },
+    /// There is a server, and it does not do what a protocol of somebody else's asks of it.
+    #[error("{url} does not speak {protocol} as this program does: {why}")]
+    Foreign {
+        /// Where.
+        url: String,
+        /// What was spoken.
+        protocol: &'static str,
+        /// What was asked, what came instead, and what to do.
         why: String,
     },
     /// Its certificate is not to be trusted.
@@ -148,7 +163,7 @@ impl ConnectError {
     #[must_use]
     pub fn is_about_access(&self) -> bool {
         match self {
-            Self::Io { .. } | Self::Protocol { .. } => false,
+            Self::Io { .. } | Self::Protocol { .. } | Self::Foreign { .. } => false,
             Self::Untrusted { .. }
             | Self::NoTls { .. }
             | Self::Unauthorized { .. }
@@ -166,6 +181,14 @@ pub enum TransportError {
     /// The server closed the connection.
     #[error("the server closed the connection")]
     Closed,
+    /// The server closed the connection and said why.
+    #[error("the server closed the connection with code {code}: {reason}")]
+    ClosedFor {
+        /// The code of its close frame.
+        code: u16,
+        /// Its words, and what to do.
+        reason: String,
+    },
     /// The server said something that is not of the protocol.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
@@ -175,7 +198,7 @@ pub enum TransportError {
 pub trait Connector: Send + Sync + 'static {
     /// What it opens.
     type Session: Session;
-    /// `http`, `ws` or `mock`.
+    /// `http`, `ws`, `spacetimedb` or `mock`.
     const TRANSPORT: &'static str;
 
     /// Opens the session of one worker.
@@ -209,6 +232,11 @@ pub trait Session: Send {
     /// replaced before anything was sent: no transfer is lost by that.
     fn idle_reconnects(&self) -> u64 {
         0
+    }
+
+    /// What a person should read about its answers, that the outcomes do not say.
+    fn remark(&self) -> Option<String> {
+        None
     }
 
     /// Writes what was submitted and waits for at least one answer, reading and writing
@@ -249,6 +277,25 @@ impl Forgotten {
     }
 }
 
+/// The beginning of an answer, for an error message.
+pub(crate) fn shorten(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    // As it is, but on one line, and without what a terminal would obey.
+    let mut plain = String::with_capacity(short.len());
+    for character in short.chars() {
+        if character.is_control() {
+            plain.extend(character.escape_debug());
+        } else {
+            plain.push(character);
+        }
+    }
+    format!("'{plain}'")
+}
+
 /// Splits a URL of the protocol into what to connect to and what to ask for. No token is
 /// shown; whom the operating system believes is believed.
 ///
@@ -284,30 +331,34 @@ fn parse_with(url: &str, credentials: &Credentials) -> Result<Endpoint, String> 
     let trust = secure.then(|| credentials.trust()).transpose();
     Ok(Endpoint {
         authority: format!("{host}:{port}"),
+        path: RPC_PATH.to_owned(),
+        written_path: uri.path().to_owned(),
         tls: trust.map_err(|error| crate::with_causes(&error))?,
         token: credentials.token.clone(),
-        path: None,
         subprotocol: None,
     })
 }
+
+/// Where the transfer protocol is spoken.
+const RPC_PATH: &str = "/rpc";
 
 /// Where a server listens, and how it is approached.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Host and port.
     pub authority: String,
+    /// What is asked for there: `/rpc`, what a target file says, or what another protocol makes of
+    /// the path as written.
+    pub path: String,
+    /// The path of the URL as it was written.
+    pub written_path: String,
     /// Whose certificates are believed; `None` connects in plain text.
     pub tls: Option<Trust>,
     /// What is shown to be let in.
     pub token: Option<Token>,
-    /// Path that requests go to; `None` is [`PATH`].
-    pub path: Option<String>,
     /// WebSocket subprotocol that is asked for in place of the connector's own.
     pub subprotocol: Option<String>,
 }
-
-/// Where requests go when nothing else is said.
-const PATH: &str = "/rpc";
 
 impl Endpoint {
     /// A server in plain text that wants no token.
@@ -315,24 +366,40 @@ impl Endpoint {
     pub fn plain(authority: &str) -> Self {
         Self {
             authority: authority.to_owned(),
+            path: RPC_PATH.to_owned(),
+            written_path: String::new(),
             tls: None,
             token: None,
-            path: None,
             subprotocol: None,
         }
-    }
-
-    /// Path that requests go to.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.path.as_deref().unwrap_or(PATH)
     }
 
     /// The URL for messages to people.
     #[must_use]
     pub fn url(&self, transport: &str) -> String {
         let secure = if self.tls.is_some() { "s" } else { "" };
-        format!("{transport}{secure}://{}{}", self.authority, self.path())
+        format!("{transport}{secure}://{}{}", self.authority, self.path)
+    }
+
+    /// The URL as this connector understands it, for messages and records.
+    #[must_use]
+    pub fn url_for(&self, connector: ConnectorKind) -> String {
+        let transport = connector.transport();
+        match connector {
+            ConnectorKind::SqliteRpc | ConnectorKind::SqliteWsRpc => self.url(transport),
+            ConnectorKind::SpacetimeDb => spacetimedb::Database::at(self.clone()).url(transport),
+        }
+    }
+
+    /// Whether the URL says all that this connector needs.
+    ///
+    /// # Errors
+    /// It names no database, and the connector needs one.
+    pub fn check_for(&self, connector: ConnectorKind) -> Result<(), spacetimedb::NoDatabase> {
+        match connector {
+            ConnectorKind::SqliteRpc | ConnectorKind::SqliteWsRpc => Ok(()),
+            ConnectorKind::SpacetimeDb => spacetimedb::Database::at(self.clone()).check(),
+        }
     }
 
     pub(crate) fn unauthorized(&self, transport: &str) -> ConnectError {
@@ -430,7 +497,7 @@ mod tests {
         );
         assert_eq!(
             Outcome::of(Err(Some(ErrorCode::Overloaded))),
-            Outcome::Failed(Some(ErrorCode::Overloaded))
+            Outcome::Failed(Some(Reason::Overloaded))
         );
     }
 
@@ -443,5 +510,16 @@ mod tests {
         assert!(forgotten.is_late(id));
         assert!(!forgotten.is_late(id));
         assert_eq!(forgotten.late, 1);
+    }
+
+    #[test]
+    fn a_bad_answer_is_shown_as_it_is() {
+        assert_eq!(
+            shorten(b"{\"exactly_once\": true}"),
+            "'{\"exactly_once\": true}'"
+        );
+        assert_eq!(shorten(b"a\x1b[2J\nb"), "'a\\u{1b}[2J\\nb'");
+        let long = shorten("\u{e4}".repeat(100).as_bytes());
+        assert_eq!(long.chars().count(), 63);
     }
 }

@@ -22,7 +22,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::config::Encoding;
 
 use super::{
-    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId,
+    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId, shorten,
 };
 
 pub(crate) use socket::Socket;
@@ -53,11 +53,30 @@ impl WsConnector {
     }
 }
 
-/// Opens a WebSocket; shared with the control plane.
+/// Opens a WebSocket of the transfer protocol; shared with the control plane.
 pub(crate) async fn open(target: &Endpoint, encoding: Encoding) -> Result<Socket, ConnectError> {
+    let (own, remedy) = match encoding {
+        Encoding::Binary => (
+            Some(binary::SUBPROTOCOL),
+            "; it may lack the binary encoding, use --encoding json",
+        ),
+        _ => (None, ""),
+    };
+    let subprotocol = target.subprotocol.as_deref().or(own);
+    upgrade(target, &target.path, subprotocol, remedy).await
+}
+
+/// Opens a WebSocket at this path and query of the server; `remedy` is for one that agrees to be
+/// upgraded and to nothing else that was asked.
+pub(crate) async fn upgrade(
+    target: &Endpoint,
+    path: &str,
+    subprotocol: Option<&str>,
+    remedy: &str,
+) -> Result<Socket, ConnectError> {
     let stream = target.connect("ws").await?;
     let stream = FrameSocket::before_handshake(stream, &config());
-    let open = shake_hands(target, encoding, stream).await?;
+    let open = shake_hands(target, path, subprotocol, remedy, stream).await?;
     // The standard library's way to the operating system's randomness.
     let seed = RandomState::new().hash_one(0);
     Ok(Socket::new(FrameSocket::client(open, seed)))
@@ -74,7 +93,9 @@ fn config() -> WebSocketConfig {
 
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     target: &Endpoint,
-    encoding: Encoding,
+    path: &str,
+    subprotocol: Option<&str>,
+    remedy: &str,
     stream: S,
 ) -> Result<WebSocketStream<S>, ConnectError> {
     let url = target.url("ws");
@@ -82,20 +103,16 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         url: url.clone(),
         why,
     };
-    let mut request = url
-        .as_str()
+    let mut request = format!("ws://{}{path}", target.authority)
         .into_client_request()
         .map_err(|error| not_ours(error.to_string()))?;
-    let own = (encoding == Encoding::Binary).then_some(binary::SUBPROTOCOL);
-    if let Some(protocol) = target.subprotocol.as_deref().or(own) {
+    let headers = request.headers_mut();
+    if let Some(protocol) = subprotocol {
         let protocol = HeaderValue::from_str(protocol)
             .map_err(|error| not_ours(format!("'{protocol}' is no subprotocol: {error}")))?;
-        request
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     if let Some(token) = &target.token {
-        let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, token.header_value());
     }
     match client_async_with_config(request, stream, Some(config())).await {
@@ -107,10 +124,17 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         Err(WsError::Http(response)) if response.status() == StatusCode::FORBIDDEN => {
             Err(target.forbidden("ws"))
         }
-        Err(WsError::Http(response)) => Err(not_ours(format!(
-            "it answered {} to the handshake",
-            response.status()
-        ))),
+        Err(WsError::Http(response)) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let said = match body {
+                [] => String::new(),
+                _ => format!(": {}", shorten(body)),
+            };
+            Err(not_ours(format!(
+                "it answered {} to the handshake{said}",
+                response.status()
+            )))
+        }
         Err(WsError::Protocol(ProtocolError::HttparseError(_))) => Err(not_ours(format!(
             "its answer is not HTTP{}",
             target.tls_remedy("ws")
@@ -119,9 +143,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
             "it closed the connection without an answer{}",
             target.tls_remedy("ws")
         ))),
-        Err(WsError::Protocol(error)) if encoding == Encoding::Binary => Err(not_ours(format!(
-            "{error}; it may lack the binary encoding, use --encoding json"
-        ))),
+        Err(WsError::Protocol(error)) => Err(not_ours(format!("{error}{remedy}"))),
         Err(error) => Err(not_ours(error.to_string())),
     }
 }
@@ -294,7 +316,7 @@ impl Session for WsSession {
     }
 }
 
-fn dead(error: WsError) -> TransportError {
+pub(super) fn dead(error: WsError) -> TransportError {
     match error {
         WsError::ConnectionClosed | WsError::AlreadyClosed => TransportError::Closed,
         WsError::Io(error) => TransportError::Io(error),

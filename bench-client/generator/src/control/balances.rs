@@ -1,6 +1,7 @@
 //! Many balances at once.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -22,7 +23,8 @@ impl ControlClient {
 
     /// Reads the balances of many accounts, `in_flight` of them at a time, each on a connection
     /// of its own, and asks for no more after `until`; `None` where there is no such account.
-    /// `read` is told how many have come. A server that takes fewer connections is asked on those.
+    /// `read` is told how many have come. A server that takes fewer connections is asked on those;
+    /// one that tells all balances at once is asked once.
     ///
     /// # Errors
     /// As for one balance, of the first that could not be read.
@@ -31,8 +33,14 @@ impl ControlClient {
         accounts: &[u32],
         in_flight: usize,
         until: Option<Instant>,
-        read: impl FnMut(usize),
+        mut read: impl FnMut(usize),
     ) -> Result<Vec<(u32, Option<i64>)>, ControlError> {
+        if self.0.reads_all_balances() {
+            let all: HashMap<u32, i64> = self.0.all_balances().await?.into_iter().collect();
+            read(accounts.len());
+            let known = accounts.iter().map(|it| (*it, all.get(it).copied()));
+            return Ok(known.collect());
+        }
         let others = in_flight.min(accounts.len()).saturating_sub(1);
         let mut others: Vec<Self> = (0..others).map(|_| Self(self.0.another())).collect();
         // Shared by futures of one task: no borrow lasts over an await.

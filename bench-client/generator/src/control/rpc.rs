@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
 use super::{Asked, ControlError, ControlPlane};
-use crate::connector::Endpoint;
 use crate::connector::http::{Head, post};
+use crate::connector::{Endpoint, shorten};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -236,25 +236,6 @@ fn contradiction(status: Option<StatusCode>, answer: &ControlAnswer<'_>) -> Opti
     }
 }
 
-/// The beginning of an answer, for an error message.
-fn shorten(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    // As it is, but on one line, and without what a terminal would obey.
-    let mut plain = String::with_capacity(short.len());
-    for character in short.chars() {
-        if character.is_control() {
-            plain.extend(character.escape_debug());
-        } else {
-            plain.push(character);
-        }
-    }
-    format!("'{plain}'")
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -289,16 +270,5 @@ mod tests {
             None
         );
         assert_eq!(said("what?\r\n\r\n").await, None);
-    }
-
-    #[test]
-    fn a_bad_answer_is_shown_as_it_is() {
-        assert_eq!(
-            shorten(b"{\"exactly_once\": true}"),
-            "'{\"exactly_once\": true}'"
-        );
-        assert_eq!(shorten(b"a\x1b[2J\nb"), "'a\\u{1b}[2J\\nb'");
-        let long = shorten("\u{e4}".repeat(100).as_bytes());
-        assert_eq!(long.chars().count(), 63);
     }
 }

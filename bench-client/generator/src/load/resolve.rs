@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use busload_wire::{ErrorCode, TransferId};
+use busload_wire::TransferId;
 
 use crate::config::Resolve;
-use crate::connector::{Outcome, WorkerId};
+use crate::connector::{Outcome, Reason, WorkerId};
 use crate::workload::worker_seed;
 
 /// Bits of an id that count the transfers of one worker; those above name the worker.
@@ -110,7 +110,7 @@ impl Resolver {
         let answered = match outcome {
             Outcome::Committed => true,
             Outcome::Unknown => false,
-            Outcome::Rejected(code) => known.is_none() || is_remembered(code),
+            Outcome::Rejected(reason) => known.is_none() || is_remembered(reason),
             Outcome::Failed(_) => known.is_none(),
         };
         let Some(open) = known else {
@@ -179,13 +179,13 @@ impl Resolver {
 }
 
 /// Whether a server remembers this rejection with the id.
-fn is_remembered(code: ErrorCode) -> bool {
+fn is_remembered(reason: Reason) -> bool {
     matches!(
-        code,
-        ErrorCode::InvalidTransfer
-            | ErrorCode::AccountMissing
-            | ErrorCode::InsufficientFunds
-            | ErrorCode::BalanceOverflow
+        reason,
+        Reason::InvalidTransfer
+            | Reason::AccountMissing
+            | Reason::InsufficientFunds
+            | Reason::BalanceOverflow
     )
 }
 
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
-    const FULL: Outcome = Outcome::Failed(Some(ErrorCode::Overloaded));
+    const FULL: Outcome = Outcome::Failed(Some(Reason::Overloaded));
 
     fn resolver(tries: u32) -> Resolver {
         let bounds = Resolve {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_answered_at_once_never_opens() {
         let (mut resolver, now) = (resolver(3), Instant::now());
-        let conflict = Outcome::Rejected(ErrorCode::Conflict);
+        let conflict = Outcome::Rejected(Reason::Conflict);
         for outcome in [Outcome::Committed, FULL, conflict] {
             let judged = resolver.judge(0, now, outcome, now);
             assert_eq!(judged, Judged::Closed(outcome, None));
@@ -246,7 +246,7 @@ mod tests {
     fn an_open_transfer_is_sent_until_the_ledger_has_spoken() {
         for last in [
             Outcome::Committed,
-            Outcome::Rejected(ErrorCode::InsufficientFunds),
+            Outcome::Rejected(Reason::InsufficientFunds),
         ] {
             let (mut resolver, sent) = (resolver(10), Instant::now());
             let id = resolver.name(1);
@@ -256,7 +256,7 @@ mod tests {
                 FULL,
                 Outcome::Unknown,
                 Outcome::Failed(None),
-                Outcome::Rejected(ErrorCode::InvalidRequest),
+                Outcome::Rejected(Reason::InvalidRequest),
             ]) {
                 assert_eq!(resolver.due(now), [1]);
                 assert_eq!(resolver.send_again(1), id);

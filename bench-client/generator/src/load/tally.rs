@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use busload_wire::ErrorCode;
 use hdrhistogram::Histogram;
 
-use crate::connector::Outcome;
+use crate::connector::{Outcome, Reason};
 
 /// Latencies up to 60 s find their room; for longer ones it grows.
 const EXPECTED_NS: u64 = 60_000_000_000;
-/// Numbers of error codes, and 0.
-const CODES: usize = ErrorCode::ALL.len() + 1;
+/// Places of reasons, and 0.
+const REASONS: usize = Reason::ALL.len() + 1;
 
 /// Outcomes of transfers, kept apart.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,18 +19,18 @@ pub struct Counts {
     pub committed: u64,
     /// Outcome unknown.
     pub unknown: u64,
-    rejected: [u64; CODES],
+    rejected: [u64; REASONS],
     /// At 0: never left the client.
-    failed: [u64; CODES],
+    failed: [u64; REASONS],
 }
 
-/// The place of a code in the counts: codes are numbered from 1 without a gap.
-fn place(code: Option<ErrorCode>) -> usize {
-    code.map_or(0, |code| usize::from(code.number()).min(CODES - 1))
+/// The place of a reason in the counts.
+fn place(reason: Option<Reason>) -> usize {
+    reason.map_or(0, |reason| reason.place() + 1)
 }
 
-fn by_reason(counts: &[u64; CODES]) -> BTreeMap<String, u64> {
-    let names = std::iter::once("not_sent").chain(ErrorCode::ALL.iter().map(|c| c.as_str()));
+fn by_reason(counts: &[u64; REASONS]) -> BTreeMap<String, u64> {
+    let names = std::iter::once("not_sent").chain(Reason::ALL.iter().map(|it| it.as_str()));
     names
         .zip(counts)
         .filter(|(_, n)| **n > 0)
@@ -44,8 +43,8 @@ impl Counts {
         let counter = match outcome {
             Outcome::Committed => &mut self.committed,
             Outcome::Unknown => &mut self.unknown,
-            Outcome::Rejected(code) => &mut self.rejected[place(Some(code))],
-            Outcome::Failed(code) => &mut self.failed[place(code)],
+            Outcome::Rejected(reason) => &mut self.rejected[place(Some(reason))],
+            Outcome::Failed(reason) => &mut self.failed[place(reason)],
         };
         *counter += 1;
     }

@@ -170,6 +170,9 @@ impl<C: Connector, P: Pacer> Worker<C, P> {
         self.end.late_answers += self.session.late_answers();
         self.end.contradictory_answers += self.session.contradictory_answers();
         self.end.idle_reconnects += self.session.idle_reconnects();
+        if let Some(remark) = self.session.remark() {
+            self.end.error.get_or_insert(remark);
+        }
         self.session.close().await;
         if let Some(resolver) = &self.resolver {
             self.end.resolved = resolver.resolved;

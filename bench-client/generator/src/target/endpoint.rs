@@ -67,7 +67,9 @@ pub fn endpoint(target: &Target) -> Result<Option<Endpoint>, EndpointError> {
     };
     let credentials = credentials(&files)?;
     let mut endpoint = credentials.target(url).map_err(EndpointError::Url)?;
-    endpoint.path.clone_from(&approach.path);
+    if let Some(path) = &approach.path {
+        endpoint.path.clone_from(path);
+    }
     endpoint.subprotocol.clone_from(&approach.subprotocol);
     if endpoint.tls.is_none() && files.1.is_some() {
         return Err(EndpointError::CaWithoutTls(url.clone()));

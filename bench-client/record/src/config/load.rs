@@ -94,8 +94,8 @@ pub struct LoadConfig {
     /// Workers, each with a session of its own [1 … 100000]
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
-    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket, under
-    /// --rate 16 and 4096; env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
+    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket, 16384 for
+    /// spacetimedb, under --rate 16, 4096 and 4096; env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
     #[arg(long, value_name = "N", value_parser = parse_inflight)]
     pub max_inflight_per_worker: usize,
     /// Open loop: offer this many transfers per second over all workers, whatever the server

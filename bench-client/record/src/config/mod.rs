@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compared::{Flag, flag_of};
 pub use cpus::Cpus;
-pub use kinds::{Arrival, ConnectorKind, Encoding};
+pub use kinds::{Arrival, ConfirmedReads, ConnectorKind, Encoding};
 pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};
 pub use target::{Private, Program, Target};
 pub use target_file::{About, Promise, TargetFile};
@@ -37,7 +37,8 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-compared" = false))]
     pub name: Option<String>,
-    /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket)
+    /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket), spacetimedb (its own
+    /// protocol over WebSocket, at a --url)
     #[arg(
         long = "connectors",
         value_name = "CONNECTOR",
@@ -45,9 +46,13 @@ pub struct RunConfig {
         default_value = "sqlite_ws_rpc"
     )]
     pub connector: ConnectorKind,
-    /// How transfers are written on the wire
+    /// How transfers are written on the wire; spacetimedb has bsatn_v3 as its default
     #[arg(long, value_enum, default_value = "json")]
     pub encoding: Encoding,
+    /// Whether SpacetimeDB answers a transfer when it is durable, or before [default: on]
+    #[arg(long, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_reads: Option<ConfirmedReads>,
     /// What transfers there are.
     #[command(flatten)]
     #[serde(flatten)]
@@ -107,7 +112,9 @@ impl RunConfig {
     /// it. `None` to do without.
     #[must_use]
     pub fn null_server(&self) -> Option<ServerConfig> {
-        if self.no_null_server || self.target.is_null() {
+        // It speaks the transfer protocol and no other.
+        let spoken = self.connector.speaks_transfer_protocol();
+        if self.no_null_server || self.target.is_null() || !spoken {
             return None;
         }
         let like = self.target.server().cloned().unwrap_or_default();

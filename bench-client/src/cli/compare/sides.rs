@@ -138,7 +138,7 @@ fn use_program(plan: &mut RunConfig, program: &str) -> Result<(), String> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let other = match plan.connector {
             ConnectorKind::SqliteRpc => "sqlite-ws-rpc-server",
-            ConnectorKind::SqliteWsRpc => "sqlite-rpc-server",
+            ConnectorKind::SqliteWsRpc | ConnectorKind::SpacetimeDb => "sqlite-rpc-server",
         };
         if name == other {
             return Err(format!(

@@ -1,10 +1,10 @@
 //! What flags may not say together, and what the machine does not allow.
 
 use anyhow::Context as _;
-use bench_client::config::{ConnectorKind, Encoding, RunConfig};
+use bench_client::config::{ConnectorKind, RunConfig};
 use bench_client::target::cpus;
 use busload_frontend::cli::ServerConfig;
-use clap::{Arg, Args as _, Command};
+use clap::{Arg, Args as _, Command, ValueEnum as _};
 
 use super::LoadFlags;
 use crate::cli::usage;
@@ -50,12 +50,7 @@ impl LoadFlags {
 
     /// What no row may contradict: knobs that do not go together, limits of the machine.
     pub(super) fn check(&self, rows: &[RunConfig]) -> anyhow::Result<()> {
-        let is_binary_http = |row: &RunConfig| {
-            row.encoding == Encoding::Binary && row.connector == ConnectorKind::SqliteRpc
-        };
-        if rows.iter().any(is_binary_http) {
-            return Err(usage("--encoding binary needs --connectors sqlite_ws_rpc"));
-        }
+        rows.iter().try_for_each(check_wire)?;
         let at_url = rows.iter().any(|row| row.target.is_url());
         self.check_server_flags(rows, at_url)?;
         let credentials = ["token-file", "ca"].into_iter();
@@ -113,6 +108,32 @@ impl LoadFlags {
         }
         Ok(())
     }
+}
+
+/// What the connector of a row cannot do.
+fn check_wire(row: &RunConfig) -> anyhow::Result<()> {
+    let (connector, encoding) = (row.connector, row.encoding);
+    if !connector.encodings().contains(&encoding) {
+        let kinds = ConnectorKind::value_variants().iter();
+        let mut able = kinds.filter(|kind| kind.encodings().contains(&encoding));
+        let able = able.next_back().map_or("", |kind| kind.as_str());
+        return Err(usage(&format!(
+            "--encoding {encoding} needs --connectors {able}"
+        )));
+    }
+    if connector.confirmed_reads().is_none() && row.confirmed_reads.is_some() {
+        return Err(usage(&format!(
+            "--confirmed-reads is for --connectors {}: {connector} answers as its server's \
+             --durability says",
+            ConnectorKind::SpacetimeDb,
+        )));
+    }
+    if !connector.speaks_transfer_protocol() && row.load.exactly_once {
+        return Err(usage(&format!(
+            "--exactly-once needs transfer ids, which {connector} does not have: leave it out"
+        )));
+    }
+    Ok(())
 }
 
 /// Every connection needs a descriptor here; a server of our own, as many in its process.

@@ -77,12 +77,20 @@ impl TargetFlags {
             (None, Some(command)) => self.command(command, connector, own)?,
             (None, None) => {
                 let from_env = match connector {
-                    ConnectorKind::SqliteRpc => &self.env_rpc_url,
-                    ConnectorKind::SqliteWsRpc => &self.env_ws_rpc_url,
+                    ConnectorKind::SqliteRpc => self.env_rpc_url.as_ref(),
+                    ConnectorKind::SqliteWsRpc => self.env_ws_rpc_url.as_ref(),
+                    ConnectorKind::SpacetimeDb => None,
                 };
-                let from_env = from_env.as_ref().filter(|url| !url.is_empty());
+                let from_env = from_env.filter(|url| !url.is_empty());
                 let Some(url) = self.url.as_ref().or(from_env) else {
-                    return Ok(None);
+                    if connector.speaks_transfer_protocol() {
+                        return Ok(None);
+                    }
+                    return Err(usage(&format!(
+                        "{connector} is no server of this program: start it yourself and say where \
+                         it is with --url ws://127.0.0.1:3000/test-1, test-1 being the name of the \
+                         database"
+                    )));
                 };
                 Target::Url {
                     about: None,
@@ -107,7 +115,11 @@ impl TargetFlags {
         match &target {
             Target::Command { url, .. } if url.0.contains(PORT) => {}
             _ => {
-                endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+                let endpoint = endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+                if let Some(endpoint) = endpoint {
+                    let checked = endpoint.check_for(connector);
+                    checked.map_err(|error| usage(&format!("--url: {error}")))?;
+                }
             }
         }
         Ok(Some(target))
@@ -192,6 +204,10 @@ pub(crate) fn of_command(
 /// nothing. (In the variables the original's clients replace the scheme by their own.)
 fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if connector == ConnectorKind::SpacetimeDb {
+        // It has one port for both.
+        return Ok(());
+    }
     let of_url = match scheme {
         "http" | "https" => ConnectorKind::SqliteRpc,
         "ws" | "wss" => ConnectorKind::SqliteWsRpc,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bench_client::config::{Arrival, Encoding};
+use bench_client::config::{Arrival, ConfirmedReads, Encoding};
 use clap::Parser;
 
 use super::*;
@@ -73,6 +73,11 @@ fn the_connector_and_the_rate_choose_what_is_in_flight() {
     assert_eq!(inflight(&["--rate=10"]), [4_096]);
     assert_eq!(inflight(&["--connectors=sqlite_rpc", "--rate=10"]), [16]);
     assert_eq!(inflight(&["--max-inflight-per-worker=1,8"]), [1, 8]);
+    let foreign = ["--connectors=spacetimedb", "--url=ws://127.0.0.1:1/db"];
+    let row = flags(&foreign).rows().unwrap().remove(0);
+    assert_eq!(row.load.max_inflight_per_worker, 16_384);
+    assert_eq!(row.encoding, Encoding::BsatnV3);
+    assert_eq!(row.confirmed_reads, Some(ConfirmedReads::On));
 }
 
 #[test]
@@ -115,6 +120,22 @@ fn a_recorded_row_leads_back_to_itself_by_its_flags() {
         let row = rows(&words).remove(0);
         let again = LoadFlags::default().with(row.to_flags());
         assert_eq!(again.row().unwrap(), row, "{words:?}");
+    }
+    // Where it is, is private.
+    let url = ("url".to_owned(), Some("ws://127.0.0.1:1/db".to_owned()));
+    for two in [
+        ["--encoding=bsatn_v2", "--reseed"],
+        ["--confirmed-reads=off", "--reseed"],
+    ] {
+        let words = [
+            "--connectors=spacetimedb",
+            "--url=ws://127.0.0.1:1/db",
+            two[0],
+            two[1],
+        ];
+        let row = flags(&words).rows().unwrap().remove(0);
+        let again = LoadFlags::default().with(row.to_flags());
+        assert_eq!(again.with([url.clone()]).row().unwrap(), row, "{words:?}");
     }
 }
 

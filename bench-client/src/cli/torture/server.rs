@@ -56,8 +56,15 @@ impl TortureArgs {
         } else {
             ConnectorKind::SqliteWsRpc
         };
-        if http && self.encoding == Encoding::Binary {
-            return Err(usage("binary is an encoding of ws only"));
+        if !connector.encodings().contains(&self.encoding) {
+            let able = match self.encoding {
+                Encoding::Json | Encoding::Binary => ConnectorKind::SqliteWsRpc.transport(),
+                Encoding::BsatnV2 | Encoding::BsatnV3 => ConnectorKind::SpacetimeDb.as_str(),
+            };
+            return Err(usage(format!(
+                "{} is an encoding of {able} only",
+                self.encoding
+            )));
         }
         Ok(Wire {
             connector,

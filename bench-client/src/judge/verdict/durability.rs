@@ -39,6 +39,17 @@ pub(in crate::judge) fn delete_full() -> Verdict {
     )
 }
 
+/// The client has asked to be answered before it is durable.
+pub(in crate::judge) fn unconfirmed_reads() -> Verdict {
+    warning(
+        VerdictCode::NotDurable,
+        "confirmed reads are off: the server answers before its commit log is synced, and a power \
+         cut may lose acknowledged transfers"
+            .to_owned(),
+        "compare only with rows of the same, or use --confirmed-reads on",
+    )
+}
+
 pub(in crate::judge) fn durability_unknown() -> Verdict {
     warning(
         VerdictCode::DurabilityUnknown,

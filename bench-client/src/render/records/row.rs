@@ -55,8 +55,15 @@ pub fn describe_knobs(row: &Row) -> String {
         .batch_size
         .map(|size| format!("batch up to {}, {wait}", grouped(size)));
     let pages = row.page_size.map(|bytes| grouped(u64::from(bytes)));
+    let confirmed = config.confirmed_reads.map_or_else(String::new, |it| {
+        format!(", confirmed reads {}", it.as_str())
+    });
     let parts = [
-        Some(format!("{} ({})", config.subject(), config.encoding)),
+        Some(format!(
+            "{} ({}{confirmed})",
+            config.subject(),
+            config.encoding
+        )),
         Some(format!("durability {}", row.durability_and_apply())),
         pages.map(|bytes| format!("pages of {bytes} bytes")),
         batch.or_else(|| Some("batch knobs not told".to_owned())),
