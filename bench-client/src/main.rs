@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Report(args) => cli::report::run(&args),
         Command::Predict(args) => cli::predict::run(&args),
         Command::Torture(args) => cli::torture::run(&args),
+        Command::Audit(args) => cli::audit::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     cli::conclude(result)

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::record::{Record, Reproduction, SCHEMA_VERSION};
 use schemars::JsonSchema;
@@ -71,6 +72,19 @@ fn the_published_schema_is_that_of_a_comparison() {
     let title = "busload comparison";
     let described = schema_of::<ComparisonRecord>(title, "comparison_version", COMPARISON_VERSION);
     hold("comparison.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_an_audit_of_durability() {
+    let described = schema_of::<AuditRecord>("busload audit of durability", "audit_version", AUDIT_VERSION);
+    hold("audit.schema.json", &described);
+    let required = described["required"].as_array().expect("it is a list");
+    for field in ["verdict", "because", "transfers_per_sync", "checks", "target"] {
+        assert!(
+            required.contains(&field.into()),
+            "{field} not in {required:?}"
+        );
+    }
 }
 
 #[test]

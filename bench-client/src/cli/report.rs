@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::output::{self, Existing};
+use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
 use bench_client::record::sides::Which;
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::report::forms::{FORMS, Form, Options};
 use bench_client::report::github_benchmark::Direction;
-use bench_client::report::torture_text;
+use bench_client::report::{audit_text, torture_text};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
@@ -18,8 +19,8 @@ use super::{UsageError, VALID, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture, as
-    /// Markdown
+    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture
+    /// or audit, as Markdown
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -151,18 +152,25 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture`: what it printed, as a block of code.
+/// A record of `torture` or `audit`: what it printed, as a block of code.
 fn audit(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{shown} is no record of `torture` that this program reads (torture_version \
-             {TORTURE_VERSION}): use the program that wrote it"
-        )
-    })?;
+    let of_durability = serde_json::from_str::<AuditRecord>(&text);
+    let described = match of_durability.map(|record| audit_text::describe(&record)) {
+        Ok(described) => described,
+        Err(_) => torture_text::describe(&serde_json::from_str::<TortureRecord>(&text).with_context(
+            || {
+                format!(
+                    "{shown} is no record of `torture` (torture_version {TORTURE_VERSION}) or \
+                     `audit` (audit_version {AUDIT_VERSION}) that this program reads: use the \
+                     program that wrote it"
+                )
+            },
+        )?),
+    };
     // Messages of servers are in it, and must not end the block.
-    let text = torture_text::describe(&record).replace("```", "'''");
+    let text = described.replace("```", "'''");
     Ok(format!("```text\n{text}\n```\n"))
 }
 

@@ -1,6 +1,7 @@
 //! The run record and the forms in which it is shown.
 
 pub mod article;
+pub mod audit_text;
 pub mod bmf;
 pub mod compare_csv;
 pub mod compare_markdown;

@@ -453,6 +453,12 @@ pub fn describe(row: &Row) -> String {
         );
     }
     line("verified", verified(row));
+    if let Some(audit) = &row.audit {
+        line(
+            "audited",
+            format!("{}, at {}", audit.verdict.as_str(), audit.at),
+        );
+    }
     line(
         "verdict",
         if row.valid {

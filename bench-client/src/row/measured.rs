@@ -212,6 +212,7 @@ pub fn to_row(config: &RunConfig, measured: Measured, evidence: &Evidence) -> Ro
         open_loop,
         repetition: None,
         fingerprint: None,
+        audit: None,
         intervals,
         collision_rate: share(result.collisions, result.submitted),
         collision_scope: if config.load.threads == 1 {

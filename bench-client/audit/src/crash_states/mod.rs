@@ -55,7 +55,7 @@ pub mod arguments;
 pub mod expected_ledger;
 #[cfg(test)]
 mod expected_ledger_tests;
-mod protocol_decoder;
+pub(crate) mod protocol_decoder;
 pub mod load;
 pub mod record;
 #[cfg(test)]

@@ -2,12 +2,14 @@
 //! `x-compared: false` in the schema, each where it is declared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
-use super::RunConfig;
+use super::{RunConfig, Target};
 
 /// The key in the schema.
 const COMPARED: &str = "x-compared";
@@ -56,6 +58,26 @@ pub(super) fn compared(config: &RunConfig) -> BTreeMap<String, Value> {
     compared
         .filter(|(name, _)| !NOT_COMPARED.contains(name))
         .collect()
+}
+
+/// What decides how a target stores: the knobs of a server of this project, and of a command that
+/// starts another a hash, since the command is private.
+pub(super) fn settings(target: &Target) -> BTreeMap<String, Value> {
+    if let Some(server) = target.server() {
+        let fields = fields_of(server).into_iter();
+        return fields
+            .filter(|(name, _)| !NOT_COMPARED.contains(name))
+            .collect();
+    }
+    let Target::Command { words, .. } = target else {
+        return BTreeMap::new();
+    };
+    let digest = Sha256::digest(words.0.join("\0").as_bytes());
+    let digest = digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    [("command".to_owned(), digest.into())].into()
 }
 
 /// What a field of the record is called on the command line: units are part of its name there

@@ -45,14 +45,16 @@ pub enum ReadError {
         /// What is missing.
         source: serde_json::Error,
     },
-    /// It is what `torture` wrote, which has no rows.
+    /// It is what `torture` or `audit` wrote, which has no rows.
     #[error(
-        "{file} is a record of `torture`, which has no rows: `bench-client report` shows one such \
+        "{file} is a record of `{verb}`, which has no rows: `bench-client report` shows one such \
          record alone, with --format md"
     )]
     Audit {
         /// The file.
         file: String,
+        /// What wrote it.
+        verb: &'static str,
     },
     /// It was written by a later version of this program.
     #[error(
@@ -185,8 +187,10 @@ impl AnyRecord {
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));
         }
-        if value.get("torture_version").is_some() {
-            return Err(ReadError::Audit { file });
+        for (version, verb) in [("torture_version", "torture"), ("audit_version", "audit")] {
+            if value.get(version).is_some() {
+                return Err(ReadError::Audit { file, verb });
+            }
         }
         let extra = ArticlePart::deserialize(&value).map_err(failed)?;
         let record = Record::deserialize(value).map_err(failed)?;

@@ -8,8 +8,10 @@ mod apply;
 mod budget;
 pub mod comparison;
 pub mod crash_states;
+pub mod durability;
 mod findings;
 mod generator;
+mod last_audit;
 pub mod load_record;
 mod prediction;
 mod reproduction;
@@ -24,6 +26,7 @@ mod verification;
 pub use apply::with_apply;
 pub use budget::{Budget, SecondBudget, Stage, StageTime};
 pub use generator::{Generator, LittlesLaw, StandStill, WindowEdges};
+pub use last_audit::{AuditKey, last_audit};
 pub use prediction::{Bottleneck, Limit, Prediction};
 pub use reproduction::{Comparison, Reproduction, VendorFigure};
 pub use spec::{SpecError, VALUES_MAX};
@@ -45,6 +48,7 @@ use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, Percentile, SteadyState};
+use durability::RowAudit;
 use series::Interval;
 
 /// The version of the record's form. Records of earlier versions are not read: they lack the
@@ -186,6 +190,10 @@ pub struct Row {
     /// with each other, whenever they were measured.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// What the last `audit` of this server, with these knobs, came to; absent when there is none
+    /// among the records of `results/runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<RowAudit>,
     /// The window, interval by interval.
     #[serde(default)]
     pub intervals: Vec<Interval>,
