@@ -16,9 +16,9 @@ pub fn describe(record: &AuditRecord) -> String {
         record.verdict.as_str().to_uppercase(),
         target.name
     )];
-    parts.push(checks(record).to_string());
+    parts.push(checks(record).trim_fmt());
     if !record.files.is_empty() {
-        parts.push(files(record).to_string());
+        parts.push(files(record).trim_fmt());
     }
     if let Some(per_sync) = record.transfers_per_sync {
         parts.push(format!(

@@ -131,6 +131,17 @@ impl Recording {
         Ok(reader.finish())
     }
 
+    /// The files that were written through a descriptor that syncs, once the load was on.
+    pub(super) fn files_of_synced_writes(&self) -> Vec<&Path> {
+        let begun = self.load().map_or(u64::MAX, |(from, _)| from);
+        let written = |file: &&FileId| {
+            let mut writes = self.writes.iter();
+            writes.any(|(line, of, _)| of == *file && *line > begun)
+        };
+        let files = self.synced_writes.iter().filter(written);
+        files.map(|file| self.files[*file].as_path()).collect()
+    }
+
     /// The lines between which the load was on: the first request and the last answer.
     pub(super) fn load(&self) -> Option<(u64, u64)> {
         let asked = self.transfers.iter().map(|one| one.asked).min()?;
@@ -241,7 +252,8 @@ impl Reader {
     fn file(&mut self, path: &Path) -> Option<FileId> {
         let elsewhere = NO_DISK.iter().any(|place| path.starts_with(place));
         let index = path.to_string_lossy().ends_with(INDEX_SUFFIX);
-        if elsewhere || index {
+        // What is no file, such as an eventfd, has a name without a directory.
+        if elsewhere || index || !path.is_absolute() {
             return None;
         }
         if let Some(id) = self.ids.get(path) {

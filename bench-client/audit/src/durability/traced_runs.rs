@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::asking::{Asked, Limits, ask};
 use super::coverage::{Coverage, Gap, many_at_a_time, one_at_a_time};
 use super::recording::{OTHER_CALLS, Recording, STRING_MAX, SYNC_CALLS, WRITE_CALLS};
-use super::{Audited, CONNECTIONS, Plan, WINDOW, halt, verdict};
+use super::verdict::{self, Seen};
+use super::{Audited, CONNECTIONS, Plan, WINDOW, halt};
 use crate::audit::TortureError;
 use crate::control::ControlError;
 use crate::crash_states::load;
@@ -57,6 +58,8 @@ pub(super) struct Runs<'a> {
     checks: Vec<Check>,
     /// What nobody can tell of a trace of this server, and why.
     unseen: Option<String>,
+    /// Something was written in the run that ended with a signal to stop.
+    writes_at_the_end: Option<bool>,
 }
 
 pub(super) async fn audit(
@@ -71,27 +74,33 @@ pub(super) async fn audit(
         interrupted,
         checks: Vec::new(),
         unseen: None,
+        writes_at_the_end: None,
     };
     told("one transfer in flight: watching what is written and synced before each answer");
     let watched = runs.watch().await?;
     let coverage = one_at_a_time(&watched.recording, plan.directory.as_deref());
     runs.synced_before_answer(&watched, &coverage);
-    told("many in flight: counting how many transfers share a sync");
-    let transfers_per_sync = runs.shared(&watched.asked).await?;
-    told("each sync takes longer: watching whether an answer comes sooner");
-    runs.slowed(&watched).await?;
-    told("a sync fails: watching whether what it should have covered is acknowledged");
-    runs.failing(&watched, &coverage).await?;
-
+    let mut transfers_per_sync = None;
+    if !*interrupted.borrow() {
+        told("many in flight: counting how many transfers share a sync");
+        transfers_per_sync = runs.shared(&watched.asked).await?;
+    }
+    if !*interrupted.borrow() {
+        told("each sync takes longer: watching whether an answer comes sooner");
+        runs.slowed(&watched).await?;
+    }
+    if !*interrupted.borrow() {
+        told("a sync fails: watching whether what it should have covered is acknowledged");
+        runs.failing(&watched, &coverage).await?;
+    }
     let was_interrupted = *interrupted.borrow();
-    let found = verdict::of_trace(
-        plan,
-        &coverage,
-        &runs.checks,
-        runs.unseen.as_deref(),
-        was_interrupted,
-    );
-    let (verdict, because) = found;
+    let seen = Seen {
+        coverage: &coverage,
+        writes_at_the_end: runs.writes_at_the_end,
+        unseen: runs.unseen.as_deref(),
+        interrupted: was_interrupted,
+    };
+    let (verdict, because) = verdict::of_trace(plan, seen, &runs.checks);
     Ok(Audited {
         verdict,
         because,
@@ -136,7 +145,8 @@ impl Runs<'_> {
     /// Words that do something to every sync. Of a server whose writes sync, the calls on the
     /// files that it writes so are all that is traced.
     fn every_sync(&self, name: &str, action: &str, watched: &Recording) -> (Vec<String>, bool) {
-        if watched.synced_writes.is_empty() {
+        let files = watched.files_of_synced_writes();
+        if files.is_empty() {
             let inject = format!("inject={SYNC_CALLS}:{action}");
             return (self.recorded(name, &[inject]), true);
         }
@@ -145,8 +155,7 @@ impl Runs<'_> {
         let mut words =
             self.tracer
                 .recording(&calls, STRING_MAX, &[inject], &self.trace(name));
-        let files = watched.synced_writes.iter();
-        let files = files.map(|file| watched.files[*file].display().to_string());
+        let files = files.iter().map(|file| file.display().to_string());
         words.extend(files.flat_map(|file| ["-P".to_owned(), file]));
         (words, false)
     }
@@ -161,16 +170,20 @@ impl Runs<'_> {
         ask(&load, stream, server.target(), limits, self.interrupted).await
     }
 
-    async fn read(&self, trace: PathBuf, port: Option<u16>) -> Result<Recording, TortureError> {
-        let unreadable = |why: String| TortureError::Unsuitable(why);
+    /// What a trace shows; of one that cannot be read why not.
+    async fn read(&self, trace: PathBuf, port: Option<u16>) -> Recording {
         let reading = tokio::task::spawn_blocking(move || {
-            let file = File::open(&trace)
-                .map_err(|error| format!("cannot read the trace {}: {error}", trace.display()))?;
-            Recording::read(BufReader::new(file), port)
-                .map_err(|error| format!("cannot read the trace: {}", crate::with_causes(&error)))
+            let file = File::open(&trace).map_err(|error| error.to_string())?;
+            Recording::read(BufReader::new(file), port).map_err(|error| crate::with_causes(&error))
         });
-        let read = reading.await.map_err(|error| unreadable(error.to_string()))?;
-        read.map_err(unreadable)
+        let read = match reading.await {
+            Ok(read) => read,
+            Err(error) => Err(error.to_string()),
+        };
+        read.unwrap_or_else(|why| Recording {
+            misunderstood: Some(why),
+            ..Recording::default()
+        })
     }
 
     /// One in flight, and a kill at the end.
@@ -187,7 +200,7 @@ impl Runs<'_> {
         tokio::time::sleep(IDLE).await;
         let port = port_of(&server);
         halt(self.plan, server, None).await?;
-        let recording = self.read(self.trace("watched"), port).await?;
+        let recording = self.read(self.trace("watched"), port).await;
         Ok(Run { recording, asked })
     }
 
@@ -198,7 +211,7 @@ impl Runs<'_> {
         self.unseen = if run.recording.io_uring {
             Some("the server uses io_uring, and what goes through that is not seen".to_owned())
         } else if let Some(why) = &run.recording.misunderstood {
-            Some(format!("what the server said is not understood: {why}"))
+            Some(format!("its trace is not understood: {why}"))
         } else if client != acknowledged {
             Some(format!(
                 "the client has {client} acknowledgements and the trace {acknowledged}"
@@ -268,8 +281,9 @@ impl Runs<'_> {
         tokio::time::sleep(IDLE).await;
         let port = port_of(&server);
         halt(self.plan, server, Some(Signal::SIGTERM)).await?;
-        let recording = self.read(self.trace("shared"), port).await?;
+        let recording = self.read(self.trace("shared"), port).await;
         let coverage = many_at_a_time(&recording, self.plan.directory.as_deref());
+        self.writes_at_the_end = Some(coverage.bytes_in_all > 0 || coverage.mapped);
         let (acknowledged, syncs) = (coverage.acknowledged, coverage.syncs_in_all());
         let per_sync = (syncs > 0).then(|| acknowledged as f64 / syncs as f64);
         let in_flight = u64::from(CONNECTIONS * WINDOW);
@@ -408,7 +422,7 @@ impl Runs<'_> {
             halt(self.plan, server, Some(Signal::SIGTERM)).await?;
             let trace = self.trace("failing");
             let check = if said {
-                let recording = self.read(trace, port).await?;
+                let recording = self.read(trace, port).await;
                 let failing = one_at_a_time(&recording, self.plan.directory.as_deref());
                 of_failed_syncs(failing.failed_syncs, failing.acknowledged_after_failure)
             } else {
@@ -448,7 +462,7 @@ fn of_failed_syncs(failed: u64, acknowledged: u64) -> Check {
         (CheckOutcome::Passed, said)
     } else {
         let said = format!(
-            "syncs failed with EIO during {failed} transfer{}, and {acknowledged} of them \
+            "syncs failed with EIO during {failed} transfer{}, of which {acknowledged} \
              acknowledged all the same",
             if failed == 1 { "" } else { "s" }
         );
