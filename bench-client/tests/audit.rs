@@ -106,12 +106,22 @@ fn honest_servers_are_durable() {
     if !can_audit("honest_servers_are_durable") {
         return;
     }
-    for how in ["honest", "chunked", "two_processes", "dsync", "mapped", "replaced_and_synced"] {
+    for how in [
+        "honest",
+        "chunked",
+        "two_processes",
+        "dsync",
+        "mapped",
+        "replaced_and_synced",
+    ] {
         let directory = directory();
         let ended = foreign(directory.path(), how, &[]);
         let record = expect_durable(&ended);
         let per = &record["per_acknowledgement"];
-        assert!(per["syncs"].as_f64().expect("a figure") >= 0.9, "{how}: {per:#}");
+        assert!(
+            per["syncs"].as_f64().expect("a figure") >= 0.9,
+            "{how}: {per:#}"
+        );
         let call = match how {
             "dsync" => "O_DSYNC",
             "mapped" => "msync",
@@ -162,7 +172,9 @@ fn a_sync_of_another_file_is_none() {
     let ledger = files.iter().find(|file| file["file"] == "ledger.sqlite");
     let ledger = ledger.expect("it was written");
     assert_eq!(ledger["not_synced"], ledger["transfers"], "{ledger}");
-    let other = files.iter().find(|file| file["file"] == "ledger.sqlite.other");
+    let other = files
+        .iter()
+        .find(|file| file["file"] == "ledger.sqlite.other");
     assert_eq!(other.expect("it was written")["not_synced"], 0);
 }
 
@@ -189,7 +201,11 @@ fn what_is_synced_at_some_time_or_never_is_not_durable() {
         let directory = directory();
         let ended = foreign(directory.path(), how, &[]);
         let record = expect_not_durable(&ended, "synced_before_answer");
-        assert_eq!(outcome(&record, "slowed_sync"), "failed", "{how}: {record:#}");
+        assert_eq!(
+            outcome(&record, "slowed_sync"),
+            "failed",
+            "{how}: {record:#}"
+        );
     }
 }
 
@@ -282,7 +298,11 @@ fn own_modes_are_what_they_say() {
             }
             _ => {}
         }
-        let left = directory.path().join(".data").read_dir().expect("it is there");
+        let left = directory
+            .path()
+            .join(".data")
+            .read_dir()
+            .expect("it is there");
         assert_eq!(left.count(), 0, "nothing is kept without --keep");
     }
 }
@@ -339,7 +359,11 @@ fn a_row_repeats_the_last_verdict() {
         "--durability=wal-normal",
     ]));
     ended.expect_code(4);
-    assert!(ended.stdout.starts_with("NOT DURABLE: "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("NOT DURABLE: "),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("record"), "{}", ended.stdout);
     let audit = row(&["--durability=wal-normal"]);
     assert_eq!(audit["verdict"], "not durable");
@@ -368,7 +392,10 @@ fn what_cannot_be_audited_is_refused_in_one_line() {
     refused(&[], "TARGET");
     let url = "--url=http://127.0.0.1:9";
     refused(&["--server-command=true", url], "--reseed");
-    refused(&["--server-command=true {database}", "--url=ftp://a"], "ftp");
+    refused(
+        &["--server-command=true {database}", "--url=ftp://a"],
+        "ftp",
+    );
     refused(&["--server-command=' {database}", url], "quotation mark");
     refused(&["sqlite_rpc", "--encoding=binary"], "ws only");
     refused(&["sqlite_rpc", "--transfers=1"], "--transfers");
@@ -388,7 +415,14 @@ fn a_server_that_does_not_start_is_told_of() {
     ]));
     ended.expect_code(5);
     let last = ended.stderr.lines().last().expect("a line");
-    assert!(last.starts_with("error: the server did not start"), "{last}");
-    let left = directory.path().join(".data").read_dir().expect("it is there");
+    assert!(
+        last.starts_with("error: the server did not start"),
+        "{last}"
+    );
+    let left = directory
+        .path()
+        .join(".data")
+        .read_dir()
+        .expect("it is there");
     assert_eq!(left.count(), 0);
 }

@@ -76,10 +76,20 @@ fn the_published_schema_is_that_of_a_comparison() {
 
 #[test]
 fn the_published_schema_is_that_of_an_audit_of_durability() {
-    let described = schema_of::<AuditRecord>("busload audit of durability", "audit_version", AUDIT_VERSION);
+    let described = schema_of::<AuditRecord>(
+        "busload audit of durability",
+        "audit_version",
+        AUDIT_VERSION,
+    );
     hold("audit.schema.json", &described);
     let required = described["required"].as_array().expect("it is a list");
-    for field in ["verdict", "because", "transfers_per_sync", "checks", "target"] {
+    for field in [
+        "verdict",
+        "because",
+        "transfers_per_sync",
+        "checks",
+        "target",
+    ] {
         assert!(
             required.contains(&field.into()),
             "{field} not in {required:?}"

@@ -33,8 +33,11 @@ use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, usage};
 #[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
 pub(crate) struct AuditArgs {
     /// Whose server: sqlite_rpc or sqlite_ws_rpc, this program's own over HTTP or WebSocket
-    #[arg(value_name = "TARGET", required_unless_present = "server_command",
-          conflicts_with = "server_command")]
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "server_command",
+        conflicts_with = "server_command"
+    )]
     target: Option<String>,
     /// Audit the server that this command starts. No shell reads it; the word {database} in it
     /// stands for the database file. Is started on the same ledger again and again, and must not
@@ -139,7 +142,9 @@ impl AuditArgs {
                  --server-command and --url"
             ))
         })?;
-        self.server.check().map_err(|error| usage(&error.to_string()))?;
+        self.server
+            .check()
+            .map_err(|error| usage(&error.to_string()))?;
         let target = Target::BuiltIn {
             server: self.server.clone().with_batches(),
             program: Private::default(),
@@ -220,12 +225,7 @@ impl AuditArgs {
         })
     }
 
-    fn plan(
-        &self,
-        subject: Subject,
-        place: &Path,
-        environment: &Environment,
-    ) -> Plan {
+    fn plan(&self, subject: Subject, place: &Path, environment: &Environment) -> Plan {
         let directory = place.join("data");
         let file_system = environment.storage.file_system.clone();
         let is_memory = |kind: &String| matches!(kind.as_str(), "tmpfs" | "ramfs");

@@ -159,15 +159,15 @@ fn audit(path: &Path) -> anyhow::Result<String> {
     let of_durability = serde_json::from_str::<AuditRecord>(&text);
     let described = match of_durability.map(|record| audit_text::describe(&record)) {
         Ok(described) => described,
-        Err(_) => torture_text::describe(&serde_json::from_str::<TortureRecord>(&text).with_context(
-            || {
+        Err(_) => torture_text::describe(
+            &serde_json::from_str::<TortureRecord>(&text).with_context(|| {
                 format!(
                     "{shown} is no record of `torture` (torture_version {TORTURE_VERSION}) or \
                      `audit` (audit_version {AUDIT_VERSION}) that this program reads: use the \
                      program that wrote it"
                 )
-            },
-        )?),
+            })?,
+        ),
     };
     // Messages of servers are in it, and must not end the block.
     let text = described.replace("```", "'''");

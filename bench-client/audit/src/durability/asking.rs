@@ -80,7 +80,8 @@ async fn ask_over<C: Connector>(
         let submitted = RequestId::new(number).map(|id| session.submit(id, one));
         let answer = match submitted {
             Some(Ok(())) => {
-                let waited = tokio::time::timeout(load.answer_timeout, session.replies(&mut replies));
+                let waited =
+                    tokio::time::timeout(load.answer_timeout, session.replies(&mut replies));
                 waited.await
             }
             _ => break,

@@ -127,7 +127,9 @@ fn judged(
             "{acknowledged} acknowledged one after another, {written} bytes written by the server's \
              processes (/proc/PID/io)"
         ),
-        None => format!("{acknowledged} acknowledged one after another; /proc/PID/io cannot be read"),
+        None => {
+            format!("{acknowledged} acknowledged one after another; /proc/PID/io cannot be read")
+        }
     };
     let flushes = device.and_then(|device| device.flushes);
     match (device, flushes) {
@@ -159,8 +161,16 @@ fn judged(
         ("acknowledged", Some(acknowledged)),
         ("bytes_written", written),
         ("device_flushes", flushes),
-        ("device_bytes_written", device.map(|device| device.bytes_written)),
+        (
+            "device_bytes_written",
+            device.map(|device| device.bytes_written),
+        ),
     ];
-    let figures = figures.into_iter().filter_map(|(name, figure)| Some((name, figure? as f64)));
-    (found, Check::new(CheckKind::Counters, outcome, said).with(figures))
+    let figures = figures
+        .into_iter()
+        .filter_map(|(name, figure)| Some((name, figure? as f64)));
+    (
+        found,
+        Check::new(CheckKind::Counters, outcome, said).with(figures),
+    )
 }

@@ -197,7 +197,9 @@ impl<'a> Ledger<'a> {
                 }
             }
         }
-        let usual = during.into_iter().filter(|(_, times)| times * 2 >= acknowledged);
+        let usual = during
+            .into_iter()
+            .filter(|(_, times)| times * 2 >= acknowledged);
         ledger.usual = usual.map(|(file, _)| file).collect();
         ledger
     }
@@ -206,7 +208,10 @@ impl<'a> Ledger<'a> {
         let recording = self.recording;
         let (from, until) = recording.load().unwrap_or((u64::MAX, 0));
         let mut coverage = Coverage {
-            mapped: self.files.iter().any(|file| recording.mapped.contains(file)),
+            mapped: self
+                .files
+                .iter()
+                .any(|file| recording.mapped.contains(file)),
             ..Coverage::default()
         };
         let bytes = |during| self.writes(during).map(|(.., bytes)| bytes).sum();
@@ -270,7 +275,9 @@ impl<'a> Ledger<'a> {
     fn syncs(&self, (from, until): Lines) -> impl Iterator<Item = &'a Sync> {
         let all = &self.recording.syncs;
         let first = all.partition_point(|sync| sync.ended <= from);
-        all[first..].iter().take_while(move |sync| sync.ended < until)
+        all[first..]
+            .iter()
+            .take_while(move |sync| sync.ended < until)
     }
 
     fn syncs_of(&self, file: FileId) -> impl Iterator<Item = &'a Sync> {
@@ -316,9 +323,8 @@ impl<'a> Ledger<'a> {
             .filter(|file| !removed.contains(file))
             .collect();
         let has_usual = left.iter().any(|file| self.usual.contains(file));
-        let must = |file: &FileId| {
-            !has_usual || self.usual.contains(file) || created.contains(file)
-        };
+        let must =
+            |file: &FileId| !has_usual || self.usual.contains(file) || created.contains(file);
         let gaps = left.iter().copied().filter(must).filter_map(|file| {
             let gap = self.gap_of_file(file, during)?;
             Some((gap, Some(file)))

@@ -43,7 +43,12 @@ impl Trace {
     }
 
     fn write(self, descriptor: u32, file: &str) -> Self {
-        self.on("pwrite64", descriptor, file, ", \"\\x61\"..., 100, 0) = 100")
+        self.on(
+            "pwrite64",
+            descriptor,
+            file,
+            ", \"\\x61\"..., 100, 0) = 100",
+        )
     }
 
     fn sync(self, descriptor: u32, file: &str) -> Self {
@@ -77,7 +82,10 @@ impl Trace {
     }
 
     fn answer(self, body: &str) -> Self {
-        let text = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let text = format!(
+            "HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let line = format!(
             "sendto(8<{CLIENT}>, \"{}\", {}, 0, NULL, 0) = {}",
             hex(&text),
@@ -127,14 +135,20 @@ fn a_write_must_be_synced_when_the_answer_leaves() {
     let written = || opened().ask().write(3, "log");
     assert_eq!(written().sync(3, "log").acknowledge().gap(), None);
     assert_eq!(written().acknowledge().gap(), Some(Gap::Never));
-    assert_eq!(written().acknowledge().sync(3, "log").gap(), Some(Gap::Late));
+    assert_eq!(
+        written().acknowledge().sync(3, "log").gap(),
+        Some(Gap::Late)
+    );
     let before = opened().ask().sync(3, "log").write(3, "log").acknowledge();
     assert_eq!(before.gap(), Some(Gap::Never), "a sync before the write");
     let range = written().on("sync_file_range", 3, "log", ", 0, 0, 7) = 0");
     assert_eq!(range.acknowledge().gap(), Some(Gap::RangeOnly));
     let all = written().line("sync() = 0").acknowledge();
     assert_eq!(all.gap(), None);
-    assert_eq!(opened().ask().acknowledge().gap(), Some(Gap::NothingWritten));
+    assert_eq!(
+        opened().ask().acknowledge().gap(),
+        Some(Gap::NothingWritten)
+    );
 }
 
 #[test]
@@ -156,12 +170,20 @@ fn a_sync_that_another_thread_began_too_early_covers_nothing() {
 fn a_sync_that_failed_covers_nothing_not_even_when_a_later_one_succeeds() {
     let failed = || {
         let written = opened().ask().write(3, "log");
-        written.on("fdatasync", 3, "log", ") = -1 EIO (Input/output error) (INJECTED)")
+        written.on(
+            "fdatasync",
+            3,
+            "log",
+            ") = -1 EIO (Input/output error) (INJECTED)",
+        )
     };
     assert_eq!(failed().acknowledge().gap(), Some(Gap::SyncFailed));
     let again = failed().sync(3, "log").acknowledge().judged();
     assert_eq!(again.gaps.keys().next(), Some(&Gap::SyncFailed));
-    assert_eq!((again.failed_syncs, again.acknowledged_after_failure), (1, 1));
+    assert_eq!(
+        (again.failed_syncs, again.acknowledged_after_failure),
+        (1, 1)
+    );
     let anew = failed().write(3, "log").sync(3, "log").acknowledge();
     assert_eq!(anew.gap(), None, "it was written again");
     let refused = failed().refuse().judged();
@@ -182,7 +204,10 @@ fn writes_sync_by_the_flags_of_their_descriptor_or_their_own() {
         .open(3, "log", "O_RDWR|O_DSYNC")
         .open(4, "log", "O_RDWR");
     let syncs = |descriptor| {
-        let trace = Trace { text: both.text.clone(), ..Trace::default() };
+        let trace = Trace {
+            text: both.text.clone(),
+            ..Trace::default()
+        };
         trace.ask().write(descriptor, "log").acknowledge().gap()
     };
     assert_eq!((syncs(3), syncs(4)), (None, Some(Gap::Never)));
@@ -232,18 +257,26 @@ fn a_renamed_file_needs_a_sync_of_its_directory() {
 
 #[test]
 fn a_mapping_is_written_unseen_and_its_sync_is_seen() {
-    let mapped = opened().on("ftruncate", 3, "log", ", 4096) = 0").line(&format!(
-        "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3<{}>, 0) = 0x7f0000001000",
-        hex("/d/log")
-    ));
+    let mapped = opened()
+        .on("ftruncate", 3, "log", ", 4096) = 0")
+        .line(&format!(
+            "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3<{}>, 0) = 0x7f0000001000",
+            hex("/d/log")
+        ));
     let trace = |sync: &str| {
-        let trace = Trace { text: mapped.text.clone(), ..Trace::default() };
+        let trace = Trace {
+            text: mapped.text.clone(),
+            ..Trace::default()
+        };
         trace.ask().line(sync).acknowledge().judged()
     };
     let synced = trace("msync(0x7f0000001000, 4096, MS_SYNC) = 0");
     assert_eq!((synced.covered, synced.syncs["msync"]), (1, 1));
     assert!(synced.mapped, "it is no fake that writes nothing");
-    assert_eq!(trace("msync(0x7f0000001000, 4096, MS_ASYNC) = 0").covered, 0);
+    assert_eq!(
+        trace("msync(0x7f0000001000, 4096, MS_ASYNC) = 0").covered,
+        0
+    );
     assert_eq!(trace("msync(0x7f0000009000, 4096, MS_SYNC) = 0").covered, 0);
 }
 
@@ -274,7 +307,11 @@ fn what_is_written_during_few_transfers_is_another_jobs() {
 #[test]
 fn a_log_for_people_elsewhere_is_no_ledger() {
     let elsewhere = format!("write(5<{}>, \"\\x61\", 1) = 1", hex("/var/log/server"));
-    let both = opened().ask().line(&elsewhere).write(3, "log").sync(3, "log");
+    let both = opened()
+        .ask()
+        .line(&elsewhere)
+        .write(3, "log")
+        .sync(3, "log");
     assert_eq!(both.acknowledge().gap(), None);
     let only = opened().ask().line(&elsewhere).acknowledge();
     assert_eq!(only.gap(), Some(Gap::Never));
@@ -308,7 +345,10 @@ fn many_in_flight_share_a_sync() {
 
 #[test]
 fn io_uring_and_what_is_cut_are_told() {
-    let uring = opened().line("io_uring_setup(8, {}) = 5").ask().acknowledge();
+    let uring = opened()
+        .line("io_uring_setup(8, {}) = 5")
+        .ask()
+        .acknowledge();
     assert!(uring.read().io_uring);
     let refused = opened().line("io_uring_setup(8, {}) = -1 ENOSYS (Function not implemented)");
     assert!(!refused.ask().acknowledge().read().io_uring);
@@ -322,7 +362,9 @@ fn io_uring_and_what_is_cut_are_told() {
         "sendto(8<{}>, \"\\x61\", 1, 0, NULL, 0) = 1",
         CLIENT.replace("4107", "5432")
     ));
-    let others = others.line(&format!("sendto(6<{CLIENT}>, \"\\x61\", 1, 0, NULL, 0) = 1"));
+    let others = others.line(&format!(
+        "sendto(6<{CLIENT}>, \"\\x61\", 1, 0, NULL, 0) = 1"
+    ));
     let recording = Recording::read(others.text.as_bytes(), Some(4107)).unwrap();
     assert_eq!(recording.misunderstood, None);
 }

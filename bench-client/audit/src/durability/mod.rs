@@ -38,7 +38,9 @@ use crate::audit::TortureError;
 use crate::connector::Endpoint;
 use crate::control::ControlError;
 use crate::crash_states::load::Load;
-use crate::record::durability::{Check, DurabilityVerdict, FileTally, PerAcknowledgement, Promise, WatchedWith};
+use crate::record::durability::{
+    Check, DurabilityVerdict, FileTally, PerAcknowledgement, Promise, WatchedWith,
+};
 use crate::server_command::ServerCommand;
 use crate::target::{ServerProcess, TargetError};
 use crate::traced::Tracer;

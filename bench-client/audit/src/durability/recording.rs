@@ -331,11 +331,11 @@ impl Reader {
                 let Some(file) = self.file(&path) else {
                     return Ok(());
                 };
-                let by_flag = call.arguments.contains("RWF_DSYNC")
-                    || call.arguments.contains("RWF_SYNC");
+                let by_flag =
+                    call.arguments.contains("RWF_DSYNC") || call.arguments.contains("RWF_SYNC");
                 // One that was inherited or duplicated has a number of its own.
-                let every = self.recording.synced_writes.contains(&file)
-                    && !self.plain.contains(&file);
+                let every =
+                    self.recording.synced_writes.contains(&file) && !self.plain.contains(&file);
                 let by_open = self.descriptors.get(&(number, file)).copied();
                 let syncs = by_flag || by_open.unwrap_or(every);
                 if call.outcome == Outcome::Unseen {

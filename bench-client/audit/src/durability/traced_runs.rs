@@ -16,9 +16,7 @@ use super::{Audited, CONNECTIONS, Plan, WINDOW, halt};
 use crate::audit::TortureError;
 use crate::control::ControlError;
 use crate::crash_states::load;
-use crate::record::durability::{
-    Check, CheckKind, CheckOutcome, PerAcknowledgement, WatchedWith,
-};
+use crate::record::durability::{Check, CheckKind, CheckOutcome, PerAcknowledgement, WatchedWith};
 use crate::target::ServerProcess;
 use crate::traced::Tracer;
 
@@ -152,9 +150,9 @@ impl Runs<'_> {
         }
         let calls = format!("{SYNC_CALLS},{WRITE_CALLS}");
         let inject = format!("inject={calls}:{action}");
-        let mut words =
-            self.tracer
-                .recording(&calls, STRING_MAX, &[inject], &self.trace(name));
+        let mut words = self
+            .tracer
+            .recording(&calls, STRING_MAX, &[inject], &self.trace(name));
         let files = files.iter().map(|file| file.display().to_string());
         words.extend(files.flat_map(|file| ["-P".to_owned(), file]));
         (words, false)
@@ -162,7 +160,11 @@ impl Runs<'_> {
 
     async fn start(&self, wrapper: &[String]) -> Result<ServerProcess, TortureError> {
         let plan = self.plan;
-        Ok(plan.command.start(wrapper, &plan.database, false).await?)
+        let server = plan.command.start(wrapper, &plan.database, false).await?;
+        if !plan.command.is_own() {
+            seed_if_forgotten(plan, &server).await;
+        }
+        Ok(server)
     }
 
     async fn ask(&self, server: &ServerProcess, stream: u32, limits: Limits) -> Asked {
@@ -311,7 +313,10 @@ impl Runs<'_> {
             ("in_flight", in_flight as f64),
             ("acknowledged", acknowledged as f64),
             ("syncs", syncs as f64),
-            ("answered_without_sync", (acknowledged - coverage.covered) as f64),
+            (
+                "answered_without_sync",
+                (acknowledged - coverage.covered) as f64,
+            ),
         ];
         let check = Check::new(CheckKind::SharedSyncs, outcome, message);
         self.checks.push(check.with(figures));
@@ -442,11 +447,25 @@ impl Runs<'_> {
     }
 }
 
+/// A server that has forgotten its accounts gets them again, so that it can be asked for transfers.
+/// What it has acknowledged by then is not among them.
+async fn seed_if_forgotten(plan: &Plan, server: &ServerProcess) {
+    let mut control = plan.command.wire.control(server.target());
+    if let Ok(None) = control.balance(0).await {
+        let (accounts, balance) = plan.ledger();
+        // Whoever refuses that acknowledges nothing, which is told of.
+        let _ = control.seed(i64::from(accounts), balance).await;
+    }
+    control.close().await;
+}
+
 /// Writes that were made to fail, by the log alone.
 fn failed_in(trace: &Path) -> u64 {
     let log = std::fs::read(trace).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
-    log.lines().filter(|line| line.ends_with("(INJECTED)")).count() as u64
+    log.lines()
+        .filter(|line| line.ends_with("(INJECTED)"))
+        .count() as u64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -44,7 +44,11 @@ pub(super) struct Seen<'a> {
 }
 
 /// Of a server that was traced.
-pub(super) fn of_trace(plan: &Plan, seen: Seen<'_>, checks: &[Check]) -> (DurabilityVerdict, String) {
+pub(super) fn of_trace(
+    plan: &Plan,
+    seen: Seen<'_>,
+    checks: &[Check],
+) -> (DurabilityVerdict, String) {
     let Seen { coverage, .. } = seen;
     let nothing = coverage.gaps.get(&Gap::NothingWritten).copied();
     let writes_nothing = coverage.acknowledged > 0
@@ -296,7 +300,10 @@ mod tests {
             ..nothing
         };
         for coverage in [later, mapped] {
-            assert_eq!(of(Promise::NotTold, &coverage), DurabilityVerdict::NotDurable);
+            assert_eq!(
+                of(Promise::NotTold, &coverage),
+                DurabilityVerdict::NotDurable
+            );
         }
     }
 

@@ -45,7 +45,11 @@ impl AuditKey {
                 settings: target.settings(),
             }),
             Target::Command { words, .. } => Some(Self {
-                name: words.0.first().map_or("", |word| file_name(word)).to_owned(),
+                name: words
+                    .0
+                    .first()
+                    .map_or("", |word| file_name(word))
+                    .to_owned(),
                 version: None,
                 settings: target.settings(),
             }),
@@ -155,7 +159,11 @@ mod tests {
         assert_eq!(own.settings["durability"], "wal-full");
         assert_ne!(own, other);
         let command = |words: &[&str]| Target::Command {
-            words: words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().into(),
+            words: words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+                .into(),
             url: String::new().into(),
             database: PathBuf::new().into(),
         };
