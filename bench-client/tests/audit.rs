@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{
-    Ended, bench_client, can_trace, count, directory, free_port, is_alive, run, skipped, until,
+    Ended, Running, bench_client, can_trace, count, directory, free_port, is_alive, run, server_of,
+    skipped, until,
 };
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -242,6 +244,63 @@ fn a_ledger_in_memory_is_a_fake() {
     let ended = foreign(directory.path(), "memory", &[]);
     let record = expect(&ended, "fake");
     assert_eq!(outcome(&record, "restart"), "failed", "{record:#}");
+}
+
+/// What was acknowledged was in memory when the server was killed, and is written when it is told
+/// to stop: it stores something.
+#[test]
+fn a_ledger_that_is_saved_at_the_end_is_not_durable() {
+    if !can_audit("a_ledger_that_is_saved_at_the_end_is_not_durable") {
+        return;
+    }
+    let directory = directory();
+    let ended = foreign(directory.path(), "saved_at_stop", &[]);
+    let record = expect_not_durable(&ended, "restart");
+    let bytes = figure(&record, "synced_before_answer", "bytes");
+    assert!(bytes.abs() < f64::EPSILON, "{record:#}");
+}
+
+/// A verdict needs all checks, and nothing is left running.
+#[test]
+fn an_interrupted_audit_tells_nothing() {
+    if !can_audit("an_interrupted_audit_tells_nothing") {
+        return;
+    }
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    command.args([
+        "audit",
+        "sqlite_ws_rpc",
+        "--json",
+        "--keep",
+        "--transfers=10000",
+    ]);
+    let audit = Running::start(&mut command);
+    let data = directory.path().join(".data");
+    until("the first run is traced", || {
+        let places = data.read_dir().ok()?;
+        let mut traces = places.filter_map(|place| {
+            let trace = place.ok()?.path().join("watched.strace");
+            trace.metadata().ok().filter(|it| it.len() > 100_000)
+        });
+        traces.next()
+    });
+    let server = server_of(&audit);
+    audit.signal(Signal::SIGINT);
+    let ended = audit.wait();
+    ended.expect_code(130);
+    let record = ended.json();
+    assert_eq!(record["verdict"], "cannot tell");
+    assert_eq!(record["interrupted"], true);
+    until("the server is gone", || (!is_alive(server)).then_some(()));
+    // It does not stand for the server.
+    let row = run(bench_client(directory.path()).args([
+        "run",
+        "--json",
+        "--seconds=0.3",
+        "--no-null-server",
+    ]));
+    assert_eq!(row.json()["rows"][0]["audit"], Value::Null);
 }
 
 #[test]

@@ -7,6 +7,7 @@ import ctypes
 import json
 import mmap
 import os
+import signal
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ class Ledger:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.unsaved = []
         flags = os.O_RDWR | os.O_CREAT
         self.flags = flags | (os.O_DSYNC if HOW.startswith("dsync") else 0)
         self.file = os.open(LEDGER, self.flags, 0o644)
@@ -35,6 +37,8 @@ class Ledger:
         self.read()
         if HOW == "decoy":
             self.other = os.open(LEDGER + ".other", flags | os.O_APPEND, 0o644)
+        if HOW == "saved_at_stop":
+            signal.signal(signal.SIGTERM, self.save)
         if HOW == "background":
             threading.Thread(target=self.sync_now_and_then, daemon=True).start()
 
@@ -56,6 +60,10 @@ class Ledger:
         self.end = 0
         if HOW == "memory":
             return
+        if HOW == "saved_at_stop":
+            os.ftruncate(self.file, 0)
+            self.unsaved = [f"seed {accounts} {balance}\n"]
+            return
         if not HOW.startswith("mapped"):
             os.ftruncate(self.file, 0)
         self.write(f"seed {accounts} {balance}\n")
@@ -69,6 +77,10 @@ class Ledger:
             os.pwrite(self.file, line, self.end)
         self.end += len(line)
 
+    def save(self, *_):
+        self.write("".join(self.unsaved))
+        os._exit(0)
+
     def sync_now_and_then(self):
         while True:
             time.sleep(0.02)
@@ -79,6 +91,9 @@ class Ledger:
         self.move(sender, receiver, amount)
         line = f"{sender} {receiver} {amount}\n"
         if HOW == "memory":
+            return None
+        if HOW == "saved_at_stop":
+            self.unsaved.append(line)
             return None
         if HOW.startswith("replaced"):
             self.replace(line)

@@ -1,13 +1,14 @@
 //! Without `strace`: what the server's processes wrote by `/proc/PID/io`, and what the block device
 //! did, which others use as well.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use nix::unistd::{Pid, getpgid};
 use tokio::sync::watch;
 
 use super::asking::{Asked, Limits, ask};
-use super::traced_runs::there_after_restart;
+use super::restart::there_after_restart;
 use super::{Audited, Plan, halt, verdict};
 use crate::audit::TortureError;
 use crate::host::device::DeviceCounters;
@@ -134,10 +135,10 @@ fn judged(
     let flushes = device.and_then(|device| device.flushes);
     match (device, flushes) {
         (Some(device), Some(flushes)) => {
-            said.push_str(&format!("; {} flushed {flushes} times", device.name));
+            let _ = write!(said, "; {} flushed {flushes} times", device.name);
         }
         (Some(device), None) => {
-            said.push_str(&format!("; {} does not count flushes", device.name));
+            let _ = write!(said, "; {} does not count flushes", device.name);
         }
         (None, _) => said.push_str("; no block device to ask"),
     }

@@ -25,6 +25,7 @@ mod coverage;
 #[cfg(test)]
 mod coverage_tests;
 mod recording;
+mod restart;
 mod traced_runs;
 mod verdict;
 

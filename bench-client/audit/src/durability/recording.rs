@@ -102,7 +102,7 @@ pub(super) struct Recording {
     pub(super) mapped: BTreeSet<FileId>,
     /// Files of which some descriptor was opened with `O_DSYNC` or `O_SYNC`.
     pub(super) synced_writes: BTreeSet<FileId>,
-    /// The server uses io_uring, and what goes through that is not seen.
+    /// The server uses `io_uring`, and what goes through that is not seen.
     pub(super) io_uring: bool,
     /// Why something that was said on a connection with transfers was not understood.
     pub(super) misunderstood: Option<String>,

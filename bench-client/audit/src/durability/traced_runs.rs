@@ -1,5 +1,6 @@
 //! The runs under `strace`, and what each of them shows.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,10 @@ use tokio::sync::watch;
 use super::asking::{Asked, Limits, ask};
 use super::coverage::{Coverage, Gap, many_at_a_time, one_at_a_time};
 use super::recording::{OTHER_CALLS, Recording, STRING_MAX, SYNC_CALLS, WRITE_CALLS};
+use super::restart::{seed_if_forgotten, there_after_restart};
 use super::verdict::{self, Seen};
 use super::{Audited, CONNECTIONS, Plan, WINDOW, halt};
 use crate::audit::TortureError;
-use crate::control::ControlError;
 use crate::crash_states::load;
 use crate::record::durability::{Check, CheckKind, CheckOutcome, PerAcknowledgement, WatchedWith};
 use crate::target::ServerProcess;
@@ -447,18 +448,6 @@ impl Runs<'_> {
     }
 }
 
-/// A server that has forgotten its accounts gets them again, so that it can be asked for transfers.
-/// What it has acknowledged by then is not among them.
-async fn seed_if_forgotten(plan: &Plan, server: &ServerProcess) {
-    let mut control = plan.command.wire.control(server.target());
-    if let Ok(None) = control.balance(0).await {
-        let (accounts, balance) = plan.ledger();
-        // Whoever refuses that acknowledges nothing, which is told of.
-        let _ = control.seed(i64::from(accounts), balance).await;
-    }
-    control.close().await;
-}
-
 /// Writes that were made to fail, by the log alone.
 fn failed_in(trace: &Path) -> u64 {
     let log = std::fs::read(trace).unwrap_or_default();
@@ -498,11 +487,11 @@ fn of_failed_syncs(failed: u64, acknowledged: u64) -> Check {
 fn described(coverage: &Coverage) -> String {
     let mut said = String::new();
     for (gap, count) in &coverage.gaps {
-        said.push_str(&format!("; {count} {}", gap.in_words()));
+        let _ = write!(said, "; {count} {}", gap.in_words());
     }
     if !coverage.gap_files.is_empty() {
         let names: Vec<&str> = coverage.gap_files.keys().map(String::as_str).collect();
-        said.push_str(&format!(" ({})", names.join(", ")));
+        let _ = write!(said, " ({})", names.join(", "));
     }
     said
 }
@@ -510,54 +499,4 @@ fn described(coverage: &Coverage) -> String {
 fn port_of(server: &ServerProcess) -> Option<u16> {
     let (_, port) = server.target().authority.rsplit_once(':')?;
     port.parse().ok()
-}
-
-/// Whether the money that was acknowledged to have left account 0 has left it.
-#[expect(clippy::cast_precision_loss, reason = "amounts far below 2^52")]
-pub(super) async fn there_after_restart(
-    plan: &Plan,
-    server: &ServerProcess,
-    asked: &Asked,
-) -> Check {
-    let kind = CheckKind::Restart;
-    let acknowledged = asked.acknowledged.len();
-    let mut control = plan.command.wire.control(server.target());
-    let balance = control.balance(0).await;
-    control.close().await;
-    let balance = match balance {
-        Ok(balance) => balance,
-        Err(ControlError::UnknownMethod(method)) => {
-            let why = format!("the server does not know {method}: torture finds what is lost");
-            return Check::new(kind, CheckOutcome::ShowsNothing, why);
-        }
-        Err(error) => {
-            let why = format!("the balance cannot be read: {}", crate::with_causes(&error));
-            return Check::new(kind, CheckOutcome::ShowsNothing, why);
-        }
-    };
-    let (_, initial) = plan.ledger();
-    // An account that is not there has lost everything.
-    let left = balance.map_or(0, |balance| initial.saturating_sub(balance));
-    let (outcome, message) = if acknowledged == 0 {
-        let why = "nothing was acknowledged";
-        (CheckOutcome::ShowsNothing, why.to_owned())
-    } else if (asked.moved..=asked.moved + asked.in_doubt).contains(&left) {
-        let said = format!(
-            "after kill -9 and a new start all {acknowledged} acknowledged transfers are there"
-        );
-        (CheckOutcome::Passed, said)
-    } else {
-        let said = format!(
-            "after kill -9 and a new start account 0 is {left} lower, and {acknowledged} \
-             acknowledged transfers took {} from it",
-            asked.moved
-        );
-        (CheckOutcome::Failed, said)
-    };
-    let figures = [
-        ("acknowledged", acknowledged as f64),
-        ("amount_acknowledged", asked.moved as f64),
-        ("amount_there", left as f64),
-    ];
-    Check::new(kind, outcome, message).with(figures)
 }
