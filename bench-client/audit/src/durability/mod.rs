@@ -20,6 +20,7 @@
 //! written or flushed, and never that a server is durable.
 
 mod asking;
+mod conversations;
 mod counters;
 mod coverage;
 #[cfg(test)]

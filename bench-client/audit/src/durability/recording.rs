@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use super::conversations::{self, Conversations, Heard, Transfer, bytes};
 use crate::crash_states::TraceError;
 use crate::crash_states::arguments::{Arguments, Descriptor};
-use crate::crash_states::protocol_decoder::{ProtocolDecoder, Said, Verdict};
 use crate::crash_states::trace::{Call, Calls, Outcome};
 
 /// The calls by which something becomes durable. Which writes do as well is known from the flags
@@ -79,15 +79,6 @@ pub(super) enum Renamed {
     Moved(FileId, PathBuf),
 }
 
-/// A transfer, as it went over a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Transfer {
-    /// The line on which its request had been read.
-    pub(super) asked: u64,
-    /// The line on which its answer was about to be written, and whether it acknowledges.
-    pub(super) answered: Option<(u64, bool)>,
-}
-
 /// All that happened, each thing with its line in the trace.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
@@ -150,15 +141,6 @@ impl Recording {
     }
 }
 
-/// Bytes on a connection.
-enum Heard {
-    Request(Vec<u8>),
-    Answer(Vec<u8>),
-    /// They are not all in the trace.
-    Lost(String),
-    Closed,
-}
-
 #[derive(Default)]
 struct Reader {
     port: Option<u16>,
@@ -170,8 +152,7 @@ struct Reader {
     plain: BTreeSet<FileId>,
     /// Where mappings are, by address.
     mappings: BTreeMap<u64, (u64, FileId)>,
-    /// What was heard on connections, by line: halves of calls come out of order.
-    heard: Vec<(u64, String, Heard)>,
+    heard: Conversations,
     /// Syncs of each thread by call, with their lines.
     by_thread: BTreeMap<(u32, String), Vec<u64>>,
 }
@@ -516,8 +497,10 @@ impl Reader {
     }
 
     fn finish(mut self) -> Recording {
-        self.listen();
         let recording = &mut self.recording;
+        let (transfers, misunderstood) = conversations::transfers(self.heard);
+        recording.transfers = transfers;
+        recording.misunderstood = recording.misunderstood.take().or(misunderstood);
         recording.writes.sort_unstable();
         recording.names.sort_by_key(|(line, _)| *line);
         recording.syncs.sort_by_key(|sync| sync.ended);
@@ -528,75 +511,6 @@ impl Reader {
         recording.syncs_at_start = at_start.max().unwrap_or(0) as u64;
         self.recording
     }
-
-    /// Understands what was said. A connection without a transfer may say what it likes.
-    fn listen(&mut self) {
-        self.heard.sort_by_key(|(line, ..)| *line);
-        let mut open: BTreeMap<String, (ProtocolDecoder, Vec<usize>, bool)> = BTreeMap::new();
-        let transfers = &mut self.recording.transfers;
-        let mut misunderstood = None;
-        for (line, connection, heard) in std::mem::take(&mut self.heard) {
-            if matches!(heard, Heard::Closed) {
-                open.remove(&connection);
-                continue;
-            }
-            let (decoder, own, lost) = open.entry(connection).or_default();
-            if *lost {
-                continue;
-            }
-            let said = match heard {
-                Heard::Request(bytes) => decoder.received(&bytes),
-                Heard::Answer(bytes) => decoder.sent(&bytes),
-                Heard::Lost(why) => Err(why),
-                Heard::Closed => continue,
-            };
-            let said = said.unwrap_or_else(|why| {
-                *lost = true;
-                if !own.is_empty() {
-                    misunderstood.get_or_insert(why);
-                }
-                Vec::new()
-            });
-            for said in said {
-                match said {
-                    Said::Asked(_) => {
-                        own.push(transfers.len());
-                        transfers.push(Transfer {
-                            asked: line,
-                            answered: None,
-                        });
-                    }
-                    Said::Answered(number, verdict) => {
-                        let acknowledged = verdict == Verdict::Committed;
-                        if let Some(place) = own.get(number) {
-                            transfers[*place].answered = Some((line, acknowledged));
-                        }
-                    }
-                }
-            }
-        }
-        if let Some(why) = misunderstood {
-            self.recording.misunderstood.get_or_insert(why);
-        }
-    }
-}
-
-/// What went over a connection.
-fn bytes(call: &Call, returned: i64, arguments: &mut Arguments<'_>) -> Result<Vec<u8>, String> {
-    let taken = usize::try_from(returned).map_err(|_| "a negative length".to_owned())?;
-    let mut bytes = match call.name.as_str() {
-        "sendmsg" | "recvmsg" => {
-            arguments.skip_past("msg_iov=")?;
-            arguments.vector()?
-        }
-        "writev" | "readv" | "pwritev" | "pwritev2" => arguments.vector()?,
-        _ => arguments.string()?,
-    };
-    if bytes.len() < taken {
-        return Err(format!("not all of {taken} bytes are in the trace"));
-    }
-    bytes.truncate(taken);
-    Ok(bytes)
 }
 
 /// The number of the descriptor that is the first argument.
