@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => cli::predict::run(&args),
         Command::Torture(args) => cli::torture::run(&args),
         Command::Targets(args) => cli::targets::run(&args),
+        Command::Audit(args) => cli::audit::run(&args),
         Command::Serve(args) => Ok(cli::serve::run(&args)),
     };
     cli::conclude(result)

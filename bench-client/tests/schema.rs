@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bench_client::config::TargetFile;
 use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord};
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::record::{Record, Reproduction, SCHEMA_VERSION};
@@ -80,6 +81,29 @@ fn the_published_schema_is_that_of_a_sync_baseline() {
     let title = "busload sync baseline";
     let described = schema_of::<FsyncRecord>(title, "fsync_version", FSYNC_VERSION);
     hold("fsync.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_an_audit_of_durability() {
+    let described = schema_of::<AuditRecord>(
+        "busload audit of durability",
+        "audit_version",
+        AUDIT_VERSION,
+    );
+    hold("audit.schema.json", &described);
+    let required = described["required"].as_array().expect("it is a list");
+    for field in [
+        "verdict",
+        "because",
+        "transfers_per_sync",
+        "checks",
+        "target",
+    ] {
+        assert!(
+            required.contains(&field.into()),
+            "{field} not in {required:?}"
+        );
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //!
 //! [`fault`] is the seam: what interrupts a server. Everything else does not know how it is done.
 //! A [`Stage`](plan::Stage) is one database and the faults that it is put through.
+//!
+//! [`durability`] asks something else of a server: does it sync before it answers?
 
 pub mod again;
 pub mod audit;
@@ -16,6 +18,7 @@ pub mod bank;
 pub mod crash_states;
 pub mod cycle;
 pub mod draw;
+pub mod durability;
 pub mod failed_syncs;
 pub mod fault;
 mod findings;
@@ -35,4 +38,4 @@ pub mod transfer_generator;
 pub mod worker;
 
 use busload_generator::{connector, control, load, target, workload};
-use busload_record::{config, record, with_causes};
+use busload_record::{config, host, record, with_causes};

@@ -116,6 +116,29 @@ impl Tracer {
         words
     }
 
+    /// The words before a command whose calls are written to `trace` in full, as the reader of
+    /// [`crash_states`](crate::crash_states) wants them, with these expressions (`inject=…`)
+    /// added. Of strings longer than `string_max` the end is missing.
+    #[must_use]
+    pub(crate) fn recording(
+        &self,
+        calls: &str,
+        string_max: usize,
+        inject: &[String],
+        trace: &Path,
+    ) -> Vec<String> {
+        let mut words: Vec<String> = ["strace", "-DD", "-f", "-qq", "-yy", "-xx", "-v", "-s"]
+            .map(String::from)
+            .into();
+        words.push(string_max.to_string());
+        words.extend(self.seccomp.then(|| "--seccomp-bpf".to_owned()));
+        words.extend(["-o".to_owned(), trace.display().to_string()]);
+        let expressions = ["signal=none".to_owned(), format!("trace={calls}")];
+        let expressions = expressions.into_iter().chain(inject.iter().cloned());
+        words.extend(expressions.flat_map(|e| ["-e".to_owned(), e]));
+        words
+    }
+
     /// What it wrote so far.
     fn log(&self) -> Vec<u8> {
         std::fs::read(&self.log).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+pub(crate) mod audit;
 pub(crate) mod ceiling;
 pub(crate) mod compare;
 mod fail_on;
@@ -43,7 +44,7 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed \
 or --fail-on names a verdict, 4 a row is invalid or an audit found something, 5 could not connect \
-or start, 130 interrupted: what was measured until then is recorded";
+or start, 6 an audit cannot tell, 130 interrupted: what was measured until then is recorded";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Torture(Box<torture::TortureArgs>),
     /// List, show, install and check targets: servers that somebody else wrote
     Targets(Box<targets::TargetsArgs>),
+    /// Watch from outside whether a server syncs before it answers
+    Audit(Box<audit::AuditArgs>),
     /// Run a transfer server
     Serve(Box<serve::ServeArgs>),
 }
@@ -81,6 +84,8 @@ pub(crate) const GATE_FAILED: u8 = 3;
 pub(crate) const INVALID: u8 = 4;
 /// No server, or none that speaks the protocol.
 const NO_SERVER: u8 = 5;
+/// An audit shows neither that a server is durable nor that it is not.
+pub(crate) const CANNOT_TELL: u8 = 6;
 /// The shell's convention for SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::output::{self, Existing};
+use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::FsyncRecord;
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
 use bench_client::record::sides::Which;
@@ -12,7 +13,7 @@ use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
 use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{fsync, torture};
+use bench_client::render::records::{audit, fsync, torture};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
@@ -20,8 +21,8 @@ use super::{UsageError, VALID, print, width};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture or
-    /// fsync, as text, Markdown or a page
+    /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture,
+    /// audit or fsync, as text, Markdown or a page
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
@@ -173,7 +174,7 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture` or `fsync`.
+/// A record of `torture`, `audit` or `fsync`.
 fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
     if verb == "fsync"
         && let Some(record) = FsyncRecord::read(path)?
@@ -182,10 +183,15 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
     }
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    if verb == "audit"
+        && let Ok(record) = serde_json::from_str::<AuditRecord>(&text)
+    {
+        return Ok(audit::document(&record));
+    }
     let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
         format!(
-            "{shown} is no record of `torture` that this program reads (torture_version \
-             {TORTURE_VERSION}): use the program that wrote it"
+            "{shown} is no record of `torture` (torture_version {TORTURE_VERSION}) or `audit` \
+             (audit_version {AUDIT_VERSION}) that this program reads: use the program that wrote it"
         )
     })?;
     Ok(torture::document(&record))

@@ -1,6 +1,6 @@
 //! `bench-client run`: one row per combination of knobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use bench_client::config::RunConfig;
 use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
-use bench_client::record::{Record, Row};
+use bench_client::record::{AuditKey, Record, Row, last_audit};
 use bench_client::render::records::{report, row as shown};
 use bench_client::render::write::text;
 use clap::Args;
@@ -19,7 +19,7 @@ use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
-use super::output::RecordFile;
+use super::output::{RUNS, RecordFile};
 use super::progress::ProgressLine;
 use super::runs::{self, RunsArgs};
 use super::watch_args::WatchArgs;
@@ -182,5 +182,7 @@ async fn measure_with(
     let mut row = judge::row(plan, &observation);
     let conditions = Conditions::of_row(&row, environment);
     row.fingerprint = Some(conditions.fingerprint());
+    let key = AuditKey::of(&plan.target, plan.connector, &environment.program);
+    row.audit = key.and_then(|key| last_audit(Path::new(RUNS), &key));
     Ok(row)
 }

@@ -75,6 +75,7 @@ fn write(
         open_loop: figures.open_loop,
         repetition: None,
         fingerprint: None,
+        audit: None,
         intervals: load.intervals.clone(),
         collision_rate: share(load.collisions, load.submitted),
         collision_scope: if is_one_thread {

@@ -151,6 +151,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         open_loop: None,
         repetition: None,
         fingerprint: None,
+        audit: None,
         intervals: (0..8)
             .map(|place| interval(place, tps, median_ns))
             .collect(),

@@ -44,7 +44,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// Steps over arguments up to and including `text`.
-    pub(super) fn skip_past(&mut self, text: &str) -> Result<(), String> {
+    pub(crate) fn skip_past(&mut self, text: &str) -> Result<(), String> {
         let at = self.rest.find(text);
         let at = at.ok_or_else(|| format!("no {text} among the arguments"))?;
         self.rest = &self.rest[at + text.len()..];
@@ -52,14 +52,14 @@ impl<'a> Arguments<'a> {
     }
 
     /// A number.
-    pub(super) fn number(&mut self) -> Result<u64, String> {
+    pub(crate) fn number(&mut self) -> Result<u64, String> {
         let word = self.word();
         word.parse()
             .map_err(|_| format!("'{word}' where a number is expected"))
     }
 
     /// A file descriptor and what it stands for.
-    pub(super) fn descriptor(&mut self) -> Result<Descriptor, String> {
+    pub(crate) fn descriptor(&mut self) -> Result<Descriptor, String> {
         self.separator();
         let number = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let end = self.rest.find(|c| !number(c)).unwrap_or(self.rest.len());
@@ -95,7 +95,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A string, whole.
-    pub(super) fn string(&mut self) -> Result<Vec<u8>, String> {
+    pub(crate) fn string(&mut self) -> Result<Vec<u8>, String> {
         self.separator();
         if let Some(rest) = self.rest.strip_prefix("NULL") {
             self.rest = rest;
@@ -111,12 +111,12 @@ impl<'a> Arguments<'a> {
     }
 
     /// A path: a string that names a file.
-    pub(super) fn path(&mut self) -> Result<PathBuf, String> {
+    pub(crate) fn path(&mut self) -> Result<PathBuf, String> {
         Ok(PathBuf::from(OsString::from_vec(self.string()?)))
     }
 
     /// The bytes of all buffers of a vector, one after another.
-    pub(super) fn vector(&mut self) -> Result<Vec<u8>, String> {
+    pub(crate) fn vector(&mut self) -> Result<Vec<u8>, String> {
         self.separator();
         let list = self.rest.strip_prefix('[').ok_or("no vector of buffers")?;
         self.rest = list;

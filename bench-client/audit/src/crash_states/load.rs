@@ -17,7 +17,7 @@ use crate::draw::Draw;
 use crate::server_command::Wire;
 
 /// Largest amount. Amounts differ, so that a sum that is off is not a prefix of others.
-const LARGEST: u64 = 997;
+pub(crate) const LARGEST: u64 = 997;
 /// Fewest accounts: several pages of the table.
 const ACCOUNTS_MIN: u32 = 1_000;
 
@@ -113,7 +113,8 @@ async fn work<C: Connector>(
     acknowledged
 }
 
-fn transfer(load: &Load, worker: u32, number: u64, amount: u64) -> Transfer {
+/// The `number`th transfer of a connection.
+pub(crate) fn transfer(load: &Load, worker: u32, number: u64, amount: u64) -> Transfer {
     let low = u128::from(worker) << 44 | u128::from(number);
     Transfer {
         from: i64::from(worker),

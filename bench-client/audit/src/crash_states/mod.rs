@@ -57,7 +57,7 @@ pub mod expected_ledger;
 #[cfg(test)]
 mod expected_ledger_tests;
 pub mod load;
-mod protocol_decoder;
+pub(crate) mod protocol_decoder;
 pub mod record;
 #[cfg(test)]
 mod record_tests;

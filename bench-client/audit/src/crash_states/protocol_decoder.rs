@@ -14,7 +14,7 @@ const MAX_HEADERS: usize = 128;
 
 /// Something that was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// A client asked for this transfer.
     Asked(Transfer),
     /// A transfer was answered: the `n`th that this connection asked for.
@@ -23,7 +23,7 @@ pub(super) enum Said {
 
 /// What an answer claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is durable.
     Committed,
     /// It is not applied and will not be.
@@ -44,7 +44,7 @@ impl Verdict {
 
 /// One connection.
 #[derive(Debug, Default)]
-pub(super) struct ProtocolDecoder {
+pub(crate) struct ProtocolDecoder {
     requests: Stream,
     answers: Stream,
     asked: usize,
@@ -56,7 +56,7 @@ pub(super) struct ProtocolDecoder {
 
 impl ProtocolDecoder {
     /// Takes bytes from the client.
-    pub(super) fn received(&mut self, bytes: &[u8]) -> Result<Vec<Said>, String> {
+    pub(crate) fn received(&mut self, bytes: &[u8]) -> Result<Vec<Said>, String> {
         self.requests.bytes.extend_from_slice(bytes);
         let mut said = Vec::new();
         while let Some(message) = self.requests.next(Side::Client)? {
@@ -91,7 +91,7 @@ impl ProtocolDecoder {
     }
 
     /// Takes bytes for the client.
-    pub(super) fn sent(&mut self, bytes: &[u8]) -> Result<Vec<Said>, String> {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) -> Result<Vec<Said>, String> {
         self.answers.bytes.extend_from_slice(bytes);
         let mut said = Vec::new();
         while let Some(message) = self.answers.next(Side::Server)? {
@@ -196,8 +196,11 @@ impl Stream {
             self.bytes.drain(..head);
             return Ok(Some(Message::Head));
         }
-        if field(&headers, "transfer-encoding").is_some() {
-            return Err("a body without a content-length cannot be read".to_owned());
+        if let Some(encoding) = field(&headers, "transfer-encoding") {
+            if !encoding.eq_ignore_ascii_case("chunked") {
+                return Err(format!("a body in {encoding} cannot be read"));
+            }
+            return self.next_chunked(head);
         }
         let length = match field(&headers, "content-length") {
             None => 0,
@@ -210,6 +213,41 @@ impl Stream {
         let body = self.bytes[head..end].to_vec();
         self.bytes.drain(..end);
         Ok(Some(Message::Body(body)))
+    }
+
+    /// A body in chunks, which begins at `start`.
+    fn next_chunked(&mut self, start: usize) -> Result<Option<Message>, String> {
+        let (mut at, mut body) = (start, Vec::new());
+        loop {
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let size = httparse::parse_chunk_size(rest).map_err(|_| "no chunk".to_owned())?;
+            let httparse::Status::Complete((header, length)) = size else {
+                return Ok(None);
+            };
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let end = message_end(at + header, length)?;
+            if length == 0 {
+                // Fields may follow, and an empty line does.
+                let rest = self.bytes.get(end..).unwrap_or_default();
+                let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+                let fields = httparse::parse_headers(rest, &mut fields);
+                let httparse::Status::Complete((trailer, _)) =
+                    fields.map_err(|error| format!("no HTTP: {error}"))?
+                else {
+                    return Ok(None);
+                };
+                self.bytes.drain(..end + trailer);
+                return Ok(Some(Message::Body(body)));
+            }
+            let Some(chunk) = self.bytes.get(at + header..end + 2) else {
+                return Ok(None);
+            };
+            body.extend_from_slice(&chunk[..length]);
+            if body.len() > MESSAGE_LIMIT_BYTES {
+                return Err("a message is too long".to_owned());
+            }
+            at = end + 2;
+        }
     }
 
     fn next_framed(&mut self) -> Result<Option<Message>, String> {
@@ -376,8 +414,10 @@ mod tests {
             ))
         };
         let requests = [ask(1), "GET / HTTP/1.1\r\n\r\n".to_owned(), ask(2)].concat();
+        let in_chunks = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n\
+             6\r\n{\"ok\":\r\n5;a=b\r\ntrue}\r\n0\r\n\r\n";
         let replies = [
-            reply(200, r#"{"ok":true}"#),
+            in_chunks.to_owned(),
             reply(200, r#"{"ok":true,"result":{"status":"ok"}}"#),
             reply(503, r#"{"ok":false,"error":"overloaded"}"#),
         ]

@@ -2,10 +2,12 @@
 //! `x-compared: false` in the schema, each where it is declared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{RunConfig, Target};
 
@@ -85,6 +87,26 @@ fn of_target(target: &Target) -> Map<String, Value> {
         }
     }
     fields
+}
+
+/// What decides how a target stores: the knobs of a server of this project, and of a command that
+/// starts another a hash, since the command is private.
+pub(super) fn settings(target: &Target) -> BTreeMap<String, Value> {
+    if let Some(server) = target.server() {
+        let fields = fields_of(server).into_iter();
+        return fields
+            .filter(|(name, _)| !NOT_COMPARED.contains(name))
+            .collect();
+    }
+    let Target::Command { start, .. } = target else {
+        return BTreeMap::new();
+    };
+    let digest = Sha256::digest(start.0.command.join("\0").as_bytes());
+    let digest = digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    [("command".to_owned(), digest.into())].into()
 }
 
 /// What a field of the record is called on the command line: units are part of its name there

@@ -1,6 +1,7 @@
 //! Whose server is measured: how it is started, or where it is.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use busload_frontend::cli::ServerConfig;
@@ -162,6 +163,13 @@ impl Target {
             Self::BuiltIn { server, .. } | Self::Null { server } => Some(server),
             Self::Command { .. } | Self::Url { .. } => None,
         }
+    }
+
+    /// What decides how it stores, by the names of records: the knobs of a server of this project,
+    /// of a command a hash, of a server that runs already nothing.
+    #[must_use]
+    pub fn settings(&self) -> BTreeMap<String, serde_json::Value> {
+        super::compared::settings(self)
     }
 
     /// The durability mode that was asked for, where this program starts the server.

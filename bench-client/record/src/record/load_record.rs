@@ -182,7 +182,11 @@ impl AnyRecord {
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));
         }
-        for (kind, verb) in [("torture_version", "torture"), ("fsync_version", "fsync")] {
+        for (kind, verb) in [
+            ("torture_version", "torture"),
+            ("fsync_version", "fsync"),
+            ("audit_version", "audit"),
+        ] {
             if value.get(kind).is_some() {
                 return Err(ReadError::NoRows { file, verb });
             }

@@ -8,9 +8,11 @@ mod apply;
 mod budget;
 pub mod comparison;
 pub mod crash_states;
+pub mod durability;
 mod findings;
 pub mod fsync;
 mod generator;
+mod last_audit;
 mod latency;
 pub mod load_record;
 mod machine;
@@ -29,6 +31,7 @@ mod verification;
 pub use apply::with_apply;
 pub use budget::{Budget, SecondBudget, Stage, StageTime};
 pub use generator::{Generator, LittlesLaw, StandStill, WindowEdges};
+pub use last_audit::{AuditKey, last_audit};
 pub use latency::{Latency, Spread, between, difference};
 pub use machine::{Cpu, ProcessorSpeed, Stalls, Throttled};
 pub use prediction::{Bottleneck, Limit, Prediction};
@@ -51,6 +54,7 @@ use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
+use durability::RowAudit;
 use series::Interval;
 
 /// The version of the record's form. Records of earlier versions are not read: they lack the
@@ -196,6 +200,10 @@ pub struct Row {
     /// with each other, whenever they were measured.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// What the last `audit` of this server, with these knobs, came to; absent when there is none
+    /// among the records of `results/runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<RowAudit>,
     /// The window, interval by interval.
     #[serde(default)]
     pub intervals: Vec<Interval>,

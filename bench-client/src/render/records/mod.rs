@@ -2,6 +2,7 @@
 //! form in which it is read.
 
 pub mod article;
+pub mod audit;
 pub mod comparison;
 mod environment;
 pub mod fsync;

@@ -161,6 +161,9 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
     }
     facts.add_known("once", row.exactly_once.as_ref().map(once));
     facts.add("verified", verified(row));
+    let audit = row.audit.as_ref();
+    let audited = audit.map(|audit| format!("{}, at {}", audit.verdict.as_str(), audit.at));
+    facts.add_known("audited", audited);
     let tone = if row.valid { Tone::Plain } else { Tone::Bad };
     let word = if row.valid { "VALID" } else { "INVALID" };
     facts.add("verdict", Line::default().mark(tone, word));

@@ -1,0 +1,165 @@
+//! The last audit of a server, found among the records that are kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::durability::{AUDIT_VERSION, DurabilityVerdict, RowAudit};
+use crate::config::{ConnectorKind, Target};
+use crate::host::environment::Program;
+
+/// What is in the name of every file that `audit` writes by itself.
+const IN_THE_NAME: &str = "-audit-";
+/// Most records that are looked through, the newest first.
+const RECORDS_MAX: usize = 1_000;
+
+/// Whose audits are one's own: the same name, version and settings.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct AuditKey {
+    /// The target's name.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its knobs.
+    pub settings: BTreeMap<String, Value>,
+}
+
+impl AuditKey {
+    /// Of a target that this program starts; `None` for one that cannot be audited: it runs
+    /// already, or has no database.
+    #[must_use]
+    pub fn of(target: &Target, connector: ConnectorKind, program: &Program) -> Option<Self> {
+        match target {
+            Target::BuiltIn {
+                program: started, ..
+            } => Some(Self {
+                name: connector.as_str().to_owned(),
+                // Of another file nobody knows it before it is started.
+                version: started
+                    .0
+                    .file
+                    .is_none()
+                    .then(|| format!("{} ({})", program.version, program.git_revision)),
+                settings: target.settings(),
+            }),
+            Target::Command { about, .. } => Some(Self {
+                name: about.name.clone(),
+                version: about.version.clone(),
+                settings: target.settings(),
+            }),
+            Target::Null { .. } | Target::Url { .. } => None,
+        }
+    }
+}
+
+/// What of a record says whose it is.
+#[derive(Deserialize)]
+struct Head {
+    audit_version: u32,
+    environment: Began,
+    target: AuditKey,
+    verdict: DurabilityVerdict,
+    interrupted: bool,
+}
+
+#[derive(Deserialize)]
+struct Began {
+    started_at: String,
+}
+
+/// What the last whole audit of this server came to, among the records in `directory`. What cannot
+/// be read is no record.
+#[must_use]
+pub fn last_audit(directory: &Path, key: &AuditKey) -> Option<RowAudit> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let mut records: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.contains(IN_THE_NAME) && name.ends_with(".json")
+        })
+        .collect();
+    // Names begin with the time.
+    records.sort_unstable_by(|a, b| b.cmp(a));
+    let heads = records.iter().take(RECORDS_MAX).filter_map(|path| {
+        let text = std::fs::read(path).ok()?;
+        serde_json::from_slice::<Head>(&text).ok()
+    });
+    let mut own = heads.filter(|head| {
+        head.audit_version == AUDIT_VERSION && !head.interrupted && head.target == *key
+    });
+    let last = own.next()?;
+    Some(RowAudit {
+        verdict: last.verdict,
+        at: last.environment.started_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::TargetFile;
+    use crate::config::target_file::Choices;
+    use serde_json::json;
+
+    use super::*;
+
+    fn write(directory: &Path, name: &str, target: &str, verdict: &str, interrupted: bool) {
+        let record = json!({
+            "audit_version": AUDIT_VERSION,
+            "environment": {"started_at": name.get(..4), "more": 1},
+            "target": {"name": target, "version": null, "settings": {"batch_size": 1}},
+            "verdict": verdict,
+            "interrupted": interrupted,
+        });
+        std::fs::write(directory.join(name), record.to_string()).unwrap();
+    }
+
+    #[test]
+    fn the_newest_whole_audit_of_the_same_server_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
+        let mut key = AuditKey {
+            name: "a".to_owned(),
+            version: None,
+            settings: [("batch_size".to_owned(), json!(1))].into(),
+        };
+        assert_eq!(last_audit(&place.join("nowhere"), &key), None);
+        assert_eq!(last_audit(place, &key), None);
+        write(place, "2020T-audit-1.json", "a", "durable", false);
+        write(place, "2021T-audit-2.json", "a", "not durable", false);
+        write(place, "2022T-audit-3.json", "b", "fake", false);
+        write(place, "2023T-audit-4.json", "a", "cannot tell", true);
+        write(place, "2024T-run-5.json", "a", "fake", false);
+        std::fs::write(place.join("2025T-audit-6.json"), "{").unwrap();
+        let found = last_audit(place, &key).unwrap();
+        assert_eq!(found.verdict, DurabilityVerdict::NotDurable);
+        assert_eq!(found.at, "2021");
+        key.settings.insert("batch_size".to_owned(), json!(2));
+        assert_eq!(last_audit(place, &key), None);
+    }
+
+    #[test]
+    fn a_key_says_what_decides_about_durability() {
+        let program = Program::default();
+        let key = |target: &Target| AuditKey::of(target, ConnectorKind::SqliteWsRpc, &program);
+        let own = Target::default();
+        let mut other = own.clone();
+        let durability = busload_sqlite::Durability::WalNormal;
+        other.server_mut().unwrap().durability.durability = durability;
+        let [own, other] = [own, other].map(|target| key(&target).unwrap());
+        assert_eq!(own.name, "sqlite_ws_rpc");
+        assert_eq!(own.settings["durability"], "wal-full");
+        assert_ne!(own, other);
+        let command = |words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let file = TargetFile::of_command("node", words, ConnectorKind::SqliteWsRpc).unwrap();
+            file.target(Path::new(""), Choices::default())
+        };
+        let one = key(&command(&["/bin/node", "a.mjs"])).unwrap();
+        assert_eq!(one.name, "node");
+        assert_ne!(one, key(&command(&["/bin/node", "b.mjs"])).unwrap());
+        assert!(!format!("{one:?}").contains("a.mjs"), "{one:?}");
+    }
+}

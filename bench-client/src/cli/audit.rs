@@ -1,0 +1,324 @@
+//! `bench-client audit`: does a server sync before it answers?
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bench_client::config::target_file::{Choices, DATA_DIR, DATABASE};
+use bench_client::config::{ConnectorKind, Encoding, Private, Target};
+use bench_client::host::environment::Environment;
+use bench_client::program;
+use bench_client::record::AuditKey;
+use bench_client::record::durability::{
+    AUDIT_VERSION, AuditRecord, AuditedTarget, DurabilityVerdict, Promise,
+};
+use bench_client::render::records::audit;
+use bench_client::render::write::text;
+use bench_client::target::{choose_port, endpoint};
+use bench_client::torture::durability::{self, Audited, Plan};
+use bench_client::torture::server_command::{ServerCommand, Wire};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
+use clap::Args;
+use clap::builder::Resettable;
+
+use super::interrupt::watch_signals;
+use super::load_flags::{Chosen, choose, of_command};
+use super::output::{RecordFile, new_name};
+use super::run::runtime;
+use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
+
+#[derive(Debug, Args)]
+// The server that is audited is the one that the flags name.
+#[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
+pub(crate) struct AuditArgs {
+    /// Whose server: a target by name or file, or sqlite_rpc or sqlite_ws_rpc, this program's own
+    /// over HTTP or WebSocket
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "server_command",
+        conflicts_with = "server_command"
+    )]
+    target: Option<String>,
+    /// Audit the server that this command starts. No shell reads it; the word {database} in it
+    /// stands for the database file. Is started on the same ledger again and again, and must not
+    /// wipe it
+    #[arg(long, value_name = "COMMAND", requires = "url")]
+    server_command: Option<String>,
+    /// Where the server of --server-command listens
+    #[arg(long, requires = "server_command")]
+    url: Option<String>,
+    /// The ledger of --server-command may be wiped: needed where {database} is not in the command
+    #[arg(long, requires = "server_command")]
+    reseed: bool,
+    /// How transfers are written
+    #[arg(long, value_enum, default_value = "json")]
+    encoding: Encoding,
+    /// Transfers one after another, of which each is looked at, 20 to 10,000
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    transfers: u32,
+    /// The random seed that amounts are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Directory of the database and of the traces, below which the audit makes its own
+    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Keep traces and database
+    #[arg(long)]
+    keep: bool,
+    /// Print the record as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
+    /// File of the record [default: a new one in results/runs, where `run` finds it]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Server (this program's own)")]
+    server: ServerConfig,
+}
+
+/// A server to be audited.
+struct Subject {
+    command: ServerCommand,
+    promise: Promise,
+    /// It is given a directory of its own, so that what it writes elsewhere is no ledger.
+    has_directory: bool,
+}
+
+/// Audits, prints and records.
+pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
+    let subject = args.subject()?;
+    let mut environment = Environment::capture(&args.data_dir).with_program(program("mimalloc"));
+    if !subject.has_directory {
+        environment.forget_storage();
+    }
+    let path = RecordFile::checked(args.output.as_deref(), "audit", &environment)?;
+    let place = args.place(&environment)?;
+    let plan = args.plan(subject, &place, &environment);
+    let audited = runtime()?.block_on(async {
+        let interrupted = watch_signals()?;
+        let mut told = |what: &str| eprintln!("{what}");
+        anyhow::Ok(durability::audit(&plan, &interrupted, &mut told).await?)
+    });
+    let kept = args.keep.then(|| place.display().to_string());
+    if kept.is_none()
+        && let Err(error) = std::fs::remove_dir_all(&place)
+    {
+        eprintln!("warning: cannot remove {}: {error}", place.display());
+    }
+    let audited = audited?;
+    let was_interrupted = audited.interrupted;
+    let record = args.record(environment, &plan, audited, kept);
+    let written = path.write(&record);
+    if args.json {
+        print(&serde_json::to_string_pretty(&record)?);
+    } else {
+        show(&audit::document(&record));
+        if written.is_ok() {
+            print(&text::record_line(&path));
+        }
+    }
+    written?;
+    Ok(ExitCode::from(match record.verdict {
+        DurabilityVerdict::NotDurable | DurabilityVerdict::Fake => INVALID,
+        _ if was_interrupted => INTERRUPTED,
+        DurabilityVerdict::Durable => VALID,
+        DurabilityVerdict::CannotTell => CANNOT_TELL,
+    }))
+}
+
+impl AuditArgs {
+    fn subject(&self) -> anyhow::Result<Subject> {
+        match (&self.server_command, &self.target) {
+            (Some(command), _) => self.command(command),
+            (None, Some(name)) => self.named(name),
+            (None, None) => Err(usage(
+                "name a target: sqlite_rpc, sqlite_ws_rpc, one that targets list shows, or a file",
+            )),
+        }
+    }
+
+    /// A target by its name or file.
+    fn named(&self, name: &str) -> anyhow::Result<Subject> {
+        let chosen = choose(name)?;
+        let connector = chosen.connector();
+        if matches!(chosen, Chosen::File(_)) {
+            self.refuse_knobs("a target")?;
+            let choices = Choices {
+                data_dir: self.data_dir.clone(),
+                ..Choices::default()
+            };
+            let target = chosen.target(choices)?;
+            let Some(target @ Target::Command { .. }) = target else {
+                return Err(usage(
+                    "audit starts its server again and again: give a target with [start]",
+                ));
+            };
+            return self.foreign(target, connector, true);
+        }
+        if !connector.speaks_transfer_protocol() {
+            return Err(usage(&format!(
+                "{connector} is no server of this program, which audit would start: give a target \
+                 with [start]"
+            )));
+        }
+        self.server
+            .check()
+            .map_err(|error| usage(&error.to_string()))?;
+        let target = Target::BuiltIn {
+            server: self.server.clone().with_batches(),
+            program: Private::default(),
+            database: Private::default(),
+            keep_db: true,
+        };
+        Ok(Subject {
+            command: self.started(target, connector)?,
+            promise: Promise::NotTold,
+            has_directory: true,
+        })
+    }
+
+    fn command(&self, command: &str) -> anyhow::Result<Subject> {
+        self.refuse_knobs("--server-command")?;
+        let words = shlex::split(command)
+            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
+        if words.is_empty() {
+            return Err(usage("--server-command is empty"));
+        }
+        let places = [DATABASE, DATA_DIR];
+        let names_place = |word: &String| places.iter().any(|place| word.contains(place));
+        let has_directory = words.iter().any(names_place);
+        if !has_directory && !self.reseed {
+            return Err(usage(
+                "--server-command does not name {database}, so its ledger is one that is there: \
+                 allow with --reseed that it is wiped",
+            ));
+        }
+        let url = self.url.clone().unwrap_or_default();
+        let connector = if url.starts_with("http") {
+            ConnectorKind::SqliteRpc
+        } else {
+            ConnectorKind::SqliteWsRpc
+        };
+        let file = of_command(words, connector).map_err(|error| usage(&error))?;
+        let mut target = file.target(Path::new(""), Choices::default());
+        if let Target::Command { url: place, .. } = &mut target {
+            place.0 = url;
+        }
+        self.foreign(target, connector, has_directory)
+    }
+
+    /// A server of somebody else has its own way of being started.
+    fn refuse_knobs(&self, what: &str) -> anyhow::Result<()> {
+        if self.server == ServerConfig::default() {
+            return Ok(());
+        }
+        Err(usage(&format!(
+            "{what} says itself how its server is started: leave out the flags of this program's \
+             own"
+        )))
+    }
+
+    fn foreign(
+        &self,
+        mut target: Target,
+        connector: ConnectorKind,
+        has_directory: bool,
+    ) -> anyhow::Result<Subject> {
+        choose_port(&mut target)?;
+        let promise = target.about().map(|about| about.durability);
+        Ok(Subject {
+            command: self.started(target, connector)?,
+            promise: promise.unwrap_or_default(),
+            has_directory,
+        })
+    }
+
+    fn started(&self, target: Target, connector: ConnectorKind) -> anyhow::Result<ServerCommand> {
+        if self.encoding == Encoding::Binary && connector == ConnectorKind::SqliteRpc {
+            return Err(usage("binary is an encoding of ws only"));
+        }
+        let place = endpoint(&target).map_err(|error| usage(&error.to_string()))?;
+        Ok(ServerCommand {
+            target,
+            place,
+            wire: Wire {
+                connector,
+                encoding: self.encoding,
+            },
+            accounts: 0,
+            initial_balance: 0,
+        })
+    }
+
+    /// A directory of this audit alone, by the name that the kernel has for it.
+    fn place(&self, environment: &Environment) -> anyhow::Result<PathBuf> {
+        let place = self.data_dir.join(new_name("audit", environment));
+        let made = std::fs::create_dir_all(place.join("data"));
+        let made = made.and_then(|()| place.canonicalize());
+        made.map_err(|error| {
+            usage(&format!(
+                "cannot create the directory {}: {error}; choose another with --data-dir",
+                place.display()
+            ))
+        })
+    }
+
+    fn plan(&self, subject: Subject, place: &Path, environment: &Environment) -> Plan {
+        let directory = place.join("data");
+        let file_system = environment.storage.file_system.clone();
+        let is_memory = |kind: &String| matches!(kind.as_str(), "tmpfs" | "ramfs");
+        let mut plan = Plan {
+            command: subject.command,
+            database: directory.join("ledger.sqlite"),
+            directory: subject.has_directory.then_some(directory),
+            scratch: place.to_owned(),
+            transfers: self.transfers,
+            seed: self.seed,
+            promise: subject.promise,
+            memory: file_system.filter(is_memory),
+        };
+        let (accounts, balance) = plan.ledger();
+        plan.command.accounts = accounts;
+        plan.command.initial_balance = balance;
+        plan
+    }
+
+    fn record(
+        &self,
+        environment: Environment,
+        plan: &Plan,
+        audited: Audited,
+        kept: Option<String>,
+    ) -> AuditRecord {
+        let ServerCommand { target, wire, .. } = &plan.command;
+        let key = AuditKey::of(target, wire.connector, &environment.program);
+        let key = key.unwrap_or_default();
+        AuditRecord {
+            audit_version: AUDIT_VERSION,
+            target: AuditedTarget {
+                name: key.name,
+                version: key.version,
+                settings: key.settings,
+                connector: wire.connector,
+                encoding: wire.encoding,
+                durability: audited.durability,
+                promise: plan.promise,
+            },
+            environment,
+            verdict: audited.verdict,
+            because: audited.because,
+            watched_with: audited.watched_with,
+            not_traced: audited.not_traced,
+            transfers_per_sync: audited.transfers_per_sync,
+            per_acknowledgement: audited.per_acknowledgement,
+            checks: audited.checks,
+            files: audited.files,
+            seed: self.seed,
+            kept,
+            interrupted: audited.interrupted,
+        }
+    }
+}
