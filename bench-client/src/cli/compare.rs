@@ -12,11 +12,11 @@ pub(crate) mod save;
 mod session;
 mod sides;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule};
+use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule, SideText};
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
 use bench_client::statistics::{Level, RUNS_MIN};
@@ -60,6 +60,10 @@ pub(crate) struct CompareArgs {
     /// baseline's knobs again
     #[arg(value_name = "SIDE", num_args = 0..=2)]
     sides: Vec<String>,
+    /// Read A and B from this TOML file, whose values may hold commas and spaces: the tables base
+    /// and candidate, each with connector or target, knobs under their flag names, and label
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sides", "baseline", "records"])]
+    side_file: Option<PathBuf>,
     /// Compare with what run --save-baseline has kept under this name, or with the record in
     /// this file
     #[arg(long, value_name = "NAME|FILE")]
@@ -150,12 +154,15 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     if args.allow_unlike && args.baseline.is_none() {
         return Err(usage("--allow-unlike goes with --baseline or --records"));
     }
+    let live = |sides: [SideText; 2]| -> anyhow::Result<(Base, Side)> {
+        let [base, candidate] = sides.map(|side| Side::new(side, &args.shared, Vec::new()));
+        Ok((Base::Live(Box::new(base?)), candidate?))
+    };
     let (base, candidate) = match (&args.baseline, args.sides.as_slice()) {
-        (None, [base, candidate]) => {
-            let [base, candidate] = [sides::parse(base)?, sides::parse(candidate)?]
-                .map(|side| Side::new(side, &args.shared, Vec::new()));
-            (Base::Live(Box::new(base?)), candidate?)
-        }
+        (None, []) if args.side_file.is_some() => live(sides::read(
+            args.side_file.as_deref().unwrap_or(Path::new("")),
+        )?)?,
+        (None, [base, candidate]) => live([sides::parse(base)?, sides::parse(candidate)?])?,
         (Some(baseline), sides) if sides.len() < 2 => {
             against_baseline(args, baseline, sides.first())?
         }

@@ -1,5 +1,7 @@
 //! How a side is written: `CONNECTOR[,key=value…]`, or a target in place of the connector.
 
+use serde::Deserialize;
+
 /// A side, taken apart but not yet understood: which keys there are is known to the command
 /// line that has the flags of the same names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +12,14 @@ pub struct SideText {
     pub subject: String,
     /// The keys in their order, each once, with the value after the first `=`, if there is one.
     pub keys: Vec<(String, Option<String>)>,
+}
+
+/// Two sides in a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SideFile {
+    base: toml::Table,
+    candidate: toml::Table,
 }
 
 /// Why a text is no side.
@@ -43,16 +53,88 @@ impl SideText {
         if subject.is_empty() || subject.contains('=') {
             return Err(wrong(format!(
                 "'{subject}' is no connector and no target; it begins with sqlite_rpc, \
-                 sqlite_ws_rpc, spacetimedb, or the name or file of a target, then ,key=value as often as needed"
+                 sqlite_ws_rpc, spacetimedb, or the name or file of a target, then ,key=value as \
+                 often as needed"
             )));
         }
-        let mut keys: Vec<(String, Option<String>)> = Vec::new();
-        for part in parts {
-            let (key, value) = match part.split_once('=') {
-                Some((key, value)) => (key.trim(), Some(value.trim().to_owned())),
-                None => (part, None),
+        let keys = parts.map(|part| match part.split_once('=') {
+            Some((key, value)) => (key.trim().to_owned(), Some(value.trim().to_owned())),
+            None => (part.to_owned(), None),
+        });
+        Self::new(text, subject, keys, allowed)
+    }
+
+    /// The sides in the text of a file: the tables `base` and `candidate`, each with `connector`
+    /// or `target`, and knobs under their flag names, whose values may hold commas and spaces.
+    /// `label` is what the side is called.
+    ///
+    /// # Errors
+    /// It is not of this form, or a key is unknown.
+    pub fn read_both(text: &str, allowed: &[&str]) -> Result<[Self; 2], SideError> {
+        let file: SideFile = toml::from_str(text).map_err(|error| SideError {
+            text: "of the file".to_owned(),
+            problem: error.message().to_owned(),
+        })?;
+        let [base, candidate] = [("base", file.base), ("candidate", file.candidate)]
+            .map(|(name, table)| Self::of_table(name, table, allowed));
+        Ok([base?, candidate?])
+    }
+
+    fn of_table(name: &str, mut table: toml::Table, allowed: &[&str]) -> Result<Self, SideError> {
+        let wrong = |problem: &str| SideError {
+            text: name.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let mut word = |key: &str| match table.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+            Some(_) => Err(wrong(&format!("{key} is no text"))),
+        };
+        let label = word("label")?;
+        let subject = match (word("connector")?, word("target")?) {
+            (Some(subject), None) | (None, Some(subject)) => subject,
+            _ => {
+                return Err(wrong(
+                    "give it one of connector (sqlite_rpc, sqlite_ws_rpc or spacetimedb) and \
+                     target (a name or a file)",
+                ));
+            }
+        };
+        let mut keys = Vec::new();
+        for (key, value) in table {
+            let value = match value {
+                toml::Value::String(text) => Some(text),
+                toml::Value::Integer(number) => Some(number.to_string()),
+                toml::Value::Float(number) => Some(number.to_string()),
+                toml::Value::Boolean(true) => None,
+                toml::Value::Boolean(false) => Some("false".to_owned()),
+                _ => return Err(wrong(&format!("{key} is no text, number or truth value"))),
             };
-            let key = key.strip_prefix("--").unwrap_or(key);
+            keys.push((key, value));
+        }
+        let named = label.unwrap_or_else(|| {
+            let each = keys.iter().map(|(key, value)| match value {
+                Some(value) => format!(",{key}={value}"),
+                None => format!(",{key}"),
+            });
+            format!("{subject}{}", each.collect::<String>())
+        });
+        Self::new(&named, &subject, keys.into_iter(), allowed)
+    }
+
+    fn new(
+        text: &str,
+        subject: &str,
+        given: impl Iterator<Item = (String, Option<String>)>,
+        allowed: &[&str],
+    ) -> Result<Self, SideError> {
+        let wrong = |problem: String| SideError {
+            text: text.to_owned(),
+            problem,
+        };
+        let mut keys: Vec<(String, Option<String>)> = Vec::new();
+        for (key, value) in given {
+            let key = key.strip_prefix("--").unwrap_or(&key);
             let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
             let key = alias.map_or(key, |(_, name)| name);
             if !allowed.contains(&key) {
@@ -116,6 +198,46 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_two_sides_whose_values_may_hold_anything() {
+        let text = r#"
+            [base]
+            target = "a, b/target.toml"
+            label = "before"
+            [candidate]
+            connector = "sqlite_rpc"
+            inflight = 3
+            url = "http://x/a=b, c"
+        "#;
+        let [base, candidate] = SideText::read_both(text, &ALLOWED).unwrap();
+        assert_eq!(
+            (base.text.as_str(), base.subject.as_str()),
+            ("before", "a, b/target.toml")
+        );
+        assert_eq!(candidate.subject, "sqlite_rpc");
+        let of = |key: &str| candidate.keys.iter().find(|(name, _)| name == key);
+        let inflight = of("max-inflight-per-worker").unwrap();
+        assert_eq!(inflight.1.as_deref(), Some("3"));
+        assert_eq!(of("url").unwrap().1.as_deref(), Some("http://x/a=b, c"));
+        for (text, says) in [
+            ("", "missing field `base`"),
+            ("[base]\n[candidate]\n[more]", "unknown field `more`"),
+            ("[base]\n[candidate]", "one of connector"),
+            (
+                "[base]\ntarget='a'\nconnector='b'\n[candidate]",
+                "one of connector",
+            ),
+            ("[base]\ntarget=''\n[candidate]", "target is no text"),
+            (
+                "[base]\ntarget='a'\nspeed=1\n[candidate]",
+                "'speed' is no knob",
+            ),
+        ] {
+            let error = SideText::read_both(text, &ALLOWED).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn a_side_is_a_connector_and_keys() {
         assert_eq!(parse("sqlite_rpc").unwrap().keys, []);
         let mut side = parse("sqlite_ws_rpc, batch-size=7,--inflight=3,server-bin=a=b").unwrap();
@@ -132,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (text, says) in [
-            ("", "sqlite_ws_rpc, or the name"),
+            ("", "spacetimedb, or the name"),
             ("batch-size=1", "'batch-size=1' is no connector"),
             ("sqlite_rpc,batchsize=1", "'batchsize' is no knob"),
             (

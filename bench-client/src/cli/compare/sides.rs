@@ -33,10 +33,25 @@ pub(super) struct Side {
 
 /// Takes a side apart.
 pub(super) fn parse(text: &str) -> anyhow::Result<SideText> {
+    with_keys(|keys| SideText::parse(text, keys))
+}
+
+/// The two sides in a file.
+pub(super) fn read(path: &Path) -> anyhow::Result<[SideText; 2]> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| usage(&format!("cannot read {shown}: {error}")))?;
+    let read = with_keys(|keys| SideText::read_both(&text, keys));
+    read.map_err(|error| usage(&format!("{shown}: {error:#}")))
+}
+
+fn with_keys<T>(
+    parse: impl FnOnce(&[&str]) -> Result<T, bench_client::compare::SideError>,
+) -> anyhow::Result<T> {
     let mut keys = keys();
     keys.push(SERVER_BIN.to_owned());
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    SideText::parse(text, &keys).map_err(|error| usage(&error.to_string()))
+    parse(&keys).map_err(|error| usage(&error.to_string()))
 }
 
 impl Side {
