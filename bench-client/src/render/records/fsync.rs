@@ -43,6 +43,7 @@ pub fn document(record: &FsyncRecord) -> Document {
 /// Each series that both have: syncs per second, and the ratio B ÷ A with its interval.
 #[must_use]
 pub fn comparison(base: &FsyncRecord, candidate: &FsyncRecord) -> Document {
+    type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
     let mut both = Vec::new();
     for b in &candidate.methods {
         let same = |a: &&SyncSeries| {
@@ -56,7 +57,6 @@ pub fn comparison(base: &FsyncRecord, candidate: &FsyncRecord) -> Document {
         .into_iter()
         .map(|(a, b)| (a, b, Ratio::unpaired(&rates(a), &rates(b), level)))
         .collect();
-    type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
     let figure = |of: fn(&Ratio) -> f64| {
         move |(.., ratio): &Compared<'_>| {
             known(ratio.as_ref().map(of), |value| format!("{value:.2}"))
