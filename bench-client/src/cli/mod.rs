@@ -38,7 +38,7 @@ use ratatui::crossterm::terminal;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Colour what is printed: auto does on a terminal, unless NO_COLOR is set
+    /// Colour what is printed: auto does on a terminal
     #[arg(
         long,
         global = true,

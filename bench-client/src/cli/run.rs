@@ -92,9 +92,10 @@ pub(crate) fn run_plans(
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = path.exists().then_some(&*path);
-        show(&match quiet {
-            true => summary::in_lines(&record, kept),
-            false => summary::closing(&record, kept),
+        show(&if quiet {
+            summary::in_lines(&record, kept)
+        } else {
+            summary::closing(&record, kept)
         });
     }
     ended?;

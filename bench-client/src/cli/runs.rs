@@ -36,10 +36,10 @@ impl RunsArgs {
     pub(crate) fn repeat(&self, plans: &[RunConfig]) -> Repetitions {
         let keeps = |plan: &RunConfig| matches!(plan.target, Target::Url { reseed: false, .. });
         if self.runs > 1 && plans.iter().any(keeps) {
-            verbosity::warning(&format!(
+            verbosity::warning(
                 "a server at a URL keeps its database from one run to the next: \
-                 --reseed gives each a fresh one"
-            ));
+                 --reseed gives each a fresh one",
+            );
         }
         Repetitions {
             plans: (0..self.runs).flat_map(|_| plans.iter().cloned()).collect(),
