@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::io::{IsTerminal as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,9 +96,15 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         let kept = path.exists().then_some(&*path);
         show(&summary::in_lines(&reproduction.record, kept));
     } else {
-        show(&shown::document(&reproduction));
+        let table = shown::document(&reproduction);
+        // In a file it is the table alone, as it stands beside the record.
+        if stdout().is_terminal() {
+            show(&table);
+        } else {
+            print(markdown::write(&table).trim_end());
+        }
         if path.exists() {
-            print(&text::record_line(&path));
+            progress::say(&text::record_line(&path));
         }
     }
     measured?;

@@ -70,8 +70,8 @@ fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
     };
     let mut seen: Vec<VerdictCode> = Vec::new();
     let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
-    // In the order of the rows, but for what is worse.
-    verdicts.sort_by_key(|verdict| !verdict.invalidates);
+    // Otherwise in the order of the rows.
+    verdicts.sort_by_key(|verdict| (!verdict.invalidates, weight(verdict.code)));
     let (mut shown, mut others) = (0, Vec::new());
     for verdict in verdicts {
         if seen.contains(&verdict.code) {
@@ -367,6 +367,16 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
     row.verdicts.iter().filter(|verdict| verdict.invalidates)
 }
 
+/// What the headline rests on goes first, what is of the machine alone last.
+fn weight(code: VerdictCode) -> u8 {
+    match code {
+        VerdictCode::GeneratorBound => 0,
+        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
+        VerdictCode::Environment => 3,
+        _ => 2,
+    }
+}
+
 /// One warning with its remedy; of others, what they are about. None pushes the figures off the
 /// screen.
 fn warnings(row: &Row, facts: &mut Facts) {
@@ -375,17 +385,15 @@ fn warnings(row: &Row, facts: &mut Facts) {
     let mut verdicts = row.verdicts.iter();
     let warns = |verdict: &&Verdict| !verdict.invalidates && !said.contains(&verdict.code);
     let warnings: Vec<&Verdict> = verdicts.by_ref().filter(warns).collect();
-    // What the headline rests on goes first, what is of the machine alone last.
-    let weight = |verdict: &&&Verdict| match verdict.code {
-        VerdictCode::GeneratorBound => 0,
-        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
-        VerdictCode::Environment => 3,
-        _ => 2,
-    };
-    let Some(&first) = warnings.iter().min_by_key(weight) else {
+    let name = Line::default().mark(Tone::Warn, "warning");
+    if !row.valid {
+        // What makes it invalid is what is to be read.
+        facts.add_known(name, more(&warnings));
+        return;
+    }
+    let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
         return;
     };
-    let name = Line::default().mark(Tone::Warn, "warning");
     facts.add(name, clipped(&first.message, WARNING_MAX));
     if first.code != VerdictCode::GeneratorBound {
         facts.add("", clipped(&format!("→ {}", first.remedy), WARNING_MAX));
@@ -406,7 +414,7 @@ fn more(verdicts: &[&Verdict]) -> Option<String> {
             codes.push(code);
         }
     }
-    let said = format!("and {}", codes.join(", "));
+    let said = format!("also {}", codes.join(", "));
     // Its end says where the rest is.
     let said = clipped(&said, WARNING_MAX - "; -v says all".len());
     (!codes.is_empty()).then(|| format!("{said}; -v says all"))
