@@ -301,7 +301,11 @@ fn an_error_is_seen_after_the_view() {
     let flags = ["--seconds=1", "--url=ws://127.0.0.1:1"];
     let left = InTerminal::start(&flags, 80, 24, |_| {}).wait();
     assert_eq!(left.code, Some(5), "{:?}", left.said);
-    assert!(left.after_the_view().contains("error: "), "{:?}", left.said);
+    assert!(
+        left.after_the_view().contains("cannot connect to "),
+        "{:?}",
+        left.said
+    );
 }
 
 #[test]

@@ -251,7 +251,9 @@ fn latency(row: &Row) -> String {
     let max = in_ms(Some(latency.max));
     let closed = row.open_loop.is_none().then(|| " · closed loop".to_owned());
     let closed = closed.unwrap_or_default();
-    format!("p50 {p50}   p95 {p95}   p99 {p99}   max {max}{closed}")
+    let figures = format!("p50\u{a0}{p50}   p95\u{a0}{p95}   p99\u{a0}{p99}   max\u{a0}{max}");
+    // A figure stays with its name.
+    figures + &closed
 }
 
 /// How many transfers shared a sync, and what one took.
@@ -292,8 +294,8 @@ fn took(sync: &Spread) -> Option<String> {
     } else {
         |us| format!("{} µs", rate(us))
     };
-    let p99 = sync.p99.map(|p99| format!("  p99 {}", show(p99)));
-    Some(format!("p50 {}{}", show(p50), p99.unwrap_or_default()))
+    let p99 = sync.p99.map(|p99| format!("  p99\u{a0}{}", show(p99)));
+    Some(format!("p50\u{a0}{}{}", show(p50), p99.unwrap_or_default()))
 }
 
 /// What kept the rate from being higher, and how busy the processors were.

@@ -164,7 +164,7 @@ const fn ink(tone: Tone) -> Style {
 /// Text on lines of the width, the first after `first`, the others after `rest`.
 fn wrapped(text: &str, first: &str, rest: &str, layout: Layout) -> String {
     let Some(width) = layout.width else {
-        return format!("{first}{text}");
+        return format!("{first}{text}").replace('\u{a0}', " ");
     };
     let options = Options::new(width)
         .initial_indent(first)
