@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Servers that are started leave nothing behind.
     bench_client::target::descendants::adopt();
-    let result = match parse_arguments::<Cli>().command {
+    let result = match parse_arguments::<Cli>().command() {
         Command::Run(args) => cli::run::run(&args),
         Command::Sweep(args) => cli::sweep::run(&args),
         Command::Compare(args) => cli::compare::run(&args),

@@ -476,13 +476,19 @@ fn a_run_on_a_server_of_its_own_is_valid() {
         assert!(ceilings.iter().any(|it| it.is_number()), "{row:#}");
     }
     let mut plain = bench_client(directory.path());
-    plain.args(["run", "--transfers=200", "--warmup=0", "--no-null-server"]);
+    plain.args([
+        "run",
+        "--transfers=200",
+        "--warmup=0",
+        "--no-null-server",
+        "-v",
+    ]);
     let ended = run(&mut plain);
     assert!(!ended.expect_code(0).stdout.contains("resolved"));
     let mut shown = bench_client(directory.path());
     shown
         .args(["run", "--transfers=200", "--warmup=0", "--no-null-server"])
-        .arg("--exactly-once");
+        .args(["--exactly-once", "-v"]);
     let ended = run(&mut shown);
     let said = &ended.expect_code(0).stdout;
     assert!(said.contains("0 resolved, 0 stay unknown"), "{said}");

@@ -203,7 +203,11 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
 fn a_closed_loop_says_what_its_latency_does_not_show() {
     let _machine = machine();
     let directory = directory();
-    let ended = measured(directory.path(), "run", &["--max-inflight-per-worker=4"]);
+    let ended = measured(
+        directory.path(),
+        "run",
+        &["--max-inflight-per-worker=4", "-v"],
+    );
     ended.expect_code(0);
     assert!(ended.stdout.contains(CLOSED_LOOP), "{}", ended.stdout);
     let record = record(directory.path());
@@ -505,6 +509,7 @@ fn with_a_stall(flags: &[&str]) -> (String, Row) {
         "--seconds=4",
         "--concurrency=2",
         "--max-inflight-per-worker=4",
+        "-v",
     ];
     let client = load_on(directory.path(), &server, &[&load, flags].concat());
     answers(&server);

@@ -186,3 +186,59 @@ fn a_reader_that_has_gone_away_is_no_error() {
         assert_eq!((code, said.as_str()), (Some(0), ""), "{words:?}");
     }
 }
+
+/// A line, a screen, or everything; of several rows the table alone, with the rows as they end on
+/// standard error.
+#[test]
+fn as_much_is_printed_as_was_asked_for() {
+    let directory = directory();
+    let printed = |flags: &[&str]| {
+        let ended = bench(
+            directory.path(),
+            &[&TINY[..], &["--output=record.json"], flags].concat(),
+        );
+        ended.expect_code(0);
+        (ended.stdout, ended.stderr)
+    };
+    let (line, _) = printed(&["-q"]);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(
+        line.starts_with("VALID ") && line.contains("/s  p99 "),
+        "{line}"
+    );
+    assert!(line.ends_with("  record.json\n"), "{line}");
+
+    let (screen, _) = printed(&[]);
+    let (everything, _) = printed(&["-v"]);
+    for block in ["row ", "server ", "verified ", "verdict "] {
+        let has = |text: &str| text.lines().any(|line| line.starts_with(block));
+        assert!(has(&everything) && !has(&screen), "{block}: {everything}");
+    }
+    assert!(
+        everything.ends_with("record   record.json\n"),
+        "{everything}"
+    );
+
+    let (coloured, _) = printed(&["--color=always"]);
+    assert!(coloured.contains("VALID\x1b[0m "), "{coloured:?}");
+    let (plain, _) = printed(&["--color=never"]);
+    assert!(
+        plain.starts_with("VALID ") && !plain.contains('\x1b'),
+        "{plain:?}"
+    );
+
+    let (table, said) = printed(&["--batch-size=1,2"]);
+    let rows: Vec<&str> = said.lines().collect();
+    assert_eq!(rows.len(), 2, "{said}");
+    for (row, label) in rows.iter().zip(["1 of 2 ", "2 of 2 "]) {
+        assert!(row.starts_with(label), "{said}");
+    }
+    assert!(rows[1].ends_with("batch-size 2"), "{said}");
+    assert!(
+        table.contains("p50 ms") && !table.contains("1 of 2  "),
+        "{table}"
+    );
+    let (_, nothing) = printed(&["--batch-size=1,2", "-q"]);
+    assert_eq!(nothing, "");
+    bench(directory.path(), &["run", "-q", "-v"]).expect_code(2);
+}

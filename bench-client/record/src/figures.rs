@@ -70,7 +70,7 @@ pub fn in_ms(figure: Option<f64>) -> String {
 /// Microseconds with their unit, or [`UNKNOWN`].
 #[must_use]
 pub fn in_us(figure: Option<f64>) -> String {
-    known(figure, |value| format!("{value:.0} µs"))
+    known(figure, |value| format!("{} µs", rate(value)))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
 use super::{INTERRUPTED, VALID, print, show};
+use crate::cli::verbosity;
 
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
@@ -172,7 +173,7 @@ fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// Says them on standard error.
 pub(super) fn warn(warnings: &[Verdict]) {
     for warning in warnings {
-        eprintln!("warning: {}: {}", warning.message, warning.remedy);
+        verbosity::warning(&format!("{}: {}", warning.message, warning.remedy));
     }
 }
 
@@ -189,7 +190,7 @@ fn warn_of_environment(environment: &Environment) {
     for warning in &environment.warnings {
         // How fast this program computes is not measured here.
         if warning.code != EnvironmentWarningCode::DebugBuild {
-            eprintln!("warning: {}: {}", warning.message, warning.remedy);
+            verbosity::warning(&format!("{}: {}", warning.message, warning.remedy));
         }
     }
 }

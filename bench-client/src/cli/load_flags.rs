@@ -27,6 +27,7 @@ pub(crate) use target::{built_in, of_command};
 pub(crate) use targets::{Chosen, choose};
 
 use super::usage;
+use crate::cli::verbosity;
 
 /// The flags whose lists have had an order for longest: the first is the outermost.
 const OUTERMOST: [&str; 6] = [
@@ -320,7 +321,7 @@ pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
         .filter_map(|it| it.durability.warning.filter(|_| it.engine.is_file()))
         .collect();
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        verbosity::warning(warning);
     }
     let abouts = rows.iter().filter_map(|row| row.target.about());
     let untested: BTreeSet<&str> = abouts
@@ -328,9 +329,9 @@ pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
         .map(|about| about.name.as_str())
         .collect();
     for name in untested {
-        eprintln!(
-            "warning: whoever wrote target {name} could not run it: bench-client targets check"
-        );
+        verbosity::warning(&format!(
+            "whoever wrote target {name} could not run it: bench-client targets check"
+        ));
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod serve;
 pub(crate) mod sweep;
 pub(crate) mod targets;
 pub(crate) mod torture;
+mod verbosity;
 mod view;
 pub(crate) mod watch_args;
 
@@ -38,8 +39,25 @@ use ratatui::crossterm::terminal;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
+    /// Colour what is printed: auto does on a terminal
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    color: verbosity::Colour,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
+}
+
+impl Cli {
+    /// Lets hold what is for all verbs, and gives the one that was asked for.
+    pub(crate) fn command(self) -> Command {
+        self.color.choose();
+        self.command
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed \
@@ -101,7 +119,7 @@ fn usage(what: &str) -> anyhow::Error {
 
 /// Prints one line and chooses the exit code.
 fn report_error(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    verbosity::error(&format!("{error:#}"));
     ExitCode::from(exit_code(error))
 }
 
@@ -154,6 +172,7 @@ pub(crate) fn show(document: &Document) {
     let layout = Layout {
         width: width(),
         verbose: false,
+        colour: verbosity::is_coloured(),
     };
     print(&text::write(document, layout));
 }
@@ -177,7 +196,7 @@ pub(crate) fn conclude(ended: anyhow::Result<ExitCode>) -> ExitCode {
     let Some(error) = UNPRINTED.get() else {
         return code;
     };
-    eprintln!("error: cannot print to standard output: {error}");
+    verbosity::error(&format!("cannot print to standard output: {error}"));
     if code == ExitCode::SUCCESS {
         ExitCode::from(BAD_ARGUMENTS)
     } else {

@@ -29,6 +29,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{UsageError, VALID, fsync, print, show};
+use crate::cli::verbosity;
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -186,7 +187,7 @@ struct Answer {
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     if let Some(warning) = args.mode().and_then(|mode| mode.warning) {
-        eprintln!("warning: {warning}");
+        verbosity::warning(warning);
     }
     let answers = args.answers()?;
     if args.json {

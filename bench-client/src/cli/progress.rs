@@ -1,63 +1,152 @@
-//! The progress line on a terminal, and a line per interval where it is asked for.
+//! How far a measurement is: a line on a terminal that is redrawn in place, a line every few
+//! seconds where there is none, and a line per interval where it is asked for.
 
 use std::cell::Cell;
-use std::io::Write as _;
-use std::time::Duration;
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use bench_client::config::RunConfig;
 use bench_client::figures;
 use bench_client::measure::Progress;
 use bench_client::record::series::Interval;
 use bench_client::render::records::row::interval_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line on standard error that is redrawn in place.
+use super::screen;
+
+/// Without a terminal a line is printed this often, so that a log shows that it goes on.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// When a line was last printed on standard error, of which there is one.
+static PRINTED: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Notes that a line is printed now.
+fn note_printed() {
+    *PRINTED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+/// Whether it is time for another line. The first call only starts the clock.
+fn is_due() -> bool {
+    let mut printed = PRINTED.lock().unwrap_or_else(PoisonError::into_inner);
+    printed.get_or_insert_with(Instant::now).elapsed() >= LINE_INTERVAL
+}
+
+/// Prints a line of progress. A reader that has gone away is no reason to stop. While the
+/// terminal shows a view, which has it too, it is left out.
+pub(crate) fn say(line: &str) {
+    if !screen::is_open() {
+        drop(writeln!(stderr(), "{line}"));
+        note_printed();
+    }
+}
+
+/// What is shown of the progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Nothing but what a person should read now.
+    Nothing,
+    /// How far it is.
+    Line,
+    /// Each interval as well.
+    Intervals,
+    /// Each interval, below the row's title.
+    TitledIntervals,
+}
+
+/// A line on standard error.
 pub(crate) struct ProgressLine {
     bar: ProgressBar,
     title: String,
-    print_intervals: bool,
+    detail: Detail,
     /// The title is still to be printed above the intervals.
     untitled: Cell<bool>,
+    warmup: Duration,
+    window: Option<Duration>,
+    /// How long the rows after this one take, as far as it is known.
+    later: Option<Duration>,
 }
 
 impl ProgressLine {
-    /// `title` names the row. Hidden when standard error is no terminal; intervals are printed
-    /// there all the same when `print_intervals`, below the title when `print_title`.
-    pub(crate) fn new(title: String, print_intervals: bool, print_title: bool) -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+    /// `title` names the row, `later` is what the rows after it will take.
+    pub(crate) fn new(
+        title: String,
+        plan: &RunConfig,
+        later: Option<Duration>,
+        detail: Detail,
+    ) -> Self {
+        let bar = if detail == Detail::Nothing {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new_spinner()
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
         Self {
             bar,
             title,
-            print_intervals,
-            untitled: Cell::new(print_title),
+            detail,
+            untitled: Cell::new(detail == Detail::TitledIntervals),
+            warmup: plan.load.warmup,
+            window: plan.load.window.filter(|_| plan.load.transfers.is_none()),
+            later,
         }
+    }
+
+    fn show(&self, what: String) {
+        if self.detail == Detail::Line && !stderr().is_terminal() && is_due() {
+            say(&what);
+        }
+        self.bar.set_message(what);
+        self.bar.tick();
+    }
+}
+
+/// `2 of 6 s`, whole seconds where there are many.
+fn of_total(elapsed: Duration, total: Option<Duration>) -> String {
+    let seconds = |time: Duration| time.as_secs_f64();
+    let Some(total) = total else {
+        return format!("{:.1} s", seconds(elapsed));
+    };
+    let elapsed = seconds(elapsed.min(total));
+    if seconds(total) < 3.0 {
+        format!("{elapsed:.1} of {:.1} s", seconds(total))
+    } else {
+        format!("{elapsed:.0} of {:.0} s", seconds(total))
     }
 }
 
 impl Progress for ProgressLine {
     fn stage(&self, what: &str) {
-        self.bar.set_message(format!("{}: {what}", self.title));
-        self.bar.tick();
+        self.show(format!("{}: {what}", self.title));
     }
 
     fn notice(&self, what: &str) {
-        // A reader that has gone away is no reason to stop.
-        self.bar
-            .suspend(|| drop(writeln!(std::io::stderr(), "{}: {what}", self.title)));
+        self.bar.suspend(|| say(&format!("{}: {what}", self.title)));
     }
 
     fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
-        let seconds = elapsed.as_secs_f64();
-        let tps = figures::rate(tps);
-        self.bar
-            .set_message(format!("{}: {phase} {seconds:.1} s, {tps} TPS", self.title));
-        self.bar.tick();
+        // The null server's windows are of other lengths than the row's.
+        let is_warmup = phase.starts_with("warming");
+        let total = if is_warmup {
+            Some(self.warmup)
+        } else {
+            self.window
+        };
+        let total = total.filter(|total| elapsed <= *total + Duration::from_secs(1));
+        let left = total.zip(self.later).map(|(total, later)| {
+            let window = self.window.filter(|_| is_warmup).unwrap_or_default();
+            let left = total.saturating_sub(elapsed) + window + later;
+            format!(", about {:.0} s left", left.as_secs_f64().ceil())
+        });
+        let (place, tps) = (of_total(elapsed, total), figures::rate(tps));
+        let left = left.unwrap_or_default();
+        self.show(format!("{}: {phase} {place}, {tps} TPS{left}", self.title));
     }
 
     fn interval(&self, interval: &Interval) {
-        if !self.print_intervals {
+        if !matches!(self.detail, Detail::Intervals | Detail::TitledIntervals) {
             return;
         }
         let mut text = String::new();
@@ -65,14 +154,30 @@ impl Progress for ProgressLine {
             text = format!("{}\n", self.title);
         }
         text.push_str(&interval_line(interval));
-        // A reader that has gone away is no reason to stop.
-        self.bar
-            .suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
+        self.bar.suspend(|| say(&text));
     }
 }
 
 impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_said_where_it_is_known() {
+        let seconds = Duration::from_secs_f64;
+        assert_eq!(of_total(seconds(2.04), None), "2.0 s");
+        assert_eq!(of_total(seconds(2.04), Some(seconds(6.0))), "2 of 6 s");
+        assert_eq!(
+            of_total(seconds(7.0), Some(seconds(6.0))),
+            "6 of 6 s",
+            "what is drained is not measured"
+        );
+        assert_eq!(of_total(seconds(0.2), Some(seconds(0.5))), "0.2 of 0.5 s");
     }
 }

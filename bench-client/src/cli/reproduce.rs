@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::io::{IsTerminal as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::program;
 use bench_client::record::{Record, Reproduction, Row};
-use bench_client::render::records::{article as shown, row};
+use bench_client::render::records::{article as shown, row, summary};
 use bench_client::render::write::{markdown, text};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
 use busload_sqlite::Durability;
@@ -24,7 +25,9 @@ use clap::Args;
 use super::fail_on::{Ending, FailOnArgs};
 use super::load_flags::{built_in, check_descriptors};
 use super::output::RecordFile;
+use super::progress;
 use super::run::{measure_all, runtime};
+use super::verbosity::VerbosityArgs;
 use super::{INTERRUPTED, print, show};
 
 /// Commits over which the syncs of a journal mode are counted.
@@ -44,6 +47,8 @@ pub(crate) struct ReproduceArgs {
     /// Directory of the database: its file system is what is measured
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
@@ -66,12 +71,16 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     };
     let mut reproduction = article::reproduction(Record::new(environment));
     let environment = reproduction.record.environment.clone();
-    let measured = runtime()?.block_on(measure_all(&plans, &environment, |row| {
+    let VerbosityArgs { verbose, quiet } = args.verbosity;
+    let measured = runtime()?.block_on(measure_all(&plans, &environment, quiet, |row| {
         let of_article = &ROWS[reproduction.record.rows.len()];
         let ceiling = counted.ceiling(of_article, &row)?;
-        if !args.json {
+        if verbose {
             show(&row::document(&row));
             print("");
+        } else if !quiet {
+            let place = (reproduction.record.rows.len() + 1, ROWS.len());
+            progress::say(&summary::row_line(&row, place, of_article.name));
         }
         article::push(&mut reproduction, of_article, row, ceiling);
         path.write_so_far(&reproduction)?;
@@ -83,10 +92,19 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     let written = path.finish(&reproduction);
     if args.json {
         print(&serde_json::to_string_pretty(&reproduction)?);
+    } else if quiet {
+        let kept = path.exists().then_some(&*path);
+        show(&summary::in_lines(&reproduction.record, kept));
     } else {
-        show(&shown::document(&reproduction));
+        let table = shown::document(&reproduction);
+        // In a file it is the table alone, as it stands beside the record.
+        if stdout().is_terminal() {
+            show(&table);
+        } else {
+            print(markdown::write(&table).trim_end());
+        }
         if path.exists() {
-            print(&text::record_line(&path));
+            progress::say(&text::record_line(&path));
         }
     }
     measured?;

@@ -10,8 +10,7 @@ use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
 use bench_client::record::{AuditKey, Record, Row, last_audit};
-use bench_client::render::records::{report, row as shown};
-use bench_client::render::write::text;
+use bench_client::render::records::{row as shown, summary};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -20,8 +19,9 @@ use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::{RUNS, RecordFile};
-use super::progress::ProgressLine;
+use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
+use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
 
@@ -33,6 +33,8 @@ pub(crate) struct RunArgs {
     runs: RunsArgs,
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     /// Print the record as JSON, and nothing else, on standard output
     #[arg(long)]
     json: bool,
@@ -64,16 +66,22 @@ pub(crate) fn run_plans(
     let environment = record.environment.clone();
     let mut repetitions = args.runs.repeat(plans);
     args.watch.set_intervals(&mut repetitions.plans)?;
+    let VerbosityArgs { verbose, quiet } = args.verbosity;
+    let (labels, of) = (runs::labels(plans), repetitions.plans.len());
     let each = |mut row: Row| {
-        row.repetition = repetitions.number(record.rows.len());
-        if !args.json {
+        let place = record.rows.len();
+        row.repetition = repetitions.number(place);
+        if verbose {
             show(&shown::document(&row));
             print("");
+        } else if of > 1 && !quiet {
+            let label = &labels[place % labels.len()];
+            progress::say(&summary::row_line(&row, (place + 1, of), label));
         }
         runs::push(&mut record, row);
         path.write_so_far(&record)
     };
-    let all = measure_watched(&repetitions.plans, &environment, &args.watch, each);
+    let all = measure_watched(&repetitions.plans, &environment, (&args.watch, quiet), each);
     let ended = runtime.block_on(all);
     // What was measured before an error is recorded and shown all the same.
     if record.rows.is_empty() {
@@ -83,14 +91,12 @@ pub(crate) fn run_plans(
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        let closing = report::closing(&record);
-        if !closing.blocks.is_empty() {
-            show(&closing);
-            print("");
-        }
-        if path.exists() {
-            print(&text::record_line(&path));
-        }
+        let kept = path.exists().then_some(&*path);
+        show(&if quiet {
+            summary::in_lines(&record, kept)
+        } else {
+            summary::closing(&record, kept)
+        });
     }
     ended?;
     written?;
@@ -125,20 +131,22 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub(crate) async fn measure_all(
     plans: &[RunConfig],
     environment: &Environment,
+    quiet: bool,
     ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    measure_watched(plans, environment, &WatchArgs::default(), ended).await
+    let watch = (&WatchArgs::default(), quiet);
+    measure_watched(plans, environment, watch, ended).await
 }
 
-/// The same, followed as `watch` says.
+/// The same, followed as `watch` says, or quietly.
 pub(crate) async fn measure_watched(
     plans: &[RunConfig],
     environment: &Environment,
-    watch: &WatchArgs,
+    (watch, quiet): (&WatchArgs, bool),
     mut ended: impl FnMut(Row) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let interrupted = watch_signals()?;
-    let watcher = watch.start(&interrupted);
+    let watcher = watch.start(&interrupted, quiet);
     for (number, plan) in (1..).zip(plans) {
         let progress = watcher.row((number, plans.len()), plan);
         let row = match measure_with(plan, &*progress, &interrupted, environment).await {
@@ -159,11 +167,11 @@ pub(crate) async fn measure_watched(
 /// Measures one row; `title` is what the progress line calls it.
 pub(crate) async fn measure_one(
     plan: &RunConfig,
-    title: String,
+    (title, detail): (String, Detail),
     interrupted: &watch::Receiver<bool>,
     environment: &Environment,
 ) -> Result<Row, RowError> {
-    let progress = ProgressLine::new(title, false, false);
+    let progress = ProgressLine::new(title, plan, None, detail);
     measure_with(plan, &progress, interrupted, environment).await
 }
 

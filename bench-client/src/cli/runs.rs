@@ -5,10 +5,15 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-use bench_client::config::{RunConfig, Target};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bench_client::config::{RunConfig, Target, flag_of};
 use bench_client::judge::summarise;
 use bench_client::record::{Record, Repetition, Row};
 use clap::Args;
+use serde_json::Value;
+
+use super::verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
@@ -31,9 +36,9 @@ impl RunsArgs {
     pub(crate) fn repeat(&self, plans: &[RunConfig]) -> Repetitions {
         let keeps = |plan: &RunConfig| matches!(plan.target, Target::Url { reseed: false, .. });
         if self.runs > 1 && plans.iter().any(keeps) {
-            eprintln!(
-                "warning: a server at a URL keeps its database from one run to the next: \
-                 --reseed gives each a fresh one"
+            verbosity::warning(
+                "a server at a URL keeps its database from one run to the next: \
+                 --reseed gives each a fresh one",
             );
         }
         Repetitions {
@@ -53,6 +58,34 @@ impl Repetitions {
             of: self.runs,
         })
     }
+}
+
+/// What rows that are still to be measured are called: by the settings in which they differ, or by
+/// their names.
+pub(crate) fn labels(plans: &[RunConfig]) -> Vec<String> {
+    let set: Vec<_> = plans.iter().map(RunConfig::compared).collect();
+    let differs = |key: &String| set.iter().any(|one| one.get(key) != set[0].get(key));
+    let keys: BTreeSet<&String> = set.iter().flat_map(BTreeMap::keys).collect();
+    let keys: Vec<&String> = keys.into_iter().filter(|key| differs(key)).collect();
+    let label = |(plan, set): (&RunConfig, &BTreeMap<String, Value>)| {
+        let value = |key: &&&String| {
+            let value = match set.get(**key)? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some(match flag_of(key).as_str() {
+                "connector" | "durability" => value,
+                flag => format!("{flag} {value}"),
+            })
+        };
+        let parts: Vec<String> = keys.iter().filter_map(|key| value(&key)).collect();
+        match &plan.name {
+            Some(name) => name.clone(),
+            None if parts.is_empty() => plan.subject(),
+            None => parts.join(", "),
+        }
+    };
+    plans.iter().zip(&set).map(label).collect()
 }
 
 /// Adds a row, and brings the summaries up to date.

@@ -70,6 +70,11 @@ pub(crate) fn close() {
     }
 }
 
+/// Whether the terminal is taken over.
+pub(crate) fn is_open() -> bool {
+    lock().is_some()
+}
+
 /// Keeps `text` for standard output until the screen is closed; false when it is.
 pub(crate) fn hold_back(text: &str) -> bool {
     let mut screen = lock();

@@ -16,7 +16,7 @@ use bench_client::host::environment::Environment;
 use bench_client::judge::summarise;
 use bench_client::measure::RowError;
 use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
-use bench_client::render::records::sweep as shown;
+use bench_client::render::records::{row as row_shown, summary, sweep as shown};
 use bench_client::render::write::text;
 use bench_client::sweep::{self, Recorded};
 use clap::Args;
@@ -24,8 +24,10 @@ use clap::Args;
 use super::fail_on::{Ending, FailOnArgs};
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::RecordFile;
+use super::progress;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
+use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show, usage};
 use given::Given;
@@ -49,6 +51,8 @@ pub(crate) struct SweepArgs {
     runs: RunsArgs,
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else, on standard output
@@ -90,6 +94,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         environment,
         path,
         json: args.json,
+        verbosity: args.verbosity,
         fail_on: args.fail_on.clone(),
     };
     match plans.as_slice() {
@@ -176,6 +181,7 @@ struct Sweeping {
     environment: Environment,
     path: RecordFile,
     json: bool,
+    verbosity: VerbosityArgs,
     fail_on: FailOnArgs,
 }
 
@@ -207,11 +213,14 @@ impl Sweeping {
             repetitions.plans.len(),
         );
         let environment = self.environment.clone();
+        let quiet = self.verbosity.quiet;
         let mut numbers = numbers.into_iter();
-        let mut ended =
-            runtime()?.block_on(measure_watched(&missing, &environment, watch, |row| {
-                self.push(row, numbers.next().flatten())
-            }));
+        let mut ended = runtime()?.block_on(measure_watched(
+            &missing,
+            &environment,
+            (watch, quiet),
+            |row| self.push(row, numbers.next().flatten()),
+        ));
         if self.record.rows.is_empty() {
             return ended.map(|()| ExitCode::from(VALID));
         }
@@ -247,11 +256,21 @@ impl Sweeping {
 
     fn push(&mut self, mut row: Row, repetition: Option<Repetition>) -> anyhow::Result<()> {
         row.repetition = repetition;
-        if !self.json {
-            print(&self.line(&row));
+        if self.verbosity.verbose {
+            show(&row_shown::document(&row));
+            print("");
+        } else {
+            self.say(&self.line(&row));
         }
         runs::push(&mut self.record, row);
         self.path.write_so_far(&self.record)
+    }
+
+    /// How far it is, on standard error.
+    fn say(&self, line: &str) {
+        if !self.verbosity.quiet {
+            progress::say(line);
+        }
     }
 
     /// One row in one line, with why it is invalid if it is.
@@ -265,7 +284,11 @@ impl Sweeping {
             print(&serde_json::to_string_pretty(&self.record)?);
             return Ok(());
         }
-        print("");
+        if self.verbosity.quiet {
+            let kept = self.path.exists().then_some(&*self.path);
+            show(&summary::in_lines(&self.record, kept));
+            return Ok(());
+        }
         show(&shown::document(&self.record));
         if self.path.exists() {
             print(&text::record_line(&self.path));

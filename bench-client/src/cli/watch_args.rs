@@ -5,7 +5,8 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use bench_client::config::{RunConfig, parse_interval};
 use bench_client::measure::Progress;
@@ -13,7 +14,8 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::UsageError;
-use super::progress::ProgressLine;
+use super::progress::{Detail, ProgressLine};
+use super::verbosity;
 use super::view::View;
 
 /// Above the flags in the help text.
@@ -70,13 +72,16 @@ impl WatchArgs {
     }
 
     /// Takes the terminal over, if that was asked for and is possible. `interrupted` is shown.
-    pub(crate) fn start(&self, interrupted: &watch::Receiver<bool>) -> Watcher {
+    /// Without it, `quiet` shows nothing.
+    pub(crate) fn start(&self, interrupted: &watch::Receiver<bool>, quiet: bool) -> Watcher {
         let mut print_intervals = self.print_intervals.is_some();
         let view = if self.tui {
             View::open(interrupted.clone())
                 .inspect_err(|why| {
                     print_intervals = true;
-                    eprintln!("warning: no terminal view: {why}; printing the intervals instead");
+                    verbosity::warning(&format!(
+                        "no terminal view: {why}; printing the intervals instead"
+                    ));
                 })
                 .ok()
         } else {
@@ -84,7 +89,10 @@ impl WatchArgs {
         };
         Watcher {
             print_intervals,
+            quiet,
             view,
+            began: Instant::now(),
+            done: Cell::new(0),
         }
     }
 }
@@ -92,7 +100,11 @@ impl WatchArgs {
 /// Follows the rows of a run; gives the terminal back when dropped.
 pub(crate) struct Watcher {
     print_intervals: bool,
+    quiet: bool,
     view: Option<View>,
+    began: Instant,
+    /// Rows that have ended.
+    done: Cell<u32>,
 }
 
 impl Watcher {
@@ -103,13 +115,29 @@ impl Watcher {
             (_, 1) => name,
             (number, of) => format!("row {number} of {of}, {name}"),
         };
+        let detail = match (self.print_intervals, self.quiet) {
+            (true, _) if place.1 > 1 => Detail::TitledIntervals,
+            (true, _) => Detail::Intervals,
+            (false, true) => Detail::Nothing,
+            (false, false) => Detail::Line,
+        };
+        let later = self.each_takes(plan).map(|each| {
+            let rows = place.1.saturating_sub(place.0);
+            each * u32::try_from(rows).unwrap_or(u32::MAX)
+        });
+        self.done.set(self.done.get() + 1);
         match &self.view {
             Some(view) => Box::new(view.row(title, plan)),
-            None => Box::new(ProgressLine::new(
-                title,
-                self.print_intervals,
-                self.print_intervals && place.1 > 1,
-            )),
+            None => Box::new(ProgressLine::new(title, plan, later, detail)),
+        }
+    }
+
+    /// How long a row takes: as long as those before it did, or what was asked for.
+    fn each_takes(&self, plan: &RunConfig) -> Option<Duration> {
+        match self.done.get() {
+            0 => Some(plan.load.warmup + plan.load.window.unwrap_or_default())
+                .filter(|_| plan.load.transfers.is_none()),
+            rows => Some(self.began.elapsed() / rows),
         }
     }
 }

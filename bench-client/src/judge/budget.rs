@@ -102,7 +102,7 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     let fits = |wire: &f64| *wire >= 0.0 && *wire <= outside + tolerated_us;
     if let Some(wire) = wire_us.filter(|wire| !fits(wire)) {
         withheld.push(format!(
-            "the time on the wire: {wire:.0} us with the null server, and {outside:.0} us here \
+            "the time on the wire: {wire:.0} µs with the null server, and {outside:.0} µs here \
              for all that is outside of the server"
         ));
     }
@@ -117,7 +117,7 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     }
     if outside < -tolerated_us {
         withheld.push(format!(
-            "the stages: together they are {:.0} us longer than the mean latency",
+            "the stages: together they are {:.0} µs longer than the mean latency",
             -outside
         ));
         return Some(Budget {
@@ -290,7 +290,7 @@ mod tests {
             assert_eq!(left.stage, Stage::Unexplained);
             assert!((left.mean_us - 43.0).abs() < 1e-9, "{budget:?}");
             assert_eq!(budget.withheld.len(), 1, "{budget:?}");
-            assert!(budget.withheld[0].contains("and 43 us here"), "{budget:?}");
+            assert!(budget.withheld[0].contains("and 43 µs here"), "{budget:?}");
         }
     }
 
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(found.stages, []);
         assert_eq!(
             found.withheld,
-            ["the stages: together they are 57 us longer than the mean latency"]
+            ["the stages: together they are 57 µs longer than the mean latency"]
         );
         assert!(found.second.is_some());
         // 50 batches of 96 us in 4 ms make 1,200 ms of a second.

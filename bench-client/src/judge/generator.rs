@@ -115,7 +115,7 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && latency.mean > 0.0
     {
         reasons.push(format!(
-            "the event loop was {:.0} us late in the mean, the mean latency is {:.0} us",
+            "the event loop was {:.0} µs late in the mean, the mean latency is {:.0} µs",
             lag.mean,
             latency.mean * 1e3
         ));
@@ -126,7 +126,7 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && lag > LAG_OF_NO_CONCERN_US.max(LAG_SHARE * latency * 1e3)
     {
         reasons.push(format!(
-            "transfers were sent up to {lag:.0} us (p99) after they were due although there was room"
+            "transfers were sent up to {lag:.0} µs (p99) after they were due although there was room"
         ));
     }
     reasons

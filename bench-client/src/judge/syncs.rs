@@ -12,7 +12,7 @@ pub fn doubtful_baseline(baseline: &Baseline) -> Vec<Verdict> {
     let doubts = baseline.doubts();
     let too_fast = doubts.iter().find_map(|doubt| match doubt {
         Doubt::TooFast(entry) => Some(verdict::sync_does_nothing(&format!(
-            "a durable write by {} takes {:.1} us here",
+            "a durable write by {} takes {:.1} µs here",
             entry.method,
             entry.typical_us()
         ))),
@@ -55,7 +55,7 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
         && p50 < SYNC_MIN_US
     {
         verdicts.push(verdict::sync_does_nothing(&format!(
-            "the server says that its sync p50 is {p50:.1} us"
+            "the server says that its sync p50 is {p50:.1} µs"
         )));
     }
     if let Some(flushes) = syncs.device_flushes

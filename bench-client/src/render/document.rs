@@ -11,6 +11,8 @@ use crate::figures::{UNKNOWN, grouped};
 pub enum Tone {
     /// Nothing is to be heeded.
     Plain,
+    /// It holds.
+    Good,
     /// To be read with care.
     Warn,
     /// Not to be trusted, or worse than it was.
@@ -274,20 +276,21 @@ impl<T> From<Columns<'_, T>> for Table {
 
 /// Key figures: a name, and what is said of it, in a line or several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts(pub Vec<(String, Vec<Line>)>);
+pub struct Facts(pub Vec<(Line, Vec<Line>)>);
 
 impl Facts {
     /// Adds a key figure; without a name it is more of the last one.
-    pub fn add(&mut self, name: &str, line: impl Into<Line>) -> &mut Self {
+    pub fn add(&mut self, name: impl Into<Line>, line: impl Into<Line>) -> &mut Self {
+        let name = name.into();
         match self.0.last_mut().filter(|_| name.is_empty()) {
             Some((_, lines)) => lines.push(line.into()),
-            None => self.0.push((name.to_owned(), vec![line.into()])),
+            None => self.0.push((name, vec![line.into()])),
         }
         self
     }
 
     /// Adds a key figure, if it is known.
-    pub fn add_known(&mut self, name: &str, line: Option<impl Into<Line>>) -> &mut Self {
+    pub fn add_known(&mut self, name: impl Into<Line>, line: Option<impl Into<Line>>) -> &mut Self {
         match line {
             Some(line) => self.add(name, line),
             None => self,

@@ -13,7 +13,10 @@ use crate::{balances, short_run};
 #[test]
 fn a_coalesced_row_is_labelled() {
     let directory = directory();
-    let ended = short_run(directory.path(), &["--apply=coalesced", "--no-null-server"]);
+    let ended = short_run(
+        directory.path(),
+        &["--apply=coalesced", "--no-null-server", "-v"],
+    );
     ended.expect_code(0);
     for says in [
         "durability wal-full, apply: coalesced",
@@ -129,9 +132,10 @@ fn one_record_with_a_row_per_connector() {
         &["--connectors=sqlite_rpc,sqlite_ws_rpc", "--json"],
     );
     ended.expect_code(0);
-    assert_eq!(
-        ended.stderr, "",
-        "nothing to complain of, no progress line without a terminal"
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    assert!(
+        said.len() == 2 && said[0].starts_with("1 of 2 ") && said[1].starts_with("2 of 2 "),
+        "nothing to complain of, a line as each row ends: {said:#?}"
     );
     let printed = ended.json();
     assert_eq!(
@@ -222,9 +226,20 @@ fn people_read_a_table_and_where_the_record_is() {
     let directory = directory();
     let ended = short_run(directory.path(), &["--encoding=binary"]);
     ended.expect_code(0);
-    for word in ["TPS", "p50", "p95", "p99", "VALID", "results/runs/"] {
+    for word in [
+        "VALID    ",
+        " transfers per second",
+        "p50",
+        "p95",
+        "p99",
+        " transfers each · ",
+        " acknowledged = applied · ",
+        "\nrecord   results/runs/",
+    ] {
         assert!(ended.stdout.contains(word), "no {word} in {}", ended.stdout);
     }
+    assert!(ended.stdout.lines().count() <= 12, "{}", ended.stdout);
+    assert!(!ended.stdout.contains('\u{1b}'), "{}", ended.stdout);
     let record = record(directory.path());
     assert_eq!(row(&record)["encoding"], "binary");
 }

@@ -91,9 +91,5 @@ fn what_the_document_says_to_type_leads_to_a_valid_row() {
         .env("BUSLOAD_TARGETS_DIR", folder.path().join("installed"));
     let ended = run(&mut shell);
     ended.expect_code(0);
-    assert!(
-        ended.stdout.contains("verdict    VALID"),
-        "{}",
-        ended.stdout
-    );
+    assert!(ended.stdout.contains("VALID    "), "{}", ended.stdout);
 }

@@ -55,7 +55,7 @@ fn a_row_says_whose_server_it_is_and_nothing_of_where() {
         folder.data()
     );
 
-    let shown = folder.run(&["--targets=mine"]);
+    let shown = folder.run(&["--targets=mine", "-v"]);
     shown.expect_code(0);
     assert!(
         shown

@@ -172,7 +172,7 @@ mod tests {
         // Generous, for a machine that does other things: what is tested is that it ends.
         assert!(
             started.elapsed() < Duration::from_secs(20),
-            "slowest syncs: {longest} us"
+            "slowest syncs: {longest} µs"
         );
     }
 

@@ -36,7 +36,7 @@ pub enum MergeError {
     },
     /// The windows are not at the same time.
     #[error(
-        "the windows began {apart_us} us apart, and {most_us} us are one by the hundredth of \
+        "the windows began {apart_us} µs apart, and {most_us} µs are one by the hundredth of \
          their length: start all shards at the same time, by clocks that agree"
     )]
     Apart {

@@ -10,6 +10,7 @@ use bench_client::record::{Row, Verdict};
 use tokio::sync::watch;
 
 use super::sides::Side;
+use crate::cli::progress::Detail;
 use crate::cli::run::measure_one;
 
 /// Who is measured.
@@ -84,12 +85,15 @@ impl Rounds<'_> {
             for (name, side) in self.order(round) {
                 let plan = side.seeded(self.seeds.of(round));
                 let title = self.title_of(round, name, side);
-                let row = match measure_one(&plan, title, interrupted, &side.environment).await {
-                    Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
-                    Ok(row) => row,
-                    Err(RowError::Interrupted) => return Ok(Stopped::Interrupted),
-                    Err(error) => return Err(error.into()),
-                };
+                let row =
+                    match measure_one(&plan, (title, Detail::Line), interrupted, &side.environment)
+                        .await
+                    {
+                        Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
+                        Ok(row) => row,
+                        Err(RowError::Interrupted) => return Ok(Stopped::Interrupted),
+                        Err(error) => return Err(error.into()),
+                    };
                 let valid = row.valid;
                 if !valid {
                     eprintln!("{name} ({}) is invalid: {}", side.label, why(&row));

@@ -20,6 +20,7 @@ use super::session::floors_of_runs;
 use super::{CompareArgs, LEVEL, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::output::RecordFile;
+use crate::cli::verbosity;
 use crate::cli::{VALID, print, show};
 
 /// Said with every comparison of records.
@@ -50,7 +51,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
         path.write(&record)?;
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
         if let Err(error) = append_if_asked(summary.as_deref(), &record) {
-            eprintln!("warning: cannot write the step's summary: {error}");
+            verbosity::warning(&format!("cannot write the step's summary: {error}"));
         }
         if args.json {
             print(&serde_json::to_string_pretty(&record)?);

@@ -16,6 +16,7 @@ use clap::Args;
 
 use super::usage;
 use crate::cli::print;
+use crate::cli::verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct SaveArgs {
@@ -84,11 +85,11 @@ impl ToSave {
             print(&said);
         }
         if record.rows.len() < RUNS_MIN as usize {
-            eprintln!(
-                "warning: a baseline of {} runs allows no verdict from as few runs of a \
+            verbosity::warning(&format!(
+                "a baseline of {} runs allows no verdict from as few runs of a \
                  candidate: --runs {RUNS_MIN} are the fewest",
                 record.rows.len()
-            );
+            ));
         }
         Ok(())
     }

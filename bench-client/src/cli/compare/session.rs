@@ -25,6 +25,7 @@ use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::output::{self, RecordFile};
 use crate::cli::run::runtime;
+use crate::cli::verbosity;
 use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
 
 /// What is compared with.
@@ -132,7 +133,7 @@ impl<'a> Session<'a> {
         let written = self.path.write(&self.record);
         let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
         if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
-            eprintln!("warning: cannot write the step's summary: {error}");
+            verbosity::warning(&format!("cannot write the step's summary: {error}"));
         }
         if self.record.metrics.is_empty() && ended.is_err() {
             return ended.map(|_| ExitCode::from(VALID));

@@ -14,10 +14,11 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{Sweeping, usage};
+use crate::cli::VALID;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::load_flags::LoadFlags;
+use crate::cli::progress::Detail;
 use crate::cli::run::{measure_one, runtime};
-use crate::cli::{VALID, print};
 
 /// Rates tried between the ends of the range when nothing else is said: two ends a factor of 60
 /// apart come to within 2 % of each other.
@@ -206,12 +207,10 @@ impl Search<'_> {
                 return Ok(None);
             };
             let trial = Trial::of_row(&sweeping.record.rows[measured], measured, limit_ms);
-            if !sweeping.json {
-                print(&match &trial.fails {
-                    Some(why) => format!("  fails: {why}"),
-                    None => "  passes".to_owned(),
-                });
-            }
+            sweeping.say(&match &trial.fails {
+                Some(why) => format!("  fails: {why}"),
+                None => "  passes".to_owned(),
+            });
             search.tell(rate, trial);
         }
     }
@@ -249,9 +248,7 @@ impl Search<'_> {
         let rows = &sweeping.record.rows;
         if let Some(row) = self.recorded.take(rows, &plan, None) {
             self.skipped += 1;
-            if !sweeping.json {
-                print(&sweeping.line(&rows[row]));
-            }
+            sweeping.say(&sweeping.line(&rows[row]));
             return Ok(Some(row));
         }
         let title = rate.map_or_else(
@@ -259,7 +256,13 @@ impl Search<'_> {
             |rate| format!("searching the knee, {}/s", figures::rate(rate)),
         );
         let environment = sweeping.environment.clone();
-        let row = match measure_one(&plan, title, interrupted, &environment).await {
+        let detail = if sweeping.verbosity.quiet {
+            Detail::Nothing
+        } else {
+            Detail::Line
+        };
+        let titled = (title, detail);
+        let row = match measure_one(&plan, titled, interrupted, &environment).await {
             Ok(row) => row,
             // The rows before it are worth their record.
             Err(RowError::Interrupted) if !rows.is_empty() => return Ok(None),

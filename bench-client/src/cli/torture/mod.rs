@@ -38,6 +38,7 @@ use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
+use crate::cli::verbosity;
 
 const CHECKPOINT_HELP: &str = "Checkpoint when the write-ahead log has grown by this many KiB: \
 often, so that checkpoints are interrupted too [1 … 16777216] [default: 800]";
@@ -290,7 +291,7 @@ fn warn_of_storage(environment: &Environment) {
     for warning in &environment.warnings {
         // Nothing is lost faster or slower in a debug build.
         if warning.code != EnvironmentWarningCode::DebugBuild {
-            eprintln!("warning: {}: {}", warning.message, warning.remedy);
+            verbosity::warning(&format!("{}: {}", warning.message, warning.remedy));
         }
     }
 }

@@ -7,6 +7,7 @@ use bench_client::record::torture::TortureRecord;
 
 use super::super::output::new_name;
 use super::{TortureArgs, usage};
+use crate::cli::verbosity;
 
 /// The directory of one audit: journal, tracer's log, and the database unless it was named.
 pub(super) struct Place {
@@ -33,10 +34,10 @@ impl Place {
         if keep {
             record.kept.push(self.directory.display().to_string());
         } else if let Err(error) = std::fs::remove_dir_all(&self.directory) {
-            eprintln!(
-                "warning: cannot remove {}: {error}",
+            verbosity::warning(&format!(
+                "cannot remove {}: {error}",
                 self.directory.display()
-            );
+            ));
         }
     }
 }

@@ -326,7 +326,7 @@ fn sync(state: &State) -> String {
     let latest = state.intervals.back();
     match latest.and_then(|i| i.sync_us.zip(i.syncs_per_second)) {
         Some((us, per_second)) => format!(
-            "sync  {us:.0} us, {}/s: {:.0} ms of each second",
+            "sync  {us:.0} µs, {}/s: {:.0} ms of each second",
             figures::rate(per_second),
             us * per_second / 1e3
         ),

@@ -62,7 +62,7 @@ pub(in crate::judge) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Verdict
     warning(
         VerdictCode::SyncTooFast,
         format!(
-            "the server's sync p50 is {sync_us:.0} us, the disk's fastest is {baseline_us:.0} us"
+            "the server's sync p50 is {sync_us:.0} µs, the disk's fastest is {baseline_us:.0} µs"
         ),
         "check that the database is on the disk that was measured",
     )
@@ -72,7 +72,7 @@ pub(in crate::judge) fn sync_does_nothing(what: &str) -> Verdict {
     warning(
         VerdictCode::SyncDoesNothing,
         format!(
-            "{what}: no medium makes a write durable in less than {SYNC_MIN_US:.0} us, so \
+            "{what}: no medium makes a write durable in less than {SYNC_MIN_US:.0} µs, so \
              its syncs do nothing"
         ),
         "do not quote it as durable: start it without LD_PRELOAD and eatmydata, on a file \
@@ -84,8 +84,8 @@ pub(in crate::judge) fn sync_swallowed(by_c_library_us: f64, by_kernel_us: f64) 
     warning(
         VerdictCode::SyncDoesNothing,
         format!(
-            "fdatasync takes {by_c_library_us:.1} us through the C library and \
-             {by_kernel_us:.0} us by system call: what is between them swallows the syncs of \
+            "fdatasync takes {by_c_library_us:.1} µs through the C library and \
+             {by_kernel_us:.0} µs by system call: what is between them swallows the syncs of \
              SQLite"
         ),
         WITHOUT_PRELOAD,
@@ -99,7 +99,7 @@ pub(in crate::judge) fn sync_methods_apart(
     warning(
         VerdictCode::SyncMethodsApart,
         format!(
-            "a durable write ({}) takes {:.1} us by {} and {:.1} us by {}: ten times apart, \
+            "a durable write ({}) takes {:.1} µs by {} and {:.1} µs by {}: ten times apart, \
              they are not both syncs",
             fast.pattern,
             fast.typical_us(),
@@ -136,7 +136,7 @@ pub(in crate::judge) fn unstable(before_us: f64, after_us: f64) -> Verdict {
     warning(
         VerdictCode::Unstable,
         format!(
-            "the disk's sync p50 was {before_us:.0} us before and {after_us:.0} us after the run"
+            "the disk's sync p50 was {before_us:.0} µs before and {after_us:.0} µs after the run"
         ),
         "stop other users of the disk and repeat; compare rows as ratios only",
     )

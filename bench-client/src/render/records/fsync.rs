@@ -46,6 +46,7 @@ pub fn document(record: &FsyncRecord) -> Document {
 /// Each series that both have: syncs per second, and the ratio B ÷ A with its interval.
 #[must_use]
 pub fn comparison(base: &FsyncRecord, candidate: &FsyncRecord) -> Document {
+    type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
     let mut both = Vec::new();
     for b in &candidate.methods {
         let same = |a: &&SyncSeries| {

@@ -9,6 +9,7 @@ pub mod fsync;
 pub mod repetitions;
 pub mod report;
 pub mod row;
+pub mod summary;
 pub mod sweep;
 pub mod torture;
 pub mod words;

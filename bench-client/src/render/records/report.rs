@@ -46,16 +46,21 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     Ok(document)
 }
 
-/// What a run says at its end of all its rows.
-#[must_use]
-pub fn closing(record: &Record) -> Document {
-    let report = Report::new(vec![AnyRecord {
+/// A record that is in no file yet.
+pub(super) fn of_record(record: &Record) -> Report {
+    Report::new(vec![AnyRecord {
         file: String::new(),
         record: record.clone(),
         comparison: None,
         article: Vec::new(),
         vendor: Vec::new(),
-    }]);
+    }])
+}
+
+/// What a run says at its end of all its rows.
+#[must_use]
+pub fn closing(record: &Record) -> Document {
+    let report = of_record(record);
     let rows = report.rows();
     let mut document = Document::default();
     if rows.len() > 1 {

@@ -91,6 +91,7 @@ fn inline(line: &Line) -> Markup {
 fn class(tone: Tone) -> &'static str {
     match tone {
         Tone::Plain => "",
+        Tone::Good => "mark good",
         Tone::Warn => "mark warn",
         Tone::Bad => "mark bad",
     }
@@ -98,7 +99,7 @@ fn class(tone: Tone) -> &'static str {
 
 fn facts(facts: &Facts) -> Markup {
     html! { dl { @for (name, lines) in &facts.0 {
-        dt { (name) }
+        dt { (inline(name)) }
         dd { @for line in lines { div { (inline(line)) } } }
     } } }
 }

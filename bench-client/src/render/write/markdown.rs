@@ -38,7 +38,7 @@ fn write_blocks(blocks: &[Block], out: &mut String) {
             Block::Paragraph(line) | Block::Conclusion(line) => inline(line),
             Block::Command(label, command) => format!("{}: {}", escaped(label), code(command)),
             Block::Facts(facts) => list(facts.0.iter().flat_map(|(name, lines)| {
-                let first = format!("{}: ", escaped(name));
+                let first = format!("{}: ", inline(name));
                 let rest = std::iter::repeat(String::new());
                 let begins = std::iter::once(first).chain(rest);
                 lines

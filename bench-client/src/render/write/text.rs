@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
+use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width};
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
-use crate::render::document::{Block, Column, Depth, Document, Facts, Kind, Line, Span, Table};
+use crate::render::document::{
+    Block, Column, Depth, Document, Facts, Kind, Line, Span, Table, Tone,
+};
 use crate::render::forms::Form;
 
 /// For a terminal.
@@ -20,13 +23,14 @@ pub const FORM: Form = Form::of_document(
         let layout = Layout {
             width: options.width,
             verbose: true,
+            colour: false,
         };
         Ok(write(document, layout))
     },
 );
 
 /// The names of key figures have at least this much room.
-const LABEL: usize = 10;
+const LABEL: usize = 8;
 
 /// What there is room for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +39,8 @@ pub struct Layout {
     pub width: Option<usize>,
     /// Whether details are shown that only a verbose view has.
     pub verbose: bool,
+    /// Whether words that say how the rest is to be read are coloured.
+    pub colour: bool,
 }
 
 /// The document as text, without a line feed at its end.
@@ -74,7 +80,7 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
     for block in blocks {
         match block {
             Block::Verdict(line) | Block::Conclusion(line) => {
-                verdicts.push(wrapped(&plain(line), "", "", layout));
+                verdicts.push(wrapped(&inked(line, layout), "", "", layout));
             }
             Block::Heading(title) => {
                 parts.append(&mut verdicts);
@@ -82,14 +88,14 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
                 parts.push(format!("{}\n{rule}", wrapped(title, "", "", layout)));
             }
             Block::Subheading(title) => parts.push(wrapped(title, "", "", layout)),
-            Block::Paragraph(line) => parts.push(wrapped(&plain(line), "", "", layout)),
+            Block::Paragraph(line) => parts.push(wrapped(&inked(line, layout), "", "", layout)),
             // Not wrapped: it is to be copied.
             Block::Command(label, command) => parts.push(format!("{label}: {command}")),
             Block::Facts(facts) => parts.push(write_facts(facts, layout)),
             Block::List(items) => {
                 let items = items
                     .iter()
-                    .map(|item| wrapped(&plain(item), "", "  ", layout));
+                    .map(|item| wrapped(&inked(item, layout), "", "  ", layout));
                 parts.push(items.collect::<Vec<_>>().join("\n"));
             }
             Block::Table(table) => parts.push(write_table(table, layout)),
@@ -127,10 +133,38 @@ pub fn plain(line: &Line) -> String {
     spans.collect()
 }
 
+/// A line as the layout has it: its marks are in colour where that is wanted.
+fn inked(line: &Line, layout: Layout) -> String {
+    if !layout.colour {
+        return plain(line);
+    }
+    let spans = line.0.iter().map(|span| match span {
+        Span::Mark(tone, text) => {
+            let style = ink(*tone);
+            format!("{style}{text}{style:#}")
+        }
+        Span::Strong(text) => {
+            let style = Style::new().bold();
+            format!("{style}{text}{style:#}")
+        }
+        other => plain(&Line(vec![other.clone()])),
+    });
+    spans.collect()
+}
+
+const fn ink(tone: Tone) -> Style {
+    match tone {
+        Tone::Plain => Style::new(),
+        Tone::Good => AnsiColor::Green.on_default().bold(),
+        Tone::Warn => AnsiColor::Yellow.on_default().bold(),
+        Tone::Bad => AnsiColor::Red.on_default().bold(),
+    }
+}
+
 /// Text on lines of the width, the first after `first`, the others after `rest`.
 fn wrapped(text: &str, first: &str, rest: &str, layout: Layout) -> String {
     let Some(width) = layout.width else {
-        return format!("{first}{text}");
+        return format!("{first}{text}").replace('\u{a0}', " ");
     };
     let options = Options::new(width)
         .initial_indent(first)
@@ -147,15 +181,16 @@ fn wrapped(text: &str, first: &str, rest: &str, layout: Layout) -> String {
 }
 
 fn write_facts(facts: &Facts, layout: Layout) -> String {
-    let names = facts.0.iter().map(|(name, _)| display_width(name));
+    let names = facts.0.iter().map(|(name, _)| display_width(&plain(name)));
     let room = names.max().unwrap_or(0).max(LABEL);
     let indent = " ".repeat(room + 1);
     let mut out = Vec::new();
     for (name, lines) in &facts.0 {
-        let name = format!("{name}{}", " ".repeat(room + 1 - display_width(name)));
+        let padding = " ".repeat(room + 1 - display_width(&plain(name)));
+        let name = format!("{}{padding}", inked(name, layout));
         for (place, line) in lines.iter().enumerate() {
             let first = if place == 0 { &name } else { &indent };
-            out.push(wrapped(&plain(line), first, &indent, layout));
+            out.push(wrapped(&inked(line, layout), first, &indent, layout));
         }
     }
     out.join("\n")
@@ -241,7 +276,7 @@ fn stacked(table: &Table, layout: Layout) -> String {
         let named = table.columns.iter().zip(row);
         let facts = named
             .filter(|(_, cell)| !cell.is_empty())
-            .map(|(column, cell)| (column.title.clone(), vec![cell.clone()]));
+            .map(|(column, cell)| (column.title.as_str().into(), vec![cell.clone()]));
         write_facts(&Facts(facts.collect()), layout)
     });
     rows.collect::<Vec<_>>().join("\n\n")
@@ -255,6 +290,7 @@ mod tests {
         Layout {
             width: Some(width),
             verbose: false,
+            colour: false,
         }
     }
 

@@ -81,7 +81,7 @@ fn every_figure_is_there() {
         "p99  now 6.00 ms   max 6.00 ms",
         "^ checkpoint",
         "batch 1024.0 of 4,096 (25.0 %)",
-        "sync  683 us, 400/s: 273 ms of each second",
+        "sync  683 µs, 400/s: 273 ms of each second",
         "in flight 799 of 800   cores: client 0.98, server 0.81",
         "    4.0 s     21,345 TPS",
         "q or Ctrl-C: stop and record",

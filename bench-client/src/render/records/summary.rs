@@ -1,0 +1,586 @@
+//! The end of a run, as a person reads it in five seconds: the verdict, the figures, what limited
+//! them and what to turn next. Everything else about the row is in [`row`](super::row).
+
+use std::path::Path;
+
+use super::report;
+use super::words::joined;
+use crate::figures::{grouped, in_ms, rate};
+use crate::host::environment::Environment;
+use crate::record::load_record::Shown;
+use crate::record::{Bottleneck, Record, Row, Spread, Verdict, VerdictCode};
+use crate::render::document::{Document, Facts, Line, Tone};
+
+/// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
+const TEXT_MAX: usize = 140;
+/// Longest text of a warning: one line.
+const WARNING_MAX: usize = 71;
+/// Most reasons for which a row is said to be invalid.
+const REASONS_MAX: usize = 3;
+/// Most kinds of warnings that are said in full of several rows.
+const WARNINGS_MAX: usize = 3;
+
+/// What is not durable.
+const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
+/// What speaks against its being durable.
+const DOUBTFUL: [VerdictCode; 6] = [
+    VerdictCode::DurabilityUnknown,
+    VerdictCode::SyncDoesNothing,
+    VerdictCode::SyncTooFast,
+    VerdictCode::SyncMethodsApart,
+    VerdictCode::FlushesMissing,
+    VerdictCode::Preloaded,
+];
+
+/// The end of a run: of one row its figures, of several a table and what is said of them.
+/// `record` is where the record is, if it stays.
+#[must_use]
+pub fn closing(record: &Record, path: Option<&Path>) -> Document {
+    let mut document = report::closing(record);
+    if let [row] = record.rows.as_slice() {
+        document.append(one_row(row, &record.environment, path));
+    } else {
+        document.append(of_rows(&record.rows, path));
+    }
+    document
+}
+
+/// The same in a line for each row.
+#[must_use]
+pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
+    let mut document = Document::default();
+    let report = report::of_record(record);
+    let rows = report.rows();
+    let label = |shown: &Shown<'_>| (rows.len() > 1).then(|| shown.label.to_owned());
+    let lines = rows.iter().map(|shown| {
+        let label = label(shown);
+        one_line(shown.row, label.as_deref(), path)
+    });
+    document.list(lines.collect());
+    document
+}
+
+/// What is said of several rows below their table: what makes rows invalid, what they are warned
+/// of, once for each kind, and which of them is the fastest.
+fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
+    let mut facts = Facts::default();
+    let of_rows = |codes: &Verdict| {
+        let has = |row: &&Row| row.verdicts.iter().any(|one| one.code == codes.code);
+        rows.iter().filter(has).count()
+    };
+    let mut seen: Vec<VerdictCode> = Vec::new();
+    let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
+    // Otherwise in the order of the rows.
+    verdicts.sort_by_key(|verdict| (!verdict.invalidates, weight(verdict.code)));
+    let (mut shown, mut others) = (0, Vec::new());
+    for verdict in verdicts {
+        if seen.contains(&verdict.code) {
+            continue;
+        }
+        seen.push(verdict.code);
+        let (tone, word) = if verdict.invalidates {
+            (Tone::Bad, "INVALID")
+        } else {
+            (Tone::Warn, "warning")
+        };
+        if !verdict.invalidates && shown == WARNINGS_MAX {
+            others.push(verdict);
+            continue;
+        }
+        shown += usize::from(!verdict.invalidates);
+        let count = of_rows(verdict);
+        let message = clipped(&verdict.message, TEXT_MAX);
+        let said = format!("{count} of {} rows: {message}", rows.len());
+        facts.add(Line::default().mark(tone, word), said);
+        facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
+    }
+    facts.add_known("", more(&others));
+    facts.add_known("record", record.map(|path| path.display().to_string()));
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
+
+/// The end of a run of one row. `record` is where the record is, if it stays.
+#[must_use]
+pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> Document {
+    let mut facts = Facts::default();
+    facts.add(word(row), headline(row));
+    if row.valid {
+        offered(row, &mut facts);
+        facts.add("latency", latency(row));
+        facts.add_known("sync", sync(row));
+        facts.add_known("limit", limit(row, environment));
+        facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+        if !is_null_server(row) {
+            facts.add("ledger", ledger(row));
+        }
+    } else {
+        let (mut reasons, mut others) = (Facts::default(), Vec::new());
+        for (place, verdict) in invalidating(row).enumerate() {
+            if place < REASONS_MAX {
+                let name = if place == 0 { "why" } else { "" };
+                reasons.add(name, clipped(&verdict.message, TEXT_MAX));
+            } else {
+                others.push(verdict);
+            }
+        }
+        facts.0.append(&mut reasons.0);
+        facts.add_known("", more(&others));
+        let remedy = invalidating(row).next();
+        facts.add_known(
+            "next",
+            remedy.map(|verdict| clipped(&verdict.remedy, TEXT_MAX)),
+        );
+        facts.add("ledger", ledger(row));
+    }
+    warnings(row, &mut facts);
+    facts.add_known("record", record.map(|path| path.display().to_string()));
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
+
+/// A row in one line without its label: verdict, rate and the 99th percentile.
+#[must_use]
+fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) -> Line {
+    let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
+    let parts = [
+        Some(format!(" {}/s", rate(row.tps))),
+        Some(p99),
+        label.map(str::to_owned),
+        record.map(|path| path.display().to_string()),
+    ];
+    word(row).plain(joined("  ", parts))
+}
+
+/// A row as it ends, among others: which it is, what it is called, and its figures.
+#[must_use]
+pub fn row_line(row: &Row, (number, of): (usize, usize), label: &str) -> String {
+    let digits = of.to_string().len();
+    let verdict = if row.valid { "" } else { "  INVALID" };
+    format!(
+        "{number:>digits$} of {of}  {:>9}/s  p50 {:>8}  p99 {:>8}  {label}{verdict}",
+        rate(row.tps),
+        in_ms(row.latency_ms.p50),
+        in_ms(row.latency_ms.p99),
+    )
+}
+
+fn says(row: &Row, codes: &[VerdictCode]) -> bool {
+    let mut verdicts = row.verdicts.iter();
+    verdicts.any(|verdict| codes.contains(&verdict.code))
+}
+
+fn is_null_server(row: &Row) -> bool {
+    says(row, &[VerdictCode::NullServer])
+}
+
+/// The verdict in one word.
+fn word(row: &Row) -> Line {
+    let line = Line::default();
+    if !row.valid {
+        line.mark(Tone::Bad, "INVALID")
+    } else if is_null_server(row) {
+        line.mark(Tone::Good, "CEILING")
+    } else if row.interrupted || says(row, &[VerdictCode::GeneratorBound]) {
+        line.mark(Tone::Warn, "VALID")
+    } else {
+        line.mark(Tone::Good, "VALID")
+    }
+}
+
+/// The rate, and what it is a rate of.
+fn headline(row: &Row) -> Line {
+    let (what, but) = if !row.valid {
+        ("answers per second, ", "not to be quoted")
+    } else if is_null_server(row) {
+        (
+            "answers per second, nothing stored: no server is measured faster from here",
+            "",
+        )
+    } else if says(row, &NOT_DURABLE) {
+        ("transfers per second, ", "not durable")
+    } else if says(row, &DOUBTFUL) {
+        ("transfers per second, ", "not shown to be durable")
+    } else {
+        ("durable transfers per second", "")
+    };
+    let tone = if row.valid { Tone::Warn } else { Tone::Bad };
+    let line = Line::default();
+    let line = if row.valid && says(row, &[VerdictCode::GeneratorBound]) {
+        line.mark(Tone::Warn, "at least").plain(" ")
+    } else {
+        line
+    };
+    let stopped = if row.interrupted {
+        format!(", interrupted after {:.1} s", row.seconds)
+    } else {
+        String::new()
+    };
+    let line = line.strong(rate(row.tps)).plain(format!(" {what}"));
+    let line = if but.is_empty() {
+        line
+    } else {
+        line.mark(tone, but)
+    };
+    line.plain(stopped)
+}
+
+/// Of an open loop: what was asked for, and what came of it.
+fn offered(row: &Row, facts: &mut Facts) {
+    let Some(open) = &row.open_loop else { return };
+    let share = open.achieved_tps / open.offered_tps * 100.0;
+    let count = |what: &str, count: u64| (count > 0).then(|| format!("{} {what}", grouped(count)));
+    let parts = [
+        Some(format!("{} per second", rate(open.offered_tps))),
+        Some(format!(
+            "achieved {} ({share:.1} %)",
+            rate(open.achieved_tps)
+        )),
+        count("late", open.late),
+        count("skipped", open.skipped),
+        count("dropped", open.dropped),
+    ];
+    facts.add("offered", joined(" · ", parts));
+}
+
+fn latency(row: &Row) -> String {
+    let latency = &row.latency_ms;
+    let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(in_ms);
+    let max = in_ms(Some(latency.max));
+    let closed = row.open_loop.is_none().then(|| " · closed loop".to_owned());
+    let closed = closed.unwrap_or_default();
+    let figures = format!("p50\u{a0}{p50}   p95\u{a0}{p95}   p99\u{a0}{p99}   max\u{a0}{max}");
+    // A figure stays with its name.
+    figures + &closed
+}
+
+/// How many transfers shared a sync, and what one took.
+#[expect(clippy::cast_precision_loss, reason = "a mean")]
+fn sync(row: &Row) -> Option<String> {
+    if is_null_server(row) {
+        return None;
+    }
+    let server = row.server.as_ref()?;
+    let Some(syncs) = server.commit_syncs.filter(|syncs| *syncs > 0) else {
+        let none = server
+            .commit_syncs
+            .map_or("not counted by the server", |_| "none at COMMIT");
+        let each = format!("{:.1} transfers per commit", server.mean_batch);
+        return Some(format!("{none} · {each}"));
+    };
+    let each = server.mean_batch * server.commits as f64 / syncs as f64;
+    let per_second = syncs as f64 / row.seconds;
+    let took = server.sync_us.as_ref().and_then(took);
+    // Only the device's flushes vouch for what a server says of its syncs.
+    let vouched = row.device.as_ref().and_then(|device| device.flushes);
+    let parts = [
+        Some(format!("{each:.1} transfers each")),
+        (row.seconds > 0.0).then(|| format!("{} per second", rate(per_second))),
+        took,
+        vouched
+            .is_none()
+            .then(|| "by the server's own account".to_owned()),
+    ];
+    Some(joined(" · ", parts))
+}
+
+/// What a sync took, in one unit.
+fn took(sync: &Spread) -> Option<String> {
+    let p50 = sync.p50?;
+    let show: fn(f64) -> String = if p50 >= 1e3 {
+        |us| in_ms(Some(us / 1e3))
+    } else {
+        |us| format!("{} µs", rate(us))
+    };
+    let p99 = sync.p99.map(|p99| format!("  p99\u{a0}{}", show(p99)));
+    Some(format!("p50\u{a0}{}{}", show(p50), p99.unwrap_or_default()))
+}
+
+/// What kept the rate from being higher, and how busy the processors were.
+fn limit(row: &Row, environment: &Environment) -> Option<String> {
+    let limit = row.prediction.as_ref().map(|model| match model.bottleneck {
+        Some(Bottleneck::EmptyBusStop) => {
+            "empty bus stop (too few in flight to fill a batch)".to_owned()
+        }
+        _ => model.limit_in_words().to_owned(),
+    });
+    let cores = row.cpu.client_s.zip(row.cpu.server_s);
+    let cores = cores.filter(|_| row.seconds > 0.0).map(|(client, server)| {
+        let of = environment.machine.usable_cores;
+        let of = of.map_or_else(String::new, |cores| format!(" of {cores}"));
+        let (client, server) = (client / row.seconds, server / row.seconds);
+        format!("client {client:.2} + server {server:.2}{of} cores busy")
+    });
+    if limit.is_none() && cores.is_none() {
+        return None;
+    }
+    Some(joined(" · ", [limit, cores]))
+}
+
+/// What to do next: what a row that is no limit of the server is warned of goes first.
+fn next(row: &Row) -> Option<&str> {
+    let mut verdicts = row.verdicts.iter();
+    let bound = verdicts.find(|verdict| verdict.code == VerdictCode::GeneratorBound);
+    let of_model = || row.prediction.as_ref()?.remedy.as_deref();
+    bound
+        .map(|verdict| verdict.remedy.as_str())
+        .or_else(of_model)
+}
+
+/// What was acknowledged against what was applied, and the balances that were read back.
+fn ledger(row: &Row) -> String {
+    let verify = &row.verify;
+    let acknowledged = grouped(verify.acknowledged);
+    let applied = match verify.applied {
+        Some(applied) if applied == verify.acknowledged => {
+            format!("{acknowledged} acknowledged = applied")
+        }
+        Some(applied) => format!("{acknowledged} acknowledged, {} applied", grouped(applied)),
+        None => format!("{acknowledged} acknowledged, applied not told"),
+    };
+    let right = verify.sampled_accounts - verify.sample_mismatches;
+    let balances = match verify.sampled_accounts {
+        0 => "no balance checked".to_owned(),
+        all if right == all => format!("{} balances right", grouped(all)),
+        all => format!("{} of {} balances right", grouped(right), grouped(all)),
+    };
+    let conserved = match verify.conserved {
+        Some(true) => None,
+        Some(false) => Some("money NOT conserved".to_owned()),
+        None => Some("sum of balances not checked".to_owned()),
+    };
+    let unchanged = verify.changed == Some(false) && says(row, &[VerdictCode::NothingChanged]);
+    let count = |what: &str, count: u64| (count > 0).then(|| format!("{} {what}", grouped(count)));
+    let parts = [
+        Some(applied),
+        Some(balances),
+        conserved,
+        unchanged.then(|| "no balance changed".to_owned()),
+        count("rejected", row.rejected),
+        count("failed", row.failed),
+        count("of unknown outcome", verify.unknown.max(row.unknown)),
+    ];
+    joined(" · ", parts)
+}
+
+fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
+    row.verdicts.iter().filter(|verdict| verdict.invalidates)
+}
+
+/// What the headline rests on goes first, what is of the machine alone last.
+fn weight(code: VerdictCode) -> u8 {
+    match code {
+        VerdictCode::GeneratorBound => 0,
+        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
+        VerdictCode::Environment => 3,
+        _ => 2,
+    }
+}
+
+/// One warning with its remedy; of others, what they are about. None pushes the figures off the
+/// screen.
+fn warnings(row: &Row, facts: &mut Facts) {
+    // Those that the headline has said.
+    let said = [VerdictCode::NullServer, VerdictCode::Interrupted];
+    let mut verdicts = row.verdicts.iter();
+    let warns = |verdict: &&Verdict| !verdict.invalidates && !said.contains(&verdict.code);
+    let warnings: Vec<&Verdict> = verdicts.by_ref().filter(warns).collect();
+    let name = Line::default().mark(Tone::Warn, "warning");
+    if !row.valid {
+        // What makes it invalid is what is to be read.
+        facts.add_known(name, more(&warnings));
+        return;
+    }
+    let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
+        return;
+    };
+    facts.add(name, clipped(&first.message, WARNING_MAX));
+    if first.code != VerdictCode::GeneratorBound {
+        facts.add("", clipped(&format!("→ {}", first.remedy), WARNING_MAX));
+    }
+    let others: Vec<&Verdict> = warnings
+        .into_iter()
+        .filter(|one| !std::ptr::eq(*one, first))
+        .collect();
+    facts.add_known("", more(&others));
+}
+
+/// What is not said in full.
+fn more(verdicts: &[&Verdict]) -> Option<String> {
+    let mut codes: Vec<String> = Vec::new();
+    for verdict in verdicts {
+        let code = code_name(verdict.code);
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    let said = format!("also {}", codes.join(", "));
+    // Its end says where the rest is.
+    let said = clipped(&said, WARNING_MAX - "; -v says all".len());
+    (!codes.is_empty()).then(|| format!("{said}; -v says all"))
+}
+
+/// As `--fail-on` and records have it.
+fn code_name(code: VerdictCode) -> String {
+    let name = serde_json::to_value(code).ok();
+    let name = name.as_ref().and_then(serde_json::Value::as_str);
+    name.unwrap_or_default().to_owned()
+}
+
+/// The text up to a word's end, at most this many characters with the mark of what is left out.
+fn clipped(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let fits: String = text.chars().take(most - 1).collect();
+    let end = fits.rfind(' ').unwrap_or(fits.len());
+    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
+    format!("{words} …")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures;
+    use crate::render::write::text::{Layout, write};
+
+    const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
+
+    fn record() -> Record {
+        serde_json::from_str(REPRODUCTION).unwrap()
+    }
+
+    fn text(document: &Document, width: usize, colour: bool) -> String {
+        let layout = Layout {
+            width: Some(width),
+            verbose: false,
+            colour,
+        };
+        write(document, layout)
+    }
+
+    fn warned(code: VerdictCode) -> Verdict {
+        Verdict {
+            code,
+            invalidates: false,
+            message: "a word and another ".repeat(20),
+            remedy: "do this and then that ".repeat(20),
+        }
+    }
+
+    #[test]
+    fn every_row_ends_in_twelve_lines_with_the_verdict_first() {
+        let record = record();
+        for row in &record.rows {
+            let mut row = row.clone();
+            row.verdicts.extend([
+                warned(VerdictCode::Unstable),
+                warned(VerdictCode::NotSteady),
+                warned(VerdictCode::HeldBack),
+            ]);
+            let path = Some(Path::new("results/runs/20261129.json"));
+            let document = one_row(&row, &record.environment, path);
+            for width in [40, 80, 100, 160] {
+                let text = text(&document, width, false);
+                let word = if row.valid { "VALID " } else { "INVALID " };
+                assert!(text.starts_with(word), "{text}");
+                let wide = text.lines().map(|line| line.chars().count()).max();
+                assert!(wide <= Some(width), "{width}: {text}");
+                assert!(width < 80 || text.lines().count() <= 12, "{width}: {text}");
+                assert!(text.lines().last().unwrap().starts_with("record "));
+            }
+        }
+    }
+
+    #[test]
+    fn the_figures_of_the_row_are_on_it() {
+        let row = fixtures::row();
+        let text = text(&one_row(&row, &record().environment, None), 160, false);
+        let latency = &row.latency_ms;
+        let figures = [
+            format!("VALID    {} durable transfers per second", rate(row.tps)),
+            format!("p50 {}", in_ms(latency.p50)),
+            format!("p95 {}", in_ms(latency.p95)),
+            format!("p99 {}", in_ms(latency.p99)),
+            format!(
+                "{} acknowledged = applied",
+                grouped(row.verify.acknowledged)
+            ),
+        ];
+        for figure in figures {
+            assert!(text.contains(&figure), "no {figure} in {text}");
+        }
+        let server = row.server.as_ref().unwrap();
+        let syncs = u32::try_from(server.commit_syncs.unwrap()).unwrap();
+        let per_second = format!("{} per second", rate(f64::from(syncs) / row.seconds));
+        assert!(text.contains(&per_second), "{text}");
+        assert!(!text.contains("record"), "there is none: {text}");
+    }
+
+    #[test]
+    fn what_is_not_durable_and_what_is_a_lower_bound_is_not_called_otherwise() {
+        let environment = record().environment;
+        let mut row = fixtures::row();
+        row.verdicts = vec![warned(VerdictCode::NotDurable)];
+        let shown = text(&one_row(&row, &environment, None), 100, false);
+        assert!(
+            shown.contains("transfers per second, not durable"),
+            "{shown}"
+        );
+        assert!(!shown.contains(" durable transfers"), "{shown}");
+        row.verdicts = vec![warned(VerdictCode::GeneratorBound)];
+        let shown = text(&one_row(&row, &environment, None), 100, false);
+        assert!(shown.starts_with("VALID    at least "), "{shown}");
+        row.verdicts = vec![warned(VerdictCode::NullServer)];
+        let shown = text(&one_row(&row, &environment, None), 100, false);
+        assert!(shown.starts_with("CEILING  "), "{shown}");
+        assert!(shown.contains("nothing stored"), "{shown}");
+    }
+
+    #[test]
+    fn the_verdict_alone_and_what_is_wrong_are_in_colour() {
+        let record = record();
+        let fake = record.rows.iter().find(|row| !row.valid).unwrap();
+        let shown = |row: &Row| text(&one_row(row, &record.environment, None), 80, true);
+        assert!(shown(fake).starts_with("\u{1b}[1m\u{1b}[31mINVALID\u{1b}[0m "));
+        let mut row = fixtures::row();
+        row.verdicts.clear();
+        assert!(shown(&row).starts_with("\u{1b}[1m\u{1b}[32mVALID\u{1b}[0m "));
+        row.verdicts.push(warned(VerdictCode::Unstable));
+        assert!(shown(&row).contains("\u{1b}[33mwarning\u{1b}[0m "));
+    }
+
+    #[test]
+    fn rows_in_lines_have_their_label_and_of_one_there_is_none() {
+        let mut record = record();
+        let path = Path::new("a.json");
+        let lines = text(&in_lines(&record, Some(path)), 160, false);
+        assert_eq!(lines.lines().count(), record.rows.len());
+        let name = record.rows[1].config.name.clone().unwrap();
+        assert!(lines.lines().nth(1).unwrap().contains(&name), "{lines}");
+        record.rows.truncate(1);
+        let row = &record.rows[0];
+        let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
+        let line = text(&in_lines(&record, Some(path)), 160, false);
+        assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
+    }
+
+    #[test]
+    fn of_several_rows_each_kind_of_warning_is_said_once() {
+        let mut record = record();
+        record.rows.truncate(3);
+        for row in &mut record.rows {
+            row.verdicts = vec![warned(VerdictCode::Unstable)];
+        }
+        let shown = text(&closing(&record, None), 120, false);
+        assert_eq!(shown.matches("3 of 3 rows: ").count(), 1, "{shown}");
+    }
+
+    #[test]
+    fn a_clipped_text_ends_with_a_word() {
+        assert_eq!(clipped("one two", 7), "one two");
+        assert_eq!(clipped("one two, three", 11), "one two …");
+    }
+}
