@@ -8,7 +8,7 @@ use bench_client::config::{ConnectorKind, Encoding};
 use bench_client::conformance;
 pub(crate) use bench_client::conformance::{id, of_every_kind, small};
 use bench_client::connector::{
-    Connector, Endpoint, HttpConnector, Outcome, Reason, Reply, Session, SpacetimeDbConnector,
+    Connector, Endpoint, HttpConnector, Outcome, Reply, Session, SpacetimeDbConnector,
     TransportError, WorkerId, WsConnector,
 };
 use bench_client::control::ControlClient;

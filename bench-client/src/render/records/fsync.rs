@@ -7,6 +7,9 @@ use crate::record::fsync::FsyncRecord;
 use crate::render::document::{Document, Table};
 use crate::statistics::{Estimate, FAMILY_ERROR, Level, Ratio};
 
+/// A series of A, the same of B, and how they compare, if that can be said.
+type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
+
 /// All of it.
 #[must_use]
 pub fn document(record: &FsyncRecord) -> Document {
@@ -56,7 +59,6 @@ pub fn comparison(base: &FsyncRecord, candidate: &FsyncRecord) -> Document {
         .into_iter()
         .map(|(a, b)| (a, b, Ratio::unpaired(&rates(a), &rates(b), level)))
         .collect();
-    type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
     let figure = |of: fn(&Ratio) -> f64| {
         move |(.., ratio): &Compared<'_>| {
             known(ratio.as_ref().map(of), |value| format!("{value:.2}"))
