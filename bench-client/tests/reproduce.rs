@@ -1,7 +1,8 @@
-//! The article's table, measured for moments: every row is there, and only the fake one is
-//! invalid.
+//! Published tables, measured for moments: every row is there, and only the fake one is invalid.
 
 mod common;
+
+use std::path::Path;
 
 use common::{bench_client, directory, machine, rows, run};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
     let written: Value = serde_json::from_slice(&written).expect("the record is JSON");
     assert_eq!(printed, written, "--json prints what is recorded");
 
+    assert_eq!(printed["edition"], "2026-03");
     let rows = rows(&printed);
     let article = printed["article"].as_array().expect("compared");
     assert_eq!((rows.len(), article.len()), (11, 11));
@@ -70,4 +72,168 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
     let table = std::fs::read_to_string(directory.path().join("out/table.md")).expect("a table");
     assert_eq!(table.matches("| **").count(), 11, "{table}");
     assert!(table.contains("INVALID: fake"), "{table}");
+}
+
+#[test]
+fn the_original_of_august_has_deviations_and_published_figures() {
+    let _alone = machine();
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    command.args(["reproduce", "--edition=2026-08", "--seconds=2.7", "--json"]);
+    command.args(["--output", "august.json"]);
+    let ended = run(&mut command);
+    let printed = ended.expect_code(0).json();
+    assert_eq!(printed["edition"], "2026-08");
+    let rows = rows(&printed);
+    let set: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!([
+                row["transport"],
+                row["alpha"],
+                row["max_inflight_per_worker"],
+                row["concurrency"],
+                row["initial_balance"],
+                row["warmup_seconds"],
+            ])
+        })
+        .collect();
+    let mut expected = Vec::new();
+    for (transport, inflight) in [("http", 1), ("http", 40), ("ws", 1), ("ws", 40)] {
+        for alpha in [0.0, 1.5] {
+            expected.push(json!([transport, alpha, inflight, 64, 1_000_000_000, 0.3]));
+        }
+    }
+    assert_eq!(set, expected);
+    let compared = printed["article"].as_array().expect("compared");
+    let published: Vec<_> = compared
+        .iter()
+        .map(|one| one["article_tps"].as_f64())
+        .collect();
+    assert_eq!(published[..3], [Some(3_121.0), Some(3_188.0), None]);
+    for (row, one) in rows.iter().zip(compared) {
+        // Two whole seconds and a rest, which is no second.
+        let intervals = row["intervals"].as_array().expect("a series");
+        let tps = [0, 1].map(|place| intervals[place]["tps"].as_f64().expect("TPS"));
+        let deviation = one["tps_deviation"].as_f64().expect("a deviation");
+        let expected = (tps[0] - tps[1]).abs() / 2.0_f64.sqrt();
+        assert!(
+            (deviation - expected).abs() <= 1e-9 * tps[0].max(1.0),
+            "{one}: {tps:?}"
+        );
+    }
+    let vendor = printed["vendor"].as_array().expect("quoted");
+    assert_eq!(vendor[0]["tps"], 279_024.0);
+    assert_eq!(vendor[1]["tps_deviation"], 4_712.0);
+    assert_eq!(
+        (&vendor[2]["p50_ms"], &vendor[2]["transport"]),
+        (&json!(722.0), &json!("http"))
+    );
+
+    let table = std::fs::read_to_string(directory.path().join("august.md")).expect("a table");
+    assert!(table.contains("279,024 ± 4,763"), "{table}");
+    assert_eq!(table.matches("| **").count(), rows.len(), "{table}");
+    let mut report = bench_client(directory.path());
+    report.args(["report", "august.json", "--format=csv"]);
+    let csv = run(&mut report);
+    csv.expect_code(0);
+    assert_eq!(csv.stdout.lines().count(), 1 + rows.len());
+}
+
+/// A server in Python stands for the peer over HTTP, and notes the flags that it was given.
+#[test]
+fn the_ladder_is_measured_on_peers_with_the_flags_of_each_rung() {
+    let python = std::process::Command::new("python3")
+        .args(["-c", "import sqlite3"])
+        .output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        common::skipped(
+            "the_ladder_is_measured_on_peers_with_the_flags_of_each_rung",
+            "there is no python3 with sqlite3",
+        );
+        return;
+    }
+    let _alone = machine();
+    let directory = directory();
+    let targets = directory.path().join("targets");
+    write_peer(&targets, "node-sqlite-http");
+    let mut command = bench_client(directory.path());
+    command.env("BUSLOAD_TARGETS_DIR", &targets);
+    command.args([
+        "reproduce",
+        "--peers",
+        "--seconds=0.3",
+        "--warmup=0.1",
+        "--json",
+    ]);
+    command.args(["--output", "peers.json"]);
+    let ended = run(&mut command);
+    let printed = ended.expect_code(0).json();
+    let (rows, compared) = (
+        rows(&printed),
+        printed["article"].as_array().expect("compared"),
+    );
+    // The other one is not installed.
+    assert_eq!((rows.len(), compared.len()), (13, 13));
+    assert_eq!(printed["skipped"].as_array().map(Vec::len), Some(1));
+    let skipped = &printed["skipped"][0];
+    assert_eq!(skipped["name"], "node-sqlite-ws");
+    let install = "run bench-client targets install node-sqlite-ws";
+    for said in [skipped["why"].as_str().unwrap_or_default(), &ended.stderr] {
+        assert!(said.contains(install), "{said}");
+    }
+    for (place, rung, journal, promise) in [
+        (2, "true default", "DELETE", "not durable"),
+        (4, "WAL", "WAL", "durable"),
+    ] {
+        let (row, one) = (&rows[place], &compared[place]);
+        assert_eq!(one["rung"], rung);
+        assert_eq!(one["article_tps"], compared[place - 1]["article_tps"]);
+        assert_eq!(row["name"], format!("{rung}, node-sqlite-http"));
+        let about = &row["target"]["about"];
+        let flags = json!(["--journal-mode", journal, "--batch-size", "1"]);
+        assert_eq!(
+            (&about["arguments"], &about["durability"]),
+            (&flags, &json!(promise))
+        );
+        assert_ne!(row["fingerprint"], rows[place - 1]["fingerprint"]);
+    }
+    assert_ne!(
+        rows[2]["fingerprint"], rows[4]["fingerprint"],
+        "arguments are compared"
+    );
+    let given = std::fs::read_to_string(targets.join("given")).expect("it was started");
+    let given: Vec<&str> = given.lines().collect();
+    let flags = [
+        "--journal-mode DELETE --batch-size 1",
+        "--journal-mode WAL --batch-size 1",
+    ];
+    assert_eq!(given, flags, "the server was started with them");
+
+    let table = std::fs::read_to_string(directory.path().join("peers.md")).expect("a table");
+    assert!(table.contains("On its own technology"), "{table}");
+    assert!(table.contains("Skipped, node-sqlite-ws"), "{table}");
+}
+
+/// A target with the name of a peer: the Python example, which notes what else it was given.
+fn write_peer(targets: &Path, name: &str) {
+    let folder = targets.join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/own-server/python/server.py");
+    let (given, server) = (
+        targets.join("given"),
+        server.canonicalize().expect("it is there"),
+    );
+    let script = format!(
+        "port=$1; database=$2; shift 2; echo \"$*\" >> {}; exec python3 {} $port $database",
+        given.display(),
+        server.display()
+    );
+    let script = serde_json::to_string(&script).expect("text is text");
+    let text = format!(
+        "name = \"{name}\"\nsummary = \"a server of the tests\"\nconnector = \"sqlite_rpc\"\n\
+         durability = \"durable\"\n[start]\n\
+         command = [\"sh\", \"-c\", {script}, \"sh\", \"{{port}}\", \"{{database}}\"]\n"
+    );
+    std::fs::write(folder.join("target.toml"), text).expect("written");
 }

@@ -39,7 +39,8 @@ const OUTERMOST: [&str; 6] = [
     "rate",
 ];
 /// Flags whose value may hold a comma, or of which there is one for all rows.
-const NO_LIST: [&str; 8] = [
+const NO_LIST: [&str; 9] = [
+    "target-args",
     "url",
     "token-file",
     "ca",

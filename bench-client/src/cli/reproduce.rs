@@ -1,4 +1,9 @@
-//! `bench-client reproduce`: the article's table on this machine.
+//! `bench-client reproduce`: a published table on this machine.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -8,13 +13,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench_client::article::{self, ARTICLE_ALPHA, ARTICLE_WORKERS, ArticleRow, ROWS};
+use bench_client::article::{self, ArticleRow, Table};
+use bench_client::config::target_file::Choices;
 use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::program;
-use bench_client::record::{Record, Reproduction, Row};
+use bench_client::record::{Edition, Record, Reproduction, Row, SkippedPeer};
 use bench_client::render::records::{article as shown, row, summary};
 use bench_client::render::write::{markdown, text};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
@@ -23,7 +29,7 @@ use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
-use super::load_flags::{built_in, check_descriptors};
+use super::load_flags::{built_in, check_descriptors, choose};
 use super::output::RecordFile;
 use super::progress;
 use super::run::{measure_all, runtime};
@@ -35,12 +41,19 @@ const PROBE_COMMITS: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArgs {
-    /// Length of each row's measured window, in seconds
-    #[arg(long, default_value = "5", value_parser = parse_seconds)]
-    seconds: Duration,
-    /// Length of each row's warm-up, in seconds
-    #[arg(long, default_value = "2", value_parser = parse_warmup)]
-    warmup: Duration,
+    /// Which table: 2026-03, the article's; 2026-08, the original benchmark as it stood then
+    #[arg(long, value_enum, default_value = "2026-03")]
+    edition: Edition,
+    /// Measure each row on its own technology, too: Node.js and SQLite, the targets
+    /// node-sqlite-http and node-sqlite-ws. One that is not installed is left out, and named
+    #[arg(long)]
+    peers: bool,
+    /// Length of each row's measured window, in seconds [default: 5; of 2026-08 270]
+    #[arg(long, value_parser = parse_seconds)]
+    seconds: Option<Duration>,
+    /// Length of each row's warm-up, in seconds [default: 2; of 2026-08 a tenth of the row]
+    #[arg(long, value_parser = parse_warmup)]
+    warmup: Option<Duration>,
     /// The random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -61,25 +74,31 @@ pub(crate) struct ReproduceArgs {
 }
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
-    let plans = plans(args)?;
+    let table = Table::of(args.edition);
+    let Planned { rows, skipped } = plan(args, table)?;
+    let (of_article, plans): (Vec<&ArticleRow>, Vec<RunConfig>) = rows.into_iter().unzip();
     check_descriptors(&plans)?;
+    for SkippedPeer { name, why } in &skipped {
+        eprintln!("skipped: {name}: {why}");
+    }
     let environment = Environment::capture(&args.data_dir).with_program(program("mimalloc"));
     let path = RecordFile::checked(args.output.as_deref(), "reproduce", &environment)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
     };
-    let mut reproduction = article::reproduction(Record::new(environment));
+    let mut reproduction = article::reproduction(args.edition, Record::new(environment));
+    reproduction.skipped = skipped;
     let environment = reproduction.record.environment.clone();
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     let measured = runtime()?.block_on(measure_all(&plans, &environment, quiet, |row| {
-        let of_article = &ROWS[reproduction.record.rows.len()];
+        let of_article = of_article[reproduction.record.rows.len()];
         let ceiling = counted.ceiling(of_article, &row)?;
         if verbose {
             show(&row::document(&row));
             print("");
         } else if !quiet {
-            let place = (reproduction.record.rows.len() + 1, ROWS.len());
+            let place = (reproduction.record.rows.len() + 1, plans.len());
             progress::say(&summary::row_line(&row, place, of_article.name));
         }
         article::push(&mut reproduction, of_article, row, ceiling);
@@ -109,16 +128,16 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     }
     measured?;
     written?;
-    if reproduction.record.rows.len() < ROWS.len() {
+    if reproduction.record.rows.len() < plans.len() {
         eprintln!(
             "interrupted: {} of {} rows were measured",
             reproduction.record.rows.len(),
-            ROWS.len()
+            plans.len()
         );
     }
     let ending = Ending {
         found: !article::is_as_expected(&reproduction),
-        interrupted: article::is_unfinished(&reproduction),
+        interrupted: article::is_unfinished(&reproduction, plans.len()),
         failed: args.fail_on.names(article::verdicts(&reproduction)),
     };
     Ok(ending.code())
@@ -135,29 +154,83 @@ fn write_table(reproduction: &Reproduction, path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the table {}", markdown.display()))
 }
 
-fn plans(args: &ReproduceArgs) -> anyhow::Result<Vec<RunConfig>> {
-    let of_article = |row: &ArticleRow| {
-        let mut config = RunConfig {
-            name: Some(row.name.to_owned()),
-            connector: row.connector,
-            ..RunConfig::default()
+/// What is to be measured.
+struct Planned {
+    /// From top to bottom; a peer's row follows the one that it repeats, so that whatever drifts
+    /// meanwhile hits both alike.
+    rows: Vec<(&'static ArticleRow, RunConfig)>,
+    /// Peers that are not there.
+    skipped: Vec<SkippedPeer>,
+}
+
+fn plan(args: &ReproduceArgs, table: &'static Table) -> anyhow::Result<Planned> {
+    let (mut rows, mut skipped) = (Vec::new(), Vec::<SkippedPeer>::new());
+    for row in table.rows {
+        rows.push((row, own(args, table, row)?));
+        let Some(peer) = row.peer().filter(|_| args.peers) else {
+            continue;
         };
-        config.workload.alpha = ARTICLE_ALPHA;
-        config.workload.seed = args.seed;
-        config.load.concurrency = ARTICLE_WORKERS;
-        config.load.max_inflight_per_worker = row.max_inflight;
-        config.load.warmup = args.warmup;
-        config.load.window = Some(args.seconds);
-        let server = ServerConfig {
-            durability: row.durability.into(),
-            batch_size: Some(row.batch_size),
-            batch_timeout: Some(row.batch_timeout),
-            ..ServerConfig::default()
+        if skipped.iter().any(|skipped| skipped.name == peer.target) {
+            continue;
+        }
+        let choices = Choices {
+            arguments: peer.arguments,
+            durability: peer.durability,
+            data_dir: args.data_dir.clone(),
+            ..Choices::default()
         };
-        config.target = built_in(server, row.connector, &args.data_dir, None, false)?;
-        Ok(config)
+        let chosen = choose(peer.target)?;
+        match chosen.target(choices) {
+            Ok(Some(target)) => {
+                let name = Some(format!("{}, {}", row.name, peer.target));
+                let config = load(args, table, row);
+                let config = RunConfig {
+                    name,
+                    target,
+                    ..config
+                };
+                rows.push((row, config));
+            }
+            Ok(None) => {}
+            Err(why) => skipped.push(SkippedPeer {
+                name: peer.target.to_owned(),
+                why: why.to_string(),
+            }),
+        }
+    }
+    Ok(Planned { rows, skipped })
+}
+
+/// What is put on whatever server a row has.
+fn load(args: &ReproduceArgs, table: &Table, row: &ArticleRow) -> RunConfig {
+    let window = args.seconds.unwrap_or(table.window);
+    let mut config = RunConfig {
+        name: Some(row.name.to_owned()),
+        connector: row.connector,
+        ..RunConfig::default()
     };
-    ROWS.iter().map(of_article).collect()
+    config.workload.alpha = row.alpha;
+    config.workload.initial_balance = table.initial_balance;
+    config.workload.seed = args.seed;
+    config.load.concurrency = table.workers;
+    config.load.max_inflight_per_worker = row.max_inflight;
+    config.load.warmup = args.warmup.unwrap_or_else(|| table.warmup_of(window));
+    config.load.window = Some(window);
+    config
+}
+
+/// The row on this program's own server.
+fn own(args: &ReproduceArgs, table: &Table, row: &ArticleRow) -> anyhow::Result<RunConfig> {
+    let server = ServerConfig {
+        durability: row.durability.into(),
+        batch_size: Some(row.batch_size),
+        batch_timeout: Some(row.batch_timeout),
+        ..ServerConfig::default()
+    };
+    Ok(RunConfig {
+        target: built_in(server, row.connector, &args.data_dir, None, false)?,
+        ..load(args, table, row)
+    })
 }
 
 /// Syncs per commit, counted once per durability mode in the directory that is measured.
@@ -182,7 +255,7 @@ impl CountedSyncs<'_> {
             self.counts.insert(mode, syncs);
             syncs
         };
-        let all_inflight = ARTICLE_WORKERS as usize * article.max_inflight;
+        let all_inflight = row.config.load.concurrency as usize * article.max_inflight;
         let per_commit = u32::try_from(article.batch_size.min(all_inflight))?;
         let baselines = [&row.sync_baseline.before, &row.sync_baseline.after];
         let ceilings = baselines.into_iter().flatten().filter_map(Ceilings::new);

@@ -91,14 +91,12 @@ impl SideText {
             Some(_) => Err(wrong(&format!("{key} is no text"))),
         };
         let label = word("label")?;
-        let subject = match (word("connector")?, word("target")?) {
-            (Some(subject), None) | (None, Some(subject)) => subject,
-            _ => {
-                return Err(wrong(
-                    "give it one of connector (sqlite_rpc, sqlite_ws_rpc or spacetimedb) and \
-                     target (a name or a file)",
-                ));
-            }
+        let ((Some(subject), None) | (None, Some(subject))) = (word("connector")?, word("target")?)
+        else {
+            return Err(wrong(
+                "give it one of connector (sqlite_rpc, sqlite_ws_rpc or spacetimedb) and target \
+                 (a name or a file)",
+            ));
         };
         let mut keys = Vec::new();
         for (key, value) in table {

@@ -232,5 +232,6 @@ fn server_row(system: &SystemObservation) -> Option<ServerRow> {
         writers: info.writers,
         ordered: info.ordered,
         retries: after.retries.saturating_sub(before.retries),
+        leftovers: grown(|stats| stats.leftovers),
     })
 }

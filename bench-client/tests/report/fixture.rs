@@ -185,6 +185,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             writers: None,
             ordered: None,
             retries: 0,
+            leftovers: None,
         }),
         device: None,
         server_preload: None,

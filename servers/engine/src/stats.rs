@@ -282,6 +282,8 @@ fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
         batches_that_wrote: counters.batches_that_wrote,
         commit_syncs: Some(counters.commit_syncs),
         retries: counters.retries,
+        // A batch is full or leaves: nothing of it is committed by itself.
+        leftovers: None,
         syncs: io.syncs,
         bytes_written: io.bytes_written,
         checkpoints: counters.checkpoints,

@@ -356,6 +356,10 @@ pub struct Stats {
     /// deadlock); absent where there were none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
+    /// Batches that were what a full batch left over of the transfers that came with it, committed
+    /// at once; absent from a server that has no such rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leftovers: Option<u64>,
     /// All syncs of all files.
     #[serde(default)]
     pub syncs: SyncsByFile,

@@ -80,6 +80,9 @@ fn of_target(target: &Target) -> Map<String, Value> {
                 if let Some(version) = &about.version {
                     add("server_version", version.clone());
                 }
+                if !about.arguments.is_empty() {
+                    add("target_args", joined(&about.arguments));
+                }
                 for (label, value) in &about.labels {
                     add(&format!("label_{label}"), value.clone());
                 }
@@ -107,6 +110,13 @@ pub(super) fn settings(target: &Target) -> BTreeMap<String, Value> {
         text
     });
     [("command".to_owned(), digest.into())].into()
+}
+
+/// Arguments as a command line has them.
+fn joined(arguments: &[String]) -> String {
+    let words = arguments.iter().map(String::as_str);
+    // None of them holds a zero byte: no process has such an argument.
+    shlex::try_join(words).unwrap_or_default()
 }
 
 /// What a field of the record is called on the command line: units are part of its name there
@@ -165,6 +175,9 @@ pub(super) fn to_flags(config: &RunConfig) -> Vec<Flag> {
         // It says so itself.
         all.retain(|(name, _)| name != "connectors");
         all.push(("targets".to_owned(), Some(about.name.clone())));
+        if !about.arguments.is_empty() {
+            all.push(("target-args".to_owned(), Some(joined(&about.arguments))));
+        }
     }
     if target["reseed"] == true {
         all.push(("reseed".to_owned(), None));

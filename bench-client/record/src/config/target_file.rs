@@ -153,6 +153,9 @@ pub struct About {
     /// Which version of it, as its `version` command says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What was appended to its command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// What it promises of an answered transfer.
     pub durability: Promise,
     /// Whoever wrote its target file could not run it.
@@ -177,6 +180,10 @@ pub struct Approach {
 pub struct Choices {
     /// What its `version` command said.
     pub version: Option<String>,
+    /// What is appended to its command; nothing is done with them where it has none.
+    pub arguments: Vec<String>,
+    /// What it promises with these arguments, where that is not what the file says.
+    pub durability: Option<Promise>,
     /// Folder in which the folders of runs are made.
     pub data_dir: PathBuf,
     /// The data of a run stays there.
@@ -252,7 +259,8 @@ impl TargetFile {
             name: self.name.clone(),
             summary: self.summary.clone(),
             version: choices.version,
-            durability: self.durability,
+            arguments: choices.arguments.clone(),
+            durability: choices.durability.unwrap_or(self.durability),
             untested: self.untested,
             labels: self.labels.clone(),
         };
@@ -268,6 +276,7 @@ impl TargetFile {
                 url: Private(format!("{}://127.0.0.1:{PORT}", self.connector.transport())),
                 approach: Private(approach),
                 start: Private(Start {
+                    command: [start.command.clone(), choices.arguments].concat(),
                     directory: folder.join(&start.directory),
                     ..start.clone()
                 }),

@@ -35,7 +35,7 @@ pub use last_audit::{AuditKey, last_audit};
 pub use latency::{Latency, Spread, between, difference};
 pub use machine::{Cpu, ProcessorSpeed, Stalls, Throttled};
 pub use prediction::{Bottleneck, Limit, Prediction};
-pub use reproduction::{Comparison, Reproduction, VendorFigure};
+pub use reproduction::{Comparison, Edition, Reproduction, SkippedPeer, VendorFigure};
 pub use server::{Device, Engine, ServerRow};
 pub use server_end::ServerEnd;
 pub use spec::{SpecError, VALUES_MAX};

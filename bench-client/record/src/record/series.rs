@@ -5,7 +5,11 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::Percentile;
+use super::Row;
+use crate::statistics::{Percentile, deviation};
+
+/// An interval at least this share of its length is a whole one: clocks are read a moment late.
+const WHOLE: f64 = 0.99;
 
 /// What happened in one interval of the measured window.
 ///
@@ -68,5 +72,61 @@ impl Interval {
             latency_histogram: encode(latencies),
             ..self
         }
+    }
+}
+
+impl Row {
+    /// Standard deviation (with n − 1) of the TPS of its whole intervals; `None` with fewer than
+    /// two, such as of a record without a time series.
+    #[must_use]
+    pub fn tps_deviation(&self) -> Option<f64> {
+        tps_deviation(&self.intervals, self.config.load.interval.as_secs_f64())
+    }
+}
+
+fn tps_deviation(intervals: &[Interval], length: f64) -> Option<f64> {
+    // The last one is what is left of the window.
+    let whole = intervals.iter().filter(|one| one.seconds >= length * WHOLE);
+    let tps: Vec<f64> = whole.map(|one| one.tps).collect();
+    deviation(&tps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intervals(of: &[(f64, f64)]) -> Vec<Interval> {
+        let one = |(seconds, tps): &(f64, f64)| Interval {
+            seconds: *seconds,
+            tps: *tps,
+            ..Interval::default()
+        };
+        of.iter().map(one).collect()
+    }
+
+    /// 2, 4, 4, 4, 5, 5, 7, 9 have the mean 5 and squares of 32: with n − 1 it is √(32 ÷ 7).
+    #[test]
+    fn the_deviation_is_of_a_sample_of_whole_seconds() {
+        let tps = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
+        let mut all = intervals(&tps.map(|tps| (1.0, tps)));
+        let deviation = tps_deviation(&all, 1.0).unwrap();
+        assert!(
+            (deviation - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12,
+            "{deviation}"
+        );
+        // The rest of the window is no second.
+        all.extend(intervals(&[(0.4, 1e6)]));
+        assert_eq!(tps_deviation(&all, 1.0), Some(deviation));
+    }
+
+    #[test]
+    fn one_second_has_no_deviation_and_equal_ones_have_none_either() {
+        assert_eq!(tps_deviation(&[], 1.0), None);
+        assert_eq!(
+            tps_deviation(&intervals(&[(1.0, 7.0), (0.5, 9.0)]), 1.0),
+            None
+        );
+        let equal = intervals(&[(1.001, 7.0), (0.999, 7.0)]);
+        assert_eq!(tps_deviation(&equal, 1.0), Some(0.0));
     }
 }

@@ -79,6 +79,10 @@ pub struct ServerRow {
     /// Transactions begun anew because they met another one; absent when there were none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub retries: u64,
+    /// Batches that were what a full batch left over of the transfers that came with it; absent
+    /// from a server that has no such rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leftovers: Option<u64>,
 }
 
 #[expect(

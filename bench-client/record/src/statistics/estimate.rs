@@ -165,18 +165,28 @@ fn median_of(values: &mut [f64]) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn variation(values: &[f64]) -> f64 {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The standard deviation of a sample, with n − 1; `None` of fewer than two values.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub fn deviation(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
-        return 0.0;
+        return None;
     }
+    let mean = mean(values);
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let deviation = (squares / (count - 1.0)).sqrt();
-    if deviation == 0.0 || mean == 0.0 {
-        return 0.0;
+    Some((squares / (values.len() as f64 - 1.0)).sqrt())
+}
+
+fn variation(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    match deviation(values) {
+        Some(deviation) if deviation > 0.0 && mean != 0.0 => deviation / mean.abs(),
+        _ => 0.0,
     }
-    deviation / mean.abs()
 }
 
 /// Both intervals together: bootstrap and order statistics.

@@ -12,7 +12,9 @@ pub mod simulation;
 mod steady_state;
 mod tail;
 
-pub use estimate::{CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX};
+pub use estimate::{
+    CONFIDENCE, Estimate, HALF_WIDTH_MAX, RUNS_MAX, RUNS_MIN, VARIATION_MAX, deviation,
+};
 pub use level::{FAMILY_ERROR, Level};
 pub use percentile::{Percentile, SPEED_SAMPLES_MIN};
 pub use power::{rounds_for, smallest_effect};

@@ -28,6 +28,15 @@ pub(super) struct TargetFlags {
     /// filled in. With --url where it listens, unless {port} says so
     #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
     server_command: Option<String>,
+    /// More arguments for the command of the target at --targets, appended to its own, such as
+    /// "--batch-size 1000". No shell reads them; the record shows them, and they are compared
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        allow_hyphen_values = true,
+        conflicts_with = "server_command"
+    )]
+    target_args: Option<String>,
     /// Measure the server at this URL instead of starting one
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -60,9 +69,13 @@ impl TargetFlags {
         if let Some(url) = &self.url {
             check_scheme(url, connector)?;
         }
+        if chosen.is_none() {
+            self.arguments(None)?;
+        }
         let target = match (chosen, &self.server_command) {
             (Some(chosen), _) => {
                 let choices = Choices {
+                    arguments: self.arguments(Some(&chosen))?,
                     data_dir: own.data_dir(),
                     keep_db: own.keep_db,
                     reseed: self.reseed,
@@ -123,6 +136,21 @@ impl TargetFlags {
             }
         }
         Ok(Some(target))
+    }
+
+    /// What is appended to the command of the target that was chosen.
+    fn arguments(&self, chosen: Option<&Chosen>) -> anyhow::Result<Vec<String>> {
+        let Some(arguments) = &self.target_args else {
+            return Ok(Vec::new());
+        };
+        let file = chosen.and_then(Chosen::file);
+        if file.is_none_or(|file| file.start.is_none()) {
+            return Err(usage(
+                "--target-args goes with --targets whose file says how the server is started",
+            ));
+        }
+        shlex::split(arguments)
+            .ok_or_else(|| usage("--target-args has a quotation mark without its other half"))
     }
 
     /// Flags go before what a target file says of where its server runs.

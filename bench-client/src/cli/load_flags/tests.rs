@@ -159,6 +159,14 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
             ],
             "one connector",
         ),
+        (
+            vec!["--targets=sqlite_ws_rpc", "--target-args=--batch-size 10"],
+            "says how the server is started",
+        ),
+        (
+            vec!["--target-args=--batch-size 10"],
+            "--target-args goes with --targets",
+        ),
         (vec!["--token-file=/nowhere"], "goes with --url"),
         (vec!["--reseed"], "goes with --url"),
         (

@@ -104,8 +104,8 @@ fn article() -> Vec<Held> {
     durable
         .map(|row| Held {
             name: row.name,
-            tps: row.tps,
-            p50_ms: row.p50_ms,
+            tps: row.tps.unwrap(),
+            p50_ms: row.p50_ms.unwrap(),
             batch: None,
             predicted: predict(&article_inputs(row)),
         })

@@ -95,7 +95,7 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
     if rows.is_empty() {
         return None;
     }
-    let article = |shown: &Shown<'_>| Some(shown.article?.article_tps);
+    let article = |shown: &Shown<'_>| shown.article?.article_tps;
     let ceiling = |shown: &Shown<'_>| shown.article?.ceiling.as_ref()?.tps;
     let mut rungs: Vec<Rung> = rows
         .iter()
@@ -132,7 +132,7 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
     let standing = |standing| rows.iter().any(|one| one.standing() == standing);
     let compared = rows.iter().any(|shown| shown.article.is_some());
     let of_article = [
-        (ARTICLE, "the article (diamond)"),
+        (ARTICLE, "as published (diamond)"),
         (CEILING, "this disk's ceiling (line)"),
     ];
     let bound = (MEASURED, "▶ at least: the generator may be the limit");

@@ -201,8 +201,8 @@ fn behind(report: &Report, shown: &Shown<'_>) -> Vec<String> {
     let ceiling = article.and_then(|article| article.ceiling.as_ref()?.tps);
     let record = &report.records[shown.record].record;
     vec![
-        of_article(article.map(|article| article.article_tps)),
-        of_article(article.map(|article| article.article_p50_ms)),
+        of_article(article.and_then(|article| article.article_tps)),
+        of_article(article.and_then(|article| article.article_p50_ms)),
         of_article(ceiling),
         record.environment.started_at.clone(),
     ]

@@ -1,61 +1,142 @@
-//! The article's table, row by row, beside what this machine measured.
+//! A published table, row by row, beside what this machine measured.
 
 use super::environment;
-use crate::article::{ARTICLE_SYNC, ArticleRow, ROWS};
+use crate::article::{self, ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Table as Published};
 use crate::figures::{known, ms, rate};
-use crate::record::{Comparison, Prediction, Reproduction, Row};
+use crate::record::{Comparison, Edition, Prediction, Reproduction, Row, VendorFigure};
 use crate::render::document::{Document, Line, Table, Tone};
 
-/// A measured row, what the article has of it, and how they compare.
+/// A measured row, what is published of it, and how they compare.
 type Both<'a> = (&'a Row, &'a Comparison, &'a ArticleRow);
 
 /// The table, with what is needed to read it.
 #[must_use]
 pub fn document(reproduction: &Reproduction) -> Document {
-    let mut document = Document::new("The article's table on this machine");
+    let published = Published::of(reproduction.edition);
+    let mut document = Document::new(published.title);
     document.facts(environment::facts(&reproduction.record.environment));
-    document.say(
-        Line::from(format!(
-            "The article's disk took {} µs per sync. \"Ceiling\" is what ",
+    let about = match reproduction.edition {
+        Edition::March2026 => format!(
+            "The article's disk took {} µs per sync. ",
             ARTICLE_SYNC.as_micros()
-        ))
-        .strong("this")
-        .plain(
-            " disk allows a row: transfers per commit (the batch size, or all that is in flight \
+        ),
+        Edition::August2026 => format!(
+            "{} workers, accounts of {} each. The published figures are of one machine, client and \
+             server together, and do not say how SQLite stored: the HTTP rows have its default \
+             (delete-full, which a power cut can undo), the WebSocket rows are durable, with group \
+             commit. \"±\" is the standard deviation of TPS from second to second. ",
+            published.workers,
+            rate(to_f64(published.initial_balance.unsigned_abs())),
+        ),
+    };
+    document.say(Line::from(about + "\"Ceiling\" is what ").strong("this").plain(
+        " disk allows a row: transfers per commit (the batch size, or all that is in flight \
              if that is less) divided by what the syncs of one commit take here, at the faster of \
              two baselines measured just before and after the row. \"Predicted\" is what the \
              group-commit model (docs/model.md) makes of the row's own costs.",
-        ),
-    );
-    let rows = reproduction.record.rows.iter();
-    let both = rows.zip(&reproduction.article).zip(&ROWS);
-    let both: Vec<Both<'_>> = both
-        .map(|((row, one), article)| (row, one, article))
-        .collect();
-    let mut table = table(&both);
+    ));
+    let both: Vec<Both<'_>> = article::rows(reproduction).collect();
+    let mut table = table(reproduction.edition, &both);
     for figure in &reproduction.vendor {
-        let cell = |title: &str| match title {
-            "row" => format!("{} (vendor's figure, not measured)", figure.name).into(),
-            "durability" => "not told".into(),
-            "transport" => "WS".into(),
-            "in flight" => figure.max_inflight_per_worker.into(),
-            "article TPS" => rate(figure.tps).into(),
-            _ => Line::default(),
-        };
-        let cells = table.columns.iter().map(|column| cell(&column.title));
+        let cells = table.columns.iter();
+        let cells = cells.map(|column| quoted(figure, &column.title));
         let cells = cells.collect();
         table.rows.push(cells);
     }
     document.table(table);
     document.list(reading(reproduction));
+    document.append(of_peers(reproduction, &both));
     document
 }
 
-fn table(rows: &[Both<'_>]) -> Table {
+/// What a column says of a figure that is quoted.
+fn quoted(figure: &VendorFigure, column: &str) -> Line {
+    match column {
+        "row" => format!("{} (vendor's figure, not measured)", figure.name).into(),
+        "durability" => "not told".into(),
+        "transport" => figure
+            .transport
+            .as_deref()
+            .unwrap_or("ws")
+            .to_uppercase()
+            .into(),
+        "alpha" => figure.alpha.map(|alpha| alpha.to_string()).into(),
+        "in flight" => figure.max_inflight_per_worker.into(),
+        "article TPS" | "published TPS" => with_deviation(figure.tps, figure.tps_deviation).into(),
+        "article p50 ms" | "published p50 ms" => figure.p50_ms.map(|p50| p50.to_string()).into(),
+        _ => Line::default(),
+    }
+}
+
+/// TPS, and its deviation where that is known.
+fn with_deviation(tps: f64, deviation: Option<f64>) -> String {
+    match deviation {
+        Some(deviation) => format!("{} ± {}", rate(tps), rate(deviation)),
+        None => rate(tps),
+    }
+}
+
+/// Rows on the table's own technology: what is left over of full batches, and who is missing.
+fn of_peers(reproduction: &Reproduction, rows: &[Both<'_>]) -> Document {
+    let mut document = Document::default();
+    let peers: Vec<_> = rows
+        .iter()
+        .filter(|(_, one, _)| one.rung.is_some())
+        .collect();
+    if peers.is_empty() && reproduction.skipped.is_empty() {
+        return document;
+    }
+    document.heading("On its own technology");
+    let mut said: Vec<Line> = Vec::new();
+    if !peers.is_empty() {
+        document.say(
+            "In the article's server the batch size is a trigger, and so it is in node-sqlite-ws: \
+             the chunk that fills the batch is queued as a whole, and what is more than the batch \
+             size is committed alone, with a sync of its own. With so many transfers in flight per \
+             worker as come in one chunk, (−batch size) mod in flight are left over.",
+        );
+        said.extend(peers.iter().filter_map(|both| leftovers(both)));
+    }
+    said.extend(
+        reproduction
+            .skipped
+            .iter()
+            .map(|skipped| format!("Skipped, {}: {}.", skipped.name, skipped.why).into()),
+    );
+    document.list(said);
+    document
+}
+
+/// What the rule says of a peer's row, and what its server counted.
+fn leftovers((row, one, article): &Both<'_>) -> Option<Line> {
+    let server = row.server.as_ref()?;
+    let counted = server.leftovers.filter(|_| article.batch_size > 1)?;
+    let left = article.leftover(row.config.load.concurrency);
+    let rule = if left > 0 {
+        format!("by the rule {left} transfers are left over of a full batch")
+    } else {
+        "by the rule nothing is left over".to_owned()
+    };
+    Some(
+        format!(
+            "{}: {rule}; {counted} of {} commits were of a leftover, {:.1} transfers per commit \
+             where {} fit.",
+            one.name, server.commits, server.mean_batch, article.batch_size
+        )
+        .into(),
+    )
+}
+
+fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
+    let source = match edition {
+        Edition::March2026 => "article",
+        Edition::August2026 => "published",
+    };
+    let is_august = edition == Edition::August2026;
     let model =
         |of: fn(&Prediction) -> String| move |(row, ..): &Both<'_>| row.prediction.as_ref().map(of);
-    Table::of("The article's table", rows)
-        .words(0, "row", |(.., article)| article.name)
+    Table::of("Row by row", rows)
+        .words(0, "row", |(_, one, _)| one.name.as_str())
         .words(5, "durability", |(row, ..)| row.durability_and_apply())
         .words(6, "transport", |(row, ..)| row.transport.to_uppercase())
         .number(6, "batch / ms", |(.., article)| {
@@ -65,23 +146,32 @@ fn table(rows: &[Both<'_>]) -> Table {
         .number(6, "in flight", |(row, ..)| {
             row.config.load.max_inflight_per_worker
         })
-        .number(0, "article TPS", |(.., article)| rate(article.tps))
-        .number(4, "article p50 ms", |(.., article)| {
-            article.p50_ms.to_string()
+        .number(6, "alpha", move |(.., article)| {
+            is_august.then(|| article.alpha.to_string())
         })
-        .number(0, "TPS here", |(row, ..)| {
-            Line::default().strong(rate(row.tps))
+        .if_any()
+        .number(0, format!("{source} TPS"), |(_, one, _)| {
+            known(one.article_tps, rate)
+        })
+        .number(4, format!("{source} p50 ms"), |(_, one, _)| {
+            one.article_p50_ms.map(|p50| p50.to_string())
+        })
+        .number(0, "TPS here", |(row, one, _)| {
+            // Of the article's rows there is none to hold it against.
+            let deviation = one.tps_deviation.filter(|_| is_august);
+            Line::default().strong(with_deviation(row.tps, deviation))
         })
         .number(3, "predicted TPS", model(|model| rate(model.tps)))
         .number(4, "p50 ms here", |(row, ..)| known(row.latency_ms.p50, ms))
         .number(5, "predicted p50 ms", model(|model| ms(model.p50_ms)))
         .words(5, "limit", model(|model| model.limit_in_words().to_owned()))
         .number(3, "sync µs here", |(row, ..)| {
-            let sync = row.server.as_ref().and_then(|server| server.sync_us);
-            sync.map_or_else(
-                || "none made".to_owned(),
-                |sync| known(sync.p50, |p50| format!("{p50:.0}")),
-            )
+            let server = row.server.as_ref()?;
+            match server.sync_us {
+                Some(sync) => Some(known(sync.p50, |p50| format!("{p50:.0}"))),
+                // A server that does not count its syncs may make them.
+                None => server.commit_syncs.map(|_| "none made".to_owned()),
+            }
         })
         .number(3, "ceiling here", |(_, one, _)| {
             match one.ceiling_refuted_tps {
@@ -109,9 +199,9 @@ fn table(rows: &[Both<'_>]) -> Table {
 fn reading(reproduction: &Reproduction) -> Vec<Line> {
     let mut said: Vec<String> = Vec::new();
     let find = |place: usize| {
-        let rows = reproduction.record.rows.iter();
-        let mut named = rows.zip(&reproduction.article);
-        named.find(|(row, _)| row.config.name.as_deref() == Some(ROWS[place].name))
+        let mut own = article::rows(reproduction).filter(|(_, one, _)| one.rung.is_none());
+        let (row, compared, _) = own.find(|(.., article)| article.name == ROWS[place].name)?;
+        Some((row, compared))
     };
     if let Some((row, compared)) = find(0) {
         let caught = if row.verify.fake {
@@ -142,7 +232,7 @@ fn reading(reproduction: &Reproduction) -> Vec<Line> {
     }
     if let Some((row, _)) = find(5) {
         said.push(format!(
-            "An empty bus stop: 50 transfers are in flight and the bus waits for 100, so each \
+            "An empty bus stop: {ARTICLE_WORKERS} transfers are in flight and the bus waits for 100, so each \
              commit waits for its timeout: {} TPS.",
             rate(row.tps)
         ));

@@ -7,9 +7,6 @@ use crate::record::fsync::FsyncRecord;
 use crate::render::document::{Document, Table};
 use crate::statistics::{Estimate, FAMILY_ERROR, Level, Ratio};
 
-/// A series of A, the same of B, and how they compare, if that can be said.
-type Compared<'a> = (&'a SyncSeries, &'a SyncSeries, Option<Ratio>);
-
 /// All of it.
 #[must_use]
 pub fn document(record: &FsyncRecord) -> Document {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::RunConfig;
 
 const WHOLE: &str = r#"
 name = "node-sqlite-ws"
@@ -41,6 +42,7 @@ fn a_file_says_how_a_server_is_started_and_what_the_record_shows_of_it() {
     let file = parse(WHOLE).unwrap();
     let choices = Choices {
         version: Some("v20".to_owned()),
+        arguments: vec!["--batch-size".to_owned(), "10".to_owned()],
         data_dir: "/data".into(),
         ..Choices::default()
     };
@@ -52,10 +54,28 @@ fn a_file_says_how_a_server_is_started_and_what_the_record_shows_of_it() {
     assert_eq!(start.0.stop_signal.0, nix::sys::signal::Signal::SIGINT);
     assert_eq!(start.0.stop_timeout, Duration::from_millis(500));
     assert_eq!(start.0.directory, Path::new("/folder/."));
+    let command = file.start.as_ref().unwrap().command.iter();
+    let appended: Vec<&str> = command
+        .map(String::as_str)
+        .chain(["--batch-size", "10"])
+        .collect();
+    assert_eq!(start.0.command, appended);
     assert_eq!(target.data_place().unwrap(), Path::new("/data"));
     let record = serde_json::to_value(&target).unwrap();
     assert_eq!(record["about"]["name"], "node-sqlite-ws");
     assert_eq!(record["about"]["version"], "v20");
+    assert_eq!(
+        record["about"]["arguments"],
+        serde_json::json!(["--batch-size", "10"])
+    );
+    let config = RunConfig {
+        target,
+        ..RunConfig::default()
+    };
+    assert_eq!(config.compared()["target_args"], "--batch-size 10");
+    let flags = config.to_flags();
+    let again = ("target-args".to_owned(), Some("--batch-size 10".to_owned()));
+    assert!(flags.contains(&again), "{flags:?}");
     assert_eq!(record["about"]["durability"], "durable");
     assert_eq!(record["start"], "redacted");
 }
