@@ -138,7 +138,11 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     let ws = "sqlite_ws_rpc";
     refused(directory, &[], &["two sides"]);
     refused(directory, &[ws], &["two sides", "--baseline"]);
-    refused(directory, &["redis", ws], &["there is no target 'redis'", ws]);
+    refused(
+        directory,
+        &["redis", ws],
+        &["there is no target 'redis'", ws],
+    );
     refused(
         directory,
         &["sqlite_ws_rpc,batchsize=1", ws],

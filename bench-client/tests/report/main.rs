@@ -116,8 +116,7 @@ fn what_is_no_record_is_refused_with_the_reason() {
 
 #[test]
 fn a_record_of_torture_is_shown_as_it_was_printed() {
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
-    let record = results.join("2026-11-21-vm-2core-torture/kills-ws.json");
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/torture.json");
     let directory = tempfile::tempdir().expect("a directory");
     let ended = report(directory.path(), &[&record], &["--format=md"]);
     ended.expect_code(0);
@@ -127,7 +126,7 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
         ended.stdout
     );
     assert!(
-        ended.stdout.contains("| fault | cycles | struck |"),
+        ended.stdout.contains("| fault | cycles | injected |"),
         "{}",
         ended.stdout
     );
@@ -141,9 +140,19 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
         let ended = report(directory.path(), files, &[format]);
         ended.expect_code(2);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-        let says = "kills-ws.json is a record of `torture`";
+        let says = "torture.json is a record of `torture`";
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     }
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
+    let older = results.join("2026-11-21-vm-2core-torture/kills-ws.json");
+    let ended = report(directory.path(), &[&older], &["--format=md"]);
+    ended.expect_code(2);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("torture_version 1"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

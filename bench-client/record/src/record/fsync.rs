@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Verdict;
-use super::load_record::ReadError;
+use super::read_error::ReadError;
 use crate::disk::{Baseline, Ceilings, Method, Pattern, SyncMeasurement, SyncSeries};
 use crate::host::environment::Environment;
 

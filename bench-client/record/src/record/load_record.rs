@@ -8,91 +8,14 @@ use hdrhistogram::Histogram;
 use serde::Deserialize;
 
 use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
+use super::durability::AUDIT_VERSION;
+use super::fsync::FSYNC_VERSION;
+pub use super::read_error::ReadError;
+use super::torture::TORTURE_VERSION;
 use super::{Record, Row, SCHEMA_VERSION};
 use crate::figures::{grouped, rate};
 use crate::record::sides::rows_by_side;
 use crate::record::{Comparison, VendorFigure, VerdictCode};
-
-/// Why a file is not shown.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is not there, or not readable.
-    #[error("cannot read {file}")]
-    Io {
-        /// The file.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It ends in the middle.
-    #[error("{file} is cut off: copy it again, or measure again")]
-    CutOff {
-        /// The file.
-        file: String,
-        /// Where it ends.
-        source: serde_json::Error,
-    },
-    /// It is no JSON, or JSON of another kind.
-    #[error(
-        "{file} is no record: give a file that `bench-client run`, `sweep`, `reproduce` \
-         or `compare` wrote"
-    )]
-    NotARecord {
-        /// The file.
-        file: String,
-        /// What is missing.
-        source: serde_json::Error,
-    },
-    /// It is what a verb wrote that measures no rows.
-    #[error(
-        "{file} is a record of `{verb}`, which has no rows: `bench-client report` shows one such \
-         record alone, with --format md"
-    )]
-    NoRows {
-        /// The file.
-        file: String,
-        /// Which verb.
-        verb: &'static str,
-    },
-    /// It was written by a later version of this program.
-    #[error(
-        "{file} has {kind} {found}, and this program reads {kind} {newest}: use the program that \
-         wrote it, or a newer one"
-    )]
-    Newer {
-        /// The file.
-        file: String,
-        /// Which version that is.
-        kind: &'static str,
-        /// Its version.
-        found: u64,
-        /// The last that is read.
-        newest: u32,
-    },
-    /// It was written by an earlier version of this program, whose rows lack their configuration.
-    #[error(
-        "{file} has {kind} {found}, and this program reads records from {kind} {oldest} on: \
-         measure again, or show it with the program that wrote it"
-    )]
-    Older {
-        /// The file.
-        file: String,
-        /// Which version that is.
-        kind: &'static str,
-        /// Its version.
-        found: u64,
-        /// The first that is read.
-        oldest: u32,
-    },
-    /// A histogram inside it cannot be decoded.
-    #[error("row {row} of {file} holds a histogram that cannot be decoded: measure it again")]
-    Histogram {
-        /// The file.
-        file: String,
-        /// The row, from 1.
-        row: usize,
-    },
-}
 
 /// A record of `run` or `sweep`, a reproduction, or a comparison.
 #[derive(Debug, Clone)]
@@ -154,6 +77,9 @@ impl AnyRecord {
         let versions = [
             ("schema_version", SCHEMA_VERSION),
             ("comparison_version", COMPARISON_VERSION),
+            ("torture_version", TORTURE_VERSION),
+            ("fsync_version", FSYNC_VERSION),
+            ("audit_version", AUDIT_VERSION),
         ];
         for (kind, read) in versions {
             let Some(found) = version(kind).or_else(|| value.get(kind).map(|_| 0)) else {

@@ -17,6 +17,7 @@ mod latency;
 pub mod load_record;
 mod machine;
 mod prediction;
+mod read_error;
 mod reproduction;
 pub mod series;
 mod server;
