@@ -11,7 +11,6 @@ use super::fake::SyncEvidence;
 use super::figures::{Figures, bytes_written, growth};
 use super::generator::GeneratorEvidence;
 use super::own_verify::Seeding;
-use super::warnings::UNCONFIRMED_READS;
 use crate::config::{ConfirmedReads, RunConfig};
 use crate::disk::Baseline;
 use crate::host::environment::{EnvironmentWarning, Storage};
@@ -23,6 +22,9 @@ use crate::record::{
     AppliedBy, Generator, LittlesLaw, ProcessorSpeed, StandStill, Throttled, WindowEdges,
 };
 use crate::statistics::SteadyState;
+
+/// The durability of transfers that the client wants answered before they are durable.
+pub(super) const UNCONFIRMED_READS: &str = "unconfirmed-reads";
 
 /// All that a row is judged by.
 #[derive(Debug, Clone, Default)]

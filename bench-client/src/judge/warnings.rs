@@ -5,7 +5,7 @@ use busload_sqlite::Durability;
 
 use super::counters;
 use super::edges::{is_cut_off, is_held_back};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, UNCONFIRMED_READS};
 use super::generator::{generator_bound_reasons, littles_law_holds};
 use super::syncs::{doubtful_baseline, doubtful_server};
 use super::verdict;
@@ -19,8 +19,6 @@ mod tests;
 
 /// What the null server declares as its durability.
 const NULL_SERVER: &str = "null";
-/// The durability of transfers that the client wants answered before they are durable.
-pub(super) const UNCONFIRMED_READS: &str = "unconfirmed-reads";
 
 /// Baselines that differ by more than this factor: the disk was not the same.
 const UNSTABLE_FACTOR: f64 = 1.5;
