@@ -1,7 +1,7 @@
 //! Which transfers were applied, told from nothing but how much money moved.
 //!
 //! Amounts are drawn at random from a range so large that sums of different transfers are as
-//! good as never equal (2^32 values at the least, see [`super::generator`]). So the one amount that
+//! good as never equal (2^32 values at the least, see [`super::transfer_generator`]). So the one amount that
 //! moved between the two accounts of a pair tells which transfers moved it. What is looked for
 //! goes from what an honest server can leave behind to ever stranger damage, and the first
 //! explanation that fits is taken: a run of transfers missing at the end; one or a run missing in

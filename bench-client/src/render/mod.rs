@@ -1,5 +1,5 @@
 //! How records are shown: [`records`] says what is in each kind of record, as a [`document`] that
-//! knows no form, with [`charts`] as data; [`write`] puts any document into a form for people;
+//! knows no form, with `charts` as data; [`mod@write`] puts any document into a form for people;
 //! [`forms`] are those for other programs, and the list of all.
 
 mod charts;

@@ -4,7 +4,7 @@
 //!
 //! The server runs under [`strace`]. Its trace, which [`record`] reads, shows every write and
 //! sync of the database's files and every byte that was read from and written to connections.
-//! [`history`] makes of that what happened in which order: what was asked, what was done to
+//! [`event_history`] makes of that what happened in which order: what was asked, what was done to
 //! the files, what was acknowledged. [`replay`] goes through it again with a [`state::Disk`]
 //! that knows what is durable, and cuts the power at random steps.
 //!

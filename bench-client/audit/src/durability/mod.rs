@@ -3,7 +3,7 @@
 //! The server runs under `strace`, is asked for transfers whose fate is known, and
 //!
 //! 1. with one transfer in flight, every write for it must be covered by a sync that has returned
-//!    when its answer leaves ([`coverage`]), and so must the removal or renaming of a file, by a
+//!    when its answer leaves (`coverage`), and so must the removal or renaming of a file, by a
 //!    sync of its directory;
 //! 2. after `kill -9` and a new start, what was acknowledged is there;
 //! 3. with many in flight, each answer follows a sync of something that was written after its
@@ -12,11 +12,11 @@
 //! 5. when a sync fails, what it should have covered is not acknowledged.
 //!
 //! Each can show that a server is not durable; durable is one that has passed all of them
-//! ([`verdict`]). Syncs are the calls of [`recording::SYNC_CALLS`] and writes to files that were
+//! (`verdict`). Syncs are the calls of `recording::SYNC_CALLS` and writes to files that were
 //! opened with `O_DSYNC` or `O_SYNC`. What goes through `io_uring` is not seen, so that nothing
 //! can be told of a server that uses it.
 //!
-//! Where `strace` may not trace, [`counters`] are what is left. They can show that nothing is
+//! Where `strace` may not trace, `counters` are what is left. They can show that nothing is
 //! written or flushed, and never that a server is durable.
 
 mod asking;
