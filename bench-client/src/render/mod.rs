@@ -4,6 +4,9 @@
 
 mod charts;
 pub mod document;
+mod form;
 pub mod forms;
+mod ratios;
 pub mod records;
+pub mod table;
 pub mod write;

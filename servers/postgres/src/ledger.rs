@@ -75,7 +75,7 @@ fn open_here(config: &Config) -> Result<Vec<Box<dyn Storage>>, EngineError> {
         let ids = IdCounts::default();
         ids.load(&session.client).await.map_err(unreachable)?;
         let wal = WalMeter::default();
-        wal.refresh(&session).await;
+        session.refresh(&wal).await;
         Ok::<_, EngineError>((session, settings, made_here, ids, wal))
     });
     let (session, settings, made_here, ids, wal) = opened?;
@@ -380,7 +380,7 @@ impl Ledger for PostgresLedger {
         let wal = self.shared.wal.clone();
         self.ask(async |session| {
             let balances = store::balances(&session.client).await?;
-            wal.refresh(session).await;
+            session.refresh(&wal).await;
             Ok(balances)
         })
     }
@@ -411,7 +411,7 @@ impl Ledger for PostgresLedger {
             self.looked_at = Instant::now();
             self.runtime
                 .get()
-                .block_on(self.shared.wal.refresh(session));
+                .block_on(session.refresh(&self.shared.wal));
             if session.client.is_closed() {
                 self.noted(&Fault::Lost("it was closed".to_owned()));
             }

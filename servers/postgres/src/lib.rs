@@ -23,6 +23,7 @@ mod ids;
 mod ledger;
 mod passfile;
 mod session;
+mod sql;
 mod store;
 mod wal;
 

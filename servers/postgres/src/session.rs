@@ -10,9 +10,9 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Client, Statement};
 
 use crate::address::Address;
-use crate::apply::{LOCK, MOVE, WRITE};
 use crate::error::Fault;
 use crate::ids;
+use crate::sql::{LOCK, MOVE, WRITE};
 use crate::wal;
 
 /// Longest wait for what one batch asks the database in one go: after it the connection is given
@@ -143,6 +143,12 @@ impl Bare {
 }
 
 impl Session {
+    /// Has the log's counts read over this connection.
+    pub(crate) async fn refresh(&self, wal: &wal::WalMeter) {
+        wal.refresh(&self.client, self.statements.wal.as_ref())
+            .await;
+    }
+
     pub(crate) async fn connect(address: &Address) -> Result<Self, Fault> {
         Bare::connect(address).await?.prepare().await
     }

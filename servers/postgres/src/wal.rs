@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use busload_engine::{Io, IoReader};
 use tokio_postgres::{Client, Statement};
 
-use crate::session::Session;
-
 /// Counts that a connection has not reported yet are reported first; PostgreSQL 15 and later can
 /// be told to.
 const FLUSH: &str = "SELECT pg_stat_force_next_flush()";
@@ -51,15 +49,16 @@ impl WalMeter {
         })
     }
 
-    /// Asks. Without an answer the counts stay: they are no reason to stop.
-    pub(crate) async fn refresh(&self, session: &Session) {
-        let Some(statements) = &session.statements.wal else {
+    /// Asks, if this database counts. Without an answer the counts stay: they are no reason to
+    /// stop.
+    pub(crate) async fn refresh(&self, client: &Client, statements: Option<&Statements>) {
+        let Some(statements) = statements else {
             return;
         };
         if let Some(flush) = &statements.flush {
-            let _ = session.client.query(flush, &[]).await;
+            let _ = client.query(flush, &[]).await;
         }
-        let Ok(row) = session.client.query_one(&statements.read, &[]).await else {
+        let Ok(row) = client.query_one(&statements.read, &[]).await else {
             return;
         };
         let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);

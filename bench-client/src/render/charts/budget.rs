@@ -4,7 +4,7 @@ use super::{Axis, Chart, Ink, Mark, Panel, short};
 use crate::figures::{known, ms};
 use crate::record::load_record::Shown;
 use crate::record::{Budget, SecondBudget, Stage, StageTime};
-use crate::render::document::Table;
+use crate::render::table::Table;
 
 /// The stages in order, with the colour that each has in both charts.
 const STAGES: [(Stage, Ink); 9] = [

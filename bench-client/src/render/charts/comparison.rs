@@ -5,8 +5,8 @@ use crate::figures::known;
 use crate::record::Row;
 use crate::record::comparison::{Change, ComparisonRecord, Metric, Round};
 use crate::record::sides::Which;
-use crate::render::document::Table;
-use crate::render::records::comparison::{change, level, percent, share};
+use crate::render::ratios::{change, level, percent, share};
+use crate::render::table::Table;
 
 const BASE: Ink = Ink::Series(0);
 const CANDIDATE: Ink = Ink::Series(1);

@@ -5,8 +5,8 @@ use super::{Axis, Chart, Ink, Mark, Panel, Side, short, to_f64};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{Shown, Standing};
 use crate::record::{self, OpenLoop, Row};
-use crate::render::document::{Line, Table};
 use crate::render::records::words::{mean_batch, tps, verdict};
+use crate::render::table::{Line, Table};
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);

@@ -4,8 +4,8 @@
 use super::{Axis, Chart, Ink, Mark, Panel, Side};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{Report, Shown, Standing};
-use crate::render::document::Table;
 use crate::render::records::words::{error_of_p50, error_of_tps, tps};
+use crate::render::table::Table;
 
 const MEASURED: Ink = Ink::Series(0);
 const ARTICLE: Ink = Ink::Series(1);

@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::{Axis, Chart, Ink, Mark, Panel, short};
 use crate::figures::{known, ms};
 use crate::record::load_record::{ReadError, Report, Shown};
-use crate::render::document::Table;
+use crate::render::table::Table;
 use crate::statistics::Percentile;
 
 /// Curves in one chart: more cannot be told apart.

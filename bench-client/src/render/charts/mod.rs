@@ -10,7 +10,7 @@ pub(super) mod ladder;
 pub(super) mod latency;
 pub(super) mod timeline;
 
-use super::document::Table;
+use super::table::Table;
 use crate::record::load_record::Shown;
 pub(super) use axis::{Axis, short};
 

@@ -4,7 +4,7 @@ use super::{Axis, Chart, Ink, Mark, Panel, short};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::Shown;
 use crate::record::series::Interval;
-use crate::render::document::Table;
+use crate::render::table::Table;
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);

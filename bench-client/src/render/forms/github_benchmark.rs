@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
+pub use crate::render::form::Direction;
+use crate::render::form::{Form, FormError};
 use crate::render::forms::tracked;
 use crate::render::forms::tracked::Tracked;
-use crate::render::forms::{Form, FormError};
 
 /// For github-action-benchmark, whose files have one direction each.
 pub const FORM: Form = Form {
@@ -32,29 +33,6 @@ pub const FORM: Form = Form {
         },
     )
 };
-
-/// Which of the two files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Throughput.
-    Bigger,
-    /// Latency.
-    Smaller,
-}
-
-impl Direction {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Bigger, Self::Smaller];
-
-    /// What its file is called by default.
-    #[must_use]
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            Self::Bigger => "bigger-is-better.json",
-            Self::Smaller => "smaller-is-better.json",
-        }
-    }
-}
 
 /// An entry of the file.
 #[derive(Debug, Serialize)]

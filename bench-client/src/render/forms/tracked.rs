@@ -8,7 +8,7 @@ use crate::record::Row;
 use crate::record::comparison::{ComparisonRecord, Metric};
 use crate::record::load_record::{Report, Shown, Standing};
 use crate::record::sides::{Which, runs_of, side_of};
-use crate::render::records::comparison::percent;
+use crate::render::ratios::percent;
 use crate::statistics::Estimate;
 
 /// Why records cannot be shown in a form.

@@ -11,6 +11,7 @@ use crate::record::sides::Which;
 use crate::record::{Row, Verdict};
 use crate::render::charts;
 use crate::render::document::{Block, Depth, Document, Facts, Line, Table, Tone};
+use crate::render::ratios::{change, level, percent, rounds, share};
 
 /// The hidden first line of a comment, by which a script finds the one that it is to replace.
 pub const MARKER: &str = "<!-- bench-client compare -->";
@@ -239,56 +240,6 @@ fn notes(record: &ComparisonRecord) -> Vec<Line> {
     let said = found.into_iter();
     let said = said.map(|(verdict, count)| format!("{count} of {all} runs: {}.", verdict.message));
     said.map(Line::from).collect()
-}
-
-/// By how much a ratio differs from 1: `-9.8 %`.
-#[must_use]
-pub fn percent(ratio: f64) -> String {
-    // What would be minus zero is zero.
-    let share = (ratio - 1.0) * 100.0;
-    if share.abs() < 0.005 {
-        return "0.00 %".to_owned();
-    }
-    if share.abs() < 1.0 {
-        format!("{share:+.2} %")
-    } else {
-        format!("{share:+.1} %")
-    }
-}
-
-/// A share that has no direction: `2.1 %`.
-#[must_use]
-pub fn share(share: f64) -> String {
-    if share.abs() < 0.01 {
-        format!("{:.2} %", share * 100.0)
-    } else {
-        format!("{:.1} %", share * 100.0)
-    }
-}
-
-/// A confidence level without needless digits: `95 %`, `98.75 %`.
-#[must_use]
-pub fn level(confidence: f64) -> String {
-    let text = format!("{:.2}", confidence * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-fn rounds(count: u32) -> String {
-    format!("{count} round{}", if count == 1 { "" } else { "s" })
-}
-
-/// What can be said of a metric.
-#[must_use]
-pub fn change(change: Change) -> String {
-    match change {
-        Change::Faster => "faster".to_owned(),
-        Change::Slower => "slower".to_owned(),
-        Change::NoDifference { within } => format!("no difference larger than {}", share(within)),
-        Change::Inconclusive {
-            more_rounds: Some(more),
-        } => format!("inconclusive: about {} more", rounds(more)),
-        Change::Inconclusive { more_rounds: None } => "inconclusive".to_owned(),
-    }
 }
 
 /// How a gate ended.

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::svg::{DrawError, draw};
 use crate::render::charts::Chart;
 use crate::render::document::{Block, Document, Facts, Kind, Line, Span, Table, Tone};
-use crate::render::forms::Form;
+use crate::render::form::Form;
 
 /// For a browser.
 pub const FORM: Form = Form::of_document(

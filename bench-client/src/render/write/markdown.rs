@@ -2,7 +2,7 @@
 
 use super::text::{begins_with_verdict, plain};
 use crate::render::document::{Block, Depth, Document, Kind, Line, Span, Table};
-use crate::render::forms::Form;
+use crate::render::form::Form;
 
 /// For a comment, a step's summary.
 pub const FORM: Form = Form::of_document("md", "Markdown for a comment", &[], |document, _| {

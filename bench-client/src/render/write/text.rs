@@ -12,7 +12,7 @@ use textwrap::{Options, WordSplitter};
 use crate::render::document::{
     Block, Column, Depth, Document, Facts, Kind, Line, Span, Table, Tone,
 };
-use crate::render::forms::Form;
+use crate::render::form::Form;
 
 /// For a terminal.
 pub const FORM: Form = Form::of_document(

@@ -1,0 +1,273 @@
+//! Words in a row, and tables of them: what a document is made of.
+
+use std::fmt::Display;
+
+use crate::figures::{UNKNOWN, grouped};
+
+/// How a word is meant. It is never the colour alone: the word says it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing is to be heeded.
+    Plain,
+    /// It holds.
+    Good,
+    /// To be read with care.
+    Warn,
+    /// Not to be trusted, or worse than it was.
+    Bad,
+}
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// Words.
+    Plain(String),
+    /// A command, a flag, a value as it is written.
+    Code(String),
+    /// What the eye is to find.
+    Strong(String),
+    /// A word that says how the rest is to be read.
+    Mark(Tone, String),
+    /// A figure that is not to be quoted.
+    Void(String),
+}
+
+/// Words in a row: a paragraph, an item, a cell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line(pub Vec<Span>);
+
+impl Line {
+    fn with(mut self, span: Span) -> Self {
+        self.0.push(span);
+        self
+    }
+
+    /// With words after it.
+    #[must_use]
+    pub fn plain(self, text: impl Display) -> Self {
+        self.with(Span::Plain(text.to_string()))
+    }
+
+    /// With code after it.
+    #[must_use]
+    pub fn code(self, text: impl Display) -> Self {
+        self.with(Span::Code(text.to_string()))
+    }
+
+    /// With strong words after it.
+    #[must_use]
+    pub fn strong(self, text: impl Display) -> Self {
+        self.with(Span::Strong(text.to_string()))
+    }
+
+    /// With a mark after it; a plain one is words.
+    #[must_use]
+    pub fn mark(self, tone: Tone, text: impl Display) -> Self {
+        match tone {
+            Tone::Plain => self.plain(text),
+            tone => self.with(Span::Mark(tone, text.to_string())),
+        }
+    }
+
+    /// With a figure after it that is not to be quoted.
+    #[must_use]
+    pub fn void(self, text: impl Display) -> Self {
+        self.with(Span::Void(text.to_string()))
+    }
+
+    /// With another line after it.
+    #[must_use]
+    pub fn then(mut self, other: impl Into<Self>) -> Self {
+        self.0.extend(other.into().0);
+        self
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|span| {
+            let (Span::Plain(text)
+            | Span::Code(text)
+            | Span::Strong(text)
+            | Span::Mark(_, text)
+            | Span::Void(text)) = span;
+            text.is_empty()
+        })
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        Self::default().plain(text)
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self(vec![Span::Plain(text)])
+    }
+}
+
+impl From<u64> for Line {
+    fn from(count: u64) -> Self {
+        grouped(count).into()
+    }
+}
+
+impl From<u32> for Line {
+    fn from(count: u32) -> Self {
+        grouped(u64::from(count)).into()
+    }
+}
+
+impl From<usize> for Line {
+    fn from(count: usize) -> Self {
+        grouped(count as u64).into()
+    }
+}
+
+impl<T: Into<Line>> From<Option<T>> for Line {
+    fn from(known: Option<T>) -> Self {
+        known.map_or_else(|| UNKNOWN.into(), Into::into)
+    }
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Names and words: to the left, on one line.
+    Words,
+    /// Figures of the unit in the title: to the right.
+    Number,
+    /// Sentences: to the left, on several lines.
+    Prose,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// What it is of, with the unit.
+    pub title: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Columns of a higher rank are left out first where there is no room; 0 never is.
+    pub rank: u8,
+}
+
+/// A table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What it is of, for who cannot see where it stands.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows, each with a cell per column.
+    pub rows: Vec<Vec<Line>>,
+    /// Places of the rows that are not to be quoted.
+    pub invalid: Vec<usize>,
+}
+
+/// A table that is made column by column, with a row of each thing. The columns of the highest
+/// rank are the first to be left out; those of rank 0 stay.
+#[derive(Debug)]
+pub struct Columns<'i, T> {
+    items: &'i [T],
+    table: Table,
+}
+
+impl Table {
+    /// A table with a row of each thing, and no column yet.
+    pub fn of<T>(name: impl Into<String>, items: &[T]) -> Columns<'_, T> {
+        let table = Self {
+            name: name.into(),
+            rows: vec![Vec::new(); items.len()],
+            ..Self::default()
+        };
+        Columns { items, table }
+    }
+}
+
+impl<'i, T> Columns<'i, T> {
+    fn with<L: Into<Line>>(
+        mut self,
+        kind: Kind,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.table.columns.push(Column {
+            title: title.into(),
+            kind,
+            rank,
+        });
+        for (row, item) in self.table.rows.iter_mut().zip(self.items) {
+            row.push(cell(item).into());
+        }
+        self
+    }
+
+    /// With a column of names.
+    #[must_use]
+    pub fn words<L: Into<Line>>(
+        self,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.with(Kind::Words, rank, title, cell)
+    }
+
+    /// With a column of figures.
+    #[must_use]
+    pub fn number<L: Into<Line>>(
+        self,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.with(Kind::Number, rank, title, cell)
+    }
+
+    /// With a column of sentences.
+    #[must_use]
+    pub fn prose<L: Into<Line>>(
+        self,
+        rank: u8,
+        title: impl Into<String>,
+        cell: impl Fn(&'i T) -> L,
+    ) -> Self {
+        self.with(Kind::Prose, rank, title, cell)
+    }
+
+    /// The last column is not there when none of its cells has anything to say.
+    #[must_use]
+    pub fn if_any(mut self) -> Self {
+        let cells = self.table.rows.iter().filter_map(|row| row.last());
+        let nothing = Line::from(UNKNOWN);
+        if !cells
+            .into_iter()
+            .any(|cell| !cell.is_empty() && *cell != nothing)
+        {
+            self.table.columns.pop();
+            for row in &mut self.table.rows {
+                row.pop();
+            }
+        }
+        self
+    }
+
+    /// The rows of such things are not to be quoted.
+    #[must_use]
+    pub fn invalid(mut self, is_invalid: impl Fn(&T) -> bool) -> Self {
+        let places = self.items.iter().enumerate();
+        let bad = places.filter(|(_, item)| is_invalid(item));
+        self.table.invalid = bad.map(|(place, _)| place).collect();
+        self
+    }
+}
+
+impl<T> From<Columns<'_, T>> for Table {
+    fn from(columns: Columns<'_, T>) -> Self {
+        columns.table
+    }
+}
