@@ -168,12 +168,14 @@ fn unix_us(time: Instant) -> u64 {
     now.saturating_add(us(ahead)).saturating_sub(us(behind))
 }
 
-/// Committed transfers per second since the last look.
+/// Committed transfers per second since the phase began: what the result of the row will be, as
+/// far as it has come, and not what the last moment was like.
 struct ProgressLine {
     progress: Arc<Progress>,
     schedule: Schedule,
     began: Instant,
-    last: (Instant, u64),
+    /// The first look in the window, and what was committed until then.
+    opened: Option<(Instant, u64)>,
 }
 
 impl ProgressLine {
@@ -182,7 +184,7 @@ impl ProgressLine {
             progress,
             schedule,
             began,
-            last: (began, 0),
+            opened: None,
         }
     }
 
@@ -190,16 +192,16 @@ impl ProgressLine {
     fn update(&mut self, around: &Surroundings<'_>) {
         let now = Instant::now();
         let committed = self.progress.committed();
-        let seconds = now.duration_since(self.last.0).as_secs_f64();
+        let (phase, since, (from, before)) = if now < self.schedule.window_start {
+            ("warming up", self.began, (self.began, 0))
+        } else {
+            let opened = *self.opened.get_or_insert((now, committed));
+            ("measuring", self.schedule.window_start, opened)
+        };
+        let seconds = now.duration_since(from).as_secs_f64();
         if seconds > 0.0 {
-            let tps = (committed - self.last.1) as f64 / seconds;
-            let (phase, since) = if now < self.schedule.window_start {
-                ("warming up", self.began)
-            } else {
-                ("measuring", self.schedule.window_start)
-            };
+            let tps = (committed - before) as f64 / seconds;
             around.progress.load(phase, now.duration_since(since), tps);
         }
-        self.last = (now, committed);
     }
 }

@@ -97,7 +97,7 @@ impl RowError {
 pub trait Progress {
     /// What is being done now.
     fn stage(&self, what: &str);
-    /// Load is on: the phase, time into it, and committed transfers per second.
+    /// Load is on: the phase, time into it, and committed transfers per second since it began.
     fn load(&self, phase: &str, elapsed: Duration, tps: f64);
     /// Something happened that a person should read now, and not only in the row.
     fn notice(&self, what: &str) {
