@@ -72,7 +72,7 @@ impl SideText {
     /// It is not of this form, or a key is unknown.
     pub fn read_both(text: &str, allowed: &[&str]) -> Result<[Self; 2], SideError> {
         let file: SideFile = toml::from_str(text).map_err(|error| SideError {
-            text: "of the file".to_owned(),
+            text: "base or candidate".to_owned(),
             problem: error.message().to_owned(),
         })?;
         let [base, candidate] = [("base", file.base), ("candidate", file.candidate)]

@@ -429,13 +429,15 @@ fn code_name(code: VerdictCode) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// The text up to a word's end, at most this many characters with the mark of what is left out.
+/// The text up to the end of a clause, or of a word where that would leave less than half: at most
+/// this many characters with the mark of what is left out.
 fn clipped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
     let fits: String = text.chars().take(most - 1).collect();
-    let end = fits.rfind(' ').unwrap_or(fits.len());
+    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
+    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
     let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
     format!("{words} …")
 }
@@ -582,5 +584,13 @@ mod tests {
     fn a_clipped_text_ends_with_a_word() {
         assert_eq!(clipped("one two", 7), "one two");
         assert_eq!(clipped("one two, three", 11), "one two …");
+        assert_eq!(
+            clipped("raise the limit; after that only luck", 30),
+            "raise the limit …"
+        );
+        assert_eq!(
+            clipped("ah; raise the limit of all of it", 22),
+            "ah; raise the limit …"
+        );
     }
 }
