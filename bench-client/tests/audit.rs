@@ -444,7 +444,7 @@ fn a_row_repeats_the_last_verdict() {
         "--no-null-server",
         "--durability=wal-normal",
     ]));
-    let line = format!("audited    not durable, at {at}");
+    let line = format!("audited  not durable, at {at}");
     assert!(text.stdout.contains(&line), "{}", text.stdout);
 }
 

@@ -115,6 +115,24 @@ impl<'a> Arguments<'a> {
         Ok(PathBuf::from(OsString::from_vec(self.string()?)))
     }
 
+    /// What a call took of its buffer or buffers, which come next: `returned` bytes.
+    pub(crate) fn transferred(&mut self, call: &str, returned: i64) -> Result<Vec<u8>, String> {
+        let taken = usize::try_from(returned).map_err(|_| "a negative length".to_owned())?;
+        let mut bytes = match call {
+            "sendmsg" | "recvmsg" => {
+                self.skip_past("msg_iov=")?;
+                self.vector()?
+            }
+            "writev" | "readv" | "pwritev" | "pwritev2" => self.vector()?,
+            _ => self.string()?,
+        };
+        if bytes.len() < taken {
+            return Err(format!("not all of {taken} bytes are in the trace"));
+        }
+        bytes.truncate(taken);
+        Ok(bytes)
+    }
+
     /// The bytes of all buffers of a vector, one after another.
     pub(crate) fn vector(&mut self) -> Result<Vec<u8>, String> {
         self.separator();

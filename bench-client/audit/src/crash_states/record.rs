@@ -302,27 +302,11 @@ impl Reader {
         returned: i64,
         arguments: &mut Arguments<'_>,
     ) -> Result<(), String> {
-        let taken = usize::try_from(returned).map_err(|_| "a negative length".to_owned())?;
         let target = arguments.descriptor()?;
         let role = self.names.role_of(&target);
-        let bytes = |arguments: &mut Arguments<'_>| {
-            let mut data = match call.name.as_str() {
-                "pwrite64" | "write" | "sendto" => arguments.string()?,
-                "sendmsg" => {
-                    arguments.skip_past("msg_iov=")?;
-                    arguments.vector()?
-                }
-                _ => arguments.vector()?,
-            };
-            if data.len() < taken {
-                return Err(format!("{} bytes, and {taken} were taken", data.len()));
-            }
-            data.truncate(taken);
-            Ok(data)
-        };
         match (call.name.as_str(), target, role) {
             ("pwrite64" | "pwritev" | "pwritev2", _, Some(role)) => {
-                let data = bytes(arguments)?;
+                let data = arguments.transferred(&call.name, returned)?;
                 // The length of the buffer or the number of buffers.
                 arguments.number()?;
                 let offset = arguments.number()?;
@@ -336,7 +320,7 @@ impl Reader {
             }
             ("write" | "writev" | "sendto" | "sendmsg", Descriptor::Connection(shown), _) => {
                 let connection = self.connection(shown);
-                let bytes = bytes(arguments)?;
+                let bytes = arguments.transferred(&call.name, returned)?;
                 self.push(call.began, Event::Sent { connection, bytes });
             }
             _ => {}
@@ -356,15 +340,7 @@ impl Reader {
         if returned <= 0 {
             return Ok(());
         }
-        let mut bytes = match call.name.as_str() {
-            "recvmsg" => {
-                arguments.skip_past("msg_iov=")?;
-                arguments.vector()?
-            }
-            "readv" => arguments.vector()?,
-            _ => arguments.string()?,
-        };
-        bytes.truncate(usize::try_from(returned).unwrap_or(usize::MAX));
+        let bytes = arguments.transferred(&call.name, returned)?;
         let connection = self.connection(shown);
         self.push(call.ended, Event::Received { connection, bytes });
         Ok(())

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::crash_states::arguments::Arguments;
 use crate::crash_states::protocol_decoder::{ProtocolDecoder, Said, Verdict};
-use crate::crash_states::trace::Call;
 
 /// A transfer, as it went over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,26 +73,4 @@ pub(super) fn transfers(mut all: Conversations) -> (Vec<Transfer>, Option<String
         }
     }
     (transfers, misunderstood)
-}
-
-/// What went over a connection.
-pub(super) fn bytes(
-    call: &Call,
-    returned: i64,
-    arguments: &mut Arguments<'_>,
-) -> Result<Vec<u8>, String> {
-    let taken = usize::try_from(returned).map_err(|_| "a negative length".to_owned())?;
-    let mut bytes = match call.name.as_str() {
-        "sendmsg" | "recvmsg" => {
-            arguments.skip_past("msg_iov=")?;
-            arguments.vector()?
-        }
-        "writev" | "readv" | "pwritev" | "pwritev2" => arguments.vector()?,
-        _ => arguments.string()?,
-    };
-    if bytes.len() < taken {
-        return Err(format!("not all of {taken} bytes are in the trace"));
-    }
-    bytes.truncate(taken);
-    Ok(bytes)
 }

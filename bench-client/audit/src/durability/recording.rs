@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use super::conversations::{self, Conversations, Heard, Transfer, bytes};
+use super::conversations::{self, Conversations, Heard, Transfer};
 use crate::crash_states::TraceError;
 use crate::crash_states::arguments::{Arguments, Descriptor};
 use crate::crash_states::trace::{Call, Calls, Outcome};
@@ -440,7 +440,9 @@ impl Reader {
             return;
         };
         if self.is_a_client(&shown) {
-            let heard = bytes(call, returned, arguments).map_or_else(Heard::Lost, Heard::Answer);
+            let heard = arguments
+                .transferred(&call.name, returned)
+                .map_or_else(Heard::Lost, Heard::Answer);
             // Before it is taken nobody else can have it.
             self.heard.push((call.began, shown, heard));
         }
@@ -456,7 +458,9 @@ impl Reader {
             return Ok(());
         };
         if returned > 0 && self.is_a_client(&shown) {
-            let heard = bytes(call, returned, arguments).map_or_else(Heard::Lost, Heard::Request);
+            let heard = arguments
+                .transferred(&call.name, returned)
+                .map_or_else(Heard::Lost, Heard::Request);
             self.heard.push((call.ended, shown, heard));
         }
         Ok(())

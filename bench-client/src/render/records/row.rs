@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::words::{closed_loop, error_of_p50, error_of_tps, joined, next_knob, verdict_on};
+use super::words::{
+    audited, closed_loop, error_of_p50, error_of_tps, joined, next_knob, verdict_on,
+};
 use crate::disk::{Baseline, Method, Pattern};
 use crate::figures::{grouped, in_ms, in_us, known, ms, rate};
 use crate::record::series::Interval;
@@ -161,9 +163,7 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
     }
     facts.add_known("once", row.exactly_once.as_ref().map(once));
     facts.add("verified", verified(row));
-    let audit = row.audit.as_ref();
-    let audited = audit.map(|audit| format!("{}, at {}", audit.verdict.as_str(), audit.at));
-    facts.add_known("audited", audited);
+    facts.add_known("audited", audited(row));
     let tone = if row.valid { Tone::Plain } else { Tone::Bad };
     let word = if row.valid { "VALID" } else { "INVALID" };
     facts.add("verdict", Line::default().mark(tone, word));

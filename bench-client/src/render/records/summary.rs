@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::report;
-use super::words::joined;
+use super::words::{audited, joined};
 use crate::figures::{grouped, in_ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::Shown;
@@ -110,6 +110,7 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
         offered(row, &mut facts);
         facts.add("latency", latency(row));
         facts.add_known("sync", sync(row));
+        facts.add_known("audited", audited(row));
         facts.add_known("limit", limit(row, environment));
         facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
         if !is_null_server(row) {
@@ -445,6 +446,7 @@ fn clipped(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::durability::{DurabilityVerdict, RowAudit};
     use crate::record::fixtures;
     use crate::render::write::text::{Layout, write};
 
@@ -482,6 +484,10 @@ mod tests {
                 warned(VerdictCode::NotSteady),
                 warned(VerdictCode::HeldBack),
             ]);
+            row.audit = Some(RowAudit {
+                verdict: DurabilityVerdict::CannotTell,
+                at: "2026-11-29T19:20:03Z".to_owned(),
+            });
             let path = Some(Path::new("results/runs/20261129.json"));
             let document = one_row(&row, &record.environment, path);
             for width in [40, 80, 100, 160] {

@@ -17,6 +17,12 @@ pub(in crate::render) fn joined<const N: usize>(
         .join(between)
 }
 
+/// What the last audit of the row's server with its knobs found, and when.
+pub(in crate::render) fn audited(row: &Row) -> Option<String> {
+    let audit = row.audit.as_ref()?;
+    Some(format!("{}, at {}", audit.verdict.as_str(), audit.at))
+}
+
 /// What a closed loop's latency does not show.
 pub const CLOSED_LOOP: &str = "closed loop: counted from sending; what would have waited while \
 the server stood still is not shown, --rate shows it";
