@@ -52,7 +52,7 @@ pub fn document(record: &AuditRecord) -> Document {
 }
 
 /// What a reader may conclude.
-const fn meaning(verdict: DurabilityVerdict) -> &'static str {
+pub(super) const fn meaning(verdict: DurabilityVerdict) -> &'static str {
     match verdict {
         DurabilityVerdict::Durable => {
             "so what it acknowledges survives a power cut, as far as its disk keeps what it was told \

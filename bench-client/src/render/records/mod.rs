@@ -3,7 +3,9 @@
 
 pub mod article;
 pub mod audit;
+pub mod audit_summary;
 pub mod comparison;
+pub mod comparison_summary;
 mod environment;
 pub mod fsync;
 pub mod repetitions;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::report;
-use super::words::{audited, joined};
+use super::words::{audited, clipped, joined};
 use crate::figures::{grouped, in_ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::Shown;
@@ -428,19 +428,6 @@ fn code_name(code: VerdictCode) -> String {
     let name = serde_json::to_value(code).ok();
     let name = name.as_ref().and_then(serde_json::Value::as_str);
     name.unwrap_or_default().to_owned()
-}
-
-/// The text up to the end of a clause, or of a word where that would leave less than half: at most
-/// this many characters with the mark of what is left out.
-fn clipped(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let fits: String = text.chars().take(most - 1).collect();
-    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
-    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
-    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
-    format!("{words} …")
 }
 
 #[cfg(test)]

@@ -17,6 +17,19 @@ pub(in crate::render) fn joined<const N: usize>(
         .join(between)
 }
 
+/// The text up to the end of a clause, or of a word where that would leave less than half: at most
+/// this many characters with the mark of what is left out.
+pub(in crate::render) fn clipped(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let fits: String = text.chars().take(most - 1).collect();
+    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
+    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
+    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
+    format!("{words} …")
+}
+
 /// What the last audit of the row's server with its knobs found, and when.
 pub(in crate::render) fn audited(row: &Row) -> Option<String> {
     let audit = row.audit.as_ref()?;
