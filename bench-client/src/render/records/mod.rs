@@ -6,6 +6,8 @@ pub mod audit;
 pub mod comparison;
 mod environment;
 pub mod fsync;
+mod headline;
+pub mod index;
 pub mod repetitions;
 pub mod report;
 pub mod row;
