@@ -31,7 +31,8 @@ pub(crate) struct ReportArgs {
     /// Form of the report
     #[arg(long, value_parser = form())]
     format: &'static Form,
-    /// File to write, whole or not at all [default: standard output]
+    /// File to write, whole or not at all [default: standard output]. With --format html also a
+    /// directory, as --output-dir
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// With --format github-benchmark and gobench: directory for the two files, by direction or
@@ -147,10 +148,10 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             .or_else(|| args.output.is_none().then(width).flatten()),
     };
     let is_index = args.records.iter().any(|path| path.is_dir());
+    let pages = pages(args);
     if let Write::Document(to_text) = args.format.write
-        && (is_index || args.output_dir.is_some())
+        && (is_index || pages.is_some())
     {
-        let pages = args.output_dir.as_deref();
         let document = index::document(&args.records, to_text, &options, pages)?;
         let text = to_text(&document, &options).map_err(unfit)?;
         if let Some(directory) = pages {
@@ -180,6 +181,15 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     }
     let text = args.format.written(&report, &options).map_err(unfit)?;
     finish(args, &text)
+}
+
+/// Where pages go, each record's beside an index of all.
+fn pages(args: &ReportArgs) -> Option<&Path> {
+    let output = args.output.as_deref().filter(|path| {
+        let is_directory = path.is_dir() || path.to_string_lossy().ends_with('/');
+        is_directory && args.format.options.contains(&"output-dir")
+    });
+    args.output_dir.as_deref().or(output)
 }
 
 fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {

@@ -211,25 +211,24 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)]) -> Chart {
         let bars = bars(histogram).into_iter();
         bars.map(|(_, share)| share).fold(0.0, f64::max)
     };
-    // Room above the bars for the name.
-    let room = if is_one { 1.0 } else { 1.15 };
-    let most = part.iter().map(most).fold(1.0, f64::max) * room;
+    let most = part.iter().map(most).fold(1.0, f64::max) * 1.05;
     let panels = part.iter().map(|(shown, histogram)| {
         let x = Axis::log("sync in µs (log)", reach());
         let bars = bars(histogram);
         let y = Axis::within("% of syncs", 0.0, most);
-        let mut marks: Vec<Mark> = bars
+        let marks: Vec<Mark> = bars
             .iter()
             .map(|(from, share)| {
                 let to = from + 0.85 / BARS_PER_DECADE;
                 Mark::Bar((*from, 0.0), (to, *share), Ink::Series(4).of(shown), 0.85)
             })
             .collect();
-        if !is_one {
-            let figure = (String::new(), Ink::Text);
-            marks.push(Mark::Title(y.high() * 0.94, shown.name(), figure));
+        let panel = Panel::new(x, y, if is_one { 620 } else { 360 }, marks);
+        if is_one {
+            panel
+        } else {
+            panel.named(shown.name())
         }
-        Panel::new(x, y, if is_one { 620 } else { 400 }, marks)
     });
     let panels: Vec<Panel> = panels.collect();
     let at = |percentile: Percentile| {

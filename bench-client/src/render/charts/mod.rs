@@ -167,6 +167,8 @@ pub(super) enum Mark {
 /// A drawing of one pair of axes.
 #[derive(Debug, Clone)]
 pub struct Panel {
+    /// What it is of, where it is one of several of a kind; else empty.
+    pub(super) name: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) marks: Vec<Mark>,
@@ -182,6 +184,7 @@ impl Panel {
     /// Marks between axes. Those whose places depend on the axes are made with them.
     pub(super) fn new(x: Axis, y: Axis, height: u32, marks: Vec<Mark>) -> Self {
         Self {
+            name: String::new(),
             x,
             y,
             marks,
@@ -189,19 +192,25 @@ impl Panel {
         }
     }
 
-    /// What it is of, among the panels of its chart: its title, or what its vertical axis has.
+    /// With a name, which stands above it.
+    fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// What it is of, among the panels of its chart.
     pub(super) fn what(&self) -> &str {
-        let title = self.marks.iter().find_map(|mark| match mark {
-            Mark::Title(_, name, _) => Some(name),
-            _ => None,
-        });
-        title.map_or(&self.y.label, |title| title)
+        if self.name.is_empty() {
+            &self.y.label
+        } else {
+            &self.name
+        }
     }
 
     /// Lines below each other, each of height 1.
     fn of_lines(x: Axis, count: usize, marks: Vec<Mark>) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         Self {
+            name: String::new(),
             x,
             y: Axis::places(f64::from(count)),
             marks,

@@ -199,7 +199,7 @@ fn findings(report: &Report, rows: &[Shown<'_>]) -> Vec<Chart> {
     charts.extend(knobs::sweeps(rows));
     charts.extend(heat::heat_maps(rows));
     // Where a knob was turned the rows are the places of its chart.
-    if charts.is_empty() || rows.iter().any(|one| one.article.is_some()) {
+    if charts.is_empty() || rows.iter().any(|one| one.row.config.name.is_some()) {
         charts.extend(ladder::ladder(report, rows));
         charts.extend(ladder::predictions(rows));
     }

@@ -288,7 +288,14 @@ fn figure(chart: &Chart, size: Size) -> Result<Markup, DrawError> {
             h3 { (chart.title) }
             p { (chart.about) }
             div class="body" {
-                div class="panels" { @for svg in drawings { (PreEscaped(svg)) } }
+                div class="panels" {
+                    @for (panel, svg) in chart.panels.iter().zip(drawings) {
+                        div {
+                            @if !panel.name.is_empty() { p { (panel.name) } }
+                            (PreEscaped(svg))
+                        }
+                    }
+                }
                 @if !chart.legend.is_empty() { (legend(chart)) }
             }
             details {
@@ -425,5 +432,52 @@ mod tests {
         );
         assert_eq!(page.matches("Slower: TPS").count(), 2, "{page}");
         assert!(page.contains("<h1><span class=\"mark bad\">"), "{page}");
+    }
+
+    /// How much lighter one colour is than the other, as WCAG 2 defines it: 1 to 21.
+    fn contrast(a: &str, b: &str) -> f64 {
+        let luminance = |hex: &str| {
+            let channel = |place: usize| {
+                let value = u8::from_str_radix(&hex[place..place + 2], 16).unwrap();
+                let share = f64::from(value) / 255.0;
+                if share <= 0.040_45 {
+                    share / 12.92
+                } else {
+                    ((share + 0.055) / 1.055).powf(2.4)
+                }
+            };
+            0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5) + 0.05
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        f64::max(a, b) / f64::min(a, b)
+    }
+
+    #[test]
+    fn text_and_curves_can_be_told_from_what_is_behind_them() {
+        // On screen in light and in dark, and on paper.
+        let schemes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
+        assert_eq!(schemes.len(), 3);
+        for scheme in schemes {
+            let colour = |name: &str| {
+                let begin = scheme.split(&format!("--{name}: ")).nth(1);
+                &begin.unwrap_or_else(|| panic!("no {name}"))[..7]
+            };
+            let legible = |text: &str, back: &str, least: f64| {
+                let found = contrast(colour(text), colour(back));
+                assert!(found >= least, "{text} on {back}: {found:.2} in {scheme}");
+            };
+            for back in ["page", "card"] {
+                for text in ["text", "muted", "good", "bad", "warn", "link"] {
+                    legible(text, back, 4.5);
+                }
+                legible("stall", back, 3.0);
+                for place in 0..SERIES {
+                    legible(&format!("s{place}"), back, 3.0);
+                }
+            }
+            for tone in ["good", "bad", "warn"] {
+                legible(tone, &format!("{tone}-back"), 4.5);
+            }
+        }
     }
 }

@@ -107,8 +107,8 @@ fn width_of(text: &str) -> u32 {
 }
 
 /// As much of a name as fits above a bar, beside its figure.
-fn beside(name: &str, figure: &str, width: u32) -> String {
-    let room = (width - 80).saturating_sub(width_of(figure));
+fn beside(name: &str, figure: &str, room: u32) -> String {
+    let room = room.saturating_sub(width_of(figure));
     if width_of(name) <= room {
         return name.to_owned();
     }
@@ -205,6 +205,7 @@ fn draw_panel(
         .ticks
         .last()
         .map_or(12, |(_, text)| 12 + width_of(text) / 2);
+    let room = width.saturating_sub(left + right + 40);
     let mut chart = ChartBuilder::on(area)
         .margin_top(20)
         .margin_right(right)
@@ -260,7 +261,7 @@ fn draw_panel(
             Mark::Title(at, name, (figure, ink)) => texts.extend([
                 (
                     (x.low(), *at),
-                    beside(name, figure, width),
+                    beside(name, figure, room),
                     Ink::Text,
                     Side::Left,
                 ),
