@@ -1,6 +1,7 @@
 // A picture of a page, or of a part of it, by headless Chromium.
-//   picture.mjs CHROMIUM PAGE PNG [--width CSS] [--height CSS] [--scheme light|dark] [--of SELECTOR] [--top CSS]
-// Without --of it is the top of the page, --height high at most.
+//   picture.mjs CHROMIUM PAGE PNG [--width CSS] [--height CSS] [--top CSS] [--to SELECTOR]
+//     [--scheme light|dark] [--media screen|print]
+// It begins at --top and ends below the first element that --to names, at most --height further.
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,24 +14,29 @@ const { values, positionals } = parseArgs({
     width: { type: 'string', default: '1000' },
     height: { type: 'string', default: '100000' },
     top: { type: 'string', default: '0' },
-    scale: { type: 'string', default: '1' },
+    to: { type: 'string', default: 'html' },
     scheme: { type: 'string', default: 'light' },
-    of: { type: 'string', default: 'html' },
+    media: { type: 'string', default: 'screen' },
   },
 });
 const [program, page, png] = positionals;
-const how = { width: Number(values.width), scheme: values.scheme, scale: Number(values.scale) };
+const width = Number(values.width);
+const top = Number(values.top);
+// Around what the picture ends with.
+const MARGIN = 12;
 
-await withChromium(program, (open) => open(pathToFileURL(resolve(page)).href, how, async ({ to, evaluate }) => {
-  const box = await evaluate(`(() => {
-    const one = document.querySelector(${JSON.stringify(values.of)});
-    if (!one) throw new Error('nothing on the page is ' + ${JSON.stringify(values.of)});
-    const { x, y, width, height } = one.getBoundingClientRect();
-    return { x: x + scrollX, y: y + scrollY, width, height };
-  })()`);
-  const top = Number(values.top);
-  const height = Math.min(box.height - top, Number(values.height));
-  const clip = { ...box, y: box.y + top, height, scale: 1 };
-  const { data } = await to('Page.captureScreenshot', { clip, captureBeyondViewport: true, format: 'png' });
-  writeFileSync(png, Buffer.from(data, 'base64'));
-}));
+await withChromium(program, (open) => open(
+  pathToFileURL(resolve(page)).href,
+  { width, scheme: values.scheme, media: values.media },
+  async ({ to, evaluate }) => {
+    const bottom = await evaluate(`(() => {
+      const one = document.querySelector(${JSON.stringify(values.to)});
+      if (!one) throw new Error('nothing on the page is ' + ${JSON.stringify(values.to)});
+      return one.getBoundingClientRect().bottom + scrollY;
+    })()`);
+    const height = Math.min(bottom + MARGIN - top, Number(values.height));
+    const clip = { x: 0, y: top, width, height, scale: 1 };
+    const { data } = await to('Page.captureScreenshot', { clip, captureBeyondViewport: true, format: 'png' });
+    writeFileSync(png, Buffer.from(data, 'base64'));
+  },
+));

@@ -58,7 +58,7 @@ function connect(toBrowser, fromBrowser) {
 // Opens a page of the given width, in light or dark, and does `look` with it. `look` is given
 // `to(method, params)`, which speaks to the page, `evaluate(expression)`, and what the page
 // complained of and asked for until then.
-async function view({ send, listeners }, address, { width, scheme, scale = 1 }, look) {
+async function view({ send, listeners }, address, { width, scheme, media = 'screen' }, look) {
   const { targetId } = await send('Target.createTarget', { url: 'about:blank' });
   const { sessionId } = await send('Target.attachToTarget', { targetId, flatten: true });
   const problems = [];
@@ -88,9 +88,10 @@ async function view({ send, listeners }, address, { width, scheme, scale = 1 }, 
   };
   for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await to(`${domain}.enable`);
   await to('Emulation.setDeviceMetricsOverride', {
-    width, height: 900, deviceScaleFactor: scale, mobile: width < 600,
+    width, height: 900, deviceScaleFactor: 1, mobile: width < 600,
   });
   await to('Emulation.setEmulatedMedia', {
+    media,
     features: [{ name: 'prefers-color-scheme', value: scheme }],
   });
   await to('Page.navigate', { url: address });

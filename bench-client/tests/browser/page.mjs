@@ -1,10 +1,12 @@
 // Loads a page in headless Chromium and says what is there to see, as JSON: one entry for each
-// width, in light and in dark.
+// width, in light and in dark, each with what is printed.
 //   page.mjs CHROMIUM FILE WIDTH…
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { withChromium } from './chromium.mjs';
 
+// A4 without its margins.
+const PAPER_WIDTH = 688;
 const [program, file, ...widths] = process.argv.slice(2);
 const address = pathToFileURL(resolve(file)).href;
 
@@ -75,5 +77,7 @@ await withChromium(program, async (open) => {
       })));
     }
   }
-  process.stdout.write(JSON.stringify(seen));
+  const paper = { width: PAPER_WIDTH, scheme: 'dark', media: 'print' };
+  const printed = await open(address, paper, ({ evaluate }) => evaluate(`(${look})()`));
+  process.stdout.write(JSON.stringify(seen.map((one) => ({ ...one, printed }))));
 });

@@ -506,6 +506,14 @@ const CHARTS: [&str; 12] = [
     "Sync latency",
 ];
 
+/// What is printed is as wide as the paper, and dark text is on white whatever the screen has.
+#[track_caller]
+fn on_paper(view: &Value) {
+    let printed = &view["printed"];
+    assert_eq!(printed["overflow"], 0, "{printed:#}");
+    assert_eq!(printed["background"], "rgb(255, 255, 255)", "{printed:#}");
+}
+
 #[test]
 fn the_page_is_whole_in_a_browser() {
     let name = "the_page_is_whole_in_a_browser";
@@ -550,6 +558,7 @@ fn the_page_is_whole_in_a_browser() {
                 // What was not measured has no chart.
                 assert_eq!(charts.len(), 2, "{titles:?}");
             }
+            on_paper(view);
             let switches = view["switches"].as_array().expect("a list");
             assert!(switches.len() > 10, "every curve has one: {switches:?}");
             assert!(switches.iter().all(|works| *works == true), "{switches:?}");
@@ -711,6 +720,7 @@ fn the_index_is_filtered_in_a_browser_without_a_script() {
         assert_eq!(view["problems"], serde_json::json!([]), "{view:#}");
         assert_eq!(view["requests"], serde_json::json!([]), "{view:#}");
         assert_eq!(view["overflow"], 0, "{view:#}");
+        on_paper(view);
         let choices = view["choices"].as_array().expect("a list");
         let all = choices[0]["shown"].as_u64().expect("a count");
         assert!(choices.len() > 8 && all > 40, "{choices:#?}");

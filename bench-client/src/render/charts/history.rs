@@ -24,8 +24,8 @@ pub(in crate::render) struct Past<'a> {
     pub(in crate::render) rows: Vec<&'a Row>,
 }
 
-/// TPS and p99 of a benchmark, record by record in the order in which they were measured.
-pub(in crate::render) fn history(name: &str, past: &[Past<'_>]) -> Chart {
+/// TPS and p99 of a benchmark with these knobs, record by record in the order in which they were measured.
+pub(in crate::render) fn history(name: &str, knobs: &str, past: &[Past<'_>]) -> Chart {
     let panels = vec![
         panel(past, "TPS", TPS, |row| Some(row.tps)),
         panel(past, "p99 in ms", P99, |row| row.latency_ms.p99),
@@ -42,8 +42,7 @@ pub(in crate::render) fn history(name: &str, past: &[Past<'_>]) -> Chart {
         .words(0, "record", |(one, _)| one.file)
         .invalid(|(_, row)| !row.valid);
     let about = format!(
-        "{} records, oldest first. Dots are runs, the line goes through the medians of valid ones; \
-         the axes do not begin at 0.",
+        "{knobs}. {} records, oldest first; the axes do not begin at 0.",
         past.len()
     );
     Chart::new(name, about, panels, data)

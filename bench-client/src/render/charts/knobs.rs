@@ -192,3 +192,121 @@ fn unlike(members: &[Shown<'_>], turned: &str, curves: &[(String, Vec<Shown<'_>>
     };
     curves.iter().map(name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::load_record::{AnyRecord, Report};
+    use crate::record::{Record, Row, fixtures};
+    use crate::render::charts::Mark;
+
+    fn report(rows: Vec<Row>) -> Report {
+        let text = include_str!("../../../tests/records/sweep-alpha.json");
+        let mut record: Record = serde_json::from_str(text).unwrap();
+        record.rows = rows;
+        Report::new(vec![AnyRecord::of_record(record)])
+    }
+
+    fn at(batch: u64, in_flight: usize, tps: f64) -> Row {
+        let mut row = fixtures::row();
+        row.batch_size = Some(batch);
+        row.config.load.max_inflight_per_worker = in_flight;
+        row.tps = tps;
+        row
+    }
+
+    fn lines(panel: &Panel) -> Vec<usize> {
+        let lines = panel.marks.iter().filter_map(|mark| match mark {
+            Mark::Line(points, ..) => Some(points.len()),
+            _ => None,
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn a_recorded_sweep_has_tps_p99_and_collisions_over_its_knob() {
+        let text = include_str!("../../../tests/records/sweep-alpha.json");
+        let report = Report::new(vec![AnyRecord::parse("a.json".to_owned(), text).unwrap()]);
+        let charts = sweeps(&report.rows());
+        let [chart] = charts.as_slice() else {
+            panic!("one knob was turned: {charts:?}");
+        };
+        assert_eq!(
+            (chart.title.as_str(), chart.panels.len()),
+            ("Contention", 3)
+        );
+        let shown: Vec<_> = chart.panels.iter().map(lines).collect();
+        assert_eq!(shown, [[5], [5], [5]]);
+        let diamonds = chart.panels[0].marks.iter();
+        let diamonds = diamonds.filter(|mark| matches!(mark, Mark::Diamond(..)));
+        assert_eq!(diamonds.count(), 5, "what was predicted");
+    }
+
+    #[test]
+    fn two_knobs_have_a_chart_each_with_a_curve_for_every_value_of_the_other() {
+        let report = report(vec![
+            at(1, 1, 10.0),
+            at(100, 1, 40.0),
+            at(1, 8, 20.0),
+            at(100, 8, 900.0),
+            // Of this there is nothing to draw a curve of.
+            at(1_000, 40, 50.0),
+        ]);
+        let charts = sweeps(&report.rows());
+        let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
+        assert_eq!(titles, ["Batch size", "Transfers in flight"]);
+        for chart in &charts {
+            assert_eq!(lines(&chart.panels[0]), [2, 2], "{}", chart.title);
+            let curves = chart
+                .legend
+                .iter()
+                .filter(|(ink, _)| matches!(ink, Ink::Curve(_)));
+            assert_eq!(curves.count(), 2);
+            assert_eq!(chart.data.rows.len(), 4);
+        }
+        let names = |chart: &Chart| {
+            chart.legend[..2]
+                .iter()
+                .map(|(_, name)| name.clone())
+                .collect()
+        };
+        let of_batch: Vec<String> = names(&charts[0]);
+        assert_eq!(of_batch, ["50×1", "50×8"]);
+    }
+
+    #[test]
+    fn what_is_invalid_is_no_part_of_a_curve_and_repetitions_are_their_median() {
+        let mut rows = vec![
+            at(1, 1, 10.0),
+            at(1, 1, 30.0),
+            at(1, 1, 20.0),
+            at(100, 1, 40.0),
+        ];
+        rows.push(at(10, 1, 9_999.0));
+        rows[4].valid = false;
+        let report = report(rows);
+        let charts = sweeps(&report.rows());
+        let tps = &charts[0].panels[0];
+        let [Mark::Line(line, ..)] = tps
+            .marks
+            .iter()
+            .filter(|mark| matches!(mark, Mark::Line(..)))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{tps:?}");
+        };
+        let values: Vec<f64> = line.iter().map(|(_, y)| *y).collect();
+        let expected = [20.0, 40.0].map(|value| tps.y.at(value));
+        assert_eq!(values, expected);
+        assert!(charts[0].legend.iter().any(|(ink, _)| *ink == Ink::Bad));
+    }
+
+    #[test]
+    fn rows_of_a_published_table_were_made_by_turning_no_knob() {
+        let mut rows = vec![at(1, 1, 10.0), at(100, 1, 40.0)];
+        for (row, name) in rows.iter_mut().zip(["one", "two"]) {
+            row.config.name = Some(name.to_owned());
+        }
+        assert!(sweeps(&report(rows).rows()).is_empty());
+    }
+}

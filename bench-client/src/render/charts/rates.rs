@@ -104,3 +104,36 @@ pub(in crate::render) fn rates(report: &Report, rows: &[Shown<'_>]) -> Vec<Chart
     }
     charts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::load_record::AnyRecord;
+
+    #[test]
+    fn the_knee_of_a_search_is_a_line_in_both_panels() {
+        let text = include_str!("../../../tests/records/knee.json");
+        let record = AnyRecord::parse("knee.json".to_owned(), text).unwrap();
+        let passes = record.record.knee.as_ref().unwrap().passes.as_ref();
+        let rate = passes.unwrap().rate;
+        let report = Report::new(vec![record]);
+        let charts = rates(&report, &report.rows());
+        let [chart] = charts.as_slice() else {
+            panic!("one search: {charts:?}");
+        };
+        for panel in &chart.panels {
+            let at_the_knee = panel.marks.iter().any(|mark| match mark {
+                Mark::Line(points, KNEE, _) => {
+                    points.iter().all(|(x, _)| x.total_cmp(&rate).is_eq())
+                }
+                _ => false,
+            });
+            assert!(at_the_knee, "{panel:?}");
+        }
+        let named = chart
+            .legend
+            .iter()
+            .any(|(ink, what)| *ink == KNEE && what.contains("489,722/s"));
+        assert!(named, "{:?}", chart.legend);
+    }
+}

@@ -304,30 +304,55 @@ fn histories(rows: &[Measured<'_>]) -> Vec<Chart> {
             None => benchmarks.push((key, vec![one])),
         }
     }
-    let charts = benchmarks.into_iter().filter_map(|((_, name), members)| {
-        let mut past: Vec<Past<'_>> = Vec::new();
-        for one in &members {
-            let at = one.environment.started_at.as_str();
-            let file = one.entry.file.as_str();
-            match past.last_mut().filter(|last| last.file == file) {
-                Some(last) => last.rows.push(one.shown.row),
-                None => past.push(Past {
-                    at,
-                    revision: revision(one.environment),
-                    file,
-                    rows: vec![one.shown.row],
-                }),
-            }
-        }
-        let first = members.first()?;
-        let knobs = settings(first.shown.row).into_iter();
-        let knobs = knobs.filter(|(knob, text)| *knob != "seed" && !text.is_empty());
-        let knobs: Vec<String> = knobs.map(|(_, text)| text).collect();
-        let knobs = knobs.join(", ");
-        let name = if name.is_empty() { knobs } else { name };
-        (past.len() > 1).then(|| history(&name, &past))
+    benchmarks.retain(|(_, members)| {
+        let first = members[0].entry;
+        members.iter().any(|one| !std::ptr::eq(one.entry, first))
     });
+    // What makes the benchmarks unlike each other is what each is called, unless it has a name.
+    let all: Vec<_> = benchmarks
+        .iter()
+        .map(|(_, members)| settings(members[0].shown.row))
+        .collect();
+    let differs = |place: usize| all.iter().any(|one| one[place] != all[0][place]);
+    let charts = benchmarks
+        .iter()
+        .zip(&all)
+        .map(|(((_, name), members), set)| {
+            let said = |wanted: &dyn Fn(usize) -> bool| {
+                let set = set.iter().enumerate();
+                let set = set.filter(|(place, (knob, text))| {
+                    *knob != "seed" && !text.is_empty() && wanted(*place)
+                });
+                set.map(|(_, (_, text))| text.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            let title = match name.as_str() {
+                "" if all.len() > 1 => said(&differs),
+                "" => members[0].shown.row.config.subject(),
+                name => name.to_owned(),
+            };
+            history(&title, &said(&|_| true), &past(members))
+        });
     charts.collect()
+}
+
+/// Rows by the records that they are of.
+fn past<'a>(members: &[&Measured<'a>]) -> Vec<Past<'a>> {
+    let mut past: Vec<Past<'_>> = Vec::new();
+    for one in members {
+        let file = one.entry.file.as_str();
+        match past.last_mut().filter(|last| last.file == file) {
+            Some(last) => last.rows.push(one.shown.row),
+            None => past.push(Past {
+                at: one.environment.started_at.as_str(),
+                revision: revision(one.environment),
+                file,
+                rows: vec![one.shown.row],
+            }),
+        }
+    }
+    past
 }
 
 #[cfg(test)]

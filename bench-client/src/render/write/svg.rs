@@ -27,7 +27,7 @@ pub struct DrawError {
 const WIDTH: u32 = 1_000;
 const WIDTH_SMALL: u32 = 640;
 /// Size of all text, in the same.
-const FONT: f64 = 28.0;
+const FONT: f64 = 30.0;
 /// The library divides sizes by this when it writes SVG.
 const SVG_FONT_FACTOR: f64 = 1.24;
 /// About how wide a character is, against the size of the text.
@@ -132,6 +132,7 @@ pub(super) fn draw(chart: &Chart) -> Result<Vec<String>, DrawError> {
         ..
     } = chart;
     let width = match chart.size {
+        Size::Full if panels.len() > 2 => WIDTH_SMALL,
         Size::Half | Size::Full => WIDTH,
         Size::Small | Size::Multiples => WIDTH_SMALL,
     };
