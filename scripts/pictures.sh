@@ -22,7 +22,7 @@ trap 'rm -rf "$pages"' EXIT
 draw() {
   "$BUSLOAD" report "$2" --format html --output "$pages/$1.html"
   node scripts/picture.mjs chromium "$pages/$1.html" "$pages/$1.png" --width 1000 --to .charts
-  pngquant --force --output "$pages/$1.png" 64 "$pages/$1.png"
+  pngquant --force --output "$pages/$1.png" 256 "$pages/$1.png"
   optipng -quiet -o5 "$pages/$1.png"
   mv "$pages/$1.png" "docs/img/$1.png"
 }

@@ -60,9 +60,7 @@ fn of_record(report: &Report, only: &AnyRecord) -> Found {
         };
     }
     let text = if let Some(edition) = only.edition {
-        let title = Published::of(edition).title;
-        let valid = rows.iter().filter(|one| one.row.valid).count();
-        format!("{title}: {valid} of {} rows valid", rows.len())
+        format!("{}: {}", Published::of(edition).title, best_of(&rows))
     } else if let Some(sweep) = record.sweep.as_ref().filter(|sweep| !sweep.over.is_empty()) {
         let over: Vec<&str> = sweep.over.iter().map(|axis| axis.knob.name()).collect();
         format!("Sweep of {}: {}", over.join(" and "), best_of(&rows))
@@ -168,14 +166,6 @@ pub(super) fn subject(report: &Report) -> Option<String> {
     let rows = runs(report);
     let first = rows.first()?;
     let all: Vec<_> = rows.iter().map(|one| settings(one.row)).collect();
-    let common = settings(first.row)
-        .into_iter()
-        .enumerate()
-        .filter(|(place, (knob, text))| {
-            let same = all.iter().all(|one| one[*place].1 == *text);
-            same && *knob != "seed" && !text.is_empty()
-        });
-    let mut parts: Vec<String> = common.map(|(_, (_, text))| text).collect();
     let measured: Vec<&Environment> = report
         .records
         .iter()
@@ -186,13 +176,19 @@ pub(super) fn subject(report: &Report) -> Option<String> {
         let values: BTreeSet<String> = measured.iter().map(|one| of(one)).collect();
         values.into_iter().collect()
     };
+    let mut parts = match each(day).as_slice() {
+        [first, .., last] => vec![format!("{first} to {last}")],
+        days => days.to_vec(),
+    };
     if let [only] = each(machine).as_slice() {
         parts.push(only.clone());
     }
-    match each(day).as_slice() {
-        [first, .., last] => parts.push(format!("{first} to {last}")),
-        days => parts.extend(days.iter().cloned()),
-    }
+    let common = settings(first.row).into_iter().enumerate();
+    let common = common.filter(|(place, (knob, text))| {
+        let same = all.iter().all(|one| one[*place].1 == *text);
+        same && *knob != "seed" && !text.is_empty()
+    });
+    parts.extend(common.map(|(_, (_, text))| text));
     Some(parts.join(" · "))
 }
 
