@@ -1,9 +1,12 @@
 //! `bench-client report`: what was recorded, in other forms.
 
+mod index;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing};
 use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::FsyncRecord;
@@ -22,17 +25,18 @@ use super::{UsageError, VALID, print, width};
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture,
-    /// audit or fsync, as text, Markdown or a page
+    /// audit or fsync, as text, Markdown or a page. Or a directory: an index of every record in it
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
     /// Form of the report
     #[arg(long, value_parser = form())]
     format: &'static Form,
-    /// File to write, whole or not at all [default: standard output]
+    /// File to write, whole or not at all [default: standard output]. With --format html also a
+    /// directory, as --output-dir
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// With --format github-benchmark and gobench: directory for the two files, by direction or
-    /// by side
+    /// by side. With html: directory for index.html and a page for each record
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     output_dir: Option<PathBuf>,
     /// With --format github-benchmark: which of the two files
@@ -143,11 +147,24 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             .width
             .or_else(|| args.output.is_none().then(width).flatten()),
     };
+    let is_index = args.records.iter().any(|path| path.is_dir());
+    let pages = pages(args);
+    if let Write::Document(to_text) = args.format.write
+        && (is_index || pages.is_some())
+    {
+        let document = index::document(&args.records, to_text, &options, pages)?;
+        let text = to_text(&document, &options).map_err(unfit)?;
+        if let Some(directory) = pages {
+            write(&directory.join("index.html"), &text)?;
+            return Ok(ExitCode::from(VALID));
+        }
+        return finish(args, &text);
+    }
     if let [path] = args.records.as_slice()
         && let Write::Document(write) = args.format.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        let document = without_rows(path, verb)?;
+        let (document, _) = without_rows(path, verb)?;
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = args
@@ -166,6 +183,15 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     finish(args, &text)
 }
 
+/// Where pages go, each record's beside an index of all.
+fn pages(args: &ReportArgs) -> Option<&Path> {
+    let output = args.output.as_deref().filter(|path| {
+        let is_directory = path.is_dir() || path.to_string_lossy().ends_with('/');
+        is_directory && args.format.options.contains(&"output-dir")
+    });
+    args.output_dir.as_deref().or(output)
+}
+
 fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     match &args.output {
         Some(path) => write(path, text)?,
@@ -174,19 +200,19 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture`, `audit` or `fsync`.
-fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
+/// A record of `torture`, `audit` or `fsync`, and where it was made.
+fn without_rows(path: &Path, verb: &str) -> anyhow::Result<(Document, Environment)> {
     if verb == "fsync"
         && let Some(record) = FsyncRecord::read(path)?
     {
-        return Ok(fsync::document(&record));
+        return Ok((fsync::document(&record), record.environment));
     }
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     if verb == "audit"
         && let Ok(record) = serde_json::from_str::<AuditRecord>(&text)
     {
-        return Ok(audit::document(&record));
+        return Ok((audit::document(&record), record.environment));
     }
     let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
         format!(
@@ -194,7 +220,7 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
              (audit_version {AUDIT_VERSION}) that this program reads: use the program that wrote it"
         )
     })?;
-    Ok(torture::document(&record))
+    Ok((torture::document(&record), record.environment))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

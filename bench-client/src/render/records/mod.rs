@@ -8,6 +8,8 @@ pub mod comparison;
 pub mod comparison_summary;
 mod environment;
 pub mod fsync;
+mod headline;
+pub mod index;
 pub mod repetitions;
 pub mod report;
 pub mod row;

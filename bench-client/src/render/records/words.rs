@@ -63,6 +63,16 @@ pub(in crate::render) fn tps(shown: &Shown<'_>) -> Line {
     }
 }
 
+/// The TPS of a row whose standing is told elsewhere.
+pub(in crate::render) fn tps_of(row: &Row) -> Line {
+    let figure = rate(row.tps);
+    if row.valid {
+        figure.into()
+    } else {
+        Line::default().void(figure)
+    }
+}
+
 /// Whether a row counts, and as what.
 pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
     let tone = match shown.standing() {
