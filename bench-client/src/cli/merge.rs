@@ -79,7 +79,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
             progress: &progress,
             environment: &environment,
         };
-        let complete = measure::complete(config, shards.observation, &around).await;
+        let complete = Box::pin(measure::complete(config, shards.observation, &around)).await;
         Ok::<_, anyhow::Error>(complete?)
     };
     let observation = runtime()?.block_on(reading)?;

@@ -65,9 +65,9 @@ impl ShardArgs {
 /// Measures a part, and leaves it.
 pub(crate) fn run(args: &RunArgs, plan: &ShardPlan) -> anyhow::Result<ExitCode> {
     let mut rows = args.load.rows()?;
-    let row = check(args, &rows, plan.shard)?;
-    args.watch.set_intervals(&mut rows[row..=row])?;
-    let config = &rows[row];
+    check(args, &rows, plan.shard)?;
+    args.watch.set_intervals(&mut rows)?;
+    let config = &rows[0];
     warn_of_servers(&rows);
     let environment = environment(&rows);
     let verb = format!("shard-{}", plan.shard.index);
@@ -123,25 +123,23 @@ pub(crate) fn run(args: &RunArgs, plan: &ShardPlan) -> anyhow::Result<ExitCode> 
 /// The end of a part, which is no result.
 fn said(shard: Shard, config: &RunConfig, observation: &Observation) -> String {
     let load = &observation.load;
-    let mut text = format!(
-        "{shard}: {} transfers acknowledged in {:.2} s, {}/s as its part; nothing is judged\n",
+    let (was, planned) = (load.window_length(), config.load.window.unwrap_or_default());
+    let early = (was < planned).then(|| {
+        let planned = planned.as_secs_f64();
+        format!("           it ended early, of {planned:.2} s: merge refuses it\n")
+    });
+    format!(
+        "{shard}: {} transfers acknowledged in {:.2} s, {}/s as its part; nothing is judged\n{}\
+         next       bench-client merge, with the files of all shards and --url",
         grouped(load.window.counts.committed),
-        load.window_length().as_secs_f64(),
+        was.as_secs_f64(),
         rate(load.tps()),
-    );
-    let planned = config.load.window.unwrap_or_default();
-    if load.window_length() < planned {
-        text.push_str(&format!(
-            "           it ended early, of {:.2} s: merge refuses it\n",
-            planned.as_secs_f64()
-        ));
-    }
-    text.push_str("next       bench-client merge, with the files of all shards and --url");
-    text
+        early.unwrap_or_default(),
+    )
 }
 
-/// The one row of which a part can be measured.
-fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<usize> {
+/// There is one row, and a part of it can be measured.
+fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<()> {
     let [row] = rows else {
         return Err(usage(
             "--shard is a part of one row: leave out lists, and run each row by itself",
@@ -199,7 +197,7 @@ fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<usi
             row.load.concurrency
         )));
     }
-    Ok(0)
+    Ok(())
 }
 
 #[cfg(test)]

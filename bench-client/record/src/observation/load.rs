@@ -244,7 +244,6 @@ pub struct Moves {
 
 impl Moves {
     /// There were none.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     fn is_none(&self) -> bool {
         *self == Self::default()
     }

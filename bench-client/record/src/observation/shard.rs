@@ -203,7 +203,7 @@ impl Shards {
         for (_, other) in shards.values() {
             check_alike(first, other)?;
         }
-        check_all_there(first.shard.of, &shards, not_there)?;
+        check_all_there(first.shard.of, &shards, &not_there)?;
         for (name, record) in shards.values() {
             check_ended(name, record)?;
         }
@@ -272,7 +272,7 @@ fn fields(config: &RunConfig) -> Map<String, Value> {
 fn check_all_there(
     of: u32,
     shards: &BTreeMap<u32, (String, ShardRecord)>,
-    not_there: Vec<String>,
+    not_there: &[String],
 ) -> Result<(), ShardsError> {
     let missing: Vec<String> = (0..of)
         .filter(|index| !shards.contains_key(index))
@@ -284,7 +284,7 @@ fn check_all_there(
         [one] => format!("shard {one} of {of} is"),
         several => format!("shards {} of {of} are", several.join(", ")),
     };
-    let why = match not_there.as_slice() {
+    let why = match not_there {
         [] => String::new(),
         files => format!(" (there is no file {})", files.join(", ")),
     };
