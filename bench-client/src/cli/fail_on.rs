@@ -31,6 +31,11 @@ fn parse_code(text: &str) -> Result<VerdictCode, String> {
 }
 
 impl FailOnArgs {
+    /// Whether any verdict was named.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        !self.fail_on.is_empty()
+    }
+
     /// Whether one of these verdicts was named; says each of them once on standard error.
     pub(crate) fn names<'a>(&self, verdicts: impl Iterator<Item = &'a Verdict>) -> bool {
         let mut found: Vec<&Verdict> = Vec::new();

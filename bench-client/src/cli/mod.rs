@@ -7,6 +7,7 @@ mod fail_on;
 pub(crate) mod fsync;
 mod interrupt;
 mod load_flags;
+pub(crate) mod merge;
 mod output;
 pub(crate) mod predict;
 mod progress;
@@ -16,6 +17,7 @@ pub(crate) mod run;
 mod runs;
 mod screen;
 pub(crate) mod serve;
+mod shard;
 pub(crate) mod sweep;
 pub(crate) mod targets;
 pub(crate) mod torture;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use bench_client::measure::RowError;
+use bench_client::observation::ShardsError;
 use bench_client::render::document::Document;
 use bench_client::render::write::text::{self, Layout};
 use bench_client::target::TargetError;
@@ -68,6 +71,8 @@ or start, 6 an audit cannot tell, 130 interrupted: what was measured until then 
 pub(crate) enum Command {
     /// Measure transfers per second, verify them, and record the result
     Run(Box<run::RunArgs>),
+    /// Judge what the machines of run --shard measured, all of them together as one row
+    Merge(Box<merge::MergeArgs>),
     /// Measure over the values of one or two knobs, or search the highest rate that holds
     Sweep(Box<sweep::SweepArgs>),
     /// Measure a base and a candidate in turn, and say which is faster
@@ -126,6 +131,13 @@ fn report_error(error: &anyhow::Error) -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<TortureError>() {
         return torture::exit_code(error);
+    }
+    if let Some(error) = error.downcast_ref::<ShardsError>() {
+        return if error.is_of_the_run() {
+            INVALID
+        } else {
+            BAD_ARGUMENTS
+        };
     }
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,

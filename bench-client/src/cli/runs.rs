@@ -33,6 +33,11 @@ pub(crate) struct Repetitions {
 }
 
 impl RunsArgs {
+    /// Whether a row is to be measured more than once.
+    pub(crate) fn are_several(&self) -> bool {
+        self.runs > 1
+    }
+
     pub(crate) fn repeat(&self, plans: &[RunConfig]) -> Repetitions {
         let keeps = |plan: &RunConfig| matches!(plan.target, Target::Url { reseed: false, .. });
         if self.runs > 1 && plans.iter().any(keeps) {

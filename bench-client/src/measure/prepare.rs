@@ -73,7 +73,7 @@ async fn seed(
 
 /// With `--exactly-once` a server that forgets is refused: a repetition would be a second
 /// transfer. (The null server applies nothing.)
-fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError> {
+pub(super) fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError> {
     let Some(resolve) = config.load.resolve() else {
         return Ok(());
     };

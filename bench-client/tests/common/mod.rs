@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_client::config::{Measure, Pace};
+use bench_client::config::{Measure, Pace, Shard};
 use bench_client::connector::Connector;
 use bench_client::load::{Load, LoadPlan, LoadResult};
 use bench_client::workload::Zipf;
@@ -171,6 +171,7 @@ pub(crate) fn can_trace(name: &str) -> bool {
 pub(crate) fn small_load() -> LoadPlan {
     LoadPlan {
         workers: 4,
+        shard: Shard::WHOLE,
         max_inflight: 3,
         threads: 1,
         pace: Pace::Closed,

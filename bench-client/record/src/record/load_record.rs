@@ -111,6 +111,9 @@ impl AnyRecord {
                 });
             }
         }
+        if value.get("shard_version").is_some() {
+            return Err(ReadError::OneShard { file });
+        }
         if value.get("comparison_version").is_some() {
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::report;
-use super::words::{audited, clipped, joined};
+use super::words::{audited, clipped, joined, load_machines};
 use crate::figures::{grouped, in_ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::Shown;
@@ -141,6 +141,7 @@ pub(super) fn figures(row: &Row, environment: &Environment) -> Facts {
     facts.add("latency", latency(row));
     facts.add_known("sync", sync(row));
     facts.add_known("audited", audited(row));
+    facts.add_known("load", load_machines(row));
     facts.add_known("limit", limit(row, environment));
     facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
     if !is_null_server(row) {
@@ -327,7 +328,9 @@ fn limit(row: &Row, environment: &Environment) -> Option<String> {
     });
     let cores = row.cpu.client_s.zip(row.cpu.server_s);
     let cores = cores.filter(|_| row.seconds > 0.0).map(|(client, server)| {
+        // Of several machines the environment has one.
         let of = environment.machine.usable_cores;
+        let of = of.filter(|_| row.shards.is_empty());
         let of = of.map_or_else(String::new, |cores| format!(" of {cores}"));
         let (client, server) = (client / row.seconds, server / row.seconds);
         format!("client {client:.2} + server {server:.2}{of} cores busy")

@@ -1,6 +1,8 @@
 //! What is said of rows in several places.
 
-use crate::figures::{UNKNOWN, grouped, known, rate};
+use std::time::Duration;
+
+use crate::figures::{UNKNOWN, grouped, in_ms, known, rate};
 use crate::record::load_record::{Shown, Standing};
 use crate::record::{Prediction, Row, Verdict};
 use crate::render::document::{Line, Tone};
@@ -34,6 +36,23 @@ pub(in crate::render) fn clipped(text: &str, most: usize) -> String {
 pub(in crate::render) fn audited(row: &Row) -> Option<String> {
     let audit = row.audit.as_ref()?;
     Some(format!("{}, at {}", audit.verdict.as_str(), audit.at))
+}
+
+/// The machines that put on the load, where it were several, and how well they did it together.
+pub(in crate::render) fn load_machines(row: &Row) -> Option<String> {
+    let (shards, first) = (&row.shards, row.shards.first()?);
+    let committed = || shards.iter().map(|shard| shard.committed);
+    let (least, most) = committed().min().zip(committed().max())?;
+    let apart = shards.iter().map(|shard| shard.opened_after_us).max()?;
+    let apart = Duration::from_micros(apart).as_secs_f64() * 1e3;
+    let own = first.clock.map_or(" by their own clocks", |_| "");
+    Some(format!(
+        "{} machines · {} to {} transfers each · windows {} apart{own}",
+        shards.len(),
+        grouped(least),
+        grouped(most),
+        in_ms(Some(apart)),
+    ))
 }
 
 /// What a closed loop's latency does not show.
