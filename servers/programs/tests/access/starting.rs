@@ -188,7 +188,7 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
         (&certificate, &other, "they must belong together"),
         (&flag("cert", &garbage), &key, "holds no certificate"),
         (&certificate, &flag("key", &garbage), "holds no private key"),
-        (&certificate, &flag("key", &broken), "is no PEM"),
+        (&certificate, &flag("key", &broken), "is not PEM"),
         (&certificate, &flag("key", &older), "openssl pkey -in"),
         (&certificate, &flag("key", &newer), "openssl pkey -in"),
         (
