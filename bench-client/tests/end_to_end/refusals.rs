@@ -128,7 +128,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--data-dir=/proc"], "/proc"),
     (&["run", "--frobnicate"], "--frobnicate"),
     (&["run", "surplus"], "surplus"),
-    (&["run", "--secnods=3"], "--duration"),
+    (&["run", "--duratoin=3"], "--duration"),
     (&["frobnicate"], "frobnicate"),
     (&["serve", "smtp"], "smtp"),
     (&["serve", "ws", "--port=70000"], "--port"),
@@ -148,7 +148,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["run", "--alpha", "-1"],
-        "'--alpha <ALPHA>': '-1' is no finite number",
+        "'--alpha <ALPHA>': write a number from 0",
     ),
     (
         &["torture", "--kills", "-1"],
