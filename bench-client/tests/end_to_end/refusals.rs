@@ -140,11 +140,11 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["serve", "http", "--batch-timeout", "-1ms"],
-        "'--batch-timeout <DURATION>': '-1ms' is negative",
+        "'--batch-timeout <TIME>': write a duration that is not negative",
     ),
     (
         &["run", "--seed", "-1"],
-        "'--seed <N>': write a whole number that is not negative",
+        "'--seed <N>': write a whole number from 0",
     ),
     (
         &["run", "--alpha", "-1"],
@@ -152,7 +152,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["torture", "--kills", "-1"],
-        "'--kills <KILLS>': -1 is not in 1..=1000000",
+        "'--kills <N>': write a whole number from 1 to 1000000",
     ),
     (
         &["serve", "ws", "--port=0", "--batch-size=0"],
