@@ -92,8 +92,22 @@ fn client(networks: &Networks, place: &Path, on: usize, words: &[&str]) -> Comma
     networks.inside(of, &command)
 }
 
-fn mean_latency(row: &Value) -> f64 {
-    row["latency_ms"]["mean"].as_f64().expect("a number")
+/// Of rows alone, merged, merged, alone: both are the same but for noise, and what was in flight is
+/// what was asked for.
+fn check_closed(rows: &[Value; 4]) {
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let tps = |row: &Value| number(&row["tps"]);
+    let latency = |row: &Value| number(&row["latency_ms"]["mean"]);
+    for of in [&tps as &dyn Fn(&Value) -> f64, &latency] {
+        let [first, second, third, fourth] = rows.each_ref().map(of);
+        let ratio = (second + third) / (first + fourth);
+        // One process more on the same two cores; a mistake would be a half or a double.
+        assert!((0.7..1.4).contains(&ratio), "merged to alone: {ratio}");
+    }
+    for row in rows {
+        let in_flight = number(&row["littles_law"]["in_flight"]);
+        assert!((28.0..=32.0).contains(&in_flight), "{in_flight} of 8 × 4");
+    }
 }
 
 /// The merged record is what one machine's is, but for noise; and one that dies is reported.
@@ -105,11 +119,12 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
         skipped(NAME, "ip netns may not make networks here");
         return;
     };
+    // What a closed loop reaches on a machine that others use as well says little in a second.
     let is_long = std::env::var_os("BUSLOAD_LONG").is_some();
-    let seconds = if is_long {
-        "--seconds=20"
+    let pace: &[&str] = if is_long {
+        &["--seconds=20", "--max-inflight-per-worker=4"]
     } else {
-        "--seconds=1.5"
+        &["--seconds=1.5", "--rate=400"]
     };
     let place = directory();
     let directory = place.path();
@@ -133,11 +148,10 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
         "--reseed",
         "--accounts=1000",
         "--concurrency=8",
-        "--max-inflight-per-worker=4",
         "--warmup=1",
-        seconds,
         "--no-null-server",
     ];
+    let load = [&load[..], pace].concat();
     let alone = || {
         let ended = run(client(&networks, directory, 0, &load).arg("--json"));
         row(&ended.expect_code(0).json()).clone()
@@ -169,29 +183,18 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
         assert_eq!(row["verify"]["ledger_ok"], true, "{row:#}");
         assert_eq!(row["verify"]["applied"], row["verify"]["acknowledged"]);
     }
-    let mean =
-        |of: &dyn Fn(&Value) -> f64, rows: [&Value; 2]| rows.map(of).iter().sum::<f64>() / 2.0;
-    let tps = |row: &Value| row["tps"].as_f64().expect("a number");
-    // Two more processes on the same cores, in windows of a second or two: far from a comparison,
-    // and far nearer than a half, or a double, which a mistake would be.
-    let most = if is_long { 1.25 } else { 1.7 };
-    for of in [&tps as &dyn Fn(&Value) -> f64, &mean_latency] {
-        let ratio = mean(of, [&rows[1], &rows[2]]) / mean(of, [&rows[0], &rows[3]]);
-        assert!(
-            (1.0 / most..most).contains(&ratio),
-            "merged to alone: {ratio}"
-        );
-    }
     for row in &rows[1..3] {
-        let in_flight = row["littles_law"]["in_flight"].as_f64().expect("a number");
-        assert!(
-            (28.0..=32.0).contains(&in_flight),
-            "of 8 workers with 4: {in_flight}"
-        );
-        assert!(
-            count(&row["shards"][1]["opened_after_us"]) < 15_000,
-            "{row:#}"
-        );
+        let apart = count(&row["shards"][1]["opened_after_us"]);
+        assert!(apart < 15_000, "{row:#}");
+    }
+    if is_long {
+        check_closed(&rows);
+    } else {
+        // As many as were due on one machine, and all of them answered.
+        for row in &rows {
+            assert_eq!(row["open_loop"]["offered"], 600, "{row:#}");
+            assert_eq!(row["open_loop"]["achieved_tps"], 400.0, "{row:#}");
+        }
     }
 
     let ended = together(&["--op-timeout=1s"], &|[_, second]| {
