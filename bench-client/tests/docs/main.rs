@@ -181,11 +181,12 @@ fn shortened(line: &str) -> String {
         return line.to_owned();
     };
     let verb = arguments.first().map(String::as_str).unwrap_or_default();
-    let (durations, counts): (&[&str], &[&str]) = match verb {
-        "run" | "ceiling" => (&["--seconds", "--duration", "-d"], &["--runs"]),
-        "sweep" => (&["--seconds", "--duration", "-d"], &[]),
-        "compare" => (&["--seconds", "--duration", "-d"], &["--rounds"]),
-        "torture" => (&[], &["--kills"]),
+    let measures: &[&str] = &["--duration", "-d"];
+    let (durations, counts): (_, &[&str]) = match verb {
+        "run" | "ceiling" => (measures, &["--runs"]),
+        "sweep" => (measures, &[]),
+        "compare" => (measures, &["--rounds"]),
+        "torture" => (&[] as _, &["--kills"]),
         _ => return line.to_owned(),
     };
     let mut words = shlex::split(line).expect("words");
@@ -205,7 +206,7 @@ fn shortened(line: &str) -> String {
     let mut more = Vec::new();
     if !durations.is_empty() {
         if !given(durations) && !given(&["--transfers", "-n"]) {
-            more.extend(["--seconds", "0.3"]);
+            more.extend(["--duration", "0.3"]);
         }
         if !given(&["--warmup"]) {
             more.extend(["--warmup", "0.1"]);
