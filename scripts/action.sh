@@ -2,7 +2,7 @@
 # What the action does (action.yml), which gives its inputs as variables: finds or builds the load
 # generator, and compares. Runs anywhere: `TARGETS=bench/target.toml BASE=v1.2 scripts/action.sh`.
 #
-# TARGETS, BASE_COMMAND, HEAD_COMMAND, CONNECTOR, SETUP, BASE, HEAD, SIDE, ROUNDS, RUN_SECONDS,
+# TARGETS, BASE_COMMAND, HEAD_COMMAND, CONNECTOR, SETUP, BASE, HEAD, SIDE, ROUNDS, RUN_DURATION,
 # PRECISION, FAIL_IF, ARGUMENTS, OUTPUT: the inputs of action.yml; all may be absent.
 # BENCH_CLIENT: the load generator, if there is one. Ends with the exit code of `compare`.
 set -euo pipefail
@@ -12,7 +12,7 @@ output=${OUTPUT:-busload-results}
 
 flags=()
 if [ -n "${ROUNDS:-}" ]; then flags+=(--rounds "$ROUNDS"); fi
-if [ -n "${RUN_SECONDS:-}" ]; then flags+=(--seconds "$RUN_SECONDS"); fi
+if [ -n "${RUN_DURATION:-}" ]; then flags+=(--duration "$RUN_DURATION"); fi
 if [ -n "${PRECISION:-}" ]; then flags+=(--until-precision "$PRECISION"); fi
 while IFS= read -r gate; do
   if [ -n "$gate" ]; then flags+=(--fail-if "$gate"); fi

@@ -19,7 +19,7 @@
 # Programs are kept by revision in WORK/bin/REVISION (its first 12 digits), so a revision is built
 # once. What is not committed is not compared.
 #
-# example: scripts/compare-revisions.sh main HEAD -- --rounds 20 --seconds 3 --fail-if 'tps<-5%'
+# example: scripts/compare-revisions.sh main HEAD -- --rounds 20 --duration 3 --fail-if 'tps<-5%'
 set -euo pipefail
 
 fail() {

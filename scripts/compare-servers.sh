@@ -23,7 +23,7 @@
 # invalid), 5 (a server did not start), 130.
 #
 # example: scripts/compare-servers.sh --target bench/target.toml --setup 'npm ci' \
-#            -- --rounds 20 --seconds 3 --fail-if 'tps<-5%'
+#            -- --rounds 20 --duration 3 --fail-if 'tps<-5%'
 set -euo pipefail
 
 fail() {

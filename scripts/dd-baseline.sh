@@ -60,7 +60,7 @@ dd_both() {
 }
 
 client_both() {
-    json=$(client fsync --dir "$dir" --count "$count" --block "$block" --json)
+    json=$(client fsync --data-dir "$dir" --count "$count" --block "$block" --json)
     client_append=$(echo "$json" | o_dsync_mean append)
     client_overwrite=$(echo "$json" | o_dsync_mean overwrite)
 }
@@ -72,7 +72,7 @@ o_dsync_mean() { # o_dsync_mean PATTERN <JSON
         $2 == "mean" && method == "o_dsync" && pattern == wanted { printf "%.1f\n", $3 }'
 }
 
-client fsync --dir "$dir" --count 1 --block "$block" --json >/dev/null # built, and able
+client fsync --data-dir "$dir" --count 1 --block "$block" --json >/dev/null # built, and able
 dd if=/dev/zero of="$overwritten" bs="$block" count="$count" conv=fsync status=none
 
 echo "mean us per write of $block with O_DSYNC, $count writes per round"

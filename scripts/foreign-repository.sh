@@ -32,7 +32,7 @@ git tag v1
 echo '# a change' >>bench/server.py
 commit second
 
-export BENCH_CLIENT=$program ROUNDS=2 RUN_SECONDS=0.5
+export BENCH_CLIENT=$program ROUNDS=2 RUN_DURATION=0.5
 export ARGUMENTS=$'--accounts=1000\n--concurrency=4\n--warmup=0.2'
 # It is this repository's own.
 unset GITHUB_EVENT_NAME EVENT_BASE GITHUB_STEP_SUMMARY

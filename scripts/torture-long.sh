@@ -55,34 +55,34 @@ audit() {
 }
 
 every=kill,sync-kill,answer-kill,eio,enospc,slow-sync,term
-audit kills-ws 0 --faults "$every" --kills 210 --seconds-per-cycle 1 --seed 101
-audit kills-http 0 --faults "$every" --kills 70 --seconds-per-cycle 1 --seed 102 --transport http
-audit kills-binary 0 --faults "$every" --kills 70 --seconds-per-cycle 1 --seed 103 --encoding binary
-audit kills-ids 0 --faults kill,sync-kill,answer-kill --kills 60 --seconds-per-cycle 1 --seed 104 \
+audit kills-ws 0 --faults "$every" --kills 210 --cycle-time 1 --seed 101
+audit kills-http 0 --faults "$every" --kills 70 --cycle-time 1 --seed 102 --connector sqlite_rpc
+audit kills-binary 0 --faults "$every" --kills 70 --cycle-time 1 --seed 103 --encoding binary
+audit kills-ids 0 --faults kill,sync-kill,answer-kill --kills 60 --cycle-time 1 --seed 104 \
   --exactly-once
 audit kills-delete-extra 0 --faults kill,sync-kill,answer-kill,eio,term --kills 50 \
-  --seconds-per-cycle 1 --seed 105 --durability delete-extra
+  --cycle-time 1 --seed 105 --durability delete-extra
 # Killed at any of the first 200 syncs: 60 for each second of a cycle.
-audit kills-sync 0 --faults sync-kill --kills 60 --seconds-per-cycle 3.34 --seed 114
-audit cuts-ext4 0 --faults power-cut --cuts 60 --states 0 --seconds-per-cycle 1 --seed 106
+audit kills-sync 0 --faults sync-kill --kills 60 --cycle-time 3.34 --seed 114
+audit cuts-ext4 0 --faults power-cut --cuts 60 --states 0 --cycle-time 1 --seed 106
 # In short cycles the log still grows, and every sync of it changes the file's length.
-audit cuts-ext4-short 0 --faults power-cut --cuts 30 --states 0 --seconds-per-cycle 0.2 --seed 115
-audit cuts-xfs 0 --faults power-cut --cuts 30 --states 0 --seconds-per-cycle 1 --seed 107 \
+audit cuts-ext4-short 0 --faults power-cut --cuts 30 --states 0 --cycle-time 0.2 --seed 115
+audit cuts-xfs 0 --faults power-cut --cuts 30 --states 0 --cycle-time 1 --seed 107 \
   --file-system xfs
-audit cuts-delete-extra 0 --faults power-cut --cuts 40 --states 0 --seconds-per-cycle 1 --seed 108 \
+audit cuts-delete-extra 0 --faults power-cut --cuts 40 --states 0 --cycle-time 1 --seed 108 \
   --durability delete-extra
 audit states-ws 0 --faults power-cut --cuts 0 --states 8000 --seed 109
-audit states-http 0 --faults power-cut --cuts 0 --states 4000 --seed 110 --transport http
+audit states-http 0 --faults power-cut --cuts 0 --states 4000 --seed 110 --connector sqlite_rpc
 audit states-delete-extra 0 --faults power-cut --cuts 0 --states 4000 --seed 111 \
   --durability delete-extra
 # The controls: an audit that could not find a loss would prove nothing.
-audit control-wal-normal 4 --faults power-cut --cuts 20 --states 2000 --seconds-per-cycle 1 \
+audit control-wal-normal 4 --faults power-cut --cuts 20 --states 2000 --cycle-time 1 \
   --seed 112 --durability wal-normal
-audit control-delete-full 4 --faults power-cut --cuts 20 --states 2000 --seconds-per-cycle 1 \
+audit control-delete-full 4 --faults power-cut --cuts 20 --states 2000 --cycle-time 1 \
   --seed 113 --durability delete-full
 # With one transfer at a time nothing else commits the removal of its journal.
-audit control-delete-full-alone 4 --faults power-cut --cuts 20 --states 0 --seconds-per-cycle 0.5 \
-  --seed 116 --durability delete-full --workers 1 --inflight 1
+audit control-delete-full-alone 4 --faults power-cut --cuts 20 --states 0 --cycle-time 0.5 \
+  --seed 116 --durability delete-full --concurrency 1 --inflight 1
 
 if [ ! -e "$dir/long-tests.txt" ]; then
   scripts/long-tests.sh | tee "$dir/long-tests.part"

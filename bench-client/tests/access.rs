@@ -5,7 +5,7 @@
 
 mod common;
 
-#[path = "../../servers/frontend/tests/access/certificate.rs"]
+#[path = "../../servers/programs/tests/access/certificate.rs"]
 mod certificate;
 
 use std::io::Read as _;
@@ -46,7 +46,7 @@ impl Guarded {
         private_file(here, "token-of-client", SECRET);
         private_file(here, "wrong-token", "not-the-token-at-all");
         let flags = [
-            "--seed-accounts=100",
+            "--accounts=100",
             "--database=served.sqlite",
             "--token-file=token-of-server",
             &own,
@@ -91,13 +91,13 @@ fn load(directory: &Path, connector: &str, url: &str) -> Command {
     command.env_remove("SSL_CERT_DIR");
     command.args([
         "run",
-        "--connectors",
+        "--connector",
         connector,
         "--url",
         url,
         "--accounts=100",
         "--concurrency=3",
-        "--seconds=0.5",
+        "--duration=0.5",
         "--warmup=0.1",
         "--no-null-server",
         "--output=record.json",
@@ -160,7 +160,7 @@ fn no_process_shows_the_token() {
     let flags = [
         "--token-file=token-of-client",
         "--ca=authority.pem",
-        "--seconds=2",
+        "--duration=2",
     ];
     let mut command = load(
         guarded.directory.path(),
@@ -168,7 +168,7 @@ fn no_process_shows_the_token() {
         &guarded.served.url(),
     );
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let arguments = arguments.into_iter().filter(|arg| arg != "--seconds=0.5");
+    let arguments = arguments.into_iter().filter(|arg| arg != "--duration=0.5");
     let mut again = bench_client(guarded.directory.path());
     again.args(arguments).args(flags);
     command = again;
@@ -249,7 +249,7 @@ fn tls_at_a_server_without_it_and_plain_text_at_one_with_it_are_refused() {
     let [own, key] = certificate.flags(here);
     for (transport, connector) in CONNECTORS {
         let database = format!("--database={transport}.sqlite");
-        let flags = ["--seed-accounts=100", &database];
+        let flags = ["--accounts=100", &database];
         let plain = Served::bench_client(here, transport, &flags);
         let url = plain.url().replace("://", "s://");
         let ended = run(&mut load(here, connector, &url));
@@ -320,12 +320,7 @@ fn an_authoritys_certificate_is_no_servers() {
     };
     let [own, key] = certificate.flags(here);
     private_file(here, "authority.pem", &certificate.authority);
-    let flags = [
-        "--seed-accounts=100",
-        "--database=served.sqlite",
-        &own,
-        &key,
-    ];
+    let flags = ["--accounts=100", "--database=served.sqlite", &own, &key];
     let served = Served::bench_client(here, "ws", &flags);
     let mut command = load(here, "sqlite_ws_rpc", &served.url());
     let ended = run(command.arg("--ca=authority.pem"));
@@ -342,7 +337,7 @@ fn a_ledger_that_is_not_to_be_wiped_is_measured_but_not_reseeded() {
     for (transport, connector) in CONNECTORS {
         let directory = directory();
         let here = directory.path();
-        let flags = ["--seed-accounts=100", "--database=served.sqlite"];
+        let flags = ["--accounts=100", "--database=served.sqlite"];
         let first = Served::bench_client(here, transport, &flags);
         run(load(here, connector, &first.url()).arg("--reseed")).expect_code(0);
         assert_eq!(first.terminate(), Some(0));
@@ -354,7 +349,7 @@ fn a_ledger_that_is_not_to_be_wiped_is_measured_but_not_reseeded() {
         run(&mut load(here, connector, &second.url())).expect_code(0);
         assert_eq!(second.terminate(), Some(0));
 
-        for allowing in ["--allow-seed", "--fresh"] {
+        for allowing in ["--allow-seed", "--reseed"] {
             let third = Served::bench_client(here, transport, &[&flags[..], &[allowing]].concat());
             run(load(here, connector, &third.url()).arg("--reseed")).expect_code(0);
             assert_eq!(third.terminate(), Some(0));
@@ -370,7 +365,7 @@ fn a_host_name_that_a_server_does_not_serve_under_is_said() {
     let here = directory.path();
     for (transport, connector) in CONNECTORS {
         let database = format!("--database={transport}.sqlite");
-        let flags = ["--seed-accounts=100", &database];
+        let flags = ["--accounts=100", &database];
         let served = Served::bench_client(here, transport, &flags);
         let url = served.url().replace("127.0.0.1", "127.1");
         let ended = run(&mut load(here, connector, &url));

@@ -306,7 +306,7 @@ fn an_interrupted_audit_tells_nothing() {
     let row = run(bench_client(directory.path()).args([
         "run",
         "--json",
-        "--seconds=0.3",
+        "--duration=0.3",
         "--no-null-server",
     ]));
     assert_eq!(row.json()["rows"][0]["audit"], Value::Null);
@@ -414,7 +414,7 @@ fn a_row_repeats_the_last_verdict() {
     let directory = directory();
     let row = |flags: &[&str]| {
         let ended = run(bench_client(directory.path())
-            .args(["run", "--json", "--seconds=0.3", "--no-null-server"])
+            .args(["run", "--json", "--duration=0.3", "--no-null-server"])
             .args(flags));
         let record = ended.json();
         record["rows"][0]["audit"].clone()
@@ -440,7 +440,7 @@ fn a_row_repeats_the_last_verdict() {
     assert_eq!(row(&[]), Value::Null, "another mode");
     let text = run(bench_client(directory.path()).args([
         "run",
-        "--seconds=0.3",
+        "--duration=0.3",
         "--no-null-server",
         "--durability=wal-normal",
     ]));

@@ -72,14 +72,14 @@ fn forward(mut client: TcpStream, mut server: TcpStream) -> Ended {
 #[test]
 fn a_run_ends_all_its_websockets_with_1000() {
     let directory = directory();
-    let server = Served::bench_client(directory.path(), "ws", &["--seed-accounts=100"]);
+    let server = Served::bench_client(directory.path(), "ws", &["--accounts=100"]);
     let url = server.url();
     let at = url.trim_start_matches("ws://").trim_end_matches("/rpc");
     let (address, ended) = peer(at);
     for encoding in ["json", "binary"] {
         let mut command = bench_client(directory.path());
-        command.args(["run", "--connectors=sqlite_ws_rpc", "--accounts=100"]);
-        command.args(["--seconds=0.6", "--warmup=0.1", "--concurrency=5"]);
+        command.args(["run", "--connector=sqlite_ws_rpc", "--accounts=100"]);
+        command.args(["--duration=0.6", "--warmup=0.1", "--concurrency=5"]);
         command.args(["--encoding", encoding, "--json"]);
         command.args(["--url", &format!("ws://{address}")]);
         run(&mut command).expect_code(0);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 /// Runs that take a moment.
 const TINY: [&str; 4] = [
-    "--seconds=0.4",
+    "--duration=0.4",
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
@@ -183,7 +183,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
         &["sqlite_ws_rpc,server-bin=x,url=ws://127.0.0.1:1", ws],
         &["server-bin is for a server that this program starts"],
     );
-    refused(directory, &[ws, ws, "--connectors", ws], &["--connectors"]);
+    refused(directory, &[ws, ws, "--connector", ws], &["--connector"]);
     refused(directory, &[ws, ws, "--batch-size=1,2"], &["one value"]);
     refused(directory, &[ws, ws, "--fail-if=tps<+5%"], &["tps<-5%"]);
     refused(directory, &[ws, ws, "--fail-if=tps>-5%"], &["tps>-5%"]);
@@ -321,7 +321,7 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
     let words = [
         "sqlite_ws_rpc,batch-size=4096",
         "sqlite_ws_rpc,batch-size=1",
-        "--seconds=0.3",
+        "--duration=0.3",
         "--concurrency=20",
         "--rounds=10",
         "--fail-if=tps<-5%",
@@ -418,7 +418,7 @@ fn interrupted_before_anything_is_compared_is_130() {
     let _machine = machine();
     let directory = directory();
     let mut command = bench_client(directory.path());
-    let words = ["compare", "sqlite_ws_rpc", "sqlite_ws_rpc", "--seconds=30"];
+    let words = ["compare", "sqlite_ws_rpc", "sqlite_ws_rpc", "--duration=30"];
     let client = Running::start(command.args(words));
     let _server = server_of(&client);
     client.signal(Signal::SIGINT);
@@ -449,7 +449,7 @@ fn servers_of_other_programs_and_at_urls_are_sides() {
     let _machine = machine();
     let directory = directory();
     let program = env!("CARGO_BIN_EXE_bench-client");
-    let flags = ["--seed-accounts=500", "--database=other.sqlite"];
+    let flags = ["--accounts=500", "--database=other.sqlite"];
     let served = Served::bench_client(directory.path(), "ws", &flags);
     let sides = [
         format!("sqlite_ws_rpc,server-bin={program}"),
@@ -649,7 +649,7 @@ fn what_a_server_at_a_url_is_set_to_is_held_against_the_baseline() {
     let directory = directory();
     let directory = directory.path();
     let flags = [
-        "--seed-accounts=500",
+        "--accounts=500",
         "--batch-size=9",
         "--database=other.sqlite",
     ];

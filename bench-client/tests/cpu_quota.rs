@@ -45,7 +45,7 @@ impl Group {
             .arg(&self.0)
             .arg(client.get_program())
             .args(["run", "--accounts=1000", "--warmup=0.1", "--json"])
-            .args(["--connectors=sqlite_ws_rpc", "--no-null-server"])
+            .args(["--connector=sqlite_ws_rpc", "--no-null-server"])
             .args(flags)
             .current_dir(directory);
         for (variable, value) in client.get_envs() {
@@ -74,7 +74,7 @@ fn time_taken_by_a_quota_is_told_beside_steal() {
         return;
     };
     let directory = directory();
-    let record = group.run(directory.path(), &["--seconds=1", "--concurrency=8"]);
+    let record = group.run(directory.path(), &["--duration=1", "--concurrency=8"]);
     assert_eq!(record["environment"]["machine"]["cpu_quota_cores"], 0.2);
     let row = row(&record);
     for side in ["client_throttled", "server_throttled"] {

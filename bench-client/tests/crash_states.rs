@@ -32,8 +32,8 @@ fn can_record(test: &str) -> bool {
 /// An audit of power cuts, with short runs.
 fn torture(directory: &Path, flags: &[&str]) -> Ended {
     let mut command = bench_client(directory);
-    command.args(["torture", "--json", "--faults=power-cut", "--workers=4"]);
-    run(command.arg("--seconds-per-cycle=0.6").args(flags))
+    command.args(["torture", "--json", "--faults=power-cut", "--concurrency=4"]);
+    run(command.arg("--cycle-time=0.6").args(flags))
 }
 
 fn kinds(record: &Value) -> Vec<&str> {
@@ -190,7 +190,7 @@ fn case_02_crash_states_of_delete_full_lose_where_removals_come_back() {
         "--cuts=0",
         "--states=400",
         "--durability=delete-full",
-        "--transport=http",
+        "--connector=http",
     ];
     let ended = torture(directory.path(), &flags);
     ended.expect_code(4);
@@ -232,8 +232,8 @@ fn without_strace_it_is_skipped_by_name() {
             "torture",
             "--json",
             "--cuts=0",
-            "--workers=2",
-            "--seconds-per-cycle=0.3",
+            "--concurrency=2",
+            "--cycle-time=0.3",
         ]);
         run(command.args(flags))
     };
@@ -268,8 +268,8 @@ fn a_server_of_others_is_skipped_by_name() {
         "--faults=kill,power-cut",
         "--kills=1",
         "--cuts=0",
-        "--workers=2",
-        "--seconds-per-cycle=0.3",
+        "--concurrency=2",
+        "--cycle-time=0.3",
         "--reseed",
         &format!("--server-command={command}"),
         &format!("--url=ws://127.0.0.1:{port}"),
@@ -294,8 +294,8 @@ fn ctrl_c_ends_it_with_what_was_judged() {
         "--faults=power-cut",
         "--cuts=0",
         "--states=10000000",
-        "--workers=2",
-        "--seconds-per-cycle=0.3",
+        "--concurrency=2",
+        "--cycle-time=0.3",
     ]));
     // Its lines are some seconds apart, and none comes before the first state.
     std::thread::sleep(Duration::from_secs(8));

@@ -260,7 +260,7 @@ impl Way {
 
 const LEDGER: [&str; 3] = [
     "--database=a.sqlite",
-    "--seed-accounts=10",
+    "--accounts=10",
     "--initial-balance=1000",
 ];
 
@@ -372,7 +372,7 @@ fn run_at(directory: &Path, url: &str, connector: &str, flags: &[&str]) -> Comma
     let mut command = bench_client(directory);
     command
         .args(["run", "--json", "--exactly-once", "--no-null-server"])
-        .args(["--connectors", connector, "--url", url])
+        .args(["--connector", connector, "--url", url])
         .args(["--accounts=200", "--warmup=0", "--concurrency=8"])
         .args(flags);
     command
@@ -405,13 +405,13 @@ fn a_run_resolves_all_unknowns_of_a_server_that_is_killed_again_and_again() {
     ] {
         let transport = way.transport();
         let directory = directory();
-        let ledger = ["--database=a.sqlite", "--seed-accounts=200"];
+        let ledger = ["--database=a.sqlite", "--accounts=200"];
         let mut served = Served::bench_client(directory.path(), transport, &ledger);
         let url = served.url();
         let port = url.rsplit(':').next().and_then(|it| it.split('/').next());
         let port = format!("--port={}", port.expect("a URL with a port"));
         let encoding = format!("--encoding={encoding}");
-        let flags = ["--seconds=3", &encoding];
+        let flags = ["--duration=3", &encoding];
         let client = Running::start(&mut run_at(directory.path(), &url, connector, &flags));
         let mut kills = 0;
         // A slow machine may be at the end of the window before the last of them.
@@ -456,13 +456,13 @@ fn a_run_resolves_all_unknowns_of_a_server_that_is_killed_again_and_again() {
 fn a_run_on_a_server_of_its_own_is_valid() {
     let directory = directory();
     for flags in [
-        ["--connectors=sqlite_ws_rpc", "--encoding=binary"],
-        ["--connectors=sqlite_ws_rpc", "--encoding=json"],
-        ["--connectors=sqlite_rpc", "--encoding=json"],
+        ["--connector=sqlite_ws_rpc", "--encoding=binary"],
+        ["--connector=sqlite_ws_rpc", "--encoding=json"],
+        ["--connector=sqlite_rpc", "--encoding=json"],
     ] {
         let mut command = bench_client(directory.path());
         command
-            .args(["run", "--exactly-once", "--seconds=0.5", "--warmup=0.1"])
+            .args(["run", "--exactly-once", "--duration=0.5", "--warmup=0.1"])
             .args(["--accounts=1000", "--id-horizon=2min", "--max-ids=1000000"])
             .args(["--resolve-timeout=5s", "--resolve-tries=7", "--json"])
             .args(flags);
@@ -500,11 +500,11 @@ fn a_server_that_forgets_is_refused_before_the_load() {
     let refusals: [(&[&str], &[&str], &str); 3] = [
         (&["--null-server"], &[], "exactly_once"),
         (&["--durability=discard-writes"], &[], "exactly_once"),
-        (&["--id-horizon=20s"], &["--op-timeout=1s"], "--id-horizon"),
+        (&["--id-horizon=20s"], &["--timeout=1s"], "--id-horizon"),
     ];
     for (server, client, why) in refusals {
-        let accounts = "--seed-accounts=200";
-        let flags = [server, &[accounts, "--database=a.sqlite", "--fresh"]].concat();
+        let accounts = "--accounts=200";
+        let flags = [server, &[accounts, "--database=a.sqlite", "--reseed"]].concat();
         let served = Served::bench_client(directory.path(), "ws", &flags);
         let mut command = run_at(directory.path(), &served.url(), "sqlite_ws_rpc", client);
         let ended = run(&mut command);
@@ -516,9 +516,9 @@ fn a_server_that_forgets_is_refused_before_the_load() {
         served.kill();
     }
     // Shorter bounds fit.
-    let flags = ["--id-horizon=20s", "--seed-accounts=200"];
+    let flags = ["--id-horizon=20s", "--accounts=200"];
     let served = Served::bench_client(directory.path(), "ws", &flags);
-    let bounds = ["--op-timeout=1s", "--resolve-timeout=5s", "--transfers=50"];
+    let bounds = ["--timeout=1s", "--resolve-timeout=5s", "--transfers=50"];
     let mut command = run_at(directory.path(), &served.url(), "sqlite_ws_rpc", &bounds);
     run(&mut command).expect_code(0);
 }

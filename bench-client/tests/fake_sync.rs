@@ -50,10 +50,10 @@ fn loaded_with(mut command: Command, library: &Path) -> Command {
 const SHORT: [&str; 8] = [
     "--accounts=1000",
     "--warmup=0.1",
-    "--seconds=0.6",
+    "--duration=0.6",
     "--concurrency=4",
-    "--max-inflight-per-worker=4",
-    "--connectors=sqlite_ws_rpc",
+    "--inflight=4",
+    "--connector=sqlite_ws_rpc",
     "--no-null-server",
     "--json",
 ];
@@ -70,7 +70,7 @@ fn on_a_disk(directory: &Path, name: &str) -> bool {
 
 fn fsync_under(library: &Path, directory: &Path) -> (Value, String) {
     let mut command = loaded_with(bench_client(directory), library);
-    command.args(["fsync", "--dir", ".", "--count", "50", "--json"]);
+    command.args(["fsync", "--data-dir", ".", "--count", "50", "--json"]);
     let ended = run(&mut command);
     ended.expect_code(0);
     (ended.json(), ended.stderr.clone())
@@ -188,7 +188,7 @@ fn a_server_at_a_url_whose_syncs_do_nothing_is_told_of() {
     for library in [fake_library(directory.path(), name), eatmydata(name)] {
         let Some(library) = library else { continue };
         let mut serve = loaded_with(bench_client(directory.path()), &library);
-        serve.args(["serve", "ws", "--port=0", "--fresh", "--seed-accounts=1000"]);
+        serve.args(["serve", "ws", "--port=0", "--reseed", "--accounts=1000"]);
         let server = Served::start(&mut serve);
         let mut command = bench_client(directory.path());
         command.args(["run", "--url", &server.url()]).args(SHORT);
@@ -205,7 +205,7 @@ fn a_server_at_a_url_whose_syncs_do_nothing_is_told_of() {
 #[test]
 fn an_honest_server_at_a_url_is_not_accused() {
     let directory = directory();
-    let server = Served::bench_client(directory.path(), "ws", &["--fresh", "--seed-accounts=1000"]);
+    let server = Served::bench_client(directory.path(), "ws", &["--reseed", "--accounts=1000"]);
     let mut command = bench_client(directory.path());
     command.args(["run", "--url", &server.url()]).args(SHORT);
     let ended = run(&mut command);

@@ -22,9 +22,9 @@ const TRANSPORTS: [(Transport, &str); 2] = [
 /// A short load on a peer of few accounts, which it seeds.
 fn load(directory: &Path, peer: &Serving, connector: &str) -> Command {
     let mut command = bench_client(directory);
-    command.args(["run", "--json", "--no-null-server", "--seconds=0.5"]);
+    command.args(["run", "--json", "--no-null-server", "--duration=0.5"]);
     command.args(["--warmup=0", "--concurrency=4", "--alpha=0", "--reseed"]);
-    command.args(["--accounts=200", "--connectors", connector]);
+    command.args(["--accounts=200", "--connector", connector]);
     command.args(["--url", &peer.url]);
     command
 }
@@ -171,7 +171,7 @@ fn balances_that_are_back_do_not_make_a_row_invalid() {
     ]);
     command.args([
         "--transfers=40",
-        "--connectors=sqlite_rpc",
+        "--connector=sqlite_rpc",
         "--url",
         &peer.url,
     ]);

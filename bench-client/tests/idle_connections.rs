@@ -15,14 +15,14 @@ fn a_connection_that_was_closed_while_idle_costs_no_transfer() {
     let directory = directory();
     let ended = run(bench_client(directory.path()).args([
         "run",
-        "--connectors=sqlite_rpc",
+        "--connector=sqlite_rpc",
         &format!("--url={}", peer.url),
         "--accounts=100",
         "--rate=5",
         "--concurrency=1",
-        "--max-inflight-per-worker=1",
+        "--inflight=1",
         "--warmup=0.4",
-        "--seconds=2",
+        "--duration=2",
     ]));
     ended.expect_code(0);
     let record = record(directory.path());

@@ -124,13 +124,13 @@ fn our_client(directory: &Path, transport: &str, url: &str, flags: &[&str]) -> (
     command.args([
         "run",
         "--json",
-        "--seconds=0.5",
+        "--duration=0.5",
         "--warmup=0.2",
         "--concurrency=4",
     ]);
     command.args([
         &format!("--url={url}"),
-        &format!("--connectors={}", connector(transport)),
+        &format!("--connector={}", connector(transport)),
     ]);
     let ended = run(command.args(flags));
     let row = if ended.stdout.is_empty() {
@@ -146,7 +146,7 @@ fn the_originals_client_drives_our_servers() {
     needs_peers!("the_originals_client_drives_our_servers");
     for (transport, inflight) in [("http", 1), ("http", 4), ("ws", 1), ("ws", 16)] {
         let directory = directory();
-        let served = Served::bench_client(directory.path(), transport, &["--seed-accounts=10"]);
+        let served = Served::bench_client(directory.path(), transport, &["--accounts=10"]);
         // Whatever path its URL has is replaced.
         let url = served.url().replace("/rpc", "/ignored?yes");
         let (ended, report) = original_client(transport, &url, 300, inflight, &[]);
@@ -172,11 +172,7 @@ fn the_originals_client_drives_our_servers() {
 fn the_originals_client_drives_our_group_commit() {
     needs_peers!("the_originals_client_drives_our_group_commit");
     let directory = directory();
-    let flags = [
-        "--seed-accounts=10",
-        "--batch-size=10",
-        "--batch-timeout=2ms",
-    ];
+    let flags = ["--accounts=10", "--batch-size=10", "--batch-timeout=2ms"];
     let served = Served::bench_client(directory.path(), "ws", &flags);
     let (ended, report) = original_client("ws", &served.url(), 200, 8, &[]);
     ended.expect_code(0);
@@ -191,7 +187,7 @@ fn the_originals_client_catches_our_fake() {
     needs_peers!("the_originals_client_catches_our_fake");
     for transport in ["http", "ws"] {
         let directory = directory();
-        let flags = ["--seed-accounts=10", "--durability=discard-writes"];
+        let flags = ["--accounts=10", "--durability=discard-writes"];
         let served = Served::bench_client(directory.path(), transport, &flags);
         let (ended, report) = original_client(transport, &served.url(), 200, 1, &[]);
         assert_eq!(ended.code(), Some(3), "{report:#}");
@@ -215,7 +211,7 @@ fn our_client_drives_the_originals_servers() {
         let directory = directory();
         let file = directory.path().join("original.sqlite");
         let server = OriginalServer::start(transport, &file, &told);
-        let inflight = format!("--max-inflight-per-worker={inflight}");
+        let inflight = format!("--inflight={inflight}");
         let flags = ["--accounts=300", "--reseed", &inflight];
         let (ended, row) = our_client(directory.path(), transport, &server.url(), &flags);
         ended.expect_code(0);

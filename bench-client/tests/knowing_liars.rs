@@ -24,9 +24,9 @@ const TRANSPORTS: [(Transport, &str); 2] = [
 /// A short load on a peer, even over all accounts.
 fn load(directory: &Path, peer: &Serving, connector: &str) -> Command {
     let mut command = bench_client(directory);
-    command.args(["run", "--json", "--no-null-server", "--seconds=0.5"]);
+    command.args(["run", "--json", "--no-null-server", "--duration=0.5"]);
     command.args(["--warmup=0", "--concurrency=4", "--alpha=0"]);
-    command.args(["--url", &peer.url, "--connectors", connector]);
+    command.args(["--url", &peer.url, "--connector", connector]);
     command
 }
 

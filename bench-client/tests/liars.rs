@@ -185,15 +185,15 @@ fn measure(
         "run",
         "--json",
         "--reseed",
-        "--seconds=0.5",
+        "--duration=0.5",
         "--warmup=0.1",
         "--concurrency=4",
-        "--max-inflight-per-worker=4",
+        "--inflight=4",
         "--accounts=100",
         "--alpha=1",
-        "--op-timeout=400ms",
+        "--timeout=400ms",
         &format!("--url={url}"),
-        &format!("--connectors={connector}"),
+        &format!("--connector={connector}"),
     ]));
     let record = ended.json();
     (row(&record).clone(), ended.code(), liar)
@@ -364,7 +364,7 @@ const SILENT: [&str; 7] = [
     "--concurrency=1",
     "--accounts=100",
     "--alpha=1",
-    "--op-timeout=3s",
+    "--timeout=3s",
     "--no-null-server",
 ];
 
@@ -386,7 +386,7 @@ fn interrupted_before_the_first_answer_nothing_was_measured() {
                 let directory = directory();
                 let liar = start(transport, Treatment::FallsSilentAfter(0), Counters::None);
                 let mut command = bench_client(directory.path());
-                command.args(["run", "--seconds=300", "--connectors", connector(transport)]);
+                command.args(["run", "--duration=300", "--connector", connector(transport)]);
                 let ended = interrupted_at(command.args(["--url", &liar.serving.url]), &liar, 1);
                 ended.expect_code(130);
                 let said =
@@ -435,7 +435,7 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
 fn a_server_that_was_restarted_in_mid_run_is_no_whole_measurement() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
         let directory = directory();
-        let flags = ["--database=a.sqlite", "--seed-accounts=100"];
+        let flags = ["--database=a.sqlite", "--accounts=100"];
         let served = Served::bench_client(directory.path(), transport, &flags);
         let port = served
             .url()
@@ -445,12 +445,12 @@ fn a_server_that_was_restarted_in_mid_run_is_no_whole_measurement() {
             .replace("/rpc", "");
         let client = Running::start(bench_client(directory.path()).args([
             "run",
-            "--seconds=2",
+            "--duration=2",
             "--warmup=0",
             "--accounts=100",
             "--concurrency=4",
             &format!("--url={}", served.url()),
-            &format!("--connectors={connector}"),
+            &format!("--connector={connector}"),
         ]));
         let log = directory.path().join("a.sqlite-wal");
         until("transfers run", || {

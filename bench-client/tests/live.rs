@@ -229,7 +229,7 @@ fn is_recorded_as_interrupted(directory: &Path) {
 
 #[test]
 fn the_report_comes_after_the_view() {
-    let left = InTerminal::start(&["--seconds=1"], 100, 30, |_| {}).wait();
+    let left = InTerminal::start(&["--duration=1"], 100, 30, |_| {}).wait();
     assert_eq!(left.code, Some(0), "{:?}", left.said);
     let report = left.after_the_view();
     let before = &left.said[..left.said.len() - report.len()];
@@ -251,7 +251,7 @@ fn the_report_comes_after_the_view() {
 #[test]
 fn a_key_ends_the_window_as_a_signal_does() {
     for key in ["q", "\x03"] {
-        let mut program = InTerminal::start(&["--seconds=300"], 80, 24, |_| {});
+        let mut program = InTerminal::start(&["--duration=300"], 80, 24, |_| {});
         measures(program.directory.path());
         program.press(key);
         let left = program.wait();
@@ -264,7 +264,7 @@ fn a_key_ends_the_window_as_a_signal_does() {
 #[test]
 fn a_signal_ends_the_window_and_the_view() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let program = InTerminal::start(&["--seconds=300"], 80, 24, |_| {});
+        let program = InTerminal::start(&["--duration=300"], 80, 24, |_| {});
         measures(program.directory.path());
         program.signal(signal);
         let left = program.wait();
@@ -277,7 +277,7 @@ fn a_signal_ends_the_window_and_the_view() {
 /// The server has stopped, so the first key waits for answers in vain.
 #[test]
 fn the_second_key_quits_at_once() {
-    let mut program = InTerminal::start(&["--seconds=300"], 80, 24, |_| {});
+    let mut program = InTerminal::start(&["--duration=300"], 80, 24, |_| {});
     measures(program.directory.path());
     let children = format!("/proc/{0}/task/{0}/children", program.child.id());
     let children = std::fs::read_to_string(children).expect("it runs");
@@ -298,7 +298,7 @@ fn the_second_key_quits_at_once() {
 
 #[test]
 fn an_error_is_seen_after_the_view() {
-    let flags = ["--seconds=1", "--url=ws://127.0.0.1:1"];
+    let flags = ["--duration=1", "--url=ws://127.0.0.1:1"];
     let left = InTerminal::start(&flags, 80, 24, |_| {}).wait();
     assert_eq!(left.code, Some(5), "{:?}", left.said);
     assert!(
@@ -310,7 +310,7 @@ fn an_error_is_seen_after_the_view() {
 
 #[test]
 fn a_tiny_terminal_and_no_colours() {
-    let left = InTerminal::start(&["--seconds=1"], 20, 5, |command| {
+    let left = InTerminal::start(&["--duration=1"], 20, 5, |command| {
         command.env("NO_COLOR", "1");
     })
     .wait();
@@ -325,7 +325,7 @@ fn a_tiny_terminal_and_no_colours() {
 fn json_on_standard_output_goes_with_the_view() {
     let out = directory();
     let path = out.path().join("record.json");
-    let left = InTerminal::start(&["--seconds=1", "--json"], 80, 24, |command| {
+    let left = InTerminal::start(&["--duration=1", "--json"], 80, 24, |command| {
         command.stdout(File::create(&path).expect("it can be made"));
     })
     .wait_for_code();
@@ -341,7 +341,7 @@ fn without_a_terminal_there_are_lines() {
     let directory = directory();
     let ended = run(bench_client(directory.path())
         .args(SMALL)
-        .arg("--seconds=1"));
+        .arg("--duration=1"));
     ended.expect_code(0);
     assert!(!ended.stderr.contains('\x1b'), "{}", ended.stderr);
     let warning = "warning: no terminal view: standard error is no terminal";
@@ -360,7 +360,7 @@ fn every_interval_is_a_line_on_standard_error() {
     let directory = directory();
     let flags = SMALL.iter().filter(|flag| **flag != "--tui");
     let ended = run(bench_client(directory.path()).args(flags).args([
-        "--seconds=1.25",
+        "--duration=1.25",
         "--runs=2",
         "-P",
         "0.5",
@@ -401,7 +401,7 @@ fn nothing_is_measured_after_an_interruption() {
         .iter()
         .filter(|flag| !["--tui", "--no-null-server"].contains(*flag));
     let mut command = bench_client(directory.path());
-    let client = Running::start(command.args(flags).args(["--seconds=300", "-P"]));
+    let client = Running::start(command.args(flags).args(["--duration=300", "-P"]));
     measures(directory.path());
     client.signal(Signal::SIGINT);
     let ended = client.wait();

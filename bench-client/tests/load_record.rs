@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 const MS: Duration = Duration::from_millis(1);
 
 const SHORT: [&str; 6] = [
-    "--seconds=1",
+    "--duration=1",
     "--warmup=0.2",
     "--accounts=1000",
     "--concurrency=8",
@@ -203,11 +203,7 @@ fn an_open_loop_says_what_was_offered_and_from_where_latency_counts() {
 fn a_closed_loop_says_what_its_latency_does_not_show() {
     let _machine = machine();
     let directory = directory();
-    let ended = measured(
-        directory.path(),
-        "run",
-        &["--max-inflight-per-worker=4", "-v"],
-    );
+    let ended = measured(directory.path(), "run", &["--inflight=4", "-v"]);
     ended.expect_code(0);
     assert!(ended.stdout.contains(CLOSED_LOOP), "{}", ended.stdout);
     let record = record(directory.path());
@@ -277,7 +273,7 @@ fn without_the_null_server_and_intervals_the_record_lacks_them_and_nothing_else(
     let mut command = bench_client(directory.path());
     let flags = [
         "run",
-        "--seconds=0.5",
+        "--duration=0.5",
         "--warmup=0",
         "--accounts=1000",
         "--concurrency=4",
@@ -302,7 +298,7 @@ fn each_rate_is_a_row() {
     let flags = [
         "--rate=200,400.5",
         "--arrival=poisson",
-        "--seconds=0.5",
+        "--duration=0.5",
         "--no-null-server",
         "--json",
     ];
@@ -393,7 +389,7 @@ fn flags_that_mean_nothing_are_refused() {
 /// A null server that takes this long for each batch, and a client for its counters.
 fn null_server(directory: &Path, sync: &str) -> Served {
     let sync = format!("--null-sync={sync}");
-    let flags = ["--null-server", "--seed-accounts=1000", &sync];
+    let flags = ["--null-server", "--accounts=1000", &sync];
     Served::bench_client(directory, "ws", &flags)
 }
 
@@ -434,7 +430,7 @@ fn a_counted_window_keeps_the_intervals_of_the_thread_that_ends_last() {
         let flags = [
             "--threads=2",
             "--concurrency=2",
-            "--max-inflight-per-worker=1",
+            "--inflight=1",
             "--json",
             &transfers_flag,
         ];
@@ -457,8 +453,8 @@ fn the_latency_of_an_open_loop_is_of_what_was_due_in_the_window() {
     let flags = [
         "--rate=200",
         "--concurrency=2",
-        "--max-inflight-per-worker=64",
-        "--seconds=1",
+        "--inflight=64",
+        "--duration=1",
         "--json",
     ];
     let ended = load_on(directory.path(), &server, &flags).wait();
@@ -485,8 +481,8 @@ fn an_interrupted_window_is_the_sum_of_its_intervals() {
     let flags = [
         "--threads=2",
         "--concurrency=4",
-        "--max-inflight-per-worker=2",
-        "--seconds=300",
+        "--inflight=2",
+        "--duration=300",
         "--json",
     ];
     let client = load_on(directory.path(), &server, &flags);
@@ -505,12 +501,7 @@ fn an_interrupted_window_is_the_sum_of_its_intervals() {
 fn with_a_stall(flags: &[&str]) -> (String, Row) {
     let directory = directory();
     let server = null_server(directory.path(), "0s");
-    let load = [
-        "--seconds=4",
-        "--concurrency=2",
-        "--max-inflight-per-worker=4",
-        "-v",
-    ];
+    let load = ["--duration=4", "--concurrency=2", "--inflight=4", "-v"];
     let client = load_on(directory.path(), &server, &[&load, flags].concat());
     answers(&server);
     thread::sleep(700 * MS);

@@ -17,12 +17,12 @@ use serde_json::Value;
 /// A row that takes a moment.
 const TINY: [&str; 8] = [
     "run",
-    "--connectors=sqlite_ws_rpc",
+    "--connector=sqlite_ws_rpc",
     "--accounts=1000",
     "--concurrency=1",
-    "--max-inflight-per-worker=2",
+    "--inflight=2",
     "--warmup=0.1",
-    "--seconds=0.6",
+    "--duration=0.6",
     "--no-null-server",
 ];
 

@@ -19,11 +19,11 @@ const PASSWORD: &str = "hunter2-of-the-database";
 
 /// Runs that take a moment.
 const TINY: [&str; 5] = [
-    "--seconds=0.6",
+    "--duration=0.6",
     "--warmup=0.1",
     "--accounts=500",
     "--concurrency=4",
-    "--max-inflight-per-worker=10",
+    "--inflight=10",
 ];
 
 fn bench(directory: &Path, words: &[&str]) -> Ended {
@@ -93,7 +93,7 @@ fn rows_in_both_modes_say_what_stores_them_and_how_durably() {
     let row = measured(
         place.path(),
         &engine,
-        &["--apply=coalesced", "--connectors=sqlite_ws_rpc"],
+        &["--apply=coalesced", "--connector=sqlite_ws_rpc"],
     );
     assert_eq!(
         (&row["durability"], &row["apply"]),
@@ -176,7 +176,7 @@ fn an_audit_of_either_mode_finds_nothing() {
             "--faults=kill,term",
             "--reseed",
         ];
-        let words = [&words[..], &["--seconds-per-cycle=0.8", &engine], mode].concat();
+        let words = [&words[..], &["--cycle-time=0.8", &engine], mode].concat();
         let ended = bench(place.path(), &words);
         ended.expect_code(0);
         nothing_is_told(place.path(), &ended);

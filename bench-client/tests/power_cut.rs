@@ -83,7 +83,7 @@ fn server(database: &Path, wire: Wire, kept: Kept) -> ServerSpec {
         "--until-stdin-ends",
         "--port=0",
         &format!("--database={}", database.display()),
-        &format!("--seed-accounts={ACCOUNTS}"),
+        &format!("--accounts={ACCOUNTS}"),
         "--initial-balance=1000000000",
         &format!("--durability={}", kept.durability),
         &format!("--page-size={}", kept.page_size),
@@ -685,8 +685,8 @@ fn case_36_a_ledger_that_is_not_on_the_disk_that_is_cut() {
             "--faults=power-cut",
             "--cuts=2",
             "--states=0",
-            "--seconds-per-cycle=1",
-            "--workers=2",
+            "--cycle-time=1",
+            "--concurrency=2",
             "--json",
             "--reseed",
             &format!("--server-command=env NOT_USED={{database}} {serve} {words}"),
@@ -729,7 +729,7 @@ fn audited(
     durability: &str,
     cuts: u64,
 ) -> Option<(Option<i32>, Value)> {
-    let load = ["--seconds-per-cycle=0.5", "--workers=4"];
+    let load = ["--cycle-time=0.5", "--concurrency=4"];
     audited_with(test, file_system, durability, cuts, &load)
 }
 
@@ -783,7 +783,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles";
     let _machine = machine();
-    let load = ["--seconds-per-cycle=0.2", "--workers=4"];
+    let load = ["--cycle-time=0.2", "--concurrency=4"];
     let Some((code, record)) = audited_with(test, "ext4", "wal-full", 20, &load) else {
         return;
     };
@@ -801,11 +801,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages";
     let _machine = machine();
-    let load = [
-        "--seconds-per-cycle=0.4",
-        "--page-size=512",
-        "--checkpoint-kib=80",
-    ];
+    let load = ["--cycle-time=0.4", "--page-size=512", "--checkpoint-kib=80"];
     let Some((code, record)) = audited_with(test, "ext4", "wal-full", 6, &load) else {
         return;
     };
@@ -823,7 +819,7 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
 fn case_02_torture_of_delete_full_must_find_losses() {
     let test = "case_02_torture_of_delete_full_must_find_losses";
     let _machine = machine();
-    let alone = ["--seconds-per-cycle=0.3", "--workers=1", "--inflight=1"];
+    let alone = ["--cycle-time=0.3", "--concurrency=1", "--inflight=1"];
     let Some((code, record)) = audited_with(test, "ext4", "delete-full", 20, &alone) else {
         return;
     };

@@ -37,7 +37,7 @@ const ARTICLE: [&str; 4] = [
 fn the_articles_rows() {
     let row = |batch: &str, inflight: &str| {
         let batch = format!("--batch-size={batch}");
-        let inflight = format!("--max-inflight-per-worker={inflight}");
+        let inflight = format!("--inflight={inflight}");
         json(&[&ARTICLE[..], &[&batch, &inflight]].concat())
     };
     for (batch, inflight, tps, bottleneck) in [
@@ -57,10 +57,10 @@ fn the_articles_rows() {
     let found = json(&[
         "--sync-latency=683us",
         "--shared-thread",
-        "--connectors=sqlite_rpc",
+        "--connector=sqlite_rpc",
         "--durability=delete-full",
         "--batch-size=1",
-        "--transport-cpu-per-transfer=150us",
+        "--connector-cpu-per-transfer=150us",
     ]);
     near(&found["tps"], 360.0, 0.05);
     near(&found["inputs"]["costs"]["sync_us"], 4.0 * 683.0, 1e-9);
@@ -147,13 +147,7 @@ fn the_sync_is_measured_when_it_is_not_given() {
 
 #[test]
 fn people_read_a_table_with_the_bottleneck_and_what_to_do() {
-    let ended = predict(
-        &[
-            &ARTICLE[..],
-            &["--batch-size=100", "--max-inflight-per-worker=1"],
-        ]
-        .concat(),
-    );
+    let ended = predict(&[&ARTICLE[..], &["--batch-size=100", "--inflight=1"]].concat());
     let text = &ended.expect_code(0).stdout;
     for part in [
         "16,7",

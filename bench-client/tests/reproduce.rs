@@ -12,7 +12,7 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
     let _alone = machine();
     let directory = directory();
     let mut command = bench_client(directory.path());
-    command.args(["reproduce", "--seconds=0.4", "--warmup=0.1", "--json"]);
+    command.args(["reproduce", "--duration=0.4", "--warmup=0.1", "--json"]);
     command.args(["--output", "out/table.json"]);
     command.args(["--fail-on", "short_window"]);
     let ended = run(&mut command);
@@ -80,7 +80,7 @@ fn the_original_of_august_has_deviations_and_published_figures() {
     let _alone = machine();
     let directory = directory();
     let mut command = bench_client(directory.path());
-    command.args(["reproduce", "--edition=2026-08", "--seconds=2.7", "--json"]);
+    command.args(["reproduce", "--edition=2026-08", "--duration=2.7", "--json"]);
     command.args(["--output", "august.json"]);
     let ended = run(&mut command);
     let printed = ended.expect_code(0).json();
@@ -163,7 +163,7 @@ fn the_ladder_is_measured_on_peers_with_the_flags_of_each_rung() {
     command.args([
         "reproduce",
         "--peers",
-        "--seconds=0.3",
+        "--duration=0.3",
         "--warmup=0.1",
         "--json",
     ]);

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 /// Rows that take a moment.
 const TINY: [&str; 6] = [
-    "--seconds=0.4",
+    "--duration=0.4",
     "--warmup=0.05",
     "--accounts=500",
     "--concurrency=2",
-    "--op-timeout=15s",
+    "--timeout=15s",
     "--no-null-server",
 ];
 
@@ -118,7 +118,7 @@ fn an_interrupted_repetition_leaves_the_others_summarised() {
     let flags = [
         "run",
         "--runs=50",
-        "--seconds=1",
+        "--duration=1",
         "--warmup=0",
         "--accounts=500",
     ];
@@ -143,10 +143,7 @@ fn an_interrupted_repetition_leaves_the_others_summarised() {
 #[test]
 fn contention_is_swept_and_seen() {
     let directory = directory();
-    let ended = sweep(
-        directory.path(),
-        &["--over=alpha=0,2", "--max-inflight-per-worker=8"],
-    );
+    let ended = sweep(directory.path(), &["--over=alpha=0,2", "--inflight=8"]);
     ended.expect_code(0);
     for word in [
         "alpha",
@@ -178,7 +175,7 @@ fn two_knobs_are_swept_against_each_other() {
     let flags = [
         "--over=batch-size=geometric:1:64:2",
         "--over=batch-timeout=0ms..1ms/1ms",
-        "--connectors=sqlite_rpc,sqlite_ws_rpc",
+        "--connector=sqlite_rpc,sqlite_ws_rpc",
     ];
     let ended = sweep(directory.path(), &flags);
     ended.expect_code(0);
@@ -206,7 +203,7 @@ fn the_other_knobs_can_be_swept_too() {
     let directory = directory();
     let base = [
         "sweep",
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
         "--accounts=500",
         "--no-null-server",
@@ -511,7 +508,7 @@ fn an_interrupted_sweep_is_gone_on_with() {
         "--warmup=0",
         "--accounts=500",
     ];
-    let flags = ["--concurrency=2", "--seconds=1", "--output=a.json"];
+    let flags = ["--concurrency=2", "--duration=1", "--output=a.json"];
     let client = Running::start(bench_client(path).args(base).args(flags));
     until("a row is recorded", || {
         path.join("a.json").exists().then_some(())
@@ -545,7 +542,7 @@ fn an_interrupted_sweep_is_gone_on_with() {
 #[test]
 fn a_server_at_a_url_is_swept() {
     let directory = directory();
-    let served = Served::bench_client(directory.path(), "ws", &["--seed-accounts=500"]);
+    let served = Served::bench_client(directory.path(), "ws", &["--accounts=500"]);
     let url = format!("--url={}", served.url());
     let flags = [url.as_str(), "--over=inflight=1,2", "--output=a.json"];
     sweep(directory.path(), &flags).expect_code(0);
@@ -580,7 +577,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "--concurrency is fixed",
     ),
     (
-        &["sweep", "--over=inflight=1", "--max-inflight-per-worker=1"],
+        &["sweep", "--over=inflight=1", "--inflight=1"],
         "fixed and swept",
     ),
     (
@@ -629,7 +626,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &[
             "sweep",
             "--find-knee",
-            "--connectors=sqlite_rpc,sqlite_ws_rpc",
+            "--connector=sqlite_rpc,sqlite_ws_rpc",
         ],
         "one connector",
     ),

@@ -24,11 +24,8 @@ use serde_json::{Value, json};
 fn torture(directory: &Path, flags: &[&str]) -> Ended {
     let mut command = bench_client(directory);
     command.args(["torture", "--json"]).args(flags);
-    if !flags
-        .iter()
-        .any(|flag| flag.starts_with("--seconds-per-cycle"))
-    {
-        command.arg("--seconds-per-cycle=0.8");
+    if !flags.iter().any(|flag| flag.starts_with("--cycle-time")) {
+        command.arg("--cycle-time=0.8");
     }
     run(&mut command)
 }
@@ -90,20 +87,20 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 fn case_01_kill_9_loses_nothing_acknowledged() {
     let _machine = machine();
     for flags in [
-        &["--transport=ws", "--encoding=json", "--durability=wal-full"][..],
+        &["--connector=ws", "--encoding=json", "--durability=wal-full"][..],
         &["--page-size=512"],
         &["--page-size=1024"],
         &[
-            "--transport=ws",
+            "--connector=ws",
             "--encoding=binary",
             "--durability=delete-full",
         ],
         &[
-            "--transport=http",
+            "--connector=http",
             "--encoding=json",
             "--durability=wal-full",
         ],
-        &["--transport=ws", "--encoding=json", "--apply=coalesced"],
+        &["--connector=ws", "--encoding=json", "--apply=coalesced"],
     ] {
         let directory = directory();
         let common = [
@@ -131,7 +128,7 @@ fn what_discards_its_writes_is_called_so() {
         "--faults=kill",
         "--kills=1",
         "--durability=discard-writes",
-        "--seconds-per-cycle=0.8",
+        "--cycle-time=0.8",
     ];
     let ended = run(command.args(flags));
     ended.expect_code(4);
@@ -148,9 +145,9 @@ fn what_discards_its_writes_is_called_so() {
 fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {
     let _machine = machine();
     for flags in [
-        ["--transport=ws", "--encoding=json"],
-        ["--transport=ws", "--encoding=binary"],
-        ["--transport=http", "--encoding=json"],
+        ["--connector=ws", "--encoding=json"],
+        ["--connector=ws", "--encoding=binary"],
+        ["--connector=http", "--encoding=json"],
     ] {
         let directory = directory();
         let common = ["--faults=kill", "--kills=4", "--exactly-once"];
@@ -191,7 +188,7 @@ fn case_05_killed_after_the_commit_and_before_the_answer() {
     let _machine = machine();
     for transport in ["ws", "http"] {
         let directory = directory();
-        let transport = format!("--transport={transport}");
+        let transport = format!("--connector={transport}");
         let flags = ["--faults=answer-kill", "--kills=5", &transport];
         let record = clean(directory.path(), &flags);
         let row = injected(&record, "answer-kill");
@@ -228,7 +225,7 @@ fn case_06_an_error_at_a_sync() {
 fn case_09_snapshots_under_load_obey_the_rules_of_a_bank() {
     let _machine = machine();
     let directory = directory();
-    let flags = ["--faults=kill", "--kills=3", "--seconds-per-cycle=1.5"];
+    let flags = ["--faults=kill", "--kills=3", "--cycle-time=1.5"];
     let ended = run(bench_client(directory.path())
         .args(["torture", "--json"])
         .args(flags));
@@ -295,7 +292,7 @@ fn case_11_a_full_file_system_and_room_again() {
         "torture",
         "--faults=kill",
         "--kills=6",
-        "--seconds-per-cycle=1.5",
+        "--cycle-time=1.5",
         "--database=small/ledger.sqlite",
         "--output=record.json",
         "--keep",
@@ -329,7 +326,7 @@ fn case_13_slow_syncs() {
     }
     let _machine = machine();
     let directory = directory();
-    let flags = ["--faults=slow-sync", "--kills=3", "--seconds-per-cycle=1.5"];
+    let flags = ["--faults=slow-sync", "--kills=3", "--cycle-time=1.5"];
     let record = clean(directory.path(), &flags);
     injected(&record, "slow-sync");
 }
@@ -340,7 +337,7 @@ fn case_32_sigterm_under_load() {
     let _machine = machine();
     for transport in ["ws", "http"] {
         let directory = directory();
-        let transport = format!("--transport={transport}");
+        let transport = format!("--connector={transport}");
         let record = clean(
             directory.path(),
             &["--faults=term", "--kills=4", &transport],
@@ -432,7 +429,7 @@ fn case_34_a_memory_limit_is_as_kill_9() {
         "--json",
         "--faults=kill",
         "--kills=2",
-        "--seconds-per-cycle=20",
+        "--cycle-time=20",
         "--seed=3",
         &format!("--server-command={command}"),
         &format!("--url=ws://127.0.0.1:{port}"),
@@ -472,12 +469,7 @@ fn a_seed_replays_the_plan() {
     let _machine = machine();
     let plan = |seed: &str| {
         let directory = directory();
-        let flags = [
-            "--faults=kill,term",
-            "--kills=4",
-            "--seconds-per-cycle=0.3",
-            seed,
-        ];
+        let flags = ["--faults=kill,term", "--kills=4", "--cycle-time=0.3", seed];
         let ended = run(bench_client(directory.path())
             .args(["torture", "--json"])
             .args(flags));
@@ -519,7 +511,7 @@ fn the_journal_survives_the_harness() {
         "torture",
         "--faults=kill",
         "--kills=3",
-        "--seconds-per-cycle=30",
+        "--cycle-time=30",
         "--seed=2",
     ]));
     let place = until("the load is on", || {
@@ -574,13 +566,7 @@ fn without_strace_its_faults_are_skipped_by_name() {
     let audit = |faults: &str| {
         run(bench_client(directory.path())
             .env("PATH", "/nonexistent")
-            .args([
-                "torture",
-                "--json",
-                "--kills=1",
-                "--seconds-per-cycle=0.2",
-                faults,
-            ]))
+            .args(["torture", "--json", "--kills=1", "--cycle-time=0.2", faults]))
     };
     let ended = audit("--faults=eio,kill,sync-kill");
     let record = ended.expect_code(0).json();

@@ -81,7 +81,7 @@ fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
     let _machine = machine();
     let directory = directory();
     let here = directory.path();
-    let audit = audit(here, &["--seconds-per-cycle=0.3"]);
+    let audit = audit(here, &["--cycle-time=0.3"]);
     shut_in_cycle(here, 2);
     let server = sleeping(&audit);
     until("the audit says what it waits for", || {
@@ -110,7 +110,7 @@ fn ended_under_load_an_audit_does_not_wait_for_long() {
     let _machine = machine();
     let directory = directory();
     let here = directory.path();
-    let audit = audit(here, &["--seconds-per-cycle=3000"]);
+    let audit = audit(here, &["--cycle-time=3000"]);
     shut_in_cycle(here, 1);
     audit.signal(Signal::SIGINT);
     let server = sleeping(&audit);
@@ -130,7 +130,7 @@ fn an_interrupted_audit_writes_what_it_has() {
         "torture",
         "--faults=kill",
         "--kills=1000",
-        "--seconds-per-cycle=0.3",
+        "--cycle-time=0.3",
         "--output=record.json",
     ]));
     // A cycle has a journal from its beginning.
@@ -159,7 +159,7 @@ fn a_cycle_that_was_ended_early_has_not_struck() {
         "torture",
         "--faults=kill",
         "--kills=3",
-        "--seconds-per-cycle=3000",
+        "--cycle-time=3000",
         "--output=record.json",
     ]));
     until("the load is on", || {

@@ -51,7 +51,7 @@ fn bad_input_is_refused() {
             ],
             "power-cut needs the word {database} in --server-command",
         ),
-        (vec!["--seconds-per-cycle=0"], "no number of seconds"),
+        (vec!["--cycle-time=0"], "no number of seconds"),
         (vec!["--url=ws://127.0.0.1:1"], "--server-command"),
         (vec!["--server-command=true", "--reseed"], "--url"),
         (
@@ -64,12 +64,12 @@ fn bad_input_is_refused() {
         ),
         (vec!["--database=there.sqlite"], "there.sqlite exists"),
         (
-            vec!["--transport=http", "--encoding=binary"],
+            vec!["--connector=http", "--encoding=binary"],
             "binary is an encoding of ws only",
         ),
         (
-            vec!["--workers=4096", "--inflight=4096"],
-            "lower --workers or --inflight",
+            vec!["--concurrency=4096", "--inflight=4096"],
+            "lower --concurrency or --inflight",
         ),
     ] {
         let ended = torture(directory.path(), &flags);

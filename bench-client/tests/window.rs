@@ -44,11 +44,11 @@ fn histogram(row: &Value) -> Histogram<u64> {
 #[test]
 fn looking_at_the_window_ends_no_batch() {
     let row = measured(&[
-        "--connectors=sqlite_ws_rpc",
+        "--connector=sqlite_ws_rpc",
         "--concurrency=2",
-        "--max-inflight-per-worker=3",
+        "--inflight=3",
         "--warmup=1",
-        "--seconds=2",
+        "--duration=2",
         "--interval=100ms",
         "--batch-timeout=700ms",
     ]);
@@ -81,12 +81,12 @@ fn answers_held_back_into_the_window_are_told() {
     let open = holds_back(hold, Duration::ZERO).start();
     let honest = holds_back(Duration::ZERO, Duration::from_millis(20)).start();
     let measured = |url: &str, flags: &[&str]| {
-        let target = ["--connectors=sqlite_ws_rpc", "--url", url];
-        let load = ["--concurrency=4", "--warmup=1", "--seconds=1"];
+        let target = ["--connector=sqlite_ws_rpc", "--url", url];
+        let load = ["--concurrency=4", "--warmup=1", "--duration=1"];
         measured(&[&target[..], &load[..], flags].concat())
     };
     for (url, flags, edges) in [
-        (&closed.url, &["--max-inflight-per-worker=50"][..], 200),
+        (&closed.url, &["--inflight=50"][..], 200),
         (&open.url, &["--rate=400"][..], 300),
     ] {
         let row = measured(url, flags);
@@ -98,7 +98,7 @@ fn answers_held_back_into_the_window_are_told() {
         assert!(number(&found["waited_before_ms"]) > number(&found["waited_within_ms"]));
         assert!(number(&found["tps_begun_within"]) < number(&row["tps"]));
     }
-    let row = measured(&honest.url, &["--max-inflight-per-worker=50"]);
+    let row = measured(&honest.url, &["--inflight=50"]);
     let told = verdicts(&row, false);
     assert!(!told.contains(&"held_back".to_owned()), "{told:?}");
     assert!(count(&row["window_edges"]["began_before"]) > 0);
@@ -107,17 +107,17 @@ fn answers_held_back_into_the_window_are_told() {
 /// Stops a process once the server has committed something, for a second and a half.
 fn stopped(whose: impl Fn(&Served, &Running) -> Pid) -> Value {
     let directory = directory();
-    let server = Served::bench_client(directory.path(), "ws", &["--fresh"]);
+    let server = Served::bench_client(directory.path(), "ws", &["--reseed"]);
     let client = Running::start(bench_client(directory.path()).args([
         "run",
-        "--connectors=sqlite_ws_rpc",
+        "--connector=sqlite_ws_rpc",
         "--url",
         &server.url(),
         "--reseed",
         "--accounts=1000",
         "--concurrency=4",
         "--warmup=0",
-        "--seconds=5",
+        "--duration=5",
         "--no-null-server",
     ]));
     let target = server.target();
@@ -162,13 +162,13 @@ fn a_load_that_ends_early_counts_over_the_time_it_ran() {
     let peer = Peer::new(Transport::Ws, 1000).start();
     let client = Running::start(bench_client(directory.path()).args([
         "run",
-        "--connectors=sqlite_ws_rpc",
+        "--connector=sqlite_ws_rpc",
         "--url",
         &peer.url,
         "--accounts=1000",
         "--concurrency=2",
         "--warmup=0",
-        "--seconds=100",
+        "--duration=100",
         "--no-null-server",
     ]));
     until("transfers are running", || {
@@ -194,7 +194,7 @@ fn a_warning_fails_when_it_is_named() {
             "--accounts=1000",
             "--concurrency=2",
             "--warmup=0",
-            "--seconds=0.2",
+            "--duration=0.2",
             "--no-null-server",
         ]);
         run(command.args(["--fail-on", codes]))

@@ -81,12 +81,12 @@ impl Ledger {
         let database = database.to_str().expect("a path of ours");
         let flags = [
             "server",
-            "--fresh",
+            "--reseed",
             "--database",
             database,
             "--durability",
             "wal-full",
-            "--seed-accounts",
+            "--accounts",
             &accounts,
             "--checkpoint-kib",
             "10000000",

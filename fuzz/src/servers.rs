@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the server may have its turn before the client says that it has no more to say.
 const TURNS: usize = 100;
 
-const FLAGS: [&str; 4] = ["fuzz", "--port=0", "--null-server", "--seed-accounts=100"];
+const FLAGS: [&str; 4] = ["fuzz", "--port=0", "--null-server", "--accounts=100"];
 
 #[derive(Parser)]
 struct HttpFlags {

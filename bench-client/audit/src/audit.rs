@@ -169,7 +169,7 @@ impl<'a> Audit<'a> {
     ) -> Result<Self, TortureError> {
         let means = Amounts::share_out(plan.connections, plan.window).ok_or_else(|| {
             let why = "so many connections with so many transfers in flight cannot be told apart \
-                       by amounts: lower --workers or --inflight";
+                       by amounts: lower --concurrency or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
         let starting = plan.command.start_first(&stage.database, plan.wipe);

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bench_client::config::heading;
 use bench_client::config::target_file::{Choices, DATA_DIR, DATABASE};
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
 use bench_client::host::environment::Environment;
@@ -21,7 +22,7 @@ use bench_client::render::write::text;
 use bench_client::target::{choose_port, endpoint};
 use bench_client::torture::durability::{self, Audited, Plan};
 use bench_client::torture::server_command::{ServerCommand, Wire};
-use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, count};
 use clap::Args;
 use clap::builder::Resettable;
 
@@ -35,48 +36,54 @@ use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 // The server that is audited is the one that the flags name.
 #[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
 pub(crate) struct AuditArgs {
-    /// Whose server: a target by name or file, or sqlite_rpc or sqlite_ws_rpc, this program's own
-    /// over HTTP or WebSocket
-    #[arg(
-        value_name = "TARGET",
-        required_unless_present = "server_command",
-        conflicts_with = "server_command"
-    )]
+    /// Whose server: a target by name or file, or sqlite_rpc or sqlite_ws_rpc
+    ///
+    /// The last two are this program's own, over HTTP and WebSocket. [default: sqlite_ws_rpc]
+    #[arg(value_name = "TARGET", conflicts_with = "server_command")]
     target: Option<String>,
-    /// Audit the server that this command starts. No shell reads it; the word {database} in it
-    /// stands for the database file. Is started on the same ledger again and again, and must not
-    /// wipe it
-    #[arg(long, value_name = "COMMAND", requires = "url")]
+    /// Audit the server that this command starts
+    ///
+    /// No shell reads it; the word {database} in it stands for the database file. It is started on
+    /// the same ledger again and again, and must not wipe it.
+    #[arg(long, help_heading = heading::TARGET, value_name = "CMD", requires = "url")]
     server_command: Option<String>,
     /// Where the server of --server-command listens
-    #[arg(long, requires = "server_command")]
+    #[arg(long, help_heading = heading::TARGET, value_name = "URL", requires = "server_command")]
     url: Option<String>,
-    /// The ledger of --server-command may be wiped: needed where {database} is not in the command
-    #[arg(long, requires = "server_command")]
+    /// The ledger of --server-command may be wiped
+    ///
+    /// Needed where {database} is not in the command.
+    #[arg(long, help_heading = heading::TARGET, requires = "server_command")]
     reseed: bool,
-    /// How transfers are written
-    #[arg(long, value_enum, default_value = "json")]
+    /// How transfers are written: json or binary
+    #[arg(long, help_heading = heading::TARGET, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value = "json")]
     encoding: Encoding,
-    /// Transfers one after another, of which each is looked at, 20 to 10,000
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    /// Transfers one after another, each of which is looked at [20 … 10000]
+    #[arg(short = 'n', long, help_heading = heading::LOAD, value_name = "N", default_value_t = 200, value_parser = count::<u32>(20..=10_000))]
     transfers: u32,
-    /// The random seed that amounts are drawn from
-    #[arg(long, default_value_t = 1)]
+    /// Random seed, from which amounts are drawn
+    #[arg(long, help_heading = heading::LOAD, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Directory of the database and of the traces, below which the audit makes its own
-    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    #[command(flatten, next_help_heading = heading::SERVER)]
+    server: ServerConfig,
+    /// Directory of the database and of the traces
+    ///
+    /// The audit makes a directory of its own below it.
+    #[arg(long, help_heading = heading::SERVER, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
     data_dir: PathBuf,
     /// Keep traces and database
-    #[arg(long)]
+    #[arg(long, help_heading = heading::OUTPUT)]
     keep: bool,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = heading::OUTPUT)]
     json: bool,
-    /// File of the record [default: a new one in results/runs, where `run` finds it]
-    #[arg(long, value_name = "FILE")]
+    /// File of the record [default: new in results/runs]
+    ///
+    /// That is where run finds it.
+    #[arg(short, long, help_heading = heading::OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
-    #[command(flatten, next_help_heading = "Server (this program's own)")]
-    server: ServerConfig,
 }
 
 /// A server to be audited.
@@ -134,9 +141,7 @@ impl AuditArgs {
         match (&self.server_command, &self.target) {
             (Some(command), _) => self.command(command),
             (None, Some(name)) => self.named(name),
-            (None, None) => Err(usage(
-                "name a target: sqlite_rpc, sqlite_ws_rpc, one that targets list shows, or a file",
-            )),
+            (None, None) => self.named(ConnectorKind::default().as_str()),
         }
     }
 

@@ -27,7 +27,7 @@ fn on_null_server(mut config: RunConfig) -> Result<RunConfig, UsageError> {
     }
     if config.target.about().is_some() {
         return refuse(
-            "ceiling starts a null server of its own: leave out --targets and --server-command",
+            "ceiling starts a null server of its own: leave out --target and --server-command",
         );
     }
     let Some(server) = config.null_server() else {

@@ -17,10 +17,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule, SideText};
+use bench_client::config::heading::{EXIT_CODE, OUTPUT};
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
 use bench_client::statistics::{Level, RUNS_MIN};
-use busload_frontend::cli::parse_duration;
+use busload_frontend::cli::{count, parse_time_within};
 use clap::Args;
 
 use super::fail_on::FailOnArgs;
@@ -39,80 +40,97 @@ const MAKE_UP: u32 = 20;
 /// The confidence of all metrics together.
 const LEVEL: Level = Level::METRICS;
 
-const AFTER: &str = "A side is CONNECTOR[,key=value…]: sqlite_rpc, sqlite_ws_rpc, spacetimedb or a target (a name \
-that bench-client targets list shows, or a file), and knobs under their flag names, which come \
-before flags beside the sides: sqlite_ws_rpc,batch-size=1000. server-command='COMMAND' measures the \
-server that a command starts, as of run. \
-server-bin=PATH starts the server from another program (bench-client, sqlite-rpc-server or \
-sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A. \
-Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed or --fail-on \
-names a verdict, 4 a run is invalid, 5 could not connect or start, 130 interrupted: what was \
+pub(crate) const AFTER: &str = "A side is CONNECTOR[,key=value…], such as \
+sqlite_ws_rpc,batch-size=1k. It begins with sqlite_rpc, sqlite_ws_rpc, spacetimedb or a target (a \
+name that `targets list` shows, or a file). The keys are the names of flags, and go before flags \
+beside the sides. Further keys: server-command='COMMAND' measures the server that a command \
+starts, server-bin=PATH starts the server from another program (busload, bench-client, \
+sqlite-rpc-server or sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A.\n\n\
+Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed, or a warning by \
+--fail-on or --strict, 4 a run is invalid, 5 could not connect or start, 130 interrupted: what was \
 compared until then is recorded";
 
+/// Above the flags of a comparison, in the help text.
+const HEADING: &str = "Comparison";
+
 #[derive(Debug, Args)]
-#[command(after_help = AFTER)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of its own on the command line"
 )]
 pub(crate) struct CompareArgs {
-    /// A, the base, and B, the candidate; with --baseline only B, or neither to measure the
-    /// baseline's knobs again
+    /// A, the base, and B, the candidate: CONNECTOR[,key=value…]
+    ///
+    /// With --baseline only B, or neither to measure the baseline's knobs again.
     #[arg(value_name = "SIDE", num_args = 0..=2)]
     sides: Vec<String>,
-    /// Read A and B from this TOML file, whose values may hold commas and spaces: the tables base
-    /// and candidate, each with connector or target, knobs under their flag names, and label
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sides", "baseline", "records"])]
+    /// Read A and B from this TOML file, whose values may hold commas and spaces
+    ///
+    /// It has the tables base and candidate, each with connector or target, knobs under their flag
+    /// names, and label.
+    #[arg(long, help_heading = HEADING, value_name = "FILE", conflicts_with_all = ["sides", "baseline", "records"])]
     side_file: Option<PathBuf>,
-    /// Compare with what run --save-baseline has kept under this name, or with the record in
-    /// this file
-    #[arg(long, value_name = "NAME|FILE")]
+    /// Compare with a saved baseline, or a record
+    ///
+    /// NAME is that of run --save-baseline NAME.
+    #[arg(long, help_heading = HEADING, value_name = "NAME|FILE")]
     baseline: Option<String>,
-    /// Compare two records that are there, A and B, of run or sweep, or two of fsync. Nothing is
-    /// measured, and what the machine did between the two is not known
-    #[arg(long, value_name = "FILE", num_args = 2, conflicts_with_all = ["sides", "baseline"])]
+    /// Compare two records, and measure nothing
+    ///
+    /// Of run or sweep, or two of fsync. What the machine did between the two is not known.
+    #[arg(long, help_heading = HEADING, value_name = "FILE", num_args = 2, conflicts_with_all = ["sides", "baseline"])]
     #[arg(conflicts_with_all = ["rounds", "until_precision", "time_limit", "calibrate"])]
     records: Vec<PathBuf>,
-    /// Compare with a baseline or between records although workload, knobs, storage or machine
-    /// are not the same
-    #[arg(long)]
+    /// Compare although workload, knobs, storage or machine are not the same
+    ///
+    /// With --baseline or --records.
+    #[arg(long, help_heading = HEADING)]
     allow_unlike: bool,
-    /// Measure this many rounds of both sides, or runs of B with --baseline [default: as many as
-    /// take 2 minutes, 10 or more; with --baseline as many as were recorded]
-    #[arg(long, value_name = "N", conflicts_with = "until_precision")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(ROUNDS_MAX)))]
+    /// Rounds of A and B [default: by the time]
+    ///
+    /// [default: as many as take 2 minutes, 10 or more] With --baseline, runs of B [default: as many as were recorded].
+    #[arg(long, help_heading = HEADING, value_name = "N", conflicts_with = "until_precision")]
+    #[arg(value_parser = count::<u32>(1..=u64::from(ROUNDS_MAX)))]
     rounds: Option<u32>,
-    /// Measure until the interval of the ratio of TPS, and of each metric that a gate is about,
-    /// reaches no further than this to either side, such as 2%
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    /// Measure until intervals are this narrow
+    ///
+    /// Until the interval of the ratio reaches no further to either side, such as 2%: the ratio of TPS, and of each metric that a gate is about.
+    #[arg(long, help_heading = HEADING, value_name = "SHARE", value_parser = parse_share)]
     until_precision: Option<f64>,
-    /// Begin no round that would end later than this [default: none with --rounds, 10m with
-    /// --until-precision, else 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_time_limit)]
+    /// How long to measure at most [default: 2m]
+    ///
+    /// A round that would not end in time is not begun. [default: none with --rounds, 10m with --until-precision]
+    #[arg(long, help_heading = HEADING, value_name = "TIME", value_parser = parse_time_limit)]
     time_limit: Option<Duration>,
-    /// Largest difference that may pass as none, such as 5%
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    /// Largest difference that counts as none, such as 5%
+    #[arg(long, help_heading = HEADING, value_name = "SHARE", value_parser = parse_share)]
     equivalence: Option<f64>,
-    /// Compare A with itself first, in as many rounds, and print what that gives
-    #[arg(long)]
+    /// First compare A with itself
+    ///
+    /// In as many rounds, to see what differs by chance.
+    #[arg(long, help_heading = HEADING)]
     calibrate: bool,
-    /// Exit with 3 when this is proven: 'tps<-5%', 'p99>+10%', 'tps<100000', 'p99>5ms'; as often
-    /// as needed. Relative to A, or B's own value. Wants 10 rounds or more
-    #[arg(long, value_name = "GATE")]
-    fail_if: Vec<Gate>,
-    /// Exit with 3 also when a gate is undecided
-    #[arg(long, requires = "fail_if")]
-    strict: bool,
-    #[command(flatten)]
-    fail_on: FailOnArgs,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
-    json: bool,
-    /// File of the record [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
     #[command(flatten)]
     shared: SharedFlags,
+    /// Exit with 3 when this is proven: 'tps<-5%', 'p99>5ms'
+    ///
+    /// Also 'p99>+10%' or 'tps<100k'; as often as needed. A percentage is relative to A, any other number is B's own value. It
+    /// takes 10 rounds or more.
+    #[arg(long, help_heading = EXIT_CODE, value_name = "GATE")]
+    fail_if: Vec<Gate>,
+    /// Exit with 3 also when a gate is undecided, as --strict does
+    #[arg(long, help_heading = EXIT_CODE, requires = "fail_if")]
+    fail_undecided: bool,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
+    json: bool,
+    /// File of the record [default: new in results/runs]
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// A percentage as a share.
@@ -121,27 +139,21 @@ fn parse_share(text: &str) -> Result<f64, String> {
     let percent = number.and_then(|number| number.parse::<f64>().ok());
     match percent {
         Some(percent) if (0.1..=50.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("a percentage from 0.1% to 50%".to_owned()),
+        _ => Err("write a percentage from 0.1% to 50%".to_owned()),
     }
 }
 
-/// A duration, also in minutes.
 fn parse_time_limit(text: &str) -> Result<Duration, String> {
-    let minutes = text.strip_suffix('m').map(str::parse::<f64>);
-    let time = match minutes {
-        Some(Ok(minutes)) if (0.0..=1440.0).contains(&minutes) => {
-            Duration::from_secs_f64(minutes * 60.0)
-        }
-        _ => parse_duration(text).map_err(|why| format!("{why}, or minutes such as 10m"))?,
-    };
-    if time.is_zero() || time > Duration::from_hours(24) {
-        return Err("above 0 and up to 24 hours, such as 90s or 10m".to_owned());
-    }
-    Ok(time)
+    let bounds = Duration::from_nanos(1)..=Duration::from_hours(24);
+    parse_time_within(
+        text,
+        bounds,
+        "write a time above 0, up to 24h, such as 90s or 10m",
+    )
 }
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    for flag in ["connectors", "targets"] {
+    for flag in ["connector", "target"] {
         if args.shared.0.has(flag) {
             return Err(usage(&format!(
                 "--{flag} is what a side begins with: leave it out"
@@ -202,7 +214,7 @@ fn against_baseline(
     } else {
         let baseline = open(None)?;
         let mut flags = baseline.flags();
-        let is_subject = |name: &str| ["connectors", "targets"].contains(&name);
+        let is_subject = |name: &str| ["connector", "target"].contains(&name);
         let subject = flags.iter().position(|(name, _)| is_subject(name));
         let subject = subject.and_then(|place| flags.remove(place).1);
         let text = sides::parse(&subject.unwrap_or_default())?;
@@ -283,6 +295,11 @@ impl CompareArgs {
         Ok(())
     }
 
+    /// Whether a gate that is undecided fails.
+    fn undecided_fails(&self) -> bool {
+        self.fail_undecided || self.fail_on.is_strict()
+    }
+
     fn equivalence(&self) -> f64 {
         self.equivalence.unwrap_or(EQUIVALENCE)
     }
@@ -293,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_percentages_and_limits_may_be_minutes() {
+    fn shares_are_percentages_and_limits_are_times() {
         assert_eq!(parse_share("2%"), Ok(0.02));
         assert_eq!(parse_share("2.5 %"), Ok(0.025));
         for wrong in ["2", "0%", "51%", "-1%", "nan%", "%"] {
@@ -301,6 +318,7 @@ mod tests {
         }
         assert_eq!(parse_time_limit("10m"), Ok(Duration::from_mins(10)));
         assert_eq!(parse_time_limit("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_time_limit("90"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_time_limit("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["0s", "0m", "25h", "m", "nanm", "-1m", "1500m", "soon"] {
             assert!(parse_time_limit(wrong).is_err(), "{wrong}");

@@ -1,4 +1,5 @@
-//! `--fail-on`: verdicts that end the program with 3, and the order in which endings go.
+//! `--fail-on` and `--strict`: verdicts that end the program with 3, and the order in which endings
+//! go.
 
 #![allow(
     clippy::doc_markdown,
@@ -7,6 +8,7 @@
 
 use std::process::ExitCode;
 
+use bench_client::config::heading::EXIT_CODE;
 use bench_client::record::{Verdict, VerdictCode};
 use clap::Args;
 use serde::Deserialize as _;
@@ -17,10 +19,25 @@ use super::{GATE_FAILED, INTERRUPTED, INVALID, VALID};
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FailOnArgs {
-    /// Exit with 3 when a row has one of these verdicts, by their names in records, such as
-    /// short_window,held_back; as often as needed. Whether rows are valid stays what it is
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_code)]
+    /// Exit with 3 when a row has one of these verdicts, such as short_window,held_back
+    ///
+    /// By their names in records; as often as needed. Whether rows are valid stays what it is.
+    #[arg(
+        long, help_heading = EXIT_CODE, value_name = "CODE", value_delimiter = ',',
+        value_parser = parse_code, conflicts_with = "strict"
+    )]
     fail_on: Vec<VerdictCode>,
+    /// Exit with 3 when there is any warning
+    #[arg(long, help_heading = EXIT_CODE)]
+    strict: bool,
+    /// With --strict, let this warning pass
+    ///
+    /// By its name in records, such as not_durable; as often as needed.
+    #[arg(
+        long, help_heading = EXIT_CODE, value_name = "CODE", value_delimiter = ',',
+        value_parser = parse_code, requires = "strict"
+    )]
+    allow: Vec<VerdictCode>,
 }
 
 /// A verdict by its name in records.
@@ -31,17 +48,31 @@ fn parse_code(text: &str) -> Result<VerdictCode, String> {
 }
 
 impl FailOnArgs {
-    /// Whether one of these verdicts was named; says each of them once on standard error.
+    /// Whether every warning is to fail.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Whether one of these verdicts fails the verb; says each of them once on standard error.
     pub(crate) fn names<'a>(&self, verdicts: impl Iterator<Item = &'a Verdict>) -> bool {
+        let fails = |code: &VerdictCode| {
+            self.fail_on.contains(code) || self.strict && !self.allow.contains(code)
+        };
         let mut found: Vec<&Verdict> = Vec::new();
-        for verdict in verdicts.filter(|verdict| self.fail_on.contains(&verdict.code)) {
+        for verdict in verdicts.filter(|verdict| fails(&verdict.code)) {
             if found.iter().all(|other| other.code != verdict.code) {
                 found.push(verdict);
             }
         }
         for verdict in &found {
             let code = serde_json::json!(verdict.code);
-            eprintln!("--fail-on names the verdict {code}: {}", verdict.message);
+            let code = code.as_str().unwrap_or_default();
+            let message = &verdict.message;
+            if self.strict {
+                eprintln!("--strict fails on {code}: {message} (--allow {code} lets it pass)");
+            } else {
+                eprintln!("--fail-on names {code}: {message}");
+            }
         }
         !found.is_empty()
     }
@@ -54,7 +85,7 @@ pub(crate) struct Ending {
     pub(crate) found: bool,
     /// Not all that was asked for was measured.
     pub(crate) interrupted: bool,
-    /// A gate failed, or `--fail-on` names a verdict that a row has.
+    /// A gate failed, or a verdict that a row has fails by `--fail-on` or `--strict`.
     pub(crate) failed: bool,
 }
 
@@ -112,6 +143,42 @@ mod tests {
         ] {
             assert!(said.contains(part), "{part} in {said}");
         }
+    }
+
+    #[test]
+    fn strict_fails_on_every_warning_but_those_that_are_allowed() {
+        let verdict = |code| Verdict {
+            code,
+            invalidates: false,
+            message: "something".to_owned(),
+            remedy: "do something".to_owned(),
+        };
+        let all = [VerdictCode::HeldBack, VerdictCode::Tmpfs].map(verdict);
+        let fails = |flags: &[&str], verdicts: &[Verdict]| {
+            let flags = ["x"].iter().chain(flags);
+            let parsed = Flags::try_parse_from(flags).unwrap().fail_on;
+            parsed.names(verdicts.iter())
+        };
+        assert!(!fails(&[], &all));
+        assert!(!fails(&["--strict"], &[]));
+        assert!(fails(&["--strict"], &all));
+        assert!(fails(&["--strict", "--allow=tmpfs"], &all));
+        assert!(!fails(
+            &["--strict", "--allow=tmpfs", "--allow=held_back"],
+            &all
+        ));
+        assert!(!fails(&["--strict", "--allow=tmpfs,held_back"], &all));
+        for wrong in [
+            &["--strict", "--allow=tmpf"][..],
+            &["--allow=tmpfs"],
+            &["--strict", "--fail-on=tmpfs"],
+        ] {
+            let words = ["x"].iter().chain(wrong);
+            let error = Flags::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+        let error = Flags::try_parse_from(["x", "--strict", "--allow=tmpf"]).unwrap_err();
+        assert!(error.to_string().contains("wide_spread"), "{error}");
     }
 
     #[test]

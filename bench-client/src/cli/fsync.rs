@@ -5,25 +5,30 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bench_client::config::heading::OUTPUT;
 use bench_client::disk::{
     self, Baseline, BaselineConfig, BlockSize, Ceilings, RoundsConfig, STREAMS_MAX,
     SyncMeasurement, SyncSeries,
 };
-use bench_client::host::environment::{Environment, EnvironmentWarningCode};
-use bench_client::judge::doubtful_baseline;
+use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
+use bench_client::judge::{doubtful_baseline, of_environment_warning};
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
 use bench_client::render::records::fsync as shown;
 use bench_client::statistics::RUNS_MIN;
+use busload_frontend::cli::count;
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 
+use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
-use super::{INTERRUPTED, VALID, print, show};
+use super::{INTERRUPTED, print, show};
 use crate::cli::verbosity;
 
+/// Above the flags of a measurement of the disk, in the help text.
+const HEADING: &str = "Disk";
 /// Where the server keeps its database too, unless told otherwise.
 const DEFAULT_DIR: &str = ".data";
 const DEFAULT_COUNT: u64 = 1_000;
@@ -45,42 +50,50 @@ const TRANSFERS_PER_COMMIT: [u32; 3] = [10, 100, 1_000];
 #[derive(Debug, clap::Args)]
 pub(crate) struct FsyncArgs {
     /// Directory to measure in [default: .data, created if missing]
-    #[arg(long, value_name = "DIR", visible_alias = "data-dir")]
-    dir: Option<PathBuf>,
+    #[arg(long, alias = "dir", help_heading = HEADING, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 
-    /// Writes of each stream for each method and pattern [default: 1000, or as many as fit in 10 s]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    /// Writes for each method and pattern [default: 1000 in 10 s]
+    ///
+    /// Of each stream: 1000, or as many as fit in 10 s. With this flag there is no limit of time.
+    #[arg(short = 'n', long, help_heading = HEADING, value_name = "N", value_parser = count::<u64>(1..=1_000_000))]
     count: Option<u64>,
 
     /// Size of each write: a power of two from 512 to 16M
-    #[arg(long, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
+    #[arg(long, help_heading = HEADING, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
     block: BlockSize,
 
-    /// Rounds that the writes are dealt over, so that each figure has an interval: 6 are the fewest
-    /// for one of 95 %
-    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    /// Rounds over which the writes are dealt [1 … 1000]
+    ///
+    /// They give each figure an interval; 6 are the fewest for an interval of 95 %.
+    #[arg(long, help_heading = HEADING, value_name = "N", default_value_t = ROUNDS)]
+    #[arg(value_parser = count::<u32>(1..=1_000))]
     rounds: u32,
 
-    /// How many streams sync at once, each a file of its own, as a list: 1,4,16. One alone is
-    /// always measured
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(STREAMS_MAX)))]
+    /// How many streams sync at once, as a list: 1,4,16
+    ///
+    /// Each has a file of its own. One alone is always measured.
+    #[arg(short, long, help_heading = HEADING, value_name = "N,…", value_delimiter = ',', default_value = "1")]
+    #[arg(value_parser = count::<u32>(1..=u64::from(STREAMS_MAX)))]
     concurrency: Vec<u32>,
 
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 
     /// File of the record, for report and for compare --records [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    fail_on: FailOnArgs,
 }
 
 /// Measures and prints.
-pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     let config = BaselineConfig {
-        dir: directory(args.dir)?,
+        dir: directory(args.data_dir.clone())?,
         count: args.count.unwrap_or(DEFAULT_COUNT),
         block: args.block,
         time_limit: if args.count.is_some() {
@@ -94,7 +107,7 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     let path = args.output.as_deref();
     let file = path.map(|path| RecordFile::checked(Some(path), "fsync", &environment));
     let file = file.transpose()?;
-    let mut concurrency = args.concurrency;
+    let mut concurrency = args.concurrency.clone();
     concurrency.push(1);
     concurrency.sort_unstable();
     concurrency.dedup();
@@ -133,7 +146,13 @@ pub(crate) fn run(args: FsyncArgs) -> anyhow::Result<ExitCode> {
     } else {
         show(&shown::document(&record));
     }
-    Ok(ExitCode::from(VALID))
+    let of_environment = record.environment.warnings.iter().filter(|it| matters(it));
+    let warnings: Vec<Verdict> = of_environment.map(of_environment_warning).collect();
+    let ending = Ending {
+        failed: args.fail_on.names(warnings.iter().chain(&record.warnings)),
+        ..Ending::default()
+    };
+    Ok(ending.code())
 }
 
 /// The signals are watched so that the files are removed before the program ends.
@@ -187,12 +206,14 @@ pub(super) fn doubts(baseline: &Baseline, environment: &Environment) -> Vec<Verd
 }
 
 fn warn_of_environment(environment: &Environment) {
-    for warning in &environment.warnings {
-        // How fast this program computes is not measured here.
-        if warning.code != EnvironmentWarningCode::DebugBuild {
-            verbosity::warning(&format!("{}: {}", warning.message, warning.remedy));
-        }
+    for warning in environment.warnings.iter().filter(|it| matters(it)) {
+        verbosity::warning(&format!("{}: {}", warning.message, warning.remedy));
     }
+}
+
+/// How fast this program computes is not measured here.
+fn matters(warning: &EnvironmentWarning) -> bool {
+    warning.code != EnvironmentWarningCode::DebugBuild
 }
 
 /// Each with its interval over rounds.
@@ -242,9 +263,9 @@ mod tests {
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let output = dir.path().join("record.json");
         let args = ["--rounds=3", "--count=60", "--concurrency=2", "--output"];
-        let named = ["--dir", dir.path().to_str().unwrap()];
+        let named = ["--data-dir", dir.path().to_str().unwrap()];
         let args = [&args[..], &[output.to_str().unwrap()], &named].concat();
-        run(parse(&args).unwrap()).unwrap();
+        run(&parse(&args).unwrap()).unwrap();
         let record = FsyncRecord::read(&output).unwrap().unwrap();
         std::fs::remove_file(&output).unwrap();
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
@@ -255,7 +276,7 @@ mod tests {
     fn defaults() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.block.bytes(), 4096);
-        assert!(args.dir.is_none() && args.count.is_none() && !args.json);
+        assert!(args.data_dir.is_none() && args.count.is_none() && !args.json);
     }
 
     #[test]
@@ -266,8 +287,8 @@ mod tests {
                 ["--block", "4kB"],
                 "expected a number of bytes with an optional unit",
             ),
-            (["--count", "0"], "1..=1000000"),
-            (["--count", "many"], "invalid digit"),
+            (["--count", "0"], "from 1 to 1000000"),
+            (["--count", "many"], "such as 100, 5k or 1M"),
         ] {
             let error = parse(&args).unwrap_err();
             assert_eq!(error.exit_code(), 2);
@@ -279,7 +300,7 @@ mod tests {
     fn a_directory_that_was_named_is_not_made() {
         let parent = tempfile::tempdir().unwrap();
         let missing = parent.path().join("missing");
-        let error = run(parse(&["--dir", missing.to_str().unwrap()]).unwrap()).unwrap_err();
+        let error = run(&parse(&["--dir", missing.to_str().unwrap()]).unwrap()).unwrap_err();
         assert!(
             error.to_string().starts_with("no such directory"),
             "{error}"

@@ -26,15 +26,15 @@ use target::{OwnFlags, TargetFlags};
 pub(crate) use target::{built_in, of_command};
 pub(crate) use targets::{Chosen, choose};
 
-use super::usage;
+use super::{called, usage};
 use crate::cli::verbosity;
 
 /// The flags whose lists have had an order for longest: the first is the outermost.
 const OUTERMOST: [&str; 6] = [
-    "targets",
-    "connectors",
+    "target",
+    "connector",
     "alpha",
-    "max-inflight-per-worker",
+    "inflight",
     "batch-size",
     "rate",
 ];
@@ -52,21 +52,18 @@ const NO_LIST: [&str; 9] = [
 ];
 /// Pairs of flags of which the later one replaces the other.
 const EITHER_OR: [[&str; 2]; 3] = [
-    ["seconds", "transfers"],
+    ["duration", "transfers"],
     ["interval", "no-intervals"],
-    ["connectors", "targets"],
+    ["connector", "target"],
 ];
 
 /// The flags of one row.
 #[derive(Debug, Args)]
 struct RowFlags {
-    #[command(
-        flatten,
-        next_help_heading = "Row (a list such as 1,8,40 makes one of each value)"
-    )]
-    config: RunConfig,
-    #[command(flatten, next_help_heading = "Somebody else's server")]
+    #[command(flatten)]
     target: TargetFlags,
+    #[command(flatten)]
+    config: RunConfig,
     #[command(flatten)]
     own: OwnFlags,
     #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
@@ -120,16 +117,24 @@ impl FromArgMatches for LoadFlags {
 
 impl Args for LoadFlags {
     fn augment_args(command: Command) -> Command {
-        let listed: Vec<_> = one_row()
+        let listed: BTreeSet<_> = one_row()
             .get_arguments()
             .filter(|arg| takes_list(arg))
             .map(|arg| arg.get_id().clone())
             .collect();
-        let command = RowFlags::augment_args(command)
-            // The connector chooses, when the row is made.
-            .mut_arg("max_inflight_per_worker", |arg| arg.required(false));
-        listed.into_iter().fold(command, |command, id| {
-            command.mut_arg(id, |arg| arg.action(ArgAction::Append).value_delimiter(','))
+        // All at once: one by one, each would come to the end of the help.
+        RowFlags::augment_args(command).mut_args(|arg| {
+            let arg = if arg.get_id() == "max_inflight_per_worker" {
+                // The connector chooses, when the row is made.
+                arg.required(false)
+            } else {
+                arg
+            };
+            if listed.contains(arg.get_id()) {
+                arg.action(ArgAction::Append).value_delimiter(',')
+            } else {
+                arg
+            }
         })
     }
 
@@ -183,7 +188,7 @@ impl LoadFlags {
         defaults.with(self.0.iter().cloned())
     }
 
-    /// The first flag but `connectors` and `targets` that has several values.
+    /// The first flag but `connector` and `target` that has several values.
     pub(crate) fn list(&self) -> Option<&str> {
         let command = one_row();
         let mut flags = self.0.iter().filter(|(_, value)| {
@@ -191,7 +196,7 @@ impl LoadFlags {
             value.is_some_and(|value| value.contains(','))
         });
         let found = flags.find(|(name, _)| {
-            !["connectors", "targets"].contains(&name.as_str())
+            !["connector", "target"].contains(&name.as_str())
                 && command
                     .get_arguments()
                     .any(|arg| arg.get_long() == Some(name) && takes_list(arg))
@@ -238,29 +243,29 @@ impl LoadFlags {
     fn row(&self) -> anyhow::Result<RunConfig> {
         let flag = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
         let mut flags = self.clone();
-        let chosen = self.value("targets").map(targets::choose).transpose()?;
+        let chosen = self.value("target").map(targets::choose).transpose()?;
         if let Some(chosen) = &chosen {
             let mut add = |name, value| flags.0.push(flag(name, value));
-            add("connectors", chosen.connector().as_str());
+            add("connector", chosen.connector().as_str());
             if let Some(file) = chosen.file().filter(|_| !self.has("encoding")) {
                 add("encoding", file.encoding.as_str());
             }
         }
-        if !self.has("seconds") && !self.has("transfers") {
-            flags = flags.with([flag("seconds", "10")]);
+        if !self.has("duration") && !self.has("transfers") {
+            flags = flags.with([flag("duration", "10s")]);
         }
         if self.has("rate") && !self.has("arrival") {
             flags = flags.with([flag("arrival", "constant")]);
         }
         let connector = flags.connector()?;
-        let chosen_inflight = self.has("max-inflight-per-worker");
+        let chosen_inflight = self.has("inflight");
         if !chosen_inflight {
             let inflight = if flags.has("rate") {
                 connector.default_inflight_at_a_rate()
             } else {
                 connector.default_inflight()
             };
-            flags = flags.with([flag("max-inflight-per-worker", &inflight.to_string())]);
+            flags = flags.with([flag("inflight", &inflight.to_string())]);
         }
         if !flags.has("encoding") {
             flags = flags.with([flag("encoding", connector.encodings()[0].as_str())]);
@@ -291,7 +296,7 @@ impl LoadFlags {
 
     /// The connector, whose defaults are those of the row.
     fn connector(&self) -> anyhow::Result<ConnectorKind> {
-        let name = self.value("connectors");
+        let name = self.value("connector");
         let connector = name.map(|name| ConnectorKind::from_str(name, false));
         let connector = connector.transpose().map_err(|error| usage(&error))?;
         Ok(connector.unwrap_or_default())
@@ -331,7 +336,8 @@ pub(crate) fn warn_of_servers(rows: &[RunConfig]) {
         .collect();
     for name in untested {
         verbosity::warning(&format!(
-            "whoever wrote target {name} could not run it: bench-client targets check"
+            "whoever wrote target {name} could not run it: check it with {} targets check {name}",
+            called()
         ));
     }
 }

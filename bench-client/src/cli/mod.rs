@@ -7,9 +7,11 @@ pub(crate) mod compare;
 mod documented;
 mod fail_on;
 pub(crate) mod fsync;
+pub(crate) mod generate;
 mod interrupt;
 mod load_flags;
 mod output;
+mod pages;
 pub(crate) mod predict;
 mod progress;
 pub(crate) mod report;
@@ -26,27 +28,35 @@ mod view;
 pub(crate) mod watch_args;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use bench_client::config::heading::OUTPUT;
 use bench_client::measure::RowError;
 use bench_client::render::document::Document;
 use bench_client::render::write::text::{self, Layout};
 use bench_client::target::TargetError;
 use bench_client::torture::audit::TortureError;
+use busload_frontend::cli::parse_arguments;
 use clap::{Parser, Subcommand};
 use ratatui::crossterm::terminal;
 
 /// How many durable transfers fit on one fsync?
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Colour what is printed: auto does on a terminal
+    /// When to colour what is printed: auto, always or never
+    ///
+    /// auto colours on a terminal, unless NO_COLOR is set.
     #[arg(
         long,
         global = true,
         value_enum,
         value_name = "WHEN",
+        hide_possible_values = true,
+        hide_short_help = true,
+        help_heading = OUTPUT,
         default_value = "auto"
     )]
     color: verbosity::Colour,
@@ -55,6 +65,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// The command line as it was written.
+    pub(crate) fn parse() -> Self {
+        parse_arguments(pages::command())
+    }
+
     /// Lets hold what is for all verbs, and gives the one that was asked for.
     pub(crate) fn command(self) -> Command {
         self.color.choose();
@@ -62,36 +77,42 @@ impl Cli {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed \
-or --fail-on names a verdict, 4 a row is invalid or an audit found something, 5 could not connect \
-or start, 6 an audit cannot tell, 130 interrupted: what was measured until then is recorded";
+const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed, or a \
+warning by --fail-on or --strict, 4 a row is invalid or an audit found something, 5 could not \
+connect or start, 6 an audit cannot tell, 130 interrupted: what was measured until then is recorded";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Measure transfers per second, verify them, and record the result
     Run(Box<run::RunArgs>),
-    /// Measure over the values of one or two knobs, or search the highest rate that holds
+    /// Vary one or two knobs, or search the highest rate that holds
     Sweep(Box<sweep::SweepArgs>),
     /// Measure a base and a candidate in turn, and say which is faster
     Compare(Box<compare::CompareArgs>),
     /// Measure the rows of the article's table on this machine
     Reproduce(reproduce::ReproduceArgs),
-    /// Measure what the generator and the wire can do: the load on a server without a database
+    /// Measure the load generator and the wire, without a database
     Ceiling(Box<ceiling::CeilingArgs>),
     /// Measure how fast this disk syncs, and what TPS that allows
     Fsync(fsync::FsyncArgs),
-    /// Show records as Markdown, a page with charts, CSV or `HdrHistogram` files
+    /// Show a record again, or as Markdown, a page, CSV or histograms
     Report(report::ReportArgs),
-    /// Say what to expect of a disk and of knobs, and which limit binds, without running
+    /// Predict TPS and p50 from disk and knobs, and the limit that binds
     Predict(Box<predict::PredictArgs>),
-    /// Interrupt a server again and again under load, and account for every transfer
+    /// Kill a server again and again, and account for every transfer
     Torture(Box<torture::TortureArgs>),
-    /// List, show, install and check targets: servers that somebody else wrote
-    Targets(Box<targets::TargetsArgs>),
     /// Watch from outside whether a server syncs before it answers
     Audit(Box<audit::AuditArgs>),
+    /// List, show, install and check servers that others wrote
+    Targets(Box<targets::TargetsArgs>),
     /// Run a transfer server
     Serve(Box<serve::ServeArgs>),
+    /// Print the completions for a shell, to be sourced by it
+    #[command(hide = true)]
+    Completions(generate::CompletionsArgs),
+    /// Write the man pages of all verbs to a directory
+    #[command(hide = true)]
+    Man(generate::ManArgs),
 }
 
 /// Every row may be quoted.
@@ -108,6 +129,23 @@ const NO_SERVER: u8 = 5;
 pub(crate) const CANNOT_TELL: u8 = 6;
 /// The shell's convention for SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The name by which this program was started: that of the installed program, or the one that
+/// records have.
+pub(crate) fn called() -> &'static str {
+    let first = std::env::args_os().next();
+    let name = first.as_deref().map(Path::new).and_then(Path::file_stem);
+    if name.is_some_and(|name| name == INSTALLED) {
+        INSTALLED
+    } else {
+        NAME_OF_RECORD
+    }
+}
+
+/// What the installed program is called.
+const INSTALLED: &str = "busload";
+/// The same program in the repository, and in records.
+const NAME_OF_RECORD: &str = "bench-client";
 
 /// What a person asked for cannot be done; the message says what to do instead.
 #[derive(Debug, thiserror::Error)]

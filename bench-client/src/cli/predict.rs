@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bench_client::config::heading::{LOAD, OUTPUT};
 use bench_client::config::{ConnectorKind, parse_env_inflight};
 use bench_client::disk::{self, Ceilings};
 use bench_client::host::environment::Environment;
@@ -21,8 +22,8 @@ use bench_client::judge::model::{
 };
 use bench_client::record::Prediction;
 use busload_frontend::cli::{
-    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, parse_batch_size,
-    parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight,
+    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, count, parse_batch_size,
+    parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight, parse_number,
 };
 use busload_sqlite::Durability;
 use clap::Args;
@@ -36,51 +37,63 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// Most combinations of one command: what a person can read.
 const MAX_COMBINATIONS: usize = 10_000;
 
-/// Say what TPS and p50 to expect of a disk and of knobs, and which limit binds
+/// Above the flags about what things take, in the help text.
+const COSTS: &str = "What things take";
+
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// How long one sync takes, such as 76us or 3.86ms [default: measured in --data-dir]
-    #[arg(long, value_delimiter = ',', value_name = "DURATION", value_parser = parse_cost)]
+    /// How long one sync takes [default: measured]
+    ///
+    /// With a unit, such as 76us or 3.86ms. It is measured in --data-dir.
+    #[arg(long, help_heading = COSTS, value_delimiter = ',', value_name = "TIME", value_parser = parse_cost)]
     sync_latency: Vec<Duration>,
-    /// CPU per transfer, such as 6.1us: of the writer thread, or of the one thread with
-    /// --shared-thread [default: 610ns, this project's server as recorded in
-    /// results/2026-11-21-vm-2core; with --shared-thread 6.1us, the article's]
-    #[arg(long, value_name = "DURATION", value_parser = parse_cost)]
+    /// Writer's CPU per transfer [default: 610ns]
+    ///
+    /// That of this project's server, as recorded in results/2026-11-21-vm-2core. With --shared-thread, of the one thread
+    /// [default: 6.1us, the article's].
+    #[arg(long, help_heading = COSTS, value_name = "TIME", value_parser = parse_cost)]
     cpu_per_transfer: Option<Duration>,
-    /// CPU per transfer of the server's reading and answering [default: as recorded there, by
-    /// transport and transfers in flight per worker; none with --shared-thread]
-    #[arg(long, value_name = "DURATION", value_parser = parse_cost)]
+    /// CPU per transfer of the server's reading and answering [default: as recorded]
+    ///
+    /// In the same results, by transport and transfers in flight per worker; none with
+    /// --shared-thread.
+    #[arg(long, help_heading = COSTS, value_name = "TIME", value_parser = parse_cost)]
     transport_cpu_per_transfer: Option<Duration>,
-    /// CPU per transfer of the load generator [default: as recorded there]
-    #[arg(long, value_name = "DURATION", value_parser = parse_cost, conflicts_with = "shared_thread")]
+    /// CPU per transfer of the load generator [default: as recorded]
+    #[arg(long, help_heading = COSTS, value_name = "TIME", value_parser = parse_cost, conflicts_with = "shared_thread")]
     client_cpu_per_transfer: Option<Duration>,
-    /// The sync blocks all other work of the server, as in Node
-    #[arg(long)]
+    /// The sync blocks the rest of the server
+    ///
+    /// As in Node.js.
+    #[arg(long, help_heading = COSTS)]
     shared_thread: bool,
-    /// The transport: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket)
-    #[arg(long, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
-    connectors: Vec<ConnectorKind>,
-    /// Workers, each with a session of its own
-    #[arg(long, value_delimiter = ',', default_value = "50", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
+    #[arg(long, alias = "connectors", help_heading = LOAD, value_name = "NAME", hide_possible_values = true, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
+    connector: Vec<ConnectorKind>,
+    /// Workers, each with its own session [1 … 100000]
+    #[arg(short, long, help_heading = LOAD, value_name = "N", value_delimiter = ',', default_value = "50", value_parser = count::<u32>(1..=100_000))]
     concurrency: Vec<u32>,
-    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket;
-    /// env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
-    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
+    /// Transfers in flight per worker [1 … 16384] [default: 16, HTTP 1]
+    ///
+    /// The environment variable MAX_INFLIGHT_PER_WORKER, where 0 is the largest, replaces the
+    /// default.
+    #[arg(long = "inflight", alias = "max-inflight-per-worker", help_heading = LOAD, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
     max_inflight_per_worker: Vec<usize>,
     #[arg(long, hide = true, env = "MAX_INFLIGHT_PER_WORKER", value_parser = parse_env_inflight)]
     env_max_inflight: Option<usize>,
-    /// Transfers per second offered over all workers [default: a closed loop]
-    #[arg(long, value_delimiter = ',', value_name = "PER_SECOND", value_parser = parse_rate)]
+    /// Transfers per second offered [default: closed loop]
+    #[arg(short, long, help_heading = LOAD, value_delimiter = ',', value_name = "TPS", value_parser = parse_rate)]
     rate: Vec<f64>,
-    /// Client threads
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Client threads [1 … 256]
+    #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1, value_parser = count::<u16>(1..=256))]
     threads: u16,
-    /// Cores that client and server share [default: those of this machine]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096), conflicts_with = "shared_thread")]
+    /// Cores of client and server [1 … 4096] [default: all]
+    #[arg(long, help_heading = COSTS, value_name = "N", value_parser = count::<u32>(1..=4096), conflicts_with = "shared_thread")]
     cores: Option<u32>,
-    /// Print JSON on standard output, and nothing else there: an object, or an array with one
-    /// for each combination
-    #[arg(long)]
+    /// Print the prediction as JSON, and nothing else
+    ///
+    /// An object, or an array with one for each combination.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     server: ServerKnobs,
@@ -90,41 +103,50 @@ pub(crate) struct PredictArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 struct ServerKnobs {
-    /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
-    /// and wal-normal a killed process, memory neither; discard-writes never writes
-    /// [default: wal-full; env: SQLITE_MODE]
-    #[arg(long, value_parser = parse_durability)]
+    /// Journal and sync mode [default: wal-full]
+    ///
+    /// What transfers survive: with wal-full and delete-extra a power cut, with wal-normal and
+    /// delete-full (SQLite's default) a killed process, with memory neither. discard-writes never
+    /// writes. [env: SQLITE_MODE]
+    #[arg(long, value_name = "MODE", value_parser = parse_durability)]
     durability: Option<Mode>,
     #[arg(long, hide = true, env = "SQLITE_MODE", value_parser = parse_durability)]
     env_mode: Option<Mode>,
-    /// Most transfers in one transaction [default: 4096; env: SQLITE_WS_RPC_BATCH_SIZE; 1 where
-    /// SQLITE_WS_RPC_BATCHING or SQLITE_WS_RPC_GROUP_COMMIT is 0 or false]
+    /// Most transfers per commit [1 … 1048576] [default: 4096]
+    ///
+    /// The environment: SQLITE_WS_RPC_BATCH_SIZE; 1 where SQLITE_WS_RPC_BATCHING or
+    /// SQLITE_WS_RPC_GROUP_COMMIT is 0 or false.
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = parse_batch_size)]
     batch_size: Vec<usize>,
-    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms
-    /// [default: 0ms, commit whatever waits; env: SQLITE_WS_RPC_BATCH_MS]
-    #[arg(long, value_delimiter = ',', value_name = "DURATION", value_parser = parse_batch_timeout)]
+    /// How long a batch waits to fill [0ms … 60s] [default: 0ms]
+    ///
+    /// With a unit, such as 2ms. The time of its oldest transfer counts. 0ms commits whatever waits. The
+    /// environment: SQLITE_WS_RPC_BATCH_MS, in milliseconds.
+    #[arg(long, value_delimiter = ',', value_name = "TIME", value_parser = parse_batch_timeout)]
     batch_timeout: Vec<Duration>,
     #[command(flatten)]
     batch_environment: BatchEnvironment,
-    /// Threads of the server that read requests and write answers [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with = "shared_thread")]
+    /// Threads that read requests and write answers [1 … 256] [default: 1]
+    #[arg(long, value_name = "N", value_parser = count::<u16>(1..=256), conflicts_with = "shared_thread")]
     io_threads: Option<u16>,
-    /// Directory in which the sync is measured when --sync-latency is not given
-    /// [default: .data, created if missing]
+    /// Where to measure the sync [default: .data]
+    ///
+    /// Unless --sync-latency says what it takes. The default is created if missing.
     #[arg(long, value_name = "DIR", conflicts_with = "sync_latency")]
     data_dir: Option<PathBuf>,
 }
 
 fn parse_cost(text: &str) -> Result<Duration, String> {
-    parse_duration_within(text, Duration::ZERO..=LONGEST, "at most 60s")
+    parse_duration_within(
+        text,
+        Duration::ZERO..=LONGEST,
+        "write a duration of at most 60s",
+    )
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err(format!("'{text}' is no rate above 0, up to 1000000000")),
-    }
+    let rate = parse_number(text).filter(|rate| *rate > 0.0 && *rate <= 1e9);
+    rate.ok_or_else(|| "write transfers per second above 0, such as 500, 5k or 1M".to_owned())
 }
 
 /// Where the sync time comes from.
@@ -265,12 +287,12 @@ impl PredictArgs {
 
     /// One combination per choice from each list, the last list varying fastest.
     fn combinations(&self) -> anyhow::Result<Vec<Combination>> {
-        let connectors = &self.connectors;
+        let connectors = &self.connector;
         let foreign = connectors.iter().find(|it| !it.speaks_transfer_protocol());
         if let Some(foreign) = foreign {
             return Err(UsageError(format!(
                 "the model is of servers of the transfer protocol, and {foreign} has its own: leave \
-                 it out of --connectors"
+                 it out of --connector"
             ))
             .into());
         }

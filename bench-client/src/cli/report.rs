@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::output::{self, Existing};
+use bench_client::record::Reproduction;
 use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::FsyncRecord;
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
@@ -13,43 +14,58 @@ use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
 use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{audit, fsync, torture};
+use bench_client::render::records::{
+    article, audit, comparison as comparison_shown, fsync, row, summary, sweep, torture,
+};
+use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
-use super::{UsageError, VALID, print, width};
+use super::output::RUNS;
+use super::{UsageError, VALID, print, verbosity, width};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
+    /// Records, by their files [default: the newest in results/runs]
+    ///
     /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture,
-    /// audit or fsync, as text, Markdown or a page
-    #[arg(value_name = "RECORD", required = true)]
+    /// audit or fsync, as text, Markdown or a page.
+    #[arg(value_name = "RECORD")]
     records: Vec<PathBuf>,
-    /// Form of the report
-    #[arg(long, value_parser = form())]
-    format: &'static Form,
-    /// File to write, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE")]
+    /// Form of the report [default: the screen's]
+    ///
+    /// The screen's is what was shown when it was measured. With --output, the form that the file's ending names, if it is one: .md, .html, .csv.
+    #[arg(long, value_parser = form(), value_name = "FORM")]
+    format: Option<&'static Form>,
+    /// File to write [default: standard output]
+    ///
+    /// Whole or not at all.
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// With --format github-benchmark and gobench: directory for the two files, by direction or
-    /// by side
+    /// Without --format: print everything about each row
+    #[arg(short, long, conflicts_with_all = ["format", "quiet"])]
+    verbose: bool,
+    /// Without --format: print one line for each row
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
+    /// Directory for the two files of github-benchmark or gobench, by direction or by side
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     output_dir: Option<PathBuf>,
-    /// With --format github-benchmark: which of the two files
+    /// Which of the two files of github-benchmark
     #[arg(long, value_enum, conflicts_with = "output_dir")]
     direction: Option<Better>,
-    /// With --format gobench of a comparison: which side [default: both, told apart by the key
-    /// `side`]
+    /// Which side of a comparison gobench shows [default: both, told apart by the key side]
     #[arg(long, value_enum, conflicts_with = "output_dir")]
     side: Option<SideArg>,
-    /// With --format csv: one line per interval of the window instead of one per row
+    /// In csv, one line per interval of the window instead of one per row
     #[arg(long)]
     series: bool,
-    /// With --format hgrm: the row, from 1 [default: the only one]
+    /// Which row hgrm shows, from 1 [default: the only one]
     #[arg(long, value_name = "N")]
     row: Option<usize>,
-    /// With --format text: columns that a line may have [default: those of the terminal, without
-    /// one as many as it takes]
+    /// Columns that a line of text may have [default: those of the terminal]
+    ///
+    /// Without a terminal as many as it takes.
     #[arg(long, value_name = "COLUMNS", value_parser = columns)]
     width: Option<usize>,
 }
@@ -62,7 +78,7 @@ fn columns(text: &str) -> Result<usize, String> {
         .parse()
         .ok()
         .filter(|columns| (WIDTH_MIN..=10_000).contains(columns));
-    columns.ok_or_else(|| format!("expected a number from {WIDTH_MIN} to 10000"))
+    columns.ok_or_else(|| format!("write a number from {WIDTH_MIN} to 10000"))
 }
 
 /// A form by its name.
@@ -108,61 +124,152 @@ impl From<SideArg> for Which {
     }
 }
 
-/// A flag that is of no use with this format is a mistake.
-fn check(args: &ReportArgs) -> Result<(), UsageError> {
-    let flags = [
-        ("series", args.series),
-        ("row", args.row.is_some()),
-        ("direction", args.direction.is_some()),
-        ("side", args.side.is_some()),
-        ("width", args.width.is_some()),
-        ("output-dir", args.output_dir.is_some()),
-    ];
-    for (flag, given) in flags {
-        if given && !args.format.options.contains(&flag) {
-            let takers = FORMS.iter().filter(|form| form.options.contains(&flag));
-            let names: Vec<&str> = takers.map(|form| form.name).collect();
-            return Err(UsageError(format!(
-                "--{flag} goes with --format {} only",
-                names.join(" or ")
-            )));
+impl ReportArgs {
+    /// The form that is asked for, by name or by the ending of the file; `None` for the screen's.
+    fn form(&self) -> Result<Option<&'static Form>, UsageError> {
+        if self.format.is_some() || self.verbose || self.quiet {
+            return Ok(self.format);
         }
+        let Some(output) = &self.output else {
+            return Ok(None);
+        };
+        let ending = output.extension().unwrap_or_default();
+        Ok(FORMS.iter().find(|form| ending == form.name))
     }
-    Ok(())
+
+    /// A flag that is of no use with this form is a mistake.
+    fn check(&self, form: Option<&Form>) -> Result<(), UsageError> {
+        let flags = [
+            ("series", self.series),
+            ("row", self.row.is_some()),
+            ("direction", self.direction.is_some()),
+            ("side", self.side.is_some()),
+            ("width", self.width.is_some()),
+            ("output-dir", self.output_dir.is_some()),
+        ];
+        // The screen's is text, too.
+        let options = form.map_or(&["width"][..], |form| form.options);
+        for (flag, given) in flags {
+            if given && !options.contains(&flag) {
+                let takers = FORMS.iter().filter(|form| form.options.contains(&flag));
+                let names: Vec<&str> = takers.map(|form| form.name).collect();
+                return Err(UsageError(format!(
+                    "--{flag} goes with --format {} only",
+                    names.join(" or ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of a line of text.
+    fn columns(&self) -> Option<usize> {
+        let terminal = || self.output.is_none().then(width).flatten();
+        self.width.or_else(terminal)
+    }
+}
+
+/// The records that are asked for; without any, the newest.
+fn records(args: &ReportArgs) -> Result<Vec<PathBuf>, UsageError> {
+    if !args.records.is_empty() {
+        return Ok(args.records.clone());
+    }
+    let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    // Names begin with the time.
+    let newest = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .max();
+    newest.map(|path| vec![path]).ok_or_else(|| {
+        UsageError(format!(
+            "there is no record in {RUNS}: name one, or measure one with run"
+        ))
+    })
 }
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    check(args)?;
+    let form = args.form()?;
+    args.check(form)?;
+    let records = records(args)?;
+    match (form, records.as_slice()) {
+        (None, [path]) => screen(args, path),
+        (None, _) if args.verbose || args.quiet => Err(UsageError(
+            "--verbose and --quiet show one record: several make a table".to_owned(),
+        )
+        .into()),
+        (None, _) => in_form(args, &text::FORM, &records),
+        (Some(form), _) => in_form(args, form, &records),
+    }
+}
+
+/// What was on the screen when it was measured.
+fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
+    let layout = Layout {
+        width: args.columns(),
+        verbose: false,
+        colour: args.output.is_none() && verbosity::is_coloured(),
+    };
+    let documents: Vec<Document> = match AnyRecord::read(path) {
+        Err(ReadError::NoRows { verb, .. }) => vec![without_rows(path, verb)?],
+        read => of_rows(args, path, &read?)?,
+    };
+    let texts = documents
+        .iter()
+        .map(|document| text::write(document, layout));
+    finish(args, &(texts.collect::<Vec<_>>().join("\n\n") + "\n"))
+}
+
+/// The documents of a record with rows.
+fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<Vec<Document>> {
+    let record = &read.record;
+    if args.quiet {
+        return Ok(vec![summary::in_lines(record, Some(path))]);
+    }
+    let mut documents = Vec::new();
+    if args.verbose {
+        documents.extend(record.rows.iter().map(row::document));
+    }
+    documents.push(if let Some(comparison) = &read.comparison {
+        comparison_shown::document(comparison)
+    } else if !read.article.is_empty() {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let reproduction: Reproduction = serde_json::from_str(&text)
+            .with_context(|| format!("{shown} is not a record of reproduce"))?;
+        article::document(&reproduction)
+    } else if record.sweep.is_some() {
+        sweep::document(record)
+    } else {
+        summary::closing(record, Some(path))
+    });
+    Ok(documents)
+}
+
+fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let unfit = |error| anyhow::Error::from_boxed(error);
     let options = Options {
         series: args.series,
         row: args.row,
         direction: args.direction.map(Direction::from),
         side: args.side.map(Which::from),
-        width: args
-            .width
-            .or_else(|| args.output.is_none().then(width).flatten()),
+        width: args.columns(),
     };
-    if let [path] = args.records.as_slice()
-        && let Write::Document(write) = args.format.write
+    if let [path] = paths
+        && let Write::Document(write) = form.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
         let document = without_rows(path, verb)?;
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
-    let records: Result<Vec<_>, _> = args
-        .records
-        .iter()
-        .map(|one| AnyRecord::read(one))
-        .collect();
+    let records: Result<Vec<_>, _> = paths.iter().map(|one| AnyRecord::read(one)).collect();
     let report = Report::new(records?);
-    if let (Some(directory), Some(pair)) = (&args.output_dir, args.format.pair) {
+    if let (Some(directory), Some(pair)) = (&args.output_dir, form.pair) {
         for (name, text) in pair(&report).map_err(unfit)? {
             write(&directory.join(name), &text)?;
         }
         return Ok(ExitCode::from(VALID));
     }
-    let text = args.format.written(&report, &options).map_err(unfit)?;
+    let text = form.written(&report, &options).map_err(unfit)?;
     finish(args, &text)
 }
 
@@ -190,7 +297,7 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
     }
     let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
         format!(
-            "{shown} is no record of `torture` (torture_version {TORTURE_VERSION}) or `audit` \
+            "{shown} is not a record of `torture` (torture_version {TORTURE_VERSION}) or `audit` \
              (audit_version {AUDIT_VERSION}) that this program reads: use the program that wrote it"
         )
     })?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::article::{self, ArticleRow, Table};
+use bench_client::config::heading::{LOAD, OUTPUT};
 use bench_client::config::target_file::Choices;
 use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
@@ -39,37 +40,53 @@ use super::{INTERRUPTED, print, show};
 /// Commits over which the syncs of a journal mode are counted.
 const PROBE_COMMITS: u32 = 20;
 
+/// Above the flags of a reproduction, in the help text.
+const HEADING: &str = "Table";
+
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArgs {
-    /// Which table: 2026-03, the article's; 2026-08, the original benchmark as it stood then
-    #[arg(long, value_enum, default_value = "2026-03")]
+    /// Which table: 2026-03 or 2026-08
+    ///
+    /// 2026-03 is the article's, 2026-08 the original benchmark as it stood then.
+    #[arg(long, help_heading = HEADING, hide_possible_values = true, value_enum, default_value = "2026-03")]
     edition: Edition,
-    /// Measure each row on its own technology, too: Node.js and SQLite, the targets
-    /// node-sqlite-http and node-sqlite-ws. One that is not installed is left out, and named
-    #[arg(long)]
+    /// Measure each row on Node.js and SQLite, too
+    ///
+    /// Its own technology: the targets node-sqlite-http and node-sqlite-ws. One that is not installed is left out, and
+    /// named.
+    #[arg(long, help_heading = HEADING)]
     peers: bool,
-    /// Length of each row's measured window, in seconds [default: 5; of 2026-08 270]
-    #[arg(long, value_parser = parse_seconds)]
-    seconds: Option<Duration>,
-    /// Length of each row's warm-up, in seconds [default: 2; of 2026-08 a tenth of the row]
-    #[arg(long, value_parser = parse_warmup)]
+    /// How long to measure each row [default: 5s]
+    ///
+    /// [default: 270s of 2026-08]
+    #[arg(short, long, alias = "seconds", help_heading = LOAD, value_name = "TIME", value_parser = parse_seconds)]
+    duration: Option<Duration>,
+    /// Length of each row's warm-up [default: 2s]
+    ///
+    /// [default: a tenth of the row of 2026-08]
+    #[arg(long, help_heading = LOAD, value_name = "TIME", value_parser = parse_warmup)]
     warmup: Option<Duration>,
-    /// The random seed
-    #[arg(long, default_value_t = 1)]
+    /// Random seed
+    #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Directory of the database: its file system is what is measured
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    /// Directory of the database
+    ///
+    /// Its disk is what is measured.
+    #[arg(long, help_heading = HEADING, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
     #[command(flatten)]
     verbosity: VerbosityArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
-    /// File of the record; the table goes beside it, with the ending .md
-    /// [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
+    /// File of the record [default: new in results/runs]
+    ///
+    /// The table goes beside it, with the ending .md.
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
@@ -203,7 +220,7 @@ fn plan(args: &ReproduceArgs, table: &'static Table) -> anyhow::Result<Planned> 
 
 /// What is put on whatever server a row has.
 fn load(args: &ReproduceArgs, table: &Table, row: &ArticleRow) -> RunConfig {
-    let window = args.seconds.unwrap_or(table.window);
+    let window = args.duration.unwrap_or(table.window);
     let mut config = RunConfig {
         name: Some(row.name.to_owned()),
         connector: row.connector,

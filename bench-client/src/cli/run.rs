@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bench_client::compare::Conditions;
 use bench_client::config::RunConfig;
+use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
@@ -35,11 +36,13 @@ pub(crate) struct RunArgs {
     watch: WatchArgs,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
-    /// File of the record [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
+    /// File of the record [default: new in results/runs]
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     save: SaveArgs,

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bench_client::config::heading::LOAD;
 use bench_client::config::{RunConfig, Target, flag_of};
 use bench_client::judge::summarise;
 use bench_client::record::{Record, Repetition, Row};
+use busload_frontend::cli::count;
 use clap::Args;
 use serde_json::Value;
 
@@ -17,9 +19,10 @@ use super::verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
-    /// Measure every row this many times, each on a fresh database, and give medians with
-    /// confidence intervals: 6 are the fewest that allow one of 95 %
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Repeat every row, and give medians [1 … 1000]
+    ///
+    /// With their intervals. Each time on a fresh database. 6 are the fewest that allow a confidence interval of 95 %.
+    #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1, value_parser = count::<u32>(1..=1000))]
     runs: u32,
 }
 
@@ -33,6 +36,11 @@ pub(crate) struct Repetitions {
 }
 
 impl RunsArgs {
+    /// Whether rows are measured more than once.
+    pub(crate) fn are_several(&self) -> bool {
+        self.runs > 1
+    }
+
     pub(crate) fn repeat(&self, plans: &[RunConfig]) -> Repetitions {
         let keeps = |plan: &RunConfig| matches!(plan.target, Target::Url { reseed: false, .. });
         if self.runs > 1 && plans.iter().any(keeps) {

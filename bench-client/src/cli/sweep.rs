@@ -5,13 +5,13 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
-mod given;
 mod knee;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench_client::config::RunConfig;
+use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::judge::summarise;
 use bench_client::measure::RowError;
@@ -30,18 +30,21 @@ use super::runs::{self, RunsArgs};
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show, usage};
-use given::Given;
 use knee::KneeArgs;
+
+/// Above the flags of a sweep, in the help text.
+const HEADING: &str = "Sweep";
+/// What is swept when nothing else is said: how many transfers may share a sync.
+const DEFAULT_OVER: &str = "batch-size=1,4,16,64,256,1024,4096";
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    // First: it looks at what the others then take.
-    #[command(flatten)]
-    given: Given,
-    /// A knob and its values, once or twice. KNOB: alpha, concurrency, max-inflight-per-worker
-    /// (or inflight), batch-size, batch-timeout, rate. SPEC: a list 1,2,4; a range FROM..TO/STEP;
-    /// linear:FROM:TO:COUNT; geometric:FROM:TO:COUNT. Batch timeouts carry a unit: 0ms,500us,2ms
-    #[arg(long, value_name = "KNOB=SPEC", required_unless_present = "find_knee")]
+    /// A knob and its values, such as batch-size=1,64,4k
+    ///
+    /// Once or twice. KNOB is one of alpha, concurrency, inflight, batch-size, batch-timeout and rate. SPEC is a
+    /// list 1,2,4; a range FROM..TO/STEP; linear:FROM:TO:COUNT; or geometric:FROM:TO:COUNT. Batch
+    /// timeouts carry a unit: 0ms,500us,2ms. [default: batch-size=1,4,16,64,256,1024,4096]
+    #[arg(long, help_heading = HEADING, value_name = "KNOB=SPEC")]
     over: Vec<Axis>,
     #[command(flatten)]
     knee: KneeArgs,
@@ -55,24 +58,38 @@ pub(crate) struct SweepArgs {
     verbosity: VerbosityArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
-    /// File of the record; if it is there, the sweep goes on and the rows in it are skipped
-    /// [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
+    /// File of the record [default: new in results/runs]
+    ///
+    /// If it is there, the sweep goes on. Rows that are in it are skipped.
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Go on although machine, storage, program or settings are not those of the record
-    #[arg(long, requires = "output")]
+    #[arg(long, help_heading = OUTPUT, requires = "output")]
     resume_anyway: bool,
 }
 
+impl SweepArgs {
+    /// What is swept.
+    fn over(&self) -> anyhow::Result<Vec<Axis>> {
+        if self.over.is_empty() && !self.knee.is_asked_for() {
+            return Ok(vec![DEFAULT_OVER.parse()?]);
+        }
+        Ok(self.over.clone())
+    }
+}
+
 pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    check_knobs(args)?;
+    let over = args.over()?;
+    check_knobs(args, &over)?;
     let mut plans = if args.knee.is_asked_for() {
         knee::rows(&args.load, args.knee.first_rate())?.to_vec()
     } else {
-        swept(&args.load, &args.over)?
+        swept(&args.load, &over)?
     };
     // Before anything compares them with what was recorded: the interval is a setting.
     args.watch.set_intervals(&mut plans)?;
@@ -80,11 +97,11 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let environment = environment(&plans);
     let path = RecordFile::checked(args.output.as_deref(), "sweep", &environment)?;
     let described = Sweep {
-        over: args.over.clone(),
         settings: plans
             .first()
-            .map(|plan| sweep::settings(plan, &args.over))
+            .map(|plan| sweep::settings(plan, &over))
             .unwrap_or_default(),
+        over,
         resumed_despite: Vec::new(),
     };
     let record = sweep::open(&path, &environment, described, args.resume_anyway)
@@ -130,13 +147,13 @@ fn refuse_lists(load: &LoadFlags) -> anyhow::Result<()> {
     )))
 }
 
-fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
-    if args.over.len() > 2 {
+fn check_knobs(args: &SweepArgs, over: &[Axis]) -> anyhow::Result<()> {
+    if over.len() > 2 {
         return Err(usage(
             "a sweep is over one knob or two: give --over once or twice",
         ));
     }
-    if let [one, other] = args.over.as_slice()
+    if let [one, other] = over
         && one.knob == other.knob
     {
         let name = one.knob.name();
@@ -144,8 +161,8 @@ fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
             "--over {name} is given twice: put its values into one"
         )));
     }
-    let mut fixed = args.over.iter().map(|axis| axis.knob.name());
-    if let Some(name) = fixed.find(|name| args.given.has(name)) {
+    let mut fixed = over.iter().map(|axis| axis.knob.name());
+    if let Some(name) = fixed.find(|name| args.load.has(name)) {
         return Err(usage(&format!(
             "--{name} is fixed and swept: leave out one of --{name} and --over {name}"
         )));
@@ -154,7 +171,7 @@ fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
         return Err(usage(&format!("{flag} goes with --find-knee")));
     }
     if args.knee.is_asked_for() {
-        if args.given.has("rate") {
+        if args.load.has("rate") {
             return Err(usage(
                 "--rate is what --find-knee searches: use --from and --to",
             ));
@@ -165,7 +182,7 @@ fn check_knobs(args: &SweepArgs) -> anyhow::Result<()> {
                  rate as it is tried",
             ));
         }
-        if args.given.has("runs") {
+        if args.runs.are_several() {
             return Err(usage(
                 "--find-knee repeats what it must itself: leave out --runs",
             ));

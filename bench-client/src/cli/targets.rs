@@ -19,15 +19,17 @@ use super::{print, usage};
 
 #[derive(Debug, Args)]
 pub(crate) struct TargetsArgs {
+    /// What to do [default: list]
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 /// Where installed targets are.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct DirectoryArgs {
-    /// Folder of installed targets [default: $BUSLOAD_TARGETS_DIR, else busload/targets in
-    /// $XDG_DATA_HOME or ~/.local/share]
+    /// Folder of installed targets [default: ~/.local/share/busload/targets]
+    ///
+    /// [default: $BUSLOAD_TARGETS_DIR, else busload/targets in $XDG_DATA_HOME or ~/.local/share]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -80,7 +82,12 @@ enum Verb {
 }
 
 pub(crate) fn run(args: &TargetsArgs) -> anyhow::Result<ExitCode> {
-    match &args.verb {
+    let listing = Verb::List {
+        files: Vec::new(),
+        directory: DirectoryArgs::default(),
+        json: false,
+    };
+    match args.verb.as_ref().unwrap_or(&listing) {
         Verb::List {
             files,
             directory,

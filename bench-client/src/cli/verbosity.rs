@@ -9,6 +9,7 @@ use std::io::stdout;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use bench_client::config::heading::OUTPUT;
 use clap::{Args, ValueEnum};
 
 /// When to colour.
@@ -55,11 +56,13 @@ pub(crate) fn warning(what: &str) {
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct VerbosityArgs {
-    /// Print everything about each row: knobs, disk, latency, server, time budget, generator,
-    /// model, verification and every verdict with its remedy
-    #[arg(short, long, conflicts_with = "json")]
+    /// Print everything about each row
+    ///
+    /// Knobs, disk, latency, server, time budget, generator, model, verification, and every verdict
+    /// with its remedy.
+    #[arg(short, long, help_heading = OUTPUT, conflicts_with = "json")]
     pub(crate) verbose: bool,
     /// Print one line for each row, and no progress
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long, help_heading = OUTPUT, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use bench_client::config::heading::OUTPUT;
 use bench_client::config::{RunConfig, parse_interval};
 use bench_client::measure::Progress;
 use clap::Args;
@@ -18,35 +19,26 @@ use super::progress::{Detail, ProgressLine};
 use super::verbosity;
 use super::view::View;
 
-/// Above the flags in the help text.
-const HEADING: &str = "While it runs";
-
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct WatchArgs {
-    /// Print each interval of the time series as it ends, on standard error. With a number,
-    /// intervals are that many seconds long, whatever --interval says
-    #[arg(short = 'P', long, value_name = "SECONDS", value_parser = parse_interval_seconds)]
-    #[arg(conflicts_with = "tui", help_heading = HEADING)]
+    /// Print each interval of the time series as it ends
+    ///
+    /// On standard error. With a time, in seconds or with a unit, intervals are that long, whatever
+    /// --interval says.
+    #[arg(short = 'P', long, value_name = "TIME", value_parser = parse_interval)]
+    #[arg(conflicts_with = "tui", help_heading = OUTPUT)]
     #[expect(
         clippy::option_option,
         reason = "how clap tells no flag, a bare one, and one with a value"
     )]
     print_intervals: Option<Option<Duration>>,
-    /// Show a live view of the terminal that standard error is; reports come after it. q or
-    /// Ctrl-C stops and records what was measured. Without a terminal: a warning, and lines as
-    /// of --print-intervals
-    #[arg(long, help_heading = HEADING)]
+    /// Show a live view on the terminal
+    ///
+    /// q or Ctrl-C stops; what was measured until then is recorded. The terminal is that of standard error; reports
+    /// come after the view. Without a terminal there are a warning and lines as of
+    /// --print-intervals.
+    #[arg(long, help_heading = OUTPUT)]
     tui: bool,
-}
-
-/// Seconds as a bare number, or a duration with a unit.
-fn parse_interval_seconds(text: &str) -> Result<Duration, String> {
-    let bare = text.parse::<f64>().is_ok();
-    parse_interval(&if bare {
-        format!("{text}s")
-    } else {
-        text.to_owned()
-    })
 }
 
 impl WatchArgs {

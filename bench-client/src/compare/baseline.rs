@@ -193,7 +193,7 @@ impl Baseline {
     #[must_use]
     pub fn times(&self) -> Vec<Flag> {
         let mut flags = self.flags();
-        flags.retain(|(name, _)| ["seconds", "transfers", "warmup"].contains(&name.as_str()));
+        flags.retain(|(name, _)| ["duration", "transfers", "warmup"].contains(&name.as_str()));
         flags
     }
 }
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(read.rows.len(), 2);
         assert!(AnyRecord::read(&path).is_ok(), "it is a record");
         let flags = read.flags();
-        for flag in ["connectors", "durability", "batch-timeout", "queue"] {
+        for flag in ["connector", "durability", "batch-timeout", "queue"] {
             assert!(flags.iter().any(|(name, _)| name == flag), "{flag}");
         }
         let planned = Conditions::of_plan(&row().config, &environment());

@@ -32,8 +32,13 @@ pub struct SideError {
     pub problem: String,
 }
 
-/// Other names of keys.
-const ALIASES: [(&str, &str); 1] = [("inflight", "max-inflight-per-worker")];
+/// Names that keys had in an earlier version.
+const ALIASES: [(&str, &str); 4] = [
+    ("keep-db", "keep"),
+    ("max-inflight-per-worker", "inflight"),
+    ("op-timeout", "timeout"),
+    ("seconds", "duration"),
+];
 
 /// Keys that are taken and not offered: they exist for tests of comparisons only.
 const NOT_OFFERED: [&str; 1] = ["busy-wait"];
@@ -189,7 +194,7 @@ impl SideText {
 mod tests {
     use super::*;
 
-    const ALLOWED: [&str; 4] = ["batch-size", "max-inflight-per-worker", "url", "server-bin"];
+    const ALLOWED: [&str; 4] = ["batch-size", "inflight", "url", "server-bin"];
 
     fn parse(text: &str) -> Result<SideText, SideError> {
         SideText::parse(text, &ALLOWED)
@@ -213,7 +218,7 @@ mod tests {
         );
         assert_eq!(candidate.subject, "sqlite_rpc");
         let of = |key: &str| candidate.keys.iter().find(|(name, _)| name == key);
-        let inflight = of("max-inflight-per-worker").unwrap();
+        let inflight = of("inflight").unwrap();
         assert_eq!(inflight.1.as_deref(), Some("3"));
         assert_eq!(of("url").unwrap().1.as_deref(), Some("http://x/a=b, c"));
         for (text, says) in [
@@ -242,7 +247,12 @@ mod tests {
         assert_eq!(side.subject, "sqlite_ws_rpc");
         assert_eq!(side.take("server-bin").unwrap().unwrap(), "a=b");
         assert_eq!(side.take("server-bin").unwrap(), None);
-        assert!(side.has("max-inflight-per-worker"));
+        assert!(side.has("inflight"));
+        assert!(
+            parse("sqlite_rpc,max-inflight-per-worker=3")
+                .unwrap()
+                .has("inflight")
+        );
         assert_eq!(
             side.keys[0],
             ("batch-size".to_owned(), Some("7".to_owned()))
@@ -255,10 +265,7 @@ mod tests {
             ("", "spacetimedb, or the name"),
             ("batch-size=1", "'batch-size=1' is no connector"),
             ("sqlite_rpc,batchsize=1", "'batchsize' is no knob"),
-            (
-                "sqlite_rpc,batchsize=1",
-                "batch-size, max-inflight-per-worker",
-            ),
+            ("sqlite_rpc,batchsize=1", "batch-size, inflight"),
             ("sqlite_rpc,batch-size=1,2", "'2' is no knob"),
             (
                 "sqlite_rpc,inflight=1,max-inflight-per-worker=2",

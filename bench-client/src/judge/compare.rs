@@ -105,7 +105,7 @@ pub fn not_compared(sides: [&[&Row]; 2]) -> Vec<NotCompared> {
             ),
             _ => return None,
         };
-        let why = why + ": measure longer with --seconds";
+        let why = why + ": measure longer with --duration";
         Some(NotCompared { metric, why })
     };
     Metric::ALL.into_iter().filter_map(why).collect()

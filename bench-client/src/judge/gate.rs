@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use busload_frontend::cli::parse_number as parse_quantity;
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
@@ -56,7 +57,7 @@ pub enum GateProblem {
         example: &'static str,
     },
     /// A unit that the metric does not have, or none where one is needed.
-    #[error("`{number}` is no {quantity}; write it as in {examples}")]
+    #[error("`{number}` is not a {quantity}; write it as in {examples}")]
     Unit {
         /// What was written.
         number: String,
@@ -125,7 +126,9 @@ fn metric_of(name: &str) -> Result<Metric, GateProblem> {
 
 fn parse_number(metric: Metric, text: &str) -> Result<f64, GateProblem> {
     let digits = text.trim().replace('_', "");
-    let number: Option<f64> = digits.parse().ok();
+    let digits = digits.strip_prefix('+').unwrap_or(&digits);
+    // 100k and 1M are counts; a share has a sign.
+    let number = parse_quantity(digits).or_else(|| digits.parse().ok());
     number
         .filter(|number| number.is_finite())
         .ok_or_else(|| GateProblem::Number {
@@ -168,7 +171,7 @@ fn absolute(metric: Metric, less: bool, number: &str) -> Result<Threshold, GateP
     } else if let Some(digits) = lower.strip_suffix("us") {
         (digits, Some(0.001))
     } else {
-        (lower.as_str(), None)
+        (number, None)
     };
     let value = parse_number(metric, digits)?;
     if metric.more_is_better() == unit_ms.is_some() {

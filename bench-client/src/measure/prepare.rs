@@ -87,7 +87,7 @@ fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError
     match info.id_horizon_seconds {
         Some(horizon) if horizon <= needed => Err(RowError::Unsuitable(format!(
             "the server remembers ids for {horizon} s, and a transfer may be sent again for \
-             {needed} s: lower --op-timeout or --resolve-timeout, or raise the server's \
+             {needed} s: lower --timeout or --resolve-timeout, or raise the server's \
              --id-horizon"
         ))),
         _ => Ok(()),

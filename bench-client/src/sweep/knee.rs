@@ -63,7 +63,7 @@ impl Trial {
             ))
         } else if p99_ms.is_none() {
             Some(format!(
-                "{} transfers are too few for a p99, which needs {}: measure longer with --seconds",
+                "{} transfers are too few for a p99, which needs {}: measure longer with --duration",
                 figures::grouped(row.committed),
                 figures::grouped(Percentile::P99.samples_min())
             ))

@@ -136,8 +136,7 @@ pub fn settings(config: &RunConfig, over: &[Axis]) -> BTreeMap<String, Value> {
         let flag = flag_of(name);
         let is_swept = over.iter().any(|axis| axis.knob.name() == flag);
         // The names of targets are in the rows.
-        let of_connector = ["connector", "max-inflight-per-worker", "server"]
-            .contains(&flag.as_str())
+        let of_connector = ["connector", "inflight", "server"].contains(&flag.as_str())
             || ["server_version", "promised_durability"].contains(&name.as_str())
             || name.starts_with("label_");
         !is_swept && !of_connector

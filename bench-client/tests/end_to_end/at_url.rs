@@ -19,12 +19,12 @@ fn a_server_at_a_url_is_wiped_only_when_asked() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
         let directory = directory();
         let flags = [
-            "--seed-accounts=1000",
+            "--accounts=1000",
             "--initial-balance=5000",
             "--database=a.sqlite",
         ];
         let mut served = Served::bench_client(directory.path(), transport, &flags);
-        let connector = format!("--connectors={connector}");
+        let connector = format!("--connector={connector}");
         let url = format!("--url={}", served.url());
         let fresh = books(&served);
         assert_eq!((fresh.0, fresh.1.as_str()), (1000, "5000000"));
@@ -55,7 +55,7 @@ fn a_server_at_a_url_is_wiped_only_when_asked() {
         let larger = |flags: &[&str]| {
             let base = [
                 "run",
-                "--seconds=0.5",
+                "--duration=0.5",
                 "--warmup=0.1",
                 "--concurrency=4",
                 "--accounts=2000",
@@ -91,11 +91,11 @@ fn a_connection_that_was_closed_while_idle_is_opened_again() {
     command.args([
         "run",
         "--json",
-        "--seconds=1",
+        "--duration=1",
         "--warmup=0.5",
         "--concurrency=2",
     ]);
-    command.args(["--accounts=1000", "--connectors=sqlite_rpc"]);
+    command.args(["--accounts=1000", "--connector=sqlite_rpc"]);
     command.arg(format!("--url=http://{}", server.target.authority));
     let ended = run(&mut command);
     let record = ended.expect_code(0).json();
@@ -145,7 +145,7 @@ fn url_for(connector: &str, address: &str) -> String {
 
 fn no_server(directory: &Path, address: &str, connector: &str, flags: &[&str]) {
     let url = url_for(connector, address);
-    let connector = format!("--connectors={connector}");
+    let connector = format!("--connector={connector}");
     let flags = [&["run", &*url, &connector], flags].concat();
     refused(directory, &[], &flags, 5, address);
 }
@@ -190,7 +190,7 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
             let (address, directory) = (&address, directory.path());
             scope.spawn(move || {
                 let url = url_for(connector, address);
-                let connector = format!("--connectors={connector}");
+                let connector = format!("--connector={connector}");
                 refused(directory, &[], &["run", &url, &connector], 5, "");
             });
         }
@@ -201,8 +201,8 @@ fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
 #[test]
 fn the_wrong_transport_is_refused() {
     let directory = directory();
-    let http = Served::bench_client(directory.path(), "http", &["--seed-accounts=100"]);
-    let ws = Served::bench_client(directory.path(), "ws", &["--seed-accounts=100"]);
+    let http = Served::bench_client(directory.path(), "http", &["--accounts=100"]);
+    let ws = Served::bench_client(directory.path(), "ws", &["--accounts=100"]);
     let cases = [("sqlite_rpc", &ws), ("sqlite_ws_rpc", &http)];
     for (connector, served) in cases {
         let url = served.url();
@@ -211,7 +211,7 @@ fn the_wrong_transport_is_refused() {
         // Refused in its own words where the URL says it, and found out where it does not.
         let as_it_is = format!("--url={url}");
         let other = url_for(connector, address);
-        let connector = format!("--connectors={connector}");
+        let connector = format!("--connector={connector}");
         refused(
             directory.path(),
             &[],
@@ -227,7 +227,7 @@ fn the_wrong_transport_is_refused() {
 #[test]
 fn a_server_without_a_place_left_is_code_five() {
     let directory = directory();
-    let flags = ["--seed-accounts=100", "--max-connections=3"];
+    let flags = ["--accounts=100", "--max-connections=3"];
     let served = Served::bench_client(directory.path(), "ws", &flags);
     let url = format!("--url={}", served.url());
     let flags = [
@@ -235,7 +235,7 @@ fn a_server_without_a_place_left_is_code_five() {
         &url,
         "--accounts=100",
         "--concurrency=8",
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
     ];
     refused(directory.path(), &[], &flags, 5, "--concurrency");

@@ -22,7 +22,7 @@ fn a_file_of_somebody_elses_is_left_alone() {
         refused(
             here,
             &[("SQLITE_FILE", file)],
-            &["run", "--seconds=0.4", "--warmup=0"],
+            &["run", "--duration=0.4", "--warmup=0"],
             2,
             file,
         );
@@ -33,7 +33,7 @@ fn a_file_of_somebody_elses_is_left_alone() {
             2,
             file,
         );
-        let fresh = ["serve", "http", "--port=0", "--fresh", "--database", file];
+        let fresh = ["serve", "http", "--port=0", "--reseed", "--database", file];
         refused(here, &[], &fresh, 2, file);
         let after = std::fs::read(here.join(file)).expect("it is still there");
         assert!(before == after, "{file} was changed");
@@ -48,7 +48,7 @@ fn a_named_database_is_wiped_only_when_asked_and_never_removed() {
     let named = [("SQLITE_FILE", "mine.sqlite")];
     let base = [
         "run",
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
         "--concurrency=2",
         "--accounts=50",
@@ -95,9 +95,9 @@ fn a_database_that_a_server_has_open_is_refused() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
         let directory = directory();
         let here = directory.path();
-        let mut served = Served::bench_client(here, transport, &["--seed-accounts=100"]);
+        let mut served = Served::bench_client(here, transport, &["--accounts=100"]);
         let before = books(&served);
-        let connector = format!("--connectors={connector}");
+        let connector = format!("--connector={connector}");
         refused(
             here,
             &[],

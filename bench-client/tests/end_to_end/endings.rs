@@ -15,7 +15,7 @@ use crate::common::{
 
 /// A load that nobody waits for: it is stopped from outside.
 const LONG: [&str; 4] = [
-    "--seconds=300",
+    "--duration=300",
     "--warmup=0",
     "--accounts=1000",
     "--concurrency=4",
@@ -38,7 +38,7 @@ fn under_load(directory: &Path, transport: &str, connector: &str) -> (Running, P
     command
         .arg("run")
         .args(LONG)
-        .args(["--connectors", connector]);
+        .args(["--connector", connector]);
     let client = Running::start(&mut command);
     let server = server_of(&client);
     transfers_are_running(directory, transport);
@@ -86,7 +86,7 @@ fn interrupted_before_anything_was_measured() {
     let flags = [
         "run",
         "--warmup=300",
-        "--seconds=1",
+        "--duration=1",
         "--accounts=1000",
         "--concurrency=2",
     ];
@@ -138,13 +138,13 @@ fn a_server_that_dies_in_mid_run_is_an_invalid_row() {
 /// were in flight: neither in the window nor, when it stood still until then, after it.
 #[test]
 fn a_dead_server_is_not_waited_for_to_resolve_what_is_unknown() {
-    for (seconds, stands_still) in [("--seconds=300", false), ("--seconds=1", true)] {
+    for (seconds, stands_still) in [("--duration=300", false), ("--duration=1", true)] {
         let directory = directory();
         let mut command = bench_client(directory.path());
         command.args(["run", "--exactly-once", "--warmup=0", "--accounts=1000"]);
         // Longer than the patience of a test.
         command.args(["--resolve-timeout=8min", "--id-horizon=1h", seconds]);
-        command.args(["--concurrency=4", "--connectors=sqlite_ws_rpc"]);
+        command.args(["--concurrency=4", "--connector=sqlite_ws_rpc"]);
         let client = Running::start(&mut command);
         let server = server_of(&client);
         transfers_are_running(directory.path(), "ws");
@@ -174,9 +174,9 @@ fn rows_are_recorded_as_they_end() {
     let directory = directory();
     let mut command = bench_client(directory.path());
     let flags = [
-        "--connectors=sqlite_rpc,sqlite_ws_rpc",
+        "--connector=sqlite_rpc,sqlite_ws_rpc",
         "--accounts=1000",
-        "--seconds=1",
+        "--duration=1",
         "--warmup=0",
     ];
     let client = Running::start(command.arg("run").args(flags));

@@ -20,14 +20,14 @@ use common::{Ended, Served, bench_client, run, within};
 
 /// A load that takes a moment and not seconds.
 const SHORT: [&str; 8] = [
-    "--seconds=0.5",
+    "--duration=0.5",
     "--warmup=0.2",
     "--accounts=1000",
     "--concurrency=8",
     "--seed=7",
     "--amount=1",
     "--threads=1",
-    "--op-timeout=15s",
+    "--timeout=15s",
 ];
 
 fn short_run(directory: &Path, flags: &[&str]) -> Ended {

@@ -7,11 +7,11 @@ use crate::refused;
 
 /// Arguments that cannot be, and a word that the one line must hold.
 const REFUSED: &[(&[&str], &str)] = &[
-    (&["run", "--connectors=mysql"], "sqlite_ws_rpc"),
-    (&["run", "--connectors="], "--connectors"),
+    (&["run", "--connector=mysql"], "sqlite_ws_rpc"),
+    (&["run", "--connector="], "--connector"),
     (
-        &["run", "--connectors=sqlite_rpc,,sqlite_ws_rpc"],
-        "--connectors",
+        &["run", "--connector=sqlite_rpc,,sqlite_ws_rpc"],
+        "--connector",
     ),
     (&["run", "--batch-size=0"], "--batch-size"),
     (&["run", "--batch-size=1,0"], "--batch-size"),
@@ -26,21 +26,15 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--accounts=1"], "--accounts"),
     (&["run", "--accounts=10000001"], "--accounts"),
     (&["run", "--concurrency=0"], "--concurrency"),
-    (
-        &["run", "--max-inflight-per-worker=0"],
-        "--max-inflight-per-worker",
-    ),
-    (
-        &["run", "--max-inflight-per-worker=16385"],
-        "--max-inflight-per-worker",
-    ),
-    (&["run", "--seconds=0"], "--seconds"),
-    (&["run", "--seconds=-3"], "--seconds"),
-    (&["run", "--seconds=NaN"], "--seconds"),
-    (&["run", "--seconds=1e99"], "--seconds"),
+    (&["run", "--inflight=0"], "--inflight"),
+    (&["run", "--inflight=16385"], "--inflight"),
+    (&["run", "--duration=0"], "--duration"),
+    (&["run", "--duration=-3"], "--duration"),
+    (&["run", "--duration=NaN"], "--duration"),
+    (&["run", "--duration=1e99"], "--duration"),
     (&["run", "--warmup=-1"], "--warmup"),
     (&["run", "--transfers=0"], "--transfers"),
-    (&["run", "--transfers=5", "--seconds=5"], "--seconds"),
+    (&["run", "--transfers=5", "--duration=5"], "--duration"),
     (&["run", "--amount=0"], "--amount"),
     (&["run", "--amount=-1"], "--amount"),
     (&["run", "--amount=9223372036854775808"], "--amount"),
@@ -51,35 +45,35 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (&["run", "--threads=0"], "--threads"),
     (&["run", "--seed=-1"], "--seed"),
-    (&["run", "--op-timeout=0s"], "--op-timeout"),
+    (&["run", "--timeout=0s"], "--timeout"),
     (&["run", "--durability=hopeful"], "wal-full"),
     (&["run", "--queue=0"], "--queue"),
     (
         &[
             "run",
-            "--connectors=sqlite_rpc",
+            "--connector=sqlite_rpc",
             "--url=wss://localhost:4107",
         ],
-        "--url wss://… is for --connectors sqlite_ws_rpc, and sqlite_rpc speaks http",
+        "--url wss://… is for --connector sqlite_ws_rpc, and sqlite_rpc speaks http",
     ),
     (
         &[
             "run",
-            "--connectors=sqlite_ws_rpc",
+            "--connector=sqlite_ws_rpc",
             "--url=http://localhost:4103",
         ],
-        "--url http://… is for --connectors sqlite_rpc, and sqlite_ws_rpc speaks ws",
+        "--url http://… is for --connector sqlite_rpc, and sqlite_ws_rpc speaks ws",
     ),
     (&["run", "--encoding=xml"], "--encoding"),
     (
-        &["run", "--encoding=binary", "--connectors=sqlite_rpc"],
+        &["run", "--encoding=binary", "--connector=sqlite_rpc"],
         "sqlite_ws_rpc",
     ),
     (
         &[
             "run",
             "--encoding=binary",
-            "--connectors=sqlite_ws_rpc,sqlite_rpc",
+            "--connector=sqlite_ws_rpc,sqlite_rpc",
         ],
         "sqlite_ws_rpc",
     ),
@@ -87,8 +81,8 @@ const REFUSED: &[(&[&str], &str)] = &[
         &[
             "run",
             "--concurrency=50000",
-            "--connectors=sqlite_rpc",
-            "--max-inflight-per-worker=16384",
+            "--connector=sqlite_rpc",
+            "--inflight=16384",
         ],
         "ulimit",
     ),
@@ -96,7 +90,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         &[
             "run",
             "--url=ws://127.0.0.1:1",
-            "--connectors=sqlite_rpc,sqlite_ws_rpc",
+            "--connector=sqlite_rpc,sqlite_ws_rpc",
         ],
         "--url",
     ),
@@ -134,7 +128,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--data-dir=/proc"], "/proc"),
     (&["run", "--frobnicate"], "--frobnicate"),
     (&["run", "surplus"], "surplus"),
-    (&["run", "--secnods=3"], "--seconds"),
+    (&["run", "--secnods=3"], "--duration"),
     (&["frobnicate"], "frobnicate"),
     (&["serve", "smtp"], "smtp"),
     (&["serve", "ws", "--port=70000"], "--port"),
@@ -171,7 +165,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["serve", "http", "--port=0", "--database=."], "directory"),
     (&["serve", "http", "--port=0", "--data-dir=file"], "file"),
     (&["fsync", "--count=0"], "--count"),
-    (&["fsync", "--dir=no/such"], "no/such"),
+    (&["fsync", "--data-dir=no/such"], "no/such"),
 ];
 
 #[test]

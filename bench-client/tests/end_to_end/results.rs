@@ -129,7 +129,7 @@ fn one_record_with_a_row_per_connector() {
     let directory = directory();
     let ended = short_run(
         directory.path(),
-        &["--connectors=sqlite_rpc,sqlite_ws_rpc", "--json"],
+        &["--connector=sqlite_rpc,sqlite_ws_rpc", "--json"],
     );
     ended.expect_code(0);
     let said: Vec<&str> = ended.stderr.lines().collect();
@@ -265,7 +265,7 @@ fn a_server_that_discards_writes_is_caught_by_what_it_measures() {
     let directory = directory();
     let flags = [
         "--durability=discard-writes",
-        "--connectors=sqlite_rpc,sqlite_ws_rpc",
+        "--connector=sqlite_rpc,sqlite_ws_rpc",
     ];
     short_run(directory.path(), &flags).expect_code(4);
     let record = record(directory.path());
@@ -351,12 +351,12 @@ fn every_help_names_every_durability() {
 fn lists_give_one_row_per_combination() {
     let directory = directory();
     let ended = run(bench_client(directory.path()).arg("run").args([
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
         "--accounts=500",
         "--concurrency=2",
         "--alpha=0,1",
-        "--max-inflight-per-worker=1,3",
+        "--inflight=1,3",
         "--batch-size=1,64",
     ]));
     ended.expect_code(0);
@@ -390,7 +390,7 @@ fn many_transfers_in_flight_over_websocket_need_few_connections() {
     let directory = directory();
     let flags = [
         "--concurrency=70",
-        "--max-inflight-per-worker=16384",
+        "--inflight=16384",
         "--transfers=2000",
         "--warmup=0",
         "--accounts=1000",
@@ -406,9 +406,9 @@ fn a_counted_run_measures_exactly_as_many_as_asked() {
             "--transfers=777",
             "--warmup=0",
             "--threads=3",
-            "--max-inflight-per-worker=5",
+            "--inflight=5",
         ],
-        &["--transfers=3", "--warmup=0.1", "--connectors=sqlite_rpc"],
+        &["--transfers=3", "--warmup=0.1", "--connector=sqlite_rpc"],
     ];
     for flags in flags {
         let directory = directory();
@@ -435,10 +435,10 @@ fn a_run_is_the_same_at_any_seed_but_its_own() {
             "--concurrency=1",
             "--accounts=50",
             "--alpha=1",
-            "--keep-db",
+            "--keep",
             "--seed",
             seed,
-            "--max-inflight-per-worker=1",
+            "--inflight=1",
         ];
         run(bench_client(directory.path()).args(flags)).expect_code(0);
         balances(&directory.path().join(".data/busload-ws.sqlite"))

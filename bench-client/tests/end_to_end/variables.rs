@@ -8,7 +8,7 @@ use crate::{balances, books, control};
 /// A run of which only the record is wanted.
 const BRIEF: [&str; 5] = [
     "run",
-    "--seconds=0.4",
+    "--duration=0.4",
     "--warmup=0",
     "--concurrency=3",
     "--json",
@@ -18,7 +18,7 @@ const BRIEF: [&str; 5] = [
 fn the_originals_variables_are_honoured() {
     let directory = directory();
     let mut command = bench_client(directory.path());
-    command.args(BRIEF).arg("--keep-db");
+    command.args(BRIEF).arg("--keep");
     command.envs([
         ("SQLITE_MODE", "realistic_fast"),
         ("SQLITE_FILE", "ledgers/mine.sqlite"),
@@ -59,7 +59,7 @@ fn flags_go_before_variables() {
         "--batch-timeout=2ms",
         "--accounts=99",
     ]);
-    command.args(["--max-inflight-per-worker=2"]);
+    command.args(["--inflight=2"]);
     command.envs([
         ("SQLITE_MODE", "baseline"),
         ("SQLITE_WS_RPC_BATCH_SIZE", "7"),
@@ -156,7 +156,7 @@ fn the_invalid_pragma_of_the_original_is_warned_of() {
     let mut command = bench_client(directory.path());
     command.args([
         "run",
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
         "--accounts=50",
         "--concurrency=1",
@@ -172,17 +172,17 @@ fn the_invalid_pragma_of_the_original_is_warned_of() {
 #[test]
 fn urls_come_from_the_environment_too() {
     let directory = directory();
-    let http = Served::bench_client(directory.path(), "http", &["--seed-accounts=100"]);
-    let ws = Served::bench_client(directory.path(), "ws", &["--seed-accounts=100"]);
+    let http = Served::bench_client(directory.path(), "http", &["--accounts=100"]);
+    let ws = Served::bench_client(directory.path(), "ws", &["--accounts=100"]);
     let mut command = bench_client(directory.path());
     command.args([
         "run",
-        "--seconds=0.4",
+        "--duration=0.4",
         "--warmup=0",
         "--concurrency=2",
         "--accounts=100",
     ]);
-    command.args(["--connectors=sqlite_rpc,sqlite_ws_rpc", "--json"]);
+    command.args(["--connector=sqlite_rpc,sqlite_ws_rpc", "--json"]);
     // As the original's clients: the path does not matter, http stands for ws.
     let url = ws
         .url()

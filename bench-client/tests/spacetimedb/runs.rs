@@ -10,13 +10,13 @@ use crate::server::{Habits, Server};
 
 /// A load that takes a moment and not seconds.
 const SHORT: [&str; 7] = [
-    "--connectors=spacetimedb",
-    "--seconds=0.6",
+    "--connector=spacetimedb",
+    "--duration=0.6",
     "--warmup=0.2",
     "--accounts=1000",
     "--initial-balance=100000",
     "--concurrency=4",
-    "--max-inflight-per-worker=40",
+    "--inflight=40",
 ];
 
 fn short_run(directory: &Path, server: &Server, flags: &[&str]) -> Ended {
@@ -195,38 +195,38 @@ fn what_it_cannot_do_is_refused_in_one_line() {
     let url = "--url=ws://127.0.0.1:1/test-1";
     for (flags, says) in [
         (
-            &["--connectors=spacetimedb"][..],
+            &["--connector=spacetimedb"][..],
             "say where it is with --url",
         ),
         (
-            &["--connectors=spacetimedb", "--url=ws://127.0.0.1:3000"],
+            &["--connector=spacetimedb", "--url=ws://127.0.0.1:3000"],
             "names no database",
         ),
         (
-            &["--connectors=spacetimedb", url, "--encoding=json"],
-            "--encoding json needs --connectors",
+            &["--connector=spacetimedb", url, "--encoding=json"],
+            "--encoding json needs --connector",
         ),
         (
-            &["--connectors=spacetimedb", url, "--exactly-once"],
+            &["--connector=spacetimedb", url, "--exactly-once"],
             "transfer ids, which spacetimedb does not have",
         ),
         (
-            &["--connectors=sqlite_ws_rpc", "--confirmed-reads=off"],
-            "--confirmed-reads is for --connectors spacetimedb",
+            &["--connector=sqlite_ws_rpc", "--confirmed-reads=off"],
+            "--confirmed-reads is for --connector spacetimedb",
         ),
         (
-            &["--connectors=sqlite_ws_rpc", "--encoding=bsatn_v3"],
-            "--encoding bsatn_v3 needs --connectors spacetimedb",
+            &["--connector=sqlite_ws_rpc", "--encoding=bsatn_v3"],
+            "--encoding bsatn_v3 needs --connector spacetimedb",
         ),
     ] {
         let ended = run(bench_client(directory.path()).arg("run").args(flags));
         ended.expect_code(2);
         ended.expect_one_line(says);
     }
-    let predict = ["predict", "--connectors=spacetimedb", "--sync-latency=80us"];
+    let predict = ["predict", "--connector=spacetimedb", "--sync-latency=80us"];
     let ended = run(bench_client(directory.path()).args(predict));
     ended.expect_code(2);
-    ended.expect_one_line("leave it out of --connectors");
+    ended.expect_one_line("leave it out of --connector");
 }
 
 /// The comparison of the documentation, on a server that is small.
@@ -239,14 +239,14 @@ fn it_is_a_side_of_a_comparison() {
         .args(["compare", "sqlite_ws_rpc", &side])
         .args([
             "--rounds=2",
-            "--seconds=0.3",
+            "--duration=0.3",
             "--warmup=0.1",
             "--accounts=1000",
         ])
         .args([
             "--initial-balance=100000",
             "--concurrency=4",
-            "--max-inflight-per-worker=40",
+            "--inflight=40",
         ]));
     ended.expect_code(0);
     assert!(ended.stdout.contains("spacetimedb"), "{}", ended.stdout);

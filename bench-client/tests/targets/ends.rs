@@ -30,7 +30,7 @@ fn a_failed_start_names_the_output_and_shows_its_end() {
         ),
         ("hangs", "nothing accepted connections at 127.0.0.1:"),
     ] {
-        let ended = folder.run(&["--targets", name]);
+        let ended = folder.run(&["--target", name]);
         ended.expect_code(5);
         let error = &ended.stderr;
         assert!(error.contains(says), "no '{says}' in {error}");
@@ -53,7 +53,7 @@ fn a_server_that_does_not_stop_is_killed_and_the_record_says_so() {
         return;
     };
     folder.write_python("stubborn", STUBBORN, "stop_timeout = \"500ms\"\n");
-    let ended = folder.run(&["--targets=stubborn", "--json"]);
+    let ended = folder.run(&["--target=stubborn", "--json"]);
     ended.expect_code(0);
     assert!(
         ended.stderr.contains("0 s after SIGTERM") || ended.stderr.contains("1 s after SIGTERM"),
@@ -82,7 +82,7 @@ fn a_stop_signal_is_the_one_of_the_file() {
         return;
     };
     folder.write_python("mine", "trap '' TERM", "stop_signal = \"SIGQUIT\"\n");
-    let ended = folder.run(&["--targets=mine", "--json"]);
+    let ended = folder.run(&["--target=mine", "--json"]);
     ended.expect_code(0);
     let record = ended.json();
     let end = &row(&record)["server_end"];
@@ -96,10 +96,10 @@ fn a_stop_signal_is_the_one_of_the_file() {
 fn long_run(folder: &Folder, name: &str) -> Running {
     let words = [
         "run",
-        "--seconds=600",
+        "--duration=600",
         "--warmup=0.1",
         "--accounts=1000",
-        "--targets",
+        "--target",
         name,
     ];
     Running::start(&mut folder.bench_client(&words))

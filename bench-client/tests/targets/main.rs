@@ -184,9 +184,9 @@ fn what_is_wrong_with_a_target_file_is_said_in_one_line() {
         ),
     ] {
         for words in [
-            vec!["run", "--targets", target],
+            vec!["run", "--target", target],
             vec!["compare", "sqlite_rpc", target],
-            vec!["sweep", "--over", "alpha=0,1", "--targets", target],
+            vec!["sweep", "--over", "alpha=0,1", "--target", target],
             vec!["torture", "--target", target],
             vec!["targets", "check", target],
             vec!["targets", "show", target],
@@ -198,29 +198,29 @@ fn what_is_wrong_with_a_target_file_is_said_in_one_line() {
     folder.write("good", "[start]\ncommand = [\"x\"]\n");
     for (words, says) in [
         (
-            vec!["--targets=good", "--connectors=sqlite_rpc"],
+            vec!["--target=good", "--connector=sqlite_rpc"],
             "says its own connector",
         ),
         (
-            vec!["--targets=good", "--queue=5"],
+            vec!["--target=good", "--queue=5"],
             "--queue is a knob of this program's own",
         ),
         (
-            vec!["--targets=good", "--reseed"],
+            vec!["--target=good", "--reseed"],
             "a fresh ledger for each run",
         ),
         (
-            vec!["--targets=good", "--url=http://127.0.0.1:1"],
+            vec!["--target=good", "--url=http://127.0.0.1:1"],
             "says itself where it listens",
         ),
         (
-            vec!["--targets=good", "--server-command=x"],
+            vec!["--target=good", "--server-command=x"],
             "--server-command",
         ),
         (vec!["--server-command=x y"], "needs --url"),
         (vec!["--server-command=a 'b {port}"], "quotation mark"),
         (vec!["--server-cpus=1023"], "there is no CPU 1023"),
-        (vec!["--targets=postgres"], "there is no target 'postgres'"),
+        (vec!["--target=postgres"], "there is no target 'postgres'"),
     ] {
         let ended = folder.run(&words);
         ended.expect_code(2).expect_one_line(says);

@@ -12,7 +12,7 @@ fn a_row_says_whose_server_it_is_and_nothing_of_where() {
         return;
     };
     folder.write_python("mine", "true", "");
-    let ended = folder.run(&["--targets=mine", "--json"]);
+    let ended = folder.run(&["--target=mine", "--json"]);
     ended.expect_code(0);
     let record = ended.json();
     let row = row(&record);
@@ -55,7 +55,7 @@ fn a_row_says_whose_server_it_is_and_nothing_of_where() {
         folder.data()
     );
 
-    let shown = folder.run(&["--targets=mine", "-v"]);
+    let shown = folder.run(&["--target=mine", "-v"]);
     shown.expect_code(0);
     assert!(
         shown
@@ -64,7 +64,7 @@ fn a_row_says_whose_server_it_is_and_nothing_of_where() {
         "{}",
         shown.stdout
     );
-    folder.run(&["--targets=mine", "--keep-db"]).expect_code(0);
+    folder.run(&["--target=mine", "--keep"]).expect_code(0);
     let kept = folder.data();
     assert!(
         kept.iter().any(|path| path.join("ledger.sqlite").exists()),
@@ -84,7 +84,7 @@ fn sides_and_benchmarks_have_the_names_of_their_targets() {
         "one",
         "./two",
         "--rounds=2",
-        "--seconds=0.3",
+        "--duration=0.3",
         "--warmup=0.1",
         "--accounts=1000",
         "--concurrency=4",
@@ -107,7 +107,7 @@ fn sides_and_benchmarks_have_the_names_of_their_targets() {
     }
     folder.expect_nothing_left();
 
-    let both = folder.run(&["--targets=sqlite_rpc,one", "--json"]);
+    let both = folder.run(&["--target=sqlite_rpc,one", "--json"]);
     both.expect_code(0);
     let record = both.json();
     let rows = record["rows"].as_array().expect("rows");
@@ -124,7 +124,7 @@ fn a_command_is_a_target_by_itself() {
     let server = crate::servers::example("python").join("server.py");
     std::fs::copy(server, folder.path().join("short.py")).expect("copied");
     let command = "--server-command=python3 short.py {port} {database}";
-    let ended = folder.run(&[command, "--connectors=sqlite_rpc", "--json"]);
+    let ended = folder.run(&[command, "--connector=sqlite_rpc", "--json"]);
     ended.expect_code(0);
     let record = ended.json();
     let about = &row(&record)["target"]["about"];
@@ -153,7 +153,7 @@ fn a_server_that_runs_already_is_wiped_only_when_asked() {
             control.balance(account).await.expect("an answer")
         })
     };
-    let ended = folder.run(&["--targets=there", "--amount=1000", "--json"]);
+    let ended = folder.run(&["--target=there", "--amount=1000", "--json"]);
     ended.expect_code(0);
     let record = ended.json();
     assert_eq!(row(&record)["target"]["about"]["name"], "there");
@@ -171,7 +171,7 @@ fn a_server_that_runs_already_is_wiped_only_when_asked() {
     assert!(before.is_some());
     let total = || (0..1000).filter_map(balance).sum::<i64>();
     assert_eq!(total(), 1_000_000_000, "it is the same ledger");
-    let wiped = folder.run(&["--targets=there", "--reseed", "--initial-balance=5000"]);
+    let wiped = folder.run(&["--target=there", "--reseed", "--initial-balance=5000"]);
     wiped.expect_code(0);
     assert_eq!(total(), 5_000_000);
 }
@@ -196,7 +196,7 @@ fn server_and_client_are_kept_on_their_cpus() {
     };
     folder.write_python("mine", "grep Cpus_allowed_list /proc/$$/status > cpus", "");
     let ended = folder.run(&[
-        "--targets=mine",
+        "--target=mine",
         &format!("--server-cpus={first}"),
         &format!("--client-cpus={last}"),
         "--json",
@@ -224,8 +224,8 @@ fn a_target_is_audited_like_any_server() {
         "--target=mine",
         "--faults=kill",
         "--kills=2",
-        "--seconds-per-cycle=0.5",
-        "--workers=4",
+        "--cycle-time=0.5",
+        "--concurrency=4",
         "--inflight=1",
         "--json",
     ]));

@@ -75,7 +75,7 @@ impl Folder {
     pub(crate) fn run(&self, words: &[&str]) -> crate::common::Ended {
         let short = [
             "run",
-            "--seconds=0.5",
+            "--duration=0.5",
             "--warmup=0.1",
             "--accounts=1000",
             "--concurrency=8",

@@ -41,10 +41,10 @@ pub(crate) fn audit_of(
         "--json",
         "--reseed",
         "--kills=3",
-        &format!("--seconds-per-cycle={seconds}"),
-        "--workers=3",
+        &format!("--cycle-time={seconds}"),
+        "--concurrency=3",
         "--inflight=4",
-        &format!("--answer-timeout={timeout}"),
+        &format!("--timeout={timeout}"),
         &format!("--server-command={command}"),
         &format!("--url=ws://127.0.0.1:{port}"),
     ]);

@@ -19,7 +19,7 @@ use super::front::{Daemon, Front};
 fn case_36_a_command_beside_a_server_that_was_there() {
     let _machine = machine();
     let directory = directory();
-    let server = Served::bench_client(directory.path(), "ws", &["--seed-accounts=1000"]);
+    let server = Served::bench_client(directory.path(), "ws", &["--accounts=1000"]);
     let balances = || {
         within(async {
             let mut control = ControlClient::new(ConnectorKind::SqliteWsRpc, server.target());

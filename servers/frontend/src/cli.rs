@@ -12,6 +12,8 @@ mod engine;
 mod limit_args;
 mod messages;
 mod null_args;
+mod page;
+mod quantities;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -34,11 +36,14 @@ use null_args::NullArgs;
 pub use config::ServerConfig;
 pub use engine::Engine;
 pub use messages::{in_one_line, parse_arguments};
+pub use page::{Page, WIDTH_MAX};
+pub use quantities::{
+    count, parse_duration, parse_duration_within, parse_number, parse_time, parse_time_within,
+};
 pub use serving::ending;
 pub use values::{
-    Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
-    parse_duration_within, parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size,
-    parse_queue, parse_within,
+    Mode, parse_accounts, parse_batch_size, parse_batch_timeout, parse_durability,
+    parse_id_horizon, parse_inflight, parse_max_ids, parse_page_size, parse_queue, parse_within,
 };
 use values::{parse_env_batch_size, parse_listen, parse_milliseconds, parse_switch};
 
@@ -51,11 +56,15 @@ pub const DEFAULT_BATCH_SIZE: usize = 4_096;
 /// The directory of databases that nobody named, below the current directory: the file
 /// system is what is measured, so never a temporary directory.
 pub const DEFAULT_DATA_DIR: &str = ".data";
+
+/// Above the flags of what a server is, in the help text.
+const HEADING: &str = "Server";
+
 /// The flags of the HTTP server.
 #[derive(Debug, Args)]
 pub struct HttpArgs {
     /// Port to listen on; 0 takes a free one
-    #[arg(long, env = "SQLITE_RPC_PORT", default_value_t = 4103)]
+    #[arg(short, long, help_heading = HEADING, env = "SQLITE_RPC_PORT", default_value_t = 4103)]
     port: u16,
     #[command(flatten)]
     common: CommonArgs,
@@ -65,7 +74,7 @@ pub struct HttpArgs {
 #[derive(Debug, Args)]
 pub struct WsArgs {
     /// Port to listen on; 0 takes a free one
-    #[arg(long, env = "SQLITE_WS_RPC_PORT", default_value_t = 4107)]
+    #[arg(short, long, help_heading = HEADING, env = "SQLITE_WS_RPC_PORT", default_value_t = 4107)]
     port: u16,
     #[command(flatten)]
     common: CommonArgs,
@@ -107,30 +116,36 @@ impl BatchEnvironment {
 
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// Address to listen on; another than loopback needs --token-file or
-    /// --allow-unauthenticated
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = parse_listen)]
+    /// Address to listen on
+    ///
+    /// Any other than loopback needs --token-file or --allow-unauthenticated.
+    #[arg(long, help_heading = HEADING, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = parse_listen)]
     listen: IpAddr,
-    /// Database file, whose directory is made if there is none [default: busload-http.sqlite or busload-ws.sqlite in the data directory]
-    #[arg(long, env = "SQLITE_FILE", value_name = "FILE")]
+    /// Database file [default: a name in --data-dir]
+    ///
+    /// busload-http.sqlite or busload-ws.sqlite. Its directory is made if there is none.
+    #[arg(long, help_heading = HEADING, env = "SQLITE_FILE", value_name = "FILE")]
     database: Option<PathBuf>,
-    /// Throw away the ledger that the file holds and seed anew
-    #[arg(long)]
-    fresh: bool,
+    /// Throw away the ledger that is there
+    ///
+    /// A new one is seeded.
+    #[arg(long, help_heading = HEADING, alias = "fresh")]
+    reseed: bool,
     /// Directory of the database when no file is named
-    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    #[arg(long, help_heading = HEADING, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Accounts to create when the file holds no ledger [2 … 10000000]
-    #[arg(long, env = "SEED_ACCOUNTS", default_value_t = DEFAULT_ACCOUNTS, value_parser = parse_accounts)]
-    seed_accounts: i64,
-    /// Balance of each account created, 0 or more [default: 10000000]; for a file that another
-    /// tool seeded, what verify compares with
-    #[arg(long, env = "SEED_INITIAL_BALANCE", value_parser = clap::value_parser!(i64).range(0..))]
+    /// Accounts of a new ledger [2 … 10000000]
+    #[arg(long, help_heading = HEADING, alias = "seed-accounts", env = "SEED_ACCOUNTS", value_name = "N", default_value_t = DEFAULT_ACCOUNTS, value_parser = parse_accounts)]
+    accounts: i64,
+    /// Balance of each account of a new ledger, 0 or more [default: 10000000]
+    ///
+    /// For a file that another tool has seeded: what verify compares with.
+    #[arg(long, help_heading = HEADING, env = "SEED_INITIAL_BALANCE", value_name = "UNITS", value_parser = count::<i64>(0..=i64::MAX as u64))]
     initial_balance: Option<i64>,
-    #[command(flatten)]
-    limits: LimitArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = HEADING)]
     config: ServerConfig,
+    #[command(flatten, next_help_heading = "What clients may use")]
+    limits: LimitArgs,
     #[command(flatten)]
     access: AccessArgs,
     #[command(flatten)]
@@ -239,26 +254,26 @@ impl CommonArgs {
             },
             ledger: match (self.null.pace(), &config.engine) {
                 (Some(pace), _) => LedgerConfig::Null(NullConfig {
-                    seed_accounts: self.seed_accounts,
+                    seed_accounts: self.accounts,
                     seed_balance,
                     pace,
                 }),
                 (None, Engine::Postgres(url)) => LedgerConfig::Postgres(busload_postgres::Config {
                     url: url.clone().unwrap_or_default(),
-                    fresh: self.fresh,
+                    fresh: self.reseed,
                     apply: config.apply,
                     isolation: config.isolation,
                     writers: config.writers,
-                    seed_accounts: self.seed_accounts,
+                    seed_accounts: self.accounts,
                     seed_balance,
                     id_horizon: config.id_horizon,
                 }),
                 (None, Engine::Sqlite | Engine::Unknown) => LedgerConfig::Sqlite(Config {
                     database,
-                    fresh: self.fresh,
+                    fresh: self.reseed,
                     durability: config.durability.durability,
                     apply: config.apply,
-                    seed_accounts: self.seed_accounts,
+                    seed_accounts: self.accounts,
                     seed_balance,
                     initial_balance: self.initial_balance,
                     page_bytes: config.page_size,

@@ -37,3 +37,19 @@ pub use limits::Limits;
 pub use process::signals::SAME_WISH;
 pub use server::{ServeError, Server, Stopped};
 pub use settings::{Settings, Transport};
+
+/// What `--version` says after the name of a program: its version, the revision of its sources, and
+/// the SQLite in it.
+#[must_use]
+pub fn version(git_revision: &str) -> String {
+    // As long as git itself abbreviates in large repositories.
+    let (commit, mark) = match git_revision.split_once('-') {
+        Some((commit, mark)) => (commit, format!("-{mark}")),
+        None => (git_revision, String::new()),
+    };
+    format!(
+        "{} (revision {commit:.12}{mark}, SQLite {})",
+        env!("CARGO_PKG_VERSION"),
+        busload_sqlite::version(),
+    )
+}

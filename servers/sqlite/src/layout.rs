@@ -86,7 +86,7 @@ pub(crate) fn checkpoint_bytes(
 pub(crate) fn keeps_its_pages(kept: u32, asked: u32) -> String {
     format!(
         "the ledger keeps its pages of {kept} bytes: --page-size {asked} is for a new one; make \
-         one with --fresh, which throws this one away, or name another file with --database"
+         one with --reseed, which throws this one away, or name another file with --database"
     )
 }
 

@@ -161,7 +161,7 @@ pub enum CrashStatesError {
         acknowledged: u64,
     },
     /// No transfer was acknowledged.
-    #[error("nothing was acknowledged while the server was recorded: lengthen --seconds-per-cycle")]
+    #[error("nothing was acknowledged while the server was recorded: raise --cycle-time")]
     Nothing,
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn closed(frame: Option<&CloseFrame>) -> TransportError {
     let code = u16::from(frame.code);
     let mut reason = shorten(frame.reason.as_bytes());
     if code == 1013 {
-        reason.push_str("; lower --max-inflight-per-worker");
+        reason.push_str("; lower --inflight");
     }
     TransportError::ClosedFor { code, reason }
 }

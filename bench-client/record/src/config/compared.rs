@@ -124,9 +124,11 @@ fn joined(arguments: &[String]) -> String {
 #[must_use]
 pub fn flag_of(field: &str) -> String {
     /// Where the flag has a name of its own.
-    const OTHERS: [(&str, &str); 2] = [
-        ("window_seconds", "seconds"),
+    const OTHERS: [(&str, &str); 4] = [
+        ("max_inflight_per_worker", "inflight"),
+        ("op_timeout_seconds", "timeout"),
         ("transfer_ids", "exactly-once"),
+        ("window_seconds", "duration"),
     ];
     if let Some((_, flag)) = OTHERS.iter().find(|(name, _)| *name == field) {
         return (*flag).to_owned();
@@ -150,15 +152,7 @@ fn flags(fields: Map<String, Value>) -> impl Iterator<Item = Flag> {
             Value::Number(number) => Some(format!("{number}{}", unit.map_or("", |(_, it)| it))),
             _ => return None,
         };
-        let flag = flag_of(&name);
-        Some((
-            if flag == "connector" {
-                "connectors".to_owned()
-            } else {
-                flag
-            },
-            value,
-        ))
+        Some((flag_of(&name), value))
     })
 }
 
@@ -173,8 +167,8 @@ pub(super) fn to_flags(config: &RunConfig) -> Vec<Flag> {
     }
     if let Some(about) = config.target.about() {
         // It says so itself.
-        all.retain(|(name, _)| name != "connectors");
-        all.push(("targets".to_owned(), Some(about.name.clone())));
+        all.retain(|(name, _)| name != "connector");
+        all.push(("target".to_owned(), Some(about.name.clone())));
         if !about.arguments.is_empty() {
             all.push(("target-args".to_owned(), Some(joined(&about.arguments))));
         }
@@ -250,12 +244,12 @@ mod tests {
     #[test]
     fn fields_have_the_names_of_their_flags() {
         for (field, flag) in [
-            ("op_timeout_seconds", "op-timeout"),
+            ("op_timeout_seconds", "timeout"),
             ("batch_timeout_us", "batch-timeout"),
             ("latency_limit_ms", "latency-limit"),
-            ("window_seconds", "seconds"),
+            ("window_seconds", "duration"),
             ("transfer_ids", "exactly-once"),
-            ("max_inflight_per_worker", "max-inflight-per-worker"),
+            ("max_inflight_per_worker", "inflight"),
         ] {
             assert_eq!(flag_of(field), flag);
         }

@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 #[value(rename_all = "snake_case")]
 pub enum ConnectorKind {
     /// HTTP
+    #[value(alias = "http")]
     SqliteRpc,
     /// WebSocket
     #[default]
+    #[value(alias = "ws")]
     SqliteWsRpc,
     /// SpacetimeDB's own protocol over WebSocket
     #[serde(rename = "spacetimedb")]

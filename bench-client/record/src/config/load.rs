@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
-use busload_frontend::cli::{DEFAULT_INITIAL_BALANCE, parse_inflight};
+use busload_frontend::cli::{DEFAULT_INITIAL_BALANCE, count, parse_inflight};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::{DurationMilliSecondsWithFrac, DurationSecondsWithFrac, serde_as};
 
+use super::heading::{LOAD, VERIFICATION, WORKLOAD};
 use super::kinds::Arrival;
 use super::values::{
-    parse_accounts, parse_alpha, parse_interval, parse_op_timeout, parse_rate, parse_read_time,
-    parse_resolve_timeout, parse_seconds, parse_warmup,
+    parse_accounts, parse_alpha, parse_interval, parse_latency_limit, parse_op_timeout, parse_rate,
+    parse_read_time, parse_resolve_timeout, parse_seconds, parse_warmup,
 };
 
 /// When the measurement ends.
@@ -57,20 +58,20 @@ pub struct Resolve {
 /// What transfers there are.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadConfig {
-    /// Exponent of the Zipf distribution of accounts; 0 is uniform
-    #[arg(long, default_value = "1.5", value_parser = parse_alpha)]
+    /// Zipf exponent of accounts, 0 is uniform
+    #[arg(long, help_heading = WORKLOAD, default_value = "1.5", value_parser = parse_alpha)]
     pub alpha: f64,
     /// Number of accounts [2 … 10000000]
-    #[arg(long, value_name = "N", env = "SEED_ACCOUNTS", default_value = "100000", value_parser = parse_accounts)]
+    #[arg(long, help_heading = WORKLOAD, value_name = "N", env = "SEED_ACCOUNTS", default_value = "100000", value_parser = parse_accounts)]
     pub accounts: u32,
     /// What each account starts with
-    #[arg(long, value_name = "UNITS", env = "SEED_INITIAL_BALANCE", default_value_t = DEFAULT_INITIAL_BALANCE, value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, help_heading = WORKLOAD, value_name = "UNITS", env = "SEED_INITIAL_BALANCE", default_value_t = DEFAULT_INITIAL_BALANCE, value_parser = count::<i64>(0..=i64::MAX as u64))]
     pub initial_balance: i64,
     /// What each transfer moves
-    #[arg(long, value_name = "UNITS", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, help_heading = WORKLOAD, value_name = "UNITS", default_value_t = 1, value_parser = count::<i64>(1..=i64::MAX as u64))]
     pub amount: i64,
-    /// The random seed: the same seed draws the same accounts on any machine
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Random seed: the same seed draws the same accounts on any machine
+    #[arg(long, help_heading = WORKLOAD, value_name = "N", default_value_t = 1)]
     #[schemars(extend("x-compared" = false))]
     pub seed: u64,
 }
@@ -91,71 +92,82 @@ impl Default for WorkloadConfig {
 #[serde_as]
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 pub struct LoadConfig {
-    /// Workers, each with a session of its own [1 … 100000]
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Workers, each with its own session [1 … 100000]
+    #[arg(short, long, help_heading = LOAD, value_name = "N", default_value_t = 50, value_parser = count::<u32>(1..=100_000))]
     pub concurrency: u32,
-    /// Transfers in flight per worker [1 … 16384; default: 1 for HTTP, 16 for WebSocket, 16384 for
-    /// spacetimedb, under --rate 16, 4096 and 4096; env: MAX_INFLIGHT_PER_WORKER, where 0 is the largest]
-    #[arg(long, value_name = "N", value_parser = parse_inflight)]
+    /// Transfers in flight per worker [1 … 16384] [default: 16, HTTP 1]
+    ///
+    /// With --rate the default is 4096, over HTTP 16; spacetimedb has 16384, and 4096 with --rate.
+    /// The environment variable MAX_INFLIGHT_PER_WORKER, where 0 is the largest, replaces the
+    /// default.
+    #[arg(long = "inflight", alias = "max-inflight-per-worker", help_heading = LOAD, value_name = "N", value_parser = parse_inflight)]
     pub max_inflight_per_worker: usize,
-    /// Open loop: offer this many transfers per second over all workers, whatever the server
-    /// does; latency then counts from the intended start
-    #[arg(long, value_name = "TPS", value_parser = parse_rate)]
+    /// Offer this many transfers per second (open loop)
+    ///
+    /// Over all workers, and whatever the server does. Latency then counts from the intended start of each transfer.
+    #[arg(short, long, help_heading = LOAD, value_name = "TPS", value_parser = parse_rate)]
     pub rate: Option<f64>,
-    /// How the intended starts of an open loop are spaced [default: constant]
-    #[arg(long, value_enum)]
+    /// How an open loop spaces its intended starts: constant or poisson [default: constant]
+    ///
+    /// poisson: at exponentially distributed distances, as independent users arrive.
+    #[arg(long, help_heading = LOAD, value_name = "ARRIVAL", value_enum, hide_possible_values = true)]
     pub arrival: Option<Arrival>,
-    /// A transfer answered later than this after its intended start is late; one that cannot
-    /// be sent by then is skipped. Such as 10ms
-    #[arg(long, value_name = "TIME", value_parser = parse_op_timeout)]
+    /// With --rate, how long after its intended start an answer is late, such as 10ms
+    ///
+    /// A transfer that cannot be sent by then is skipped. [1ms … 1h]
+    #[arg(long, help_heading = LOAD, value_name = "TIME", value_parser = parse_latency_limit)]
     #[serde_as(as = "Option<DurationMilliSecondsWithFrac<f64>>")]
     #[serde(rename = "latency_limit_ms", default)]
     pub latency_limit: Option<Duration>,
     /// Client threads [1 … 256]
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_threads)]
+    #[arg(long, help_heading = LOAD, value_name = "N", default_value = "1", value_parser = parse_threads)]
     pub threads: usize,
-    /// Length of the warm-up, in seconds [0 … 3600]
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_warmup)]
+    /// Length of the warm-up [0s … 1h]
+    #[arg(long, help_heading = LOAD, value_name = "TIME", default_value = "2s", value_parser = parse_warmup)]
     #[serde_as(as = "DurationSecondsWithFrac<f64>")]
     #[serde(rename = "warmup_seconds")]
     pub warmup: Duration,
-    /// Length of the measured window, in seconds [default: 10]
-    #[arg(long = "seconds", value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "transfers")]
+    /// How long to measure: 10, 500ms, 2m [default: 10s]
+    ///
+    /// In seconds, unless there is a unit: so are --warmup and all timeouts.
+    #[arg(short = 'd', long = "duration", alias = "seconds", help_heading = LOAD, value_name = "TIME", value_parser = parse_seconds, conflicts_with = "transfers")]
     #[serde_as(as = "Option<DurationSecondsWithFrac<f64>>")]
     #[serde(rename = "window_seconds", default)]
     pub window: Option<Duration>,
     /// Measure this many transfers instead of a time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, help_heading = LOAD, value_name = "N", value_parser = count::<u64>(1..=u64::MAX))]
     pub transfers: Option<u64>,
-    /// After this long without an answer the outcome of a transfer is unknown, such as 15s
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_op_timeout)]
+    /// How long to wait for an answer; then the outcome of a transfer is unknown [1ms … 1h]
+    #[arg(long = "timeout", alias = "op-timeout", help_heading = LOAD, value_name = "TIME", default_value = "15s", value_parser = parse_op_timeout)]
     #[serde_as(as = "DurationSecondsWithFrac<f64>")]
     #[serde(rename = "op_timeout_seconds")]
     pub op_timeout: Duration,
-    /// Give every transfer an id, and send those of unknown outcome again with the same id until
-    /// they have one. The server must say that it applies them once
-    #[arg(long)]
+    /// Give every transfer an id, and send it again until its outcome is known
+    ///
+    /// The same id is sent each time. The server must say that it applies transfers once.
+    #[arg(long, help_heading = LOAD)]
     #[serde(rename = "transfer_ids")]
     pub exactly_once: bool,
-    /// How long a transfer of unknown outcome is sent again [10ms … 1h, default 30s]; with
-    /// --op-timeout less than the server's --id-horizon
-    #[arg(long, requires = "exactly_once", value_name = "TIME", value_parser = parse_resolve_timeout)]
+    /// How long a transfer of unknown outcome is sent again [10ms … 1h] [default: 30s]
+    ///
+    /// Together with --timeout it must be less than the server's --id-horizon.
+    #[arg(long, help_heading = LOAD, requires = "exactly_once", value_name = "TIME", value_parser = parse_resolve_timeout)]
     #[serde_as(as = "Option<DurationSecondsWithFrac<f64>>")]
     #[serde(rename = "resolve_timeout_seconds", default)]
     #[schemars(extend("x-compared" = false))]
     pub resolve_timeout: Option<Duration>,
     /// How often a transfer of unknown outcome is sent again at most [default: 100]
-    #[arg(long, requires = "exactly_once", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, help_heading = LOAD, requires = "exactly_once", value_name = "N", value_parser = count::<u32>(1..=1_000_000))]
     #[schemars(extend("x-compared" = false))]
     pub resolve_tries: Option<u32>,
     /// Length of an interval of the time series [100ms … 1h]
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, help_heading = LOAD, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     #[serde_as(as = "DurationSecondsWithFrac<f64>")]
     #[serde(rename = "interval_seconds")]
     #[schemars(extend("x-compared" = false))]
     pub interval: Duration,
     /// Record no time series
-    #[arg(long, conflicts_with = "interval")]
+    #[arg(long, help_heading = LOAD, conflicts_with = "interval")]
     #[schemars(extend("x-compared" = false))]
     pub no_intervals: bool,
 }
@@ -236,29 +248,31 @@ impl LoadConfig {
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyConfig {
     /// Do not verify
-    #[arg(long)]
+    #[arg(long, help_heading = VERIFICATION)]
     #[schemars(extend("x-compared" = false))]
     pub no_verify: bool,
-    /// Accounts whose balances are read after the load and compared; a ledger with no more is
-    /// compared whole
+    /// Accounts whose balances are compared after the load [1 … 10000000]
+    ///
+    /// A ledger that has no more is compared whole.
     #[arg(
-        long, value_name = "N", default_value_t = 1024,
-        value_parser = clap::value_parser!(u32).range(1..=10_000_000), conflicts_with = "no_verify"
+        long, help_heading = VERIFICATION, value_name = "N", default_value_t = 1024,
+        value_parser = count::<u32>(1..=10_000_000), conflicts_with = "no_verify"
     )]
     #[schemars(extend("x-compared" = false))]
     pub verify_accounts: u32,
-    /// Balances asked for at the same time, each on a connection of its own [1 … 1024]
+    /// Balances asked for at the same time, each on its own connection [1 … 1024]
     #[arg(
-        long, value_name = "N", default_value_t = 64,
-        value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with = "no_verify"
+        long, help_heading = VERIFICATION, value_name = "N", default_value_t = 64,
+        value_parser = count::<u16>(1..=1024), conflicts_with = "no_verify"
     )]
     #[schemars(extend("x-compared" = false))]
     pub verify_inflight: u16,
-    /// How long balances are read before the load, where this program does not seed: all of them,
-    /// or as many as that allows [0ms … 1h]
+    /// How long balances may be read before the load, where they are not seeded [0s … 1h]
+    ///
+    /// Where this program does not seed, all balances are read, or as many as this time allows.
     #[arg(
-        long, value_name = "TIME", default_value = "5s", value_parser = parse_read_time,
-        conflicts_with = "no_verify"
+        long, help_heading = VERIFICATION, value_name = "TIME", default_value = "5s",
+        value_parser = parse_read_time, conflicts_with = "no_verify"
     )]
     #[serde_as(as = "DurationSecondsWithFrac<f64>")]
     #[serde(rename = "verify_read_time_seconds")]

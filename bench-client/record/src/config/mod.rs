@@ -21,13 +21,35 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use heading::{LOAD, SERVER, TARGET, VERIFICATION};
+
 pub use compared::{Flag, flag_of};
 pub use cpus::Cpus;
 pub use kinds::{Arrival, ConfirmedReads, ConnectorKind, Encoding};
 pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};
 pub use target::{Private, Program, Target};
 pub use target_file::{About, Promise, TargetFile};
-pub use values::{parse_env_inflight, parse_interval, parse_rate, parse_seconds, parse_warmup};
+pub use values::{
+    parse_env_inflight, parse_interval, parse_op_timeout, parse_rate, parse_seconds, parse_warmup,
+};
+
+/// The headings above the flags in help texts, by their subjects.
+pub mod heading {
+    /// Whose server.
+    pub const TARGET: &str = "Target";
+    /// What transfers there are.
+    pub const WORKLOAD: &str = "Workload";
+    /// How they are offered.
+    pub const LOAD: &str = "Load";
+    /// The server that this program starts.
+    pub const SERVER: &str = "Server (of this program)";
+    /// How what was measured is checked.
+    pub const VERIFICATION: &str = "Verification";
+    /// What is printed and written.
+    pub const OUTPUT: &str = "Output";
+    /// What a verb ends with.
+    pub const EXIT_CODE: &str = "Exit code";
+}
 
 /// Everything that makes a row.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
@@ -37,20 +59,26 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-compared" = false))]
     pub name: Option<String>,
-    /// What to measure: sqlite_rpc (HTTP), sqlite_ws_rpc (WebSocket), spacetimedb (its own
-    /// protocol over WebSocket, at a --url)
+    /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
+    ///
+    /// How to speak to the server; the short names are ws and http. spacetimedb is SpacetimeDB's own
+    /// protocol over WebSocket, at a --url. [default: sqlite_ws_rpc]
     #[arg(
-        long = "connectors",
-        value_name = "CONNECTOR",
-        value_enum,
-        default_value = "sqlite_ws_rpc"
+        long, alias = "connectors", help_heading = TARGET, value_name = "NAME", value_enum,
+        hide_possible_values = true, hide_default_value = true, default_value = "sqlite_ws_rpc"
     )]
     pub connector: ConnectorKind,
-    /// How transfers are written on the wire; spacetimedb has bsatn_v3 as its default
-    #[arg(long, value_enum, default_value = "json")]
+    /// How transfers are written: json or binary; bsatn_v3 or bsatn_v2 for spacetimedb
+    ///
+    /// binary is fixed-width records, many per message, over WebSocket only. spacetimedb has
+    /// bsatn_v3 as its default.
+    #[arg(
+        long, help_heading = TARGET, value_name = "ENCODING", value_enum,
+        hide_possible_values = true, default_value = "json"
+    )]
     pub encoding: Encoding,
-    /// Whether SpacetimeDB answers a transfer when it is durable, or before [default: on]
-    #[arg(long, value_enum)]
+    /// Whether SpacetimeDB answers when a transfer is durable (on), or before [default: on]
+    #[arg(long, help_heading = TARGET, value_enum, hide_possible_values = true, value_name = "ON|OFF")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_reads: Option<ConfirmedReads>,
     /// What transfers there are.
@@ -65,17 +93,19 @@ pub struct RunConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub verification: VerifyConfig,
-    /// Do not hold the row against the null server: saves some seconds, and leaves open whether
-    /// the generator was the limit and what the wire takes
-    #[arg(long)]
+    /// Skip the comparison with the null server
+    ///
+    /// It saves some seconds, and leaves open whether the generator was the limit and what the wire
+    /// takes.
+    #[arg(long, help_heading = VERIFICATION)]
     #[schemars(extend("x-compared" = false))]
     pub no_null_server: bool,
     /// CPUs that the server may run on, such as 0-2,5 [default: all]
-    #[arg(long, value_name = "CPUS")]
+    #[arg(long, help_heading = SERVER, value_name = "CPUS")]
     #[serde(default)]
     pub server_cpus: Option<Cpus>,
-    /// CPUs that this program may run on while it measures
-    #[arg(long, value_name = "CPUS")]
+    /// CPUs that this program may run on while it measures, such as 3 [default: all]
+    #[arg(long, help_heading = LOAD, value_name = "CPUS")]
     #[serde(default)]
     pub client_cpus: Option<Cpus>,
     /// Whose server is measured.
@@ -157,7 +187,7 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_flags() {
-        let flags = ["row", "--max-inflight-per-worker=16", "--seconds=10"];
+        let flags = ["row", "--inflight=16", "--duration=10"];
         let parsed = Flags::try_parse_from(flags).unwrap().config;
         assert_eq!(parsed, RunConfig::default());
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use busload_frontend::cli::parse_duration;
+use busload_frontend::cli::{parse_duration, parse_number};
 
 use super::{Axis, Knob};
 
@@ -17,8 +17,8 @@ pub enum SpecError {
     NoKnob,
     /// No knob of this name.
     #[error(
-        "'{0}' cannot be swept: choose alpha, concurrency, max-inflight-per-worker (or \
-         inflight), batch-size, batch-timeout or rate"
+        "'{0}' cannot be swept: choose alpha, concurrency, inflight, batch-size, \
+         batch-timeout or rate"
     )]
     UnknownKnob(String),
     /// Not one of the forms.
@@ -28,7 +28,7 @@ pub enum SpecError {
     )]
     Form(String),
     /// Not a value of the knob.
-    #[error("'{text}' is no value of {knob}: {why}")]
+    #[error("'{text}' is not a value of {knob}: {why}")]
     Value {
         /// What was written.
         text: String,
@@ -109,7 +109,8 @@ impl FromStr for Axis {
 
 fn knob_named(name: &str) -> Result<Knob, SpecError> {
     let named = Knob::ALL.into_iter().find(|knob| knob.name() == name);
-    let alias = || (name == "inflight").then_some(Knob::MaxInflightPerWorker);
+    // The name of an earlier version.
+    let alias = || (name == "max-inflight-per-worker").then_some(Knob::MaxInflightPerWorker);
     named
         .or_else(alias)
         .ok_or_else(|| SpecError::UnknownKnob(name.to_owned()))
@@ -183,11 +184,7 @@ impl Knob {
     fn number(self, text: &str) -> Result<f64, SpecError> {
         let number = match self {
             Self::BatchTimeout => parse_duration(text).map(|time| time.as_secs_f64() * 1e6),
-            _ => text
-                .parse::<f64>()
-                .ok()
-                .filter(|number| number.is_finite())
-                .ok_or_else(|| "write a number".to_owned()),
+            _ => parse_number(text).ok_or_else(|| "write a number from 0".to_owned()),
         };
         number.map(tidy).map_err(|why| self.no_value(text, why))
     }
@@ -214,7 +211,7 @@ impl Knob {
             Self::MaxInflightPerWorker => (1.0..=16_384.0, "a whole number from 1 to 16384"),
             Self::BatchSize => (1.0..=1_048_576.0, "a whole number from 1 to 1048576"),
             Self::BatchTimeout => (0.0..=6e7, "a duration from 0ms to 60s"),
-            Self::Rate => (0.1..=1e8, "a number from 0.1 to 100000000"),
+            Self::Rate => (0.1..=1e7, "a number from 0.1 to 10M"),
         };
         let fits = bounds.contains(&value) && !(self.counts() && value.fract() != 0.0);
         if fits { Ok(()) } else { Err(text.to_owned()) }
@@ -236,6 +233,8 @@ mod tests {
     fn each_form_gives_its_values() {
         assert_eq!(values("alpha=0,0.5,1,1.5,2"), [0.0, 0.5, 1.0, 1.5, 2.0]);
         assert_eq!(values("alpha=1.5"), [1.5]);
+        assert_eq!(values("rate=5k,0.1M"), [5e3, 1e5]);
+        assert_eq!(values("batch-size=1k..3k/1k"), [1e3, 2e3, 3e3]);
         assert_eq!(
             values("concurrency=8,2"),
             [8.0, 2.0],
@@ -255,8 +254,10 @@ mod tests {
         );
         assert_eq!(values("batch-timeout=0ms,500us,2ms"), [0.0, 500.0, 2000.0]);
         assert_eq!(values("batch-timeout=0ms..4ms/2ms"), [0.0, 2000.0, 4000.0]);
-        let axis: Axis = "inflight=1".parse().unwrap();
-        assert_eq!(axis.knob, Knob::MaxInflightPerWorker);
+        for name in ["inflight", "max-inflight-per-worker"] {
+            let axis: Axis = format!("{name}=1").parse().unwrap();
+            assert_eq!(axis.knob, Knob::MaxInflightPerWorker);
+        }
     }
 
     #[test]
@@ -273,7 +274,7 @@ mod tests {
             ("alpha=1,1", "twice"),
             ("alpha=0..1", "FROM..TO/STEP"),
             ("alpha=0..1/0", "step above 0"),
-            ("alpha=0..1/-1", "step above 0"),
+            ("alpha=0..1/-1", "from 0"),
             ("alpha=2..1/0.5", "lower to a higher"),
             ("alpha=0..1/0.0000001", "1000 values"),
             ("alpha=0..1e308/1e-308", "1000 values"),

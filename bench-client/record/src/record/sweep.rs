@@ -43,7 +43,7 @@ impl Knob {
         match self {
             Self::Alpha => "alpha",
             Self::Concurrency => "concurrency",
-            Self::MaxInflightPerWorker => "max-inflight-per-worker",
+            Self::MaxInflightPerWorker => "inflight",
             Self::BatchSize => "batch-size",
             Self::BatchTimeout => "batch-timeout",
             Self::Rate => "rate",

@@ -10,15 +10,15 @@ use crate::cli::load_flags::LoadFlags;
 /// Length of a run when nothing else is said. Runs differ more from each other than the seconds
 /// within one, so many short ones see more than few long ones in the same time; below a second
 /// the p99 gets worse.
-const SECONDS: &str = "1";
+const DURATION: &str = "1s";
 /// Length of its warm-up.
-const WARMUP: &str = "0.5";
+const WARMUP: &str = "0.5s";
 
 /// Flags that are not for one side alone: what the side begins with, what pairs its runs with
 /// those of the other, and what no record may show, as sides are recorded as they are written.
 const NOT_OF_A_SIDE: [&str; 5] = [
-    "connectors",
-    "targets",
+    "connector",
+    "target",
     "seed",
     "no-null-server",
     "token-file",
@@ -43,11 +43,11 @@ impl SharedFlags {
         side: &SideText,
         defaults: Vec<Flag>,
     ) -> Result<RunConfig, SideError> {
-        let short = [("seconds", SECONDS), ("warmup", WARMUP)]
+        let short = [("duration", DURATION), ("warmup", WARMUP)]
             .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
         let flags = LoadFlags::default().with(short).with(defaults);
         let is_own = ConnectorKind::from_str(&side.subject, false).is_ok();
-        let subject = if is_own { "connectors" } else { "targets" };
+        let subject = if is_own { "connector" } else { "target" };
         let subject = (subject.to_owned(), Some(side.subject.clone()));
         // It would take longer than a round does, and both sides are held against each other.
         let no_null_server = ("no-null-server".to_owned(), None);
@@ -78,14 +78,12 @@ impl FromArgMatches for SharedFlags {
 
 impl Args for SharedFlags {
     fn augment_args(command: Command) -> Command {
-        LoadFlags::augment_args(command)
-            .mut_arg("window", |arg| {
-                arg.help("Length of the measured window, in seconds [default: 1]")
-            })
-            .mut_arg("warmup", |arg| arg.default_value(WARMUP))
-            .mut_arg("connector", |arg| arg.hide(true))
-            .mut_arg("targets", |arg| arg.hide(true))
-            .mut_arg("no_null_server", |arg| arg.hide(true))
+        LoadFlags::augment_args(command).mut_args(|arg| match arg.get_id().as_str() {
+            "window" => arg.help("How long to measure in each run [default: 1s]"),
+            "warmup" => arg.default_value(WARMUP),
+            "connector" | "target" | "no_null_server" => arg.hide(true),
+            _ => arg,
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -124,7 +122,7 @@ mod tests {
         let short = load(&shared(&[]), "sqlite_rpc").unwrap();
         assert_eq!(short.load.window, Some(Duration::from_secs(1)));
         assert_eq!(short.load.warmup, Duration::from_millis(500));
-        let given = shared(&["--seconds=3", "--batch-size", "7", "--no-verify"]);
+        let given = shared(&["--duration=3", "--batch-size", "7", "--no-verify"]);
         assert!(given.0.has("batch-size") && !given.0.has("warmup"));
         let both = load(&given, "sqlite_rpc,batch-size=9,inflight=5").unwrap();
         assert_eq!(both.connector, ConnectorKind::SqliteRpc);
@@ -155,14 +153,14 @@ mod tests {
         let keys = keys();
         for key in [
             "concurrency",
-            "max-inflight-per-worker",
+            "inflight",
             "alpha",
             "batch-size",
             "durability",
             "rate",
             "latency-limit",
             "queue",
-            "op-timeout",
+            "timeout",
             "url",
             "reseed",
             "data-dir",

@@ -68,7 +68,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
             return Err(usage(&format!("nothing was compared: {}", first.why)));
         }
         let named = candidate.rows.iter().flat_map(|row| &row.verdicts);
-        failed |= args.fail_on.names(named) || fails(&record.gates, args.strict);
+        failed |= args.fail_on.names(named) || fails(&record.gates, args.undecided_fails());
     }
     let ending = Ending {
         found: false,

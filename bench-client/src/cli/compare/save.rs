@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use bench_client::compare::{Baseline, named_path};
 use bench_client::config::RunConfig;
+use bench_client::config::heading::OUTPUT;
 use bench_client::record::Record;
 use bench_client::statistics::RUNS_MIN;
 use clap::Args;
@@ -20,9 +21,10 @@ use crate::cli::verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct SaveArgs {
-    /// Keep the record as results/baselines/NAME.json, for compare --baseline NAME; --runs 6 or
-    /// more make it worth comparing with
-    #[arg(long, value_name = "NAME")]
+    /// Keep the record as results/baselines/NAME.json, for compare --baseline NAME
+    ///
+    /// --runs 6 or more make it worth comparing with.
+    #[arg(long, help_heading = OUTPUT, value_name = "NAME")]
     save_baseline: Option<String>,
 }
 

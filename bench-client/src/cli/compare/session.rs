@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
             found: !self.record.valid,
             interrupted: self.record.stopped == Stopped::Interrupted
                 || self.record.metrics.is_empty(),
-            failed: named || fails(&self.record.gates, self.args.strict),
+            failed: named || fails(&self.record.gates, self.args.undecided_fails()),
         };
         Ok(ending.code())
     }

@@ -193,12 +193,12 @@ fn program_at(path: &Path) -> Result<Kind, String> {
         let _ = stdout.take(4096).read_to_string(&mut said);
     }
     match said.split_whitespace().next() {
-        Some("bench-client") => Ok(Kind::BenchClient),
+        Some("bench-client" | "busload") => Ok(Kind::BenchClient),
         // The two servers are of one package, whose name older ones tell.
         Some("busload-frontend" | "sqlite-rpc-server" | "sqlite-ws-rpc-server") => Ok(Kind::Server),
         _ => Err(format!(
-            "{SERVER_BIN}={shown} is neither bench-client nor sqlite-rpc-server nor \
-             sqlite-ws-rpc-server, as --version tells"
+            "{SERVER_BIN}={shown} is none of busload, bench-client, sqlite-rpc-server \
+             and sqlite-ws-rpc-server, as its --version tells"
         )),
     }
 }

@@ -22,19 +22,19 @@ impl LoadFlags {
                 "--{flag} is for an open loop: give a --rate"
             )));
         }
-        let chooses = ["targets", "server-command"].map(|flag| self.has(flag));
-        if self.has("connectors") && chooses[0] {
+        let chooses = ["target", "server-command"].map(|flag| self.has(flag));
+        if self.has("connector") && chooses[0] {
             return Err(usage(
-                "--connectors goes without --targets: each target says its own connector",
+                "--connector goes without --target: each target says its own connector",
             ));
         }
         if chooses == [true, true] {
             return Err(usage(
-                "--server-command is a target by itself: leave out --targets",
+                "--server-command is a target by itself: leave out --target",
             ));
         }
-        let connectors = self.value("connectors").unwrap_or_default();
-        let targets = self.value("targets").unwrap_or_default();
+        let connectors = self.value("connector").unwrap_or_default();
+        let targets = self.value("target").unwrap_or_default();
         if (self.has("url") && targets.contains(',')) || (chooses[1] && connectors.contains(',')) {
             return Err(usage(
                 "--url and --server-command go with one target or connector",
@@ -42,7 +42,7 @@ impl LoadFlags {
         }
         if self.has("url") && connectors.contains(',') {
             return Err(usage(
-                "--url goes with one connector: name it with --connectors",
+                "--url goes with one connector: name it with --connector",
             ));
         }
         Ok(())
@@ -98,7 +98,7 @@ impl LoadFlags {
                  is started"
             )));
         }
-        let of_started = ["data-dir", "keep-db", "server-cpus"].into_iter();
+        let of_started = ["data-dir", "keep", "server-cpus"].into_iter();
         let flag = knob.or_else(|| { of_started }.find(|name| self.has(name)));
         if let Some(flag) = flag.filter(|_| at_url) {
             return Err(usage(&format!(
@@ -118,12 +118,12 @@ fn check_wire(row: &RunConfig) -> anyhow::Result<()> {
         let mut able = kinds.filter(|kind| kind.encodings().contains(&encoding));
         let able = able.next_back().map_or("", |kind| kind.as_str());
         return Err(usage(&format!(
-            "--encoding {encoding} needs --connectors {able}"
+            "--encoding {encoding} needs --connector {able}"
         )));
     }
     if connector.confirmed_reads().is_none() && row.confirmed_reads.is_some() {
         return Err(usage(&format!(
-            "--confirmed-reads is for --connectors {}: {connector} answers as its server's \
+            "--confirmed-reads is for --connector {}: {connector} answers as its server's \
              --durability says",
             ConnectorKind::SpacetimeDb,
         )));
@@ -148,7 +148,7 @@ pub(crate) fn check_descriptors(rows: &[RunConfig]) -> anyhow::Result<()> {
     if needed > hard {
         return Err(usage(&format!(
             "the load needs {needed} descriptors and the limit is {hard}: lower --concurrency or \
-             --max-inflight-per-worker (over HTTP each transfer in flight has a connection of \
+             --inflight (over HTTP each transfer in flight has a connection of \
              its own), or raise ulimit -n"
         )));
     }

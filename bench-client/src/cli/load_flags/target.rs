@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bench_client::config::heading::{SERVER, TARGET};
 use bench_client::config::target_file::{Choices, PORT};
 use bench_client::config::{ConnectorKind, Private, Target, TargetFile};
 use bench_client::target::endpoint;
@@ -18,18 +19,24 @@ use crate::cli::usage;
 
 /// A server of somebody else.
 #[derive(Debug, Args)]
+#[command(next_help_heading = TARGET)]
 pub(super) struct TargetFlags {
-    /// Measure these targets: names that bench-client targets list shows, files, sqlite_rpc,
-    /// sqlite_ws_rpc. Each says its own connector
-    #[arg(long, value_name = "NAME|FILE")]
-    targets: Option<String>,
-    /// Measure the server that this command starts, which seeds itself or is seeded over the wire.
+    /// Somebody else's server (see `targets list`)
+    ///
+    /// A name that `targets list` shows, or a target file. sqlite_rpc and sqlite_ws_rpc are this program's own. Each target says its own connector.
+    #[arg(long, alias = "targets", value_name = "NAME|FILE")]
+    target: Option<String>,
+    /// Measure the server that this command starts
+    ///
     /// No shell reads it; {port}, {database}, {data_dir}, {accounts} and {initial_balance} in it are
-    /// filled in. With --url where it listens, unless {port} says so
-    #[arg(long, value_name = "COMMAND", conflicts_with = "targets")]
+    /// filled in. The server seeds itself, or is seeded over the wire. --url says where it listens,
+    /// unless {port} does.
+    #[arg(long, value_name = "CMD", conflicts_with = "target")]
     server_command: Option<String>,
-    /// More arguments for the command of the target at --targets, appended to its own, such as
-    /// "--batch-size 1000". No shell reads them; the record shows them, and they are compared
+    /// More arguments for the command of --target, such as "--batch-size 1000"
+    ///
+    /// They are appended to its own. No shell reads them; the record shows them, and they are
+    /// compared.
     #[arg(
         long,
         value_name = "ARGUMENTS",
@@ -37,17 +44,20 @@ pub(super) struct TargetFlags {
         conflicts_with = "server_command"
     )]
     target_args: Option<String>,
-    /// Measure the server at this URL instead of starting one
+    /// Measure the server at this URL
+    ///
+    /// Instead of starting one.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Wipe and seed the server at --url, or the file that SQLITE_FILE names, first
-    #[arg(long)]
+    /// First wipe and seed the ledger at --url, or the file that SQLITE_FILE names
+    #[arg(long, alias = "fresh")]
     pub(super) reseed: bool,
-    /// File that holds the token which the server at --url wants
+    /// File with the token that the server at --url wants
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// PEM file with the authorities to believe, and no others, at a --url of https:// or wss://
-    /// [default: those of the operating system]
+    /// Authorities to believe at a --url of https:// or wss:// [default: the system's]
+    ///
+    /// A PEM file. No others are believed.
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
     #[arg(long, hide = true, env = "SQLITE_RPC_URL")]
@@ -146,7 +156,7 @@ impl TargetFlags {
         let file = chosen.and_then(Chosen::file);
         if file.is_none_or(|file| file.start.is_none()) {
             return Err(usage(
-                "--target-args goes with --targets whose file says how the server is started",
+                "--target-args goes with a --target whose file says how the server is started",
             ));
         }
         shlex::split(arguments)
@@ -246,7 +256,7 @@ fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(usage(&format!(
-        "--url {scheme}://… is for --connectors {}, and {} speaks {}: name the other connector, or \
+        "--url {scheme}://… is for --connector {}, and {} speaks {}: name the other connector, or \
          write the URL that the server announced",
         of_url.as_str(),
         connector.as_str(),
@@ -256,19 +266,21 @@ fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
 
 /// A server that this program starts.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Server (when this program starts it)")]
+#[command(next_help_heading = SERVER)]
 pub(super) struct OwnFlags {
     #[command(flatten)]
     config: ServerConfig,
     #[command(flatten)]
     batch_environment: BatchEnvironment,
-    /// Directory of the database: its file system is what is measured [default: .data]
+    /// Directory of the database [default: .data]
+    ///
+    /// Its disk is what is measured.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[arg(long, hide = true, env = "SQLITE_FILE")]
     env_file: Option<PathBuf>,
-    /// Leave the database there after the run
-    #[arg(long)]
+    /// Keep the database after the run
+    #[arg(long = "keep", alias = "keep-db")]
     keep_db: bool,
 }
 

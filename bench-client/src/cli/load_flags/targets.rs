@@ -1,4 +1,4 @@
-//! `--targets`: from names and files to what is measured.
+//! `--target`: from names and files to what is measured.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use clap::ValueEnum as _;
 
 use crate::cli::usage;
 
-/// What a name of `--targets` stands for.
+/// What a name of `--target` stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Chosen {
     /// This program's own server.

@@ -66,14 +66,11 @@ fn the_connector_and_the_rate_choose_what_is_in_flight() {
         rows.map(|row| row.load.max_inflight_per_worker).collect()
     };
     assert_eq!(inflight(&[]), [16]);
-    assert_eq!(
-        inflight(&["--connectors=sqlite_rpc,sqlite_ws_rpc"]),
-        [1, 16]
-    );
+    assert_eq!(inflight(&["--connector=sqlite_rpc,sqlite_ws_rpc"]), [1, 16]);
     assert_eq!(inflight(&["--rate=10"]), [4_096]);
-    assert_eq!(inflight(&["--connectors=sqlite_rpc", "--rate=10"]), [16]);
-    assert_eq!(inflight(&["--max-inflight-per-worker=1,8"]), [1, 8]);
-    let foreign = ["--connectors=spacetimedb", "--url=ws://127.0.0.1:1/db"];
+    assert_eq!(inflight(&["--connector=sqlite_rpc", "--rate=10"]), [16]);
+    assert_eq!(inflight(&["--inflight=1,8"]), [1, 8]);
+    let foreign = ["--connector=spacetimedb", "--url=ws://127.0.0.1:1/db"];
     let row = flags(&foreign).rows().unwrap().remove(0);
     assert_eq!(row.load.max_inflight_per_worker, 16_384);
     assert_eq!(row.encoding, Encoding::BsatnV3);
@@ -85,7 +82,7 @@ fn the_window_is_ten_seconds_unless_something_else_is_said() {
     let row = |words: &[&str]| rows(words).remove(0);
     assert_eq!(row(&[]).load.window, Some(Duration::from_secs(10)));
     assert_eq!(
-        row(&["--seconds=500ms"]).load.window,
+        row(&["--duration=500ms"]).load.window,
         Some(Duration::from_millis(500))
     );
     let counted = row(&["--transfers=7"]).load;
@@ -113,7 +110,7 @@ fn a_recorded_row_leads_back_to_itself_by_its_flags() {
         vec![
             "--batch-timeout=1.5ms",
             "--no-stage-timings",
-            "--op-timeout=3s",
+            "--timeout=3s",
             "--alpha=0.99",
         ],
     ] {
@@ -128,7 +125,7 @@ fn a_recorded_row_leads_back_to_itself_by_its_flags() {
         ["--confirmed-reads=off", "--reseed"],
     ] {
         let words = [
-            "--connectors=spacetimedb",
+            "--connector=spacetimedb",
             "--url=ws://127.0.0.1:1/db",
             two[0],
             two[1],
@@ -144,8 +141,8 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
     for (words, says) in [
         (vec!["--arrival=poisson"], "give a --rate"),
         (
-            vec!["--connectors=sqlite_rpc", "--encoding=binary"],
-            "needs --connectors sqlite_ws_rpc",
+            vec!["--connector=sqlite_rpc", "--encoding=binary"],
+            "needs --connector sqlite_ws_rpc",
         ),
         (vec!["--url=http://127.0.0.1:1"], "name the other connector"),
         (
@@ -155,17 +152,17 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
         (
             vec![
                 "--url=ws://127.0.0.1:1",
-                "--connectors=sqlite_rpc,sqlite_ws_rpc",
+                "--connector=sqlite_rpc,sqlite_ws_rpc",
             ],
             "one connector",
         ),
         (
-            vec!["--targets=sqlite_ws_rpc", "--target-args=--batch-size 10"],
+            vec!["--target=sqlite_ws_rpc", "--target-args=--batch-size 10"],
             "says how the server is started",
         ),
         (
             vec!["--target-args=--batch-size 10"],
-            "--target-args goes with --targets",
+            "--target-args goes with a --target",
         ),
         (vec!["--token-file=/nowhere"], "goes with --url"),
         (vec!["--reseed"], "goes with --url"),
@@ -181,4 +178,38 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
         let error = refused(&words);
         assert!(error.contains(says), "{words:?}: {error}");
     }
+}
+
+#[test]
+fn a_flag_has_its_earlier_name_for_one_version_more() {
+    let of = |words: &[&str]| rows(words).remove(0).compared();
+    for (earlier, now) in [
+        ("--seconds=3", "--duration=3"),
+        ("--connectors=sqlite_rpc", "--connector=sqlite_rpc"),
+        ("--targets=sqlite_rpc", "--target=sqlite_rpc"),
+        ("--max-inflight-per-worker=7", "--inflight=7"),
+        ("--op-timeout=3s", "--timeout=3"),
+        ("--keep-db", "--keep"),
+    ] {
+        assert_eq!(of(&[earlier]), of(&[now]), "{earlier}");
+    }
+    assert_eq!(rows(&["--connectors=http,ws"]).len(), 2);
+}
+
+#[test]
+fn quantities_are_written_as_people_write_them() {
+    let row = rows(&["-c", "2k", "-d", "500ms", "-r", "5k", "--warmup=1"]).remove(0);
+    assert_eq!(row.load.concurrency, 2_000);
+    assert_eq!(row.load.window, Some(Duration::from_millis(500)));
+    assert_eq!(row.load.rate, Some(5_000.0));
+    assert_eq!(row.load.warmup, Duration::from_secs(1));
+    let counted = rows(&["-n", "1M", "--timeout=2m", "--batch-size=1k,2k"]);
+    assert_eq!(counted.len(), 2);
+    assert_eq!(counted[1].load.transfers, Some(1_000_000));
+    assert_eq!(counted[1].load.op_timeout, Duration::from_mins(2));
+    assert_eq!(counted[1].target.server().unwrap().batch_size, Some(2_000));
+    let said = refused(&["--batch-timeout=2"]);
+    assert!(said.contains("with a unit"), "{said}");
+    let said = refused(&["--rate=5k", "--latency-limit=10"]);
+    assert!(said.contains("with a unit"), "{said}");
 }

@@ -9,11 +9,11 @@ use bench_client::measure::RowError;
 use bench_client::record::Knee;
 use bench_client::statistics::Percentile;
 use bench_client::sweep::{KneeSearch, Next, Recorded, Trial};
-use busload_frontend::cli::parse_duration_within;
+use busload_frontend::cli::{count, parse_duration_within};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::{Sweeping, usage};
+use super::{HEADING, Sweeping, usage};
 use crate::cli::VALID;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::load_flags::LoadFlags;
@@ -34,22 +34,28 @@ const MORE_THAN_NEEDED: f64 = 1.1;
 
 #[derive(Debug, Args)]
 pub(super) struct KneeArgs {
-    /// Search the highest rate that keeps p99 under --p99-limit with 99 % of the offered
-    /// transfers committed, instead of sweeping
-    #[arg(long, conflicts_with = "over")]
+    /// Instead, search the highest rate that holds
+    ///
+    /// The one that keeps p99 under --p99-limit with 99 % of the offered transfers committed.
+    #[arg(long, help_heading = HEADING, conflicts_with = "over")]
     find_knee: bool,
-    /// Lowest rate to try, in transfers per second [default: a fiftieth of the highest, and no
-    /// less than a p99 needs in the window]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    /// Lowest rate to try [default: a fiftieth of --to]
+    ///
+    /// In transfers per second. By default no less than a p99 needs in the time that is measured.
+    #[arg(long, help_heading = HEADING, value_name = "RATE", value_parser = parse_rate)]
     from: Option<f64>,
-    /// Highest rate to try [default: 1.25 times what a closed loop reaches]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    /// Highest rate to try [default: 1.25 of a closed loop]
+    ///
+    /// 1.25 times the TPS that a closed loop reaches.
+    #[arg(long, help_heading = HEADING, value_name = "RATE", value_parser = parse_rate)]
     to: Option<f64>,
-    /// Highest 99th percentile of the response time that is good enough [default: 10ms]
-    #[arg(long, value_name = "TIME", value_parser = parse_limit)]
+    /// Highest p99 that is good enough [1us … 60s] [default: 10ms]
+    ///
+    /// Of the response time.
+    #[arg(long, help_heading = HEADING, value_name = "TIME", value_parser = parse_limit)]
     p99_limit: Option<Duration>,
-    /// Most rates tried between the lowest and the highest [default: 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    /// Most rates tried between the lowest and the highest [1 … 32] [default: 8]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<u32>(1..=32))]
     steps: Option<u32>,
 }
 
@@ -79,7 +85,7 @@ impl KneeArgs {
 
 fn parse_limit(text: &str) -> Result<Duration, String> {
     let bounds = Duration::from_micros(1)..=Duration::from_mins(1);
-    parse_duration_within(text, bounds, "from 1us to 60s")
+    parse_duration_within(text, bounds, "write a duration from 1us to 60s")
 }
 
 /// The rows of a search: in a closed loop, and at its first rate.
@@ -99,7 +105,7 @@ fn at_rate(load: &LoadFlags, rate: Option<f64>) -> anyhow::Result<RunConfig> {
     match (rows.next(), rows.next()) {
         (Some(row), None) => Ok(row),
         _ => Err(usage(
-            "--find-knee searches for one connector: name it with --connectors",
+            "--find-knee searches for one connector: name it with --connector",
         )),
     }
 }
@@ -178,7 +184,7 @@ impl Search<'_> {
         let lowest = self.lowest_rate()?;
         if let Some(from) = self.args.from.filter(|from| *from < lowest) {
             return Err(usage(&format!(
-                "a p99 needs {} transfers, and {from} per second are fewer: raise --seconds, or \
+                "a p99 needs {} transfers, and {from} per second are fewer: raise --duration, or \
                  --from to {lowest}",
                 figures::grouped(Percentile::P99.samples_min())
             )));
@@ -190,7 +196,7 @@ impl Search<'_> {
         if from >= to {
             return Err(usage(&format!(
                 "the search would go from {from} to {to} transfers per second: lower --from, \
-                 raise its end with --to, or measure longer with --seconds"
+                 raise its end with --to, or measure longer with --duration"
             )));
         }
         let limit = self.args.p99_limit.unwrap_or(Duration::from_millis(10));

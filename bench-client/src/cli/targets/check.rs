@@ -29,24 +29,24 @@ pub(super) struct CheckArgs {
     /// A name, a file, sqlite_rpc or sqlite_ws_rpc
     #[arg(value_name = "NAME|FILE")]
     target: String,
-    /// Where the target runs already, in place of what its file says
+    /// Where the target runs already, instead of what its file says
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The ledger of a target that runs already may be wiped and seeded
     #[arg(long)]
     reseed: bool,
-    /// File that holds the token which the server at the URL wants
+    /// File with the token that the server at --url wants
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// PEM file with the authorities to believe, and no others
+    /// Authorities to believe, and no others: a PEM file
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
     /// Directory below which a folder for its data is made [default: .data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Leave data and output there
-    #[arg(long)]
-    keep_db: bool,
+    /// Keep data and output
+    #[arg(long, alias = "keep-db")]
+    keep: bool,
     /// Print the lines as JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +57,7 @@ impl CheckArgs {
     fn config(&self) -> anyhow::Result<RunConfig> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
         let values = [
-            ("targets", Some(self.target.clone())),
+            ("target", Some(self.target.clone())),
             ("url", self.url.clone()),
             ("token-file", path(&self.token_file)),
             ("ca", path(&self.ca)),
@@ -66,7 +66,7 @@ impl CheckArgs {
             ("initial-balance", Some(INITIAL_BALANCE.to_string())),
         ];
         let values = values.into_iter().filter(|(_, value)| value.is_some());
-        let switches = [("reseed", self.reseed), ("keep-db", self.keep_db)];
+        let switches = [("reseed", self.reseed), ("keep", self.keep)];
         let switches = switches.into_iter().filter(|(_, is_set)| *is_set);
         let flags = LoadFlags::default()
             .with(values.map(|(name, value)| (name.to_owned(), value)))

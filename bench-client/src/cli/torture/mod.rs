@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_client::config::{ConnectorKind, Encoding};
+use bench_client::config::heading::{LOAD, OUTPUT, SERVER, TARGET};
+use bench_client::config::{ConnectorKind, Encoding, parse_op_timeout};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::program;
 use bench_client::record::torture::FaultKind;
@@ -25,9 +26,9 @@ use bench_client::target::TargetError;
 use bench_client::torture::audit::{Progress, TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
-use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, parse_duration};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, count, parse_time_within};
+use clap::Args;
 use clap::builder::Resettable;
-use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
 use self::place::Place;
@@ -40,133 +41,146 @@ use super::run::runtime;
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
 use crate::cli::verbosity;
 
-const CHECKPOINT_HELP: &str = "Checkpoint when the write-ahead log has grown by this many KiB: \
-often, so that checkpoints are interrupted too [1 … 16777216] [default: 800]";
+const CHECKPOINT_HELP: &str =
+    "Checkpoint when the write-ahead log has grown by this many KiB [1 … 16777216] [default: 800]";
 
 /// Interruptions, unless --kills says otherwise.
 const KILLS: u32 = 20;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TransportArg {
-    /// WebSocket
-    Ws,
-    /// HTTP
-    Http,
-}
+/// Above the flags about faults, in the help text.
+const FAULTS: &str = "Faults";
 
 #[derive(Debug, Args)]
 // The server that is audited is the one that the flags name, and checkpoints often.
 #[command(
     mut_arg("durability", |arg| arg.env(Resettable::Reset)),
-    mut_arg("checkpoint_kib", |arg| arg.help(CHECKPOINT_HELP))
+    mut_arg("checkpoint_kib", |arg| arg.help(CHECKPOINT_HELP).long_help(Resettable::Reset))
 )]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of its own on the command line"
 )]
 pub(crate) struct TortureArgs {
-    /// What is done to the server, in turn: kill (kill -9), sync-kill (at the Nth sync),
-    /// answer-kill (after the commit, before the answer), eio (a sync fails), enospc (the disk
-    /// is full for a while), slow-sync, term (SIGTERM), power-cut (see --cuts and --states).
-    /// Those that need strace or root are skipped by name where these are missing
+    /// Faults in turn [default: all but power-cut]
+    ///
+    /// What is done to the server, as a list: kill (kill -9), sync-kill (at the Nth sync), answer-kill (after the commit, before the
+    /// answer), eio (a sync fails), enospc (the disk is full for a while), slow-sync, term
+    /// (SIGTERM), power-cut (see --cuts and --states). Those that need strace or root are skipped by
+    /// name where these are missing.
     #[arg(
-        long,
-        value_delimiter = ',',
+        long, help_heading = FAULTS, value_name = "FAULT,…", value_delimiter = ',',
+        hide_possible_values = true, hide_default_value = true,
         default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
     )]
     faults: Vec<FaultKind>,
-    /// Interruptions in all, dealt over the faults other than power-cut; 1 to 1,000,000 [default: 20]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Interruptions, dealt over the faults [1 … 1000000] [default: 20]
+    ///
+    /// Over those other than power-cut.
+    #[arg(long, help_heading = FAULTS, value_name = "N", value_parser = count::<u32>(1..=1_000_000))]
     kills: Option<u32>,
-    /// With power-cut: cuts of a real file system on a loop device, which need root and mkfs. 0
-    /// for none, to 1,000,000 [default: 10]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// With power-cut: cuts of a real file system, 0 for none [0 … 1000000] [default: 10]
+    ///
+    /// It is on a loop device, which needs root and mkfs.
+    #[arg(long, help_heading = FAULTS, value_name = "N", value_parser = count::<u32>(0..=1_000_000))]
     cuts: Option<u32>,
-    /// With power-cut: the file system that is cut [default: ext4]
-    #[arg(long, value_enum, value_name = "FILE_SYSTEM")]
+    /// With power-cut: the file system that is cut, ext4 or xfs [default: ext4]
+    #[arg(long, help_heading = FAULTS, value_enum, hide_possible_values = true, value_name = "FILE_SYSTEM")]
     file_system: Option<FileSystemArg>,
-    /// With power-cut: crash states replayed from traces of runs of this program's own server,
-    /// which need strace. What a cut at any moment could have left behind is built, opened and
-    /// judged. 0 for none, to 10,000,000 [default: 2000]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    /// With power-cut: crash states to replay, 0 for none [0 … 10000000] [default: 2000]
+    ///
+    /// What a cut at any moment could have left behind is built, opened and judged, from traces of
+    /// runs of this program's own server. That needs strace.
+    #[arg(long, help_heading = FAULTS, value_name = "N", value_parser = count::<u64>(0..=10_000_000))]
     states: Option<u64>,
-    /// Longest time from the start of the load to the interruption, 0.05 to 3600
-    #[arg(long, default_value = "2", value_parser = parse_cycle)]
-    seconds_per_cycle: Duration,
-    /// Workers, 1 to 4,096. Each has two accounts that nobody else touches
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    workers: u32,
-    /// Transfers in flight per worker, 1 to 4,096. Over HTTP each has a connection and accounts of
-    /// its own
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    inflight: u32,
-    /// How requests travel [default: ws, or as --url says]
-    #[arg(long, value_enum)]
-    transport: Option<TransportArg>,
-    /// How transfers are written
-    #[arg(long, value_enum, default_value = "json")]
-    encoding: Encoding,
-    /// The random seed: it replays faults, moments and amounts, and draws the same crash states
-    /// of the same trace. A run is recorded anew each time, and no two are alike
-    #[arg(long, default_value_t = 1)]
+    /// Longest load before an interruption [50ms … 1h]
+    #[arg(long, alias = "seconds-per-cycle", help_heading = FAULTS, value_name = "TIME", default_value = "2s", value_parser = parse_cycle)]
+    cycle_time: Duration,
+    /// Random seed
+    ///
+    /// It replays faults, moments and amounts, and draws the same crash states of the same trace. A
+    /// run is recorded anew each time, and no two are alike.
+    #[arg(long, help_heading = FAULTS, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Transfers carry ids, and what is of unknown outcome after a restart is sent again with the
-    /// same id: it must be answered ok, and be there once. For servers that remember ids, as this
-    /// program's own do
-    #[arg(long)]
-    exactly_once: bool,
-    /// A request without an answer for this long, on a connection that stays open, is a finding
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    answer_timeout: Duration,
-    /// Directory of the database and of the journal, below which the audit makes its own: the
-    /// disk that is judged
-    #[arg(long, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
-    data_dir: PathBuf,
-    /// Database file [default: a new one]
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
-    /// Audit this target, and not this program's own server: a name that bench-client targets list
-    /// shows, or a file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["server_command", "transport", "url"])]
+    /// Audit this target: a name or a file
+    ///
+    /// And not this program's own server. A name that `targets list` shows.
+    #[arg(long, help_heading = TARGET, value_name = "NAME|FILE", conflicts_with_all = ["server_command", "connector", "url"])]
     target: Option<String>,
-    /// Audit the server that this command starts, and not one's own. No shell reads it; the word
-    /// {database} in it stands for the database file. Must be started on the same ledger again
-    /// and again, without wiping it
-    #[arg(long, value_name = "COMMAND", requires_all = ["url", "reseed"],
-          conflicts_with = "transport")]
+    /// Audit the server that this command starts
+    ///
+    /// No shell reads it; the word {database} in it stands for the database file. It must be able to
+    /// start on the same ledger again and again, without wiping it.
+    #[arg(long, help_heading = TARGET, value_name = "CMD", requires_all = ["url", "reseed"],
+          conflicts_with = "connector")]
     server_command: Option<String>,
     /// Where the server of --server-command listens
-    #[arg(long, requires = "server_command")]
+    #[arg(long, help_heading = TARGET, value_name = "URL", requires = "server_command")]
     url: Option<String>,
-    /// The ledger may be wiped: that of --server-command always is, and so is --database when
-    /// the file exists
-    #[arg(long)]
+    /// The ledger may be wiped
+    ///
+    /// That of --server-command always is, and so is --database when the file exists.
+    #[arg(long, help_heading = TARGET)]
     reseed: bool,
-    /// The server of --target or --server-command may apply transfers of one connection in any
-    /// order: gaps are no finding then
-    #[arg(long)]
+    /// The server may apply the transfers of one connection in any order
+    ///
+    /// Gaps are no finding then. For --target and --server-command.
+    #[arg(long, help_heading = TARGET)]
     unordered: bool,
-    /// Keep journal and database also when nothing is wrong
-    #[arg(long)]
-    keep: bool,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
-    json: bool,
-    /// File of the record [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    #[command(flatten, next_help_heading = "Server (this program's own)")]
+    /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
+    ///
+    /// How to speak to the server. [default: sqlite_ws_rpc, or as --url says] The short names are http and ws.
+    #[arg(long, alias = "transport", help_heading = TARGET, value_name = "NAME", value_enum, hide_possible_values = true)]
+    connector: Option<ConnectorKind>,
+    /// How transfers are written: json or binary
+    #[arg(long, help_heading = TARGET, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value = "json")]
+    encoding: Encoding,
+    /// Workers, with two accounts each [1 … 4096]
+    ///
+    /// That nobody else touches.
+    #[arg(short, long, alias = "workers", help_heading = LOAD, value_name = "N", default_value_t = 16, value_parser = count::<u32>(1..=4096))]
+    concurrency: u32,
+    /// Transfers in flight per worker [1 … 4096]
+    ///
+    /// Over HTTP each has a connection and accounts of its own.
+    #[arg(long, alias = "max-inflight-per-worker", help_heading = LOAD, value_name = "N", default_value_t = 8, value_parser = count::<u32>(1..=4096))]
+    inflight: u32,
+    /// Give transfers ids, and send again what is unknown
+    ///
+    /// What is of unknown outcome after a restart is sent again with the same id: it must be
+    /// answered ok, and be there once. For servers that remember ids, as this program's own do.
+    #[arg(long, help_heading = LOAD)]
+    exactly_once: bool,
+    /// How long to wait for an answer [1ms … 1h]
+    ///
+    /// A longer wait is a finding, on a connection that stays open.
+    #[arg(long, alias = "answer-timeout", help_heading = LOAD, value_name = "TIME", default_value = "10s", value_parser = parse_op_timeout)]
+    timeout: Duration,
+    #[command(flatten, next_help_heading = SERVER)]
     server: ServerConfig,
+    /// Directory of database and journal
+    ///
+    /// Its disk is what is judged. The audit makes a directory of its own below it.
+    #[arg(long, help_heading = SERVER, default_value = DEFAULT_DATA_DIR, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Database file [default: a new one]
+    #[arg(long, help_heading = SERVER, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Keep journal and database even when nothing is wrong
+    #[arg(long, help_heading = OUTPUT)]
+    keep: bool,
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
+    json: bool,
+    /// File of the record [default: new in results/runs]
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
-/// Seconds, as a number.
 fn parse_cycle(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| ());
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| ()))
-        .ok()
-        .filter(|cycle| (Duration::from_millis(50)..=Duration::from_hours(1)).contains(cycle))
-        .ok_or_else(|| format!("'{text}' is no number of seconds from 0.05 to 3600"))
+    let bounds = Duration::from_millis(50)..=Duration::from_hours(1);
+    parse_time_within(text, bounds, "write a time from 50ms to 1h")
 }
 
 pub(crate) fn exit_code(error: &TortureError) -> u8 {
@@ -336,7 +350,7 @@ impl TortureArgs {
             apply: None,
         };
         let load = Load {
-            workers: self.workers,
+            workers: self.concurrency,
             inflight: self.inflight,
             connections: plan.connections,
             cycle_ms: u64::try_from(plan.cycle.as_millis()).unwrap_or(u64::MAX),
@@ -360,8 +374,8 @@ impl TortureArgs {
             && !can_be_overtaken)
             .then(|| {
                 format!(
-                    "a request that is never answered cannot be found: --answer-timeout ({:?}) is \
-                     not below --seconds-per-cycle ({:?})",
+                    "a request that is never answered cannot be found: --timeout ({:?}) is not below \
+                     --cycle-time ({:?})",
                     plan.answer_timeout, plan.cycle
                 )
             })

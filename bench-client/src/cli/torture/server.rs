@@ -15,7 +15,7 @@ use busload_frontend::cli::ServerConfig;
 /// are interrupted too.
 const CHECKPOINT_KIB: u32 = 800;
 
-use super::{TortureArgs, TransportArg, usage};
+use super::{TortureArgs, usage};
 use crate::cli::load_flags::{Chosen, choose, of_command};
 
 impl TortureArgs {
@@ -25,7 +25,7 @@ impl TortureArgs {
             (Some(chosen @ Chosen::File(_)), _) => self.target(&chosen)?,
             (Some(Chosen::Own(connector)), _) => self.own(connector == ConnectorKind::SqliteRpc)?,
             (None, Some(command)) => self.foreign(command)?,
-            (None, None) => self.own(self.transport == Some(TransportArg::Http))?,
+            (None, None) => self.own(self.connector()? == ConnectorKind::SqliteRpc)?,
         };
         if self.unordered && command.is_own() {
             return Err(usage(
@@ -33,21 +33,33 @@ impl TortureArgs {
                  keeps the order of a connection",
             ));
         }
-        let (connections, window) = connections(command.wire, self.workers, self.inflight);
+        let (connections, window) = connections(command.wire, self.concurrency, self.inflight);
         raise_descriptors(connections)?;
         Ok(Plan {
             command,
             connections,
             window,
             seed: self.seed,
-            cycle: self.seconds_per_cycle,
-            answer_timeout: self.answer_timeout,
+            cycle: self.cycle_time,
+            answer_timeout: self.timeout,
             // Several writers keep no connection's order, and `info` says so.
             ordered: !self.unordered && self.server.writers == 1,
             transfer_ids: self.exactly_once,
             wipe: self.reseed,
             keep: self.keep,
         })
+    }
+
+    /// How this program's own server is spoken to.
+    fn connector(&self) -> anyhow::Result<ConnectorKind> {
+        let connector = self.connector.unwrap_or_default();
+        if connector.speaks_transfer_protocol() {
+            return Ok(connector);
+        }
+        Err(usage(format!(
+            "torture starts its server, and {connector} is none of this program's: choose \
+             --connector sqlite_rpc or sqlite_ws_rpc"
+        )))
     }
 
     fn wire(&self, http: bool) -> anyhow::Result<Wire> {
@@ -86,9 +98,9 @@ impl TortureArgs {
             .check()
             .map_err(|error| usage(error.to_string()))?;
         let wire = self.wire(http)?;
-        let (connections, window) = connections(wire, self.workers, self.inflight);
+        let (connections, window) = connections(wire, self.concurrency, self.inflight);
         let means = Amounts::share_out(connections, window)
-            .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
+            .ok_or_else(|| usage("lower --concurrency or --inflight: amounts must differ"))?;
         let accounts = u32::try_from(means.accounts).unwrap_or(u32::MAX);
         Ok(serve(self.server(), wire, accounts, means.initial_balance))
     }
@@ -137,9 +149,9 @@ impl TortureArgs {
 
     fn server_command_of(&self, target: Target, wire: Wire) -> anyhow::Result<ServerCommand> {
         let place = endpoint(&target).map_err(|error| usage(error.to_string()))?;
-        let (connections, window) = connections(wire, self.workers, self.inflight);
+        let (connections, window) = connections(wire, self.concurrency, self.inflight);
         let means = Amounts::share_out(connections, window)
-            .ok_or_else(|| usage("lower --workers or --inflight: amounts must differ"))?;
+            .ok_or_else(|| usage("lower --concurrency or --inflight: amounts must differ"))?;
         Ok(ServerCommand {
             target,
             place,
@@ -200,7 +212,7 @@ fn raise_descriptors(connections: u32) -> anyhow::Result<()> {
     let needed = u64::from(connections) + OTHER_DESCRIPTORS;
     if needed > hard {
         return Err(usage(format!(
-            "the load needs {needed} descriptors and the limit is {hard}: lower --workers or \
+            "the load needs {needed} descriptors and the limit is {hard}: lower --concurrency or \
              --inflight, or raise ulimit -n"
         )));
     }

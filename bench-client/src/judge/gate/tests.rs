@@ -27,6 +27,13 @@ fn judged(text: &str, ratio: f64, spread: f64, rounds: u32) -> GateResult {
 }
 
 #[test]
+fn a_throughput_may_be_written_in_thousands_and_millions() {
+    let threshold = |text: &str| text.parse::<Gate>().unwrap().threshold;
+    assert_eq!(threshold("tps<100k"), threshold("tps<100000"));
+    assert_eq!(threshold("tps<1.5M"), threshold("tps<1_500_000"));
+}
+
+#[test]
 fn gates_are_read() {
     for (text, metric, threshold) in [
         ("tps<-5%", Metric::Tps, Threshold::Ratio(0.95)),
@@ -70,8 +77,11 @@ fn what_is_no_gate_is_refused_with_what_to_write() {
         ("tps<much", "`much` is not a number"),
         ("tps<inf", "not a number"),
         ("p99>nan%", "not a number"),
-        ("p99>5", "`5` is no time; write it as in p99>+10%, p99>5ms"),
-        ("tps<5ms", "`5ms` is no throughput"),
+        (
+            "p99>5",
+            "`5` is not a time; write it as in p99>+10%, p99>5ms",
+        ),
+        ("tps<5ms", "`5ms` is not a throughput"),
         ("p99>5s", "not a number; write it as in p99>+10% or p99>5ms"),
         // Would fail equal sides.
         ("tps<5%", "fails when nothing changed; write tps<-5%"),

@@ -21,31 +21,29 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
                 .to_owned()
         }
         Bottleneck::WriterCpu => {
-            "the writer is busy: raise --max-inflight-per-worker or --concurrency, so that more \
+            "the writer is busy: raise --inflight or --concurrency, so that more \
              transfers share what a batch costs; after that only a faster core helps"
                 .to_owned()
         }
         Bottleneck::TransportCpu => {
-            "the server's reading and answering is busy: raise --max-inflight-per-worker (more \
+            "the server's reading and answering is busy: raise --inflight (more \
              transfers per message, not over HTTP), or --io-threads if cores are free"
                 .to_owned()
         }
         Bottleneck::Generator => {
             "the load generator is busy, so this is no limit of the server: raise --threads if \
-             cores are free, or --max-inflight-per-worker"
+             cores are free, or --inflight"
                 .to_owned()
         }
         Bottleneck::EmptyBusStop => format!(
             "the bus waits for passengers that do not exist: lower --batch-timeout (0ms waits \
              for nobody), lower --batch-size to {:.0} or less, or raise \
-             --max-inflight-per-worker",
+             --inflight",
             inputs.in_flight()
         ),
-        Bottleneck::Cores => {
-            "all cores are busy with client and server: raise --max-inflight-per-worker (less \
+        Bottleneck::Cores => "all cores are busy with client and server: raise --inflight (less \
              CPU per transfer), or run the server on another machine (--url)"
-                .to_owned()
-        }
+            .to_owned(),
         Bottleneck::OfferedRate => {
             "the server can do more than is offered: raise --rate".to_owned()
         }
@@ -61,9 +59,9 @@ fn disk(inputs: &ModelInputs, mean_batch: f64) -> String {
     let what = if shared && inputs.in_flight() < inputs.seats()
         || !has_full_batches(inputs, mean_batch) && !shared
     {
-        "raise --max-inflight-per-worker or --concurrency"
+        "raise --inflight or --concurrency"
     } else if inputs.in_flight() <= inputs.seats() {
-        "raise --max-inflight-per-worker or --concurrency, and --batch-size with them"
+        "raise --inflight or --concurrency, and --batch-size with them"
     } else {
         "raise --batch-size"
     };

@@ -196,13 +196,7 @@ fn a_slow_disk_moves_half_of_everything_at_a_time() {
     assert!((found.mean_batch - 200.0).abs() < 1.0, "{found:?}");
     assert!((found.tps - 200.0 / 0.1).abs() < 20.0, "{found:?}");
     assert_eq!(found.bottleneck, Some(Bottleneck::DiskSync));
-    assert!(
-        found
-            .remedy
-            .as_ref()
-            .unwrap()
-            .contains("--max-inflight-per-worker")
-    );
+    assert!(found.remedy.as_ref().unwrap().contains("--inflight"));
 }
 
 #[test]
@@ -229,7 +223,7 @@ fn each_bottleneck_is_found_and_its_remedy_names_a_knob() {
         (
             with(load(), |costs| costs.cores = None),
             Bottleneck::WriterCpu,
-            "--max-inflight-per-worker",
+            "--inflight",
         ),
         (
             with(load(), |costs| costs.transport.per_transfer_us = 5.0),

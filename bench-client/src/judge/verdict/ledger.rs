@@ -147,7 +147,7 @@ pub(in crate::judge) fn unverified(
         missing.push("acknowledged against applied");
     }
     if evidence.unknown > 0 {
-        remedies.push("raise --op-timeout, so that fewer outcomes are unknown".to_owned());
+        remedies.push("raise --timeout, so that fewer outcomes are unknown".to_owned());
     }
     if remedies.is_empty() {
         remedies.push("compare more accounts with --verify-accounts".to_owned());

@@ -49,7 +49,7 @@ pub(in crate::judge) fn littles_law(law: &LittlesLaw) -> Verdict {
             law.in_flight, law.throughput_times_latency
         ),
         "the window is too short for what is in flight, or time is counted wrongly: measure \
-         longer with --seconds",
+         longer with --duration",
     )
 }
 
@@ -62,7 +62,7 @@ pub(in crate::judge) fn not_steady(steady: &SteadyState) -> Verdict {
             steady.transient_seconds,
             steady.transient_ratio * 100.0
         ),
-        "raise --warmup, or measure longer with --seconds",
+        "raise --warmup, or measure longer with --duration",
     )
 }
 
@@ -81,7 +81,7 @@ pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdic
             edges.tps_begun_within
         ),
         "do not quote this TPS: find out why answers were held back during the warm-up, \
-         raise --warmup, and measure longer with --seconds",
+         raise --warmup, and measure longer with --duration",
     )
 }
 
@@ -107,7 +107,7 @@ pub(in crate::judge) fn short_window(
     warning(
         VerdictCode::ShortWindow,
         found.join("; "),
-        "measure longer with --seconds or --transfers",
+        "measure longer with --duration or --transfers",
     )
 }
 

@@ -46,7 +46,9 @@ pub(in crate::judge) fn processor_slowed(speed: &ProcessorSpeed) -> Verdict {
     )
 }
 
-pub(in crate::judge) fn of_environment(found: &EnvironmentWarning) -> Verdict {
+/// The verdict that a warning about the environment becomes.
+#[must_use]
+pub fn of_environment(found: &EnvironmentWarning) -> Verdict {
     let code = match found.code {
         EnvironmentWarningCode::Tmpfs => VerdictCode::Tmpfs,
         EnvironmentWarningCode::Overlay => VerdictCode::Overlay,

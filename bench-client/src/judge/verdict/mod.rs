@@ -9,6 +9,7 @@ mod outcomes;
 pub(super) use durability::*;
 pub(super) use ledger::*;
 pub(super) use load::*;
+pub use machine::of_environment;
 pub(super) use machine::*;
 pub(super) use outcomes::*;
 
@@ -36,7 +37,7 @@ fn warning(code: VerdictCode, message: String, remedy: &str) -> Verdict {
 /// The named estimates are too wide.
 pub(crate) fn wide_spread(wide: &[(&str, &Estimate)]) -> Verdict {
     const QUIETER: &str = "stop what else runs on the machine, or measure longer windows \
-                           with --seconds";
+                           with --duration";
     let found: Vec<String> = wide
         .iter()
         .map(|(name, estimate)| match estimate.count {

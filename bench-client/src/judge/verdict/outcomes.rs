@@ -11,7 +11,7 @@ pub(in crate::judge) fn no_committed_transfer(acknowledged: u64) -> Verdict {
     invalid(
         VerdictCode::NoCommittedTransfer,
         format!("no transfer was committed inside the window, {acknowledged} outside of it"),
-        "look at the errors of this row; measure longer with --seconds if the server is slow",
+        "look at the errors of this row; measure longer with --duration if the server is slow",
     )
 }
 
@@ -35,7 +35,7 @@ pub(in crate::judge) fn unknown_outcomes(count: u64) -> Verdict {
     warning(
         VerdictCode::UnknownOutcomes,
         format!("{count} transfers have no known outcome"),
-        "raise --op-timeout, lower --max-inflight-per-worker, or look at the errors",
+        "raise --timeout, lower --inflight, or look at the errors",
     )
 }
 
@@ -70,7 +70,7 @@ pub(in crate::judge) fn not_committed(committed: u64, others: &BTreeMap<String, 
     for (code, remedy) in [
         (
             ErrorCode::Overloaded,
-            "lower --max-inflight-per-worker or raise the server's --queue",
+            "lower --inflight or raise the server's --queue",
         ),
         (ErrorCode::StorageFull, "make room on the server's disk"),
         (

@@ -14,7 +14,7 @@ use busload_net::tls::{Tls, TlsError};
 use busload_net::token::{Token, exposed};
 use clap::Args;
 
-use super::values::parse_duration_within;
+use super::quantities::parse_time_within;
 use crate::access::origin::Origin;
 use crate::access::{Access, Seeding, is_loopback};
 
@@ -26,27 +26,32 @@ const HEADING: &str = "Who may connect";
 
 #[derive(Debug, Args)]
 pub(crate) struct AccessArgs {
-    /// File that holds a token which every request must carry (Authorization: Bearer), but for
-    /// GET /health. Without one, only a loopback address may be listened on
+    /// File with a token that every request must carry
+    ///
+    /// As Authorization: Bearer TOKEN; GET /health goes without. Without a token, only a loopback
+    /// address may be listened on.
     #[arg(long, help_heading = HEADING, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Let everybody in who reaches the address, also one that is not loopback
+    /// Let in everybody who reaches the address, even one that is not loopback
     #[arg(long, help_heading = HEADING, conflicts_with = "token_file")]
     allow_unauthenticated: bool,
-    /// Let pages of this origin in, such as https://example.org; browsers are refused otherwise.
-    /// May be given several times
+    /// Let in pages of this origin, such as https://example.org
+    ///
+    /// Browsers are refused otherwise. May be given several times.
     #[arg(long, help_heading = HEADING, value_name = "URL")]
     allow_origin: Vec<Origin>,
-    /// Let clients wipe the ledger with seed, also one that this server did not make
+    /// Let clients wipe the ledger with seed, even one that this server did not make
     #[arg(long, help_heading = HEADING, conflicts_with = "no_seed")]
     allow_seed: bool,
-    /// Let no client wipe the ledger with seed, not even one that this server made
+    /// Let no client wipe the ledger with seed, even one that this server made
     #[arg(long, help_heading = HEADING)]
     no_seed: bool,
-    /// Speak TLS with this certificate: a PEM file, the chain behind it in the same file
+    /// Speak TLS with this certificate
+    ///
+    /// The chain is behind it in the same file.
     #[arg(long, help_heading = HEADING, value_name = "PEM", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key: a PEM file
+    /// The certificate's private key
     #[arg(long, help_heading = HEADING, value_name = "PEM", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// How long a TLS handshake may take [10ms … 600s]
@@ -56,7 +61,7 @@ pub(crate) struct AccessArgs {
 
 fn parse_handshake_timeout(text: &str) -> Result<Duration, String> {
     let wanted = "a TLS handshake may take from 10ms to 600s";
-    parse_duration_within(text, HANDSHAKE_TIMEOUTS, wanted)
+    parse_time_within(text, HANDSHAKE_TIMEOUTS, wanted)
 }
 
 impl AccessArgs {
@@ -149,7 +154,8 @@ mod tests {
     #[test]
     fn a_handshake_may_take_a_while_and_not_for_ever() {
         assert_eq!(parse_handshake_timeout("10s"), Ok(Duration::from_secs(10)));
-        for bad in ["10", "1ms", "601s"] {
+        assert_eq!(parse_handshake_timeout("10"), Ok(Duration::from_secs(10)));
+        for bad in ["0", "1ms", "601s"] {
             assert!(parse_handshake_timeout(bad).is_err(), "{bad}");
         }
     }

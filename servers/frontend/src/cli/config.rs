@@ -15,9 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::{DurationMicroSecondsWithFrac, DurationSecondsWithFrac, serde_as};
 
+use super::quantities::{count, parse_duration};
 use super::values::{
-    Mode, parse_batch_size, parse_batch_timeout, parse_durability, parse_duration,
-    parse_id_horizon, parse_max_ids, parse_page_size, parse_probe_interval, parse_queue,
+    Mode, parse_batch_size, parse_batch_timeout, parse_durability, parse_id_horizon, parse_max_ids,
+    parse_page_size, parse_probe_interval, parse_queue,
 };
 use super::{BatchEnvironment, DEFAULT_BATCH_SIZE, Engine};
 
@@ -38,97 +39,116 @@ const DEFAULT_LOG_LIMIT_MIB: u64 = 16_384;
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
-    /// What stores the transfers: sqlite (a file), or the URL of a database that speaks
-    /// PostgreSQL's protocol, such as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full, in
-    /// which the schema busload is made. The password is PGPASSWORD's or the passfile's
-    /// (PGPASSFILE)
-    #[arg(long, env = "BUSLOAD_ENGINE", hide_env_values = true, value_name = "ENGINE", default_value_t = Engine::Sqlite)]
+    /// sqlite, or the postgres://… URL of a database
+    ///
+    /// What stores the transfers. A URL such as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full leads to any database
+    /// that speaks PostgreSQL's protocol, in which the schema busload is made. The password is that
+    /// of PGPASSWORD or the passfile (PGPASSFILE).
+    #[arg(long, env = "BUSLOAD_ENGINE", value_name = "ENGINE", default_value_t = Engine::Sqlite)]
     #[serde(with = "text", default)]
     #[schemars(with = "String")]
     pub engine: Engine,
-    /// Connections of --engine postgres://… that write at the same time, each its own batches;
-    /// with more than one the order of a connection is not kept [1 … 256]
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(WRITERS_MAX)))]
-    #[serde(default = "one")]
-    pub writers: u16,
-    /// What a transaction of --engine postgres://… sees of others: read-committed (rows are locked
-    /// in the order of their ids) or serializable (what the database refuses for another
-    /// transaction's sake is begun again)
-    #[arg(long, value_name = "LEVEL", default_value_t = Isolation::ReadCommitted)]
-    #[serde(with = "text", default = "read_committed")]
-    #[schemars(with = "String")]
-    pub isolation: Isolation,
-    /// What survives what: delete-extra and wal-full a power cut, delete-full (SQLite's default)
-    /// and wal-normal a killed process, memory neither; discard-writes reads and answers, never
-    /// writes (for testing the judge)
-    #[arg(long, env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
+    /// Journal and sync mode
+    ///
+    /// What transfers survive: with wal-full and delete-extra a power cut, with wal-normal and
+    /// delete-full (SQLite's default) a killed process, with memory neither. discard-writes reads and answers and never writes: it is for testing whoever judges servers.
+    #[arg(long, value_name = "MODE", env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
     pub durability: Mode,
-    /// Most transfers in one transaction [1 … 1048576] [default: 4096; env of the WebSocket
-    /// server: SQLITE_WS_RPC_BATCH_SIZE; 1 where SQLITE_WS_RPC_BATCHING or
-    /// SQLITE_WS_RPC_GROUP_COMMIT is 0 or false]
+    /// Most transfers per commit [1 … 1048576] [default: 4096]
+    ///
+    /// The environment of the WebSocket server: SQLITE_WS_RPC_BATCH_SIZE; 1 where
+    /// SQLITE_WS_RPC_BATCHING or SQLITE_WS_RPC_GROUP_COMMIT is 0 or false.
     #[arg(long, value_name = "N", value_parser = parse_batch_size)]
     pub batch_size: Option<usize>,
-    /// How long the oldest waiting transfer waits for its batch to fill, such as 2ms or 0.5ms;
-    /// 0ms commits whatever waits the moment the writer is free [0ms … 60s] [default: 0ms; env of
-    /// the WebSocket server: SQLITE_WS_RPC_BATCH_MS, in milliseconds]
-    #[arg(long, value_name = "DURATION", value_parser = parse_batch_timeout)]
+    /// How long a batch waits to fill [0ms … 60s] [default: 0ms]
+    ///
+    /// With a unit, such as 2ms. The time of its oldest transfer counts. 0ms commits whatever waits as soon as
+    /// the writer is free. The environment of the WebSocket server: SQLITE_WS_RPC_BATCH_MS, in
+    /// milliseconds.
+    #[arg(long, value_name = "TIME", value_parser = parse_batch_timeout)]
     #[serde_as(as = "Option<DurationMicroSecondsWithFrac<f64>>")]
     #[serde(rename = "batch_timeout_us", default)]
     pub batch_timeout: Option<Duration>,
-    /// How a batch is applied: per-transfer (two statements for each transfer), or coalesced
-    /// (decided in memory, each account read once and written once): same answers
+    /// How a batch is applied: per-transfer or coalesced
+    ///
+    /// per-transfer: two statements for each transfer. coalesced: decided in memory, each account
+    /// read once and written once. The answers are the same.
     #[arg(long, value_name = "HOW", default_value_t = Apply::PerTransfer)]
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub apply: Apply,
-    /// Most transfers waiting for the writer; further ones are answered overloaded
-    /// [1 … 16777216]
-    #[arg(long, value_name = "TRANSFERS", default_value_t = DEFAULT_QUEUE, value_parser = parse_queue)]
+    /// Most transfers that wait for the writer [1 … 16777216]
+    ///
+    /// Further ones are answered overloaded.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_QUEUE, value_parser = parse_queue)]
     pub queue: usize,
-    /// Bytes of a page of a new ledger, a power of two, such as 4096 or 4KiB; a ledger that is
-    /// there keeps its pages [512 … 65536] [default: by the number of accounts]
+    /// Threads that read requests and write answers [1 … 256]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<u16>(1..=256))]
+    pub io_threads: u16,
+    /// Bytes of a page of a new ledger, a power of two [512 … 65536] [default: by its accounts]
+    ///
+    /// Such as 4096 or 4KiB. A ledger that is there keeps its pages.
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub page_size: Option<u32>,
+    /// SQLite's page cache, in KiB [64 … 16777216]
+    #[arg(long, value_name = "KIB", default_value_t = DEFAULT_CACHE_KIB, value_parser = count::<u32>(64..=16_777_216))]
+    pub cache_kib: u32,
     /// Checkpoint when the write-ahead log has grown by this many KiB [1 … 16777216]
+    ///
     /// [default: 16384, and 262144 for a database of 3 MiB or more, but at most an eighth of
     /// --log-limit-mib]
-    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    #[arg(long, value_name = "KIB", value_parser = count::<u32>(1..=16_777_216))]
     pub checkpoint_kib: Option<u32>,
-    /// Who checkpoints: background (a thread of its own, the writer only the rest) or
-    /// between-batches (the writer all of it)
+    /// Who checkpoints: background or between-batches
+    ///
+    /// background: a thread of its own, and the writer only the rest. between-batches: the writer
+    /// all of it.
     #[arg(long, value_name = "MODE", default_value_t = CheckpointMode::Background)]
     #[serde(with = "text")]
     #[schemars(with = "String")]
     pub checkpoint: CheckpointMode,
-    /// Refuse transfers as on a full disk while the write-ahead log is this long, because another
-    /// process reads from it [1 … 1048576] [default: 16384, or more for a high --checkpoint-kib]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    /// Refuse transfers while the write-ahead log is this many MiB long [1 … 1048576]
+    ///
+    /// As on a full disk. The log grows so long when another process reads from it.
+    /// [default: 16384, or more for a high --checkpoint-kib]
+    #[arg(long, value_name = "MIB", value_parser = count::<u64>(1..=1_048_576))]
     pub log_limit_mib: Option<u64>,
     /// On a full disk, how long to wait between two tries to write [1ms … 60s]
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_probe_interval)]
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_probe_interval)]
     #[serde_as(as = "DurationMicroSecondsWithFrac<f64>")]
     #[serde(rename = "probe_interval_us")]
     pub probe_interval: Duration,
-    /// SQLite's page cache, in KiB [64 … 16777216]
-    #[arg(long, value_name = "KIB", default_value_t = DEFAULT_CACHE_KIB, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
-    pub cache_kib: u32,
-    /// How long the outcome of a transfer with an id is remembered, at least [1s … 168h]
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_ID_HORIZON, value_parser = parse_id_horizon)]
+    /// How long the outcome of a transfer with an id is remembered at least [1s … 168h]
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_ID_HORIZON, value_parser = parse_id_horizon)]
     #[serde_as(as = "DurationSecondsWithFrac<f64>")]
     #[serde(rename = "id_horizon_seconds")]
     pub id_horizon: Duration,
-    /// Most ids remembered, at most 58 bytes of memory each; when all are younger than the
-    /// horizon, transfers with new ids are answered overloaded [1 … 268435456]
-    #[arg(long, value_name = "IDS", default_value_t = DEFAULT_MAX_IDS, value_parser = parse_max_ids)]
+    /// Most ids that are remembered [1 … 268435456]
+    ///
+    /// Each takes at most 58 bytes of memory. When all are younger than --id-horizon, transfers
+    /// with new ids are answered overloaded.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_IDS, value_parser = parse_max_ids)]
     pub max_ids: usize,
-    /// Threads that read requests and write answers [1 … 256]
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub io_threads: u16,
-    /// Leave the stages in the answer of stats empty: for measuring what the timings cost
+    /// Connections that write to a postgres://… engine at the same time [1 … 256]
+    ///
+    /// Each commits its own batches; with more than one the order of a connection is not kept.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<u16>(1..=u64::from(WRITERS_MAX)))]
+    #[serde(default = "one")]
+    pub writers: u16,
+    /// Isolation of a postgres://… engine: read-committed or serializable
+    ///
+    /// read-committed: rows are locked in the order of their ids. serializable: a transaction that
+    /// the database refuses because of another is begun again.
+    #[arg(long, value_name = "LEVEL", default_value_t = Isolation::ReadCommitted)]
+    #[serde(with = "text", default = "read_committed")]
+    #[schemars(with = "String")]
+    pub isolation: Isolation,
+    /// Measure no stages of a transfer, to find out what the timings cost
+    ///
+    /// The answer of stats then has no stages.
     #[arg(long)]
     pub no_stage_timings: bool,
-    /// Waste this much of a processor per transfer: a slower server, to test what a comparison
-    /// sees
+    /// Waste this much of a processor per transfer: a slower server, to test what a comparison sees
     #[arg(long, hide = true, default_value = "0ns", value_parser = parse_duration)]
     #[serde_as(as = "DurationMicroSecondsWithFrac<f64>")]
     #[serde(rename = "busy_wait_us")]

@@ -9,24 +9,24 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{
-    parse_bytes_within, parse_duration, parse_duration_within, parse_inflight, parse_within,
-};
+use super::quantities::{count, parse_time, parse_time_within};
+use super::values::{parse_bytes_within, parse_inflight, parse_within};
 use crate::limits::Limits;
 
 const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What clients may use")]
 pub(crate) struct LimitArgs {
-    /// Transfers in flight on one connection; past it the server stops reading from it
-    /// [1 … 16384]
-    #[arg(long, default_value_t = Limits::standard().inflight_per_connection, value_parser = parse_inflight)]
+    /// Transfers in flight on one connection [1 … 16384]
+    ///
+    /// Past it the server stops reading from the connection.
+    #[arg(long, value_name = "N", default_value_t = Limits::standard().inflight_per_connection, value_parser = parse_inflight)]
     max_inflight_per_connection: usize,
-    /// Connections at the same time, as far as the limit of open files allows; further ones
-    /// wait [1 … 1000000]
-    #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Connections at the same time; further ones wait [1 … 1000000]
+    ///
+    /// No more than the limit of open files allows.
+    #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = count::<u32>(1..=1_000_000))]
     max_connections: u32,
     /// Bytes of a request's headers [8192 … 262144]
     #[arg(long, value_name = "BYTES", default_value_t = Limits::standard().header_bytes, value_parser = parse_header_bytes)]
@@ -37,41 +37,45 @@ pub(crate) struct LimitArgs {
     /// Bytes of a WebSocket message, and of a frame [1024 … 16777216]
     #[arg(long, value_name = "BYTES", default_value_t = Limits::standard().message_bytes, value_parser = parse_content_bytes)]
     max_message_bytes: usize,
-    /// Memory for what all clients together have sent of messages, bodies and headers that are
-    /// not whole yet, such as 256MiB; beyond it the client that holds the most is told to come
-    /// back later: WebSocket close code 1013, HTTP 503 [4MiB … 1TiB], and at
-    /// least twice --max-message-bytes and --max-body-bytes
+    /// Memory for the unfinished requests of all clients together [4MiB … 1TiB]
+    ///
+    /// It counts what clients have sent of messages, bodies and headers that are not whole yet.
+    /// Beyond it the client that holds the most is told to come back later, with WebSocket close
+    /// code 1013 or HTTP 503. It must be at least twice --max-message-bytes and --max-body-bytes.
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_input_memory)]
     input_memory: usize,
-    /// Connections that may wait to be accepted, as far as the system allows
-    /// (net.core.somaxconn) [1 … 65535]
-    #[arg(long, value_name = "CONNECTIONS", default_value_t = Limits::standard().backlog, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    /// Connections that may wait to be accepted [1 … 65535]
+    ///
+    /// No more than the system allows (net.core.somaxconn).
+    #[arg(long, value_name = "N", default_value_t = Limits::standard().backlog, value_parser = count::<u32>(1..=65_535))]
     listen_backlog: u32,
-    /// Until a request's headers are complete; for a WebSocket handshake from the connecting,
-    /// else from the first byte, but for a request whose beginning came together with the one
-    /// before it, which --idle-timeout bounds [this and the following: 10ms … 24h]
+    /// How long a request's headers may take [10ms … 24h]
+    ///
+    /// The time of a WebSocket handshake counts from connecting, any other from the first byte. A
+    /// request whose beginning came together with the request before it is bounded by
+    /// --idle-timeout instead.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     header_timeout: Duration,
-    /// Until an HTTP body is complete
+    /// How long an HTTP body may take [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     body_timeout: Duration,
-    /// A connection without a request for this long is closed
+    /// Close a connection after this long without a request [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_timeout)]
     idle_timeout: Duration,
-    /// A client that takes no byte for this long while answers wait is cut off
+    /// Cut off a client that takes no byte for this long while answers wait [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     write_timeout: Duration,
-    /// A WebSocket client that is silent for this long is pinged
+    /// Ping a WebSocket client that has been silent for this long [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
     ping_interval: Duration,
-    /// A WebSocket client that stays silent for this long after a ping is given up
+    /// Give up a WebSocket client that stays silent for this long after a ping [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
     ping_timeout: Duration,
-    /// How long a WebSocket client may take to close its side after the server's close frame
+    /// How long a WebSocket client may take to answer a close frame [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_timeout)]
     close_timeout: Duration,
-    /// How long a stop may take to answer what is queued, such as 10s
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    /// How long a stop may take to answer what is queued
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     shutdown_timeout: Duration,
 }
 
@@ -91,7 +95,7 @@ fn parse_input_memory(text: &str) -> Result<usize, String> {
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let bounds = TIMEOUT_MIN..=TIMEOUT_MAX;
-    parse_duration_within(text, bounds, "a time limit is from 10ms to 24h")
+    parse_time_within(text, bounds, "a time limit is from 10ms to 24h")
 }
 
 impl LimitArgs {
@@ -188,7 +192,7 @@ mod tests {
             "--header-timeout=9ms",
             "--body-timeout=0s",
             "--idle-timeout=25h",
-            "--write-timeout=10",
+            "--write-timeout=0",
             "--ping-interval=-1s",
             "--ping-timeout=x",
         ] {

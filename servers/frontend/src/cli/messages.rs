@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind as ErrorOfIo, Write as _};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, Parser};
+use clap::{Command, FromArgMatches};
 
 /// What the standard library says of a word that is no whole number, and clap with it. No flag of
 /// ours takes a negative one.
@@ -13,15 +13,16 @@ const NO_DIGIT: &str = "invalid digit found in string";
 /// Reads the command line. What cannot be read is said in one line that names what the
 /// person wrote, a flag or an environment variable; the exit code is 2.
 #[must_use]
-pub fn parse_arguments<P: Parser>() -> P {
-    P::try_parse_from(with_negative_values(std::env::args_os())).unwrap_or_else(|error| {
+pub fn parse_arguments<P: FromArgMatches>(mut command: Command) -> P {
+    let matches = command.try_get_matches_from_mut(with_negative_values(std::env::args_os()));
+    let parsed = matches.and_then(|mut matches| P::from_arg_matches_mut(&mut matches));
+    parsed.unwrap_or_else(|error| {
         // Help and version go to standard output, or are all that can be said.
         let is_page = !error.use_stderr()
             || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if is_page {
             print_page(&error);
         }
-        let mut command = P::command();
         command.build();
         eprintln!("{}", in_one_line(&error, &command));
         std::process::exit(2)
@@ -75,7 +76,7 @@ pub fn in_one_line(error: &clap::Error, command: &Command) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
-        .replace(NO_DIGIT, "write a whole number that is not negative");
+        .replace(NO_DIGIT, "write a whole number from 0");
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return line;
     };

@@ -10,8 +10,10 @@ use std::time::Duration;
 use busload_engine::NullPace;
 use clap::Args;
 
-use super::values::parse_duration;
+use super::quantities::parse_duration;
 
+/// Above the flags in the help text.
+const HEADING: &str = "Null server";
 /// Longest time that a null server spends on a transfer or a batch.
 const NULL_TIME_MAX: Duration = Duration::from_mins(1);
 
@@ -21,17 +23,16 @@ const NULL_TIME_MAX: Duration = Duration::from_mins(1);
     reason = "clap names an argument by its field"
 )]
 pub(crate) struct NullArgs {
-    /// Answers without a database: for measuring the load generator's ceiling. No file is
-    /// opened, and flags and variables that are about it have no effect
-    #[arg(long)]
+    /// Answer without a database, to measure the ceiling of the load generator
+    ///
+    /// No file is opened; flags and variables that are about it have no effect.
+    #[arg(long, help_heading = HEADING)]
     null_server: bool,
-    /// CPU time that the null server spends on each transfer, such as 550ns [0s … 60s]
-    /// [default: 0]
-    #[arg(long, requires = "null_server", value_name = "DURATION", value_parser = parse_null_time)]
+    /// CPU time for each transfer, such as 550ns [0s … 60s] [default: 0s]
+    #[arg(long, help_heading = HEADING, requires = "null_server", value_name = "TIME", value_parser = parse_null_time)]
     null_apply: Option<Duration>,
-    /// How long the null server sleeps for each batch, where a real one waits for its sync,
-    /// such as 80us [0s … 60s] [default: 0]
-    #[arg(long, requires = "null_server", value_name = "DURATION", value_parser = parse_null_time)]
+    /// Sleep for each batch, where a real server waits for its sync [0s … 60s] [default: 0s]
+    #[arg(long, help_heading = HEADING, requires = "null_server", value_name = "TIME", value_parser = parse_null_time)]
     null_sync: Option<Duration>,
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::quantities::{count, parse_duration_within, parse_time_within};
 use busload_engine::{ACCOUNTS_MAX, ACCOUNTS_MIN};
 use busload_sqlite::{Durability, PAGE_BYTES};
 use schemars::JsonSchema;
@@ -82,43 +83,13 @@ pub fn parse_durability(text: &str) -> Result<Mode, String> {
     }
 }
 
-/// A duration with a unit: `2ms`, `0.5ms`, `683us`, `15s`.
-///
-/// # Errors
-/// It is not, or it is negative.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let help =
-        || format!("'{text}' is no duration: write a number with a unit, such as 2ms or 15s");
-    let friendly = text.replace('µ', "u");
-    let duration: jiff::SignedDuration = friendly.parse().map_err(|_| help())?;
-    Duration::try_from(duration)
-        .map_err(|_| format!("'{text}' is negative: write a duration such as 2ms or 15s"))
-}
-
-/// A duration within bounds, which `wanted` says in words.
-///
-/// # Errors
-/// It is no duration, or out of bounds: then `wanted` is the error.
-pub fn parse_duration_within(
-    text: &str,
-    bounds: RangeInclusive<Duration>,
-    wanted: &str,
-) -> Result<Duration, String> {
-    let duration = parse_duration(text)?;
-    if bounds.contains(&duration) {
-        Ok(duration)
-    } else {
-        Err(wanted.to_owned())
-    }
-}
-
 pub(super) fn parse_listen(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
     text.parse().map_err(|_| {
         format!(
-            "'{text}' is no IP address: write one without a port, such as 127.0.0.1 or ::1, or \
+            "'{text}' is not an IP address: write one without a port, such as 127.0.0.1 or ::1, or \
              localhost"
         )
     })
@@ -141,7 +112,7 @@ pub(super) fn parse_probe_interval(text: &str) -> Result<Duration, String> {
 
 /// Milliseconds without a unit, as the environment variables of the original have them.
 pub(super) fn parse_milliseconds(text: &str) -> Result<Duration, String> {
-    let help = || format!("'{text}' is no number of milliseconds between 0 and 60000");
+    let help = || format!("'{text}' is not a number of milliseconds from 0 to 60000");
     let milliseconds: f64 = text.parse().map_err(|_| help())?;
     let timeout = Duration::try_from_secs_f64(milliseconds / 1e3).map_err(|_| help())?;
     if timeout > BATCH_TIMEOUT_MAX {
@@ -156,12 +127,7 @@ pub(super) fn parse_milliseconds(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// It is not.
 pub fn parse_within(text: &str, lowest: usize, highest: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if (lowest..=highest).contains(&n) => Ok(n),
-        _ => Err(format!(
-            "'{text}' is no whole number from {lowest} to {highest}"
-        )),
-    }
+    count(lowest as u64..=highest as u64)(text)
 }
 
 /// Bytes within bounds, or with one of the units KiB, MiB, GiB and TiB; otherwise the error is
@@ -171,7 +137,7 @@ pub(crate) fn parse_bytes_within(
     bounds: RangeInclusive<usize>,
     wanted: &str,
 ) -> Result<usize, String> {
-    let help = || format!("'{text}' is no {wanted}");
+    let help = || format!("'{text}' is not a {wanted}");
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit: usize = match &text[digits.len()..] {
         "" => 1,
@@ -200,7 +166,7 @@ pub fn parse_page_size(text: &str) -> Result<u32, String> {
     let bytes = parse_bytes_within(text, bounds, wanted)?;
     match u32::try_from(bytes) {
         Ok(bytes) if bytes.is_power_of_two() => Ok(bytes),
-        _ => Err(format!("'{text}' is no {wanted}")),
+        _ => Err(format!("'{text}' is not a {wanted}")),
     }
 }
 
@@ -247,7 +213,7 @@ pub fn parse_inflight(text: &str) -> Result<usize, String> {
 /// It is no duration, or out of range.
 pub fn parse_id_horizon(text: &str) -> Result<Duration, String> {
     let bounds = Duration::from_secs(1)..=Duration::from_hours(168);
-    parse_duration_within(text, bounds, "ids are remembered from 1s to 168h")
+    parse_time_within(text, bounds, "ids are remembered from 1s to 168h")
 }
 
 /// How many ids are remembered.
@@ -263,29 +229,12 @@ pub fn parse_max_ids(text: &str) -> Result<usize, String> {
 /// # Errors
 /// It is out of range.
 pub fn parse_accounts(text: &str) -> Result<i64, String> {
-    match text.parse() {
-        Ok(n) if (ACCOUNTS_MIN..=ACCOUNTS_MAX).contains(&n) => Ok(n),
-        _ => Err(format!(
-            "'{text}' is no whole number from {ACCOUNTS_MIN} to {ACCOUNTS_MAX}"
-        )),
-    }
+    count(ACCOUNTS_MIN.unsigned_abs()..=ACCOUNTS_MAX.unsigned_abs())(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_need_a_unit() {
-        assert_eq!(parse_duration("2ms"), Ok(Duration::from_millis(2)));
-        assert_eq!(parse_duration("0.5ms"), Ok(Duration::from_micros(500)));
-        assert_eq!(parse_duration("683us"), Ok(Duration::from_micros(683)));
-        assert_eq!(parse_duration("3.86ms"), Ok(Duration::from_micros(3860)));
-        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
-        for bad in ["2", "", "-2ms", "ms", "2 parsecs"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn pages_are_powers_of_two_in_bytes_or_kib() {

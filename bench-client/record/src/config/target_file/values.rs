@@ -102,11 +102,11 @@ pub(super) fn plain(message: &str) -> String {
     message.replace('`', "'").replace('\n', " ")
 }
 
-/// A duration as people write it: `30s`.
+/// A time as people write it: `30s`.
 pub(super) mod duration {
     use std::time::Duration;
 
-    use busload_frontend::cli::parse_duration_within;
+    use busload_frontend::cli::parse_time_within;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     const BOUNDS: std::ops::RangeInclusive<Duration> =
@@ -118,7 +118,7 @@ pub(super) mod duration {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
-        let wanted = format!("'{text}' is no time from 10ms to 1h");
-        parse_duration_within(&text, BOUNDS, &wanted).map_err(serde::de::Error::custom)
+        let read = parse_time_within(&text, BOUNDS, "write a time from 10ms to 1h");
+        read.map_err(|why| serde::de::Error::custom(format!("'{text}': {why}")))
     }
 }

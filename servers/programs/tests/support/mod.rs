@@ -68,7 +68,7 @@ pub(crate) fn command(
     command
         .args(&words[1..])
         .current_dir(directory.path())
-        .args(["--port=0", "--database=a.sqlite", "--seed-accounts=100"])
+        .args(["--port=0", "--database=a.sqlite", "--accounts=100"])
         .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -21,7 +21,7 @@ use support::{
 fn case_14_a_second_process_on_the_same_database_is_refused_at_start() {
     let first = Server::http();
     for program in [HTTP, WS] {
-        let mut second = command(&[], program, &first.directory, &["--fresh"]);
+        let mut second = command(&[], program, &first.directory, &["--reseed"]);
         let output = second.stderr(Stdio::piped()).output().expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
@@ -68,7 +68,7 @@ fn a_ledger_keeps_its_pages_and_whoever_asks_for_others_is_told() {
         "{said}"
     );
     assert!(
-        said.contains("--page-size 8192") && said.contains("--fresh"),
+        said.contains("--page-size 8192") && said.contains("--reseed"),
         "{said}"
     );
     // Nobody is told of a default.
@@ -256,7 +256,7 @@ fn the_directory_of_the_database_is_made_and_told() {
         let file = "./.data/deep/accounts.sqlite";
         let mut server = Command::new(program);
         server
-            .args(["--port=0", "--seed-accounts=100", "--until-stdin-ends"])
+            .args(["--port=0", "--accounts=100", "--until-stdin-ends"])
             .current_dir(directory.path())
             .env_remove("SQLITE_FILE")
             .stdin(Stdio::null());

@@ -33,7 +33,7 @@ impl Drop for Server {
 fn start(program: &str, directory: &Path, flags: &[&str]) -> Server {
     let mut child = Command::new(program)
         .current_dir(directory)
-        .args(["--port=0", "--seed-accounts=100", "--null-server"])
+        .args(["--port=0", "--accounts=100", "--null-server"])
         .args(flags)
         .env_remove("SQLITE_FILE")
         .stdin(Stdio::null())

@@ -38,7 +38,7 @@ fn a_ledger_is_wiped_only_by_the_server_that_made_it() {
         second.call("", TRANSFER).expect_done();
         assert_eq!(second.stop().0, Some(0));
 
-        for flag in ["--allow-seed", "--fresh"] {
+        for flag in ["--allow-seed", "--reseed"] {
             let server = Server::start_in(program, Arc::clone(&directory), &[flag]);
             server.call("", SEED).expect_done();
             assert_eq!(server.books()[2]["total"], "35");
@@ -58,7 +58,7 @@ fn an_empty_file_is_nobodys_ledger() {
 #[test]
 fn no_seed_goes_before_everything() {
     for program in [HTTP, WS] {
-        for flags in [&["--no-seed"][..], &["--no-seed", "--fresh"]] {
+        for flags in [&["--no-seed"][..], &["--no-seed", "--reseed"]] {
             let server = Server::start(program, flags);
             let before = server.books();
             expect_forbidden(program, &server.call("", SEED));
