@@ -144,7 +144,7 @@ impl<'a> Suite<'a> {
         if first.is_none() {
             self.is_lost = true;
             return Ok(Verdict::Failed(
-                "there is no account 0: ids begin with it".to_owned(),
+                "there is no account 0: ids must begin with 0".to_owned(),
             ));
         }
         if self.balances.is_none() {

@@ -100,7 +100,11 @@ fn every_page_of_docs_is_listed_and_short_enough_to_be_read() {
         let words = page.text.split_whitespace().count();
         if path.starts_with("docs") {
             assert!(words < WORDS_MAX, "{} has {words} words", page.path);
-            let index = if path.starts_with("docs/adr") { &reasons } else { &listed };
+            let index = if path.starts_with("docs/adr") {
+                &reasons
+            } else {
+                &listed
+            };
             let itself = path.ends_with("README.md");
             assert!(itself || index.contains(path), "no index has {}", page.path);
         }
@@ -165,12 +169,19 @@ fn run_all(page: &Page) {
         // The environment of the programs' own tests, with a shell in front.
         let clean = bench_client(folder.path());
         let mut shell = Command::new("sh");
-        shell.args(["-euc", &shortened(&line)]).current_dir(folder.path());
+        shell
+            .args(["-euc", &shortened(&line)])
+            .current_dir(folder.path());
         for (name, _) in clean.get_envs().filter(|(_, value)| value.is_none()) {
             shell.env_remove(name);
         }
         let ended = run(shell.env("PATH", &paths));
-        assert_eq!(ended.code(), Some(code), "{}: {line}\n{ended:#?}", page.path);
+        assert_eq!(
+            ended.code(),
+            Some(code),
+            "{}: {line}\n{ended:#?}",
+            page.path
+        );
     }
 }
 
@@ -200,7 +211,9 @@ fn shortened(line: &str) -> String {
             words[position] = "2".to_owned();
         }
     }
-    let end = words.iter().position(|word| [">", "|", "&&"].contains(&word.as_str()));
+    let end = words
+        .iter()
+        .position(|word| [">", "|", "&&"].contains(&word.as_str()));
     let rest = words.split_off(end.unwrap_or(words.len()));
     let given = |flags: &[&str]| words.iter().any(|word| flags.contains(&word.as_str()));
     let mut more = Vec::new();

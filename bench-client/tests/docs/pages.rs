@@ -1,7 +1,10 @@
 //! The documentation as data: the pages of the repository, what each links to, and the commands
 //! that it tells people to type. Shared with the command line's own test, which parses those.
 
-#![allow(dead_code, reason = "each of its two users reads its own part of a page")]
+#![allow(
+    dead_code,
+    reason = "each of its two users reads its own part of a page"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +19,14 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Folders that are built, downloaded or recorded, and hold no page of ours.
-const SKIPPED: [&str; 6] = ["target", ".git", "node_modules", ".data", "runs", "baselines"];
+const SKIPPED: [&str; 6] = [
+    "target",
+    ".git",
+    "node_modules",
+    ".data",
+    "runs",
+    "baselines",
+];
 
 /// Every file below `folder` whose name ends in one of `endings`, as paths from the root.
 pub(crate) fn files(folder: &Path, endings: &[&str]) -> Vec<String> {

@@ -267,7 +267,8 @@ async fn call(
                 | ReducerOutcome::InternalError(text) => Err(shorten(text.as_bytes())),
                 ReducerOutcome::Err(ReducerError::Value(value)) => Err(format!("{value:02x?}")),
             }),
-            other => Err(format!("came {other:?}")),
+            Some(other) => Err(format!("came {other}")),
+            None => Err("came an empty message".to_owned()),
         }
     };
     socket.put_binary(put).map_err(broken)?;

@@ -31,7 +31,7 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
                 .to_owned()
         }
         Bottleneck::Generator => {
-            "the load generator is busy, so this is no limit of the server: raise --threads if \
+            "the load generator is busy, so this is not a limit of the server: raise --threads if \
              cores are free, or --max-inflight-per-worker"
                 .to_owned()
         }
