@@ -352,7 +352,7 @@ impl ControlPlane for SpacetimeDb {
 
     fn said_name(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(std::future::ready(Some(format!(
-            "{PROTOCOL} (it does not tell its version)"
+            "{PROTOCOL} (it does not say its version)"
         ))))
     }
 }

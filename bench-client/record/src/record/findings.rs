@@ -173,7 +173,7 @@ pub enum FindingKind {
     FailedStart,
     /// The journal, read back from its file, does not give the balances and counts found.
     ReplayDiffers,
-    /// SQLite cannot read the database, or finds it unsound.
+    /// SQLite cannot read the database, or finds it corrupt.
     Unsound,
     /// An acknowledgement left before what it acknowledges was durable.
     AnsweredEarly,

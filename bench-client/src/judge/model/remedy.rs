@@ -36,7 +36,7 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
                 .to_owned()
         }
         Bottleneck::EmptyBusStop => format!(
-            "the bus waits for passengers that do not exist: lower --batch-timeout (0ms waits \
+            "batches wait for more transfers than are in flight: lower --batch-timeout (0ms waits \
              for nobody), lower --batch-size to {:.0} or less, or raise \
              --max-inflight-per-worker",
             inputs.in_flight()
