@@ -138,7 +138,8 @@ fn what_all_other_pages_say_to_type_works() {
     }
     let elsewhere = ["docs/getting-started.md", "docs/own-server.md"];
     for page in pages().values() {
-        if !elsewhere.contains(&page.path.as_str()) {
+        let ours = page.path == "README.md" || page.path.starts_with("docs/");
+        if ours && !elsewhere.contains(&page.path.as_str()) {
             run_all(page);
         }
     }
@@ -157,8 +158,6 @@ fn run_all(page: &Page) {
     ));
     let paths = std::env::join_paths(paths).expect("paths");
     std::os::unix::fs::symlink(root().join("docs"), folder.path().join("docs")).expect("linked");
-    std::os::unix::fs::symlink(root().join("results"), folder.path().join("recorded"))
-        .expect("linked");
     for (block, line) in page.commands() {
         if block.language != "sh" || line.starts_with("cargo ") {
             continue;

@@ -169,11 +169,12 @@ pub(crate) fn arguments(line: &str) -> Option<Vec<String>> {
         "sqlite-rpc-server" => vec!["serve".to_owned(), "http".to_owned()],
         "sqlite-ws-rpc-server" => vec!["serve".to_owned(), "ws".to_owned()],
         "cargo" => {
-            let mut built = words.by_ref().take_while(|word| word != "--");
-            if !built.any(|word| word == "bench-client") {
+            let built: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
+            let ours = built.first().is_some_and(|word| word == "run")
+                && built.iter().any(|word| word == "bench-client");
+            if !ours || built.iter().any(|word| word == "--example") {
                 return None;
             }
-            built.for_each(drop);
             Vec::new()
         }
         _ => return None,
