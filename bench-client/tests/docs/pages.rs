@@ -1,7 +1,10 @@
 //! The documentation as data: the pages of the repository, what each links to, and the commands
 //! that it tells people to type. Shared with the command line's own test, which parses those.
 
-#![allow(dead_code, reason = "each of its two users reads its own part of a page")]
+#![allow(
+    dead_code,
+    reason = "each of its two users reads its own part of a page"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +19,14 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Folders that are built, downloaded or recorded, and hold no page of ours.
-const SKIPPED: [&str; 6] = ["target", ".git", "node_modules", ".data", "runs", "baselines"];
+const SKIPPED: [&str; 6] = [
+    "target",
+    ".git",
+    "node_modules",
+    ".data",
+    "runs",
+    "baselines",
+];
 
 /// Every file below `folder` whose name ends in one of `endings`, as paths from the root.
 pub(crate) fn files(folder: &Path, endings: &[&str]) -> Vec<String> {
@@ -159,11 +169,12 @@ pub(crate) fn arguments(line: &str) -> Option<Vec<String>> {
         "sqlite-rpc-server" => vec!["serve".to_owned(), "http".to_owned()],
         "sqlite-ws-rpc-server" => vec!["serve".to_owned(), "ws".to_owned()],
         "cargo" => {
-            let mut built = words.by_ref().take_while(|word| word != "--");
-            if !built.any(|word| word == "bench-client") {
+            let built: Vec<String> = words.by_ref().take_while(|word| word != "--").collect();
+            let ours = built.first().is_some_and(|word| word == "run")
+                && built.iter().any(|word| word == "bench-client");
+            if !ours || built.iter().any(|word| word == "--example") {
                 return None;
             }
-            built.for_each(drop);
             Vec::new()
         }
         _ => return None,
