@@ -101,6 +101,15 @@ record host=`uname -n | cut -d. -f1` *args:
     echo "recorded in $dir"
     exit "$code"
 
+# One page over all recorded results, and a page for each record, in target/results
+results-page *args:
+    cargo run --quiet --release --locked --bin bench-client -- report results/ --format html --output-dir target/results {{ args }}
+    @echo "open target/results/index.html"
+
+# The pictures of README and docs, drawn from pages of recorded runs by headless Chromium
+pictures *args:
+    scripts/pictures.sh {{ args }}
+
 # The long audit: hundreds of kills and power cuts, thousands of crash states, the scaled-down
 # tests at full size, the fuzz targets.
 # About an hour, as root; goes on where it was left

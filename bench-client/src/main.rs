@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     bench_client::target::descendants::adopt();
     let result = match Cli::parse().command() {
         Command::Run(args) => cli::run::run(&args),
+        Command::Merge(args) => cli::merge::run(&args),
         Command::Sweep(args) => cli::sweep::run(&args),
         Command::Compare(args) => cli::compare::run(&args),
         Command::Reproduce(args) => cli::reproduce::run(&args),

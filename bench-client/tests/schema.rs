@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use bench_client::config::TargetFile;
+use bench_client::observation::{SHARD_VERSION, ShardRecord};
 use bench_client::record::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord};
@@ -81,6 +82,12 @@ fn the_published_schema_is_that_of_a_sync_baseline() {
     let title = "busload sync baseline";
     let described = schema_of::<FsyncRecord>(title, "fsync_version", FSYNC_VERSION);
     hold("fsync.schema.json", &described);
+}
+
+#[test]
+fn the_published_schema_is_that_of_a_shard() {
+    let described = schema_of::<ShardRecord>("busload shard", "shard_version", SHARD_VERSION);
+    hold("shard.schema.json", &described);
 }
 
 #[test]

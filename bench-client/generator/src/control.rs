@@ -152,6 +152,13 @@ impl ControlClient {
         })
     }
 
+    /// One that knows nobody to ask: every question is one that is not known. For a load machine
+    /// that leaves the server to another one.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        Self(Box::new(Nobody))
+    }
+
     /// Says that it is done, and waits for the server's word, for a second at most. The next
     /// call connects again.
     pub async fn close(&mut self) {
@@ -226,6 +233,23 @@ impl ControlClient {
     /// What a server without `info` calls itself. `None` when it does not say so, or not soon.
     pub async fn said_name(&self) -> Option<String> {
         self.0.said_name().await
+    }
+}
+
+/// A control plane without a server behind it.
+struct Nobody;
+
+impl ControlPlane for Nobody {
+    fn url(&self) -> String {
+        String::new()
+    }
+
+    fn another(&self) -> Box<dyn ControlPlane> {
+        Box::new(Self)
+    }
+
+    fn health(&mut self) -> Asked<'_, ()> {
+        not_offered("health")
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench_client::config::heading;
-use bench_client::config::target_file::{Choices, DATA_DIR, DATABASE};
+use bench_client::config::target_file::{Choices, Start};
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
 use bench_client::host::environment::Environment;
 use bench_client::program;
@@ -192,15 +192,6 @@ impl AuditArgs {
         if words.is_empty() {
             return Err(usage("--server-command is empty"));
         }
-        let places = [DATABASE, DATA_DIR];
-        let names_place = |word: &String| places.iter().any(|place| word.contains(place));
-        let has_directory = words.iter().any(names_place);
-        if !has_directory && !self.reseed {
-            return Err(usage(
-                "--server-command does not name {database}, so its ledger is one that is there: \
-                 allow with --reseed that it is wiped",
-            ));
-        }
         let url = self.url.clone().unwrap_or_default();
         let connector = if url.starts_with("http") {
             ConnectorKind::SqliteRpc
@@ -208,6 +199,14 @@ impl AuditArgs {
             ConnectorKind::SqliteWsRpc
         };
         let file = of_command(words, connector).map_err(|error| usage(&error))?;
+        let start = file.start.as_ref();
+        let has_directory = start.is_some_and(Start::names_run_folder);
+        if !has_directory && !self.reseed {
+            return Err(usage(
+                "--server-command does not name {database}, so its ledger is one that is there: \
+                 allow with --reseed that it is wiped",
+            ));
+        }
         let mut target = file.target(Path::new(""), Choices::default());
         if let Target::Command { url: place, .. } = &mut target {
             place.0 = url;

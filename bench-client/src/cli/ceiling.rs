@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use bench_client::config::{RunConfig, Target};
 use clap::Args;
 
-use super::UsageError;
 use super::run::{RunArgs, run_plans};
+use super::{UsageError, usage};
 
 #[derive(Debug, Args)]
 pub(crate) struct CeilingArgs {
@@ -15,6 +15,11 @@ pub(crate) struct CeilingArgs {
 }
 
 pub(crate) fn run(args: &CeilingArgs) -> anyhow::Result<ExitCode> {
+    if args.run.shard.plan().is_some() {
+        return Err(usage(
+            "--shard is for run: each machine finds its own ceiling there",
+        ));
+    }
     let plans = args.run.load.rows()?;
     let plans: Result<Vec<_>, _> = plans.into_iter().map(on_null_server).collect();
     run_plans(&args.run, &plans?, "ceiling")

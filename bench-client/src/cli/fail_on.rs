@@ -48,6 +48,11 @@ fn parse_code(text: &str) -> Result<VerdictCode, String> {
 }
 
 impl FailOnArgs {
+    /// Whether any verdict was named, or every warning is to fail.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.strict || !self.fail_on.is_empty()
+    }
+
     /// Whether every warning is to fail.
     pub(crate) fn is_strict(&self) -> bool {
         self.strict

@@ -10,6 +10,7 @@ pub(crate) mod fsync;
 pub(crate) mod generate;
 mod interrupt;
 mod load_flags;
+pub(crate) mod merge;
 mod output;
 mod pages;
 pub(crate) mod predict;
@@ -20,6 +21,7 @@ pub(crate) mod run;
 mod runs;
 mod screen;
 pub(crate) mod serve;
+mod shard;
 pub(crate) mod sweep;
 pub(crate) mod targets;
 pub(crate) mod torture;
@@ -34,6 +36,7 @@ use std::sync::OnceLock;
 
 use bench_client::config::heading::OUTPUT;
 use bench_client::measure::RowError;
+use bench_client::observation::ShardsError;
 use bench_client::render::document::Document;
 use bench_client::render::write::text::{self, Layout};
 use bench_client::target::TargetError;
@@ -85,6 +88,8 @@ connect or start, 6 an audit cannot tell, 130 interrupted: what was measured unt
 pub(crate) enum Command {
     /// Measure transfers per second, verify them, and record the result
     Run(Box<run::RunArgs>),
+    /// Judge what the machines of run --shard measured, as one row
+    Merge(Box<merge::MergeArgs>),
     /// Vary one or two knobs, or search the highest rate that holds
     Sweep(Box<sweep::SweepArgs>),
     /// Measure a base and a candidate in turn, and say which is faster
@@ -166,6 +171,13 @@ fn report_error(error: &anyhow::Error) -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<TortureError>() {
         return torture::exit_code(error);
+    }
+    if let Some(error) = error.downcast_ref::<ShardsError>() {
+        return if error.is_of_the_run() {
+            INVALID
+        } else {
+            BAD_ARGUMENTS
+        };
     }
     match error.downcast_ref::<RowError>() {
         Some(RowError::Interrupted) => INTERRUPTED,

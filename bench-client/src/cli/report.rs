@@ -1,9 +1,12 @@
 //! `bench-client report`: what was recorded, in other forms.
 
+mod index;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing};
 use bench_client::record::Reproduction;
 use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
@@ -29,17 +32,18 @@ pub(crate) struct ReportArgs {
     /// Records, by their files [default: the newest in results/runs]
     ///
     /// Records of run, sweep, reproduce or compare: several make one report. Or one of torture,
-    /// audit or fsync, as text, Markdown or a page.
+    /// audit or fsync, as text, Markdown or a page. Or a directory: an index of every record in it.
     #[arg(value_name = "RECORD")]
     records: Vec<PathBuf>,
     /// Form of the report [default: the screen's]
     ///
-    /// The screen's is what was shown when it was measured. With --output, the form that the file's ending names, if it is one: .md, .html, .csv.
+    /// The screen's is what was shown when it was measured. With --output, the form that the file's
+    /// ending names, if it is one: .md, .html, .csv; of a directory, html.
     #[arg(long, value_parser = form(), value_name = "FORM")]
     format: Option<&'static Form>,
     /// File to write [default: standard output]
     ///
-    /// Whole or not at all.
+    /// Whole or not at all. In html also a directory, as --output-dir.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Without --format: print everything about each row
@@ -48,7 +52,9 @@ pub(crate) struct ReportArgs {
     /// Without --format: print one line for each row
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
-    /// Directory for the two files of github-benchmark or gobench, by direction or by side
+    /// Directory for the two files of github-benchmark or gobench, or for pages in html
+    ///
+    /// By direction or by side; of pages, index.html and one for each record.
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     output_dir: Option<PathBuf>,
     /// Which of the two files of github-benchmark
@@ -133,6 +139,9 @@ impl ReportArgs {
         let Some(output) = &self.output else {
             return Ok(None);
         };
+        if names_directory(output) {
+            return Ok(Form::named("html"));
+        }
         let ending = output.extension().unwrap_or_default();
         Ok(FORMS.iter().find(|form| ending == form.name))
     }
@@ -192,7 +201,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     args.check(form)?;
     let records = records(args)?;
     match (form, records.as_slice()) {
-        (None, [path]) => screen(args, path),
+        (None, [path]) if !path.is_dir() => screen(args, path),
         (None, _) if args.verbose || args.quiet => Err(UsageError(
             "--verbose and --quiet show one record: several make a table".to_owned(),
         )
@@ -254,11 +263,24 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         side: args.side.map(Which::from),
         width: args.columns(),
     };
+    let is_index = paths.iter().any(|path| path.is_dir());
+    let pages = pages(args, form);
+    if let Write::Document(to_text) = form.write
+        && (is_index || pages.is_some())
+    {
+        let document = index::document(paths, to_text, &options, pages)?;
+        let text = to_text(&document, &options).map_err(unfit)?;
+        if let Some(directory) = pages {
+            write(&directory.join("index.html"), &text)?;
+            return Ok(ExitCode::from(VALID));
+        }
+        return finish(args, &text);
+    }
     if let [path] = paths
         && let Write::Document(write) = form.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        let document = without_rows(path, verb)?;
+        let (document, _) = without_rows(path, verb)?;
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = paths.iter().map(|one| AnyRecord::read(one)).collect();
@@ -273,6 +295,17 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
     finish(args, &text)
 }
 
+/// Where pages go, each record's beside an index of all.
+fn pages<'a>(args: &'a ReportArgs, form: &Form) -> Option<&'a Path> {
+    let output = args.output.as_deref().filter(|path| names_directory(path));
+    let named = args.output_dir.as_deref().or(output);
+    named.filter(|_| form.pair.is_none() && form.options.contains(&"output-dir"))
+}
+
+fn names_directory(path: &Path) -> bool {
+    path.is_dir() || path.to_string_lossy().ends_with('/')
+}
+
 fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     match &args.output {
         Some(path) => write(path, text)?,
@@ -281,19 +314,19 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture`, `audit` or `fsync`.
-fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
+/// A record of `torture`, `audit` or `fsync`, and where it was made.
+fn without_rows(path: &Path, verb: &str) -> anyhow::Result<(Document, Environment)> {
     if verb == "fsync"
         && let Some(record) = FsyncRecord::read(path)?
     {
-        return Ok(fsync::document(&record));
+        return Ok((fsync::document(&record), record.environment));
     }
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     if verb == "audit"
         && let Ok(record) = serde_json::from_str::<AuditRecord>(&text)
     {
-        return Ok(audit::document(&record));
+        return Ok((audit::document(&record), record.environment));
     }
     let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
         format!(
@@ -301,7 +334,7 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<Document> {
              (audit_version {AUDIT_VERSION}) that this program reads: use the program that wrote it"
         )
     })?;
-    Ok(torture::document(&record))
+    Ok((torture::document(&record), record.environment))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

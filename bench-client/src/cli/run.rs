@@ -10,6 +10,7 @@ use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
+use bench_client::observation::Observation;
 use bench_client::record::{AuditKey, Record, Row, last_audit};
 use bench_client::render::records::{row as shown, summary};
 use clap::Args;
@@ -22,6 +23,7 @@ use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::{RUNS, RecordFile};
 use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
+use super::shard::{self, ShardArgs};
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
@@ -31,26 +33,31 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) load: LoadFlags,
     #[command(flatten)]
-    runs: RunsArgs,
+    pub(super) shard: ShardArgs,
     #[command(flatten)]
-    watch: WatchArgs,
+    pub(super) runs: RunsArgs,
     #[command(flatten)]
-    verbosity: VerbosityArgs,
+    pub(super) watch: WatchArgs,
+    #[command(flatten)]
+    pub(super) verbosity: VerbosityArgs,
     /// Print the record as JSON, and nothing else
     ///
     /// On standard output.
     #[arg(long, help_heading = OUTPUT)]
-    json: bool,
+    pub(super) json: bool,
     /// File of the record [default: new in results/runs]
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     #[command(flatten)]
-    save: SaveArgs,
+    pub(super) save: SaveArgs,
     #[command(flatten)]
-    fail_on: FailOnArgs,
+    pub(super) fail_on: FailOnArgs,
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    if let Some(plan) = args.shard.plan() {
+        return shard::run(args, &plan);
+    }
     run_plans(args, &args.load.rows()?, "run")
 }
 
@@ -91,16 +98,8 @@ pub(crate) fn run_plans(
         return ended.map(|()| ExitCode::from(VALID));
     }
     let written = path.finish(&record);
-    if args.json {
-        print(&serde_json::to_string_pretty(&record)?);
-    } else {
-        let kept = path.exists().then_some(&*path);
-        show(&if quiet {
-            summary::in_lines(&record, kept)
-        } else {
-            summary::closing(&record, kept)
-        });
-    }
+    // Each row has been shown.
+    show_end(&record, &path, (args.json, false, quiet))?;
     ended?;
     written?;
     if let Some(baseline) = baseline {
@@ -119,6 +118,29 @@ pub(crate) fn run_plans(
         failed: args.fail_on.names(of_rows.chain(of_all)),
     };
     Ok(ending.code())
+}
+
+/// Prints a whole record: as JSON, everything about its rows, or their end.
+pub(crate) fn show_end(
+    record: &Record,
+    path: &Path,
+    (json, verbose, quiet): (bool, bool, bool),
+) -> anyhow::Result<()> {
+    if json {
+        print(&serde_json::to_string_pretty(record)?);
+        return Ok(());
+    }
+    for row in record.rows.iter().filter(|_| verbose) {
+        show(&shown::document(row));
+        print("");
+    }
+    let kept = path.exists().then_some(path);
+    show(&if quiet {
+        summary::in_lines(record, kept)
+    } else {
+        summary::closing(record, kept)
+    });
+    Ok(())
 }
 
 /// The runtime of everything but the load: control plane, child process, signals.
@@ -190,10 +212,19 @@ async fn measure_with(
         environment,
     };
     let observation = Box::pin(measure::measure(plan, &around)).await?;
-    let mut row = judge::row(plan, &observation);
+    Ok(judged(plan, &observation, environment))
+}
+
+/// What was seen as a row of the record.
+pub(crate) fn judged(
+    plan: &RunConfig,
+    observation: &Observation,
+    environment: &Environment,
+) -> Row {
+    let mut row = judge::row(plan, observation);
     let conditions = Conditions::of_row(&row, environment);
     row.fingerprint = Some(conditions.fingerprint());
     let key = AuditKey::of(&plan.target, plan.connector, &environment.program);
     row.audit = key.and_then(|key| last_audit(Path::new(RUNS), &key));
-    Ok(row)
+    row
 }

@@ -68,16 +68,23 @@ impl Repetitions {
     }
 }
 
-/// What rows that are still to be measured are called: by the settings in which they differ, or by
-/// their names.
+/// What rows that are still to be measured are called: by their names, or by what is measured,
+/// where that differs, and the settings in which rows of it differ. Servers of two makers have no
+/// knob in common, and none of them tells one row from another.
 pub(crate) fn labels(plans: &[RunConfig]) -> Vec<String> {
     let set: Vec<_> = plans.iter().map(RunConfig::compared).collect();
-    let differs = |key: &String| set.iter().any(|one| one.get(key) != set[0].get(key));
-    let keys: BTreeSet<&String> = set.iter().flat_map(BTreeMap::keys).collect();
-    let keys: Vec<&String> = keys.into_iter().filter(|key| differs(key)).collect();
-    let label = |(plan, set): (&RunConfig, &BTreeMap<String, Value>)| {
-        let value = |key: &&&String| {
-            let value = match set.get(**key)? {
+    let subjects: Vec<String> = plans.iter().map(RunConfig::subject).collect();
+    let mut first_of: BTreeMap<&String, &BTreeMap<String, Value>> = BTreeMap::new();
+    let mut differing: BTreeSet<&String> = BTreeSet::new();
+    for (subject, set) in subjects.iter().zip(&set) {
+        let first = *first_of.entry(subject).or_insert(set);
+        let keys = set.keys().chain(first.keys());
+        differing.extend(keys.filter(|key| set.get(*key) != first.get(*key)));
+    }
+    let several = first_of.len() > 1;
+    let label = |((plan, subject), set): ((&RunConfig, &String), &BTreeMap<String, Value>)| {
+        let value = |key: &&String| {
+            let value = match set.get(*key)? {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
@@ -86,18 +93,62 @@ pub(crate) fn labels(plans: &[RunConfig]) -> Vec<String> {
                 flag => format!("{flag} {value}"),
             })
         };
-        let parts: Vec<String> = keys.iter().filter_map(|key| value(&key)).collect();
-        match &plan.name {
-            Some(name) => name.clone(),
-            None if parts.is_empty() => plan.subject(),
-            None => parts.join(", "),
-        }
+        let subject = (several || differing.is_empty()).then(|| subject.clone());
+        let parts = subject
+            .into_iter()
+            .chain(differing.iter().filter_map(value));
+        let by_settings = || parts.collect::<Vec<_>>().join(", ");
+        plan.name.clone().unwrap_or_else(by_settings)
     };
-    plans.iter().zip(&set).map(label).collect()
+    let subjects = plans.iter().zip(&subjects);
+    subjects.zip(&set).map(label).collect()
 }
 
 /// Adds a row, and brings the summaries up to date.
 pub(crate) fn push(record: &mut Record, row: Row) {
     record.push(row);
     record.summaries = summarise(&record.rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use bench_client::config::{About, Private, Target};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_called_by_what_tells_them_apart() {
+        let own = |window| {
+            let mut plan = RunConfig::default();
+            plan.load.max_inflight_per_worker = window;
+            plan
+        };
+        let theirs = |window| RunConfig {
+            target: Target::Url {
+                about: Some(About {
+                    name: "theirs".to_owned(),
+                    ..About::default()
+                }),
+                url: Private("ws://127.0.0.1:9".to_owned()),
+                approach: Private::default(),
+                token_file: Private::default(),
+                ca: Private::default(),
+                reseed: false,
+            },
+            ..own(window)
+        };
+        let subject = own(1).subject();
+        assert_eq!(labels(&[own(1)]), [subject.clone()]);
+        let windows = ["max-inflight-per-worker 1", "max-inflight-per-worker 8"];
+        assert_eq!(labels(&[own(1), own(8)]), windows);
+        assert_eq!(
+            labels(&[own(1), own(8), theirs(1), theirs(8)]),
+            [
+                format!("{subject}, {}", windows[0]),
+                format!("{subject}, {}", windows[1]),
+                format!("theirs, {}", windows[0]),
+                format!("theirs, {}", windows[1]),
+            ]
+        );
+    }
 }

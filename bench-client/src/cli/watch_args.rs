@@ -47,6 +47,11 @@ impl WatchArgs {
         self.tui || self.print_intervals.is_some()
     }
 
+    /// Whether a view is to take the terminal.
+    pub(crate) fn takes_the_terminal(&self) -> bool {
+        self.tui
+    }
+
     /// Makes the intervals as long as was asked for.
     pub(crate) fn set_intervals(&self, plans: &mut [RunConfig]) -> Result<(), UsageError> {
         let Some(length) = self.print_intervals else {

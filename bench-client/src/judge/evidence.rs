@@ -11,7 +11,7 @@ use super::fake::SyncEvidence;
 use super::figures::{Figures, bytes_written, growth};
 use super::generator::GeneratorEvidence;
 use super::own_verify::Seeding;
-use crate::config::{ConfirmedReads, RunConfig};
+use crate::config::{About, ConfirmedReads, RunConfig};
 use crate::disk::Baseline;
 use crate::host::environment::{EnvironmentWarning, Storage};
 use crate::host::preload;
@@ -67,6 +67,8 @@ pub(super) struct Evidence<'a> {
     pub(super) syncs: Option<SyncEvidence>,
     /// The durability that the server declares; `None` if it does not tell.
     pub(super) durability: Option<&'a str>,
+    /// The target that was measured, where it has a file.
+    pub(super) about: Option<&'a About>,
     /// How the server ended, if it was not told to.
     pub(super) server_died: Option<Cow<'a, str>>,
     /// The run was stopped from outside.
@@ -108,7 +110,7 @@ pub(super) struct Findings {
 
 impl<'a> Evidence<'a> {
     pub(super) fn of(
-        config: &RunConfig,
+        config: &'a RunConfig,
         observation: &'a Observation,
         figures: &Figures,
         findings: &Findings,
@@ -148,7 +150,7 @@ impl<'a> Evidence<'a> {
 
     fn with_system(
         self,
-        config: &RunConfig,
+        config: &'a RunConfig,
         system: &'a SystemObservation,
         machines: &'a [LoadMachine],
         figures: &Figures,
@@ -167,6 +169,7 @@ impl<'a> Evidence<'a> {
                 Some(ConfirmedReads::Off) => Some(UNCONFIRMED_READS),
                 Some(ConfirmedReads::On) | None => info.map(|info| info.durability.as_str()),
             },
+            about: config.target.about(),
             preloaded: preloaded(system, machines),
             environment: environment_warnings(machines, system.storage.as_ref()),
             baselines: baseline.before.as_ref().zip(baseline.after.as_ref()),

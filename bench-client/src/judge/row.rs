@@ -7,8 +7,8 @@ use super::figures::{Figures, latency_of};
 use super::model::{ModelInputs, held_against, predict};
 use super::{Judgement, judge_figures};
 use crate::config::RunConfig;
-use crate::observation::{Observation, SystemObservation};
-use crate::record::{ExactlyOnce, Row};
+use crate::observation::{LoadMachine, Observation, ShardPart, SystemObservation};
+use crate::record::{ExactlyOnce, Row, ShardRow};
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +76,7 @@ fn write(
         repetition: None,
         fingerprint: None,
         audit: None,
+        shards: shards(machines),
         intervals: load.intervals.clone(),
         collision_rate: share(load.collisions, load.submitted),
         collision_scope: if is_one_thread {
@@ -116,6 +117,25 @@ fn write(
         verdicts: judgement.verdicts,
         valid: judgement.valid,
     }
+}
+
+/// The machines that put on a load together.
+fn shards(machines: &[LoadMachine]) -> Vec<ShardRow> {
+    let parts = || machines.iter().filter_map(|machine| machine.shard.as_ref());
+    let opened = |part: &ShardPart| part.window_start_unix_us;
+    let first = parts().map(opened).min().unwrap_or_default();
+    let of = |machine: &LoadMachine| {
+        let part = machine.shard.as_ref()?;
+        Some(ShardRow {
+            shard: part.shard,
+            machine: machine.environment.machine.clone(),
+            committed: part.committed,
+            opened_after_us: part.window_start_unix_us - first,
+            clock: part.clock,
+            processor_speed: machine.processor_speed,
+        })
+    };
+    machines.iter().filter_map(of).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -56,13 +56,13 @@ pub(super) fn warn(
         Some(UNCONFIRMED_READS) => verdicts.push(verdict::unconfirmed_reads()),
         Some(name) => match promise(name).map(|promise| promise.survives_power_cut) {
             Some(Some(true)) => {}
-            Some(None) => verdicts.push(verdict::durability_unknown()),
+            Some(None) => verdicts.push(verdict::durability_not_told(evidence.about)),
             Some(Some(false)) if name == Durability::DeleteFull.as_str() => {
                 verdicts.push(verdict::delete_full());
             }
             Some(Some(false)) | None => verdicts.push(verdict::not_durable(name)),
         },
-        None => verdicts.push(verdict::durability_unknown()),
+        None => verdicts.push(verdict::durability_not_told(evidence.about)),
     }
     for warning in &evidence.environment {
         verdicts.push(verdict::of_environment(warning));

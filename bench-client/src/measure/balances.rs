@@ -61,6 +61,15 @@ impl Before {
         Ok(Self::of(found.into_iter().filter_map(there).collect()))
     }
 
+    /// What is known when nobody can ask any more: what this program seeded, or nothing.
+    pub(super) fn as_seeded(config: &RunConfig) -> Self {
+        if seeded(config) {
+            Self::Seeded(config.workload.initial_balance)
+        } else {
+            Self::of(Vec::new())
+        }
+    }
+
     fn of(mut read: Vec<(u32, i64)>) -> Self {
         read.sort_unstable();
         let first = read.first().map(|(_, balance)| *balance);

@@ -3,15 +3,19 @@
 use super::Surroundings;
 use super::counters::{WindowSamples, nanos};
 use super::drive::Watched;
+use super::locate::Location;
+use super::snapshot::ServerSnapshot;
 use crate::load::{self, LoadResult};
 use crate::observation::{
-    Counts, Edges, LoadMachine, LoadObservation, Offered, Tally, Ticks, Times,
+    BeforeAndAfterStats, Counts, Edges, LoadMachine, LoadObservation, Offered, ServerProcess,
+    SystemObservation, Tally, Ticks, Times,
 };
 
 /// What the load came to.
 pub(super) fn load(watched: Watched) -> LoadObservation {
     let Watched {
         result,
+        window_start: _,
         window_start_unix_us,
         samples: _,
         intervals,
@@ -95,6 +99,33 @@ pub(super) fn load(watched: Watched) -> LoadObservation {
     }
 }
 
+/// The server as it was seen before, during and after the load: what it said and did, and not what
+/// is thought of its ledger.
+pub(super) fn system(
+    location: Location,
+    samples: Option<&WindowSamples>,
+    opening: ServerSnapshot,
+    closing: ServerSnapshot,
+) -> SystemObservation {
+    SystemObservation {
+        process: ServerProcess {
+            cpu_ns: samples.and_then(WindowSamples::server_cpu_ns),
+            throttled: samples.and_then(WindowSamples::server_throttled),
+            peak_memory_bytes: closing.peak_memory_bytes(),
+            storage_bytes: closing.storage_bytes_since(&opening),
+            preload: location.preload,
+        },
+        device: closing.device_since(&opening),
+        run: BeforeAndAfterStats {
+            before: opening.stats,
+            after: closing.stats,
+        },
+        window: samples.map(WindowSamples::counters),
+        storage: location.storage,
+        ..SystemObservation::default()
+    }
+}
+
 /// What this machine says of itself over the window.
 pub(super) fn machine(
     around: &Surroundings<'_>,
@@ -103,6 +134,7 @@ pub(super) fn machine(
 ) -> LoadMachine {
     LoadMachine {
         environment: around.environment.clone(),
+        shard: None,
         cpu_ns: samples.and_then(WindowSamples::client_cpu_ns),
         thread_cpu_ns: result.thread_cpu.iter().copied().map(nanos).collect(),
         steal_ns: samples.and_then(WindowSamples::steal_ns),

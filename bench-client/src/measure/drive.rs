@@ -19,6 +19,8 @@ use crate::target::ServerProcess;
 /// What a load has come to.
 pub(super) struct Watched {
     pub(super) result: LoadResult,
+    /// When the window opened.
+    pub(super) window_start: Instant,
     /// When the window opened, in microseconds since 1970.
     pub(super) window_start_unix_us: u64,
     /// The two ends of the window; `None` when it did not open.
@@ -27,10 +29,11 @@ pub(super) struct Watched {
     pub(super) interrupted: bool,
 }
 
-/// Puts the load on and watches it.
+/// Puts the load on, from a time on that has come, and watches it.
 pub(super) async fn drive(
     around: &Surroundings<'_>,
     mut load: Load,
+    start: Instant,
     control: &mut ControlClient,
     server: &mut Option<ServerProcess>,
     pid: Option<u32>,
@@ -44,13 +47,12 @@ pub(super) async fn drive(
     };
     let threads = load.threads();
     let (interval, messages) = (load.interval(), load.intervals());
-    let began = Instant::now();
-    let schedule = load.start();
+    let schedule = load.start_at(start);
     let window_start_unix_us = unix_us(schedule.window_start);
     let finish = load.finish();
     tokio::pin!(finish);
     let mut series = SeriesBuilder::new(interval, &schedule, threads, messages, pid);
-    let mut line = ProgressLine::new(progress, schedule, began);
+    let mut line = ProgressLine::new(progress, schedule, start);
     let mut interrupted = false;
     let mut opened: Option<CounterSample> = None;
     if Instant::now() >= schedule.window_start {
@@ -119,6 +121,7 @@ pub(super) async fn drive(
         samples: opened
             .zip(closed)
             .map(|(opened, closed)| WindowSamples { opened, closed }),
+        window_start: schedule.window_start,
         window_start_unix_us,
         result,
         interrupted,

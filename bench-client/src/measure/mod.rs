@@ -2,30 +2,36 @@
 //! [`Observation`]. What is to be thought of it, `judge` says.
 
 mod balances;
+mod clock;
 mod collect;
 mod counters;
 mod drive;
 mod locate;
+mod merged;
 mod null;
 mod plan;
 mod prepare;
 mod series;
+mod shard;
 mod snapshot;
 
-use std::time::Duration;
+pub use merged::complete;
+pub use shard::{ShardPlan, measure_shard};
+
+use std::time::{Duration, Instant};
 
 use busload_wire::control::Info;
 use tokio::sync::watch;
 
-use crate::config::{Private, RunConfig, Target};
+use crate::config::{Private, RunConfig, Shard, Target};
 use crate::control::{ControlClient, ControlError};
 use crate::disk;
 use crate::host::environment::Environment;
 use crate::host::spin;
 use crate::load::{LoadError, LoadResult};
 use crate::observation::{
-    BeforeAndAfterStats, CheckedBalances, LedgerObservation, LoadMachine, LoadObservation,
-    Observation, ServerProcess as ProcessSeen, SystemObservation,
+    CheckedBalances, LedgerObservation, LoadMachine, LoadObservation, Observation,
+    SystemObservation,
 };
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed};
@@ -34,7 +40,6 @@ use crate::target::{EndpointError, Launch, Pauses, ServerProcess, Stopped, Targe
 use crate::workload::ZipfError;
 
 use balances::Before;
-use counters::WindowSamples;
 use locate::Location;
 use plan::{connect, zipf};
 use prepare::prepare;
@@ -164,7 +169,7 @@ pub async fn measure(
     };
     let (mut ceiling_tps, mut paced_null_server) = (None, None);
     if !observation.load.interrupted && observation.server_died().is_none() {
-        ceiling_tps = null::ceiling(config, around).await;
+        ceiling_tps = null::ceiling(config, Shard::WHOLE, around).await;
         if let Some(pauses) = seen.pauses {
             paced_null_server = null::paced(config, around, pauses).await;
         }
@@ -280,11 +285,13 @@ async fn run(
     let opening = ServerSnapshot::take(config, &mut control, &location).await?;
     let before = Before::know(config, &zipf, around, &mut control).await?;
     around.progress.stage("connecting");
-    let connecting = connect(config, zipf, endpoint);
+    let connecting = connect(config, Shard::WHOLE, zipf, endpoint);
     let load = or_interrupt(&around.interrupted, connecting)
         .await
         .ok_or(RowError::Interrupted)??;
-    let mut watched = drive::drive(around, load, &mut control, server, location.pid).await?;
+    let pid = location.pid;
+    let start = Instant::now();
+    let mut watched = drive::drive(around, load, start, &mut control, server, pid).await?;
     around.progress.stage("verifying");
     let closing = close(
         config,
@@ -316,24 +323,10 @@ async fn run(
             url: Some(url),
             name,
             info,
-            process: ProcessSeen {
-                cpu_ns: samples.and_then(WindowSamples::server_cpu_ns),
-                throttled: samples.and_then(WindowSamples::server_throttled),
-                peak_memory_bytes: closing.snapshot.peak_memory_bytes(),
-                storage_bytes: closing.snapshot.storage_bytes_since(&opening),
-                preload: location.preload,
-            },
-            device: closing.snapshot.device_since(&opening),
-            run: BeforeAndAfterStats {
-                before: opening.stats,
-                after: closing.snapshot.stats,
-            },
-            window: samples.map(WindowSamples::counters),
-            storage: location.storage,
             ledger,
             died: closing.died,
             replaced,
-            ..SystemObservation::default()
+            ..collect::system(location, samples, opening, closing.snapshot)
         },
         load: collect::load(watched),
     })

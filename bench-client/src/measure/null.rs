@@ -1,7 +1,7 @@
 //! Loads on the null server, which answers without a database: what the generator and the wire
 //! can do at best, and what the wire takes of a transfer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use busload_frontend::cli::ServerConfig;
 use busload_wire::control::Stats;
@@ -10,7 +10,7 @@ use super::collect;
 use super::counters::WindowSamples;
 use super::drive::{self, Watched};
 use super::{Progress, RowError, Surroundings, connect, or_interrupt, zipf};
-use crate::config::{Measure, RunConfig};
+use crate::config::{Measure, RunConfig, Shard};
 use crate::control::ControlClient;
 use crate::observation::PacedNullServer;
 use crate::target::{Pauses, ServerProcess, ServerSpec};
@@ -48,9 +48,13 @@ impl Progress for Silent {
     fn load(&self, _: &str, _: Duration, _: f64) {}
 }
 
-/// TPS of this load, as a closed loop, on a server without a database. `None` when it could
+/// TPS of this machine's part of the load, as a closed loop, on a server without a database. `None` when it could
 /// not be measured.
-pub(super) async fn ceiling(config: &RunConfig, around: &Surroundings<'_>) -> Option<f64> {
+pub(super) async fn ceiling(
+    config: &RunConfig,
+    shard: Shard,
+    around: &Surroundings<'_>,
+) -> Option<f64> {
     // The batch knobs are the server's: one that waits for passengers is not the generator's
     // limit. Without them it takes whatever waits.
     let server = ServerConfig {
@@ -66,7 +70,8 @@ pub(super) async fn ceiling(config: &RunConfig, around: &Surroundings<'_>) -> Op
         let inflight = &mut closed.load.max_inflight_per_worker;
         *inflight = CEILING_INFLIGHT.min(*inflight);
     }
-    let watched = Box::pin(on_null_server(&closed, &server, around, Pauses::default()))
+    let pauses = Pauses::default();
+    let watched = Box::pin(on_null_server(&closed, shard, &server, around, pauses))
         .await
         .ok()??;
     let tps = collect::load(watched).tps();
@@ -82,7 +87,8 @@ pub(super) async fn paced(
 ) -> Option<PacedNullServer> {
     let server = config.null_server()?;
     around.progress.stage("finding what the wire takes");
-    let watched = Box::pin(on_null_server(&short(config), &server, around, pauses))
+    let (short, whole) = (short(config), Shard::WHOLE);
+    let watched = Box::pin(on_null_server(&short, whole, &server, around, pauses))
         .await
         .ok()??;
     let counters = watched.samples.as_ref()?.counters();
@@ -111,6 +117,7 @@ fn short(config: &RunConfig) -> RunConfig {
 
 async fn on_null_server(
     config: &RunConfig,
+    shard: Shard,
     server: &ServerConfig,
     around: &Surroundings<'_>,
     pauses: Pauses,
@@ -124,7 +131,7 @@ async fn on_null_server(
     let pid = Some(server.pid());
     let mut server = Some(server);
     let watched = async {
-        let connecting = connect(config, zipf(config)?, endpoint.clone());
+        let connecting = connect(config, shard, zipf(config)?, endpoint.clone());
         let load = or_interrupt(&around.interrupted, connecting)
             .await
             .ok_or(RowError::Interrupted)??;
@@ -134,7 +141,15 @@ async fn on_null_server(
             environment: around.environment,
         };
         let mut control = ControlClient::new(config.connector, endpoint);
-        drive::drive(&silent, load, &mut control, &mut server, pid).await
+        drive::drive(
+            &silent,
+            load,
+            Instant::now(),
+            &mut control,
+            &mut server,
+            pid,
+        )
+        .await
     }
     .await;
     if let Some(server) = server {

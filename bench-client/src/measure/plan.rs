@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use busload_generator::with_connector;
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Shard};
 use crate::connector::Endpoint;
 use crate::load::{Load, LoadError, LoadPlan};
 use crate::workload::{Zipf, ZipfError};
@@ -28,15 +28,17 @@ pub(super) fn zipf(config: &RunConfig) -> Result<Arc<Zipf>, ZipfError> {
     Ok(zipf)
 }
 
-/// Connects all workers of the load.
+/// Connects all workers of this machine's part of the load.
 pub(super) async fn connect(
     config: &RunConfig,
+    shard: Shard,
     zipf: Arc<Zipf>,
     endpoint: Endpoint,
 ) -> Result<Load, LoadError> {
     let load = &config.load;
     let plan = LoadPlan {
         workers: load.concurrency,
+        shard,
         max_inflight: load.max_inflight_per_worker,
         threads: load.threads,
         pace: load.pace(),

@@ -32,18 +32,21 @@ pub(super) async fn prepare(
             )));
         }
     }
-    if let Target::Command { about, .. } = &config.target {
-        seed(config, around, control, &about.name).await?;
+    if let Target::Command { about, start, .. } = &config.target {
+        let fresh = start.0.names_run_folder();
+        seed(config, around, control, &about.name, fresh).await?;
     }
     Ok(info)
 }
 
-/// Seeds the fresh ledger of a server that somebody else wrote, unless it has done so itself.
+/// Seeds the ledger of a server that somebody else wrote, unless it has done so itself. One that is
+/// not fresh is always wiped: it may look like one, with the transfers of an earlier run in it.
 async fn seed(
     config: &RunConfig,
     around: &Surroundings<'_>,
     control: &mut ControlClient,
     name: &str,
+    fresh: bool,
 ) -> Result<(), RowError> {
     let workload = &config.workload;
     let (accounts, balance) = (i64::from(workload.accounts), workload.initial_balance);
@@ -53,11 +56,13 @@ async fn seed(
         let beyond = control.balance(accounts).await?;
         Ok::<_, ControlError>(last == Some(balance) && beyond.is_none())
     };
-    if is_seeded(control).await.unwrap_or(false) {
+    let seeds_itself = is_seeded(control).await.unwrap_or(false);
+    if seeds_itself && fresh {
         return Ok(());
     }
     around.progress.stage("seeding");
     match control.seed(accounts, balance).await {
+        Err(ControlError::UnknownMethod(_)) if seeds_itself => Ok(()),
         Err(ControlError::UnknownMethod(_)) => Err(RowError::Unsuitable(format!(
             "{name} does not know the method seed, and its fresh ledger lacks {accounts} accounts \
              with {balance} each: give it {{accounts}} and {{initial_balance}} in its command"
@@ -68,7 +73,7 @@ async fn seed(
 
 /// With `--exactly-once` a server that forgets is refused: a repetition would be a second
 /// transfer. (The null server applies nothing.)
-fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError> {
+pub(super) fn remembers_ids(config: &RunConfig, info: Option<&Info>) -> Result<(), RowError> {
     let Some(resolve) = config.load.resolve() else {
         return Ok(());
     };

@@ -27,17 +27,25 @@ impl ServerSnapshot {
         location: &Location,
     ) -> Result<Self, ControlError> {
         let stats = control.stats(config.verification().is_some()).await?;
+        Ok(Self {
+            stats,
+            ..Self::of_machine(location)
+        })
+    }
+
+    /// What this machine says of it, without asking it.
+    pub(super) fn of_machine(location: &Location) -> Self {
         let usage = location
             .pid
             .map_or_else(ProcessUsage::default, ProcessUsage::of_tree);
-        Ok(Self {
-            stats,
+        Self {
+            stats: None,
             usage,
             device: location
                 .directory
                 .as_deref()
                 .and_then(DeviceCounters::of_path),
-        })
+        }
     }
 
     /// What the block device did between the two.

@@ -2,7 +2,7 @@
 //! of record, and each writer writes every document.
 
 use super::charts::Chart;
-pub use super::table::{Column, Columns, Kind, Line, Span, Table, Tone};
+pub use super::table::{Column, Columns, Kind, Line, Span, Table, Tag, Tone};
 
 /// Key figures: a name, and what is said of it, in a line or several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,12 +51,33 @@ pub enum Block {
     List(Vec<Line>),
     /// A table.
     Table(Table),
-    /// Charts below a heading, for forms with pictures.
+    /// Charts below a heading, for forms with pictures; without a heading they belong to what
+    /// stands above them.
     Pictures(&'static str, Vec<Chart>),
     /// A chart whose data nothing else says: forms without pictures have the table.
     Chart(Box<Chart>),
+    /// Tables whose rows can be chosen by what they are of.
+    Selection(Selection),
     /// What is looked at when it is asked for.
     Details(Details),
+}
+
+/// Tables of which a reader may look at some rows only; forms on paper have them all.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// By what they can be chosen.
+    pub facets: Vec<Facet>,
+    /// What the choice goes for: tables whose rows have tags, and what stands between them.
+    pub blocks: Vec<Block>,
+}
+
+/// Something by which rows can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facet {
+    /// What it is.
+    pub name: &'static str,
+    /// All that it is, each once.
+    pub values: Vec<String>,
 }
 
 /// Who sees details.
@@ -84,8 +105,10 @@ pub struct Details {
 /// What is said, from top to bottom.
 #[derive(Debug, Clone, Default)]
 pub struct Document {
-    /// What it is of; empty for a part of something.
+    /// What it is of, or what was found; empty for a part of something.
     pub title: String,
+    /// How the title is meant.
+    pub tone: Tone,
     /// Its parts.
     pub blocks: Vec<Block>,
 }
@@ -96,7 +119,7 @@ impl Document {
     pub fn new(title: &str) -> Self {
         Self {
             title: title.to_owned(),
-            blocks: Vec::new(),
+            ..Self::default()
         }
     }
 

@@ -5,9 +5,10 @@ use std::fmt::Display;
 use crate::figures::{UNKNOWN, grouped};
 
 /// How a word is meant. It is never the colour alone: the word says it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Nothing is to be heeded.
+    #[default]
     Plain,
     /// It holds.
     Good,
@@ -30,6 +31,8 @@ pub enum Span {
     Mark(Tone, String),
     /// A figure that is not to be quoted.
     Void(String),
+    /// Words that lead to another page, whose address is relative to this one.
+    Link(String, String),
 }
 
 /// Words in a row: a paragraph, an item, a cell.
@@ -75,6 +78,12 @@ impl Line {
         self.with(Span::Void(text.to_string()))
     }
 
+    /// With words after it that lead to the page at `address`.
+    #[must_use]
+    pub fn link(self, text: impl Display, address: impl Display) -> Self {
+        self.with(Span::Link(text.to_string(), address.to_string()))
+    }
+
     /// With another line after it.
     #[must_use]
     pub fn then(mut self, other: impl Into<Self>) -> Self {
@@ -90,7 +99,8 @@ impl Line {
             | Span::Code(text)
             | Span::Strong(text)
             | Span::Mark(_, text)
-            | Span::Void(text)) = span;
+            | Span::Void(text)
+            | Span::Link(text, _)) = span;
             text.is_empty()
         })
     }
@@ -165,7 +175,16 @@ pub struct Table {
     pub rows: Vec<Vec<Line>>,
     /// Places of the rows that are not to be quoted.
     pub invalid: Vec<usize>,
+    /// Of each row, by which values of which facets a reader may choose it: places in a
+    /// [`Selection`](super::document::Selection). Empty where nothing can be chosen.
+    pub tags: Vec<Vec<Tag>>,
+    /// What the rows are called in addresses, before their numbers from 1; `None` where no other
+    /// page leads to them.
+    pub anchor: Option<&'static str>,
 }
+
+/// A facet and one of its values, by their places.
+pub type Tag = (usize, usize);
 
 /// A table that is made column by column, with a row of each thing. The columns of the highest
 /// rank are the first to be left out; those of rank 0 stay.
@@ -253,6 +272,20 @@ impl<'i, T> Columns<'i, T> {
                 row.pop();
             }
         }
+        self
+    }
+
+    /// Other pages may lead to the rows.
+    #[must_use]
+    pub fn anchored(mut self, anchor: &'static str) -> Self {
+        self.table.anchor = Some(anchor);
+        self
+    }
+
+    /// By what a reader may choose the row of each thing.
+    #[must_use]
+    pub fn tagged(mut self, tags: impl Fn(&T) -> Vec<Tag>) -> Self {
+        self.table.tags = self.items.iter().map(tags).collect();
         self
     }
 

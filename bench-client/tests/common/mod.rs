@@ -17,10 +17,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_client::config::{Measure, Pace};
+use bench_client::config::{Measure, Pace, Shard};
 use bench_client::connector::Connector;
 use bench_client::load::{Load, LoadPlan, LoadResult};
 use bench_client::workload::Zipf;
@@ -88,10 +89,20 @@ pub(crate) fn bench_client(directory: &Path) -> Command {
     command
 }
 
-/// A port of the loopback address that nobody had a moment ago.
+/// A port of the loopback address that nobody had a moment ago. It is below those that the kernel
+/// gives away by itself: no connection of another test takes it before the server does.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    let offset = u16::try_from(std::process::id() % 1000).expect("below 1000") * 20;
+    for _ in PORTS {
+        let taken = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(offset);
+        let port = PORTS.start + taken % (PORTS.end - PORTS.start);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// Waits until `what` gives something.
@@ -160,6 +171,7 @@ pub(crate) fn can_trace(name: &str) -> bool {
 pub(crate) fn small_load() -> LoadPlan {
     LoadPlan {
         workers: 4,
+        shard: Shard::WHOLE,
         max_inflight: 3,
         threads: 1,
         pace: Pace::Closed,

@@ -237,7 +237,7 @@ fn what_does_not_fit_is_refused_with_what_does() {
         (
             &[one],
             &["--format=junit", "--output-dir=x"],
-            "--output-dir goes with --format github-benchmark or gobench only",
+            "--output-dir goes with --format html or github-benchmark or gobench only",
         ),
     ] {
         let ended = files.report(records, flags);

@@ -491,18 +491,28 @@ fn another_reader_prints_the_same_distribution() {
 }
 
 /// Titles of the charts that a record with everything has.
-const CHARTS: [&str; 10] = [
+const CHARTS: [&str; 12] = [
     "TPS ladder",
     "Predicted and measured TPS",
     "Latency percentile spectrum",
     "Offered rate and latency",
-    "Contention sweep",
+    "Batch size",
+    "Transfers in flight",
+    "Contention",
     "Batch size and transfers in flight",
     "Time budget of a transfer",
     "A second of the writer",
     "Time series: ",
     "Sync latency",
 ];
+
+/// What is printed is as wide as the paper, and dark text is on white whatever the screen has.
+#[track_caller]
+fn on_paper(view: &Value) {
+    let printed = &view["printed"];
+    assert_eq!(printed["overflow"], 0, "{printed:#}");
+    assert_eq!(printed["background"], "rgb(255, 255, 255)", "{printed:#}");
+}
 
 #[test]
 fn the_page_is_whole_in_a_browser() {
@@ -546,8 +556,12 @@ fn the_page_is_whole_in_a_browser() {
                 }
             } else {
                 // What was not measured has no chart.
-                assert_eq!(charts.len(), 3, "{titles:?}");
+                assert_eq!(charts.len(), 2, "{titles:?}");
             }
+            on_paper(view);
+            let switches = view["switches"].as_array().expect("a list");
+            assert!(switches.len() > 10, "every curve has one: {switches:?}");
+            assert!(switches.iter().all(|works| *works == true), "{switches:?}");
             for chart in charts {
                 assert!(chart["marks"].as_u64() > Some(0), "{chart:#}");
                 assert!(
@@ -555,12 +569,9 @@ fn the_page_is_whole_in_a_browser() {
                     "it has a table: {chart:#}"
                 );
                 assert!(chart["width"].as_f64() > Some(200.0), "{chart:#}");
-                assert!(
-                    chart["label"]
-                        .as_str()
-                        .is_some_and(|label| label.len() > 20),
-                    "{chart:#}"
-                );
+                let labels = chart["labels"].as_array().expect("a list");
+                let long = |label: &Value| label.as_str().is_some_and(|label| label.len() > 20);
+                assert!(!labels.is_empty() && labels.iter().all(long), "{chart:#}");
                 assert_eq!(chart["clipped"], serde_json::json!([]), "{chart:#}");
                 assert_eq!(chart["unpainted"], 0, "{chart:#}");
             }
@@ -601,7 +612,173 @@ fn the_page_needs_nothing_else_and_escapes_what_it_shows() {
     // Every colour of a drawing is the style sheet's.
     assert!(!page.contains("=\"#"), "a fixed colour is left");
     assert_eq!(
-        page.matches("<svg ").count(),
+        page.matches("<figure ").count(),
         page.matches("<details><summary>Data: ").count()
     );
+    assert!(page.matches("<svg ").count() > page.matches("<figure ").count());
+}
+
+/// A directory of results: records, one that is too old, one that is cut off, and other files.
+fn results(directory: &Path) -> PathBuf {
+    let results = directory.join("results");
+    std::fs::create_dir_all(results.join("2026-11-21-vm")).expect("it can be made");
+    let reproduction = std::fs::read_to_string(reproduction()).expect("the reproduction is there");
+    let again = reproduction.replacen("2026-11-21T", "2026-11-22T", 1);
+    assert_ne!(again, reproduction);
+    let torture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/torture.json");
+    let torture = std::fs::read_to_string(torture).expect("the record is there");
+    let older = reproduction.replacen("\"schema_version\":3", "\"schema_version\":2", 1);
+    for (name, text) in [
+        ("2026-11-21-vm/reproduce.json", reproduction.as_str()),
+        ("2026-11-21-vm/older.json", &older),
+        ("again.json", &again),
+        ("cut.json", &reproduction[..1_000]),
+        ("torture.json", &torture),
+        ("README.md", "# Results"),
+        (".hidden.json", "{}"),
+    ] {
+        std::fs::write(results.join(name), text).expect("it can be written");
+    }
+    everything(&results);
+    results
+}
+
+#[test]
+fn a_directory_has_an_index_and_each_record_its_page() {
+    let directory = directory();
+    let results = results(directory.path());
+    let flags = ["--format=html", "--output=site/"];
+    assert_eq!(shown(directory.path(), &[&results], &flags), "");
+    let site = directory.path().join("site");
+    let read = |name: &str| std::fs::read_to_string(site.join(name)).expect("it was written");
+    let index = read("index.html");
+    assert!(
+        !index.contains("<script"),
+        "no script, and no name that becomes one"
+    );
+    let pages = [
+        "2026-11-21-vm-reproduce.html",
+        "again.html",
+        "everything.html",
+        "torture.html",
+    ];
+    for page in pages {
+        assert!(index.contains(&format!("href=\"{page}\"")), "{page}");
+        assert!(read(page).contains("</html>"), "{page}");
+    }
+    let written = std::fs::read_dir(&site).expect("it is there").count();
+    assert_eq!(written, pages.len() + 1, "and no other");
+    // Each row leads to its own, which is there.
+    let anchors = index.matches("again.html#row-").count();
+    assert_eq!(anchors, 11, "{index}");
+    assert!(read("again.html").contains("<tr id=\"row-11\">"));
+    for (file, why) in [
+        (
+            "2026-11-21-vm/older.json",
+            "schema_version 2, and this program",
+        ),
+        ("cut.json", "is cut off"),
+    ] {
+        let line = index
+            .split("<li>")
+            .find(|line| line.contains(&format!("{file}</code>")));
+        assert!(
+            line.is_some_and(|line| line.contains(why)),
+            "{file}: {line:?}"
+        );
+    }
+    assert!(!index.contains("hidden") && !index.contains("README"));
+    assert!(index.contains("NOTHING LOST"), "what torture found");
+    // In a file by itself nothing leads anywhere.
+    let alone = shown(directory.path(), &[&results], &["--format=md"]);
+    assert!(
+        alone.contains("## Not shown") && !alone.contains("]("),
+        "{alone}"
+    );
+    let ended = report(directory.path(), &[&results], &["--format=csv"]);
+    ended.expect_code(2);
+    assert!(ended.stderr.contains("cannot read"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_index_is_filtered_in_a_browser_without_a_script() {
+    let name = "the_index_is_filtered_in_a_browser_without_a_script";
+    if !can_run(name, no_chromium) {
+        return;
+    }
+    let directory = directory();
+    let results = results(directory.path());
+    let flags = ["--format=html", "--output-dir=site"];
+    shown(directory.path(), &[&results], &flags);
+    let page = directory.path().join("site/index.html");
+    let browser = chromium().expect("it was there");
+    let seen = read_by(
+        "page.mjs",
+        &[browser, page.to_str().expect("a path"), "390", "1200"],
+    );
+    for view in seen.as_array().expect("a list") {
+        assert_eq!(view["problems"], serde_json::json!([]), "{view:#}");
+        assert_eq!(view["requests"], serde_json::json!([]), "{view:#}");
+        assert_eq!(view["overflow"], 0, "{view:#}");
+        on_paper(view);
+        let choices = view["choices"].as_array().expect("a list");
+        let all = choices[0]["shown"].as_u64().expect("a count");
+        assert!(choices.len() > 8 && all > 40, "{choices:#?}");
+        let count = |choice: &Value| choice["shown"].as_u64().expect("a count");
+        for choice in choices {
+            assert_eq!(choice["shown"], choice["right"], "{choice}");
+            assert!(count(choice) > 0, "{choice}");
+        }
+        let wal = choices
+            .iter()
+            .find(|choice| choice["value"] == "delete-full");
+        assert!(
+            wal.is_some_and(|choice| count(choice) < all),
+            "{choices:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_reproduction_names_its_edition_and_who_was_skipped() {
+    let directory = directory();
+    let text = std::fs::read_to_string(reproduction()).expect("the reproduction is there");
+    let mut record: Value = serde_json::from_str(&text).expect("it is JSON");
+    record["skipped"] = serde_json::json!([{"name": "bun-sqlite", "why": "bun is not installed"}]);
+    // A peer's row repeats the one of the table, and its server counted leftovers.
+    let place = record["rows"].as_array().expect("rows").iter();
+    let place = place
+        .clone()
+        .position(|row| row["name"] == "batch 100")
+        .expect("it is there");
+    let mut row = record["rows"][place].clone();
+    let mut compared = record["article"][place].clone();
+    row["name"] = "batch 100, node-sqlite-ws".into();
+    row["server"]["leftovers"] = 1_234.into();
+    compared["name"] = row["name"].clone();
+    compared["rung"] = "batch 100".into();
+    record["rows"].as_array_mut().expect("rows").push(row);
+    record["article"]
+        .as_array_mut()
+        .expect("rows")
+        .push(compared);
+    let path = directory.path().join("peers.json");
+    std::fs::write(&path, record.to_string()).expect("it can be written");
+    for format in ["text", "md", "html"] {
+        let text = shown(directory.path(), &[&path], &[&format!("--format={format}")]);
+        for expected in [
+            "The article's table on this machine: at best ",
+            "1 of 12 rows INVALID",
+            "On its own technology",
+            "left over, by the rule",
+            "1,234",
+            "Skipped, bun-sqlite: bun is not installed.",
+            "A commit makes ",
+        ] {
+            assert!(
+                text.contains(expected),
+                "{format}: {expected} is not in\n{text}"
+            );
+        }
+    }
 }

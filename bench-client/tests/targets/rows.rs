@@ -72,6 +72,26 @@ fn a_row_says_whose_server_it_is_and_nothing_of_where() {
     );
 }
 
+/// Its ledger is not in the folder of the run: it has the right accounts, and in them what an
+/// earlier run has moved.
+#[test]
+fn a_ledger_that_an_earlier_run_left_is_wiped() {
+    let folder = Folder::new();
+    let program = env!("CARGO_BIN_EXE_bench-client");
+    let ledger = folder.path().join("kept.sqlite");
+    let start = format!(
+        "[start]\ncommand = [{program:?}, \"serve\", \"http\", \"--port\", \"{{port}}\", \
+         \"--database\", {ledger:?}, \"--allow-seed\"]\n"
+    );
+    folder.write("kept", &start);
+    for _ in 0..2 {
+        let ended = folder.run(&["--targets=kept", "--json"]);
+        ended.expect_code(0);
+        assert_eq!(row(&ended.json())["valid"], true);
+    }
+    assert!(ledger.exists());
+}
+
 #[test]
 fn sides_and_benchmarks_have_the_names_of_their_targets() {
     let Some(folder) = Folder::with_python("sides_and_benchmarks_have_names") else {

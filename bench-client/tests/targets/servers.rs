@@ -15,13 +15,17 @@ const PIDS: &str = "pids";
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(directory())
+    }
+
     /// `None`, said by name, where there is no Python.
     pub(crate) fn with_python(test: &str) -> Option<Self> {
         let has = Command::new("python3")
             .args(["-c", "import sqlite3"])
             .output();
         if has.is_ok_and(|output| output.status.success()) {
-            Some(Self(directory()))
+            Some(Self::new())
         } else {
             skipped(test, "there is no python3 with sqlite3");
             None

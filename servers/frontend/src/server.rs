@@ -230,6 +230,7 @@ fn info(settings: &Settings, engine: &Engine<Arc<Mailbox>>) -> Info {
         pid: std::process::id(),
         tls: Some(settings.access.tls.is_some()),
         authenticated: Some(settings.access.token.is_some()),
+        time_unix_us: None,
     }
 }
 

@@ -50,6 +50,15 @@ pub(crate) struct Tasks {
 }
 
 impl Shared {
+    /// What the server is, with its clock as it is now: load machines agree on the time by it.
+    pub(crate) fn info_now(&self) -> Info {
+        let now = jiff::Timestamp::now().as_microsecond();
+        Info {
+            time_unix_us: u64::try_from(now).ok(),
+            ..self.info.clone()
+        }
+    }
+
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -124,6 +124,10 @@ pub struct Info {
     /// Whether requests must carry a token; `None` for a server of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated: Option<bool>,
+    /// What the server's clock said when it answered, in microseconds since 1970; absent from a
+    /// server of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_unix_us: Option<u64>,
 }
 
 impl Info {

@@ -9,6 +9,9 @@ use super::rpc::{NoAnswer, Transport};
 use crate::connector::Endpoint;
 use crate::connector::http::{Exchange, Head, Lane, post};
 
+/// Most connections that are opened for one call.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// A connection that is kept from call to call.
 #[derive(Default)]
 pub(super) struct Http(Option<Lane>);
@@ -35,9 +38,18 @@ impl Transport for Http {
             // It was idle for so long that the server has closed it. Every call of the control
             // plane can be asked twice.
         }
-        let fresh = Lane::open(server).await?;
-        let (fresh, exchange) = fresh.exchange(post(&head, text)).await;
-        self.0 = fresh;
+        let mut attempt = 1;
+        let exchange = loop {
+            let fresh = Lane::open(server).await?;
+            let (fresh, exchange) = fresh.exchange(post(&head, text.clone())).await;
+            self.0 = fresh;
+            // Nobody has seen the call: the server was sooner to close than we to send.
+            let again = matches!(exchange, Exchange::NotSent { .. }) && attempt < ATTEMPTS_MAX;
+            if !again {
+                break exchange;
+            }
+            attempt += 1;
+        };
         let remedy = if first {
             server.tls_remedy(Self::NAME)
         } else {

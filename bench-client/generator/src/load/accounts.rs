@@ -58,6 +58,26 @@ impl Accounts {
         }
     }
 
+    /// The same of a load that is over: accounts with what acknowledged transfers, and those of
+    /// unknown outcome, did with them. Accounts that the load has not are left out.
+    #[must_use]
+    pub fn of_changes(count: u32, changes: impl IntoIterator<Item = (u32, Moves, Moves)>) -> Self {
+        let mut accounts = Self::new(count);
+        for (account, acknowledged, unknown) in changes {
+            if account >= count {
+                continue;
+            }
+            if acknowledged != Moves::default() {
+                // All of it may be carried: what the table has is added.
+                accounts.carried.insert(account, acknowledged);
+            }
+            if unknown != Moves::default() {
+                accounts.unknown.insert(account, unknown);
+            }
+        }
+        accounts
+    }
+
     /// A transfer is about to be sent; whether one of its accounts is in flight already.
     pub(super) fn enter(&mut self, pair: AccountPair) -> bool {
         let from = &mut self.table[pair.from as usize];
@@ -202,6 +222,18 @@ mod tests {
         accounts.merge(&other);
         assert_eq!(accounts.acknowledged(0), moves(2 * CARRY, 1));
         assert_eq!(accounts.acknowledged(2), moves(1, 0));
+    }
+
+    #[test]
+    fn changes_of_a_load_that_is_over_are_what_its_accounts_were() {
+        let none = moves(0, 0);
+        let changes = [(0, moves(CARRY + 1, 2), none), (2, none, moves(0, 1))];
+        let accounts = Accounts::of_changes(3, changes.into_iter().chain([(3, none, none)]));
+        assert_eq!(accounts.count(), 3);
+        assert_eq!(accounts.acknowledged(0), moves(CARRY + 1, 2));
+        assert_eq!(accounts.acknowledged(2), none);
+        assert_eq!(accounts.unknown(2), moves(0, 1));
+        assert!(accounts.must_differ());
     }
 
     #[test]

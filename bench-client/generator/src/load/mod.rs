@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::config::{Measure, Pace, Resolve};
+use crate::config::{Measure, Pace, Resolve, Shard};
 use crate::connector::{ConnectError, Connector, WorkerId};
 use crate::workload::{TransferSource, Zipf};
 use alarm::Alarm;
@@ -55,6 +55,8 @@ const LAG_PROBE_EVERY: Duration = Duration::from_millis(10);
 pub struct LoadPlan {
     /// Sessions, each with its own window.
     pub workers: u32,
+    /// Which of them are this machine's; the others are other machines'.
+    pub shard: Shard,
     /// Transfers in flight per worker.
     pub max_inflight: usize,
     /// Client threads.
@@ -224,7 +226,8 @@ impl Load {
     /// # Errors
     /// A worker could not connect.
     pub async fn connect<C: Connector>(connector: C, plan: LoadPlan) -> Result<Self, LoadError> {
-        let threads = plan.threads.clamp(1, plan.workers.max(1) as usize);
+        let workers = plan.shard.workers(plan.workers).count();
+        let threads = plan.threads.clamp(1, workers.max(1));
         let session = session_half(plan.seed);
         let connector = Arc::new(connector);
         let (start, started) = watch::channel(None);
@@ -280,7 +283,14 @@ impl Load {
     /// Lets the workers go. The schedule says when the window opens and closes.
     #[must_use]
     pub fn start(&self) -> Schedule {
-        let schedule = Schedule::from_now(self.plan.warmup, self.plan.measure);
+        self.start_at(Instant::now())
+    }
+
+    /// The same with a schedule that begins at this time, which has come: not when a thread saw
+    /// that it had.
+    #[must_use]
+    pub fn start_at(&self, start: Instant) -> Schedule {
+        let schedule = Schedule::from(start, self.plan.warmup, self.plan.measure);
         self.start.send_replace(Some(schedule));
         schedule
     }
@@ -468,10 +478,8 @@ impl<C: Connector> ClientThread<C> {
     }
 
     fn my_workers(&self) -> impl Iterator<Item = WorkerId> {
-        (0..self.plan.workers)
-            .skip(self.index)
-            .step_by(self.threads)
-            .map(WorkerId)
+        let mine = self.plan.shard.workers(self.plan.workers);
+        mine.skip(self.index).step_by(self.threads).map(WorkerId)
     }
 
     async fn connect_all(&self) -> Result<Vec<(WorkerId, C::Session)>, LoadError> {

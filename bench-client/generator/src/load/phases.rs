@@ -27,10 +27,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule whose warm-up begins now.
+    /// A schedule whose warm-up begins then.
     #[must_use]
-    pub fn from_now(warmup: Duration, measure: Measure) -> Self {
-        let start = Instant::now();
+    pub fn from(start: Instant, warmup: Duration, measure: Measure) -> Self {
         let window_start = start + warmup;
         let window_end = match measure {
             Measure::For(length) => Some(window_start + length),
@@ -77,7 +76,7 @@ mod tests {
     #[test]
     fn an_answer_belongs_to_the_phase_in_which_it_arrives() {
         let second = Duration::from_secs(1);
-        let schedule = Schedule::from_now(second, Measure::For(second));
+        let schedule = Schedule::from(Instant::now(), second, Measure::For(second));
         let start = schedule.window_start;
         assert_eq!(
             schedule.phase(start.checked_sub(second / 2).unwrap()),
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn a_stopped_window_is_as_long_as_it_was() {
         let second = Duration::from_secs(1);
-        let schedule = Schedule::from_now(second, Measure::For(second));
+        let schedule = Schedule::from(Instant::now(), second, Measure::For(second));
         let stopped = Some(schedule.window_start + second / 4);
         assert_eq!(schedule.window_length(None, stopped), second / 4);
         assert_eq!(schedule.window_length(None, None), second);

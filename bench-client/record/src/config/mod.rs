@@ -10,6 +10,7 @@ mod compared;
 mod cpus;
 mod kinds;
 mod load;
+mod shard;
 mod target;
 pub mod target_file;
 mod values;
@@ -27,6 +28,7 @@ pub use compared::{Flag, flag_of};
 pub use cpus::Cpus;
 pub use kinds::{Arrival, ConfirmedReads, ConnectorKind, Encoding};
 pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};
+pub use shard::{Shard, ShardError};
 pub use target::{Private, Program, Target};
 pub use target_file::{About, Promise, TargetFile};
 pub use values::{

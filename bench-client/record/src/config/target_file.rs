@@ -120,6 +120,17 @@ pub struct Start {
     pub data: Option<String>,
 }
 
+impl Start {
+    /// Its ledger is in the folder of the run, as far as its command and environment tell. Of
+    /// others it is somewhere else, and may be that of an earlier run.
+    #[must_use]
+    pub fn names_run_folder(&self) -> bool {
+        let words = self.command.iter().chain(self.environment.values());
+        let mut places = words.map(|word| [DATABASE, DATA_DIR].map(|place| word.contains(place)));
+        places.any(|named| named.contains(&true))
+    }
+}
+
 /// Where a server runs, or how it is approached.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -163,6 +163,7 @@ pub fn machine() -> LoadMachine {
     let record: serde_json::Value = serde_json::from_str(text).unwrap();
     LoadMachine {
         environment: serde_json::from_value(record["environment"].clone()).unwrap(),
+        shard: None,
         cpu_ns: Some(400_000_000),
         thread_cpu_ns: vec![300_000_000],
         steal_ns: Some(0),

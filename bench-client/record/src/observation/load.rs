@@ -12,7 +12,8 @@ use crate::record::series::Interval;
 /// What the transfers of a load came to.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LoadObservation {
-    /// When the window opened, in microseconds since 1970 by the load machine's clock.
+    /// When the window opened, in microseconds since 1970 by the load machine's clock, of one
+    /// machine of several by the server's.
     pub window_start_unix_us: u64,
     /// The window's length as it was, in nanoseconds.
     pub window_ns: u64,
@@ -222,16 +223,40 @@ pub struct Edges {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountChange {
     /// Those that were acknowledged.
+    #[serde(default, skip_serializing_if = "Moves::is_none")]
     pub acknowledged: Moves,
     /// Those of unknown outcome.
+    #[serde(default, skip_serializing_if = "Moves::is_none")]
     pub unknown: Moves,
 }
 
-/// How many transfers took money from an account, and how many brought it some.
+/// How many transfers took money from an account, and how many brought it some: in this order, as
+/// a list of two, since there may be millions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+#[schemars(with = "(u64, u64)")]
 pub struct Moves {
     /// Transfers that it paid.
     pub debits: u64,
     /// Transfers that it was paid by.
     pub credits: u64,
+}
+
+impl Moves {
+    /// There were none.
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<(u64, u64)> for Moves {
+    fn from((debits, credits): (u64, u64)) -> Self {
+        Self { debits, credits }
+    }
+}
+
+impl From<Moves> for (u64, u64) {
+    fn from(moves: Moves) -> Self {
+        (moves.debits, moves.credits)
+    }
 }

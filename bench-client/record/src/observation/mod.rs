@@ -17,6 +17,7 @@ mod ledger;
 mod load;
 mod machine;
 mod merge;
+mod shard;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,9 @@ mod times;
 
 pub use ledger::{CheckedBalances, LedgerObservation, OwnVerified, Sample};
 pub use load::{AccountChange, Counts, Edges, LoadObservation, Moves, Offered, Tally, Ticks};
-pub use machine::{LoadMachine, PacedNullServer};
+pub use machine::{LoadMachine, PacedNullServer, ShardPart};
 pub use merge::{MergeError, WINDOW_SKEW_SHARE};
+pub use shard::{SHARD_VERSION, ShardFile, ShardRecord, Shards, ShardsError};
 pub use system::{BeforeAndAfterStats, ServerProcess, SystemObservation, WindowCounters};
 pub use times::Times;
 

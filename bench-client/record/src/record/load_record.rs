@@ -15,7 +15,7 @@ use super::torture::TORTURE_VERSION;
 use super::{Record, Row, SCHEMA_VERSION};
 use crate::figures::{grouped, rate};
 use crate::record::sides::rows_by_side;
-use crate::record::{Comparison, VendorFigure, VerdictCode};
+use crate::record::{Comparison, Edition, Reproduction, SkippedPeer, VendorFigure, VerdictCode};
 
 /// A record of `run` or `sweep`, a reproduction, or a comparison.
 #[derive(Debug, Clone)]
@@ -30,6 +30,10 @@ pub struct AnyRecord {
     pub article: Vec<Comparison>,
     /// Figures that are quoted beside a reproduction.
     pub vendor: Vec<VendorFigure>,
+    /// Which published table is reproduced; `None` for anything but a reproduction.
+    pub edition: Option<Edition>,
+    /// Peers that were asked for beside a reproduction and not measured.
+    pub skipped: Vec<SkippedPeer>,
 }
 
 /// What only a reproduction has.
@@ -39,6 +43,9 @@ struct ArticlePart {
     article: Vec<Comparison>,
     #[serde(default)]
     vendor: Vec<VendorFigure>,
+    edition: Option<Edition>,
+    #[serde(default)]
+    skipped: Vec<SkippedPeer>,
 }
 
 impl AnyRecord {
@@ -104,6 +111,9 @@ impl AnyRecord {
                 });
             }
         }
+        if value.get("shard_version").is_some() {
+            return Err(ReadError::OneShard { file });
+        }
         if value.get("comparison_version").is_some() {
             let comparison = ComparisonRecord::deserialize(value).map_err(failed)?;
             return Ok(Self::of_comparison(file, comparison));
@@ -123,8 +133,39 @@ impl AnyRecord {
             file,
             record,
             comparison: None,
+            // Records of earlier versions do not tell: all are of the article.
+            edition: extra
+                .edition
+                .or_else(|| (!extra.article.is_empty()).then(Edition::default)),
             article: extra.article,
             vendor: extra.vendor,
+            skipped: extra.skipped,
+        })
+    }
+
+    /// A record that is in no file yet.
+    #[must_use]
+    pub fn of_record(record: Record) -> Self {
+        Self {
+            file: String::new(),
+            record,
+            comparison: None,
+            article: Vec::new(),
+            vendor: Vec::new(),
+            edition: None,
+            skipped: Vec::new(),
+        }
+    }
+
+    /// The reproduction of a published table, when it is one.
+    #[must_use]
+    pub fn reproduction(&self) -> Option<Reproduction> {
+        Some(Reproduction {
+            record: self.record.clone(),
+            edition: self.edition?,
+            article: self.article.clone(),
+            vendor: self.vendor.clone(),
+            skipped: self.skipped.clone(),
         })
     }
 
@@ -137,10 +178,8 @@ impl AnyRecord {
         }
         Self {
             file,
-            record,
             comparison: Some(comparison),
-            article: Vec::new(),
-            vendor: Vec::new(),
+            ..Self::of_record(record)
         }
     }
 }

@@ -22,6 +22,7 @@ mod reproduction;
 pub mod series;
 mod server;
 mod server_end;
+mod shard;
 pub mod sides;
 mod spec;
 mod sweep;
@@ -39,6 +40,7 @@ pub use prediction::{Bottleneck, Limit, Prediction};
 pub use reproduction::{Comparison, Edition, Reproduction, SkippedPeer, VendorFigure};
 pub use server::{Device, Engine, ServerRow};
 pub use server_end::ServerEnd;
+pub use shard::{ClockOffset, ShardRow};
 pub use spec::{SpecError, VALUES_MAX};
 pub use sweep::{Axis, Knee, KneeOutcome, KneePoint, Knob, Sweep};
 pub use verdict::{Verdict, VerdictCode};
@@ -205,6 +207,9 @@ pub struct Row {
     /// among the records of `results/runs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<RowAudit>,
+    /// The machines that put on the load, where it were several (`merge`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRow>,
     /// The window, interval by interval.
     #[serde(default)]
     pub intervals: Vec<Interval>,

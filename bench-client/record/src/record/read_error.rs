@@ -41,6 +41,22 @@ pub enum ReadError {
         /// Which verb.
         verb: &'static str,
     },
+    /// It is one machine's part of a load.
+    #[error(
+        "{file} is one shard of a run: `bench-client merge` makes a record of all of them together"
+    )]
+    OneShard {
+        /// The file.
+        file: String,
+    },
+    /// It is no shard.
+    #[error("{file} is no shard: give the files that `bench-client run --shard` wrote")]
+    NoShard {
+        /// The file.
+        file: String,
+        /// What is missing.
+        source: serde_json::Error,
+    },
     /// It was written by a later version of this program.
     #[error(
         "{file} has {kind} {found}, and this program reads {kind} {newest}: use the program that \

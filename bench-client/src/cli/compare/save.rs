@@ -35,6 +35,11 @@ pub(crate) struct ToSave {
 }
 
 impl SaveArgs {
+    /// Whether a record is to be kept.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.save_baseline.is_some()
+    }
+
     /// What is to be kept of these plans, if anything.
     pub(crate) fn check(&self, plans: &[RunConfig]) -> anyhow::Result<Option<ToSave>> {
         let Some(name) = &self.save_baseline else {

@@ -1,6 +1,8 @@
 //! What a row says about its syncs and the disk below them.
 
 use super::{invalid, warning};
+use crate::config::About;
+use crate::config::target_file::Promise;
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::host::environment::{WITHOUT_PRELOAD, preloaded_message};
 use crate::record::{Verdict, VerdictCode};
@@ -50,12 +52,32 @@ pub(in crate::judge) fn unconfirmed_reads() -> Verdict {
     )
 }
 
-pub(in crate::judge) fn durability_unknown() -> Verdict {
-    warning(
-        VerdictCode::DurabilityUnknown,
-        "the server does not say how durable it is".to_owned(),
-        "state it beside the number, or measure a server that has the method info",
-    )
+/// The server itself does not tell: what its target's file says of it is a promise, and an audit
+/// shows whether it is kept.
+pub(in crate::judge) fn durability_not_told(about: Option<&About>) -> Verdict {
+    let unknown = |message, remedy: &str| warning(VerdictCode::DurabilityUnknown, message, remedy);
+    match about {
+        Some(about) if about.durability == Promise::NotDurable => warning(
+            VerdictCode::NotDurable,
+            format!(
+                "the target file of {} says that it is not durable: acknowledged transfers may be \
+                 lost",
+                about.name
+            ),
+            "compare only with rows of the same durability",
+        ),
+        Some(about) if about.durability == Promise::Durable => unknown(
+            format!(
+                "the target file of {} promises durability, the server itself does not say",
+                about.name
+            ),
+            "bench-client audit watches whether it syncs before it answers",
+        ),
+        _ => unknown(
+            "the server does not say how durable it is".to_owned(),
+            "state it beside the number, or look with bench-client audit",
+        ),
+    }
 }
 
 pub(in crate::judge) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Verdict {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::config::About;
+use crate::config::target_file::Promise;
 use crate::judge::evidence::Evidence;
 use crate::judge::fake::SyncEvidence;
 use crate::judge::fixtures::{codes, honest};
@@ -151,6 +153,22 @@ fn a_foreign_server_without_stats_is_judged_by_its_balances() {
         ..honest()
     };
     assert_eq!(codes(&evidence), [VerdictCode::DurabilityUnknown]);
+    let about = |durability| About {
+        durability,
+        ..About::default()
+    };
+    for (promise, code) in [
+        (Promise::Durable, VerdictCode::DurabilityUnknown),
+        (Promise::NotTold, VerdictCode::DurabilityUnknown),
+        (Promise::NotDurable, VerdictCode::NotDurable),
+    ] {
+        let about = about(promise);
+        let promised = Evidence {
+            about: Some(&about),
+            ..evidence.clone()
+        };
+        assert_eq!(codes(&promised), [code], "{promise}");
+    }
     evidence.checked.to_mut().samples[0].after = Some(evidence.checked.samples[0].before);
     assert!(codes(&evidence).contains(&VerdictCode::LedgerMismatch));
 }

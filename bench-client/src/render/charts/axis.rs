@@ -4,6 +4,13 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
+/// Up to so many decades of a logarithmic axis have ticks between their ends.
+const FEW_DECADES: f64 = 1.7;
+/// More ticks than this are thinned out.
+const TICKS_MAX: usize = 7;
+/// Figures that differ by less are of one magnitude.
+const MAGNITUDE: f64 = 12.0;
+
 /// One axis: what it is of, how far it reaches, and what is written beside it.
 #[derive(Debug, Clone)]
 pub(in crate::render) struct Axis {
@@ -26,6 +33,12 @@ impl Axis {
         Self::with_ticks(label, (low, high), steps(low, high, step))
     }
 
+    /// From 0 to a little above the largest value.
+    pub(in crate::render) fn from_zero(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        let (_, most) = bounds(values).unwrap_or((0.0, 1.0));
+        Self::within(label, 0.0, most * 1.04)
+    }
+
     /// From 0 or the least value to the largest, with a tick at every multiple of `step`.
     pub(in crate::render) fn tight(
         label: &str,
@@ -37,19 +50,122 @@ impl Axis {
         Self::with_ticks(label, (low, high), steps(low, high, step))
     }
 
-    /// Over whole decades; values that are not above 0 do not count.
+    /// A logarithmic axis to the next round values; what is not above 0 does not count. Over many
+    /// decades these are powers of ten, over few 1, 2 and 5 times them.
     pub(in crate::render) fn log(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let positive = values.into_iter().filter(|value| *value > 0.0);
         let (least, most) = bounds(positive).unwrap_or((1.0, 10.0));
-        let low = least.log10().floor();
-        let high = most.log10().ceil().max(low + 1.0);
-        let every = ((high - low) / 6.0).ceil().max(1.0);
-        let ticks = steps(0.0, high - low, every).into_iter();
-        let ticks = ticks.map(|(decade, _)| (low + decade, short(10_f64.powf(low + decade))));
+        let (least, most) = (least.log10(), most.log10());
+        let factors: &[f64] = if most - least > FEW_DECADES {
+            &[1.0]
+        } else {
+            &[1.0, 2.0, 5.0]
+        };
+        let decades = steps(least.floor(), most.ceil() + 1.0, 1.0).into_iter();
+        let round =
+            decades.flat_map(|(decade, _)| factors.iter().map(move |by| decade + by.log10()));
+        let mut round: Vec<f64> = round.collect();
+        // Rounding must not put a value outside.
+        let below = round
+            .iter()
+            .rposition(|at| *at <= least + 1e-9)
+            .unwrap_or(0);
+        let above = round.iter().position(|at| *at >= most - 1e-9);
+        let above = above.unwrap_or(round.len() - 1).max(below + 1);
+        round = round[below..=above].to_vec();
+        let ends = (round[0], round[round.len() - 1]);
+        let every = round.len().div_ceil(TICKS_MAX);
+        let ticks = round.into_iter().step_by(every);
+        let ticks = ticks.map(|at| (at, short(10_f64.powf(at))));
         Self {
             log: true,
-            ..Self::with_ticks(label, (low, high), ticks.collect())
+            ..Self::with_ticks(label, ends, ticks.collect())
         }
+    }
+
+    /// From 0 for values of one magnitude, else logarithmic.
+    pub(in crate::render) fn of_figures(label: &str, values: &[f64]) -> Self {
+        let positive = values.iter().copied().filter(|value| *value > 0.0);
+        match bounds(positive) {
+            Some((least, most)) if most > least * MAGNITUDE => {
+                Self::log(&format!("{label} (log)"), values.iter().copied())
+            }
+            _ => Self::linear(label, values.iter().copied()),
+        }
+    }
+
+    /// A knob's axis: its values are what is written beside it, as far as there is room. It is
+    /// logarithmic where they are all above 0 and not of one magnitude.
+    pub(in crate::render) fn of_knob(label: &str, values: &[f64]) -> Self {
+        let (least, most) = bounds(values.iter().copied()).unwrap_or((0.0, 1.0));
+        let log = least > 0.0 && most > least * 4.0;
+        let at = |value: f64| if log { value.log10() } else { value };
+        let (low, high) = (at(least), at(most));
+        let span = if high > low { high - low } else { 1.0 };
+        let mut ticks: Vec<(f64, String)> = Vec::new();
+        for value in values {
+            let place = at(*value);
+            let room = ticks
+                .last()
+                .is_none_or(|(last, _)| place - last >= span * 0.1);
+            if room {
+                ticks.push((place, short(*value)));
+            }
+        }
+        let label = if log {
+            format!("{label} (log)")
+        } else {
+            label.to_owned()
+        };
+        let ends = (low - span * 0.03, high + span * 0.03);
+        Self {
+            log,
+            ..Self::with_ticks(&label, ends, ticks)
+        }
+    }
+
+    /// A logarithmic axis of ratios with 1 in its middle: twice and half are as far from it.
+    pub(in crate::render) fn of_ratios(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        let positive = values.into_iter().filter(|value| *value > 0.0);
+        let (least, most) = bounds(positive).unwrap_or((1.0, 1.0));
+        let far = f64::max(-least.log10(), most.log10()).max(1.005_f64.log10());
+        let steps = [0.005_f64, 0.01, 0.02, 0.05, 0.1, 0.2];
+        let near = steps
+            .into_iter()
+            .find(|step| far <= (1.0 + 2.2 * step).log10());
+        let ratios: Vec<f64> = match near {
+            Some(step) => (-2..=2)
+                .map(|place| 1.0 + f64::from(place) * step)
+                .collect(),
+            None => {
+                let factors = [1.5_f64, 2.0, 5.0, 10.0, 100.0];
+                let factor = factors.into_iter().find(|by| far <= by.log10() * 2.2);
+                let factor = factor.unwrap_or_else(|| 10_f64.powf((far / 2.0).ceil()));
+                (-2..=2).map(|power| factor.powi(power)).collect()
+            }
+        };
+        let widest = ratios.iter().map(|ratio| ratio.log10().abs());
+        let end = widest.fold(far, f64::max) * 1.04;
+        let digits = near.map_or(2, |step| if step < 0.01 { 3 } else { 2 });
+        let ticks = ratios.into_iter().map(|ratio| {
+            let text = if ratio < 0.1 || near.is_none() {
+                short(ratio)
+            } else {
+                format!("{ratio:.digits$}")
+            };
+            (ratio.log10(), text)
+        });
+        Self {
+            log: true,
+            ..Self::with_ticks(label, (-end, end), ticks.collect())
+        }
+    }
+
+    /// Over the values and a little more: what is looked at is how they differ.
+    pub(in crate::render) fn around(label: &str, values: &[f64]) -> Self {
+        let (least, most) = bounds(values.iter().copied()).unwrap_or((0.0, 1.0));
+        let room = ((most - least) * 0.08).max(most.abs() * 0.005).max(1e-9);
+        Self::within(label, least - room, most + room)
     }
 
     /// From `low` to `high` as they are, with about five round ticks between.
@@ -217,11 +333,55 @@ mod tests {
         let log = Axis::log("", [0.0, 360.0, 163_075.0]);
         assert_eq!(texts(&log), ["100", "1k", "10k", "100k", "1M"]);
         assert_eq!((log.at(1_000.0), log.at(0.0)), (3.0, 2.0));
+        let log = Axis::log("", [2.2, 31.0]);
+        assert_eq!(texts(&log), ["2", "5", "10", "20", "50"]);
+        let log = Axis::log("", [1.0, 10.0]);
+        assert_eq!(texts(&log), ["1", "2", "5", "10"]);
         let tight = Axis::tight("", [-12.0, 112.0], 25.0);
         assert_eq!(texts(&tight), ["0", "25", "50", "75", "100"]);
         assert_eq!((tight.low, tight.high), (-12.0, 112.0));
         // Nothing to show is no reason to fail.
         assert_eq!(texts(&Axis::linear("", [0.0])), ["0", "0.5"]);
-        assert_eq!(texts(&Axis::log("", [])), ["1", "10"]);
+        assert_eq!(texts(&Axis::log("", [])), ["1", "2", "5", "10"]);
+        assert_eq!(texts(&Axis::log("", [7.0])), ["5", "10"]);
+        assert_eq!(texts(&Axis::log("", [1.0])), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_knobs_axis_has_its_values_as_far_as_there_is_room() {
+        let sizes = [1.0, 10.0, 100.0, 4_096.0];
+        let axis = Axis::of_knob("batch size", &sizes);
+        assert_eq!(texts(&axis), ["1", "10", "100", "4.1k"]);
+        assert_eq!(axis.label, "batch size (log)");
+        assert!(sizes.iter().all(|size| axis.at(*size) > axis.low()));
+        let crowded: Vec<f64> = (0..=100).map(f64::from).collect();
+        assert!(texts(&Axis::of_knob("", &crowded)).len() <= 11);
+        assert_eq!(texts(&Axis::of_knob("", &[0.0, 1.0, 2.0])), ["0", "1", "2"]);
+        assert_eq!(texts(&Axis::of_knob("", &[5.0])), ["5"]);
+    }
+
+    #[test]
+    fn the_axis_of_ratios_has_one_in_its_middle_and_reaches_over_all() {
+        let texts = |values: &[f64]| -> Vec<String> {
+            let axis = Axis::of_ratios("", values.iter().copied());
+            for value in values {
+                assert!(
+                    (axis.low()..=axis.high()).contains(&axis.at(*value)),
+                    "{value}"
+                );
+            }
+            assert!(
+                (axis.low() + axis.high()).abs() < 1e-9,
+                "1 is in the middle"
+            );
+            axis.ticks.into_iter().map(|(_, text)| text).collect()
+        };
+        assert_eq!(
+            texts(&[0.93, 1.01]),
+            ["0.90", "0.95", "1.00", "1.05", "1.10"]
+        );
+        assert_eq!(texts(&[]), ["0.990", "0.995", "1.000", "1.005", "1.010"]);
+        assert_eq!(texts(&[3.1]), ["0.25", "0.5", "1", "2", "4"]);
+        assert_eq!(texts(&[0.001, 3.0]), ["0.0001", "0.01", "1", "100", "10k"]);
     }
 }

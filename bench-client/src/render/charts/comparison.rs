@@ -1,6 +1,6 @@
 //! Charts of a comparison: the ratios with their intervals, and the rounds they are made of.
 
-use super::{Axis, Chart, Ink, Mark, Panel, to_f64};
+use super::{Axis, Chart, Ink, Mark, Panel, Size, to_f64};
 use crate::figures::known;
 use crate::record::Row;
 use crate::record::comparison::{Change, ComparisonRecord, Metric, Round};
@@ -31,47 +31,22 @@ fn ink(change: Change) -> Ink {
     }
 }
 
-/// An axis of ratios, with 1 and what is around it, in round percentages.
-fn ratio_axis(values: impl Iterator<Item = f64>) -> Axis {
-    let far = values
-        .filter(|value| value.is_finite())
-        .fold(0.005, |far: f64, value| far.max((value - 1.0).abs()));
-    let steps = [
-        0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0,
-    ];
-    let step = steps
-        .into_iter()
-        .find(|step| step * 2.0 >= far * 0.999)
-        .unwrap_or(100.0);
-    let ticks = (-2..=2).map(|place| {
-        let off = f64::from(place) * step;
-        (1.0 + off, format!("{:.*}", decimals(step), 1.0 + off))
-    });
-    let low = (1.0 - 2.2 * step).min(1.0 - far);
-    let high = (1.0 + 2.2 * step).max(1.0 + far);
-    let ticks = ticks.filter(|(at, _)| *at >= 0.0).collect();
-    Axis::with_ticks("B ÷ A", (low.max(0.0), high), ticks)
-}
-
-fn decimals(step: f64) -> usize {
-    match step {
-        step if step < 0.01 => 3,
-        step if step < 0.1 => 2,
-        step if step < 1.0 => 1,
-        _ => 0,
-    }
-}
-
 /// The forest plot.
 fn ratios(record: &ComparisonRecord) -> Chart {
     let metrics = &record.metrics;
-    let x = ratio_axis(
+    let x = Axis::of_ratios(
+        "B ÷ A (log)",
         metrics
             .iter()
             .flat_map(|one| [one.low, one.ratio, one.high]),
     );
     let bottom = to_f64(metrics.len());
-    let mut marks = vec![Mark::Line(vec![(1.0, 0.0), (1.0, bottom)], Ink::Muted, 3)];
+    let equal = x.at(1.0);
+    let mut marks = vec![Mark::Line(
+        vec![(equal, 0.0), (equal, bottom)],
+        Ink::Muted,
+        3,
+    )];
     for (place, one) in metrics.iter().enumerate() {
         let top = to_f64(place);
         let at = top + 0.7;
@@ -80,12 +55,12 @@ fn ratios(record: &ComparisonRecord) -> Chart {
         let figure_ink = if paint == Ink::Bad { paint } else { Ink::Text };
         let title = one.metric.title().to_owned();
         marks.push(Mark::Title(top + 0.28, title, (figure, figure_ink)));
-        marks.push(Mark::Line(vec![(one.low, at), (one.high, at)], paint, 6));
+        let [low, ratio, high] = [one.low, one.ratio, one.high].map(|ratio| x.at(ratio));
+        marks.push(Mark::Line(vec![(low, at), (high, at)], paint, 6));
         marks.extend(
-            [one.low, one.high]
-                .map(|end| Mark::Line(vec![(end, at - 0.1), (end, at + 0.1)], paint, 6)),
+            [low, high].map(|end| Mark::Line(vec![(end, at - 0.1), (end, at + 0.1)], paint, 6)),
         );
-        marks.push(Mark::Dot((one.ratio, at), paint));
+        marks.push(Mark::Dot((ratio, at), paint));
     }
     let panel = Panel {
         height: 120 + 90 * u32::try_from(metrics.len()).unwrap_or(4),
@@ -110,6 +85,7 @@ fn ratios(record: &ComparisonRecord) -> Chart {
                  right of it more: more TPS is better, and less latency.";
     Chart::new("B ÷ A with its interval", about, vec![panel], data)
         .with_legend(legend.into_iter().filter(|(ink, _)| there(*ink)))
+        .sized(Size::Full)
 }
 
 /// What fits beside a figure.
@@ -148,7 +124,7 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Option<Chart> {
     if values.is_empty() {
         return None;
     }
-    let y = around(metric.with_unit(), &values);
+    let y = Axis::around(metric.with_unit(), &values);
     let every = (last / 8.0).ceil().max(1.0);
     let mut ticks = Vec::new();
     let mut at = 1.0;
@@ -206,39 +182,4 @@ fn rounds(record: &ComparisonRecord, metric: Metric) -> Option<Chart> {
     );
     let all_valid = pairs.iter().all(valid);
     Some(chart.with_legend(legend).with_invalid(!all_valid))
-}
-
-/// An axis over the values and a little more: what is looked at is how they differ.
-fn around(label: &str, values: &[f64]) -> Axis {
-    let finite = || values.iter().copied().filter(|value| value.is_finite());
-    let least = finite().fold(f64::INFINITY, f64::min);
-    let most = finite().fold(f64::NEG_INFINITY, f64::max);
-    let (least, most) = if least <= most {
-        (least, most)
-    } else {
-        (0.0, 1.0)
-    };
-    let room = ((most - least) * 0.08).max(most.abs() * 0.005).max(1e-9);
-    Axis::within(label, least - room, most + room)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_axis_of_ratios_has_one_in_it_and_reaches_over_all() {
-        let texts = |values: &[f64]| -> Vec<String> {
-            let axis = ratio_axis(values.iter().copied());
-            assert!(axis.low() <= values.iter().copied().fold(1.0, f64::min));
-            assert!(axis.high() >= values.iter().copied().fold(1.0, f64::max));
-            axis.ticks.into_iter().map(|(_, text)| text).collect()
-        };
-        assert_eq!(
-            texts(&[0.93, 1.01]),
-            ["0.90", "0.95", "1.00", "1.05", "1.10"]
-        );
-        assert_eq!(texts(&[]), ["0.990", "0.995", "1.000", "1.005", "1.010"]);
-        assert_eq!(texts(&[3.1]), ["1", "3", "5"], "no ratio is below 0");
-    }
 }

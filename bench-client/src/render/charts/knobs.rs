@@ -1,258 +1,312 @@
-//! What turning a knob does: contention, offered rate, and batch size against in flight.
+//! What turning a knob does to TPS and latency: batch size, transfers in flight, batch timeout,
+//! contention.
 
-use super::groups::{distinct, groups, median};
-use super::{Axis, Chart, Ink, Mark, Panel, Side, short, to_f64};
+use super::groups::{Figure, groups, over, sorted, values_of};
+use super::{Axis, CURVES, Chart, Ink, Mark, Panel, Size, to_f64};
 use crate::figures::{known, ms, rate};
-use crate::record::load_record::{Shown, Standing};
-use crate::record::{self, OpenLoop, Row};
-use crate::render::records::words::{mean_batch, tps, verdict};
-use crate::render::table::{Line, Table};
+use crate::record::load_record::{Shown, settings};
+use crate::record::{Knob, Row};
+use crate::render::records::words::{error_of_tps, mean_batch, tps, verdict};
+use crate::render::table::Table;
 
 const TPS: Ink = Ink::Series(0);
 const P99: Ink = Ink::Series(1);
+const PREDICTED: Ink = Ink::Series(3);
 const COLLISIONS: Ink = Ink::Series(2);
-const IDEAL: Ink = Ink::Muted;
 
-/// A knob of a row.
-type Setting = fn(&Row) -> f64;
-/// A figure of a row.
-/// `None` where it is not known.
-type Figure = fn(&Row) -> Option<f64>;
+/// A knob that is drawn.
+struct Turned {
+    /// What its chart is called.
+    title: &'static str,
+    /// What its axis is called.
+    label: &'static str,
+    /// Its name among the settings of a row.
+    setting: &'static str,
+    /// Where a row has it.
+    value: Figure,
+    /// How to read it.
+    about: &'static str,
+}
 
-/// One figure over a knob: every row as a dot, a line through the medians of the valid ones.
-fn over(
-    members: &[Shown<'_>],
-    (x, knob): (&Axis, Setting),
-    (y, figure): (&Axis, Figure),
-    paint: Ink,
-) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = members
+const KNOBS: [Turned; 4] = [
+    Turned {
+        title: "Batch size",
+        label: "batch size",
+        setting: "batch-size",
+        value: |row| Knob::BatchSize.of_row(row),
+        about: "Larger batches share a sync among more transfers, as long as there are enough in \
+                flight to fill them.",
+    },
+    Turned {
+        title: "Transfers in flight",
+        label: "in flight, all workers together",
+        setting: "in-flight",
+        value: |row| {
+            let load = &row.config.load;
+            Some(f64::from(load.concurrency) * to_f64(load.max_inflight_per_worker))
+        },
+        about: "More in flight fill larger batches; what does not fit waits, which is latency and \
+                no throughput.",
+    },
+    Turned {
+        title: "Batch timeout",
+        label: "batch timeout in ms",
+        setting: "batch-timeout",
+        value: |row| Some(row.batch_timeout_us? / 1e3),
+        about: "How long the oldest transfer of a batch may wait for it to fill.",
+    },
+    Turned {
+        title: "Contention",
+        label: "alpha (0 is uniform)",
+        setting: "alpha",
+        value: |row| Some(row.config.workload.alpha),
+        about: "The larger alpha, the more transfers name the same accounts.",
+    },
+];
+
+/// A chart for each knob that was turned.
+pub(in crate::render) fn sweeps(rows: &[Shown<'_>]) -> Vec<Chart> {
+    // Rows with names of their own, such as a published table's, were not made by turning a knob.
+    let swept = rows.iter().filter(|one| one.row.config.name.is_none());
+    let swept: Vec<Shown<'_>> = swept.copied().collect();
+    KNOBS
         .iter()
-        .filter_map(|one| {
-            let at = (x.at(knob(one.row)), y.at(figure(one.row)?));
-            Some(Mark::Dot(at, paint.of(one)))
-        })
-        .collect();
-    let valid = || members.iter().filter(|one| one.row.valid);
-    let line: Vec<(f64, f64)> = distinct(valid().map(|one| knob(one.row)))
-        .into_iter()
-        .filter_map(|value| {
-            let here = valid().filter(|one| knob(one.row).total_cmp(&value).is_eq());
-            let middle = median(here.filter_map(|one| figure(one.row)))?;
-            Some((x.at(value), y.at(middle)))
-        })
-        .collect();
-    if line.len() > 1 {
-        marks.push(Mark::Line(line, paint, 4));
-    }
-    marks
+        .filter_map(|knob| sweep(knob, &swept))
+        .collect()
 }
 
-/// Members in the order of a knob.
-fn sorted<'a>(members: &[Shown<'a>], knob: impl Fn(&Row) -> f64) -> Vec<Shown<'a>> {
-    let mut sorted = members.to_vec();
-    sorted.sort_by(|a, b| knob(a.row).total_cmp(&knob(b.row)));
-    sorted
-}
-
-fn any_invalid(members: &[Shown<'_>]) -> bool {
-    members.iter().any(|one| !one.row.valid)
-}
-
-/// How the contention of accounts moves TPS, latency and collisions.
-pub(in crate::render) fn contention(rows: &[Shown<'_>]) -> Vec<Chart> {
-    let alpha: Setting = |row| row.config.workload.alpha;
-    let mut charts = Vec::new();
-    for (what, members) in groups(rows, &["alpha"]) {
-        let alphas = distinct(members.iter().map(|one| alpha(one.row)));
-        if alphas.len() < 2 {
-            continue;
-        }
-        let panel = |label: &str, last: bool, paint: Ink, figure: Figure| {
-            let title = if last { "alpha (0 is uniform)" } else { "" };
-            let x = Axis::linear(title, alphas.iter().copied());
-            let y = Axis::linear(label, members.iter().filter_map(|one| figure(one.row)));
-            let marks = over(&members, (&x, alpha), (&y, figure), paint);
-            Panel::new(x, y, if last { 370 } else { 300 }, marks)
-        };
-        let panels = vec![
-            panel("TPS", false, TPS, |row| Some(row.tps)),
-            panel("p99 in ms", false, P99, |row| row.latency_ms.p99),
-            panel("collisions in %", true, COLLISIONS, |row| {
-                Some(row.collision_rate * 100.0)
-            }),
-        ];
-        let sorted = sorted(&members, alpha);
-        let data = Table::of("", &sorted)
-            .number(0, "alpha", |one| alpha(one.row).to_string())
-            .number(0, "TPS", tps)
-            .number(0, "p50 ms", |one| known(one.row.latency_ms.p50, ms))
-            .number(0, "p99 ms", |one| known(one.row.latency_ms.p99, ms))
-            .number(0, "collisions", |one| {
-                format!("{:.2} %", one.row.collision_rate * 100.0)
-            })
-            .words(0, "counted", |one| one.row.collision_scope.as_str())
-            .number(0, "mean batch", |one| mean_batch(one.row));
-        let about = format!("{what}. The larger alpha, the more transfers name the same accounts.");
-        let legend = [
-            (TPS, "TPS"),
-            (P99, "p99"),
-            (COLLISIONS, "transfers that named an account in flight"),
-        ];
-        let chart = Chart::new("Contention sweep", about, panels, data);
-        charts.push(
-            chart
-                .with_legend(legend)
-                .with_invalid(any_invalid(&members)),
-        );
-    }
-    charts
-}
-
-/// Achieved rate and p99 over the offered rate: where the knee is.
-pub(in crate::render) fn rates(rows: &[Shown<'_>]) -> Vec<Chart> {
-    let offered: Setting = |row| row.open_loop.as_ref().map_or(0.0, |open| open.offered_tps);
-    let achieved: Figure = |row| Some(row.open_loop.as_ref()?.achieved_tps);
-    let p99: Figure = |row| row.latency_ms.p99;
-    let open = rows.iter().filter(|one| one.row.open_loop.is_some());
-    let open: Vec<Shown<'_>> = open.copied().collect();
-    let mut charts = Vec::new();
-    for (what, members) in groups(&open, &["rate"]) {
-        let asked = distinct(members.iter().map(|one| offered(one.row)));
-        if asked.len() < 2 {
-            continue;
-        }
-        let most = asked.last().copied().unwrap_or(0.0);
-        let x = |label: &str| Axis::linear(label, asked.iter().copied());
-        let (first, second) = (x(""), x("offered TPS"));
-        let reached = members.iter().filter_map(|one| achieved(one.row));
-        let y = Axis::linear("achieved TPS", reached.chain([most]));
-        let slow = members.iter().filter_map(|one| p99(one.row));
-        let slow = Axis::log("p99 in ms (log)", slow);
-        let mut marks = vec![Mark::Line(vec![(0.0, 0.0), (most, most)], IDEAL, 2)];
-        marks.extend(over(&members, (&first, offered), (&y, achieved), TPS));
-        let below = over(&members, (&second, offered), (&slow, p99), P99);
-        let panels = vec![
-            Panel::new(first, y, 370, marks),
-            Panel::new(second, slow, 400, below),
-        ];
-        let of =
-            |of: fn(&OpenLoop) -> Line| move |one: &Shown<'_>| one.row.open_loop.as_ref().map(of);
-        let sorted = sorted(&members, offered);
-        let data = Table::of("", &sorted)
-            .number(0, "offered TPS", of(|open| rate(open.offered_tps).into()))
-            .number(0, "achieved TPS", of(|open| rate(open.achieved_tps).into()))
-            .number(0, "p50 ms", |one| known(one.row.latency_ms.p50, ms))
-            .number(0, "p99 ms", |one| known(one.row.latency_ms.p99, ms))
-            .number(0, "service p99 ms", |one| {
-                known(one.row.service_ms.and_then(|service| service.p99), ms)
-            })
-            .number(0, "late", of(|open| open.late.into()))
-            .number(0, "skipped", of(|open| open.skipped.into()))
-            .number(0, "dropped", of(|open| open.dropped.into()))
-            .words(0, "verdict", verdict);
-        let about = format!("{what}. Past the knee, TPS leaves the line and latency climbs.");
-        let legend = [
-            (TPS, "achieved TPS"),
-            (IDEAL, "all that was offered"),
-            (P99, "p99 from the intended start"),
-        ];
-        let chart = Chart::new("Offered rate and latency", about, panels, data);
-        charts.push(
-            chart
-                .with_legend(legend)
-                .with_invalid(any_invalid(&members)),
-        );
-    }
-    charts
-}
-
-/// A cell of a heat map that was measured.
-struct HeatCell {
-    /// Its column and line on the map, from 0.
-    at: (f64, f64),
-    in_flight: f64,
-    batch: f64,
-    tps: f64,
-    /// To be read as "at least".
-    bound: bool,
-}
-
-/// TPS over batch size and transfers in flight, where at least half of the map was measured.
-pub(in crate::render) fn heat_maps(rows: &[Shown<'_>]) -> Vec<Chart> {
-    let in_flight: Setting = |row| {
-        f64::from(row.config.load.concurrency) * to_f64(row.config.load.max_inflight_per_worker)
+fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
+    let value = knob.value;
+    let told = rows.iter().filter(|one| value(one.row).is_some());
+    let told: Vec<Shown<'_>> = told.copied().collect();
+    let mut curves = groups(&told, &[knob.setting]);
+    curves.retain(|(_, members)| values_of(members, value).len() > 1);
+    curves.truncate(CURVES);
+    let members: Vec<Shown<'_>> = curves.iter().flat_map(|(_, one)| one).copied().collect();
+    let [(what, _), rest @ ..] = curves.as_slice() else {
+        return None;
     };
-    let batch: Setting = |row| record::Knob::BatchSize.of_row(row).unwrap_or(0.0);
-    let known = rows
-        .iter()
-        .filter(|one| one.row.batch_size.is_some() && one.row.valid);
-    let known: Vec<Shown<'_>> = known.copied().collect();
-    let mut charts = Vec::new();
-    for (what, members) in groups(&known, &["batch-size", "in-flight"]) {
-        let across = distinct(members.iter().map(|one| in_flight(one.row)));
-        let down = distinct(members.iter().map(|one| batch(one.row)));
-        let mut cells = Vec::new();
-        for (column, &flight) in across.iter().enumerate() {
-            for (line, &size) in down.iter().enumerate() {
-                let is_here = |one: &&Shown<'_>| {
-                    in_flight(one.row).total_cmp(&flight).is_eq()
-                        && batch(one.row).total_cmp(&size).is_eq()
-                };
-                let here = || members.iter().filter(is_here);
-                if let Some(tps) = median(here().map(|one| one.row.tps)) {
-                    cells.push(HeatCell {
-                        at: (to_f64(column), to_f64(line)),
-                        in_flight: flight,
-                        batch: size,
-                        tps,
-                        bound: here().any(|one| one.standing() == Standing::AtLeast),
-                    });
-                }
-            }
-        }
-        if across.len() < 2 || down.len() < 2 || cells.len() * 2 < across.len() * down.len() {
-            continue;
-        }
-        charts.push(heat_map(&what, &cells, &across, &down));
-    }
-    charts
-}
-
-fn heat_map(what: &str, cells: &[HeatCell], across: &[f64], down: &[f64]) -> Chart {
-    let most = cells.iter().map(|cell| cell.tps).fold(1.0, f64::max);
-    let axis = |label: &str, values: &[f64]| {
-        let ticks = values.iter().enumerate();
-        let ticks = ticks.map(|(place, value)| (to_f64(place) + 0.5, short(*value)));
-        Axis::with_ticks(label, (0.0, to_f64(values.len())), ticks.collect())
-    };
-    let mut marks = Vec::new();
-    for cell in cells {
-        let (column, line) = cell.at;
-        let (from, to) = ((column + 0.03, line + 0.04), (column + 0.97, line + 0.96));
-        marks.push(Mark::Bar(from, to, TPS, 0.08 + 0.62 * cell.tps / most));
-        let words = if cell.bound { "≥ " } else { "" };
-        let words = format!("{words}{}", short(cell.tps));
-        let middle = (column + 0.5, line + 0.5);
-        marks.push(Mark::Words(middle, words, Ink::Text, Side::Center));
-    }
-    let panel = Panel::new(
-        axis("transfers in flight", across),
-        axis("batch size", down),
-        130 + 90 * u32::try_from(down.len()).unwrap_or(10),
-        marks,
-    );
-    let data = Table::of("", cells)
-        .number(0, "batch size", |cell| rate(cell.batch))
-        .number(0, "in flight", |cell| rate(cell.in_flight))
-        .number(0, "TPS", |cell| {
-            let bound = if cell.bound { "at least " } else { "" };
-            format!("{bound}{}", rate(cell.tps))
+    let names = unlike(&members, knob.setting, &curves);
+    let is_one = rest.is_empty();
+    let values = values_of(&members, value);
+    let panel = |label: &str, ink: Ink, figure: Figure, predicted: Option<Figure>| {
+        let x = Axis::of_knob(knob.label, &values);
+        let all = members.iter().flat_map(|one| {
+            let predicted = predicted.and_then(|predicted| predicted(one.row));
+            [figure(one.row), predicted].into_iter().flatten()
         });
-    Chart::new(
-        "Batch size and transfers in flight",
-        format!("{what}. Median TPS of the valid rows; the stronger the colour, the more."),
-        vec![panel],
-        data,
-    )
+        let y = Axis::of_figures(label, &all.collect::<Vec<_>>());
+        let mut marks = Vec::new();
+        for (place, (_, members)) in curves.iter().enumerate() {
+            let ink = if is_one { ink } else { Ink::curve(place, true) };
+            let diamonds = members.iter().filter_map(|one| {
+                let at = (x.at(value(one.row)?), y.at(predicted?(one.row)?));
+                Some(Mark::Diamond(at, if is_one { PREDICTED } else { ink }))
+            });
+            marks.extend(diamonds);
+            marks.extend(over(members, (&x, value), (&y, figure), ink));
+        }
+        Panel::new(x, y, 480, marks)
+    };
+    let mut panels = vec![
+        panel("TPS", TPS, |row| Some(row.tps), Some(predicted)),
+        panel("p99 in ms", P99, |row| row.latency_ms.p99, None),
+    ];
+    let is_predicted = members.iter().any(|one| predicted(one.row).is_some());
+    let is_contention = knob.setting == "alpha";
+    if is_contention {
+        let collisions: Figure = |row| Some(row.collision_rate * 100.0);
+        panels.push(panel("collisions in %", COLLISIONS, collisions, None));
+    }
+    let sorted: Vec<(&str, Shown<'_>)> = curves
+        .iter()
+        .zip(&names)
+        .flat_map(|((_, members), name)| {
+            let members = sorted(members, value).into_iter();
+            members.map(|one| (name.as_str(), one))
+        })
+        .collect();
+    let data = Table::of("", &sorted)
+        .words(0, "of", |(name, _)| (!is_one).then_some(*name))
+        .if_any()
+        .number(0, knob.label, |(_, one)| {
+            known(value(one.row), |value| value.to_string())
+        })
+        .number(0, "TPS", |(_, one)| tps(one))
+        .number(0, "predicted TPS", |(_, one)| predicted(one.row).map(rate))
+        .if_any()
+        .number(0, "error", |(_, one)| {
+            let model = one.row.prediction.as_ref();
+            model.map(|model| error_of_tps(model, one.row))
+        })
+        .if_any()
+        .number(0, "p50 ms", |(_, one)| known(one.row.latency_ms.p50, ms))
+        .number(0, "p99 ms", |(_, one)| known(one.row.latency_ms.p99, ms))
+        .number(0, "mean batch", |(_, one)| mean_batch(one.row))
+        .number(0, "collisions", |(_, one)| {
+            is_contention.then(|| format!("{:.2} %", one.row.collision_rate * 100.0))
+        })
+        .if_any()
+        .words(0, "counted", |(_, one)| {
+            is_contention.then(|| one.row.collision_scope.as_str())
+        })
+        .if_any()
+        .words(0, "verdict", |(_, one)| verdict(one));
+    let about = if is_one {
+        format!("{what}. {}", knob.about)
+    } else {
+        knob.about.to_owned()
+    };
+    let of_one = [(TPS, "TPS"), (P99, "p99")];
+    let collisions = (COLLISIONS, "transfers that named an account in flight");
+    let of_curves = names.iter().enumerate();
+    let of_curves = of_curves.map(|(place, name)| (Ink::curve(place, true), name.as_str()));
+    let chart = Chart::new(knob.title, about, panels, data)
+        .with_legend(of_one.into_iter().filter(|_| is_one))
+        .with_legend((is_one && is_contention).then_some(collisions))
+        .with_legend((is_one && is_predicted).then_some((PREDICTED, "predicted TPS (diamond)")))
+        .with_legend(of_curves.filter(|_| !is_one))
+        .with_legend((!is_one && is_predicted).then_some((Ink::Muted, "diamonds: predicted")))
+        .with_invalid(members.iter().any(|one| !one.row.valid));
+    Some(chart.sized(Size::Full))
+}
+
+fn predicted(row: &Row) -> Option<f64> {
+    Some(row.prediction.as_ref()?.tps)
+}
+
+/// In what the curves differ from each other.
+fn unlike(members: &[Shown<'_>], turned: &str, curves: &[(String, Vec<Shown<'_>>)]) -> Vec<String> {
+    let all: Vec<_> = members.iter().map(|one| settings(one.row)).collect();
+    let differs = |place: &usize| all.iter().any(|one| one[*place] != all[0][*place]);
+    let places = (0..all[0].len()).filter(differs);
+    let places: Vec<usize> = places
+        .filter(|place| ![turned, "seed"].contains(&all[0][*place].0))
+        .collect();
+    let name = |(_, members): &(String, Vec<Shown<'_>>)| {
+        let set = settings(members[0].row);
+        let said = places.iter().map(|place| set[*place].1.clone());
+        said.filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    curves.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::load_record::{AnyRecord, Report};
+    use crate::record::{Record, Row, fixtures};
+    use crate::render::charts::Mark;
+
+    fn report(rows: Vec<Row>) -> Report {
+        let text = include_str!("../../../tests/records/sweep-alpha.json");
+        let mut record: Record = serde_json::from_str(text).unwrap();
+        record.rows = rows;
+        Report::new(vec![AnyRecord::of_record(record)])
+    }
+
+    fn at(batch: u64, in_flight: usize, tps: f64) -> Row {
+        let mut row = fixtures::row();
+        row.batch_size = Some(batch);
+        row.config.load.max_inflight_per_worker = in_flight;
+        row.tps = tps;
+        row
+    }
+
+    fn lines(panel: &Panel) -> Vec<usize> {
+        let lines = panel.marks.iter().filter_map(|mark| match mark {
+            Mark::Line(points, ..) => Some(points.len()),
+            _ => None,
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn a_recorded_sweep_has_tps_p99_and_collisions_over_its_knob() {
+        let text = include_str!("../../../tests/records/sweep-alpha.json");
+        let report = Report::new(vec![AnyRecord::parse("a.json".to_owned(), text).unwrap()]);
+        let charts = sweeps(&report.rows());
+        let [chart] = charts.as_slice() else {
+            panic!("one knob was turned: {charts:?}");
+        };
+        assert_eq!(
+            (chart.title.as_str(), chart.panels.len()),
+            ("Contention", 3)
+        );
+        let shown: Vec<_> = chart.panels.iter().map(lines).collect();
+        assert_eq!(shown, [[5], [5], [5]]);
+        let diamonds = chart.panels[0].marks.iter();
+        let diamonds = diamonds.filter(|mark| matches!(mark, Mark::Diamond(..)));
+        assert_eq!(diamonds.count(), 5, "what was predicted");
+    }
+
+    #[test]
+    fn two_knobs_have_a_chart_each_with_a_curve_for_every_value_of_the_other() {
+        let report = report(vec![
+            at(1, 1, 10.0),
+            at(100, 1, 40.0),
+            at(1, 8, 20.0),
+            at(100, 8, 900.0),
+            // Of this there is nothing to draw a curve of.
+            at(1_000, 40, 50.0),
+        ]);
+        let charts = sweeps(&report.rows());
+        let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
+        assert_eq!(titles, ["Batch size", "Transfers in flight"]);
+        for chart in &charts {
+            assert_eq!(lines(&chart.panels[0]), [2, 2], "{}", chart.title);
+            let curves = chart
+                .legend
+                .iter()
+                .filter(|(ink, _)| matches!(ink, Ink::Curve(_)));
+            assert_eq!(curves.count(), 2);
+            assert_eq!(chart.data.rows.len(), 4);
+        }
+        let names = |chart: &Chart| {
+            chart.legend[..2]
+                .iter()
+                .map(|(_, name)| name.clone())
+                .collect()
+        };
+        let of_batch: Vec<String> = names(&charts[0]);
+        assert_eq!(of_batch, ["50×1", "50×8"]);
+    }
+
+    #[test]
+    fn what_is_invalid_is_no_part_of_a_curve_and_repetitions_are_their_median() {
+        let mut rows = vec![
+            at(1, 1, 10.0),
+            at(1, 1, 30.0),
+            at(1, 1, 20.0),
+            at(100, 1, 40.0),
+        ];
+        rows.push(at(10, 1, 9_999.0));
+        rows[4].valid = false;
+        let report = report(rows);
+        let charts = sweeps(&report.rows());
+        let tps = &charts[0].panels[0];
+        let [Mark::Line(line, ..)] = tps
+            .marks
+            .iter()
+            .filter(|mark| matches!(mark, Mark::Line(..)))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{tps:?}");
+        };
+        let values: Vec<f64> = line.iter().map(|(_, y)| *y).collect();
+        let expected = [20.0, 40.0].map(|value| tps.y.at(value));
+        assert_eq!(values, expected);
+        assert!(charts[0].legend.iter().any(|(ink, _)| *ink == Ink::Bad));
+    }
+
+    #[test]
+    fn rows_of_a_published_table_were_made_by_turning_no_knob() {
+        let mut rows = vec![at(1, 1, 10.0), at(100, 1, 40.0)];
+        for (row, name) in rows.iter_mut().zip(["one", "two"]) {
+            row.config.name = Some(name.to_owned());
+        }
+        assert!(sweeps(&report(rows).rows()).is_empty());
+    }
 }

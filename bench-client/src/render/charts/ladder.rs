@@ -12,13 +12,13 @@ const ARTICLE: Ink = Ink::Series(1);
 const CEILING: Ink = Ink::Series(2);
 const PREDICTED: Ink = Ink::Series(3);
 
-/// A bar with its name and figure above it, and marks on its line.
+/// A dot with its name and figure above it, and other marks on its line.
 struct Rung {
     name: String,
     figure: String,
     ink: Ink,
     value: f64,
-    /// Only quoted, or invalid: an outline.
+    /// Only quoted, or invalid: a ring.
     hollow: bool,
     /// To be read as "at least".
     open_end: bool,
@@ -46,27 +46,28 @@ fn panel(rungs: &[Rung]) -> Panel {
         let marks = [rung.diamond, rung.line].into_iter().flatten();
         marks.map(|(at, _)| at).chain([rung.value])
     });
-    // The least bar is to be seen too.
-    let x = Axis::log(
-        "TPS (log scale)",
-        values.flat_map(|value| [value, value * 0.7]),
-    );
+    let x = Axis::log("TPS (log)", values);
     let mut marks = Vec::new();
     for (place, rung) in rungs.iter().enumerate() {
         let top = super::to_f64(place);
-        let (from, to) = (top + 0.52, top + 0.92);
+        let (from, to) = (top + 0.44, top + 0.76);
         let middle = f64::midpoint(from, to);
         let end = x.at(rung.value);
+        marks.push(Mark::Line(
+            vec![(x.low(), middle), (x.high(), middle)],
+            Ink::Grid,
+            2,
+        ));
         if rung.value > 0.0 {
-            let (low, high) = ((x.low(), from), (end, to));
+            let at = (end, middle);
             marks.push(if rung.hollow {
-                Mark::Frame(low, high, rung.ink)
+                Mark::Ring(at, rung.ink)
             } else {
-                Mark::Bar(low, high, rung.ink, 0.85)
+                Mark::Dot(at, rung.ink)
             });
         }
         if rung.open_end {
-            let arrow = " ▶".to_owned();
+            let arrow = "  ▶".to_owned();
             marks.push(Mark::Words((end, middle), arrow, rung.ink, Side::Left));
         }
         if let Some((at, ink)) = rung.line.filter(|(at, _)| *at > 0.0) {
@@ -82,7 +83,7 @@ fn panel(rungs: &[Rung]) -> Panel {
             Ink::Text
         };
         marks.push(Mark::Title(
-            top + 0.26,
+            top + 0.22,
             rung.name.clone(),
             (rung.figure.clone(), ink),
         ));
@@ -92,7 +93,7 @@ fn panel(rungs: &[Rung]) -> Panel {
 
 /// All rows, with the article's figures and the ceilings where a record is a reproduction.
 pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<Chart> {
-    if rows.is_empty() {
+    if rows.len() < 2 {
         return None;
     }
     let article = |shown: &Shown<'_>| shown.article?.article_tps;
@@ -136,10 +137,10 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
         (CEILING, "this disk's ceiling (line)"),
     ];
     let bound = (MEASURED, "▶ at least: the generator may be the limit");
-    let quoted = (Ink::Muted, "vendor's figure, not measured");
+    let quoted = (Ink::Muted, "vendor's figure, not measured (ring)");
     let about = "Committed transfers per second of each row, on a logarithmic scale.";
     let chart = Chart::new("TPS ladder", about, vec![panel(&rungs)], data)
-        .with_legend([(MEASURED, "measured")])
+        .with_legend([(MEASURED, "measured (dot)")])
         .with_invalid(standing(Standing::Invalid))
         .with_legend(standing(Standing::AtLeast).then_some(bound))
         .with_legend(of_article.into_iter().filter(|_| compared))
@@ -158,7 +159,7 @@ pub(in crate::render) fn predictions(rows: &[Shown<'_>]) -> Option<Chart> {
         .iter()
         .filter_map(|shown| Some((*shown, shown.row.prediction.as_ref()?)));
     let with: Vec<_> = with.collect();
-    if with.is_empty() {
+    if with.len() < 2 {
         return None;
     }
     let rungs = with.iter().map(|(shown, model)| Rung {
@@ -183,5 +184,8 @@ pub(in crate::render) fn predictions(rows: &[Shown<'_>]) -> Option<Chart> {
                  brackets its error: predicted ÷ measured − 1.";
     let panels = vec![panel(&rungs.collect::<Vec<_>>())];
     let chart = Chart::new("Predicted and measured TPS", about, panels, data);
-    Some(chart.with_legend([(MEASURED, "measured"), (PREDICTED, "predicted (diamond)")]))
+    Some(chart.with_legend([
+        (MEASURED, "measured (dot)"),
+        (PREDICTED, "predicted (diamond)"),
+    ]))
 }

@@ -2,14 +2,12 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Axis, Chart, Ink, Mark, Panel, short};
+use super::{Axis, CURVES, Chart, Ink, Mark, Panel, Size, short};
 use crate::figures::{known, ms};
 use crate::record::load_record::{ReadError, Report, Shown};
 use crate::render::table::Table;
 use crate::statistics::Percentile;
 
-/// Curves in one chart: more cannot be told apart.
-const CURVES: usize = 6;
 /// Steps in each half of the distance to 100 %.
 const STEPS: u32 = 10;
 /// Nanoseconds in a millisecond and in a microsecond.
@@ -114,18 +112,11 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Chart {
     let curves: Vec<(Ink, Vec<(f64, f64)>)> = part
         .iter()
         .enumerate()
-        .map(|(place, one)| {
-            let ink = if one.valid {
-                Ink::series(place)
-            } else {
-                Ink::Bad
-            };
-            (ink, curve(&one.histogram))
-        })
+        .map(|(place, one)| (Ink::curve(place, one.valid), curve(&one.histogram)))
         .collect();
     let all = || curves.iter().flat_map(|(_, points)| points.iter());
     let x = percentile_axis(all().map(|(inverse, _)| *inverse).fold(10.0, f64::max));
-    let y = Axis::log("latency in ms", all().map(|(_, value)| *value));
+    let y = Axis::log("latency in ms (log)", all().map(|(_, value)| *value));
     let mut marks = Vec::new();
     for (ink, points) in &curves {
         let points: Vec<(f64, f64)> = points
@@ -156,10 +147,16 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Chart {
         .number(0, "max ms", |one| {
             ms(to_f64(one.histogram.max()) / NS_PER_MS)
         });
-    let legend = part
-        .iter()
+    // One curve is what the page is of.
+    let named = part.iter().filter(|_| part.len() > 1);
+    let legend = named
         .zip(&curves)
         .map(|(one, (ink, _))| (*ink, one.name.clone()));
+    let size = if part.len() > 1 {
+        Size::Full
+    } else {
+        Size::Half
+    };
     let panel = Panel::new(x, y, 620, marks);
     Chart::new(
         format!("Latency percentile spectrum{suffix}"),
@@ -169,6 +166,7 @@ fn spectrum(part: &[Distribution], suffix: &str) -> Chart {
         data,
     )
     .with_legend(legend)
+    .sized(size)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^53")]
@@ -176,8 +174,6 @@ fn to_f64(nanoseconds: u64) -> f64 {
     nanoseconds as f64
 }
 
-/// Panels in one chart of sync latencies.
-const SYNC_PANELS: usize = 4;
 /// Bars in each factor of ten.
 const BARS_PER_DECADE: f64 = 12.0;
 
@@ -185,7 +181,7 @@ const BARS_PER_DECADE: f64 = 12.0;
 pub(in crate::render) fn syncs(
     report: &Report,
     rows: &[Shown<'_>],
-) -> Result<Vec<Chart>, ReadError> {
+) -> Result<Option<Chart>, ReadError> {
     let mut with = Vec::new();
     for shown in rows {
         let server = shown.row.server.as_ref();
@@ -196,7 +192,7 @@ pub(in crate::render) fn syncs(
             }
         }
     }
-    Ok(in_parts(&with, SYNC_PANELS, sync_chart))
+    Ok((!with.is_empty()).then(|| sync_chart(&with)))
 }
 
 /// At least what a logarithmic axis can show.
@@ -204,30 +200,37 @@ fn us(ns: u64) -> f64 {
     (to_f64(ns) / NS_PER_US).max(0.1)
 }
 
-fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Chart {
+fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)]) -> Chart {
+    let is_one = part.len() == 1;
     let reach = || {
         part.iter()
             .flat_map(|(_, histogram)| [us(histogram.min_nz()), us(histogram.max())])
     };
-    let panels = part.iter().enumerate().map(|(place, (shown, histogram))| {
-        let last = place + 1 == part.len();
-        let x = Axis::log(if last { "sync in µs (log scale)" } else { "" }, reach());
+    // One scale for all of them.
+    let most = |(_, histogram): &(Shown<'_>, Histogram<u64>)| {
+        let bars = bars(histogram).into_iter();
+        bars.map(|(_, share)| share).fold(0.0, f64::max)
+    };
+    let most = part.iter().map(most).fold(1.0, f64::max) * 1.05;
+    let panels = part.iter().map(|(shown, histogram)| {
+        let x = Axis::log("sync in µs (log)", reach());
         let bars = bars(histogram);
-        let most = bars.iter().map(|(_, share)| *share);
-        // Room above the bars for the name.
-        let most = Axis::linear("", most).high() * 1.15;
-        let y = Axis::linear("% of syncs", [most]);
-        let mut marks: Vec<Mark> = bars
+        let y = Axis::within("% of syncs", 0.0, most);
+        let marks: Vec<Mark> = bars
             .iter()
             .map(|(from, share)| {
                 let to = from + 0.85 / BARS_PER_DECADE;
                 Mark::Bar((*from, 0.0), (to, *share), Ink::Series(4).of(shown), 0.85)
             })
             .collect();
-        let figure = (String::new(), Ink::Text);
-        marks.push(Mark::Title(y.high() * 0.92, shown.name(), figure));
-        Panel::new(x, y, if last { 380 } else { 330 }, marks)
+        let panel = Panel::new(x, y, if is_one { 620 } else { 360 }, marks);
+        if is_one {
+            panel
+        } else {
+            panel.named(shown.name())
+        }
     });
+    let panels: Vec<Panel> = panels.collect();
     let at = |percentile: Percentile| {
         move |(_, histogram): &(Shown<'_>, Histogram<u64>)| {
             known(percentile.of(histogram).map(us), short)
@@ -242,11 +245,12 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)], suffix: &str) -> Chart {
         .number(0, "p99.9 µs", at(Percentile::P999))
         .number(0, "max µs", |(_, histogram)| short(us(histogram.max())));
     Chart::new(
-        format!("Sync latency{suffix}"),
+        "Sync latency",
         "How long each sync at COMMIT took, as the server counted it.",
-        panels.collect(),
+        panels,
         data,
     )
+    .sized(if is_one { Size::Half } else { Size::Multiples })
 }
 
 /// Where each bar begins, as a power of ten of microseconds, and its share in percent.

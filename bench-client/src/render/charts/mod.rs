@@ -5,9 +5,12 @@ mod axis;
 pub(super) mod budget;
 pub(super) mod comparison;
 mod groups;
+pub(super) mod heat;
+pub(super) mod history;
 pub(super) mod knobs;
 pub(super) mod ladder;
 pub(super) mod latency;
+pub(super) mod rates;
 pub(super) mod timeline;
 
 use super::table::Table;
@@ -21,16 +24,18 @@ pub struct Chart {
     pub title: String,
     /// How to read it, in a sentence or two.
     pub about: String,
-    /// Pairs of axes below each other.
+    /// How much room it takes.
+    pub size: Size,
+    /// Pairs of axes, beside each other where there is room, else below each other.
     pub panels: Vec<Panel>,
-    /// Colours and what they are of.
+    /// Colours and what they are of. A [`Ink::Curve`] can be switched off.
     pub legend: Vec<(Ink, String)>,
     /// What is shown.
     pub data: Table,
 }
 
 impl Chart {
-    fn new(
+    pub(super) fn new(
         title: impl Into<String>,
         about: impl Into<String>,
         panels: Vec<Panel>,
@@ -44,6 +49,7 @@ impl Chart {
             },
             title,
             about: about.into(),
+            size: Size::Half,
             panels,
             legend: Vec::new(),
         }
@@ -55,10 +61,27 @@ impl Chart {
         self
     }
 
+    fn sized(self, size: Size) -> Self {
+        Self { size, ..self }
+    }
+
     /// With the colour of what is invalid in the legend, where something is.
     fn with_invalid(self, there_is: bool) -> Self {
         self.with_legend(there_is.then_some((Ink::Bad, "INVALID: not to be quoted")))
     }
+}
+
+/// How much room a chart takes where there is much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Two of them stand beside each other.
+    Half,
+    /// The whole width: its panels stand beside each other, or its legend beside its panel.
+    Full,
+    /// One of many of its kind that are compared with each other.
+    Small,
+    /// The whole width, for many small panels.
+    Multiples,
 }
 
 /// What a mark is painted with: a role, and the style sheet has the colour.
@@ -76,10 +99,16 @@ pub enum Ink {
     Stall,
     /// One of [`SERIES`] colours.
     Series(u8),
+    /// One of [`CURVES`] curves that a reader may switch off: a colour and a kind of line.
+    Curve(u8),
+    /// The same of a row that is invalid.
+    BadCurve(u8),
 }
 
-/// How many series can be told apart in one chart.
+/// How many colours can be told apart in one chart.
 pub(super) const SERIES: usize = 8;
+/// How many curves can: each colour solid, dashed and dotted.
+pub(super) const CURVES: usize = 3 * SERIES;
 
 impl Ink {
     /// The series at this place, from 0.
@@ -87,9 +116,23 @@ impl Ink {
         Self::Series(u8::try_from(place % SERIES).unwrap_or(0))
     }
 
+    /// The curve at this place, from 0.
+    pub(super) fn curve(place: usize, valid: bool) -> Self {
+        let place = u8::try_from(place % CURVES).unwrap_or(0);
+        if valid {
+            Self::Curve(place)
+        } else {
+            Self::BadCurve(place)
+        }
+    }
+
     /// This, unless the row is invalid.
     fn of(self, shown: &Shown<'_>) -> Self {
-        if shown.row.valid { self } else { Self::Bad }
+        match self {
+            _ if shown.row.valid => self,
+            Self::Curve(place) => Self::BadCurve(place),
+            _ => Self::Bad,
+        }
     }
 }
 
@@ -108,12 +151,12 @@ pub(super) enum Mark {
     Line(Vec<(f64, f64)>, Ink, u32),
     /// A filled circle.
     Dot((f64, f64), Ink),
+    /// A circle's outline.
+    Ring((f64, f64), Ink),
     /// A diamond's outline.
     Diamond((f64, f64), Ink),
     /// A filled rectangle, with its opacity.
     Bar((f64, f64), (f64, f64), Ink, f64),
-    /// A rectangle's outline.
-    Frame((f64, f64), (f64, f64), Ink),
     /// Text beside a point.
     Words((f64, f64), String, Ink, Side),
     /// A name to the left of a line and a figure to its right, the name cut where there is no
@@ -124,6 +167,8 @@ pub(super) enum Mark {
 /// A drawing of one pair of axes.
 #[derive(Debug, Clone)]
 pub struct Panel {
+    /// What it is of, where it is one of several of a kind; else empty.
+    pub(super) name: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) marks: Vec<Mark>,
@@ -139,6 +184,7 @@ impl Panel {
     /// Marks between axes. Those whose places depend on the axes are made with them.
     pub(super) fn new(x: Axis, y: Axis, height: u32, marks: Vec<Mark>) -> Self {
         Self {
+            name: String::new(),
             x,
             y,
             marks,
@@ -146,10 +192,25 @@ impl Panel {
         }
     }
 
+    /// With a name, which stands above it.
+    fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// What it is of, among the panels of its chart.
+    pub(super) fn what(&self) -> &str {
+        if self.name.is_empty() {
+            &self.y.label
+        } else {
+            &self.name
+        }
+    }
+
     /// Lines below each other, each of height 1.
     fn of_lines(x: Axis, count: usize, marks: Vec<Mark>) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         Self {
+            name: String::new(),
             x,
             y: Axis::places(f64::from(count)),
             marks,

@@ -1,6 +1,6 @@
 //! The window of a row, interval by interval, with the checkpoints marked.
 
-use super::{Axis, Chart, Ink, Mark, Panel, short};
+use super::{Axis, Chart, Ink, Mark, Panel, Size, short};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::Shown;
 use crate::record::series::Interval;
@@ -15,10 +15,16 @@ const THINNEST: f64 = 0.004;
 /// More intervals than this are a line without dots.
 const DOTS: usize = 60;
 
-/// A chart for each row with a series.
-pub(in crate::render) fn timelines(rows: &[Shown<'_>]) -> impl Iterator<Item = Chart> {
+/// A chart for each row with a series: of one row alone large, of several small.
+pub(in crate::render) fn timelines(rows: &[Shown<'_>]) -> Vec<Chart> {
     let with = rows.iter().filter(|shown| shown.row.intervals.len() > 1);
-    with.map(timeline)
+    let charts: Vec<Chart> = with.map(timeline).collect();
+    let size = if charts.len() == 1 {
+        Size::Full
+    } else {
+        Size::Small
+    };
+    charts.into_iter().map(|chart| chart.sized(size)).collect()
 }
 
 fn checkpoints(interval: &Interval) -> u64 {
@@ -35,9 +41,9 @@ fn stalled_s(interval: &Interval) -> f64 {
 /// `None` where it is not known.
 type Figure = fn(&Interval) -> Option<f64>;
 
-fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)]) -> Panel {
-    let ends = intervals.iter().map(|one| one.start_s + one.seconds);
-    let x = Axis::linear(if last { "seconds of the window" } else { "" }, ends);
+fn panel(intervals: &[Interval], title: &str, lines: &[(Ink, Figure)]) -> Panel {
+    let end = intervals.iter().map(|one| one.start_s + one.seconds);
+    let x = Axis::within("seconds of the window", 0.0, end.fold(0.0, f64::max));
     let values = intervals
         .iter()
         .flat_map(|one| lines.iter().filter_map(|(_, value)| value(one)));
@@ -59,18 +65,17 @@ fn panel(intervals: &[Interval], title: &str, last: bool, lines: &[(Ink, Figure)
         }
         marks.push(Mark::Line(points, *ink, 4));
     }
-    Panel::new(x, y, if last { 400 } else { 330 }, marks)
+    Panel::new(x, y, 400, marks)
 }
 
 fn timeline(shown: &Shown<'_>) -> Chart {
     let intervals = &shown.row.intervals;
     let tps = TPS.of(shown);
     let panels = vec![
-        panel(intervals, "TPS", false, &[(tps, |one| Some(one.tps))]),
+        panel(intervals, "TPS", &[(tps, |one| Some(one.tps))]),
         panel(
             intervals,
             "latency in ms",
-            true,
             &[(P50, |one| one.p50_ms), (P99, |one| one.p99_ms)],
         ),
     ];

@@ -43,7 +43,7 @@ pub const FORM: Form = Form {
 
 /// Fields that no figure stands in.
 fn is_no_figure(name: &str) -> bool {
-    name.ends_with("_histogram") || name == "intervals"
+    name.ends_with("_histogram") || ["intervals", "shards"].contains(&name)
 }
 
 /// One step from a value to a part of it.

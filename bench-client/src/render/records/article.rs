@@ -45,7 +45,7 @@ pub fn document(reproduction: &Reproduction) -> Document {
     }
     document.table(table);
     document.list(reading(reproduction));
-    document.append(of_peers(reproduction, &both));
+    document.append(peers(reproduction, &both));
     document
 }
 
@@ -77,7 +77,14 @@ fn with_deviation(tps: f64, deviation: Option<f64>) -> String {
 }
 
 /// Rows on the table's own technology: what is left over of full batches, and who is missing.
-fn of_peers(reproduction: &Reproduction, rows: &[Both<'_>]) -> Document {
+pub(super) fn of_peers(reproduction: &Reproduction) -> Document {
+    peers(
+        reproduction,
+        &article::rows(reproduction).collect::<Vec<_>>(),
+    )
+}
+
+fn peers(reproduction: &Reproduction, rows: &[Both<'_>]) -> Document {
     let mut document = Document::default();
     let peers: Vec<_> = rows
         .iter()
@@ -87,7 +94,6 @@ fn of_peers(reproduction: &Reproduction, rows: &[Both<'_>]) -> Document {
         return document;
     }
     document.heading("On its own technology");
-    let mut said: Vec<Line> = Vec::new();
     if !peers.is_empty() {
         document.say(
             "In the article's server the batch size is a trigger, and so it is in node-sqlite-ws: \
@@ -95,36 +101,37 @@ fn of_peers(reproduction: &Reproduction, rows: &[Both<'_>]) -> Document {
              size is committed alone, with a sync of its own. With so many transfers in flight per \
              worker as come in one chunk, (−batch size) mod in flight are left over.",
         );
-        said.extend(peers.iter().filter_map(|both| leftovers(both)));
+        document.table(leftovers(&peers));
     }
-    said.extend(
-        reproduction
-            .skipped
-            .iter()
-            .map(|skipped| format!("Skipped, {}: {}.", skipped.name, skipped.why).into()),
-    );
-    document.list(said);
+    let skipped = reproduction.skipped.iter();
+    let skipped = skipped.map(|one| format!("Skipped, {}: {}.", one.name, one.why).into());
+    document.list(skipped.collect());
     document
 }
 
-/// What the rule says of a peer's row, and what its server counted.
-fn leftovers((row, one, article): &Both<'_>) -> Option<Line> {
-    let server = row.server.as_ref()?;
-    let counted = server.leftovers.filter(|_| article.batch_size > 1)?;
-    let left = article.leftover(row.config.load.concurrency);
-    let rule = if left > 0 {
-        format!("by the rule {left} transfers are left over of a full batch")
-    } else {
-        "by the rule nothing is left over".to_owned()
-    };
-    Some(
-        format!(
-            "{}: {rule}; {counted} of {} commits were of a leftover, {:.1} transfers per commit \
-             where {} fit.",
-            one.name, server.commits, server.mean_batch, article.batch_size
-        )
-        .into(),
-    )
+/// What the rule says of the peers' rows, and what their servers counted.
+fn leftovers(peers: &[&Both<'_>]) -> Table {
+    let counted = peers.iter().filter_map(|(row, one, article)| {
+        let server = row.server.as_ref()?;
+        let counted = server.leftovers.filter(|_| article.batch_size > 1)?;
+        let left = article.leftover(row.config.load.concurrency);
+        Some((one, article, server, left, counted))
+    });
+    let counted: Vec<_> = counted.collect();
+    Table::of("Left over of full batches", &counted)
+        .words(0, "row", |(one, ..)| one.name.as_str())
+        .number(0, "batch size", |(_, article, ..)| article.batch_size)
+        .number(2, "in flight", |(_, article, ..)| article.max_inflight)
+        .number(0, "left over, by the rule", |(.., left, _)| match left {
+            0 => "none".to_owned(),
+            left => left.to_string(),
+        })
+        .number(0, "commits", |(_, _, server, ..)| server.commits)
+        .number(0, "of them of a leftover", |(.., counted)| *counted)
+        .number(1, "transfers per commit", |(_, _, server, ..)| {
+            format!("{:.1}", server.mean_batch)
+        })
+        .into()
 }
 
 fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
@@ -196,7 +203,7 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
 }
 
 /// What the table says, in sentences made from its figures.
-fn reading(reproduction: &Reproduction) -> Vec<Line> {
+pub(super) fn reading(reproduction: &Reproduction) -> Vec<Line> {
     let mut said: Vec<String> = Vec::new();
     let find = |place: usize| {
         let mut own = article::rows(reproduction).filter(|(_, one, _)| one.rung.is_none());

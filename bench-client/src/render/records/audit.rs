@@ -1,7 +1,7 @@
 //! An audit of durability: the verdict, a line per check, what it means.
 
 use crate::record::durability::{AuditRecord, DurabilityVerdict, WatchedWith};
-use crate::render::document::{Document, Table};
+use crate::render::document::{Document, Table, Tone};
 
 /// All of it.
 #[must_use]
@@ -14,6 +14,11 @@ pub fn document(record: &AuditRecord) -> Document {
         record.verdict.as_str().to_uppercase(),
         target.name
     ));
+    document.tone = match record.verdict {
+        DurabilityVerdict::Durable => Tone::Good,
+        DurabilityVerdict::NotDurable | DurabilityVerdict::CannotTell => Tone::Warn,
+        DurabilityVerdict::Fake => Tone::Bad,
+    };
     document.table(
         Table::of("Checks", &record.checks)
             .words(0, "outcome", |check| check.outcome.in_words())
@@ -52,7 +57,7 @@ pub fn document(record: &AuditRecord) -> Document {
 }
 
 /// What a reader may conclude.
-const fn meaning(verdict: DurabilityVerdict) -> &'static str {
+pub(super) const fn meaning(verdict: DurabilityVerdict) -> &'static str {
     match verdict {
         DurabilityVerdict::Durable => {
             "so what it acknowledges survives a power cut, as far as its disk keeps what it was told \

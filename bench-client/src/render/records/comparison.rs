@@ -21,10 +21,7 @@ pub const MARKER: &str = "<!-- bench-client compare -->";
 pub fn document(record: &ComparisonRecord) -> Document {
     let mut document = Document::new("Comparison");
     document.push(Block::Marker(MARKER));
-    let mut changes = record.metrics.iter().map(|one| one.change);
-    let worse = !record.valid || changes.any(|change| change == Change::Slower);
-    let tone = |bad: bool| if bad { Tone::Bad } else { Tone::Plain };
-    document.verdict(Line::default().mark(tone(worse), headline(record)));
+    document.verdict(Line::default().mark(tone_of(record), headline(record)));
     if let Some(gates) = gates(record) {
         let failed = record
             .gates
@@ -58,7 +55,7 @@ pub fn document(record: &ComparisonRecord) -> Document {
     document.list(invalid(&record.rows));
     document.facts(facts(record));
     document.table(gate_table(&record.gates));
-    document.list(notes(record));
+    document.list(notes(record).into_iter().map(Line::from).collect());
     match record.noise_floor.as_slice() {
         [] => {
             document.say("Noise floor: not known, too few runs of the same side.");
@@ -83,7 +80,24 @@ pub fn document(record: &ComparisonRecord) -> Document {
     document
 }
 
-fn metrics(name: &str, sides: [&str; 2], ratio: &str, metrics: &[MetricComparison]) -> Table {
+/// How the conclusion is coloured: green says that something became faster and nothing slower.
+pub(super) fn tone_of(record: &ComparisonRecord) -> Tone {
+    let has = |wanted| record.metrics.iter().any(|one| one.change == wanted);
+    if !record.valid || has(Change::Slower) {
+        Tone::Bad
+    } else if has(Change::Faster) {
+        Tone::Good
+    } else {
+        Tone::Plain
+    }
+}
+
+pub(super) fn metrics(
+    name: &str,
+    sides: [&str; 2],
+    ratio: &str,
+    metrics: &[MetricComparison],
+) -> Table {
     let confidence = metrics.first().map_or(0.0, |one| one.confidence);
     Table::of(name, metrics)
         .words(0, "metric", |one| one.metric.with_unit())
@@ -108,7 +122,7 @@ fn metrics(name: &str, sides: [&str; 2], ratio: &str, metrics: &[MetricCompariso
         .into()
 }
 
-fn invalid(rows: &[Row]) -> Vec<Line> {
+pub(super) fn invalid(rows: &[Row]) -> Vec<Line> {
     let numbered = (1..).zip(rows).flat_map(|(number, row)| {
         let verdicts = row.verdicts.iter().filter(|one| one.invalidates);
         verdicts.map(move |one| verdict_on(Some(&format!("run {number}")), one))
@@ -142,6 +156,13 @@ fn facts(record: &ComparisonRecord) -> Facts {
             "nothing is set differently: both sides are alike",
         );
     }
+    let runs = format!("{}; {}", in_turn(record), stopped(record.stopped));
+    facts.add("runs", runs);
+    facts
+}
+
+/// How many runs there were of either side, and how long each was.
+pub(super) fn in_turn(record: &ComparisonRecord) -> String {
     let count = match (&record.base.baseline, record.metrics.first()) {
         (None, _) => format!("{} rounds of both sides in turn", record.rounds.len()),
         (Some(_), metric) => {
@@ -154,11 +175,7 @@ fn facts(record: &ComparisonRecord) -> Facts {
         }
     };
     let seconds = record.rows.last().map_or(0.0, |row| row.seconds);
-    facts.add(
-        "runs",
-        format!("{count}, {seconds:.1} s each; {}", stopped(record.stopped)),
-    );
-    facts
+    format!("{count}, {seconds:.1} s each")
 }
 
 /// `batch-size: 1 (base), 4096 (candidate)`.
@@ -223,7 +240,7 @@ fn calibrated(calibration: &Calibration) -> Document {
 }
 
 /// What the runs that were measured now say about themselves, each thing once.
-fn notes(record: &ComparisonRecord) -> Vec<Line> {
+pub(super) fn notes(record: &ComparisonRecord) -> Vec<String> {
     let recorded = match (&record.base.baseline, record.metrics.first()) {
         (Some(_), Some(metric)) => metric.base.count as usize,
         _ => 0,
@@ -239,7 +256,7 @@ fn notes(record: &ComparisonRecord) -> Vec<Line> {
     let all = rows.len();
     let said = found.into_iter();
     let said = said.map(|(verdict, count)| format!("{count} of {all} runs: {}.", verdict.message));
-    said.map(Line::from).collect()
+    said.collect()
 }
 
 /// How a gate ended.

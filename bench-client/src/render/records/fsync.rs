@@ -17,10 +17,17 @@ pub fn document(record: &FsyncRecord) -> Document {
         rows,
         withheld,
     } = &record.ceilings;
-    let mut document = Document::new(&format!(
-        "Durable writes of {} bytes in {}, {} rounds in turn, latency in µs",
+    let what = format!(
+        "writes of {} bytes in {}, {} rounds in turn, latency in µs",
         record.block_bytes, record.directory, record.rounds
-    ));
+    );
+    let alone = overwriting(&record.methods).find(|series| series.concurrency == 1);
+    let mut document = match alone.and_then(|series| series.all.latency_us.p50) {
+        Some(p50) if !withheld => Document::new(&format!(
+            "A sync takes {p50:.1} µs in the median (fdatasync, overwriting): durable {what}"
+        )),
+        _ => Document::new(&format!("Durable {what}")),
+    };
     document.table(methods_table(&record.methods));
     for line in streams(&record.methods) {
         document.say(line);
@@ -90,17 +97,21 @@ fn rates(series: &SyncSeries) -> Vec<f64> {
     rounds.map(|round| round.syncs_per_second).collect()
 }
 
-/// Whether more streams make more syncs, for the syncs that SQLite's log makes.
-fn streams(methods: &[SyncSeries]) -> Vec<String> {
+/// The syncs that SQLite's log makes.
+fn overwriting(methods: &[SyncSeries]) -> impl Iterator<Item = &SyncSeries> {
     let of = |series: &&SyncSeries| {
         (series.all.method, series.all.pattern) == (Method::Fdatasync, Pattern::Overwrite)
     };
-    let mut found = methods.iter().filter(of);
-    let Some(alone) = found.clone().find(|series| series.concurrency == 1) else {
+    methods.iter().filter(of)
+}
+
+/// Whether more streams make more syncs, for the syncs that SQLite's log makes.
+fn streams(methods: &[SyncSeries]) -> Vec<String> {
+    let Some(alone) = overwriting(methods).find(|series| series.concurrency == 1) else {
         return Vec::new();
     };
     let alone = rates(alone);
-    let several = found.by_ref().filter(|series| series.concurrency > 1);
+    let several = overwriting(methods).filter(|series| series.concurrency > 1);
     let several = several.filter_map(|series| {
         let rounds = alone.iter().copied().zip(rates(series));
         let ratio = Ratio::paired(&rounds.collect::<Vec<_>>(), Level::METRICS)?;

@@ -3,9 +3,13 @@
 
 pub mod article;
 pub mod audit;
+pub mod audit_summary;
 pub mod comparison;
+pub mod comparison_summary;
 mod environment;
 pub mod fsync;
+mod headline;
+pub mod index;
 pub mod repetitions;
 pub mod report;
 pub mod row;

@@ -4,11 +4,13 @@ use super::row::facts;
 use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
 };
-use super::{comparison, environment, repetitions};
+use super::{article, comparison, environment, headline, repetitions, summary};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
-use crate::record::{Generator, Latency, OpenLoop, Prediction, Record, Row, Spread, Stage};
-use crate::render::charts::{Chart, budget, knobs, ladder, latency, timeline};
+use crate::record::{
+    Generator, Latency, OpenLoop, Prediction, Record, Row, Spread, Stage, Verdict,
+};
+use crate::render::charts::{Chart, budget, heat, knobs, ladder, latency, rates, timeline};
 use crate::render::document::{Block, Depth, Document, Line, Table, Tone};
 
 /// The whole report: comparisons first, and nothing else when there are only comparisons.
@@ -16,11 +18,19 @@ use crate::render::document::{Block, Depth, Document, Line, Table, Tone};
 /// # Errors
 /// A record's histogram cannot be decoded.
 pub fn document(report: &Report) -> Result<Document, ReadError> {
-    let mut document = Document::new("Durable transfers per second");
     let several = report.records.len() > 1;
     let compared = |record: &AnyRecord| record.comparison.is_some();
+    // A comparison says itself what it found.
+    let mut document = Document::new("Comparison");
     if !report.records.iter().all(compared) {
-        document.say(at_a_glance(report));
+        let found = headline::of_report(report);
+        (document.title, document.tone) = (found.text, found.tone);
+        if let Some(subject) = headline::subject(report) {
+            document.say(subject);
+        }
+        if report.rows().len() > 1 {
+            document.say(at_a_glance(report));
+        }
     }
     for record in &report.records {
         if let Some(one) = &record.comparison {
@@ -48,13 +58,7 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
 
 /// A record that is in no file yet.
 pub(super) fn of_record(record: &Record) -> Report {
-    Report::new(vec![AnyRecord {
-        file: String::new(),
-        record: record.clone(),
-        comparison: None,
-        article: Vec::new(),
-        vendor: Vec::new(),
-    }])
+    Report::new(vec![AnyRecord::of_record(record.clone())])
 }
 
 /// What a run says at its end of all its rows.
@@ -72,15 +76,34 @@ pub fn closing(record: &Record) -> Document {
 
 fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     let mut document = Document::default();
+    if let [only] = rows {
+        let environment = &report.records[only.record].record.environment;
+        document.facts(summary::figures(only.row, environment));
+    }
+    for reproduction in report.records.iter().filter_map(AnyRecord::reproduction) {
+        document.list(article::reading(&reproduction));
+    }
+    document.pictures("What was found", findings(report, rows));
     document.heading("Rows").table(row_table(rows));
     if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
         document.say(closed_loop());
     }
-    document.pictures("Charts", charts(report, rows)?);
-    let said = verdicts(rows);
-    if !said.is_empty() {
-        document.heading("Verdicts and remedies").list(said);
+    for reproduction in report.records.iter().filter_map(AnyRecord::reproduction) {
+        document.append(article::of_peers(&reproduction));
     }
+    let said = verdicts(rows);
+    let mut remedies = Document::default();
+    if !said.is_empty() {
+        remedies.heading("Verdicts and remedies").list(said);
+    }
+    // Of one row they are few, and what its figures are worth.
+    let (before, after) = match rows {
+        [_] => (remedies, Document::default()),
+        _ => (Document::default(), remedies),
+    };
+    document.append(before);
+    document.pictures("Distributions and time", distributions(report, rows)?);
+    document.append(after);
     document.append(open_loop(rows));
     document.append(repetitions::document(report, rows));
     document.append(budgets(rows));
@@ -165,34 +188,69 @@ fn row_table(rows: &[Shown<'_>]) -> Table {
         })
         .number(7, "seconds", |shown| format!("{:.1}", shown.row.seconds))
         .invalid(|shown| !shown.row.valid)
+        .anchored("row-")
         .into()
 }
 
-fn charts(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, ReadError> {
+/// What was found: the knobs that were turned, or the rows beside each other.
+fn findings(report: &Report, rows: &[Shown<'_>]) -> Vec<Chart> {
     let mut charts = Vec::new();
-    charts.extend(ladder::ladder(report, rows));
-    charts.extend(ladder::predictions(rows));
-    charts.extend(latency::spectra(report, rows)?);
-    charts.extend(knobs::rates(rows));
-    charts.extend(knobs::contention(rows));
-    charts.extend(knobs::heat_maps(rows));
-    charts.extend(budget::transfers(rows));
-    charts.extend(timeline::timelines(rows));
+    charts.extend(rates::rates(report, rows));
+    charts.extend(knobs::sweeps(rows));
+    charts.extend(heat::heat_maps(rows));
+    // Where a knob was turned the rows are the places of its chart.
+    if charts.is_empty() || rows.iter().any(|one| one.row.config.name.is_some()) {
+        charts.extend(ladder::ladder(report, rows));
+        charts.extend(ladder::predictions(rows));
+    }
+    charts
+}
+
+/// How latencies and syncs are distributed, and how rows went from second to second.
+fn distributions(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, ReadError> {
+    let mut charts = latency::spectra(report, rows)?;
     charts.extend(latency::syncs(report, rows)?);
+    charts.extend(timeline::timelines(rows));
     Ok(charts)
 }
 
+/// What is said of the rows, each thing once with all rows of which it is said.
 fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
-    let of_row = |shown: &Shown<'_>| {
-        let verdicts = shown.row.verdicts.iter();
-        let mut lines: Vec<Line> = verdicts
-            .map(|verdict| verdict_on(Some(shown.label), verdict))
-            .collect();
-        let model = shown.row.prediction.as_ref();
-        lines.extend(model.map(|model| next_knob(Some(shown.label), model)));
-        lines
-    };
-    rows.iter().flat_map(of_row).collect()
+    let mut said: Vec<(Line, Vec<&str>, Said<'_>)> = Vec::new();
+    for shown in rows {
+        let verdicts = shown.row.verdicts.iter().map(Said::Verdict);
+        let model = shown.row.prediction.as_ref().map(Said::Model);
+        for one in verdicts.chain(model) {
+            let line = one.of(None);
+            match said.iter_mut().find(|(known, ..)| *known == line) {
+                Some((_, whom, _)) => whom.push(shown.label),
+                None => said.push((line, vec![shown.label], one)),
+            }
+        }
+    }
+    let all = rows.len();
+    let lines = said.into_iter().map(|(line, whom, one)| match whom.len() {
+        _ if all == 1 => line,
+        count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
+        _ => one.of(Some(&whom.join("; "))),
+    });
+    lines.collect()
+}
+
+/// What can be said of a row.
+#[derive(Clone, Copy)]
+enum Said<'a> {
+    Verdict(&'a Verdict),
+    Model(&'a Prediction),
+}
+
+impl Said<'_> {
+    fn of(self, whom: Option<&str>) -> Line {
+        match self {
+            Self::Verdict(verdict) => verdict_on(whom, verdict),
+            Self::Model(model) => next_knob(whom, model),
+        }
+    }
 }
 
 fn p99(spread: Option<Spread>) -> String {
@@ -262,6 +320,8 @@ fn budgets(rows: &[Shown<'_>]) -> Document {
         each.map(|what| format!("Withheld, {}: {what}.", shown.label).into())
     });
     document.list(withheld.collect());
+    let transfers = budget::transfers(rows).into_iter();
+    document.pictures("", transfers.collect());
     if let Some(chart) = budget::seconds(rows) {
         document.push(Block::Chart(Box::new(chart)));
     }

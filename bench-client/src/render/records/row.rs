@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{
-    audited, closed_loop, error_of_p50, error_of_tps, joined, next_knob, verdict_on,
+    audited, closed_loop, error_of_p50, error_of_tps, joined, load_machines, next_knob, verdict_on,
 };
 use crate::disk::{Baseline, Method, Pattern};
 use crate::figures::{grouped, in_ms, in_us, known, ms, rate};
@@ -115,6 +115,7 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
             row.seconds
         ),
     );
+    facts.add_known("load", load_machines(row));
     facts.add_known("offered", row.open_loop.as_ref().map(offered));
     let max = format!("   max {}", ms(row.latency_ms.max));
     facts.add(

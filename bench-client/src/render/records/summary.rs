@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::report;
-use super::words::{audited, joined};
+use super::words::{audited, clipped, joined, load_machines};
 use crate::figures::{grouped, in_ms, rate};
 use crate::host::environment::Environment;
 use crate::record::load_record::Shown;
@@ -107,15 +107,7 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
     let mut facts = Facts::default();
     facts.add(word(row), headline(row));
     if row.valid {
-        offered(row, &mut facts);
-        facts.add("latency", latency(row));
-        facts.add_known("sync", sync(row));
-        facts.add_known("audited", audited(row));
-        facts.add_known("limit", limit(row, environment));
-        facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
-        if !is_null_server(row) {
-            facts.add("ledger", ledger(row));
-        }
+        facts.0.append(&mut figures(row, environment).0);
     } else {
         let (mut reasons, mut others) = (Facts::default(), Vec::new());
         for (place, verdict) in invalidating(row).enumerate() {
@@ -140,6 +132,22 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
     let mut document = Document::default();
     document.facts(facts);
     document
+}
+
+/// The figures of a row, what limited them and what to turn next.
+pub(super) fn figures(row: &Row, environment: &Environment) -> Facts {
+    let mut facts = Facts::default();
+    offered(row, &mut facts);
+    facts.add("latency", latency(row));
+    facts.add_known("sync", sync(row));
+    facts.add_known("audited", audited(row));
+    facts.add_known("load", load_machines(row));
+    facts.add_known("limit", limit(row, environment));
+    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    if !is_null_server(row) {
+        facts.add("ledger", ledger(row));
+    }
+    facts
 }
 
 /// A row in one line without its label: verdict, rate and the 99th percentile.
@@ -192,7 +200,7 @@ fn word(row: &Row) -> Line {
 }
 
 /// The rate, and what it is a rate of.
-fn headline(row: &Row) -> Line {
+pub(super) fn headline(row: &Row) -> Line {
     let (what, but) = if !row.valid {
         ("answers per second, ", "not to be quoted")
     } else if is_null_server(row) {
@@ -258,7 +266,6 @@ fn latency(row: &Row) -> String {
 }
 
 /// How many transfers shared a sync, and what one took.
-#[expect(clippy::cast_precision_loss, reason = "a mean")]
 fn sync(row: &Row) -> Option<String> {
     if is_null_server(row) {
         return None;
@@ -271,8 +278,8 @@ fn sync(row: &Row) -> Option<String> {
         let each = format!("{:.1} transfers per commit", server.mean_batch);
         return Some(format!("{none} · {each}"));
     };
-    let each = server.mean_batch * server.commits as f64 / syncs as f64;
-    let per_second = syncs as f64 / row.seconds;
+    let each = per_sync(row)?;
+    let per_second = to_f64(syncs) / row.seconds;
     let took = server.sync_us.as_ref().and_then(took);
     // Only the device's flushes vouch for what a server says of its syncs.
     let vouched = row.device.as_ref().and_then(|device| device.flushes);
@@ -285,6 +292,18 @@ fn sync(row: &Row) -> Option<String> {
             .then(|| "by the server's own account".to_owned()),
     ];
     Some(joined(" · ", parts))
+}
+
+/// How many transfers shared a sync at COMMIT; `None` where none was counted.
+pub(super) fn per_sync(row: &Row) -> Option<f64> {
+    let server = row.server.as_ref()?;
+    let syncs = server.commit_syncs.filter(|syncs| *syncs > 0)?;
+    Some(server.mean_batch * to_f64(server.commits) / to_f64(syncs))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
 }
 
 /// What a sync took, in one unit.
@@ -309,7 +328,9 @@ fn limit(row: &Row, environment: &Environment) -> Option<String> {
     });
     let cores = row.cpu.client_s.zip(row.cpu.server_s);
     let cores = cores.filter(|_| row.seconds > 0.0).map(|(client, server)| {
+        // Of several machines the environment has one.
         let of = environment.machine.usable_cores;
+        let of = of.filter(|_| row.shards.is_empty());
         let of = of.map_or_else(String::new, |cores| format!(" of {cores}"));
         let (client, server) = (client / row.seconds, server / row.seconds);
         format!("client {client:.2} + server {server:.2}{of} cores busy")
@@ -428,19 +449,6 @@ fn code_name(code: VerdictCode) -> String {
     let name = serde_json::to_value(code).ok();
     let name = name.as_ref().and_then(serde_json::Value::as_str);
     name.unwrap_or_default().to_owned()
-}
-
-/// The text up to the end of a clause, or of a word where that would leave less than half: at most
-/// this many characters with the mark of what is left out.
-fn clipped(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let fits: String = text.chars().take(most - 1).collect();
-    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
-    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
-    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
-    format!("{words} …")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What is said of rows in several places.
 
-use crate::figures::{UNKNOWN, grouped, known, rate};
+use std::time::Duration;
+
+use crate::figures::{UNKNOWN, grouped, in_ms, known, rate};
 use crate::record::load_record::{Shown, Standing};
 use crate::record::{Prediction, Row, Verdict};
 use crate::render::document::{Line, Tone};
@@ -17,10 +19,40 @@ pub(in crate::render) fn joined<const N: usize>(
         .join(between)
 }
 
+/// The text up to the end of a clause, or of a word where that would leave less than half: at most
+/// this many characters with the mark of what is left out.
+pub(in crate::render) fn clipped(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let fits: String = text.chars().take(most - 1).collect();
+    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
+    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
+    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
+    format!("{words} …")
+}
+
 /// What the last audit of the row's server with its knobs found, and when.
 pub(in crate::render) fn audited(row: &Row) -> Option<String> {
     let audit = row.audit.as_ref()?;
     Some(format!("{}, at {}", audit.verdict.as_str(), audit.at))
+}
+
+/// The machines that put on the load, where it were several, and how well they did it together.
+pub(in crate::render) fn load_machines(row: &Row) -> Option<String> {
+    let (shards, first) = (&row.shards, row.shards.first()?);
+    let committed = || shards.iter().map(|shard| shard.committed);
+    let (least, most) = committed().min().zip(committed().max())?;
+    let apart = shards.iter().map(|shard| shard.opened_after_us).max()?;
+    let apart = Duration::from_micros(apart).as_secs_f64() * 1e3;
+    let own = first.clock.map_or(" by their own clocks", |_| "");
+    Some(format!(
+        "{} machines · {} to {} transfers each · windows {} apart{own}",
+        shards.len(),
+        grouped(least),
+        grouped(most),
+        in_ms(Some(apart)),
+    ))
 }
 
 /// What a closed loop's latency does not show.
@@ -47,6 +79,16 @@ pub(in crate::render) fn tps(shown: &Shown<'_>) -> Line {
             .mark(Tone::Warn, "at least")
             .plain(format!(" {figure}")),
         Standing::Plain => line.strong(figure),
+    }
+}
+
+/// The TPS of a row whose standing is told elsewhere.
+pub(in crate::render) fn tps_of(row: &Row) -> Line {
+    let figure = rate(row.tps);
+    if row.valid {
+        figure.into()
+    } else {
+        Line::default().void(figure)
     }
 }
 

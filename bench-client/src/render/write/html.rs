@@ -1,18 +1,23 @@
 //! Documents as one page that needs nothing else: no script, no network, charts as inline
 //! `<svg>`, each with the table of its data. All text is escaped by the templates.
 
+use std::fmt::Write as _;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::svg::{DrawError, draw};
-use crate::render::charts::Chart;
-use crate::render::document::{Block, Document, Facts, Kind, Line, Span, Table, Tone};
+use super::text::{begins_with_verdict, plain};
+use crate::render::charts::{CURVES, Chart, Ink, SERIES, Size};
+use crate::render::document::{
+    Block, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
+};
 use crate::render::form::Form;
 
 /// For a browser.
 pub const FORM: Form = Form::of_document(
     "html",
     "One page with charts that needs nothing else",
-    &[],
+    &["output-dir"],
     |document, _| Ok(write(document)?),
 );
 
@@ -23,6 +28,23 @@ const STYLE: &str = include_str!("style.css");
 /// # Errors
 /// A chart cannot be drawn.
 pub fn write(document: &Document) -> Result<String, DrawError> {
+    // A conclusion is what a page is about, and its title says of what it is one.
+    let concluded = document.blocks.iter().find_map(|block| match block {
+        Block::Verdict(line) if begins_with_verdict(document) => Some(line),
+        _ => None,
+    });
+    let after = document
+        .blocks
+        .iter()
+        .position(|block| matches!(block, Block::Verdict(_)));
+    let after = after
+        .filter(|_| concluded.is_some())
+        .map_or(0, |place| place + 1);
+    let rest = &document.blocks[after..];
+    let title = concluded.map_or_else(
+        || document.title.clone(),
+        |line| format!("{}: {}", document.title, plain(line)),
+    );
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,21 +53,65 @@ pub fn write(document: &Document) -> Result<String, DrawError> {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // Nothing is fetched, not even an icon.
                 link rel="icon" href="data:,";
-                title { (document.title) }
-                style { (PreEscaped(STYLE)) }
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(switches())) }
             }
             body {
-                h1 { (document.title) }
-                (blocks(&document.blocks)?)
+                @if let Some(line) = concluded {
+                    p class="kicker" { (document.title) }
+                    h1 { (inline(line)) }
+                } @else {
+                    h1 class=[heading_class(document.tone)] { (document.title) }
+                }
+                (blocks(rest)?)
             }
         }
     };
     Ok(page.into_string())
 }
 
+const fn heading_class(tone: Tone) -> Option<&'static str> {
+    match tone {
+        Tone::Plain => None,
+        Tone::Good => Some("good"),
+        Tone::Warn => Some("warn"),
+        Tone::Bad => Some("bad"),
+    }
+}
+
+/// What a curve's switch does, and what pointing at its name does.
+fn switches() -> String {
+    let mut rules = String::new();
+    for place in 0..CURVES {
+        let _ = write!(
+            rules,
+            "figure:has(input.k{place}:not(:checked)) svg .k{place}{{display:none}}\
+             figure:has(label.k{place}:hover) svg [class]:not(.k{place}){{opacity:.15}}",
+        );
+    }
+    rules
+}
+
 fn blocks(all: &[Block]) -> Result<Markup, DrawError> {
-    let parts = all.iter().map(block).collect::<Result<Vec<_>, _>>()?;
+    let mut parts = Vec::new();
+    // Charts that follow each other are arranged together.
+    for run in all.chunk_by(|a, b| charts_of(a).is_some() && charts_of(b).is_some()) {
+        let charts: Option<Vec<&[Chart]>> = run.iter().map(charts_of).collect();
+        match charts {
+            Some(charts) => parts.push(arranged(&charts.concat())?),
+            None => parts.push(block(&run[0])?),
+        }
+    }
     Ok(html! { @for part in parts { (part) } })
+}
+
+/// The charts of a block that has nothing else.
+fn charts_of(block: &Block) -> Option<&[Chart]> {
+    match block {
+        Block::Pictures("", charts) => Some(charts),
+        Block::Chart(chart) => Some(std::slice::from_ref(chart)),
+        _ => None,
+    }
 }
 
 fn block(block: &Block) -> Result<Markup, DrawError> {
@@ -61,18 +127,87 @@ fn block(block: &Block) -> Result<Markup, DrawError> {
             ul class="verdicts" { @for item in items { li { (inline(item)) } } }
         },
         Block::Table(one) => table(one),
-        Block::Pictures(heading, charts) => {
-            let figures = charts.iter().map(figure).collect::<Result<Vec<_>, _>>()?;
-            html! {
-                h2 { (heading) }
-                div class="charts" { @for figure in figures { (figure) } }
-            }
-        }
-        Block::Chart(chart) => html! { div class="charts" { (figure(chart)?) } },
+        Block::Pictures(heading, charts) => html! { h2 { (heading) } (arranged(charts)?) },
+        Block::Chart(chart) => arranged(std::slice::from_ref(&**chart))?,
+        Block::Selection(one) => selection(one)?,
         Block::Details(inner) => html! {
             details { summary { (inner.summary) } (blocks(&inner.blocks)?) }
         },
     })
+}
+
+/// Charts of one size beside each other. Half a width that nothing stands beside takes all of it,
+/// so that no hole is left.
+fn arranged(charts: &[Chart]) -> Result<Markup, DrawError> {
+    let mut parts = Vec::new();
+    for run in charts.chunk_by(|a, b| a.size == b.size) {
+        let (rows, alone) = match (run[0].size, run) {
+            (Size::Half, [pairs @ .., last]) if run.len() % 2 == 1 => {
+                (pairs, Some((last, Size::Full)))
+            }
+            (Size::Small, [last]) => (&run[..0], Some((last, Size::Full))),
+            _ => (run, None),
+        };
+        let of = |(chart, size): (&Chart, Size)| figure(chart, size);
+        let rows = rows.iter().map(|chart| of((chart, chart.size)));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let alone = alone.map(of).transpose()?;
+        parts.push(html! {
+            @if !rows.is_empty() {
+                div class={ "charts " (size_class(run[0].size)) } { @for one in rows { (one) } }
+            }
+            @if let Some(one) = alone { div class="charts" { (one) } }
+        });
+    }
+    Ok(html! { @for part in parts { (part) } })
+}
+
+const fn size_class(size: Size) -> &'static str {
+    match size {
+        Size::Half => "half",
+        Size::Full => "full",
+        Size::Small => "small",
+        Size::Multiples => "multiples",
+    }
+}
+
+/// What is chosen hides the rows that are not of it: by the style sheet alone, so that the page
+/// needs no script.
+fn selection(selection: &Selection) -> Result<Markup, DrawError> {
+    let mut rules = String::new();
+    for (facet, Facet { values, .. }) in selection.facets.iter().enumerate() {
+        for value in 0..values.len() {
+            let tag = tag_class((facet, value));
+            let _ = write!(
+                rules,
+                ".selection:has(option.{tag}:checked) tr.tagged:not(.{tag}){{display:none}}"
+            );
+        }
+    }
+    Ok(html! {
+        form class="selection" {
+            style { (PreEscaped(rules)) }
+            div class="facets" {
+                @for (facet, Facet { name, values }) in selection.facets.iter().enumerate() {
+                    label {
+                        (name)
+                        select {
+                            option { "all" }
+                            @for (value, text) in values.iter().enumerate() {
+                                option class=(tag_class((facet, value))) { (text) }
+                            }
+                        }
+                    }
+                }
+                button type="reset" { "Show all" }
+            }
+            (blocks(&selection.blocks)?)
+        }
+    })
+}
+
+fn tag_class((facet, value): Tag) -> String {
+    format!("t{facet}-{value}")
 }
 
 fn inline(line: &Line) -> Markup {
@@ -84,6 +219,7 @@ fn inline(line: &Line) -> Markup {
             Span::Strong(text) => b { (text) },
             Span::Mark(tone, text) => span class=(class(*tone)) { (text) },
             Span::Void(figure) => { "(" s { (figure) } ")" }
+            Span::Link(text, address) => a href=(address) { (text) },
         }
     } }
 }
@@ -117,7 +253,7 @@ fn table(table: &Table) -> Markup {
                     th scope="col" class=[class(place)] { (column.title) }
                 } } }
                 tbody { @for (place, row) in table.rows.iter().enumerate() {
-                    tr class=[table.invalid.contains(&place).then_some("invalid")] {
+                    tr class=[row_class(table, place)] id=[row_id(table, place)] {
                         @for (place, cell) in row.iter().enumerate() {
                             td class=[class(place)] { (inline(cell)) }
                         }
@@ -128,17 +264,39 @@ fn table(table: &Table) -> Markup {
     }
 }
 
-fn figure(chart: &Chart) -> Result<Markup, DrawError> {
-    let svg = draw(&chart.title, &chart.about, &chart.panels)?;
+fn row_class(table: &Table, row: usize) -> Option<String> {
+    let invalid = table.invalid.contains(&row).then(|| "invalid".to_owned());
+    let tags = table.tags.get(row);
+    let tags = tags.map(|tags| {
+        let each = tags.iter().map(|tag| format!(" {}", tag_class(*tag)));
+        format!("tagged{}", each.collect::<String>())
+    });
+    let all: Vec<String> = invalid.into_iter().chain(tags).collect();
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
+fn row_id(table: &Table, row: usize) -> Option<String> {
+    Some(format!("{}{}", table.anchor?, row + 1))
+}
+
+/// A chart with its legend and the table of its data, at a size.
+fn figure(chart: &Chart, size: Size) -> Result<Markup, DrawError> {
+    let drawings = draw(chart)?;
+    let one = if drawings.len() == 1 { " one" } else { "" };
     Ok(html! {
-        figure {
+        figure class={ (size_class(size)) (one) } {
             h3 { (chart.title) }
             p { (chart.about) }
-            (PreEscaped(svg))
-            @if !chart.legend.is_empty() {
-                ul class="legend" { @for (ink, what) in &chart.legend {
-                    li { span class="swatch" style=(format!("background:{}", ink.css())) {} (what) }
-                } }
+            div class="body" {
+                div class="panels" {
+                    @for (panel, svg) in chart.panels.iter().zip(drawings) {
+                        div {
+                            @if !panel.name.is_empty() { p { (panel.name) } }
+                            (PreEscaped(svg))
+                        }
+                    }
+                }
+                @if !chart.legend.is_empty() { (legend(chart)) }
             }
             details {
                 summary { "Data: " (chart.title) }
@@ -146,4 +304,180 @@ fn figure(chart: &Chart) -> Result<Markup, DrawError> {
             }
         }
     })
+}
+
+fn legend(chart: &Chart) -> Markup {
+    let can_be_switched = |(ink, _): &(Ink, String)| ink.class().is_some();
+    let curves = chart
+        .legend
+        .iter()
+        .filter(|one| can_be_switched(one))
+        .count();
+    html! {
+        form class="legend" {
+            @for one @ (ink, what) in &chart.legend {
+                @match ink.class().filter(|_| curves > 1) {
+                    Some(class) => label class=(class) {
+                        input type="checkbox" class=(class) checked;
+                        (swatch(one)) (what)
+                    },
+                    None => span { (swatch(one)) (what) },
+                }
+            }
+            @if curves > 2 { button type="reset" { "Show all" } }
+        }
+    }
+}
+
+/// A piece of what is drawn in this ink.
+fn swatch((ink, _): &(Ink, String)) -> Markup {
+    let colour = format!("--ink:{}", ink.css());
+    let class = match ink {
+        Ink::Curve(place) | Ink::BadCurve(place) => match usize::from(*place) / SERIES {
+            0 => "swatch line",
+            1 => "swatch line dashed",
+            _ => "swatch line dotted",
+        },
+        _ => "swatch",
+    };
+    html! { span class=(class) style=(colour) {} }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::charts::{Axis, Panel};
+
+    fn chart(size: Size) -> Chart {
+        let axis = || Axis::linear("", [1.0]);
+        let chart = Chart::new(
+            "A chart",
+            "",
+            vec![Panel::new(axis(), axis(), 300, Vec::new())],
+            Table::default(),
+        );
+        Chart { size, ..chart }
+    }
+
+    #[test]
+    fn half_a_width_alone_takes_all_of_it() {
+        let classes = |charts: &[Chart]| {
+            let page = arranged(charts).unwrap().into_string();
+            let figures = page.split("<figure class=\"").skip(1);
+            let classes = figures.map(|rest| rest.split('"').next().unwrap().to_owned());
+            classes.collect::<Vec<_>>()
+        };
+        let half = || chart(Size::Half);
+        assert_eq!(classes(&[half()]), ["full one"]);
+        assert_eq!(classes(&[half(), half()]), ["half one", "half one"]);
+        assert_eq!(
+            classes(&[half(), half(), half(), chart(Size::Small)]),
+            ["half one", "half one", "full one", "full one"]
+        );
+    }
+
+    #[test]
+    fn a_curve_has_a_switch_where_there_are_several() {
+        let with = |count: u8| {
+            let curves = (0..count).map(|place| (Ink::Curve(place), format!("curve {place}")));
+            let mut chart = chart(Size::Full);
+            chart.legend = curves.collect();
+            legend(&chart).into_string()
+        };
+        assert!(!with(1).contains("<input"), "{}", with(1));
+        let several = with(9);
+        assert_eq!(several.matches("<input").count(), 9, "{several}");
+        assert_eq!(
+            several.matches("swatch line dashed").count(),
+            1,
+            "{several}"
+        );
+        assert!(several.contains("type=\"reset\""), "{several}");
+        assert!(switches().contains("figure:has(input.k8:not(:checked)) svg .k8{"));
+    }
+
+    #[test]
+    fn rows_are_chosen_by_the_style_sheet() {
+        let things = [("a", 0), ("b", 1)];
+        let table = Table::of("Things", &things).words(0, "thing", |(name, _)| *name);
+        let table = table
+            .tagged(|(_, value)| vec![(0, *value)])
+            .anchored("thing-");
+        let mut document = Document::new("Things");
+        document.push(Block::Selection(Selection {
+            facets: vec![Facet {
+                name: "kind",
+                values: vec!["one".to_owned(), "<other>".to_owned()],
+            }],
+            blocks: vec![Block::Table(table.into())],
+        }));
+        let page = write(&document).unwrap();
+        for expected in [
+            ".selection:has(option.t0-1:checked) tr.tagged:not(.t0-1){display:none}",
+            "<option class=\"t0-1\">&lt;other&gt;</option>",
+            "<tr class=\"tagged t0-0\" id=\"thing-1\">",
+        ] {
+            assert!(page.contains(expected), "{expected}: {page}");
+        }
+    }
+
+    #[test]
+    fn a_conclusion_is_the_heading() {
+        let mut document = Document::new("Comparison");
+        document.verdict(Line::default().mark(Tone::Bad, "Slower: TPS"));
+        let page = write(&document).unwrap();
+        assert!(
+            page.contains("<title>Comparison: Slower: TPS</title>"),
+            "{page}"
+        );
+        assert_eq!(page.matches("Slower: TPS").count(), 2, "{page}");
+        assert!(page.contains("<h1><span class=\"mark bad\">"), "{page}");
+    }
+
+    /// How much lighter one colour is than the other, as WCAG 2 defines it: 1 to 21.
+    fn contrast(a: &str, b: &str) -> f64 {
+        let luminance = |hex: &str| {
+            let channel = |place: usize| {
+                let value = u8::from_str_radix(&hex[place..place + 2], 16).unwrap();
+                let share = f64::from(value) / 255.0;
+                if share <= 0.040_45 {
+                    share / 12.92
+                } else {
+                    ((share + 0.055) / 1.055).powf(2.4)
+                }
+            };
+            0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5) + 0.05
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        f64::max(a, b) / f64::min(a, b)
+    }
+
+    #[test]
+    fn text_and_curves_can_be_told_from_what_is_behind_them() {
+        // On screen in light and in dark, and on paper.
+        let schemes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
+        assert_eq!(schemes.len(), 3);
+        for scheme in schemes {
+            let colour = |name: &str| {
+                let begin = scheme.split(&format!("--{name}: ")).nth(1);
+                &begin.unwrap_or_else(|| panic!("no {name}"))[..7]
+            };
+            let legible = |text: &str, back: &str, least: f64| {
+                let found = contrast(colour(text), colour(back));
+                assert!(found >= least, "{text} on {back}: {found:.2} in {scheme}");
+            };
+            for back in ["page", "card"] {
+                for text in ["text", "muted", "good", "bad", "warn", "link"] {
+                    legible(text, back, 4.5);
+                }
+                legible("stall", back, 3.0);
+                for place in 0..SERIES {
+                    legible(&format!("s{place}"), back, 3.0);
+                }
+            }
+            for tone in ["good", "bad", "warn"] {
+                legible(tone, &format!("{tone}-back"), 4.5);
+            }
+        }
+    }
 }

@@ -55,6 +55,10 @@ fn write_blocks(blocks: &[Block], out: &mut String) {
                 escaped(&chart.about),
                 table(&chart.data)
             ),
+            Block::Selection(selection) => {
+                write_blocks(&selection.blocks, out);
+                continue;
+            }
             Block::Details(details) if details.depth == Depth::Everything => continue,
             Block::Details(details) => {
                 let mut inner = String::new();
@@ -100,6 +104,7 @@ fn inline(line: &Line) -> String {
         Span::Code(text) => code(text),
         Span::Strong(text) | Span::Mark(_, text) => format!("**{}**", escaped(text)),
         Span::Void(figure) => format!("({})", escaped(figure)),
+        Span::Link(text, address) => format!("[{}](<{address}>)", escaped(text)),
     });
     spans.collect()
 }

@@ -11,7 +11,7 @@ use plotters::style::colors::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoFont as _, RGBColor, ShapeStyle, TextStyle};
 
-use crate::render::charts::{Ink, Mark, Panel, SERIES, Side};
+use crate::render::charts::{CURVES, Chart, Ink, Mark, Panel, SERIES, Side, Size};
 
 /// Why there is no drawing.
 #[derive(Debug, thiserror::Error)]
@@ -23,10 +23,11 @@ pub struct DrawError {
     pub reason: String,
 }
 
-/// Width of every drawing, in half CSS pixels.
+/// Width of a drawing in half CSS pixels; small ones are shown as many beside each other.
 const WIDTH: u32 = 1_000;
+const WIDTH_SMALL: u32 = 640;
 /// Size of all text, in the same.
-const FONT: f64 = 28.0;
+const FONT: f64 = 30.0;
 /// The library divides sizes by this when it writes SVG.
 const SVG_FONT_FACTOR: f64 = 1.24;
 /// About how wide a character is, against the size of the text.
@@ -44,6 +45,8 @@ impl Ink {
             Self::Bad => RGBColor(1, 2, 3),
             Self::Stall => RGBColor(1, 2, 4),
             Self::Series(place) => RGBColor(1, 3, place),
+            Self::Curve(place) => RGBColor(1, 4, place),
+            Self::BadCurve(place) => RGBColor(1, 5, place),
         }
     }
 
@@ -53,18 +56,33 @@ impl Ink {
             Self::Text => "var(--text)".to_owned(),
             Self::Muted => "var(--muted)".to_owned(),
             Self::Grid => "var(--grid)".to_owned(),
-            Self::Bad => "var(--bad)".to_owned(),
+            Self::Bad | Self::BadCurve(_) => "var(--bad)".to_owned(),
             Self::Stall => "var(--stall)".to_owned(),
             Self::Series(place) => format!("var(--s{place})"),
+            Self::Curve(place) => format!("var(--s{})", usize::from(place) % SERIES),
+        }
+    }
+
+    /// By which the style sheet finds what is drawn of a curve, and its switch.
+    pub(super) fn class(self) -> Option<String> {
+        match self {
+            Self::Curve(place) | Self::BadCurve(place) => Some(format!("k{place}")),
+            _ => None,
         }
     }
 
     fn themed(svg: &str) -> String {
         let series = (0..SERIES).map(Self::series);
+        let curves =
+            (0..CURVES).flat_map(|place| [true, false].map(|valid| Self::curve(place, valid)));
         let mut out = svg.to_owned();
-        for ink in Self::ALL.into_iter().chain(series) {
+        for ink in Self::ALL.into_iter().chain(series).chain(curves) {
             let RGBColor(red, green, blue) = ink.placeholder();
-            out = out.replace(&format!("#{red:02X}{green:02X}{blue:02X}"), &ink.css());
+            let class = ink.class();
+            let class = class.map_or_else(String::new, |class| format!(" class=\"{class}\""));
+            // An element has one colour: what is filled has no stroke.
+            let placeholder = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
+            out = out.replace(&placeholder, &format!("\"{}\"{class}", ink.css()));
         }
         out
     }
@@ -89,8 +107,8 @@ fn width_of(text: &str) -> u32 {
 }
 
 /// As much of a name as fits above a bar, beside its figure.
-fn beside(name: &str, figure: &str) -> String {
-    let room = (WIDTH - 80).saturating_sub(width_of(figure));
+fn beside(name: &str, figure: &str, room: u32) -> String {
+    let room = room.saturating_sub(width_of(figure));
     if width_of(name) <= room {
         return name.to_owned();
     }
@@ -105,36 +123,52 @@ fn beside(name: &str, figure: &str) -> String {
     out
 }
 
-/// Draws panels below each other.
-pub(super) fn draw(title: &str, about: &str, panels: &[Panel]) -> Result<String, DrawError> {
-    let height = panels.iter().map(|panel| panel.height).sum();
-    // Panels below each other share their axis.
-    let left = panels.iter().map(room_left).max().unwrap_or(0);
-    let mut svg = String::new();
-    let failed = |reason: &dyn std::fmt::Display| DrawError {
-        title: title.to_owned(),
-        reason: reason.to_string(),
+/// Draws the panels of a chart, each by itself.
+pub(super) fn draw(chart: &Chart) -> Result<Vec<String>, DrawError> {
+    let Chart {
+        title,
+        about,
+        panels,
+        ..
+    } = chart;
+    let width = match chart.size {
+        Size::Full if panels.len() > 2 => WIDTH_SMALL,
+        Size::Half | Size::Full => WIDTH,
+        Size::Small | Size::Multiples => WIDTH_SMALL,
     };
-    {
-        let mut rest = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        for panel in panels {
-            let (area, below) = rest.split_vertically(panel.height);
-            rest = below;
-            draw_panel(panel, left, &area).map_err(|error| failed(&error))?;
+    // Panels of one chart have their axes at the same place.
+    let left = panels.iter().map(room_left).max().unwrap_or(0);
+    let drawn = panels.iter().map(|panel| {
+        let failed = |reason: &dyn std::fmt::Display| DrawError {
+            title: title.clone(),
+            reason: reason.to_string(),
+        };
+        let height = panel.height;
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+            draw_panel(panel, left, width, &area).map_err(|error| failed(&error))?;
+            area.present().map_err(|error| failed(&error))?;
         }
-        rest.present().map_err(|error| failed(&error))?;
-    }
-    let body = svg
-        .find(">\n")
-        .map(|end| &svg[end + 2..])
-        .ok_or_else(|| failed(&"no svg was written"))?;
-    let label = escape(&format!("{title}. {about}"));
-    Ok(format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\
-         <title>{}</title>\n{}",
-        escape(title),
-        Ink::themed(body)
-    ))
+        let body = svg
+            .find(">\n")
+            .map(|end| &svg[end + 2..])
+            .ok_or_else(|| failed(&"no svg was written"))?;
+        let of = if panels.len() > 1 { panel.what() } else { "" };
+        let what = if of.is_empty() {
+            title.clone()
+        } else {
+            format!("{title}: {of}")
+        };
+        let label = escape(&format!("{what}. {about}"));
+        Ok(format!(
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">\
+             <title>{}</title>\n{}",
+            escape(&what),
+            Ink::themed(body)
+        ))
+    });
+    drawn.collect()
 }
 
 fn escape(text: &str) -> String {
@@ -154,7 +188,12 @@ fn room_left(panel: &Panel) -> u32 {
     widest.map_or(outside, |widest| widest + 22 + named)
 }
 
-fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_panel(
+    panel: &Panel,
+    left: u32,
+    width: u32,
+    area: &Area<'_>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let Panel { x, y, marks, .. } = panel;
     let line = |ink: Ink, width: u32| ShapeStyle {
         color: ink.placeholder().to_rgba(),
@@ -167,6 +206,7 @@ fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn s
         .ticks
         .last()
         .map_or(12, |(_, text)| 12 + width_of(text) / 2);
+    let room = width.saturating_sub(left + right + 40);
     let mut chart = ChartBuilder::on(area)
         .margin_top(20)
         .margin_right(right)
@@ -204,7 +244,10 @@ fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn s
                 chart.draw_series([PathElement::new(points.clone(), line(*ink, *width))])?;
             }
             Mark::Dot(at, ink) => {
-                chart.draw_series([Circle::new(*at, 7, fill(*ink, 1.0))])?;
+                chart.draw_series([Circle::new(*at, 8, fill(*ink, 1.0))])?;
+            }
+            Mark::Ring(at, ink) => {
+                chart.draw_series([Circle::new(*at, 8, line(*ink, 4))])?;
             }
             Mark::Diamond(at, ink) => {
                 let corners = [(0, -12), (12, 0), (0, 12), (-12, 0), (0, -12)];
@@ -215,12 +258,14 @@ fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn s
             Mark::Bar(from, to, ink, opacity) => {
                 chart.draw_series([Rectangle::new([*from, *to], fill(*ink, *opacity))])?;
             }
-            Mark::Frame(from, to, ink) => {
-                chart.draw_series([Rectangle::new([*from, *to], line(*ink, 3))])?;
-            }
             Mark::Words(at, words, ink, side) => texts.push((*at, words.clone(), *ink, *side)),
             Mark::Title(at, name, (figure, ink)) => texts.extend([
-                ((x.low(), *at), beside(name, figure), Ink::Text, Side::Left),
+                (
+                    (x.low(), *at),
+                    beside(name, figure, room),
+                    Ink::Text,
+                    Side::Left,
+                ),
                 ((x.high(), *at), figure.clone(), *ink, Side::Right),
             ]),
         }
@@ -241,6 +286,7 @@ fn draw_panel(panel: &Panel, left: u32, area: &Area<'_>) -> Result<(), Box<dyn s
 mod tests {
     use super::*;
     use crate::render::charts::Axis;
+    use crate::render::table::Table;
 
     #[test]
     fn a_drawing_has_the_style_sheets_colours_and_no_other() {
@@ -252,13 +298,18 @@ mod tests {
                 Mark::Dot((0.5, 0.5), Ink::Series(7)),
                 Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Bad, 2),
                 Mark::Words((0.5, 0.5), "a < b".to_owned(), Ink::Text, Side::Left),
+                Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Ink::Curve(9), 2),
+                Mark::Dot((0.5, 0.5), Ink::BadCurve(23)),
             ],
         );
-        let svg = draw("T & T", "\"about\"", &[panel]).unwrap();
+        let chart = Chart::new("T & T", "\"about\"", vec![panel], Table::default());
+        let [svg] = draw(&chart).unwrap().try_into().unwrap();
         for expected in [
             "var(--s7)",
             "var(--bad)",
             "var(--text)",
+            "stroke=\"var(--s1)\" class=\"k9\"",
+            "fill=\"var(--bad)\" class=\"k23\"",
             "a &lt; b",
             "T &amp; T. &quot;",
         ] {

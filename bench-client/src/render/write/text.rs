@@ -109,6 +109,7 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
                 ));
                 parts.push(write_table(&chart.data, layout));
             }
+            Block::Selection(selection) => write_blocks(&selection.blocks, layout, parts),
             Block::Details(details) if details.depth > Depth::Folded && !layout.verbose => {}
             Block::Details(details) => {
                 parts.push(wrapped(&details.summary, "", "", layout));
@@ -125,9 +126,11 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
 #[must_use]
 pub fn plain(line: &Line) -> String {
     let spans = line.0.iter().map(|span| match span {
-        Span::Plain(text) | Span::Code(text) | Span::Strong(text) | Span::Mark(_, text) => {
-            text.clone()
-        }
+        Span::Plain(text)
+        | Span::Code(text)
+        | Span::Strong(text)
+        | Span::Mark(_, text)
+        | Span::Link(text, _) => text.clone(),
         Span::Void(figure) => format!("({figure})"),
     });
     spans.collect()

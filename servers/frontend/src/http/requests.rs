@@ -258,7 +258,7 @@ async fn call(
         Route::Health => {
             answers::encode_health(&mut body, AnswerId::Absent, &shared.engine.health());
         }
-        Route::Info => encode_result(&mut body, AnswerId::Absent, &shared.info),
+        Route::Info => encode_result(&mut body, AnswerId::Absent, &shared.info_now()),
         Route::Totals => encode_result(&mut body, AnswerId::Absent, &shared.totals()),
         Route::Histograms => {
             let stats = Box::pin(shared.histograms()).await;

@@ -376,7 +376,7 @@ impl Connection {
                 }
                 Route::Info => {
                     let shared = Arc::clone(&self.shared);
-                    self.send(|out| encode_result(out, AnswerId::Echo(id), &shared.info))
+                    self.send(|out| encode_result(out, AnswerId::Echo(id), &shared.info_now()))
                 }
                 Route::Totals => {
                     // What was read before it is queued when it looks.

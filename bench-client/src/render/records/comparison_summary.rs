@@ -1,0 +1,97 @@
+//! The end of a comparison, as a person reads it: the conclusion, the figures of both sides, and
+//! what each gate came to. Everything else is in [`comparison`](super::comparison).
+
+use std::path::Path;
+
+use super::comparison::{headline, in_turn, invalid, metrics, notes, outcome, side, tone_of};
+use super::words::{clipped, joined};
+use crate::figures::known;
+use crate::record::comparison::{ComparisonRecord, GateOutcome};
+use crate::record::sides::Which;
+use crate::render::document::{Document, Facts, Line, Tone};
+use crate::render::ratios::share;
+
+/// Longest text of a warning.
+const WARNING_MAX: usize = 140;
+/// Most differences of the sides, and most invalid runs, that are said one by one.
+const LISTED_MAX: usize = 3;
+
+/// The end of a comparison. `path` is where the record is, if it stays.
+#[must_use]
+pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
+    let mut document = Document::default();
+    document.verdict(Line::default().mark(tone_of(record), headline(record)));
+    let mut sides = Facts::default();
+    for (which, one) in [
+        (Which::Base, &record.base),
+        (Which::Candidate, &record.candidate),
+    ] {
+        sides.add(which.in_words(), Line::default().code(side(one)));
+    }
+    let differ = record.differences.iter().take(LISTED_MAX);
+    let differ: Vec<String> = differ
+        .map(|one| format!("{} {} → {}", one.field, one.base, one.candidate))
+        .collect();
+    let others = record.differences.len().saturating_sub(LISTED_MAX);
+    let others = (others > 0).then(|| format!("{others} more"));
+    let differ = match differ.is_empty() {
+        true => Some("nothing is set differently".to_owned()),
+        false => Some(differ.join(", ")),
+    };
+    sides.add(
+        "measured",
+        joined(" · ", [Some(in_turn(record)), differ, others]),
+    );
+    document.facts(sides);
+    if record.valid && !record.metrics.is_empty() {
+        let columns = [Which::Base, Which::Candidate].map(Which::in_words);
+        document.table(metrics("Metrics", columns, "B ÷ A", &record.metrics));
+    }
+    document.facts(found(record, path));
+    document
+}
+
+fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
+    let mut facts = Facts::default();
+    for one in invalid(&record.rows).into_iter().take(LISTED_MAX) {
+        facts.add(Line::default().mark(Tone::Bad, "INVALID"), one);
+    }
+    let floors = record.noise_floor.iter();
+    let seen: Vec<String> = floors
+        .filter(|floor| floor.smallest_effect.is_some())
+        .map(|floor| {
+            format!(
+                "{} {}",
+                floor.metric.title(),
+                known(floor.smallest_effect, share)
+            )
+        })
+        .collect();
+    if !seen.is_empty() {
+        let what = "smallest difference that these runs could show";
+        facts.add("noise", format!("{what}: {}", seen.join(", ")));
+    }
+    for gate in &record.gates {
+        let tone = match gate.outcome {
+            GateOutcome::Failed => Tone::Bad,
+            GateOutcome::Passed => Tone::Good,
+            GateOutcome::Undecided => Tone::Warn,
+        };
+        let name = Line::default().mark(tone, outcome(gate.outcome));
+        facts.add(name, format!("{}: {}", gate.gate, gate.message));
+    }
+    let mut notes = notes(record).into_iter();
+    if let Some(first) = notes.next() {
+        facts.add(
+            Line::default().mark(Tone::Warn, "warning"),
+            clipped(&first, WARNING_MAX),
+        );
+    }
+    let others = notes.count();
+    facts.add_known(
+        "",
+        (others > 0).then(|| format!("and {others} more; -v says all")),
+    );
+    facts.add_known("record", path.map(|path| path.display().to_string()));
+    facts
+}
