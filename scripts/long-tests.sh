@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The tests that CI runs scaled down, at the full size of their cases
-# (docs/reliability-evidence.md): about eight minutes on two cores. Prints a line for each test, what it counted, and the sums; fails when
-# a test fails or passes over its work, or when one of them was not run.
+# (docs/reliability-evidence.md): about eight minutes on two cores. Prints a line for each test,
+# what it counted, and the sums; fails when a test fails or passes over its work, or when one of
+# them was not run.
 #
 # usage: scripts/long-tests.sh
 #
