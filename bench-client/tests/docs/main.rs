@@ -86,6 +86,32 @@ fn every_page_that_the_sources_name_is_there() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Decisions are left as they were written: what they name may be gone.
+#[test]
+fn every_source_file_that_a_page_names_is_there() {
+    let sources = files(&root(), &[".rs", ".sh", ".py", ".mjs"]);
+    let mut gone = Vec::new();
+    for page in pages().values() {
+        if !page.path.starts_with("docs/") || page.path.starts_with("docs/adr") {
+            continue;
+        }
+        let path = |code: &&String| {
+            let part = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+            let ends = [".rs", ".sh", ".py", ".mjs"];
+            code.contains('/')
+                && code.chars().all(part)
+                && ends.iter().any(|end| code.ends_with(end))
+        };
+        for named in page.code.iter().filter(path) {
+            let there = |file: &String| file == named || file.ends_with(&format!("/{named}"));
+            if !sources.iter().any(there) {
+                gone.push(format!("{}: {named}", page.path));
+            }
+        }
+    }
+    assert!(gone.is_empty(), "{gone:#?}");
+}
+
 #[test]
 fn every_page_of_docs_is_listed_and_short_enough_to_be_read() {
     let pages = pages();
