@@ -17,7 +17,7 @@ use bench_client::record::AuditKey;
 use bench_client::record::durability::{
     AUDIT_VERSION, AuditRecord, AuditedTarget, DurabilityVerdict, Promise,
 };
-use bench_client::render::records::audit;
+use bench_client::render::records::{audit, audit_summary};
 use bench_client::render::write::text;
 use bench_client::target::{choose_port, endpoint};
 use bench_client::torture::durability::{self, Audited, Plan};
@@ -30,6 +30,7 @@ use super::interrupt::watch_signals;
 use super::load_flags::{Chosen, choose, of_command};
 use super::output::{RecordFile, new_name};
 use super::run::runtime;
+use super::verbosity::VerbosityArgs;
 use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 
 #[derive(Debug, Args)]
@@ -74,6 +75,8 @@ pub(crate) struct AuditArgs {
     /// Keep traces and database
     #[arg(long, help_heading = heading::OUTPUT)]
     keep: bool,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     /// Print the record as JSON, and nothing else
     ///
     /// On standard output.
@@ -106,7 +109,11 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let plan = args.plan(subject, &place, &environment);
     let audited = runtime()?.block_on(async {
         let interrupted = watch_signals()?;
-        let mut told = |what: &str| eprintln!("{what}");
+        let mut told = |what: &str| {
+            if !args.verbosity.quiet {
+                eprintln!("{what}");
+            }
+        };
         anyhow::Ok(durability::audit(&plan, &interrupted, &mut told).await?)
     });
     let kept = args.keep.then(|| place.display().to_string());
@@ -122,9 +129,17 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        show(&audit::document(&record));
-        if written.is_ok() {
-            print(&text::record_line(&path));
+        let kept = written.is_ok().then_some(&*path);
+        let VerbosityArgs { verbose, quiet } = args.verbosity;
+        if verbose {
+            show(&audit::document(&record));
+            kept.map(text::record_line)
+                .iter()
+                .for_each(|line| print(line));
+        } else if quiet {
+            print(&audit_summary::in_a_line(&record));
+        } else {
+            show(&audit_summary::closing(&record, kept));
         }
     }
     written?;

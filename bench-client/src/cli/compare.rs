@@ -20,12 +20,17 @@ use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule, SideText};
 use bench_client::config::heading::{EXIT_CODE, OUTPUT};
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
+use bench_client::record::comparison::ComparisonRecord;
+use bench_client::render::records::{comparison, comparison_summary};
+use bench_client::render::write::text;
 use bench_client::statistics::{Level, RUNS_MIN};
 use busload_frontend::cli::{count, parse_time_within};
 use clap::Args;
 
 use super::fail_on::FailOnArgs;
-use super::usage;
+use super::progress::Detail;
+use super::verbosity::VerbosityArgs;
+use super::{print, show, usage};
 use flags::SharedFlags;
 use session::{Base, Session};
 use sides::Side;
@@ -123,6 +128,8 @@ pub(crate) struct CompareArgs {
     fail_undecided: bool,
     #[command(flatten)]
     fail_on: FailOnArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     /// Print the record as JSON, and nothing else
     ///
     /// On standard output.
@@ -131,6 +138,18 @@ pub(crate) struct CompareArgs {
     /// File of the record [default: new in results/runs]
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// Shows the end of a comparison: all that was found, or its conclusion alone, as was asked for.
+fn show_end(record: &ComparisonRecord, path: &Path, verbosity: VerbosityArgs) {
+    if verbosity.verbose {
+        show(&comparison::document(record));
+        print(&text::record_line(path));
+    } else if verbosity.quiet {
+        print(&comparison::headline(record));
+    } else {
+        show(&comparison_summary::closing(record, Some(path)));
+    }
 }
 
 /// A percentage as a share.
@@ -230,6 +249,15 @@ fn against_baseline(
 }
 
 impl CompareArgs {
+    /// What is said while rounds are measured.
+    fn detail(&self) -> Detail {
+        if self.verbosity.quiet {
+            Detail::Nothing
+        } else {
+            Detail::Line
+        }
+    }
+
     fn schedule(&self, base: &Base) -> Schedule {
         let unlimited = Schedule {
             rounds: self.rounds,

@@ -219,7 +219,7 @@ fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
         colour: args.output.is_none() && verbosity::is_coloured(),
     };
     let documents: Vec<Document> = match AnyRecord::read(path) {
-        Err(ReadError::NoRows { verb, .. }) => vec![without_rows(path, verb)?],
+        Err(ReadError::NoRows { verb, .. }) => vec![without_rows(path, verb)?.0],
         read => of_rows(args, path, &read?)?,
     };
     let texts = documents

@@ -56,13 +56,13 @@ pub(crate) fn warning(what: &str) {
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct VerbosityArgs {
-    /// Print everything about each row
+    /// Print everything that was found, not the end alone
     ///
-    /// Knobs, disk, latency, server, time budget, generator, model, verification, and every verdict
-    /// with its remedy.
+    /// Of a row: knobs, disk, latency, server, time budget, generator, model, verification, and
+    /// every verdict with its remedy.
     #[arg(short, long, help_heading = OUTPUT, conflicts_with = "json")]
     pub(crate) verbose: bool,
-    /// Print one line for each row, and no progress
+    /// Print one line for each row or verdict, and no progress
     #[arg(short, long, help_heading = OUTPUT, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }

@@ -40,6 +40,8 @@ pub(super) struct Rounds<'a> {
     pub(super) title: &'a str,
     /// The seed of a round.
     pub(super) seeds: Seeds<'a>,
+    /// What is said while they are measured.
+    pub(super) detail: Detail,
 }
 
 /// Where the seeds of rounds come from.
@@ -86,7 +88,7 @@ impl Rounds<'_> {
                 let plan = side.seeded(self.seeds.of(round));
                 let title = self.title_of(round, name, side);
                 let row =
-                    match measure_one(&plan, (title, Detail::Line), interrupted, &side.environment)
+                    match measure_one(&plan, (title, self.detail), interrupted, &side.environment)
                         .await
                     {
                         Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
@@ -149,6 +151,7 @@ impl Rounds<'_> {
 
     /// Counts a round whose runs are at these places, and tells of it on standard error.
     fn complete(&self, measured: &mut Measured, places: &[usize]) {
+        let told = self.detail != Detail::Nothing;
         let rows = &measured.rows;
         let tps = |place: usize| figures::rate(rows[place].tps);
         let number = measured.done + 1;
@@ -161,19 +164,21 @@ impl Rounds<'_> {
                 } else {
                     (second, first)
                 };
-                eprintln!(
-                    "{title} {number}: base {} TPS, candidate {} TPS, ratio {:.3}",
-                    tps(base_row),
-                    tps(candidate_row),
-                    rows[candidate_row].tps / rows[base_row].tps,
-                );
+                if told {
+                    eprintln!(
+                        "{title} {number}: base {} TPS, candidate {} TPS, ratio {:.3}",
+                        tps(base_row),
+                        tps(candidate_row),
+                        rows[candidate_row].tps / rows[base_row].tps,
+                    );
+                }
                 measured.rounds.push(Round {
                     base_row,
                     candidate_row,
                     base_first,
                 });
             }
-            [only] => eprintln!("{title} {number}: candidate {} TPS", tps(only)),
+            [only] if told => eprintln!("{title} {number}: candidate {} TPS", tps(only)),
             _ => {}
         }
         measured.done += 1;

@@ -12,12 +12,11 @@ use bench_client::record::comparison::{
 };
 use bench_client::record::fsync::FsyncRecord;
 use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::{self as shown, describe_difference};
+use bench_client::render::records::comparison::describe_difference;
 use bench_client::render::records::fsync;
-use bench_client::render::write::text;
 
 use super::session::floors_of_runs;
-use super::{CompareArgs, LEVEL, usage};
+use super::{CompareArgs, LEVEL, show_end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::output::RecordFile;
 use crate::cli::verbosity;
@@ -59,8 +58,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
             if place > 0 {
                 print("");
             }
-            show(&shown::document(&record));
-            print(&text::record_line(&path));
+            show_end(&record, &path, args.verbosity);
         }
         if record.metrics.is_empty()
             && let Some(first) = record.not_compared.first()

@@ -14,19 +14,18 @@ use bench_client::record::comparison::{
     NoiseFloor, Side as SideRecord, Stopped,
 };
 use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::{self as shown, describe_difference};
-use bench_client::render::write::text;
+use bench_client::render::records::comparison::describe_difference;
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
 use super::sides::Side;
-use super::{CompareArgs, LEVEL, usage};
+use super::{CompareArgs, LEVEL, show_end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::output::{self, RecordFile};
 use crate::cli::run::runtime;
 use crate::cli::verbosity;
-use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
+use crate::cli::{INTERRUPTED, UsageError, VALID, print};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -141,8 +140,7 @@ impl<'a> Session<'a> {
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
-            show(&shown::document(&self.record));
-            print(&text::record_line(&self.path));
+            show_end(&self.record, &self.path, self.args.verbosity);
         }
         ended?;
         written?;
@@ -191,6 +189,7 @@ impl<'a> Session<'a> {
             schedule: this.args.schedule(&this.base),
             title: "round",
             seeds,
+            detail: this.args.detail(),
         };
         let precise = |measured: &Measured| this.is_precise(|| this.compare(measured));
         let keep = |measured: &Measured| {
@@ -215,6 +214,7 @@ impl<'a> Session<'a> {
             schedule: self.args.schedule(&self.base),
             title: "A/A round",
             seeds: Seeds::From(side.plan.workload.seed),
+            detail: self.args.detail(),
         };
         let compare = |measured: &Measured| {
             let Measured { rows, rounds, .. } = measured;

@@ -59,6 +59,16 @@ pub fn closing(record: &AuditRecord, path: Option<&Path>) -> Document {
     document
 }
 
+/// The verdict alone.
+#[must_use]
+pub fn in_a_line(record: &AuditRecord) -> String {
+    format!(
+        "{}  {}",
+        record.verdict.as_str().to_uppercase(),
+        record.target.name
+    )
+}
+
 /// A check in a word or two.
 const fn name(check: CheckKind) -> &'static str {
     match check {
