@@ -428,7 +428,9 @@ fn a_row_repeats_the_last_verdict() {
     ]));
     ended.expect_code(4);
     assert!(
-        ended.stdout.starts_with("NOT DURABLE: "),
+        ended
+            .stdout
+            .starts_with("NOT DURABLE  sqlite_ws_rpc, durability wal-normal"),
         "{}",
         ended.stdout
     );

@@ -265,7 +265,10 @@ fn people_read_verdicts_noise_gates_and_calibration() {
     let directory = directory();
     let sides = ["sqlite_ws_rpc", "sqlite_ws_rpc"];
     let flags = ["--rounds=3", "--calibrate", "--fail-if=tps<1"];
-    let ended = compare(directory.path(), &[sides, [flags[0], flags[1]]].concat());
+    let ended = compare(
+        directory.path(),
+        &[&sides[..], &flags[..2], &["-v"]].concat(),
+    );
     ended.expect_code(0);
     for says in [
         "both sides are alike",
@@ -298,12 +301,13 @@ fn people_read_verdicts_noise_gates_and_calibration() {
         let ended = run(command);
         ended.expect_code(code);
         let mut lines = ended.stdout.lines();
-        let gate = lines.find(|line| line.trim_start().starts_with("tps<1 "));
+        let gate = lines.find(|line| line.starts_with("undecided "));
         assert!(
-            gate.is_some_and(|line| line.contains(" undecided ")),
+            gate.is_some_and(|line| line.contains(" tps<1: ")),
             "{}",
             ended.stdout
         );
+        assert!(ended.stdout.lines().count() <= 16, "{}", ended.stdout);
     }
     let summary = std::fs::read_to_string(directory.path().join("summary.md"));
     let summary = summary.expect("it is appended");

@@ -25,6 +25,16 @@ pub fn rate(per_second: f64) -> String {
     grouped(per_second.round() as u64)
 }
 
+/// How many share something: with a digit after the point while that says something.
+#[must_use]
+pub fn shared(each: f64) -> String {
+    if each < 100.0 {
+        format!("{each:.1}")
+    } else {
+        rate(each)
+    }
+}
+
 /// A rate that is known to within half the width of an interval: rounded to the first digit of
 /// that, since what follows is noise. 1,463,215 between 1,380,000 and 1,540,000 is 1,460,000.
 #[must_use]

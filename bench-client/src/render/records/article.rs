@@ -2,7 +2,7 @@
 
 use super::environment;
 use crate::article::{self, ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Table as Published};
-use crate::figures::{known, ms, rate};
+use crate::figures::{known, ms, rate, shared};
 use crate::record::{Comparison, Edition, Prediction, Reproduction, Row, VendorFigure};
 use crate::render::document::{Document, Line, Table, Tone};
 
@@ -250,9 +250,9 @@ pub(super) fn reading(reproduction: &Reproduction) -> Vec<Line> {
     {
         let seconds = row.seconds.max(f64::MIN_POSITIVE);
         said.push(format!(
-            "A full bus: {:.0} transfers per commit, {:.0} ms of each second spent in COMMIT, \
+            "A full bus: {} transfers per commit, {:.0} ms of each second spent in COMMIT, \
              {} TPS, every one synced before it was answered.",
-            server.mean_batch,
+            shared(server.mean_batch),
             commit.mean * to_f64(commit.count) / 1e3 / seconds,
             rate(row.tps)
         ));

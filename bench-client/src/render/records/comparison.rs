@@ -282,7 +282,7 @@ pub const fn stopped(why: Stopped) -> &'static str {
 }
 
 /// What is said of the metrics with such a change: `TPS -9.8 %, p99 +11.2 %`.
-fn listed(metrics: &[&MetricComparison]) -> String {
+pub(super) fn listed(metrics: &[&MetricComparison]) -> String {
     let each = metrics
         .iter()
         .map(|one| format!("{} {}", one.metric.title(), percent(one.ratio)));

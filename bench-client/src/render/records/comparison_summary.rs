@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use super::comparison::{headline, in_turn, invalid, metrics, notes, outcome, side, tone_of};
+use super::comparison::{
+    headline, in_turn, invalid, listed, metrics, notes, outcome, side, tone_of,
+};
 use super::words::{clipped, joined};
 use crate::figures::known;
 use crate::record::comparison::{ComparisonRecord, GateOutcome};
@@ -70,6 +72,11 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
     if !seen.is_empty() {
         let what = "smallest difference that these runs could show";
         facts.add("noise", format!("{what}: {}", seen.join(", ")));
+    }
+    if let Some(one) = &record.calibration {
+        let metrics: Vec<_> = one.metrics.iter().collect();
+        let what = format!("{} against itself in {} rounds", one.label, one.rounds);
+        facts.add("machine", format!("{what}: {}", listed(&metrics)));
     }
     for gate in &record.gates {
         let tone = match gate.outcome {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::summary::{self, per_sync};
 use super::{comparison, words};
 use crate::article::Table as Published;
-use crate::figures::{in_ms, rate_within};
+use crate::figures::{in_ms, rate_within, shared};
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing, settings};
 use crate::record::{KneeOutcome, Row};
@@ -124,8 +124,8 @@ fn of_row(shown: &Shown<'_>) -> String {
 
 fn figures(row: &Row) -> String {
     let p99 = Some(format!("p99 {}", in_ms(row.latency_ms.p99)));
-    let shared = per_sync(row).map(|each| format!("{each:.1} per sync"));
-    words::joined(", ", [p99, shared])
+    let each = per_sync(row).map(|each| format!("{} per sync", shared(each)));
+    words::joined(", ", [p99, each])
 }
 
 /// How many rows there are, and the fastest of those that hold.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::report;
 use super::words::{audited, clipped, joined, load_machines};
-use crate::figures::{grouped, in_ms, rate};
+use crate::figures::{grouped, in_ms, rate, shared};
 use crate::host::environment::Environment;
 use crate::record::load_record::Shown;
 use crate::record::{Bottleneck, Record, Row, Spread, Verdict, VerdictCode};
@@ -284,7 +284,7 @@ fn sync(row: &Row) -> Option<String> {
     // Only the device's flushes vouch for what a server says of its syncs.
     let vouched = row.device.as_ref().and_then(|device| device.flushes);
     let parts = [
-        Some(format!("{each:.1} transfers each")),
+        Some(format!("{} transfers each", shared(each))),
         (row.seconds > 0.0).then(|| format!("{} per second", rate(per_second))),
         took,
         vouched
