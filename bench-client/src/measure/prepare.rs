@@ -59,7 +59,7 @@ async fn seed(
     around.progress.stage("seeding");
     match control.seed(accounts, balance).await {
         Err(ControlError::UnknownMethod(_)) => Err(RowError::Unsuitable(format!(
-            "{name} does not know the method seed, and its fresh ledger has not {accounts} accounts \
+            "{name} does not know the method seed, and its fresh ledger lacks {accounts} accounts \
              with {balance} each: give it {{accounts}} and {{initial_balance}} in its command"
         ))),
         seeded => Ok(seeded?),

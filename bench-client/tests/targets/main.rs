@@ -180,7 +180,7 @@ fn what_is_wrong_with_a_target_file_is_said_in_one_line() {
         ("key", "key/target.toml, line 6: unknown field 'colour'"),
         (
             "./hole/target.toml",
-            "./hole/target.toml: start.command: '{prot}' is no placeholder",
+            "./hole/target.toml: start.command: '{prot}' is not a placeholder",
         ),
     ] {
         for words in [

@@ -50,7 +50,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// A file is not PEM.
-    #[error("{} is no PEM", path.display())]
+    #[error("{} is not a PEM file", path.display())]
     NotPem {
         /// The file.
         path: PathBuf,

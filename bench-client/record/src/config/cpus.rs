@@ -27,7 +27,7 @@ impl FromStr for Cpus {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("'{text}' is no set of CPUs: write numbers and ranges, such as 0-2,5");
+            || format!("'{text}' is not a set of CPUs: write numbers and ranges, such as 0-2,5");
         let number = |text: &str| {
             let number = text.trim().parse::<usize>().ok();
             number.filter(|number| *number < CPUS_MAX).ok_or_else(wrong)

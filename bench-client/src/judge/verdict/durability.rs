@@ -53,7 +53,7 @@ pub(in crate::judge) fn unconfirmed_reads() -> Verdict {
 pub(in crate::judge) fn durability_unknown() -> Verdict {
     warning(
         VerdictCode::DurabilityUnknown,
-        "the server does not tell its durability".to_owned(),
+        "the server does not say how durable it is".to_owned(),
         "state it beside the number, or measure a server that has the method info",
     )
 }
@@ -117,7 +117,7 @@ pub(in crate::judge) fn flushes_missing(claim: &str, flushes: u64) -> Verdict {
         VerdictCode::FlushesMissing,
         format!(
             "{claim}, the disk below its database flushed its cache {flushes} times meanwhile, \
-             for everybody"
+             for all programs together"
         ),
         "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
          file system without barriers)",

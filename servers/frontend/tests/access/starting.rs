@@ -28,7 +28,7 @@ fn elsewhere_than_on_loopback_a_server_needs_a_token_or_a_word() {
         let token = token_flag(directory.path());
         for (flag, warning) in [
             (&*token, "without TLS"),
-            ("--allow-unauthenticated", "everybody who reaches it"),
+            ("--allow-unauthenticated", "anyone who reaches it"),
         ] {
             let flags = [ELSEWHERE, flag];
             let (code, said) = refused_start(program, &directory, &flags);
@@ -188,7 +188,7 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
         (&certificate, &other, "they must belong together"),
         (&flag("cert", &garbage), &key, "holds no certificate"),
         (&certificate, &flag("key", &garbage), "holds no private key"),
-        (&certificate, &flag("key", &broken), "is no PEM"),
+        (&certificate, &flag("key", &broken), "is not a PEM file"),
         (&certificate, &flag("key", &older), "openssl pkey -in"),
         (&certificate, &flag("key", &newer), "openssl pkey -in"),
         (

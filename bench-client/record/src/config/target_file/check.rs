@@ -32,7 +32,7 @@ impl TargetFile {
             || self.name.len() > NAME_CHARS_MAX
         {
             return Err(format!(
-                "name: '{}' is no name: write up to {NAME_CHARS_MAX} lower-case letters, digits \
+                "name: '{}' is not a name: write up to {NAME_CHARS_MAX} lower-case letters, digits \
                  and hyphens",
                 self.name
             ));
@@ -46,7 +46,7 @@ impl TargetFile {
         for (name, value) in &self.labels {
             if name.is_empty() || value.is_empty() || (name.clone() + value).contains('\n') {
                 return Err(format!(
-                    "labels: '{name}' is no label: write a word for a word"
+                    "labels: '{name}' is not a label: write a word and its value"
                 ));
             }
         }
@@ -82,13 +82,13 @@ impl TargetFile {
             .find(|name| name.is_empty() || name.contains(['=', '\0']))
         {
             return Err(format!(
-                "start.environment: '{name}' is no name of a variable"
+                "start.environment: '{name}' is not the name of a variable"
             ));
         }
         let of = |key: &str, text: &str| {
             unknown_placeholder(text).map(|found| {
                 format!(
-                    "{key}: '{found}' is no placeholder: there are {}",
+                    "{key}: '{found}' is not a placeholder: there are {}",
                     PLACEHOLDERS.join(", ")
                 )
             })
@@ -149,7 +149,9 @@ impl TargetFile {
         if let Some(name) = &connect.subprotocol
             && (name.is_empty() || !name.chars().all(is_token))
         {
-            return Err(format!("connect.subprotocol: '{name}' is no name of one"));
+            return Err(format!(
+                "connect.subprotocol: '{name}' is not the name of a subprotocol"
+            ));
         }
         Ok(())
     }

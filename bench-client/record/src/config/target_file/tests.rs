@@ -124,7 +124,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
         (format!("{SHORT}[start]\ncommand = []"), "start.command"),
         (
             format!("{SHORT}[start]\ncommand = [\"x\", \"{{prot}}\"]"),
-            "start.command: '{prot}' is no placeholder",
+            "start.command: '{prot}' is not a placeholder",
         ),
         (
             format!("{SHORT}{start}environment = {{ A = \"{{home}}\" }}"),
@@ -132,7 +132,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
         ),
         (
             format!("{SHORT}{start}stop_signal = \"TERM\""),
-            "'TERM' is no signal",
+            "'TERM' is not a signal",
         ),
         (format!("{SHORT}{start}start_timeout = \"soon\""), "'soon'"),
         (format!("{SHORT}{start}stop_timeout = \"2h\""), "'2h'"),

@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for StopSignal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         let signal = name.parse().map_err(|_| {
-            let why = format!("stop_signal: '{name}' is no signal: write SIGTERM, SIGINT …");
+            let why = format!("stop_signal: '{name}' is not a signal: write SIGTERM, SIGINT …");
             serde::de::Error::custom(why)
         })?;
         Ok(Self(signal))
