@@ -218,11 +218,11 @@ fn shortened(line: &str) -> String {
     };
     let verb = arguments.first().map(String::as_str).unwrap_or_default();
     let measures: &[&str] = &["--duration", "-d"];
-    let (durations, counts): (_, &[&str]) = match verb {
+    let (durations, counts): (&[&str], &[&str]) = match verb {
         "run" | "ceiling" => (measures, &["--runs"]),
         "sweep" => (measures, &[]),
         "compare" => (measures, &["--rounds"]),
-        "torture" => (&[] as _, &["--kills"]),
+        "torture" => (&[][..], &["--kills"]),
         _ => return line.to_owned(),
     };
     let mut words = shlex::split(line).expect("words");

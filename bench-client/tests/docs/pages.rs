@@ -163,7 +163,7 @@ fn prompt(block: &Block, line: &str) -> String {
 pub(crate) fn arguments(line: &str) -> Option<Vec<String>> {
     let words = shlex::split(line)?;
     let set = |word: &String| word.contains('=') && !word.starts_with('-');
-    let mut words = words.into_iter().skip_while(set).peekable();
+    let mut words = words.into_iter().skip_while(set);
     let mut arguments = match words.next()?.as_str() {
         "bench-client" | "busload" => Vec::new(),
         "sqlite-rpc-server" => vec!["serve".to_owned(), "http".to_owned()],
