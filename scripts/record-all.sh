@@ -63,14 +63,14 @@ disk() { record fsync 0 fsync --concurrency 1,4,16; }
 ladder() { record reproduce 0 reproduce; }
 
 load() {
-  record runs 0 run --max-inflight-per-worker 1,8,16,40,120 --runs 6 --seconds 3 --warmup 1
+  record runs 0 run --inflight 1,8,16,40,120 --runs 6 --duration 3 --warmup 1
 }
 
 knobs() {
-  record sweep-alpha 0 sweep --over alpha=0,0.5,1,1.5,2 --seconds 3 --warmup 1
-  record sweep-batch 0 sweep --over batch-size=1,10,100,1000,4096 --seconds 3 --warmup 1
-  record sweep-inflight 0 sweep --over max-inflight-per-worker=1,8,16,40,120 --seconds 3 --warmup 1
-  record knee 0 sweep --find-knee --seconds 3 --warmup 1 --p99-limit 20ms --no-null-server
+  record sweep-alpha 0 sweep --over alpha=0,0.5,1,1.5,2 --duration 3 --warmup 1
+  record sweep-batch 0 sweep --over batch-size=1,10,100,1000,4096 --duration 3 --warmup 1
+  record sweep-inflight 0 sweep --over inflight=1,8,16,40,120 --duration 3 --warmup 1
+  record knee 0 sweep --find-knee --duration 3 --warmup 1 --p99-limit 20ms --no-null-server
 }
 
 peers() {
@@ -94,8 +94,8 @@ print(",".join(row["name"] for row in rows if row["origin"] == "installed"))')
     cp "results/runs/by-hand-audit-$name.json" "$dir/audits/$name.json"
   done
   # 4: a row that is no answer to the question, such as of a server that loses transfers, is a result.
-  record peers 0,4 run --targets "$ours,$installed" --max-inflight-per-worker 1,8,40,120 \
-    --runs 3 --seconds 3 --warmup 1 --no-null-server
+  record peers 0,4 run --target "$ours,$installed" --inflight 1,8,40,120 \
+    --runs 3 --duration 3 --warmup 1 --no-null-server
 }
 
 # as_database COMMAND…: PostgreSQL's programs refuse root.
@@ -194,15 +194,15 @@ SQL
       echo "round $round: pgbench -n -c 8 -j 2 -T 5 -M prepared -f update.sql"
       "$programs/pgbench" -n -c 8 -j 2 -T 5 -M prepared -f "$update" \
         -U bank -h 127.0.0.1 -p 54410 pgbench | grep -E '^(tps|latency average|number of failed)'
-      echo "round $round: bench-client run --targets postgres-coalesced.toml --max-inflight-per-worker 40"
-      "$program" run --targets postgres-coalesced.toml --max-inflight-per-worker 40 --seconds 5 \
+      echo "round $round: bench-client run --target postgres-coalesced.toml --inflight 40"
+      "$program" run --target postgres-coalesced.toml --inflight 40 --duration 5 \
         --warmup 1 --no-null-server --quiet
     } >>"$dir/pgbench.txt"
     tail -n 1 "$dir/pgbench.txt"
   done
 
-  record postgres 0 run --targets "$targets" --max-inflight-per-worker 1,8,40,120 \
-    --runs 3 --seconds 3 --warmup 1 --no-null-server
+  record postgres 0 run --target "$targets" --inflight 1,8,40,120 \
+    --runs 3 --duration 3 --warmup 1 --no-null-server
   stop_databases
   rm -rf "$postgres"
 }

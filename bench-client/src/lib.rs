@@ -21,6 +21,7 @@ pub use busload_record::{config, disk, figures, host, observation, output, recor
 
 pub use busload_record::with_causes;
 use host::environment::Program;
+use std::path::Path;
 
 /// This program as it was built, with the memory allocator that its binary has chosen.
 #[must_use]
@@ -39,3 +40,21 @@ pub fn program(allocator: &str) -> Program {
         allocator: allocator.to_owned(),
     }
 }
+
+/// The name by which this program was started: that of the installed program, or the one that
+/// records have.
+#[must_use]
+pub fn called() -> &'static str {
+    let first = std::env::args_os().next();
+    let name = first.as_deref().map(Path::new).and_then(Path::file_stem);
+    if name.is_some_and(|name| name == INSTALLED) {
+        INSTALLED
+    } else {
+        NAME_OF_RECORD
+    }
+}
+
+/// What the installed program is called.
+const INSTALLED: &str = "busload";
+/// The same program in the repository, and in records.
+const NAME_OF_RECORD: &str = "bench-client";

@@ -171,7 +171,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     refused(
         directory,
         &["sqlite_ws_rpc,server-bin=/bin/true", ws],
-        &["server-bin=/bin/true is neither"],
+        &["server-bin=/bin/true is none of"],
     );
     refused(
         directory,
@@ -290,7 +290,7 @@ fn people_read_verdicts_noise_gates_and_calibration() {
     assert_eq!(progress, 2, "of A/A and of A/B: {}", ended.stderr);
     // The time is over before there are enough rounds: undecided, which fails nothing unless that
     // is asked for.
-    for (strict, code) in [(None, 0), (Some("--strict"), GATE_FAILED)] {
+    for (strict, code) in [(None, 0), (Some("--fail-undecided"), GATE_FAILED)] {
         let words = sides.into_iter().chain(["--time-limit=10ms", flags[2]]);
         let mut command = bench_client(directory.path());
         let command = command
@@ -623,7 +623,7 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
     refused(
         directory,
         &[like, file],
-        &["seconds: 0.4 s (base), 0.5 s (candidate)"],
+        &["duration: 0.4 s (base), 0.5 s (candidate)"],
     );
     let words = [
         side,

@@ -344,7 +344,7 @@ fn without_a_terminal_there_are_lines() {
         .arg("--duration=1"));
     ended.expect_code(0);
     assert!(!ended.stderr.contains('\x1b'), "{}", ended.stderr);
-    let warning = "warning: no terminal view: standard error is no terminal";
+    let warning = "warning: no terminal view: standard error is not a terminal";
     assert!(ended.stderr.contains(warning), "{}", ended.stderr);
     assert_eq!(lines(&ended.stderr), 4, "{}", ended.stderr);
 }

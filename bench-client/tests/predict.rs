@@ -60,7 +60,7 @@ fn the_articles_rows() {
         "--connector=sqlite_rpc",
         "--durability=delete-full",
         "--batch-size=1",
-        "--connector-cpu-per-transfer=150us",
+        "--transport-cpu-per-transfer=150us",
     ]);
     near(&found["tps"], 360.0, 0.05);
     near(&found["inputs"]["costs"]["sync_us"], 4.0 * 683.0, 1e-9);
@@ -166,7 +166,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         (&["--sync-latency=5"][..], "--sync-latency"),
         (&["--sync-latency=2h"], "at most 60s"),
         (&["--cpu-per-transfer=-1us"], "--cpu-per-transfer"),
-        (&["--sync-latency=1ms", "--rate=0"], "no rate above 0"),
+        (&["--sync-latency=1ms", "--rate=0"], "per second above 0"),
         (&["--sync-latency=1ms", "--concurrency=0"], "--concurrency"),
         (&["--sync-latency=1ms", "--batch-size=0"], "--batch-size"),
         (&["--sync-latency=1ms", "--durability=fast"], "--durability"),

@@ -556,7 +556,6 @@ fn a_server_at_a_url_is_swept() {
 const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--runs=0"], "--runs"),
     (&["run", "--runs=1001"], "--runs"),
-    (&["sweep"], "--over"),
     (&["sweep", "--over=alpha"], "KNOB=SPEC"),
     (&["sweep", "--over=colour=1"], "colour"),
     (&["sweep", "--over=alpha=0..1"], "FROM..TO/STEP"),

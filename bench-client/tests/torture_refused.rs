@@ -25,7 +25,7 @@ fn bad_input_is_refused() {
             vec!["--faults=flood"],
             "'flood' is not a fault: choose from kill",
         ),
-        (vec!["--kills=0"], "0 is not in 1..="),
+        (vec!["--kills=0"], "from 1 to 1000000"),
         (
             vec!["--faults=power-cut", "--kills=5"],
             "--kills is for the faults other than power-cut",
@@ -51,7 +51,7 @@ fn bad_input_is_refused() {
             ],
             "power-cut needs the word {database} in --server-command",
         ),
-        (vec!["--cycle-time=0"], "no number of seconds"),
+        (vec!["--cycle-time=0"], "from 50ms to 1h"),
         (vec!["--url=ws://127.0.0.1:1"], "--server-command"),
         (vec!["--server-command=true", "--reseed"], "--url"),
         (
@@ -90,12 +90,12 @@ fn the_help_says_what_is_allowed() {
     let help: Vec<_> = ended.expect_code(0).stdout.split_whitespace().collect();
     let help = help.join(" ");
     for expected in [
-        "other than power-cut; 1 to 1,000,000",
-        "0 for none, to 10,000,000",
-        "to the interruption, 0.05 to 3600",
-        "Workers, 1 to 4,096",
-        "in flight per worker, 1 to 4,096",
-        "discard-writes reads and answers, never writes",
+        "[1 … 1000000] [default: 20] Over those other than power-cut",
+        "0 for none [0 … 10000000]",
+        "before an interruption [50ms … 1h]",
+        "two accounts each [1 … 4096]",
+        "in flight per worker [1 … 4096]",
+        "discard-writes reads and answers and never writes",
     ] {
         assert!(help.contains(expected), "{expected}: {help}");
     }

@@ -207,7 +207,7 @@ fn a_warning_fails_when_it_is_named() {
     for verb in all {
         let ended = ended(verb, "held_back,short_window");
         ended.expect_code(3);
-        let said = "--fail-on names the verdict \"short_window\": the window was 0.2";
+        let said = "--fail-on names short_window: the window was 0.2";
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
     ended(&["run"], "held_back").expect_code(0);

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_client::config::{Measure, Pace};
+use bench_client::config::{Measure, Pace, Shard};
 use bench_client::connector::{
     ConnectError, Connector, Outcome, Reply, Session, TransportError, WorkerId,
 };
@@ -46,6 +46,7 @@ fn draw() -> impl FnMut() {
 fn worker() -> impl FnMut() {
     let plan = LoadPlan {
         workers: 1,
+        shard: Shard::WHOLE,
         max_inflight: INFLIGHT,
         threads: 1,
         pace: Pace::Closed,

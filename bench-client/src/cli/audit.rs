@@ -180,7 +180,7 @@ impl AuditArgs {
         }
         if !connector.speaks_transfer_protocol() {
             return Err(usage(&format!(
-                "{connector} is no server of this program, which audit would start: give a target \
+                "{connector} is not a server of this program, which audit would start: give a target \
                  with [start]"
             )));
         }

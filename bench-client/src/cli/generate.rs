@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bench_client::called;
 use bench_client::output::{self, Existing};
 use clap::Args;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{VALID, called, pages, print};
+use super::{VALID, pages, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {

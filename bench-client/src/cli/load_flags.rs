@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
 use bench_client::host::environment::Environment;
-use bench_client::program;
+use bench_client::{called, program};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, in_one_line};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
@@ -26,7 +26,7 @@ use target::{OwnFlags, TargetFlags};
 pub(crate) use target::{built_in, of_command};
 pub(crate) use targets::{Chosen, choose};
 
-use super::{called, usage};
+use super::usage;
 use crate::cli::verbosity;
 
 /// The flags whose lists have had an order for longest: the first is the outermost.

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench_client::config::heading::{OUTPUT, TARGET};
 use bench_client::config::target_file::Choices;
 use bench_client::config::{Private, RunConfig, Target};
 use bench_client::measure::{self, Surroundings};
@@ -32,25 +33,28 @@ pub(crate) struct MergeArgs {
     #[arg(required = true, value_name = "FILE")]
     shards: Vec<PathBuf>,
     /// The server that was measured, as it is reached from here: its ledger is read
-    #[arg(long, value_name = "URL", required_unless_present = "targets")]
+    #[arg(long, help_heading = TARGET, value_name = "URL", required_unless_present = "targets")]
     url: Option<String>,
     /// The target that was measured, if it was one: a name or a file
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long = "target", help_heading = TARGET, value_name = "NAME|FILE")]
     targets: Option<String>,
     /// File that holds the token which the server wants
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = TARGET, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// PEM file with the authorities to believe, and no others, at a URL of https:// or wss://
-    /// [default: those of the operating system]
-    #[arg(long, value_name = "PEM")]
+    /// PEM file with the only authorities to believe [default: the system's]
+    ///
+    /// At a URL of https:// or wss://.
+    #[arg(long, help_heading = TARGET, value_name = "PEM")]
     ca: Option<PathBuf>,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else, on standard output
-    #[arg(long)]
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
-    /// File of the record [default: a new one in results/runs]
-    #[arg(long, value_name = "FILE")]
+    /// File of the record [default: new in results/runs]
+    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     save: SaveArgs,

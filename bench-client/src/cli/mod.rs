@@ -30,7 +30,6 @@ mod view;
 pub(crate) mod watch_args;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -134,23 +133,6 @@ const NO_SERVER: u8 = 5;
 pub(crate) const CANNOT_TELL: u8 = 6;
 /// The shell's convention for SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
-
-/// The name by which this program was started: that of the installed program, or the one that
-/// records have.
-pub(crate) fn called() -> &'static str {
-    let first = std::env::args_os().next();
-    let name = first.as_deref().map(Path::new).and_then(Path::file_stem);
-    if name.is_some_and(|name| name == INSTALLED) {
-        INSTALLED
-    } else {
-        NAME_OF_RECORD
-    }
-}
-
-/// What the installed program is called.
-const INSTALLED: &str = "busload";
-/// The same program in the repository, and in records.
-const NAME_OF_RECORD: &str = "bench-client";
 
 /// What a person asked for cannot be done; the message says what to do instead.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,7 @@ fn lock() -> MutexGuard<'static, Option<Vec<String>>> {
 /// Why there can be no screen, in words that go on after "no terminal view: ".
 fn unfit() -> Option<&'static str> {
     if !io::stderr().is_terminal() {
-        Some("standard error is no terminal")
+        Some("standard error is not a terminal")
     } else if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
         Some("TERM names no terminal that can move its cursor")
     } else if std::fs::File::open("/dev/tty").is_err() {

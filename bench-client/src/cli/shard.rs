@@ -27,13 +27,17 @@ const HEADING: &str = "Several load machines";
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ShardArgs {
-    /// Put on part I of N of the load, from 0, and leave what was seen in a file for merge. All N
-    /// machines get the same flags, those of the whole load, and --threads for each; shard 0
-    /// seeds. index/N takes the number from JOB_COMPLETION_INDEX, as Kubernetes sets it
+    /// Put on part I of N of the load, from 0, for merge to judge
+    ///
+    /// What was seen goes into a file. All N machines get the same flags, those of the whole load,
+    /// and --threads for each; shard 0 seeds. index/N takes the number from JOB_COMPLETION_INDEX,
+    /// as Kubernetes sets it.
     #[arg(long, value_name = "I/N", requires = "start_at", help_heading = HEADING)]
     shard: Option<Shard>,
-    /// When the load begins, warm-up first, by the server's clock: 2026-01-31T12:00:00Z, or
-    /// seconds since 1970. The same for all shards, with time for seeding and connecting
+    /// When the load of --shard begins, by the server's clock
+    ///
+    /// 2026-01-31T12:00:00Z, or seconds since 1970. The warm-up is first. The same for all shards,
+    /// with time for seeding and connecting.
     #[arg(long, value_name = "TIME", requires = "shard", value_parser = parse_time, help_heading = HEADING)]
     start_at: Option<Timestamp>,
 }

@@ -33,7 +33,10 @@ pub enum TargetsError {
         known: Vec<String>,
     },
     /// It ships, and must be installed before it can be started.
-    #[error("target {name} is not installed: run bench-client targets install {name}")]
+    #[error(
+        "target {name} is not installed: run {} targets install {name}",
+        crate::called()
+    )]
     NotInstalled {
         /// Its name.
         name: String,

@@ -30,7 +30,11 @@ pub fn version(found: &Found) -> Result<Option<String>, TargetsError> {
         .map_err(|why| TargetsError::Command {
             name: found.file.name.clone(),
             command: version.command.clone(),
-            why: format!("{why}; its setup may be missing: run bench-client targets install"),
+            why: format!(
+                "{why}; its setup may be missing: run {} targets install {}",
+                crate::called(),
+                found.file.name
+            ),
         })
 }
 

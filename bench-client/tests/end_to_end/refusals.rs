@@ -128,7 +128,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["run", "--data-dir=/proc"], "/proc"),
     (&["run", "--frobnicate"], "--frobnicate"),
     (&["run", "surplus"], "surplus"),
-    (&["run", "--secnods=3"], "--duration"),
+    (&["run", "--duratoin=3"], "--duration"),
     (&["frobnicate"], "frobnicate"),
     (&["serve", "smtp"], "smtp"),
     (&["serve", "ws", "--port=70000"], "--port"),
@@ -140,19 +140,19 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["serve", "http", "--batch-timeout", "-1ms"],
-        "'--batch-timeout <DURATION>': '-1ms' is negative",
+        "'--batch-timeout <TIME>': write a duration that is not negative",
     ),
     (
         &["run", "--seed", "-1"],
-        "'--seed <N>': write a whole number that is not negative",
+        "'--seed <N>': write a whole number from 0",
     ),
     (
         &["run", "--alpha", "-1"],
-        "'--alpha <ALPHA>': '-1' is no finite number",
+        "'--alpha <ALPHA>': write a number from 0",
     ),
     (
         &["torture", "--kills", "-1"],
-        "'--kills <KILLS>': -1 is not in 1..=1000000",
+        "'--kills <N>': write a whole number from 1 to 1000000",
     ),
     (
         &["serve", "ws", "--port=0", "--batch-size=0"],

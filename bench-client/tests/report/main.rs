@@ -163,7 +163,6 @@ fn what_makes_no_sense_is_refused() {
             &["--format=pdf"][..],
             "possible values: text, md, html, csv, hlog, hgrm, github-benchmark, bmf, junit, gobench",
         ),
-        (&[], "--format"),
         (
             &["--format=md", "--series"],
             "--series goes with --format csv",
@@ -172,7 +171,7 @@ fn what_makes_no_sense_is_refused() {
             &["--format=md", "--width=80"],
             "--width goes with --format text only",
         ),
-        (&["--format=text", "--width=9"], "expected a number from 20"),
+        (&["--format=text", "--width=9"], "write a number from 20"),
         (
             &["--format=csv", "--row=1"],
             "--row goes with --format hgrm",

@@ -98,8 +98,8 @@ fn the_commands_over_ssh_make_a_record() {
         ("4107", port.trim()),
         ("+20 sec", "+5 sec"),
         (
-            "--concurrency 200 --seconds 30",
-            "--concurrency 8 --seconds 1 --accounts 1000 --no-null-server",
+            "--concurrency 200 --duration 30",
+            "--concurrency 8 --duration 1 --accounts 1000 --no-null-server",
         ),
     ];
     let ended = run(shell(place.path()).args(["-ec", &with(&blocks[1], &smaller)]));

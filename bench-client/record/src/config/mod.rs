@@ -79,7 +79,7 @@ pub struct RunConfig {
         hide_possible_values = true, default_value = "json"
     )]
     pub encoding: Encoding,
-    /// Whether SpacetimeDB answers when a transfer is durable (on), or before [default: on]
+    /// Whether SpacetimeDB answers only what is durable [default: on]
     #[arg(long, help_heading = TARGET, value_enum, hide_possible_values = true, value_name = "ON|OFF")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_reads: Option<ConfirmedReads>,

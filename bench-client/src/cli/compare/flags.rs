@@ -62,7 +62,7 @@ impl SharedFlags {
             );
         }
         let mut rows = flags.rows().map_err(|why| side.error(format!("{why:#}")))?;
-        rows.pop().ok_or_else(|| side.error("it is no row"))
+        rows.pop().ok_or_else(|| side.error("it makes no row"))
     }
 }
 

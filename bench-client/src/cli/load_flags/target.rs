@@ -110,7 +110,7 @@ impl TargetFlags {
                         return Ok(None);
                     }
                     return Err(usage(&format!(
-                        "{connector} is no server of this program: start it yourself and say where \
+                        "{connector} is not a server of this program: start it yourself and say where \
                          it is with --url ws://127.0.0.1:3000/test-1, test-1 being the name of the \
                          database"
                     )));

@@ -24,7 +24,7 @@ pub(in crate::judge) fn generator_bound(reasons: &[String]) -> Verdict {
             reasons.join("; ")
         ),
         "do not quote this as the server's limit: raise --threads, use --encoding binary, \
-         or run the generator on another machine",
+         or run the generator on other machines (run --shard)",
     )
 }
 

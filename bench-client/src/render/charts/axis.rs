@@ -133,16 +133,15 @@ impl Axis {
         let near = steps
             .into_iter()
             .find(|step| far <= (1.0 + 2.2 * step).log10());
-        let ratios: Vec<f64> = match near {
-            Some(step) => (-2..=2)
-                .map(|place| 1.0 + f64::from(place) * step)
-                .collect(),
-            None => {
-                let factors = [1.5_f64, 2.0, 5.0, 10.0, 100.0];
-                let factor = factors.into_iter().find(|by| far <= by.log10() * 2.2);
-                let factor = factor.unwrap_or_else(|| 10_f64.powf((far / 2.0).ceil()));
-                (-2..=2).map(|power| factor.powi(power)).collect()
-            }
+        let places = -2..=2;
+        let ratios: Vec<f64> = if let Some(step) = near {
+            let off = |place: i32| 1.0 + f64::from(place) * step;
+            places.map(off).collect()
+        } else {
+            let factors = [1.5_f64, 2.0, 5.0, 10.0, 100.0];
+            let factor = factors.into_iter().find(|by| far <= by.log10() * 2.2);
+            let factor = factor.unwrap_or_else(|| 10_f64.powf((far / 2.0).ceil()));
+            places.map(|power| factor.powi(power)).collect()
         };
         let widest = ratios.iter().map(|ratio| ratio.log10().abs());
         let end = widest.fold(far, f64::max) * 1.04;

@@ -148,7 +148,7 @@ fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
         })
         .if_any()
         .words(0, "counted", |(_, one)| {
-            is_contention.then(|| one.row.collision_scope.as_str())
+            is_contention.then_some(one.row.collision_scope.as_str())
         })
         .if_any()
         .words(0, "verdict", |(_, one)| verdict(one));

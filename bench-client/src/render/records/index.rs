@@ -92,8 +92,11 @@ struct Measured<'a> {
     shown: Shown<'a>,
 }
 
+/// What a row is in some respect.
+type Respect = fn(&Measured<'_>) -> String;
+
 /// By what rows can be chosen.
-const FACETS: [(&str, fn(&Measured<'_>) -> String); 4] = [
+const FACETS: [(&str, Respect); 4] = [
     ("target", |one| one.shown.row.config.subject()),
     ("durability", |one| one.shown.row.durability_and_apply()),
     ("in flight", |one| in_flight(one.shown.row)),
@@ -170,7 +173,7 @@ fn selection(read: &[(&Entry, &Environment)], rows: &[Measured<'_>]) -> Selectio
     let machines = read.iter().map(|(_, environment)| machine(environment));
     facets[MACHINE].values.extend(machines);
     for facet in &mut facets {
-        facet.values.sort_by(|a, b| natural(a).cmp(&natural(b)));
+        facet.values.sort_by_key(|text| natural(text));
         facet.values.dedup();
     }
     let place = |facet: usize, value: &String| -> Option<Tag> {
@@ -439,7 +442,7 @@ mod tests {
     #[test]
     fn values_are_in_the_order_of_their_numbers() {
         let mut values = ["50×16", "50×8", "8×1", "a"].map(str::to_owned);
-        values.sort_by(|a, b| natural(a).cmp(&natural(b)));
+        values.sort_by_key(|text| natural(text));
         assert_eq!(values, ["a", "8×1", "50×8", "50×16"]);
     }
 }

@@ -7,6 +7,12 @@ use clap::{Arg, Command};
 /// Columns of a line of help at most.
 pub const WIDTH_MAX: usize = 100;
 
+/// At the end of a short page.
+const MORE: &str = "All flags, and more about each: --help";
+/// At the end of a long one.
+const QUANTITIES: &str = "Times are in seconds, unless they have a unit: 10, 500ms, 2m. Counts and \
+rates may be written as 5k or 1M.";
+
 /// Which flags `-h` shows, by their long names. Positional arguments are always there.
 #[derive(Debug, Clone, Copy)]
 pub struct Page(pub &'static [&'static str]);
@@ -44,13 +50,16 @@ impl Page {
                     .any(|arg| arg.get_long() == Some(name))),
             "a flag of the page that is not there: {self:?}"
         );
+        let after_help = command.get_after_help().map(ToString::to_string);
+        let after_long_help = command.get_after_long_help().map(ToString::to_string);
         command
+            .after_help(after_help.unwrap_or_else(|| MORE.to_owned()))
+            .after_long_help(after_long_help.unwrap_or_else(|| QUANTITIES.to_owned()))
             .mut_args(|arg| {
                 let is_shown = arg.get_long().is_none_or(|long| self.0.contains(&long));
                 with_brief_help(arg).hide_short_help(!is_shown)
             })
             .max_term_width(WIDTH_MAX)
-            .after_help("All flags, and more about each: --help")
     }
 }
 
