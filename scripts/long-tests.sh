@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The tests that CI runs scaled down, at the full size of their cases (docs/reliability.md): about
-# eight minutes on two cores. Prints a line for each test, what it counted, and the sums; fails when
-# a test fails or passes over its work, or when one of them was not run.
+# The tests that CI runs scaled down, at the full size of their cases
+# (docs/reliability-evidence.md), and every command of the documentation: about ten minutes on two
+# cores. Prints a line for each test, what it counted, and the sums; fails when a test fails or
+# passes over its work, or when one of them was not run.
 #
 # usage: scripts/long-tests.sh
 #
@@ -49,6 +50,7 @@ run busload-servers slow_peers case_33_a_frozen_server_gives_no_false_answer_whe
 run busload-postgres ledger faults::case_01_a_killed_database_loses_nothing_that_was_acknowledged \
   power_cut::case_02_a_power_cut_of_the_databases_disk_loses_nothing_that_was_synced \
   standby::what_a_standby_has_applied_outlives_the_primary
+run bench-client docs what_all_other_pages_say_to_type_works
 run bench-client shards \
   namespaces::a_server_and_two_load_machines_in_networks_of_their_own
 run bench-client audit a_sync_of_another_file_is_none \

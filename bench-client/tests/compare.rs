@@ -146,7 +146,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     refused(
         directory,
         &["sqlite_ws_rpc,batchsize=1", ws],
-        &["'batchsize' is no knob", "batch-size, batch-timeout"],
+        &["'batchsize' is not a knob", "batch-size, batch-timeout"],
     );
     refused(
         directory,
@@ -156,7 +156,7 @@ fn what_is_no_comparison_is_refused_in_one_line() {
     refused(
         directory,
         &["sqlite_ws_rpc,seed=2", ws],
-        &["'seed' is no knob"],
+        &["'seed' is not a knob"],
     );
     refused(
         directory,
@@ -672,8 +672,11 @@ fn what_is_no_baseline_is_not_saved() {
     let directory = directory();
     let directory = directory.path();
     for (words, says) in [
-        (["--save-baseline=a/b", "--seed=1"], "'a/b' is no name"),
-        (["--save-baseline=../b", "--seed=1"], "'../b' is no name"),
+        (["--save-baseline=a/b", "--seed=1"], "'a/b' is not the name"),
+        (
+            ["--save-baseline=../b", "--seed=1"],
+            "'../b' is not the name",
+        ),
         (
             ["--save-baseline=b", "--alpha=0,1"],
             "a baseline is of one row",

@@ -1,5 +1,5 @@
 //! Exactly once from end to end: a transfer whose answer was lost is sent again with the same
-//! id, and is applied once (reliability.md A 5 and A 7).
+//! id, and is applied once (docs/reliability-evidence.md, cases 5 and 7).
 
 mod common;
 
@@ -296,7 +296,7 @@ async fn books(mut control: ControlClient) -> ([i64; 2], Option<TransferIds>) {
     (balances, stats.expect("stats").transfer_ids)
 }
 
-/// reliability.md A 5.
+/// docs/reliability-evidence.md, case 5.
 #[test]
 fn a_server_that_dies_after_the_commit_and_before_the_answer() {
     if !can_trace("a_server_that_dies_after_the_commit_and_before_the_answer") {
@@ -340,7 +340,7 @@ fn a_server_that_dies_after_the_commit_and_before_the_answer() {
     }
 }
 
-/// reliability.md A 7: many connections at once, and after a kill.
+/// docs/reliability-evidence.md, case 7: many connections at once, and after a kill.
 #[test]
 fn the_same_ids_from_many_connections_at_once() {
     let directory = directory();

@@ -650,7 +650,7 @@ fn a_file_that_is_no_sweep_is_refused_and_left() {
     let ended = sweep(path, &["--over=alpha=0", "--output=diary.txt"]);
     ended
         .expect_code(2)
-        .expect_one_line("is no record of a sweep");
+        .expect_one_line("is not a record of a sweep");
     let text = std::fs::read_to_string(path.join("diary.txt"));
     assert_eq!(text.expect("it is there"), "dear diary");
 
@@ -662,5 +662,5 @@ fn a_file_that_is_no_sweep_is_refused_and_left() {
     );
     ended
         .expect_code(2)
-        .expect_one_line("is no record of a sweep");
+        .expect_one_line("is not a record of a sweep");
 }

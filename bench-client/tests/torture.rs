@@ -1,5 +1,6 @@
 //! `bench-client torture` as a user has it, against this program's own server: a short run of
-//! every fault finds nothing. Each test names the cases of docs/reliability.md that it is about.
+//! every fault finds nothing. Each test names the cases that it is about
+//! (docs/reliability-evidence.md).
 //!
 //! That it would find something is shown in `torture_liars.rs`.
 

@@ -23,7 +23,7 @@ fn bad_input_is_refused() {
     for (flags, expected) in [
         (
             vec!["--faults=flood"],
-            "'flood' is no fault: choose from kill",
+            "'flood' is not a fault: choose from kill",
         ),
         (vec!["--kills=0"], "from 1 to 1000000"),
         (

@@ -124,7 +124,7 @@ impl Bank {
             Ok(total) => tell(FindingKind::WrongTotal, wrong_total(total, self.total)),
             Err(_) => tell(
                 FindingKind::WrongTotal,
-                format!("the total is '{}', which is no number", snapshot.total),
+                format!("the total is '{}', which is not a number", snapshot.total),
             ),
         }
         if snapshot.lowest.starts_with('-') {

@@ -161,7 +161,7 @@ impl End {
                     let silent = seen.iter().all(|one| one.said_unknown == 0);
                     let loaded = seen.iter().any(|one| !one.sequence.entries.is_empty());
                     (silent && loaded && !only_checkpoints(&fault.failed_syncs())).then(|| {
-                        "it ended after an I/O error, and nobody was told that an outcome is unknown"
+                        "it ended after an I/O error, and no answer said that an outcome is unknown"
                             .to_owned()
                     })
                 }

@@ -54,7 +54,7 @@ impl Schedule {
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
     /// This machine lacks what the fault needs: it is skipped by name.
-    #[error("{fault} cannot be made here: {why}")]
+    #[error("{fault} cannot be injected here: {why}")]
     Unavailable {
         /// Which.
         fault: FaultKind,

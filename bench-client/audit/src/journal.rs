@@ -47,7 +47,7 @@ pub enum JournalError {
     #[error("the journal cannot be written: {0}")]
     Broken(String),
     /// It does not begin as a journal does.
-    #[error("{path} is no journal of this version")]
+    #[error("{path} is not a journal of this version")]
     NotOne {
         /// The file.
         path: String,

@@ -31,7 +31,7 @@ pub enum ControlError {
     },
     /// The server is not there to be wiped.
     #[error(
-        "{url} lets no client wipe its ledger: start it with --allow-seed or --reseed, or leave \
+        "{url} does not let clients wipe its ledger: start it with --allow-seed or --reseed, or leave \
          out --reseed"
     )]
     MayNotSeed {

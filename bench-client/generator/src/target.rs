@@ -170,7 +170,7 @@ pub enum TargetError {
     Endpoint(#[from] EndpointError),
     /// Somebody else has its place.
     #[error(
-        "a server is there already, at {authority}: nothing was done to it; stop it, or choose \
+        "a server already listens at {authority}, and was left alone: stop it, or choose \
          another --url"
     )]
     Occupied {

@@ -3,6 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod ceiling;
 pub(crate) mod compare;
+#[cfg(test)]
+mod documented;
 mod fail_on;
 pub(crate) mod fsync;
 pub(crate) mod generate;

@@ -27,7 +27,7 @@ pub struct Baseline {
 pub enum BaselineError {
     /// It cannot be a file name.
     #[error(
-        "'{0}' is no name of a baseline: letters, digits, '.', '-' and '_', not first a '.' or \
+        "'{0}' is not the name of a baseline: letters, digits, '.', '-' and '_', not first a '.' or \
          '-', and without the ending .json; files have paths, as in ./{0}"
     )]
     Name(String),
@@ -292,7 +292,7 @@ mod tests {
         let refused = |name: &str| Baseline::open(name, None).unwrap_err().to_string();
         assert!(refused(name).contains("no valid row"));
         std::fs::write(&path, "dear diary").unwrap();
-        assert!(refused(name).contains("is no record"));
+        assert!(refused(name).contains("is not a record"));
         assert!(refused("no-such-baseline").contains("there is no baseline"));
         assert!(refused("./no/such.json").contains("cannot read"));
     }

@@ -57,7 +57,7 @@ impl SideText {
         let subject = parts.next().unwrap_or_default();
         if subject.is_empty() || subject.contains('=') {
             return Err(wrong(format!(
-                "'{subject}' is no connector and no target; it begins with sqlite_rpc, \
+                "'{subject}' is neither a connector nor a target; begin with sqlite_rpc, \
                  sqlite_ws_rpc, spacetimedb, or the name or file of a target, then ,key=value as \
                  often as needed"
             )));
@@ -93,7 +93,7 @@ impl SideText {
         let mut word = |key: &str| match table.remove(key) {
             None => Ok(None),
             Some(toml::Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(_) => Err(wrong(&format!("{key} is no text"))),
+            Some(_) => Err(wrong(&format!("{key} is not text"))),
         };
         let label = word("label")?;
         let ((Some(subject), None) | (None, Some(subject))) = (word("connector")?, word("target")?)
@@ -111,7 +111,11 @@ impl SideText {
                 toml::Value::Float(number) => Some(number.to_string()),
                 toml::Value::Boolean(true) => None,
                 toml::Value::Boolean(false) => Some("false".to_owned()),
-                _ => return Err(wrong(&format!("{key} is no text, number or truth value"))),
+                _ => {
+                    return Err(wrong(&format!(
+                        "{key} is not text, a number, true or false"
+                    )));
+                }
             };
             keys.push((key, value));
         }
@@ -144,7 +148,7 @@ impl SideText {
                 let mut offered = allowed.to_vec();
                 offered.retain(|key| !NOT_OFFERED.contains(key));
                 return Err(wrong(format!(
-                    "'{key}' is no knob of a side; there are {}",
+                    "'{key}' is not a knob of a side; there are {}",
                     offered.join(", ")
                 )));
             }
@@ -229,10 +233,10 @@ mod tests {
                 "[base]\ntarget='a'\nconnector='b'\n[candidate]",
                 "one of connector",
             ),
-            ("[base]\ntarget=''\n[candidate]", "target is no text"),
+            ("[base]\ntarget=''\n[candidate]", "target is not text"),
             (
                 "[base]\ntarget='a'\nspeed=1\n[candidate]",
-                "'speed' is no knob",
+                "'speed' is not a knob",
             ),
         ] {
             let error = SideText::read_both(text, &ALLOWED).unwrap_err().to_string();
@@ -263,15 +267,15 @@ mod tests {
     fn what_is_wrong_is_named_with_what_is_allowed() {
         for (text, says) in [
             ("", "spacetimedb, or the name"),
-            ("batch-size=1", "'batch-size=1' is no connector"),
-            ("sqlite_rpc,batchsize=1", "'batchsize' is no knob"),
+            ("batch-size=1", "'batch-size=1' is neither a connector"),
+            ("sqlite_rpc,batchsize=1", "'batchsize' is not a knob"),
             ("sqlite_rpc,batchsize=1", "batch-size, inflight"),
-            ("sqlite_rpc,batch-size=1,2", "'2' is no knob"),
+            ("sqlite_rpc,batch-size=1,2", "'2' is not a knob"),
             (
                 "sqlite_rpc,inflight=1,max-inflight-per-worker=2",
                 "there twice",
             ),
-            ("sqlite_rpc,", "'' is no knob"),
+            ("sqlite_rpc,", "'' is not a knob"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(says), "no '{says}' in {error}");

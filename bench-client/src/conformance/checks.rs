@@ -105,7 +105,7 @@ impl<'a> Suite<'a> {
         match self.control.health().await {
             Ok(()) => Ok(Verdict::Passed),
             Err(ControlError::UnknownMethod(_)) => Ok(Verdict::Missing(
-                "that it is ready is known by its first answer only",
+                "only its first answer shows that it is ready",
             )),
             Err(error) => {
                 self.is_lost = true;
@@ -144,7 +144,7 @@ impl<'a> Suite<'a> {
         if first.is_none() {
             self.is_lost = true;
             return Ok(Verdict::Failed(
-                "there is no account 0: ids begin with it".to_owned(),
+                "there is no account 0: ids must begin with 0".to_owned(),
             ));
         }
         if self.balances.is_none() {
@@ -299,7 +299,7 @@ impl<'a> Suite<'a> {
         }
         Verdict::Missing(
             "its errors are not those of the protocol: a refused transfer may count as of unknown \
-             outcome, which no row tells from a lost one",
+             outcome, which a row cannot tell from a lost one",
         )
     }
 
@@ -331,18 +331,18 @@ impl<'a> Suite<'a> {
                     Verdict::Passed
                 } else {
                     Verdict::Failed(format!(
-                        "it tells of {accounts} accounts with {total} in all, where {ACCOUNTS} \
+                        "it reports {accounts} accounts with {total} in all, where {ACCOUNTS} \
                          with {expected} were seeded"
                     ))
                 })
             }
             Ok(Verification::Skipped { .. }) => Ok(Verdict::Missing(
-                "it skips it: that no money is made or lost is known of the accounts only that \
+                "it is skipped: that no money is made or lost is known only of the accounts that \
                  are read",
             )),
             Err(ControlError::UnknownMethod(_)) => Ok(Verdict::Missing(
-                "money cannot be checked: that none is made or lost is known of the accounts \
-                 only that are read",
+                "money cannot be checked: that none is made or lost is known only of the \
+                 accounts that are read",
             )),
             Err(error) => Err(error),
         }
@@ -354,7 +354,7 @@ impl<'a> Suite<'a> {
             Verdict::Passed
         } else {
             Verdict::Missing(
-                "its durability and knobs are not in the row, and nothing is held against them",
+                "its durability and knobs are not in the row, and nothing is checked against them",
             )
         })
     }
@@ -363,7 +363,7 @@ impl<'a> Suite<'a> {
         let Some(before) = self.control.stats(true).await? else {
             return Ok(Verdict::Missing(
                 "syncs and batches cannot be counted: no time budget, no transfers per sync, and \
-                 what it applied is not held against what it answered",
+                 what it applied is not compared with what it answered",
             ));
         };
         let transfers = (2_000..2_008).map(|number| (number, small(number)));

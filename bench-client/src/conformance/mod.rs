@@ -88,7 +88,7 @@ pub async fn check(subject: &Subject, tell: &mut dyn FnMut(&Line)) -> Vec<Line> 
     for (what, step) in checks::STEPS {
         let verdict = match tokio::time::timeout(LINE_TIMEOUT, suite.step(*step)).await {
             Ok(verdict) => verdict,
-            Err(_) => Verdict::Failed(format!("it is not done within {LINE_TIMEOUT:?}")),
+            Err(_) => Verdict::Failed(format!("it did not finish within {LINE_TIMEOUT:?}")),
         };
         let line = Line { what, verdict };
         tell(&line);

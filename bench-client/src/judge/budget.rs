@@ -103,7 +103,7 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     if let Some(wire) = wire_us.filter(|wire| !fits(wire)) {
         withheld.push(format!(
             "the time on the wire: {wire:.0} µs with the null server, and {outside:.0} µs here \
-             for all that is outside of the server"
+             for everything outside the server"
         ));
     }
     let wire_us = wire_us.filter(fits);

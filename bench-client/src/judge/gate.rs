@@ -325,7 +325,7 @@ impl Gate {
             GateOutcome::Failed => format!("{found}, all of it beyond {limit}"),
             GateOutcome::Passed => format!("{found}, all of it on the good side of {limit}"),
             GateOutcome::Undecided if interval.enough => {
-                format!("{found}, and {limit} is among it: nothing is proven")
+                format!("{found}, which includes {limit}: nothing is proven")
             }
             GateOutcome::Undecided => {
                 let confidence = 100.0 * level.confidence();

@@ -115,7 +115,7 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && latency.mean > 0.0
     {
         reasons.push(format!(
-            "the event loop was {:.0} µs late in the mean, the mean latency is {:.0} µs",
+            "the event loop was {:.0} µs late on average, the mean latency is {:.0} µs",
             lag.mean,
             latency.mean * 1e3
         ));

@@ -2,7 +2,7 @@
 //!
 //! Everything is judged against the durability that the server declares, by what was
 //! measured: never by the name of a mode. Which verdicts make a row invalid is fixed
-//! (`docs/methodology.md`): money not conserved, nothing changed, the ledger check, fake,
+//! (`docs/verification.md`): money not conserved, nothing changed, the ledger check, fake,
 //! no committed transfer, the server died.
 
 mod budget;

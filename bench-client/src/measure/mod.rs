@@ -189,7 +189,7 @@ async fn finish(server: ServerProcess, around: &Surroundings<'_>) -> Stopped {
     let output = server.output().map(|file| file.display().to_string());
     let stopped = server.finish().await;
     let failed = stopped.failed.as_ref();
-    let failed = failed.map(|how| format!("the server did not end well: {how}"));
+    let failed = failed.map(|how| format!("the server did not end cleanly: {how}"));
     if let Some(remark) = failed.or_else(|| stopped.end.remark()) {
         let output = output.map_or_else(String::new, |file| format!("; its output is in {file}"));
         around.progress.notice(&format!("{remark}{output}"));

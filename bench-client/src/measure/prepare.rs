@@ -64,7 +64,7 @@ async fn seed(
     match control.seed(accounts, balance).await {
         Err(ControlError::UnknownMethod(_)) if seeds_itself => Ok(()),
         Err(ControlError::UnknownMethod(_)) => Err(RowError::Unsuitable(format!(
-            "{name} does not know the method seed, and its fresh ledger has not {accounts} accounts \
+            "{name} does not know the method seed, and its fresh ledger lacks {accounts} accounts \
              with {balance} each: give it {{accounts}} and {{initial_balance}} in its command"
         ))),
         seeded => Ok(seeded?),

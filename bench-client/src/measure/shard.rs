@@ -79,7 +79,7 @@ pub async fn measure_shard(
     let mut start = start_of(plan, &clock)?;
     if clock.offset.is_none() {
         around.progress.notice(
-            "the server does not tell its time: the shards start together as far as their \
+            "the server does not say its time: the shards start together as far as their \
              machines' own clocks agree",
         );
     }

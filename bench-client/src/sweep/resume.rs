@@ -26,7 +26,7 @@ pub enum ResumeError {
     },
     /// It is something else.
     #[error(
-        "{} is no record of a sweep, and is not overwritten: name another file with --output",
+        "{} is not a record of a sweep, and is not overwritten: name another file with --output",
         .0.display()
     )]
     NoSweep(PathBuf),
@@ -308,13 +308,13 @@ mod tests {
             assert!(error.to_string().contains(says), "{error}");
             assert_eq!(std::fs::read(&path).unwrap(), text);
         };
-        refused(b"", "no record of a sweep");
-        refused(b"dear diary", "no record of a sweep");
-        refused(b"\xff\xfe", "no record of a sweep");
-        refused(b"{\"rows\": []}", "no record of a sweep");
+        refused(b"", "not a record of a sweep");
+        refused(b"dear diary", "not a record of a sweep");
+        refused(b"\xff\xfe", "not a record of a sweep");
+        refused(b"{\"rows\": []}", "not a record of a sweep");
         refused(b"{\"schema_version\": 1}", "version 1");
         let run = serde_json::to_vec(&Record::new(environment())).unwrap();
-        refused(&run, "no record of a sweep");
+        refused(&run, "not a record of a sweep");
         assert!(matches!(
             open(directory.path(), &environment(), sweep(), true),
             Err(ResumeError::Unreadable { .. })

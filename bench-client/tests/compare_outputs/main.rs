@@ -190,7 +190,7 @@ fn a_newer_or_broken_comparison_is_refused() {
         (
             "other.json",
             "{\"comparison_version\": 2}".to_owned(),
-            "is no record",
+            "is not a record",
         ),
     ] {
         let path = files.path().join(name);

@@ -70,8 +70,8 @@ fn what_is_no_record_is_refused_with_the_reason() {
     let cases = [
         ("cut.json", &whole[..whole.len() / 2], "is cut off"),
         ("empty.json", "", "is cut off"),
-        ("other.json", "{\"rows\": []}", "is no record"),
-        ("text.json", "not JSON", "is no record"),
+        ("other.json", "{\"rows\": []}", "is not a record"),
+        ("text.json", "not JSON", "is not a record"),
         (
             "newer.json",
             &whole.replacen("\"schema_version\":3", "\"schema_version\":99", 1),

@@ -46,7 +46,7 @@ fn case_36_a_command_beside_a_server_that_was_there() {
         .collect();
     assert_eq!(errors.len(), 1, "{}", ended.stderr);
     assert!(
-        errors[0].contains("a server is there already") && errors[0].contains("--url"),
+        errors[0].contains("a server already listens at") && errors[0].contains("--url"),
         "{}",
         ended.stderr
     );

@@ -1,5 +1,5 @@
-//! reliability.md cases 36 and 9, the honesty of the harness: servers that cheat, each in its own
-//! way, audited by the real program. Every one is caught with exit code 4, under the name of what
+//! docs/reliability-evidence.md, cases 36 and 9, the honesty of the harness: servers that cheat,
+//! each in its own way, audited by the real program. Every one is caught with exit code 4, under the name of what
 //! it does and as often as it admits, and the honest ones are not.
 
 #![cfg(target_os = "linux")]

@@ -47,7 +47,7 @@ pub enum EngineError {
         initial_balance: i64,
     },
     /// A seeding was asked for that would wipe a ledger that must not be.
-    #[error("the ledger is not to be wiped, and is not as a seeding would leave it")]
+    #[error("the ledger must not be wiped, and is not what a seeding would leave")]
     MustNotWipe,
     /// The number of accounts is off.
     #[error("there are {accounts} accounts, not {expected} as when the ledger was opened")]
@@ -98,7 +98,7 @@ pub enum EngineError {
     /// the next start copies anew. The engine has stopped.
     #[error(
         "a sync failed in a checkpoint, stopping: {0}; every acknowledged transfer is in the \
-         write-ahead log: keep it beside the database, see to the disk and start again"
+         write-ahead log: keep it beside the database, repair the disk and start again"
     )]
     CheckpointUnsynced(Source),
     /// A file of the ledger was removed, renamed or replaced while it was open. The engine has

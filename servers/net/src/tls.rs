@@ -50,7 +50,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// A file is not PEM.
-    #[error("{} is not PEM", path.display())]
+    #[error("{} is not a PEM file", path.display())]
     NotPem {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// The certificates of a PEM file, at least one.
 ///
 /// # Errors
-/// The file cannot be read, is not PEM, or holds no certificate.
+/// The file cannot be read, is no PEM, or holds no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(path)?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

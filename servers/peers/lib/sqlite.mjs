@@ -4,7 +4,7 @@ import { OutcomeUnknown } from './ledger.mjs';
 const PRAGMAS = ['journal_mode', 'synchronous', 'page_size', 'wal_autocheckpoint', 'cache_size', 'locking_mode'];
 const SYNCHRONOUS = ['OFF', 'NORMAL', 'FULL', 'EXTRA'];
 
-/** The durability modes of docs/protocol.md, by the pragmas as read back. */
+/** The durability modes of docs/protocol-stats.md, by the pragmas as read back. */
 const DURABILITY = {
   'wal FULL': 'wal-full',
   'wal NORMAL': 'wal-normal',

@@ -155,7 +155,7 @@ impl Settings {
                 warnings.push("full_page_writes=off: a power cut may leave torn pages".to_owned());
             }
             Durability::NotTold => warnings.push(
-                "the database does not tell what it syncs: nothing is known of its durability"
+                "the database does not say what it syncs, so its durability is not known"
                     .to_owned(),
             ),
             Durability::Local if !matches!(commit, "on" | "local") => warnings.push(format!(

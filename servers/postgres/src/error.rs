@@ -148,6 +148,6 @@ pub(crate) fn cannot_open(database: &str, fault: &dyn std::fmt::Display) -> Engi
     EngineError::CannotOpen {
         database: PathBuf::from(database),
         why: fault.to_string(),
-        remedy: "see whether it runs and lets this user in (--engine, PGPASSWORD, PGPASSFILE)",
+        remedy: "check that it runs and lets this user in (--engine, PGPASSWORD, PGPASSFILE)",
     }
 }

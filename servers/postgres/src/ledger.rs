@@ -189,7 +189,7 @@ impl PostgresLedger {
                 .tried_at
                 .map(|at| CONNECT_INTERVAL.saturating_sub(at.elapsed()));
             if waits.is_some_and(|waits| !waits.is_zero()) {
-                return Err(Fault::Lost("nobody has answered yet".to_owned()));
+                return Err(Fault::Lost("no answer has come yet".to_owned()));
             }
             self.tried_at = Some(Instant::now());
             let address = &self.shared.address;

@@ -22,7 +22,7 @@ use support::{
 };
 use tempfile::TempDir;
 
-/// The last sync of the walk, from the list of cases (docs/reliability.md A 4).
+/// The last sync of the walk, from the list of cases (docs/reliability-evidence.md, case 4).
 const LAST: u64 = 200;
 const ACCOUNTS: usize = 100;
 

@@ -319,7 +319,7 @@ impl<'a> Checkpointer<'a> {
                     monitor.began(Degradation::LogGrowing, || {
                         format!(
                             "the write-ahead log has {log_bytes} bytes, since another process \
-                             reads from it; it is refused to grow above {} bytes",
+                             reads from it; it may not grow above {} bytes",
                             self.limit_bytes
                         )
                     });

@@ -51,7 +51,7 @@ pub const fn default_page_bytes(durability: Durability, accounts: i64) -> u32 {
 
 /// Pages of another size than there are.
 #[derive(Debug, thiserror::Error)]
-#[error("no page has {0} bytes: it is a power of two from 512 to 65536")]
+#[error("a page cannot have {0} bytes: give a power of two from 512 to 65536")]
 struct NoPageSize(u32);
 
 pub(crate) fn check_page_size(config: &Config) -> Result<(), EngineError> {

@@ -27,7 +27,7 @@ const LINKS_MAX: usize = 40;
 const MOVE_BACK: &str = "everything acknowledged is in the file that was open: move it back, if \
     it was moved, or choose another file";
 const REMOVED: &str =
-    "it was removed, and what was acknowledged with it: start with a copy, or anew";
+    "it was removed, with all acknowledged transfers: start with a copy, or with a new database";
 const LOG_IS_COPIED: &str = "the database holds everything acknowledged: remove what is there now, \
     if anything is";
 const LOG_IS_NOT_COPIED: &str = "its log could not be copied into the database: what was \

@@ -120,17 +120,17 @@ fn explain_sqlite(path: &Path, error: &rusqlite::Error) -> EngineError {
         ),
         Some(ErrorCode::SystemIoFailure) if code == SQLITE_IOERR_DIR_FSYNC => (
             "its directory cannot be synced".to_owned(),
-            "look for errors of the disk in the kernel's log and let the server open enough files \
+            "look for disk errors in the kernel's log and let the server open enough files \
              (ulimit -n); on a file system that cannot sync directories choose another place",
         ),
         Some(ErrorCode::SystemIoFailure) if READ_ERRORS.contains(&code) => (
             format!("the disk failed to read it, or a file beside it (sqlite's code {code})"),
-            "the ledger may be good: keep it, look for errors of the disk in the kernel's log, and \
+            "the ledger may be intact: keep it, look for disk errors in the kernel's log, and \
              try again or copy it, with its -wal or -journal, to another disk",
         ),
         Some(ErrorCode::SystemIoFailure) => (
             format!("{error} (sqlite's code {code})"),
-            "look for errors of the disk in the kernel's log, and at the limits of file sizes and \
+            "look for disk errors in the kernel's log, and at the limits of file sizes and \
              of open files (ulimit -f, ulimit -n)",
         ),
         _ => (
@@ -161,7 +161,7 @@ mod tests {
         for (code, what) in [
             (ffi::SQLITE_FULL, "make room"),
             (ffi::SQLITE_IOERR_WRITE, "ulimit -f"),
-            (ffi::SQLITE_IOERR_READ, "the ledger may be good: keep it"),
+            (ffi::SQLITE_IOERR_READ, "the ledger may be intact: keep it"),
             (ffi::SQLITE_IOERR_DIR_FSYNC, "cannot be synced"),
             (ffi::SQLITE_CANTOPEN, "ulimit -n"),
             (ffi::SQLITE_READONLY, "permit"),

@@ -255,7 +255,7 @@ impl Store {
         if foreign {
             return Err(EngineError::CannotOpen {
                 database: path.to_owned(),
-                why: "it has balances that are no whole numbers, which only SQLite can reckon with"
+                why: "it has balances that are not whole numbers, which only SQLite can calculate with"
                     .to_owned(),
                 remedy: "serve it with --apply per-transfer",
             }

@@ -135,7 +135,7 @@ fn write_under(bank: &Bank, directory: &Path, pinned: Duration) -> u64 {
     log_length(directory)
 }
 
-/// reliability.md B 12: for as long as it takes, and for a minute in full size.
+/// docs/reliability-evidence.md, case 12: for as long as it takes, and for a minute in full size.
 #[test]
 fn case_12_a_pinned_reader_is_told_of_and_fails_no_write() {
     const NAME: &str = "case_12_a_pinned_reader_is_told_of_and_fails_no_write";

@@ -1,5 +1,5 @@
 //! A transfer with an id is applied once, however often it comes, and always answered as it
-//! was the first time (reliability.md A 7).
+//! was the first time (docs/reliability-evidence.md, case 7).
 
 mod support;
 

@@ -68,7 +68,8 @@ fn before_commit_nothing_of_the_batch_is_there() {
     dies_at("before-commit", name, AT - 1, AT - 1);
 }
 
-/// reliability.md A 5, as far as the engine goes: the client does not know, the ledger does.
+/// docs/reliability-evidence.md, case 5, as far as the engine goes: the client does not know, the
+/// ledger does.
 #[test]
 fn case_05_after_commit_the_batch_is_there_and_nobody_was_told() {
     let name = "case_05_after_commit_the_batch_is_there_and_nobody_was_told";

@@ -117,7 +117,7 @@ fn holds_what_was_acknowledged(directory: &Path) {
     assert_eq!(applied(directory), acknowledged(directory).0);
 }
 
-/// reliability.md A 6.
+/// docs/reliability-evidence.md, case 6.
 #[test]
 fn case_06_eio_at_a_commit_sync() {
     with_fault(
@@ -355,7 +355,7 @@ fn case_06_no_descriptor_for_the_sync_of_a_new_journal() {
     );
 }
 
-/// reliability.md B 11.
+/// docs/reliability-evidence.md, case 11.
 #[test]
 fn case_11_a_full_disk_and_then_room_again() {
     no_room_and_then_room_again("case_11_a_full_disk_and_then_room_again", "ENOSPC");
@@ -436,7 +436,7 @@ fn eio_at_a_read_is_the_disks_and_not_the_ledgers() {
                     said.contains("ledger.sqlite: the disk failed to read"),
                     "{said}"
                 );
-                assert!(said.contains("the ledger may be good: keep it"), "{said}");
+                assert!(said.contains("the ledger may be intact: keep it"), "{said}");
                 for wrong in ["malformed", "corrupt", "choose another file"] {
                     assert!(!said.contains(wrong), "{said}");
                 }
@@ -488,7 +488,7 @@ fn the_log_has_what_was_acknowledged(directory: &Path) {
     holds_what_was_acknowledged(directory);
 }
 
-/// reliability.md A 8, as far as the engine goes.
+/// docs/reliability-evidence.md, case 8, as far as the engine goes.
 #[test]
 fn case_08_eio_at_a_checkpoint_between_batches() {
     with_fault(
@@ -650,7 +650,7 @@ fn resolve(directory: &Path) {
     );
 }
 
-/// reliability.md A 6, its second half.
+/// docs/reliability-evidence.md, case 6, its second half.
 #[test]
 fn case_06_what_eio_left_open_is_resolved_by_its_id() {
     with_fault(

@@ -472,7 +472,7 @@ fn a_seeding_that_cannot_be_is_refused_before_anything_is_lost() {
     }
 }
 
-/// reliability.md B 14.
+/// docs/reliability-evidence.md, case 14.
 #[test]
 fn a_second_engine_is_refused_while_the_first_runs() {
     let directory = tempfile::tempdir().unwrap();

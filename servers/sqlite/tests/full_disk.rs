@@ -1,5 +1,5 @@
 //! Full disks, real ones: small file systems that are filled up. The kernel and the file system
-//! choose which call fails and how (reliability.md B 11).
+//! choose which call fails and how (docs/reliability-evidence.md, case 11).
 
 #![cfg(target_os = "linux")]
 

@@ -159,7 +159,7 @@ fn a_control_call_sees_every_transfer_before_it_and_at_most_a_batch_with_later_o
     bank.stop_cleanly();
 }
 
-/// reliability.md C 21.
+/// docs/reliability-evidence.md, case 21.
 #[test]
 fn a_rejected_transfer_leaves_its_batch_alone() {
     let (_directory, bank) = with(|_| {});
@@ -192,7 +192,7 @@ fn a_rejected_transfer_leaves_its_batch_alone() {
     bank.stop_cleanly();
 }
 
-/// reliability.md D 26.
+/// docs/reliability-evidence.md, case 26.
 #[test]
 fn what_does_not_fit_the_queue_is_refused_at_once_and_never_applied() {
     let (directory, bank) = with(|config| config.queue_transfers = 5);
@@ -271,7 +271,7 @@ fn control_calls_are_bounded_too() {
     bank.stop_cleanly();
 }
 
-/// reliability.md D 32.
+/// docs/reliability-evidence.md, case 32.
 #[test]
 fn what_is_queued_at_closing_is_answered_and_what_comes_later_is_refused() {
     let (directory, bank) = with(|config| config.batch_size = 2);

@@ -1,6 +1,6 @@
 //! A file that is bound to a second name, as `docker -v FILE:FILE` does it: log and lock have the
 //! name of the database, so what is acknowledged under one name is not there under the other
-//! (reliability.md B 14).
+//! (docs/reliability-evidence.md, case 14).
 
 #![cfg(target_os = "linux")]
 

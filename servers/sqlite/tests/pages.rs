@@ -184,7 +184,7 @@ fn what_is_no_page_size_is_refused_before_anything_is_made() {
         let refused = Bank::open(&config).err().expect("it is refused");
         assert!(
             matches!(&refused, EngineError::CannotServe(error)
-                if error.to_string().contains(&format!("no page has {page_bytes} bytes"))),
+                if error.to_string().contains(&format!("a page cannot have {page_bytes} bytes"))),
             "{refused}"
         );
         assert!(!config.database.exists());

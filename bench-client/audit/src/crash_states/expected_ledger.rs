@@ -223,8 +223,9 @@ impl ExpectedLedger {
             let (first, second) = (moved(&pair.first), moved(&pair.second));
             if first + second != 0 {
                 faults.torn += 1;
-                let accounts = (pair.first, pair.second);
-                faults.note(|| format!("accounts {accounts:?} changed by {first} and {second}"));
+                let (one, other) = (pair.first, pair.second);
+                faults
+                    .note(|| format!("accounts {one} and {other} changed by {first} and {second}"));
                 continue;
             }
             pair.judge(progress, second, &mut faults);

@@ -107,7 +107,7 @@ pub enum CrashStatesError {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// It did not end as it should.
-    #[error("the server that was recorded did not end well: {0}")]
+    #[error("the server that was recorded did not end cleanly: {0}")]
     Ended(String),
     /// A file cannot be written or read.
     #[error("cannot use {}", path.display())]

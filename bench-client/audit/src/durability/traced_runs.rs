@@ -85,7 +85,7 @@ pub(super) async fn audit(
         transfers_per_sync = runs.shared(&watched.asked).await?;
     }
     if !*interrupted.borrow() {
-        told("each sync takes longer: watching whether an answer comes sooner");
+        told("syncs are slowed: watching whether an answer comes sooner");
         runs.slowed(&watched).await?;
     }
     if !*interrupted.borrow() {

@@ -141,7 +141,7 @@ pub(super) fn of_counters(
             let why = if interrupted {
                 "the audit was interrupted before all was checked"
             } else {
-                "without strace nobody sees what is written and synced before an answer: install \
+                "without strace nothing shows what is written and synced before an answer: install \
                  strace, or allow ptrace"
             };
             (DurabilityVerdict::CannotTell, why.to_owned())

@@ -110,7 +110,7 @@ pub enum ConnectError {
         why: String,
     },
     /// Its certificate is not to be trusted.
-    #[error("{url} shows a certificate that is not to be trusted: {why}")]
+    #[error("{url} shows a certificate that cannot be trusted: {why}")]
     Untrusted {
         /// Where.
         url: String,
@@ -139,7 +139,7 @@ pub enum ConnectError {
     },
     /// It does not serve under this name.
     #[error(
-        "{url} serves nobody under this name: use its address in the URL, or start it with \
+        "{url} does not serve under this name: use its address in the URL, or start it with \
          --token-file or --allow-unauthenticated"
     )]
     Forbidden {
@@ -309,7 +309,7 @@ pub fn parse_url(url: &str) -> Result<Endpoint, String> {
 }
 
 fn parse_with(url: &str, credentials: &Credentials) -> Result<Endpoint, String> {
-    let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is no URL"))?;
+    let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is not a URL"))?;
     let (secure, usual_port) = match uri.scheme_str() {
         Some("http" | "ws") => (false, 80),
         Some("https" | "wss") => (true, 443),

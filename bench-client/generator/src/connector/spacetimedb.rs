@@ -138,7 +138,7 @@ async fn greeting(socket: &mut Socket, version: Version) -> Result<(), String> {
             });
             match first {
                 Ok(ServerMessage::InitialConnection) => Ok(()),
-                Ok(other) => Err(format!("{other:?}")),
+                Ok(other) => Err(other.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         };
@@ -371,7 +371,7 @@ impl Session for SpacetimeDbSession {
     fn submit(&mut self, id: RequestId, transfer: Transfer) -> Result<(), TransportError> {
         let account = |account: i64| {
             u32::try_from(account).map_err(|_| {
-                TransportError::Protocol(format!("account {account} is no u32 of a call"))
+                TransportError::Protocol(format!("account {account} is not a u32 of a call"))
             })
         };
         let (from, to) = (account(transfer.from)?, account(transfer.to)?);

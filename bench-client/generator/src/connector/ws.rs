@@ -109,7 +109,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     let headers = request.headers_mut();
     if let Some(protocol) = subprotocol {
         let protocol = HeaderValue::from_str(protocol)
-            .map_err(|error| not_ours(format!("'{protocol}' is no subprotocol: {error}")))?;
+            .map_err(|error| not_ours(format!("'{protocol}' is not a subprotocol: {error}")))?;
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     if let Some(token) = &target.token {

@@ -187,7 +187,7 @@ impl<T: Transport> ControlPlane for Rpc<T> {
                 .map_err(|_| ControlError::Protocol {
                     url: self.url(),
                     method: "getAccount",
-                    why: "a balance that is no decimal string".to_owned(),
+                    why: "a balance that is not a decimal string".to_owned(),
                 })
         })
     }

@@ -267,7 +267,8 @@ async fn call(
                 | ReducerOutcome::InternalError(text) => Err(shorten(text.as_bytes())),
                 ReducerOutcome::Err(ReducerError::Value(value)) => Err(format!("{value:02x?}")),
             }),
-            other => Err(format!("came {other:?}")),
+            Some(other) => Err(format!("came {other}")),
+            None => Err("came an empty message".to_owned()),
         }
     };
     socket.put_binary(put).map_err(broken)?;
@@ -351,7 +352,7 @@ impl ControlPlane for SpacetimeDb {
 
     fn said_name(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(std::future::ready(Some(format!(
-            "{PROTOCOL} (it does not tell its version)"
+            "{PROTOCOL} (it does not say its version)"
         ))))
     }
 }

@@ -90,7 +90,7 @@ pub enum LoadError {
     Connect(#[from] ConnectError),
     /// A worker was not refused and not served.
     #[error(
-        "worker {worker} got no session within {waited:?}: the server may have no place for so \
+        "worker {worker} got no session within {waited:?}: the server may not take so \
          many, lower --concurrency"
     )]
     ConnectTimeout {

@@ -235,7 +235,7 @@ impl CrashStates {
             of_states(FindingKind::PairNotConserved, |one| one.torn, what);
         }
         if integrity > 0 {
-            let what = "SQLite cannot read the database, or finds it unsound";
+            let what = "SQLite cannot read the database, or finds it corrupt";
             of_states(FindingKind::Unsound, |one| one.integrity, what);
         }
         if early + unsynced > 0 {

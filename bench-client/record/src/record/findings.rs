@@ -68,7 +68,7 @@ impl std::str::FromStr for FaultKind {
     fn from_str(text: &str) -> Result<Self, String> {
         let names = Self::ALL.map(Self::as_str);
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| format!("'{text}' is no fault: choose from {}", names.join(", ")))
+        found.ok_or_else(|| format!("'{text}' is not a fault: choose from {}", names.join(", ")))
     }
 }
 
@@ -173,7 +173,7 @@ pub enum FindingKind {
     FailedStart,
     /// The journal, read back from its file, does not give the balances and counts found.
     ReplayDiffers,
-    /// SQLite cannot read the database, or finds it unsound.
+    /// SQLite cannot read the database, or finds it corrupt.
     Unsound,
     /// An acknowledgement left before what it acknowledges was durable.
     AnsweredEarly,

@@ -21,7 +21,7 @@ pub enum ReadError {
     },
     /// It is no JSON, or JSON of another kind.
     #[error(
-        "{file} is no record: give a file that `bench-client run`, `sweep`, `reproduce` \
+        "{file} is not a record: give a file that `bench-client run`, `sweep`, `reproduce` \
          or `compare` wrote"
     )]
     NotARecord {

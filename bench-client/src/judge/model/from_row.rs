@@ -24,7 +24,7 @@ struct MessageCosts {
 impl MessageCosts {
     fn of(transport: &str) -> Self {
         let (server_us, client_us) = if transport == "http" {
-            // A request of its own per transfer: docs/methodology.md, "HTTP: what limits it".
+            // A request of its own per transfer: docs/methodology-evidence.md, "What limits HTTP".
             (11.0, 11.0)
         } else {
             (9.3, 7.3)

@@ -31,12 +31,12 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
                 .to_owned()
         }
         Bottleneck::Generator => {
-            "the load generator is busy, so this is no limit of the server: raise --threads if \
+            "the load generator is busy, so this is not a limit of the server: raise --threads if \
              cores are free, or --inflight"
                 .to_owned()
         }
         Bottleneck::EmptyBusStop => format!(
-            "the bus waits for passengers that do not exist: lower --batch-timeout (0ms waits \
+            "batches wait for more transfers than are in flight: lower --batch-timeout (0ms waits \
              for nobody), lower --batch-size to {:.0} or less, or raise \
              --inflight",
             inputs.in_flight()

@@ -68,13 +68,13 @@ pub(in crate::judge) fn durability_not_told(about: Option<&About>) -> Verdict {
         ),
         Some(about) if about.durability == Promise::Durable => unknown(
             format!(
-                "the target file of {} promises durability, the server itself does not tell",
+                "the target file of {} promises durability, the server itself does not say",
                 about.name
             ),
             "bench-client audit watches whether it syncs before it answers",
         ),
         _ => unknown(
-            "the server does not tell its durability".to_owned(),
+            "the server does not say how durable it is".to_owned(),
             "state it beside the number, or look with bench-client audit",
         ),
     }
@@ -139,7 +139,7 @@ pub(in crate::judge) fn flushes_missing(claim: &str, flushes: u64) -> Verdict {
         VerdictCode::FlushesMissing,
         format!(
             "{claim}, the disk below its database flushed its cache {flushes} times meanwhile, \
-             for everybody"
+             for all programs together"
         ),
         "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
          file system without barriers)",

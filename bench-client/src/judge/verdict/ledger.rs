@@ -65,7 +65,7 @@ pub(in crate::judge) fn ledger_mismatch(
     found.extend(accounts);
     if evidence.unexpected_answers > 0 {
         found.push(format!(
-            "{} answers to nothing in flight",
+            "{} answers to no request in flight",
             evidence.unexpected_answers
         ));
     }
@@ -86,7 +86,7 @@ pub(in crate::judge) fn own_verify_failed(
     let own = initial_balance(error);
     let theirs = match own {
         Some(own) => format!("{own}, an initial balance of its own"),
-        None => "an initial balance of its own, which it does not tell".to_owned(),
+        None => "an initial balance of its own, which it does not say".to_owned(),
     };
     let (ours, remedy) = match evidence.seeded {
         Some(seeded) => (

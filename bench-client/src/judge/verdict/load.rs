@@ -12,7 +12,7 @@ pub(in crate::judge) fn null_server() -> Verdict {
         "the null server answered: nothing was stored, this is what the generator and the \
          wire can do"
             .to_owned(),
-        "hold it against a row of the same load; it is no server's TPS",
+        "hold it against a row of the same load; it is not a server's TPS",
     )
 }
 
@@ -72,7 +72,7 @@ pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdic
         VerdictCode::HeldBack,
         format!(
             "{} of the {committed} transfers that the window counts ({:.0} %) began before it: \
-             they had waited for {:.1} ms in the mean when it opened, and were answered \
+             they had waited for {:.1} ms on average when it opened, and were answered \
              {:.1} ms later; those that began in it make {:.0} TPS",
             edges.began_before,
             edges.began_before as f64 / committed as f64 * 100.0,
@@ -94,7 +94,7 @@ pub(in crate::judge) fn short_window(
     let mut found = Vec::new();
     if let Some(seconds) = too_short {
         found.push(format!(
-            "the window was {seconds:.3} s long, in which a few commits make the TPS"
+            "the window was {seconds:.3} s long, so that a few commits decide the TPS"
         ));
     }
     if let Some(edges) = cut_off {
@@ -121,7 +121,7 @@ pub(in crate::judge) fn stand_still(gap: &StandStill) -> Verdict {
     }
     let (whose, remedy) = if gap.generator {
         (
-            ": the generator stood still, or the whole machine, since its own timers did not \
+            ": the generator or the whole machine stalled, since its own timers did not \
              run either",
             "this is not the server's: find out what stopped or starved this process, and \
              measure again",

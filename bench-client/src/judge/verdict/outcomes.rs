@@ -18,7 +18,7 @@ pub(in crate::judge) fn no_committed_transfer(acknowledged: u64) -> Verdict {
 pub(in crate::judge) fn server_died(how: &str) -> Verdict {
     invalid(
         VerdictCode::ServerDied,
-        format!("the server ended in mid-run: {how}"),
+        format!("the server ended during the run: {how}"),
         "look at what the server prints, and measure again",
     )
 }
@@ -55,7 +55,7 @@ pub(in crate::judge) fn counters_contradict(found: &[String]) -> Verdict {
     warning(
         VerdictCode::CountersContradict,
         format!("the server's counters cannot be true: {}", found.join("; ")),
-        "believe nothing of this row that only the server says: batches, syncs, its times and \
+        "do not trust what only the server says in this row: batches, syncs, its times and \
          what follows from them; TPS, latency and balances are this client's own",
     )
 }

@@ -26,7 +26,7 @@ const CONTROL: u32 = u32::MAX - 1;
 pub(crate) const PANIC_ACCOUNT: i64 = -77;
 
 /// Whether tests that CI runs scaled down have the sizes and times of the list of cases
-/// (docs/reliability.md): when `BUSLOAD_LONG` is 1.
+/// (docs/reliability-evidence.md): when `BUSLOAD_LONG` is 1.
 pub(crate) fn is_full_size() -> bool {
     std::env::var_os("BUSLOAD_LONG").is_some_and(|value| value == "1")
 }

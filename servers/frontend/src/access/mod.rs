@@ -52,7 +52,7 @@ pub struct Access {
 /// An address that only a server with a token, or without on purpose, may listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "listening on {0} would let everybody who reaches it move and wipe the money: give \
+    "listening on {0} would let anyone who reaches it move and wipe the money: give \
      --token-file, or --allow-unauthenticated if that is meant"
 )]
 pub struct Unprotected(pub SocketAddr);

@@ -22,7 +22,7 @@ impl Origin {
 
 /// The text is not the origin of a web page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no origin: write scheme, host and port, such as https://example.org:8443")]
+#[error("this is not an origin: write scheme, host and port, such as https://example.org:8443")]
 pub struct NoOrigin;
 
 impl FromStr for Origin {

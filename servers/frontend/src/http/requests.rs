@@ -38,9 +38,7 @@ pub(crate) async fn handle(
     client: Arc<Client>,
 ) -> Result<Answer, Infallible> {
     if !names_its_host(&request) {
-        return Ok(invalid(
-            "a request needs one header host, and no second one",
-        ));
+        return Ok(invalid("a request needs exactly one header host"));
     }
     let page = match shared.access.admit(&request) {
         Ok(page) => page,
@@ -192,7 +190,7 @@ fn content_type_fault(headers: &HeaderMap) -> Option<&'static str> {
         return Some("the header content-type is missing: send content-type: application/json");
     };
     if second.is_some() {
-        return Some("a request needs one header content-type, and no second one");
+        return Some("a request needs exactly one header content-type");
     }
     let essence = first
         .to_str()
@@ -316,7 +314,7 @@ fn upgrade(mut request: Request<Incoming>, shared: Arc<Shared>, client: Arc<Clie
     let (parts, _) = request.into_parts();
     let binary = offers_binary(&parts.headers);
     let Ok(response) = create_response(&Request::from_parts(parts, ())) else {
-        return invalid("this is no websocket handshake: its headers are incomplete");
+        return invalid("this is not a websocket handshake: its headers are incomplete");
     };
     let mut response = response.map(|()| Full::default());
     if binary {

@@ -28,7 +28,7 @@ fn elsewhere_than_on_loopback_a_server_needs_a_token_or_a_word() {
         let token = token_flag(directory.path());
         for (flag, warning) in [
             (&*token, "without TLS"),
-            ("--allow-unauthenticated", "everybody who reaches it"),
+            ("--allow-unauthenticated", "anyone who reaches it"),
         ] {
             let flags = [ELSEWHERE, flag];
             let (code, said) = refused_start(program, &directory, &flags);
@@ -104,9 +104,9 @@ fn a_negative_value_is_refused_with_its_flag_and_what_may_be() {
     for program in [HTTP, WS] {
         for (flag, value, says) in [
             ("--batch-timeout", "-1ms", "such as 2ms"),
-            ("--initial-balance", "-5", "whole number of at least 0"),
-            ("--max-connections", "-1", "whole number from 1 to 1000000"),
-            ("--listen", "-1", "not an IP address"),
+            ("--initial-balance", "-5", "-5 is not in 0"),
+            ("--max-connections", "-1", "-1 is not in 1..=1000000"),
+            ("--listen", "-1", "no IP address"),
         ] {
             let (code, said) = refused_start(program, &directory, &[flag, value]);
             assert_eq!(code, 2, "{said}");
@@ -188,7 +188,7 @@ fn a_certificate_that_cannot_be_served_with_is_refused_without_its_key_being_sho
         (&certificate, &other, "they must belong together"),
         (&flag("cert", &garbage), &key, "holds no certificate"),
         (&certificate, &flag("key", &garbage), "holds no private key"),
-        (&certificate, &flag("key", &broken), "is not PEM"),
+        (&certificate, &flag("key", &broken), "is not a PEM file"),
         (&certificate, &flag("key", &older), "openssl pkey -in"),
         (&certificate, &flag("key", &newer), "openssl pkey -in"),
         (

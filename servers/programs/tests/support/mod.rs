@@ -298,7 +298,7 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Whether tests that CI runs scaled down have the sizes and times of the list of cases
-/// (docs/reliability.md): when `BUSLOAD_LONG` is 1.
+/// (docs/reliability-evidence.md): when `BUSLOAD_LONG` is 1.
 pub(crate) fn is_full_size() -> bool {
     std::env::var_os("BUSLOAD_LONG").is_some_and(|value| value == "1")
 }

@@ -74,7 +74,7 @@ mod tests {
         SHARDS * places * (size_of::<(TransferId, i64)>() + 1)
     }
 
-    /// What the help of `--max-ids` and docs/protocol.md say.
+    /// What the help of `--max-ids` and docs/serving.md say.
     #[test]
     fn the_default_bound_takes_800_mib() {
         assert_eq!(size_of::<(TransferId, i64)>(), 24);

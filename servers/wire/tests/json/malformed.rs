@@ -21,7 +21,8 @@ fn a_part_of_a_transfer_may_not_be_missing() {
     }
 }
 
-/// reliability.md C 18. Which of the two counts is for each reader to guess, so neither does.
+/// docs/reliability-evidence.md, case 18. Which of the two counts is for each reader to guess, so
+/// neither does.
 #[test]
 fn case_18_a_key_that_comes_twice_is_refused() {
     for args in [
@@ -60,7 +61,7 @@ fn case_18_a_key_that_comes_twice_is_refused() {
     }
 }
 
-/// reliability.md C 18.
+/// docs/reliability-evidence.md, case 18.
 #[test]
 fn case_18_nesting_without_end_is_refused_without_a_stack_overflow() {
     for levels in [200, 10_000, 1_000_000] {
@@ -106,7 +107,7 @@ fn case_18_nesting_without_end_is_refused_without_a_stack_overflow() {
     }
 }
 
-/// reliability.md C 18: wherever it is, also where nobody reads.
+/// docs/reliability-evidence.md, case 18: wherever it is, also where nobody reads.
 #[test]
 fn case_18_invalid_utf8_is_refused() {
     let bad: [&[u8]; 5] = [

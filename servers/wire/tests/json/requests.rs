@@ -54,7 +54,7 @@ fn the_id_is_kept_wherever_it_stands() {
     }
 }
 
-/// reliability.md C 19.
+/// docs/reliability-evidence.md, case 19.
 #[test]
 fn case_19_an_unknown_method_is_told_from_a_bad_request() {
     for name in [

@@ -6,7 +6,7 @@ use busload_wire::{Call, ErrorCode, TransferId};
 use crate::support::request_id;
 use crate::{invalid_anonymous, transfer_of};
 
-/// reliability.md C 16: each as a transfer's amount, from and to.
+/// docs/reliability-evidence.md, case 16: each as a transfer's amount, from and to.
 #[test]
 fn case_16_a_number_is_an_integer_of_64_bits_and_nothing_like_one() {
     let bad = [

@@ -4,6 +4,8 @@
 //! Both versions write a message alike. In v2 a payload is one message, in v3 as many as fit, one
 //! right behind the other: what cannot be read hides all that comes after it.
 
+use std::fmt;
+
 use bytes::{BufMut as _, BytesMut};
 
 use super::bsatn::{BsatnError, Reader, put_bytes};
@@ -65,7 +67,7 @@ pub enum MessageError {
         name: &'static str,
     },
     /// A tag that the protocol does not have.
-    #[error("tag {tag} in {what}, which is none that this program knows")]
+    #[error("tag {tag} in {what}, which this program does not know")]
     UnknownTag {
         /// What was being read.
         what: &'static str,
@@ -166,6 +168,17 @@ pub enum ServerMessage<'a> {
         /// What became of it.
         outcome: ReducerOutcome<'a>,
     },
+}
+
+impl fmt::Display for ServerMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InitialConnection => f.write_str("InitialConnection"),
+            Self::ReducerResult { request_id, .. } => {
+                write!(f, "ReducerResult of the call {request_id}")
+            }
+        }
+    }
 }
 
 /// What became of a call.

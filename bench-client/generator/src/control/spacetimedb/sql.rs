@@ -28,7 +28,11 @@ pub(super) fn read_accounts(body: &[u8]) -> Result<Vec<Account>, String> {
         .map_err(|error| format!("no rows of a u32 and an i64 of one statement ({error})"))?;
     let columns = elements(&statement.schema);
     if columns != COLUMNS {
-        return Err(format!("the columns are {columns:?}, not {COLUMNS:?}"));
+        return Err(format!(
+            "the columns are {}, not {}",
+            typed(&columns),
+            typed(&COLUMNS)
+        ));
     }
     Ok(statement.rows)
 }
@@ -36,7 +40,7 @@ pub(super) fn read_accounts(body: &[u8]) -> Result<Vec<Account>, String> {
 /// Whether a module's schema has the reducers that are called; else what it has.
 pub(super) fn check_schema(body: &[u8]) -> Result<(), String> {
     let schema: Value = serde_json::from_slice(body)
-        .map_err(|error| format!("what came is no schema in JSON ({error})"))?;
+        .map_err(|error| format!("the answer is not a schema in JSON ({error})"))?;
     let named = |kind: &str| {
         let all = schema[kind].as_array().map_or(&[][..], Vec::as_slice);
         all.iter()
@@ -45,19 +49,35 @@ pub(super) fn check_schema(body: &[u8]) -> Result<(), String> {
     for (name, types) in REDUCERS {
         let there: Vec<_> = named("reducers").map(|(name, _)| name).collect();
         let Some((_, reducer)) = named("reducers").find(|(other, _)| *other == name) else {
-            return Err(format!("it has no reducer {name}, only {there:?}"));
+            return Err(format!(
+                "it has no reducer {name}, only {}",
+                there.join(", ")
+            ));
         };
         let params = elements(&reducer["params"]);
         let found: Vec<_> = params.iter().map(|(_, of)| *of).collect();
         if found != types {
-            return Err(format!("its reducer {name} takes {found:?}, not {types:?}"));
+            return Err(format!(
+                "its reducer {name} takes ({}), not ({})",
+                found.join(", "),
+                types.join(", ")
+            ));
         }
     }
     if !named("tables").any(|(name, _)| name == "accounts") {
         let there: Vec<_> = named("tables").map(|(name, _)| name).collect();
-        return Err(format!("it has no table accounts, only {there:?}"));
+        return Err(format!(
+            "it has no table accounts, only {}",
+            there.join(", ")
+        ));
     }
     Ok(())
+}
+
+/// Names with their types, for people.
+fn typed(elements: &[(&str, &str)]) -> String {
+    let all = elements.iter().map(|(name, of)| format!("{name}: {of}"));
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// The names and types of a product's elements; empty where there is none.
@@ -107,7 +127,7 @@ mod tests {
             ("no".to_owned(), "no rows of a u32 and an i64"),
             (
                 answer("[[1,2]]").replace("balance", "money"),
-                "not [(\"id\", \"U32\"), (\"balance\", \"I64\")]",
+                "not id: U32, balance: I64",
             ),
         ] {
             let error = read_accounts(text.as_bytes()).unwrap_err();

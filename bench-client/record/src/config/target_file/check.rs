@@ -46,7 +46,7 @@ impl TargetFile {
         for (name, value) in &self.labels {
             if name.is_empty() || value.is_empty() || (name.clone() + value).contains('\n') {
                 return Err(format!(
-                    "labels: '{name}' is not a label: write a word for a word"
+                    "labels: '{name}' is not a label: write a word and its value"
                 ));
             }
         }
@@ -150,7 +150,7 @@ impl TargetFile {
             && (name.is_empty() || !name.chars().all(is_token))
         {
             return Err(format!(
-                "connect.subprotocol: '{name}' is not the name of one"
+                "connect.subprotocol: '{name}' is not the name of a subprotocol"
             ));
         }
         Ok(())
