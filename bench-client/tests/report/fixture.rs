@@ -150,6 +150,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         service_histogram: None,
         open_loop: None,
         repetition: None,
+        shards: Vec::new(),
         fingerprint: None,
         audit: None,
         intervals: (0..8)
