@@ -36,13 +36,14 @@ pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
         .collect();
     let others = record.differences.len().saturating_sub(LISTED_MAX);
     let others = (others > 0).then(|| format!("{others} more"));
-    let differ = match differ.is_empty() {
-        true => Some("nothing is set differently".to_owned()),
-        false => Some(differ.join(", ")),
+    let differ = if differ.is_empty() {
+        "nothing is set differently".to_owned()
+    } else {
+        differ.join(", ")
     };
     sides.add(
         "measured",
-        joined(" · ", [Some(in_turn(record)), differ, others]),
+        joined(" · ", [Some(in_turn(record)), Some(differ), others]),
     );
     document.facts(sides);
     if record.valid && !record.metrics.is_empty() {
