@@ -116,3 +116,9 @@ pictures *args:
 torture-long dir="results/torture":
     cargo build --release --locked --bin bench-client
     scripts/torture-long.sh {{ quote(dir) }}
+
+# The static program, and its archive, Debian package and container made and tried
+packages:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    packaging/check.sh "$(scripts/static-build.sh)"

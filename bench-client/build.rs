@@ -11,8 +11,9 @@ use std::{
 
 use busload_revision::{output, set};
 
-/// Where the targets are that ship, one in each folder.
-const PEERS: &str = "servers/peers";
+/// Where the targets are that ship, one in each folder: a link to `servers/peers`, so that a package
+/// of this crate has them, too.
+const PEERS: &str = "peers";
 
 /// Folders that a setup makes.
 const MADE_BY_SETUP: [&str; 3] = ["dist", "node_modules", "target"];
@@ -26,7 +27,7 @@ fn main() -> io::Result<()> {
     for name in ["OPT_LEVEL", "PROFILE", "TARGET"] {
         set(name, env::var(name).ok().as_deref());
     }
-    embed_peers(&workspace.join(PEERS))
+    embed_peers(Path::new(PEERS))
 }
 
 /// Writes `peers.rs`: a list of the targets' folders, each with its files and what is in them.

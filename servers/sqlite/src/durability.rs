@@ -88,7 +88,10 @@ impl Durability {
             connection.pragma_update(None, "checkpoint_fullfsync", 1)?;
         }
         let pragmas = Pragmas::read_back(connection)?;
+        let full_sync = i32::from(cfg!(target_os = "macos")).to_string();
         let wanted = [
+            ("fullfsync", full_sync.clone()),
+            ("checkpoint_fullfsync", full_sync),
             ("journal_mode", journal_mode.to_owned()),
             ("synchronous", synchronous.to_string()),
             ("locking_mode", "normal".to_owned()),

@@ -65,6 +65,54 @@ fn wal_full() {
     });
 }
 
+/// The meter's VFS syncs by `fdatasync` (`src/vfs/data_sync.rs`), and what it syncs is, one by one,
+/// what SQLite's own syncs: the directory of a new journal or log among them.
+#[test]
+fn syncs_by_fdatasync_what_sqlite_syncs() {
+    const MODES: [&str; 4] = [
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL",
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA",
+        "PRAGMA journal_mode=PERSIST; PRAGMA synchronous=FULL",
+    ];
+    let name = "syncs_by_fdatasync_what_sqlite_syncs";
+    let run = run_with(name, &[], |directory, meter| {
+        for (number, pragmas) in MODES.into_iter().enumerate() {
+            let metered = directory.join(format!("metered-{number}"));
+            let plain = directory.join(format!("plain-{number}"));
+            for place in [&metered, &plain] {
+                fs::create_dir(place).expect("a new directory");
+            }
+            commits(&metered, meter, pragmas);
+            let connection = Connection::open(plain.join("ledger.sqlite")).expect("a new file");
+            fill(&connection, pragmas);
+            for _ in 0..COMMIT_COUNT {
+                commit(&connection);
+            }
+        }
+    });
+    let Some(Run { trace, path, .. }) = run else {
+        return;
+    };
+    for (number, pragmas) in MODES.into_iter().enumerate() {
+        let [metered, plain] = ["metered", "plain"].map(|side| {
+            let place = path.join(format!("{side}-{number}"));
+            let place = place.to_str().expect("the path is utf-8");
+            let lines = trace.lines().filter(|line| line.contains(place));
+            lines
+                .map(|line| line.split_once('(').expect("a call").1)
+                .map(|after| after.split(['<', '>']).nth(1).expect("the file's name"))
+                .map(|file| file.replace(place, ""))
+                .collect::<Vec<_>>()
+        });
+        assert!(metered.len() as u64 >= COMMIT_COUNT, "{pragmas}: {trace}");
+        assert!(metered.iter().any(String::is_empty), "{pragmas}: {trace}");
+        assert_eq!(metered, plain, "{pragmas}");
+    }
+    let by_fsync = |line: &&str| line.contains("/metered-") && line.contains(" fsync(");
+    assert_eq!(trace.lines().find(by_fsync), None);
+}
+
 #[test]
 fn wal_normal() {
     compare("wal_normal", |directory, meter| {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Baseline, Method, Pattern};
 use crate::statistics::Estimate;
 
-/// How SQLite syncs in the build this program uses (`HAVE_FDATASYNC`).
+/// How this program's servers sync (`servers/sqlite/src/vfs/data_sync.rs`).
 const SQLITE_METHOD: Method = Method::Fdatasync;
 
 /// The ceilings of one directory, with the sync times they are built on.

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Method {
     /// One `write` to a file opened with `O_DSYNC`: what `dd oflag=dsync` does.
     ODsync,
-    /// `write`, then `fdatasync`: what SQLite does at a commit when it is built with
-    /// `HAVE_FDATASYNC`, as it is here.
+    /// `write`, then `fdatasync`: what this program's own servers do at a commit.
     Fdatasync,
     /// `write`, then `fsync`, which also makes the file's times durable.
     Fsync,

@@ -7,6 +7,8 @@
 //! answers that it cannot be opened: nothing is left to be done, and there is one sync as before.
 //! [`watch`], which is around the call, knows how it went.
 //!
+//! Where `xSync` does not call the base (`data_sync.rs`), it asks for the directory by [`sync`].
+//!
 //! That is for files of a meter. Calls of other connections find the base's own function.
 
 #![allow(
@@ -22,6 +24,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use libsqlite3_sys as ffi;
+
+use super::system_call::{self, SystemCall};
 
 type OpenDirectoryFn = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
 
@@ -59,8 +63,16 @@ thread_local! {
 /// # Safety
 /// `base` is a registered VFS that is never freed, the same in every call.
 pub(super) unsafe fn hook(base: *mut ffi::sqlite3_vfs) {
-    // SAFETY: by the contract, and once.
-    HOOKED.get_or_init(|| unsafe { replace(base) });
+    let keep = |original: SystemCall| {
+        // SAFETY: SQLite keeps these functions as `void (*)(void)`; of this name it is, by its
+        // documentation in os_unix.c, `int (*)(const char*, int*)`.
+        let original = unsafe { std::mem::transmute::<SystemCall, OpenDirectoryFn>(original) };
+        BASE_OPEN_DIRECTORY.get_or_init(|| original);
+    };
+    // SAFETY: the same type in the other direction.
+    let ours = unsafe { std::mem::transmute::<OpenDirectoryFn, SystemCall>(open_directory) };
+    // SAFETY: by the contract; ours calls the base's.
+    HOOKED.get_or_init(|| unsafe { system_call::replace(base, OPEN_DIRECTORY_NAME, keep, ours) });
 }
 
 /// See [`super::IoMeter::sees_directory_syncs`].
@@ -85,38 +97,16 @@ pub(super) fn watch(call: impl FnOnce() -> c_int) -> (c_int, Directory) {
     (code, directory)
 }
 
-/// True when done.
+/// Syncs the directory of a file, as the base asks for it in `xSync`. To be called under [`watch`],
+/// which knows how it went, and only if [`is_hooked`].
 ///
 /// # Safety
-/// `base` is a registered VFS that is never freed, and this is called once.
-unsafe fn replace(base: *mut ffi::sqlite3_vfs) -> bool {
-    // SAFETY: by the contract; the link to the next VFS is not read.
-    let (version, get, set) = unsafe {
-        (
-            (*base).iVersion,
-            (*base).xGetSystemCall,
-            (*base).xSetSystemCall,
-        )
-    };
-    let (3.., Some(get), Some(set)) = (version, get, set) else {
-        return false;
-    };
-    // SAFETY: the base's own function and a name that ends in a nul.
-    let Some(original) = (unsafe { get(base, OPEN_DIRECTORY_NAME.as_ptr()) }) else {
-        return false;
-    };
-    // SAFETY: SQLite keeps these functions as `void (*)(void)`; of this name it is, by its
-    // documentation in os_unix.c, `int (*)(const char*, int*)`.
-    let original =
-        unsafe { std::mem::transmute::<unsafe extern "C" fn(), OpenDirectoryFn>(original) };
-    BASE_OPEN_DIRECTORY.get_or_init(|| original);
-    // SAFETY: the same type in the other direction.
-    let ours =
-        unsafe { std::mem::transmute::<OpenDirectoryFn, unsafe extern "C" fn()>(open_directory) };
-    // SAFETY: the base's own function. It stores one aligned pointer in a table of C; a thread that
-    // is just reading it finds the old or the new function, and both serve.
-    let code = unsafe { set(base, OPEN_DIRECTORY_NAME.as_ptr(), Some(ours)) };
-    code == ffi::SQLITE_OK
+/// `path` ends in a nul.
+pub(super) unsafe fn sync(path: *const c_char) {
+    debug_assert!(WATCHED.get().is_some(), "it would hand out a descriptor");
+    let mut descriptor = -1;
+    // SAFETY: by the contract; the descriptor is closed there.
+    unsafe { open_directory(path, &raw mut descriptor) };
 }
 
 /// Stands in for the unix VFS's `openDirectory`, for every connection of the process. Under

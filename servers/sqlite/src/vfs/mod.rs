@@ -6,18 +6,21 @@
 //! two meters may share a database file: a meter per connection tells the commits' syncs from the
 //! checkpoints'.
 //!
-//! What is counted are the calls that SQLite's unix VFS makes to `fsync` or `fdatasync`, one for
-//! one, those that failed included. The directory's are among them although SQLite makes them
+//! What is counted are the calls to `fsync` or `fdatasync` that SQLite asks for, one for one, those
+//! that failed included. The directory's are among them although SQLite makes them
 //! inside other calls. `tests/sync_count_strace.rs` holds the counts against the kernel's.
 //!
 //! **Architecture Invariant**: nothing here changes what is written or synced, nor the order. Frames
-//! of the log are written together, at the latest when their transaction commits (`log_buffer.rs`).
+//! of the log are written together, at the latest when their transaction commits (`log_buffer.rs`),
+//! and files are synced by `fdatasync` however SQLite was compiled (`data_sync.rs`).
 //! One thing is told that SQLite would pass over: a directory that cannot be opened or synced is an
 //! I/O error of the call that was to sync it (docs/adr/0019-delete-full-is-not-durable.md).
 
+mod data_sync;
 mod directory;
 mod log_buffer;
 mod shim;
+mod system_call;
 #[cfg(test)]
 mod tests;
 
@@ -143,8 +146,9 @@ pub struct IoMeter {
 impl IoMeter {
     /// Registers a new VFS over SQLite's default one, under a name that no other meter has.
     ///
-    /// The first call in a process also hooks the function by which SQLite's unix VFS opens
-    /// directories. Make it before other threads use SQLite.
+    /// The first call in a process also hooks the functions by which SQLite's unix VFS opens files
+    /// and directories, and has SQLite keep no statistics of its memory if nothing has used it yet.
+    /// Make it before other threads use SQLite.
     ///
     /// # Errors
     /// When SQLite has no usable default VFS or refuses the new one.

@@ -13,7 +13,7 @@
 //! The unix VFS syncs a directory inside the first `xSync` of a newly created journal or WAL, and
 //! inside `xDelete` when asked to. [`super::directory`] makes that sync in its place; the `xSync`
 //! or `xDelete` around it counts it, and reports `SQLITE_IOERR_DIR_FSYNC` when it failed or the
-//! directory could not be opened.
+//! directory could not be opened. Files are synced by [`super::data_sync`] where it knows how.
 
 #![allow(
     unsafe_code,
@@ -22,12 +22,15 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io;
+use std::mem;
+use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Instant;
 
 use libsqlite3_sys as ffi;
 
+use super::data_sync;
 use super::directory::{self, Directory};
 use super::log_buffer::{LogBuffer, LogFile};
 use super::{SyncKind, Tally, VfsError};
@@ -57,6 +60,7 @@ const IO_METHODS_VERSION_MAX: c_int = 3;
 /// Registers a VFS that reports to `tally`, under its name. On success it lives as long as the
 /// process.
 pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
+    keep_no_memory_statistics();
     // SAFETY: a null name asks for the default VFS; SQLite initialises itself when needed.
     let base = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
     if base.is_null() {
@@ -75,7 +79,10 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
     let file_size =
         c_int::try_from(extra_offset + size_of::<Extra>()).map_err(|_| VfsError::Incomplete)?;
     // SAFETY: `base` is the default VFS found above.
-    unsafe { directory::hook(base) };
+    unsafe {
+        directory::hook(base);
+        data_sync::hook(base);
+    }
 
     let wiring = Wiring {
         base,
@@ -97,6 +104,17 @@ pub(super) fn register(tally: &'static Tally) -> Result<(), VfsError> {
             Err(VfsError::Refused { code })
         }
     }
+}
+
+/// They are a lock and some counts at each of SQLite's allocations, and nobody reads them. Does
+/// nothing when SQLite is in use already.
+fn keep_no_memory_statistics() {
+    static ONCE: Once = Once::new();
+    // SAFETY: this option takes one integer. SQLite refuses it once it is initialised; that no
+    // other thread initialises it just now is the contract of `IoMeter::register`.
+    ONCE.call_once(|| unsafe {
+        ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int);
+    });
 }
 
 /// What SQLite is given to register: it changes `vfs` (the link to the next VFS), never `wiring`.
@@ -142,6 +160,11 @@ struct Extra {
     frames: *mut LogBuffer,
     /// Of a log: the file of its database. Null otherwise.
     database: *mut ffi::sqlite3_file,
+    /// What the base has opened the file with, where it has said so.
+    descriptor: Option<RawFd>,
+    /// Of a new journal or log that was not synced yet: its name, whose directory is to be synced
+    /// with it. Null otherwise.
+    unsynced_name: *const c_char,
 }
 
 impl Extra {
@@ -259,6 +282,28 @@ impl Table {
         unsafe { (*Extra::of(file, self.extra_offset)).frames.as_mut() }
     }
 
+    /// Makes the file durable, and the directory of a new journal or log, as the unix VFS does where
+    /// it is compiled with `fdatasync` (`unixSync`). To be called under [`directory::watch`].
+    ///
+    /// # Safety
+    /// As [`Table::frames`].
+    unsafe fn sync_file(&self, file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+        // SAFETY: `open` has set the extra of every file.
+        let extra = unsafe { &mut *Extra::of(file, self.extra_offset) };
+        let Some(descriptor) = extra.descriptor else {
+            // SAFETY: SQLite's own arguments, for the function that the base gave this file.
+            return unsafe { (self.sync)(file, flags) };
+        };
+        // SAFETY: the base keeps it open as long as the file.
+        let code = unsafe { data_sync::sync(descriptor) };
+        if code == ffi::SQLITE_OK && !extra.unsynced_name.is_null() {
+            // SAFETY: SQLite keeps the name that it opens a file by until it has closed it.
+            unsafe { directory::sync(extra.unsynced_name) };
+            extra.unsynced_name = ptr::null();
+        }
+        code
+    }
+
     /// Writes the frames that are not written yet, if `file` is a log.
     ///
     /// # Safety
@@ -312,8 +357,10 @@ unsafe extern "C" fn open(
 ) -> c_int {
     // SAFETY: SQLite calls this with the VFS it was found in.
     let wiring = unsafe { Wiring::of(vfs) };
-    // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
-    let code = unsafe { (wiring.open)(wiring.base, name, file, flags, out_flags) };
+    let (code, descriptor) = data_sync::watch(name, || {
+        // SAFETY: SQLite's own arguments, and the VFS that the base's function belongs to.
+        unsafe { (wiring.open)(wiring.base, name, file, flags, out_flags) }
+    });
     if code != ffi::SQLITE_OK {
         return code;
     }
@@ -323,6 +370,13 @@ unsafe extern "C" fn open(
     let extra = Extra {
         frames: ptr::null_mut(),
         database: ptr::null_mut(),
+        // Who syncs the file syncs its directory, too.
+        descriptor: descriptor.filter(|_| directory::is_hooked()),
+        unsynced_name: if creates_journal(flags) {
+            name
+        } else {
+            ptr::null()
+        },
     };
     // SAFETY: the file's memory ends with an extra, which is this call's alone.
     unsafe { Extra::of(file, wiring.extra_offset).write(extra) };
@@ -352,7 +406,9 @@ unsafe fn open_log(
     let frames = Box::into_raw(Box::new(LogBuffer::new()));
     // SAFETY: both files are open, by the same VFS: a connection has one for all its files.
     unsafe {
-        Extra::of(file, table.extra_offset).write(Extra { frames, database });
+        let extra = Extra::of(file, table.extra_offset);
+        (*extra).frames = frames;
+        (*extra).database = database;
         if !database.is_null() {
             (*Extra::of(database, table.extra_offset)).frames = frames;
         }
@@ -393,8 +449,8 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     }
     let started_at = Instant::now();
     let (code, directory) = directory::watch(|| {
-        // SAFETY: SQLite's own arguments, for the function that the base gave this file.
-        unsafe { (table.sync)(file, flags) }
+        // SAFETY: SQLite's own arguments, in a call of the file's connection.
+        unsafe { table.sync_file(file, flags) }
     });
     let ended_at = Instant::now();
     let file_ended_at = match directory {
@@ -503,15 +559,14 @@ unsafe extern "C" fn close_log(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite closes a log before its database, so both files are still open, and nothing
     // else refers to the frames. They were made by `open_log`, from a box.
     unsafe {
-        let extra = Extra::of(file, table.extra_offset).replace(Extra {
-            frames: ptr::null_mut(),
-            database: ptr::null_mut(),
-        });
-        if !extra.database.is_null() {
-            (*Extra::of(extra.database, table.extra_offset)).frames = ptr::null_mut();
+        let extra = &mut *Extra::of(file, table.extra_offset);
+        let database = mem::replace(&mut extra.database, ptr::null_mut());
+        if !database.is_null() {
+            (*Extra::of(database, table.extra_offset)).frames = ptr::null_mut();
         }
-        if !extra.frames.is_null() {
-            drop(Box::from_raw(extra.frames));
+        let frames = mem::replace(&mut extra.frames, ptr::null_mut());
+        if !frames.is_null() {
+            drop(Box::from_raw(frames));
         }
     }
     match table.base.xClose {
@@ -561,6 +616,14 @@ unsafe extern "C" fn shared_memory_barrier(file: *mut ffi::sqlite3_file) {
         // SAFETY: SQLite's own argument, for the function that the base gave this file.
         unsafe { barrier(file) };
     }
+}
+
+/// Whether a file that is opened may be a new one whose name must be durable before what is in it is
+/// relied on (`isNewJrnl` of `unixOpen`).
+fn creates_journal(open_flags: c_int) -> bool {
+    const NAMED: c_int =
+        ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
+    open_flags & ffi::SQLITE_OPEN_CREATE != 0 && open_flags & NAMED != 0
 }
 
 fn kind_of(open_flags: c_int) -> SyncKind {
