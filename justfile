@@ -110,6 +110,11 @@ results-page *args:
 pictures *args:
     scripts/pictures.sh {{ args }}
 
+# Every recorded result anew, into a folder: disk, ladder, load, knobs, peers, postgres. About an hour
+record-all dir *parts:
+    cargo build --release --locked --bin bench-client
+    scripts/record-all.sh {{ quote(dir) }} {{ parts }}
+
 # The long audit: hundreds of kills and power cuts, thousands of crash states, the scaled-down
 # tests at full size, the fuzz targets.
 # About an hour, as root; goes on where it was left

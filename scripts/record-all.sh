@@ -37,30 +37,35 @@ scratch=$dir/.data
 mkdir -p "$scratch"
 cd "$scratch"
 
-# record FILE EXIT_CODES COMMAND…: keeps the command, what it printed and its record; one of the
-# exit codes, such as 0,4, is expected.
+# record FILE EXIT_CODES COMMAND…: keeps the command and its record; one of the exit codes, such as
+# 0,4, is expected.
 record() {
-  local file=$dir/$1 codes=$2 code=0
+  # Relative to the folder of the databases, so that no record has a path of this machine.
+  local file=../$1 codes=$2 code=0
   shift 2
   if [ -e "$file.json" ]; then return; fi
   echo "=== bench-client $*"
   mkdir -p "$(dirname "$file")"
-  "$program" "$@" --output "$file.part" >"$file.md" || code=$?
+  "$program" "$@" --output "$file.part" >printed.txt || code=$?
   case ",$codes," in
     *",$code,"*) ;;
     *)
-      cat "$file.md"
+      cat printed.txt
       echo "error: bench-client $* ended with exit code $code and not $codes" >&2
       exit 1
       ;;
   esac
+  sed -i "s|$file\.part|$(basename "$file").json|g" "$file.part"
   mv "$file.part" "$file.json"
   printf '%s\t%s\n' "$(basename "$file").json" "bench-client $*" >>"$dir/commands.tsv"
 }
 
 disk() { record fsync 0 fsync --concurrency 1,4,16; }
 
-ladder() { record reproduce 0 reproduce; }
+ladder() {
+  record reproduce 0 reproduce
+  "$program" report ../reproduce.json --format md --output ../reproduce.md
+}
 
 load() {
   record runs 0 run --inflight 1,8,16,40,120 --runs 6 --duration 3 --warmup 1
@@ -89,8 +94,12 @@ print(",".join(row["name"] for row in rows if row["origin"] == "installed"))')
     echo "=== bench-client audit $name"
     mkdir -p "$dir/audits" results/runs
     local code=0
-    "$program" audit "$name" --output "results/runs/by-hand-audit-$name.json" >"$dir/audits/$name.txt" || code=$?
-    case $code in 0 | 4 | 6) ;; *) exit 1 ;; esac
+    "$program" audit "$name" --output "results/runs/by-hand-audit-$name.json" >printed.txt || code=$?
+    case $code in 0 | 4 | 6) ;; *)
+      cat printed.txt
+      exit 1
+      ;;
+    esac
     cp "results/runs/by-hand-audit-$name.json" "$dir/audits/$name.json"
   done
   # 4: a row that is no answer to the question, such as of a server that loses transfers, is a result.
@@ -140,7 +149,7 @@ ready = "health"
 start_timeout = "60s"
 data = "$data"
 TOML
-  targets+=",$PWD/$name.toml"
+  targets+=",./$name.toml"
 }
 
 postgres() {
@@ -159,22 +168,22 @@ postgres() {
   for name in alone primary; do
     as_database "$programs/initdb" -D "$postgres/$name" -U bank -A trust --no-instructions >/dev/null
   done
-  database alone 54410
-  database primary 54411
+  database alone 15410
+  database primary 15411
   as_database "$programs/pg_basebackup" -D "$postgres/standby" -R -X stream -c fast \
-    -d "host=127.0.0.1 port=54411 user=bank application_name=standby"
-  database standby 54412
+    -d "host=127.0.0.1 port=15411 user=bank application_name=standby"
+  database standby 15412
   local ask=("$programs/psql" -qX -v ON_ERROR_STOP=1 -U bank -h 127.0.0.1 -d postgres)
-  "${ask[@]}" -p 54411 -c "ALTER SYSTEM SET synchronous_standby_names = 'standby'" \
+  "${ask[@]}" -p 15411 -c "ALTER SYSTEM SET synchronous_standby_names = 'standby'" \
     -c "ALTER SYSTEM SET synchronous_commit = 'remote_apply'" -c 'SELECT pg_reload_conf()' >/dev/null
-  for port in 54410 54411; do "${ask[@]}" -p "$port" -c 'CREATE DATABASE bank'; done
+  for port in 15410 15411; do "${ask[@]}" -p "$port" -c 'CREATE DATABASE bank'; done
 
-  target postgres-coalesced 54410 "$postgres/alone" --apply coalesced
-  target postgres-per-transfer 54410 "$postgres/alone" --apply per-transfer
-  target postgres-per-request 54410 "$postgres/alone" --batch-size 1 --writers 16
-  target postgres-standby-coalesced 54411 "$postgres/primary" --apply coalesced
-  target postgres-standby-per-transfer 54411 "$postgres/primary" --apply per-transfer
-  target postgres-standby-per-request 54411 "$postgres/primary" --batch-size 1 --writers 16
+  target postgres-coalesced 15410 "$postgres/alone" --apply coalesced
+  target postgres-per-transfer 15410 "$postgres/alone" --apply per-transfer
+  target postgres-per-request 15410 "$postgres/alone" --batch-size 1 --writers 16
+  target postgres-standby-coalesced 15411 "$postgres/primary" --apply coalesced
+  target postgres-standby-per-transfer 15411 "$postgres/primary" --apply per-transfer
+  target postgres-standby-per-request 15411 "$postgres/primary" --batch-size 1 --writers 16
 
   # pgbench's own figure in the same minutes: one UPDATE by primary key, zipf 1.5, 8 clients.
   local update=$postgres/update.sql round
@@ -182,8 +191,8 @@ postgres() {
 \set account random_zipfian(1, 100000, 1.5)
 UPDATE accounts SET balance = balance - 1 WHERE id = :account;
 SQL
-  "${ask[@]}" -p 54410 -c 'CREATE DATABASE pgbench'
-  "$programs/psql" -qX -U bank -h 127.0.0.1 -p 54410 -d pgbench \
+  "${ask[@]}" -p 15410 -c 'CREATE DATABASE pgbench'
+  "$programs/psql" -qX -U bank -h 127.0.0.1 -p 15410 -d pgbench \
     -c 'CREATE TABLE accounts (id bigint PRIMARY KEY, balance bigint NOT NULL)' \
     -c 'INSERT INTO accounts SELECT id, 1000000000 FROM generate_series(1, 100000) AS id' \
     -c 'VACUUM ANALYZE accounts'
@@ -193,7 +202,7 @@ SQL
     {
       echo "round $round: pgbench -n -c 8 -j 2 -T 5 -M prepared -f update.sql"
       "$programs/pgbench" -n -c 8 -j 2 -T 5 -M prepared -f "$update" \
-        -U bank -h 127.0.0.1 -p 54410 pgbench | grep -E '^(tps|latency average|number of failed)'
+        -U bank -h 127.0.0.1 -p 15410 pgbench | grep -E '^(tps|latency average|number of failed)'
       echo "round $round: bench-client run --target postgres-coalesced.toml --inflight 40"
       "$program" run --target postgres-coalesced.toml --inflight 40 --duration 5 \
         --warmup 1 --no-null-server --quiet
