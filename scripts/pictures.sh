@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Draws the pictures of README and docs into docs/img: the tops of pages that the program makes of
 # recorded runs.
-#   scripts/pictures.sh [REPRODUCE SWEEP KNEE]
-# The records are those of results/ in the current version (bench-client/tests/records/README.md).
+#   scripts/pictures.sh [REPRODUCE PEERS SWEEP KNEE]
+# Of the recording of 2026-11-30, and the knee of 2026-11-21 (bench-client/tests/records/README.md).
 # Needs node, chromium, pngquant and optipng; BUSLOAD names the program, else it is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ if [ -z "${BUSLOAD:-}" ]; then
   cargo build --quiet --release --locked --bin bench-client
   BUSLOAD=${CARGO_TARGET_DIR:-target}/release/bench-client
 fi
-records=bench-client/tests/records
+recorded=results/2026-11-30-vm-2core
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
 
@@ -28,7 +28,8 @@ draw() {
 }
 
 mkdir -p docs/img
-draw ladder "${1:-$records/reproduce-2.json}"
-draw sweep "${2:-$records/sweep-alpha.json}"
-draw knee "${3:-$records/knee.json}"
+draw ladder "${1:-$recorded/reproduce.json}"
+draw peers "${2:-$recorded/peers.json}"
+draw sweep "${3:-$recorded/sweep-alpha.json}"
+draw knee "${4:-bench-client/tests/records/knee.json}"
 ls -l docs/img
