@@ -459,7 +459,6 @@ fn what_cannot_be_audited_is_refused_in_one_line() {
         ended.expect_one_line(says);
     };
     refused(&["nobody"], "there is no target 'nobody'");
-    refused(&[], "TARGET");
     let url = "--url=http://127.0.0.1:9";
     refused(&["--server-command=true", url], "--reseed");
     refused(

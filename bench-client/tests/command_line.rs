@@ -118,7 +118,7 @@ fn a_report_is_the_screen_again() {
     assert_eq!(shown.stdout, measured.stdout);
     let verbose = run(bench_client(place).args(["report", "record.json", "-v"]));
     verbose.expect_code(0);
-    assert!(verbose.stdout.lines().count() > 3 * shown.stdout.lines().count());
+    assert!(verbose.stdout.lines().count() > 2 * shown.stdout.lines().count());
     let quiet = run(bench_client(place).args(["report", "-q", "record.json"]));
     assert_eq!(
         quiet.expect_code(0).stdout.lines().count(),

@@ -539,7 +539,7 @@ fn bad_bounds_are_bad_arguments() {
         run(&mut command).expect_code(2);
     }
     for flag in [
-        "--id-horizon=10",
+        "--id-horizon=10x",
         "--id-horizon=200h",
         "--max-ids=300000000",
     ] {

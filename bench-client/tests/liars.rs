@@ -426,7 +426,7 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
             .strip_suffix(left)
             .expect("it says what is left");
         if skipped.is_empty() {
-            assert!(rows.contains("max-inflight-per-worker 1: "), "{rows}");
+            assert!(rows.contains("inflight 1: "), "{rows}");
         } else {
             assert_eq!(rows, skipped);
         }

@@ -139,7 +139,7 @@ mod tests {
         };
         let subject = own(1).subject();
         assert_eq!(labels(&[own(1)]), [subject.clone()]);
-        let windows = ["max-inflight-per-worker 1", "max-inflight-per-worker 8"];
+        let windows = ["inflight 1", "inflight 8"];
         assert_eq!(labels(&[own(1), own(8)]), windows);
         assert_eq!(
             labels(&[own(1), own(8), theirs(1), theirs(8)]),

@@ -19,7 +19,7 @@ fn blocks() -> Vec<String> {
     let section = text
         .split("\n## ")
         .find(|it| it.starts_with("Several load machines"));
-    let mut parts = section.expect("the section").split("\n```sh\n").skip(1);
+    let mut parts = section.expect("the section").split("\n```bash\n").skip(1);
     let mut blocks = Vec::new();
     while let Some(part) = parts.next() {
         blocks.push(part.split("\n```").next().expect("its end").to_owned());

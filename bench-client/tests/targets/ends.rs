@@ -81,14 +81,15 @@ fn a_stop_signal_is_the_one_of_the_file() {
     let Some(folder) = Folder::with_python("a_stop_signal_is_the_one_of_the_file") else {
         return;
     };
-    folder.write_python("mine", "trap '' TERM", "stop_signal = \"SIGQUIT\"\n");
+    // A shell that starts this in the background has SIGINT and SIGQUIT ignored for all below it.
+    folder.write_python("mine", "trap '' TERM", "stop_signal = \"SIGUSR1\"\n");
     let ended = folder.run(&["--target=mine", "--json"]);
     ended.expect_code(0);
     let record = ended.json();
     let end = &row(&record)["server_end"];
     assert_eq!(
         (&end["asked_by"], &end["signal"]),
-        (&json!("SIGQUIT"), &json!("SIGQUIT"))
+        (&json!("SIGUSR1"), &json!("SIGUSR1"))
     );
     assert_eq!(end["killed_after_seconds"], json!(null));
 }

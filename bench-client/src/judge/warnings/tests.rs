@@ -184,7 +184,7 @@ fn answers_held_back_into_the_window_are_no_remark_about_littles_law() {
     assert_eq!(
         verdicts[0].message,
         "400 of the 800 transfers that the window counts (50 %) began before it: they had waited \
-         for 900.0 ms in the mean when it opened, and were answered 5.0 ms later; those that began \
+         for 900.0 ms on average when it opened, and were answered 5.0 ms later; those that began \
          in it make 40 TPS"
     );
     // An overloaded server of an open loop owes at the end what it carried over.

@@ -37,7 +37,7 @@ pub fn closing(record: &AuditRecord, path: Option<&Path>) -> Document {
         };
         facts.add(name(check.check), line.plain(check.message.clone()));
     }
-    facts.add("so", meaning(record.verdict));
+    facts.add("so", meaning(record.verdict).trim_start_matches("so "));
     let counters = match (record.watched_with, &record.not_traced) {
         (WatchedWith::Strace, _) => None,
         (WatchedWith::Counters, None) => Some("the counters of processes and device".to_owned()),

@@ -164,7 +164,10 @@ fn facts(record: &ComparisonRecord) -> Facts {
 /// How many runs there were of either side, and how long each was.
 pub(super) fn in_turn(record: &ComparisonRecord) -> String {
     let count = match (&record.base.baseline, record.metrics.first()) {
-        (None, _) => format!("{} rounds of both sides in turn", record.rounds.len()),
+        (None, _) => match record.rounds.len() {
+            1 => "1 round of both sides".to_owned(),
+            rounds => format!("{rounds} rounds of both sides in turn"),
+        },
         (Some(_), metric) => {
             let count = |of: fn(&MetricComparison) -> u32| metric.map_or(0, of);
             format!(

@@ -22,7 +22,7 @@ const LISTED_MAX: usize = 3;
 #[must_use]
 pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
     let mut document = Document::default();
-    document.verdict(Line::default().mark(tone_of(record), headline(record)));
+    document.say(Line::default().mark(tone_of(record), headline(record)));
     let mut sides = Facts::default();
     for (which, one) in [
         (Which::Base, &record.base),
