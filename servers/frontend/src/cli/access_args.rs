@@ -32,7 +32,7 @@ pub(crate) struct AccessArgs {
     /// address may be listened on.
     #[arg(long, help_heading = HEADING, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Let in everybody who reaches the address, even one that is not loopback
+    /// Let in anyone who reaches the address, even one that is not loopback
     #[arg(long, help_heading = HEADING, conflicts_with = "token_file")]
     allow_unauthenticated: bool,
     /// Let in pages of this origin, such as https://example.org
@@ -137,7 +137,7 @@ fn warning_of(access: &Access, listen: SocketAddr) -> Option<String> {
     let at = listen.ip();
     match (&access.token, &access.tls) {
         (None, _) => Some(format!(
-            "listening on {at}: everybody who reaches it can move the money"
+            "listening on {at}: anyone who reaches it can move the money"
         )),
         (Some(_), None) => Some(format!(
             "listening on {at} without TLS: whoever is on the way can read the token; give \

@@ -104,9 +104,9 @@ fn a_negative_value_is_refused_with_its_flag_and_what_may_be() {
     for program in [HTTP, WS] {
         for (flag, value, says) in [
             ("--batch-timeout", "-1ms", "such as 2ms"),
-            ("--initial-balance", "-5", "-5 is not in 0"),
-            ("--max-connections", "-1", "-1 is not in 1..=1000000"),
-            ("--listen", "-1", "no IP address"),
+            ("--initial-balance", "-5", "of at least 0"),
+            ("--max-connections", "-1", "from 1 to 1000000"),
+            ("--listen", "-1", "is not an IP address"),
         ] {
             let (code, said) = refused_start(program, &directory, &[flag, value]);
             assert_eq!(code, 2, "{said}");

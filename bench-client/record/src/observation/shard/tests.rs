@@ -132,7 +132,7 @@ fn shards_of_unlike_runs_are_refused() {
         (|it| it.config.workload.seed = 7, "unlike --seed (1 and 7)"),
         (
             |it| it.config.load.window = Some(Duration::from_secs(9)),
-            "unlike --seconds",
+            "unlike --duration",
         ),
         (
             |it| {
