@@ -307,7 +307,7 @@ fn people_read_verdicts_noise_gates_and_calibration() {
             "{}",
             ended.stdout
         );
-        assert!(ended.stdout.lines().count() <= 16, "{}", ended.stdout);
+        assert!(ended.stdout.lines().count() <= 18, "{}", ended.stdout);
     }
     let summary = std::fs::read_to_string(directory.path().join("summary.md"));
     let summary = summary.expect("it is appended");
