@@ -47,6 +47,10 @@ use ratatui::crossterm::terminal;
 /// How many durable transfers fit on one fsync?
 #[derive(Debug, Parser)]
 #[command(after_help = EXIT_CODES)]
+#[allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
 pub(crate) struct Cli {
     /// When to colour what is printed: auto, always or never
     ///

@@ -132,18 +132,16 @@ impl From<SideArg> for Which {
 
 impl ReportArgs {
     /// The form that is asked for, by name or by the ending of the file; `None` for the screen's.
-    fn form(&self) -> Result<Option<&'static Form>, UsageError> {
+    fn form(&self) -> Option<&'static Form> {
         if self.format.is_some() || self.verbose || self.quiet {
-            return Ok(self.format);
+            return self.format;
         }
-        let Some(output) = &self.output else {
-            return Ok(None);
-        };
+        let output = self.output.as_ref()?;
         if names_directory(output) {
-            return Ok(Form::named("html"));
+            return Form::named("html");
         }
         let ending = output.extension().unwrap_or_default();
-        Ok(FORMS.iter().find(|form| ending == form.name))
+        FORMS.iter().find(|form| ending == form.name)
     }
 
     /// A flag that is of no use with this form is a mistake.
@@ -197,7 +195,7 @@ fn records(args: &ReportArgs) -> Result<Vec<PathBuf>, UsageError> {
 }
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let form = args.form()?;
+    let form = args.form();
     args.check(form)?;
     let records = records(args)?;
     match (form, records.as_slice()) {

@@ -138,7 +138,7 @@ mod tests {
             ..own(window)
         };
         let subject = own(1).subject();
-        assert_eq!(labels(&[own(1)]), [subject.clone()]);
+        assert_eq!(labels(&[own(1)]), std::slice::from_ref(&subject));
         let windows = ["inflight 1", "inflight 8"];
         assert_eq!(labels(&[own(1), own(8)]), windows);
         assert_eq!(
