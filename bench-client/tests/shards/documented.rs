@@ -19,9 +19,9 @@ fn blocks() -> Vec<String> {
     let section = text
         .split("\n## ")
         .find(|it| it.starts_with("Several load machines"));
-    let mut parts = section.expect("the section").split("\n```bash\n").skip(1);
+    let parts = section.expect("the section").split("\n```bash\n").skip(1);
     let mut blocks = Vec::new();
-    while let Some(part) = parts.next() {
+    for part in parts {
         blocks.push(part.split("\n```").next().expect("its end").to_owned());
     }
     blocks
@@ -119,11 +119,11 @@ fn the_kubernetes_job_is_one_by_the_apis_schema() {
     run(shell(place.path()).args(["-ec", &blocks()[2]])).expect_code(0);
     let text = std::fs::read_to_string(place.path().join("job.yaml")).expect("it was filled in");
     // All that must agree.
-    let completions = text
+    let mut completions = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("completions: "));
     let machines: u32 = completions
-        .last()
+        .next()
         .expect("it says how many")
         .parse()
         .expect("a number");

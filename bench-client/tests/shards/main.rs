@@ -92,6 +92,7 @@ fn read(directory: &Path, file: &str) -> ShardRecord {
 /// Three machines send what one would: all balances are the same afterwards, and the row has the
 /// sums.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one figure after another")]
 fn shards_put_on_the_load_of_one_machine_and_are_judged_together() {
     let _alone = machine();
     let place = directory();

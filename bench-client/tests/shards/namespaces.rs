@@ -121,7 +121,7 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
     };
     // What a closed loop reaches on a machine that others use as well says little in a second.
     let is_long = std::env::var_os("BUSLOAD_LONG").is_some();
-    let pace: &[&str] = if is_long {
+    let timing: &[&str] = if is_long {
         &["--seconds=20", "--max-inflight-per-worker=4"]
     } else {
         &["--seconds=1.5", "--rate=400"]
@@ -151,7 +151,7 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
         "--warmup=1",
         "--no-null-server",
     ];
-    let load = [&load[..], pace].concat();
+    let load = [&load[..], timing].concat();
     let alone = || {
         let ended = run(client(&networks, directory, 0, &load).arg("--json"));
         row(&ended.expect_code(0).json()).clone()
