@@ -74,7 +74,7 @@ fn every_page_that_the_sources_name_is_there() {
             let end = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
             let named = rest[..end].trim_end_matches('.');
             let (path, anchor) = named.split_once('#').unwrap_or((named, ""));
-            if !path.ends_with(".md") {
+            if Path::new(path).extension().is_none_or(|it| it != "md") {
                 continue;
             }
             let page = pages.get(Path::new(path));
@@ -229,11 +229,11 @@ fn shortened(line: &str) -> String {
     for position in 1..words.len() {
         let flag = words[position - 1].clone();
         if durations.contains(&flag.as_str()) {
-            words[position] = "0.3".to_owned();
+            "0.3".clone_into(&mut words[position]);
         } else if flag == "--warmup" {
-            words[position] = "0.1".to_owned();
+            "0.1".clone_into(&mut words[position]);
         } else if counts.contains(&flag.as_str()) {
-            words[position] = "2".to_owned();
+            "2".clone_into(&mut words[position]);
         }
     }
     let end = words
