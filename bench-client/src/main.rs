@@ -13,7 +13,10 @@ fn main() -> ExitCode {
     // Servers that are started leave nothing behind.
     bench_client::target::descendants::adopt();
     let result = match Cli::parse().command() {
-        Command::Run(args) => cli::run::run(&args),
+        Command::Run(args) => match args.shard.plan() {
+            Some(part) => cli::shard::run(&args, &part),
+            None => cli::run::run(&args),
+        },
         Command::Merge(args) => cli::merge::run(&args),
         Command::Sweep(args) => cli::sweep::run(&args),
         Command::Compare(args) => cli::compare::run(&args),

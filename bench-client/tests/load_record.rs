@@ -19,7 +19,7 @@ use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
 use bench_client::host::environment::Environment;
 use bench_client::record::{Record, Row, Verdict, VerdictCode};
-use bench_client::render::records::{report, row as shown, words::CLOSED_LOOP};
+use bench_client::render::records::{closing, row as shown, words::CLOSED_LOOP};
 use bench_client::render::write::text::{Layout, write};
 use common::verdicts;
 use common::{
@@ -116,7 +116,7 @@ fn described(row: &Row) -> String {
 fn summary(row: &Row) -> String {
     let mut record = Record::new(Environment::capture(Path::new(".")));
     record.rows = vec![row.clone(), row.clone()];
-    write(&report::closing(&record), Layout::default())
+    write(&closing::tables(&record), Layout::default())
 }
 
 #[track_caller]

@@ -17,8 +17,8 @@ use bench_client::record::AuditKey;
 use bench_client::record::durability::{
     AUDIT_VERSION, AuditRecord, AuditedTarget, DurabilityVerdict, Promise,
 };
+use bench_client::render::document::{Document, Facts};
 use bench_client::render::records::{audit, audit_summary};
-use bench_client::render::write::text;
 use bench_client::target::{choose_port, endpoint};
 use bench_client::torture::durability::{self, Audited, Plan};
 use bench_client::torture::server_command::{ServerCommand, Wire};
@@ -97,6 +97,22 @@ struct Subject {
     has_directory: bool,
 }
 
+/// The end of an audit: all that was found, or what follows from it, as was asked for.
+pub(super) fn end(record: &AuditRecord, path: Option<&Path>, verbosity: VerbosityArgs) -> Document {
+    let mut document = Document::default();
+    if verbosity.verbose {
+        let mut kept = Facts::default();
+        kept.add_known("record", path.map(|path| path.display().to_string()));
+        document = audit::document(record);
+        document.facts(kept);
+    } else if verbosity.quiet {
+        document.say(audit_summary::in_a_line(record));
+    } else {
+        document = audit_summary::closing(record, path);
+    }
+    document
+}
+
 /// Audits, prints and records.
 pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let subject = args.subject()?;
@@ -130,17 +146,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = written.is_ok().then_some(&*path);
-        let VerbosityArgs { verbose, quiet } = args.verbosity;
-        if verbose {
-            show(&audit::document(&record));
-            kept.map(text::record_line)
-                .iter()
-                .for_each(|line| print(line));
-        } else if quiet {
-            print(&audit_summary::in_a_line(&record));
-        } else {
-            show(&audit_summary::closing(&record, kept));
-        }
+        show(&end(&record, kept, args.verbosity));
     }
     written?;
     Ok(ExitCode::from(match record.verdict {

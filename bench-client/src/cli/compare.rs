@@ -21,16 +21,16 @@ use bench_client::config::heading::{EXIT_CODE, OUTPUT};
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
 use bench_client::record::comparison::ComparisonRecord;
+use bench_client::render::document::{Document, Facts};
 use bench_client::render::records::{comparison, comparison_summary};
-use bench_client::render::write::text;
 use bench_client::statistics::{Level, RUNS_MIN};
 use busload_frontend::cli::{count, parse_time_within};
 use clap::Args;
 
 use super::fail_on::FailOnArgs;
 use super::progress::Detail;
+use super::usage;
 use super::verbosity::VerbosityArgs;
-use super::{print, show, usage};
 use flags::SharedFlags;
 use session::{Base, Session};
 use sides::Side;
@@ -140,16 +140,20 @@ pub(crate) struct CompareArgs {
     output: Option<PathBuf>,
 }
 
-/// Shows the end of a comparison: all that was found, or its conclusion alone, as was asked for.
-fn show_end(record: &ComparisonRecord, path: &Path, verbosity: VerbosityArgs) {
+/// The end of a comparison: all that was found, or its conclusion alone, as was asked for.
+pub(super) fn end(record: &ComparisonRecord, path: &Path, verbosity: VerbosityArgs) -> Document {
+    let mut document = Document::default();
     if verbosity.verbose {
-        show(&comparison::document(record));
-        print(&text::record_line(path));
+        let mut kept = Facts::default();
+        kept.add("record", path.display().to_string());
+        document = comparison::document(record);
+        document.facts(kept);
     } else if verbosity.quiet {
-        print(&comparison::headline(record));
+        document.say(comparison::headline(record));
     } else {
-        show(&comparison_summary::closing(record, Some(path)));
+        document = comparison_summary::closing(record, Some(path));
     }
+    document
 }
 
 /// A percentage as a share.

@@ -17,15 +17,14 @@ use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
 use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{
-    article, audit, comparison as comparison_shown, fsync, row, summary, sweep, torture,
-};
+use bench_client::render::records::{article, audit, closing, fsync, row, sweep, torture};
 use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
 use super::output::RUNS;
-use super::{UsageError, VALID, print, verbosity, width};
+use super::verbosity::VerbosityArgs;
+use super::{UsageError, VALID, compare, print, verbosity, width};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
@@ -169,6 +168,13 @@ impl ReportArgs {
         Ok(())
     }
 
+    fn verbosity(&self) -> VerbosityArgs {
+        VerbosityArgs {
+            verbose: self.verbose,
+            quiet: self.quiet,
+        }
+    }
+
     /// Columns of a line of text.
     fn columns(&self) -> Option<usize> {
         let terminal = || self.output.is_none().then(width).flatten();
@@ -217,7 +223,10 @@ fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
         colour: args.output.is_none() && verbosity::is_coloured(),
     };
     let documents: Vec<Document> = match AnyRecord::read(path) {
-        Err(ReadError::NoRows { verb, .. }) => vec![without_rows(path, verb)?.0],
+        Err(ReadError::NoRows { verb, .. }) => match audit_record(path, verb)? {
+            Some(record) => vec![super::audit::end(&record, Some(path), args.verbosity())],
+            None => vec![without_rows(path, verb)?.0],
+        },
         read => of_rows(args, path, &read?)?,
     };
     let texts = documents
@@ -229,16 +238,17 @@ fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
 /// The documents of a record with rows.
 fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<Vec<Document>> {
     let record = &read.record;
+    if let Some(comparison) = &read.comparison {
+        return Ok(vec![compare::end(comparison, path, args.verbosity())]);
+    }
     if args.quiet {
-        return Ok(vec![summary::in_lines(record, Some(path))]);
+        return Ok(vec![closing::in_lines(record, Some(path))]);
     }
     let mut documents = Vec::new();
     if args.verbose {
         documents.extend(record.rows.iter().map(row::document));
     }
-    documents.push(if let Some(comparison) = &read.comparison {
-        comparison_shown::document(comparison)
-    } else if !read.article.is_empty() {
+    documents.push(if !read.article.is_empty() {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let reproduction: Reproduction = serde_json::from_str(&text)
@@ -247,7 +257,7 @@ fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<V
     } else if record.sweep.is_some() {
         sweep::document(record)
     } else {
-        summary::closing(record, Some(path))
+        closing::rows(record, Some(path))
     });
     Ok(documents)
 }
@@ -319,13 +329,11 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<(Document, Environmen
     {
         return Ok((fsync::document(&record), record.environment));
     }
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    if verb == "audit"
-        && let Ok(record) = serde_json::from_str::<AuditRecord>(&text)
-    {
+    if let Some(record) = audit_record(path, verb)? {
         return Ok((audit::document(&record), record.environment));
     }
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
         format!(
             "{shown} is not a record of `torture` (torture_version {TORTURE_VERSION}) or `audit` \
@@ -333,6 +341,16 @@ fn without_rows(path: &Path, verb: &str) -> anyhow::Result<(Document, Environmen
         )
     })?;
     Ok((torture::document(&record), record.environment))
+}
+
+/// A record of `audit`, if it is one.
+fn audit_record(path: &Path, verb: &str) -> anyhow::Result<Option<AuditRecord>> {
+    if verb != "audit" {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(serde_json::from_str(&text).ok())
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::program;
 use bench_client::record::{Edition, Record, Reproduction, Row, SkippedPeer};
-use bench_client::render::records::{article as shown, row, summary};
+use bench_client::render::records::{article as shown, closing, row, summary};
 use bench_client::render::write::{markdown, text};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig};
 use busload_sqlite::Durability;
@@ -130,7 +130,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else if quiet {
         let kept = path.exists().then_some(&*path);
-        show(&summary::in_lines(&reproduction.record, kept));
+        show(&closing::in_lines(&reproduction.record, kept));
     } else {
         let table = shown::document(&reproduction);
         // In a file it is the table alone, as it stands beside the record.

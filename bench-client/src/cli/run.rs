@@ -12,7 +12,7 @@ use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
 use bench_client::observation::Observation;
 use bench_client::record::{AuditKey, Record, Row, last_audit};
-use bench_client::render::records::{row as shown, summary};
+use bench_client::render::records::{closing, row as shown, summary};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::{RUNS, RecordFile};
 use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
-use super::shard::{self, ShardArgs};
+use super::shard_args::ShardArgs;
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
@@ -33,7 +33,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) load: LoadFlags,
     #[command(flatten)]
-    pub(super) shard: ShardArgs,
+    pub(crate) shard: ShardArgs,
     #[command(flatten)]
     pub(super) runs: RunsArgs,
     #[command(flatten)]
@@ -55,9 +55,6 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    if let Some(plan) = args.shard.plan() {
-        return shard::run(args, &plan);
-    }
     run_plans(args, &args.load.rows()?, "run")
 }
 
@@ -136,9 +133,9 @@ pub(crate) fn show_end(
     }
     let kept = path.exists().then_some(path);
     show(&if quiet {
-        summary::in_lines(record, kept)
+        closing::in_lines(record, kept)
     } else {
-        summary::closing(record, kept)
+        closing::rows(record, kept)
     });
     Ok(())
 }

@@ -1,18 +1,11 @@
 //! `run --shard I/N`: this machine's part of a load that several put on together.
 
-#![allow(
-    clippy::doc_markdown,
-    reason = "doc comments of arguments are help texts, where backticks are noise"
-)]
-
 use std::process::ExitCode;
 
 use bench_client::config::{RunConfig, Shard, Target};
 use bench_client::figures::{grouped, rate};
 use bench_client::measure::{self, ShardPlan, Surroundings};
 use bench_client::observation::{Observation, SHARD_VERSION, ShardRecord};
-use clap::Args;
-use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::fail_on::Ending;
@@ -21,50 +14,6 @@ use super::load_flags::{environment, warn_of_servers};
 use super::output::RecordFile;
 use super::run::{RunArgs, runtime};
 use super::{print, usage};
-
-/// Above the flags in the help text.
-const HEADING: &str = "Several load machines";
-
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ShardArgs {
-    /// Put on part I of N of the load, from 0, for merge to judge
-    ///
-    /// What was seen goes into a file. All N machines get the same flags, those of the whole load,
-    /// and --threads for each; shard 0 seeds. index/N takes the number from JOB_COMPLETION_INDEX,
-    /// as Kubernetes sets it.
-    #[arg(long, value_name = "I/N", requires = "start_at", help_heading = HEADING)]
-    shard: Option<Shard>,
-    /// When the load of --shard begins, by the server's clock
-    ///
-    /// 2026-01-31T12:00:00Z, or seconds since 1970. The warm-up is first. The same for all shards,
-    /// with time for seeding and connecting.
-    #[arg(long, value_name = "TIME", requires = "shard", value_parser = parse_time, help_heading = HEADING)]
-    start_at: Option<Timestamp>,
-}
-
-/// RFC 3339, or seconds since 1970.
-fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let seconds = || {
-        let seconds: f64 = text.parse().ok()?;
-        let whole = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
-        Timestamp::from_duration(whole).ok()
-    };
-    let time = text.parse().ok().or_else(seconds);
-    time.filter(|time: &Timestamp| time.as_microsecond() >= 0)
-        .ok_or_else(|| {
-            format!(
-                "'{text}' is no time such as 2026-01-31T12:00:00Z, or 1769860800, seconds since 1970"
-            )
-        })
-}
-
-impl ShardArgs {
-    /// The part that was asked for.
-    pub(crate) fn plan(&self) -> Option<ShardPlan> {
-        let (shard, start_at) = self.shard.zip(self.start_at)?;
-        Some(ShardPlan { shard, start_at })
-    }
-}
 
 /// Measures a part, and leaves it.
 pub(crate) fn run(args: &RunArgs, plan: &ShardPlan) -> anyhow::Result<ExitCode> {
@@ -176,7 +125,7 @@ fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<()>
         (
             row.load.transfers.is_some(),
             "--transfers ends at another time on each machine: give a \
-            number of --seconds",
+            --duration",
         ),
     ];
     if let Some((_, why)) = refused.iter().find(|(is, _)| *is) {
@@ -202,31 +151,4 @@ fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<()>
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_date_or_seconds_since_1970() {
-        let second = |text| parse_time(text).unwrap().as_millisecond();
-        assert_eq!(second("2026-01-31T12:00:00Z"), 1_769_860_800_000);
-        assert_eq!(second("2026-01-31T13:00:00+01:00"), 1_769_860_800_000);
-        assert_eq!(second("1769860800"), 1_769_860_800_000);
-        assert_eq!(second("1769860800.25"), 1_769_860_800_250);
-        for wrong in [
-            "",
-            "now",
-            "12:00",
-            "-1",
-            "nan",
-            "inf",
-            "1e300",
-            "2026-01-31T12:00:00",
-        ] {
-            let said = parse_time(wrong).unwrap_err();
-            assert!(said.contains("seconds since 1970"), "{said}");
-        }
-    }
 }

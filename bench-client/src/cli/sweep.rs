@@ -16,7 +16,7 @@ use bench_client::host::environment::Environment;
 use bench_client::judge::summarise;
 use bench_client::measure::RowError;
 use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
-use bench_client::render::records::{row as row_shown, summary, sweep as shown};
+use bench_client::render::records::{closing, row as row_shown, sweep as shown};
 use bench_client::render::write::text;
 use bench_client::sweep::{self, Recorded};
 use clap::Args;
@@ -303,7 +303,7 @@ impl Sweeping {
         }
         if self.verbosity.quiet {
             let kept = self.path.exists().then_some(&*self.path);
-            show(&summary::in_lines(&self.record, kept));
+            show(&closing::in_lines(&self.record, kept));
             return Ok(());
         }
         show(&shown::document(&self.record));

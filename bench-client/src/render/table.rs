@@ -1,6 +1,6 @@
 //! Words in a row, and tables of them: what a document is made of.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use crate::figures::{UNKNOWN, grouped};
 
@@ -38,6 +38,20 @@ pub enum Span {
 /// Words in a row: a paragraph, an item, a cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line(pub Vec<Span>);
+
+impl fmt::Display for Line {
+    /// As plain text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|span| match span {
+            Span::Plain(text)
+            | Span::Code(text)
+            | Span::Strong(text)
+            | Span::Mark(_, text)
+            | Span::Link(text, _) => f.write_str(text),
+            Span::Void(figure) => write!(f, "({figure})"),
+        })
+    }
+}
 
 impl Line {
     fn with(mut self, span: Span) -> Self {

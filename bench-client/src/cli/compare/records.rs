@@ -16,7 +16,7 @@ use bench_client::render::records::comparison::describe_difference;
 use bench_client::render::records::fsync;
 
 use super::session::floors_of_runs;
-use super::{CompareArgs, LEVEL, show_end, usage};
+use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::output::RecordFile;
 use crate::cli::verbosity;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
             if place > 0 {
                 print("");
             }
-            show_end(&record, &path, args.verbosity);
+            show(&end(&record, &path, args.verbosity));
         }
         if record.metrics.is_empty()
             && let Some(first) = record.not_compared.first()

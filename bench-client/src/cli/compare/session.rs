@@ -19,13 +19,13 @@ use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
 use super::sides::Side;
-use super::{CompareArgs, LEVEL, show_end, usage};
+use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::output::{self, RecordFile};
 use crate::cli::run::runtime;
 use crate::cli::verbosity;
-use crate::cli::{INTERRUPTED, UsageError, VALID, print};
+use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
 
 /// What is compared with.
 pub(super) enum Base {
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         if self.args.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
-            show_end(&self.record, &self.path, self.args.verbosity);
+            show(&end(&self.record, &self.path, self.args.verbosity));
         }
         ended?;
         written?;

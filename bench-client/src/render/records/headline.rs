@@ -11,7 +11,6 @@ use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing, settings};
 use crate::record::{KneeOutcome, Row};
 use crate::render::document::Tone;
-use crate::render::write::text::plain;
 
 /// What was found.
 pub(super) struct Found {
@@ -104,7 +103,7 @@ fn tone(rows: &[Shown<'_>]) -> Tone {
 
 /// What a row's TPS are of.
 fn what(row: &Row) -> &'static str {
-    let said = plain(&summary::headline(row));
+    let said = summary::headline(row).to_string();
     if said.contains(" durable transfers per second") {
         "durable transfers per second"
     } else {
@@ -115,7 +114,7 @@ fn what(row: &Row) -> &'static str {
 /// `616,741 durable transfers per second, p99 2.25 ms, 296.0 per sync: valid`.
 fn of_row(shown: &Shown<'_>) -> String {
     let row = shown.row;
-    let rate = plain(&summary::headline(row));
+    let rate = summary::headline(row).to_string();
     if !row.valid {
         return format!("{}: {rate}", shown.verdict());
     }
@@ -141,7 +140,7 @@ fn best_of(rows: &[Shown<'_>]) -> String {
     };
     match best {
         Some(best) => {
-            let rate = plain(&summary::headline(best.row));
+            let rate = summary::headline(best.row).to_string();
             let rate = if best.standing() == Standing::AtLeast {
                 rate
             } else {

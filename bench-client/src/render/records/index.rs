@@ -10,7 +10,6 @@ use crate::record::load_record::{AnyRecord, Report, Shown, settings};
 use crate::render::charts::Chart;
 use crate::render::charts::history::{Past, history};
 use crate::render::document::{Block, Document, Facet, Line, Selection, Table, Tag};
-use crate::render::write::text::plain;
 
 /// A file among the results.
 #[derive(Debug, Clone)]
@@ -64,7 +63,7 @@ impl Content {
     #[must_use]
     pub fn alone(verb: &'static str, document: &Document, environment: Environment) -> Self {
         let verdict = document.blocks.iter().find_map(|block| match block {
-            Block::Verdict(line) => Some(plain(line)),
+            Block::Verdict(line) => Some(line.to_string()),
             _ => None,
         });
         Self::Alone {
@@ -428,7 +427,12 @@ mod tests {
         let [only] = charts.unwrap().as_slice() else {
             panic!("one benchmark: {document:?}");
         };
-        let files: Vec<String> = only.data.rows.iter().map(|row| plain(&row[4])).collect();
+        let files: Vec<String> = only
+            .data
+            .rows
+            .iter()
+            .map(|row| row[4].to_string())
+            .collect();
         assert_eq!(files, ["old.json", "new.json"], "the oldest first");
         let alone = super::document(&entries[..1]);
         assert!(

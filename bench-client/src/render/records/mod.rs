@@ -4,6 +4,7 @@
 pub mod article;
 pub mod audit;
 pub mod audit_summary;
+pub mod closing;
 pub mod comparison;
 pub mod comparison_summary;
 mod environment;

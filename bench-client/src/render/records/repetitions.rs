@@ -118,8 +118,8 @@ mod tests {
     use crate::judge::summarise;
     use crate::record::fixtures::row;
     use crate::record::{Record, Repetition};
-    use crate::render::records::report::closing;
-    use crate::render::write::text::{Layout, plain, write};
+    use crate::render::records::closing::tables as closing;
+    use crate::render::write::text::{Layout, write};
 
     /// A record of repetitions with these TPS; their latencies go the other way.
     fn repeated(tps: &[f64]) -> Record {
@@ -159,7 +159,7 @@ mod tests {
     fn a_wide_spread_is_said_once_for_many() {
         let warning = widest(&repeated(&[1000.0]).summaries).unwrap();
         assert!(
-            plain(&warning).starts_with("warning: 1 of 1 medians"),
+            warning.to_string().starts_with("warning: 1 of 1 medians"),
             "{warning:?}"
         );
     }

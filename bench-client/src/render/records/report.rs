@@ -7,9 +7,7 @@ use super::words::{
 use super::{article, comparison, environment, headline, repetitions, summary};
 use crate::figures::{known, ms, rate};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
-use crate::record::{
-    Generator, Latency, OpenLoop, Prediction, Record, Row, Spread, Stage, Verdict,
-};
+use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
 use crate::render::charts::{Chart, budget, heat, knobs, ladder, latency, rates, timeline};
 use crate::render::document::{Block, Depth, Document, Line, Table, Tone};
 
@@ -54,24 +52,6 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     }
     document.fold(every, Depth::Everything);
     Ok(document)
-}
-
-/// A record that is in no file yet.
-pub(super) fn of_record(record: &Record) -> Report {
-    Report::new(vec![AnyRecord::of_record(record.clone())])
-}
-
-/// What a run says at its end of all its rows.
-#[must_use]
-pub fn closing(record: &Record) -> Document {
-    let report = of_record(record);
-    let rows = report.rows();
-    let mut document = Document::default();
-    if rows.len() > 1 {
-        document.table(row_table(&rows));
-    }
-    document.append(repetitions::document(&report, &rows));
-    document
 }
 
 fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
@@ -156,7 +136,7 @@ fn at_a_glance(report: &Report) -> Line {
     line
 }
 
-fn row_table(rows: &[Shown<'_>]) -> Table {
+pub(super) fn row_table(rows: &[Shown<'_>]) -> Table {
     let model = |of: fn(&Prediction) -> String| {
         move |shown: &Shown<'_>| shown.row.prediction.as_ref().map(of)
     };

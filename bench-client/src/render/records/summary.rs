@@ -3,22 +3,18 @@
 
 use std::path::Path;
 
-use super::report;
 use super::words::{audited, clipped, joined, load_machines};
 use crate::figures::{grouped, in_ms, rate, shared};
 use crate::host::environment::Environment;
-use crate::record::load_record::Shown;
-use crate::record::{Bottleneck, Record, Row, Spread, Verdict, VerdictCode};
+use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
 use crate::render::document::{Document, Facts, Line, Tone};
 
 /// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
-const TEXT_MAX: usize = 140;
+pub(super) const TEXT_MAX: usize = 140;
 /// Longest text of a warning: one line.
 const WARNING_MAX: usize = 71;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
-/// Most kinds of warnings that are said in full of several rows.
-const WARNINGS_MAX: usize = 3;
 
 /// What is not durable.
 const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
@@ -31,75 +27,6 @@ const DOUBTFUL: [VerdictCode; 6] = [
     VerdictCode::FlushesMissing,
     VerdictCode::Preloaded,
 ];
-
-/// The end of a run: of one row its figures, of several a table and what is said of them.
-/// `record` is where the record is, if it stays.
-#[must_use]
-pub fn closing(record: &Record, path: Option<&Path>) -> Document {
-    let mut document = report::closing(record);
-    if let [row] = record.rows.as_slice() {
-        document.append(one_row(row, &record.environment, path));
-    } else {
-        document.append(of_rows(&record.rows, path));
-    }
-    document
-}
-
-/// The same in a line for each row.
-#[must_use]
-pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
-    let mut document = Document::default();
-    let report = report::of_record(record);
-    let rows = report.rows();
-    let label = |shown: &Shown<'_>| (rows.len() > 1).then(|| shown.label.to_owned());
-    let lines = rows.iter().map(|shown| {
-        let label = label(shown);
-        one_line(shown.row, label.as_deref(), path)
-    });
-    document.list(lines.collect());
-    document
-}
-
-/// What is said of several rows below their table: what makes rows invalid, what they are warned
-/// of, once for each kind, and which of them is the fastest.
-fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
-    let mut facts = Facts::default();
-    let of_rows = |codes: &Verdict| {
-        let has = |row: &&Row| row.verdicts.iter().any(|one| one.code == codes.code);
-        rows.iter().filter(has).count()
-    };
-    let mut seen: Vec<VerdictCode> = Vec::new();
-    let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
-    // Otherwise in the order of the rows.
-    verdicts.sort_by_key(|verdict| (!verdict.invalidates, weight(verdict.code)));
-    let (mut shown, mut others) = (0, Vec::new());
-    for verdict in verdicts {
-        if seen.contains(&verdict.code) {
-            continue;
-        }
-        seen.push(verdict.code);
-        let (tone, word) = if verdict.invalidates {
-            (Tone::Bad, "INVALID")
-        } else {
-            (Tone::Warn, "warning")
-        };
-        if !verdict.invalidates && shown == WARNINGS_MAX {
-            others.push(verdict);
-            continue;
-        }
-        shown += usize::from(!verdict.invalidates);
-        let count = of_rows(verdict);
-        let message = clipped(&verdict.message, TEXT_MAX);
-        let said = format!("{count} of {} rows: {message}", rows.len());
-        facts.add(Line::default().mark(tone, word), said);
-        facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
-    }
-    facts.add_known("", more(&others));
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
-}
 
 /// The end of a run of one row. `record` is where the record is, if it stays.
 #[must_use]
@@ -152,7 +79,7 @@ pub(super) fn figures(row: &Row, environment: &Environment) -> Facts {
 
 /// A row in one line without its label: verdict, rate and the 99th percentile.
 #[must_use]
-fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) -> Line {
+pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) -> Line {
     let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
     let parts = [
         Some(format!(" {}/s", rate(row.tps))),
@@ -392,7 +319,7 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
 }
 
 /// What the headline rests on goes first, what is of the machine alone last.
-fn weight(code: VerdictCode) -> u8 {
+pub(super) fn weight(code: VerdictCode) -> u8 {
     match code {
         VerdictCode::GeneratorBound => 0,
         code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
@@ -430,7 +357,7 @@ fn warnings(row: &Row, facts: &mut Facts) {
 }
 
 /// What is not said in full.
-fn more(verdicts: &[&Verdict]) -> Option<String> {
+pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
     let mut codes: Vec<String> = Vec::new();
     for verdict in verdicts {
         let code = code_name(verdict.code);
@@ -455,7 +382,7 @@ fn code_name(code: VerdictCode) -> String {
 mod tests {
     use super::*;
     use crate::record::durability::{DurabilityVerdict, RowAudit};
-    use crate::record::fixtures;
+    use crate::record::{Record, fixtures};
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -566,45 +493,5 @@ mod tests {
         assert!(shown(&row).starts_with("\u{1b}[1m\u{1b}[32mVALID\u{1b}[0m "));
         row.verdicts.push(warned(VerdictCode::Unstable));
         assert!(shown(&row).contains("\u{1b}[33mwarning\u{1b}[0m "));
-    }
-
-    #[test]
-    fn rows_in_lines_have_their_label_and_of_one_there_is_none() {
-        let mut record = record();
-        let path = Path::new("a.json");
-        let lines = text(&in_lines(&record, Some(path)), 160, false);
-        assert_eq!(lines.lines().count(), record.rows.len());
-        let name = record.rows[1].config.name.clone().unwrap();
-        assert!(lines.lines().nth(1).unwrap().contains(&name), "{lines}");
-        record.rows.truncate(1);
-        let row = &record.rows[0];
-        let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
-        let line = text(&in_lines(&record, Some(path)), 160, false);
-        assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
-    }
-
-    #[test]
-    fn of_several_rows_each_kind_of_warning_is_said_once() {
-        let mut record = record();
-        record.rows.truncate(3);
-        for row in &mut record.rows {
-            row.verdicts = vec![warned(VerdictCode::Unstable)];
-        }
-        let shown = text(&closing(&record, None), 120, false);
-        assert_eq!(shown.matches("3 of 3 rows: ").count(), 1, "{shown}");
-    }
-
-    #[test]
-    fn a_clipped_text_ends_with_a_word() {
-        assert_eq!(clipped("one two", 7), "one two");
-        assert_eq!(clipped("one two, three", 11), "one two …");
-        assert_eq!(
-            clipped("raise the limit; after that only luck", 30),
-            "raise the limit …"
-        );
-        assert_eq!(
-            clipped("ah; raise the limit of all of it", 22),
-            "ah; raise the limit …"
-        );
     }
 }

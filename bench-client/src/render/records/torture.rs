@@ -8,7 +8,6 @@ use crate::record::crash_states::{CrashStates, StateCounts};
 use crate::record::torture::Moment;
 use crate::record::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
 use crate::render::document::{Block, Document, Line, Table, Tone};
-use crate::render::write::text::plain;
 use verdict::verdict;
 
 /// Findings that are shown one by one; the record has more.
@@ -94,7 +93,7 @@ pub fn progress(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
             } else {
                 format!(" (and {} more)", rest.len())
             };
-            format!("{}{more}", plain(&finding(first)))
+            format!("{}{more}", finding(first))
         }
     };
     format!(

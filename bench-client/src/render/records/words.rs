@@ -171,3 +171,22 @@ pub(in crate::render) fn in_flight(row: &Row) -> String {
     let load = &row.config.load;
     format!("{}×{}", load.concurrency, load.max_inflight_per_worker)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clipped_text_ends_with_a_word() {
+        assert_eq!(clipped("one two", 7), "one two");
+        assert_eq!(clipped("one two, three", 11), "one two …");
+        assert_eq!(
+            clipped("raise the limit; after that only luck", 30),
+            "raise the limit …"
+        );
+        assert_eq!(
+            clipped("ah; raise the limit of all of it", 22),
+            "ah; raise the limit …"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::svg::{DrawError, draw};
-use super::text::{begins_with_verdict, plain};
+use super::text::begins_with_verdict;
 use crate::render::charts::{CURVES, Chart, Ink, SERIES, Size};
 use crate::render::document::{
     Block, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
@@ -43,7 +43,7 @@ pub fn write(document: &Document) -> Result<String, DrawError> {
     let rest = &document.blocks[after..];
     let title = concluded.map_or_else(
         || document.title.clone(),
-        |line| format!("{}: {}", document.title, plain(line)),
+        |line| format!("{}: {}", document.title, line),
     );
     let page = html! {
         (DOCTYPE)

@@ -1,6 +1,6 @@
 //! Documents in Markdown, to be pasted into a comment.
 
-use super::text::{begins_with_verdict, plain};
+use super::text::begins_with_verdict;
 use crate::render::document::{Block, Depth, Document, Kind, Line, Span, Table};
 use crate::render::form::Form;
 
@@ -32,7 +32,7 @@ fn write_blocks(blocks: &[Block], out: &mut String) {
                 continue;
             }
             // A heading is strong as it is.
-            Block::Verdict(line) => format!("## {}", escaped(&plain(line))),
+            Block::Verdict(line) => format!("## {}", escaped(&line.to_string())),
             Block::Heading(title) => format!("## {}", escaped(title)),
             Block::Subheading(title) => format!("### {}", escaped(title)),
             Block::Paragraph(line) | Block::Conclusion(line) => inline(line),

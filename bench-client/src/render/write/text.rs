@@ -122,24 +122,10 @@ fn write_blocks(blocks: &[Block], layout: Layout, parts: &mut Vec<String>) {
     }
 }
 
-/// A line as plain text.
-#[must_use]
-pub fn plain(line: &Line) -> String {
-    let spans = line.0.iter().map(|span| match span {
-        Span::Plain(text)
-        | Span::Code(text)
-        | Span::Strong(text)
-        | Span::Mark(_, text)
-        | Span::Link(text, _) => text.clone(),
-        Span::Void(figure) => format!("({figure})"),
-    });
-    spans.collect()
-}
-
 /// A line as the layout has it: its marks are in colour where that is wanted.
 fn inked(line: &Line, layout: Layout) -> String {
     if !layout.colour {
-        return plain(line);
+        return line.to_string();
     }
     let spans = line.0.iter().map(|span| match span {
         Span::Mark(tone, text) => {
@@ -150,7 +136,7 @@ fn inked(line: &Line, layout: Layout) -> String {
             let style = Style::new().bold();
             format!("{style}{text}{style:#}")
         }
-        other => plain(&Line(vec![other.clone()])),
+        other => Line(vec![other.clone()]).to_string(),
     });
     spans.collect()
 }
@@ -184,12 +170,15 @@ fn wrapped(text: &str, first: &str, rest: &str, layout: Layout) -> String {
 }
 
 fn write_facts(facts: &Facts, layout: Layout) -> String {
-    let names = facts.0.iter().map(|(name, _)| display_width(&plain(name)));
+    let names = facts
+        .0
+        .iter()
+        .map(|(name, _)| display_width(&name.to_string()));
     let room = names.max().unwrap_or(0).max(LABEL);
     let indent = " ".repeat(room + 1);
     let mut out = Vec::new();
     for (name, lines) in &facts.0 {
-        let padding = " ".repeat(room + 1 - display_width(&plain(name)));
+        let padding = " ".repeat(room + 1 - display_width(&name.to_string()));
         let name = format!("{}{padding}", inked(name, layout));
         for (place, line) in lines.iter().enumerate() {
             let first = if place == 0 { &name } else { &indent };
@@ -216,7 +205,7 @@ fn least(table: &Table, place: usize) -> usize {
             .unwrap_or(0)
             .max(PROSE_MIN),
     };
-    let cells = table.rows.iter().map(|row| width(&plain(&row[place])));
+    let cells = table.rows.iter().map(|row| width(&row[place].to_string()));
     cells.fold(width(title), usize::max) + PADDING
 }
 
@@ -238,7 +227,7 @@ fn write_table(table: &Table, layout: Layout) -> String {
     drawn.set_style(TableComponent::HeaderLines, '─');
     drawn.set_header(shown.iter().map(|&place| &table.columns[place].title));
     for row in &table.rows {
-        drawn.add_row(shown.iter().map(|&place| plain(&row[place])));
+        drawn.add_row(shown.iter().map(|&place| row[place].to_string()));
     }
     if let Some(width) = layout.width {
         // Columns of sentences share what the others leave.

@@ -1,0 +1,154 @@
+//! The end of a run of one row or several: their table, and what is said of all of them.
+
+use std::path::Path;
+
+use super::repetitions;
+use super::report::row_table;
+use super::summary::{TEXT_MAX, more, one_line, one_row, weight};
+use super::words::clipped;
+use crate::record::load_record::{AnyRecord, Report, Shown};
+use crate::record::{Record, Row, Verdict, VerdictCode};
+use crate::render::document::{Document, Facts, Line, Tone};
+
+/// Most kinds of warnings that are said in full of several rows.
+const WARNINGS_MAX: usize = 3;
+
+/// The end of a run: of one row its figures, of several a table and what is said of them.
+/// `record` is where the record is, if it stays.
+#[must_use]
+pub fn rows(record: &Record, path: Option<&Path>) -> Document {
+    let mut document = tables(record);
+    if let [row] = record.rows.as_slice() {
+        document.append(one_row(row, &record.environment, path));
+    } else {
+        document.append(of_rows(&record.rows, path));
+    }
+    document
+}
+
+/// The same in a line for each row.
+#[must_use]
+pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
+    let mut document = Document::default();
+    let report = of_record(record);
+    let rows = report.rows();
+    let label = |shown: &Shown<'_>| (rows.len() > 1).then(|| shown.label.to_owned());
+    let lines = rows.iter().map(|shown| {
+        let label = label(shown);
+        one_line(shown.row, label.as_deref(), path)
+    });
+    document.list(lines.collect());
+    document
+}
+
+/// What is said of several rows below their table: what makes rows invalid, what they are warned
+/// of, once for each kind, and which of them is the fastest.
+fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
+    let mut facts = Facts::default();
+    let of_rows = |codes: &Verdict| {
+        let has = |row: &&Row| row.verdicts.iter().any(|one| one.code == codes.code);
+        rows.iter().filter(has).count()
+    };
+    let mut seen: Vec<VerdictCode> = Vec::new();
+    let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
+    // Otherwise in the order of the rows.
+    verdicts.sort_by_key(|verdict| (!verdict.invalidates, weight(verdict.code)));
+    let (mut shown, mut others) = (0, Vec::new());
+    for verdict in verdicts {
+        if seen.contains(&verdict.code) {
+            continue;
+        }
+        seen.push(verdict.code);
+        let (tone, word) = if verdict.invalidates {
+            (Tone::Bad, "INVALID")
+        } else {
+            (Tone::Warn, "warning")
+        };
+        if !verdict.invalidates && shown == WARNINGS_MAX {
+            others.push(verdict);
+            continue;
+        }
+        shown += usize::from(!verdict.invalidates);
+        let count = of_rows(verdict);
+        let message = clipped(&verdict.message, TEXT_MAX);
+        let said = format!("{count} of {} rows: {message}", rows.len());
+        facts.add(Line::default().mark(tone, word), said);
+        facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
+    }
+    facts.add_known("", more(&others));
+    facts.add_known("record", record.map(|path| path.display().to_string()));
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
+
+/// A record that is in no file yet.
+fn of_record(record: &Record) -> Report {
+    Report::new(vec![AnyRecord::of_record(record.clone())])
+}
+
+/// The rows, if there are several, and what repetitions of them come to.
+#[must_use]
+pub fn tables(record: &Record) -> Document {
+    let report = of_record(record);
+    let rows = report.rows();
+    let mut document = Document::default();
+    if rows.len() > 1 {
+        document.table(row_table(&rows));
+    }
+    document.append(repetitions::document(&report, &rows));
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::{in_ms, rate};
+    use crate::render::write::text::{Layout, write};
+
+    const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
+
+    fn record() -> Record {
+        serde_json::from_str(REPRODUCTION).unwrap()
+    }
+
+    fn text(document: &Document, width: usize) -> String {
+        let layout = Layout {
+            width: Some(width),
+            verbose: false,
+            colour: false,
+        };
+        write(document, layout)
+    }
+
+    #[test]
+    fn rows_in_lines_have_their_label_and_of_one_there_is_none() {
+        let mut record = record();
+        let path = Path::new("a.json");
+        let lines = text(&in_lines(&record, Some(path)), 160);
+        assert_eq!(lines.lines().count(), record.rows.len());
+        let name = record.rows[1].config.name.clone().unwrap();
+        assert!(lines.lines().nth(1).unwrap().contains(&name), "{lines}");
+        record.rows.truncate(1);
+        let row = &record.rows[0];
+        let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
+        let line = text(&in_lines(&record, Some(path)), 160);
+        assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
+    }
+
+    #[test]
+    fn of_several_rows_each_kind_of_warning_is_said_once() {
+        let mut record = record();
+        record.rows.truncate(3);
+        for row in &mut record.rows {
+            row.verdicts = vec![Verdict {
+                code: VerdictCode::Unstable,
+                invalidates: false,
+                message: "a word".to_owned(),
+                remedy: "do this".to_owned(),
+            }];
+        }
+        let shown = text(&rows(&record, None), 120);
+        assert_eq!(shown.matches("3 of 3 rows: ").count(), 1, "{shown}");
+    }
+}
