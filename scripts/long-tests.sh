@@ -50,11 +50,10 @@ run busload-servers slow_peers case_33_a_frozen_server_gives_no_false_answer_whe
 run busload-postgres ledger faults::case_01_a_killed_database_loses_nothing_that_was_acknowledged \
   power_cut::case_02_a_power_cut_of_the_databases_disk_loses_nothing_that_was_synced \
   standby::what_a_standby_has_applied_outlives_the_primary
-run bench-client docs what_all_other_pages_say_to_type_works
-run bench-client shards \
-  namespaces::a_server_and_two_load_machines_in_networks_of_their_own
-run bench-client audit a_sync_of_another_file_is_none \
-  what_is_synced_at_some_time_or_never_is_not_durable \
-  a_name_that_is_not_synced_is_not_durable \
-  a_ledger_in_memory_is_a_fake \
-  a_ledger_that_is_saved_at_the_end_is_not_durable
+run bench-client programs docs::what_all_other_pages_say_to_type_works \
+  shards::namespaces::a_server_and_two_load_machines_in_networks_of_their_own \
+  audit::a_sync_of_another_file_is_none \
+  audit::what_is_synced_at_some_time_or_never_is_not_durable \
+  audit::a_name_that_is_not_synced_is_not_durable \
+  audit::a_ledger_in_memory_is_a_fake \
+  audit::a_ledger_that_is_saved_at_the_end_is_not_durable

@@ -264,10 +264,11 @@ fn a_counted_window_is_the_sum_of_its_intervals() {
 /// keep the server as busy until then, takes its time: that is no part of it.
 #[test]
 fn what_comes_after_the_counted_transfers_is_outside_of_the_window() {
-    // Of each worker's first eight, two are fast and so are all that follow them.
+    // Of each worker's first eight, two are fast and so are all that follow them. Fast is slow
+    // enough for both workers to have sent their eight before the first answer.
     let connector = mock(|number| {
         let slow = number < 16 && number % 8 >= 2;
-        MockAnswer::After(if slow { 700 * MS } else { 2 * MS }, Outcome::Committed)
+        MockAnswer::After(if slow { 700 * MS } else { 100 * MS }, Outcome::Committed)
     });
     let plan = LoadPlan {
         workers: 2,

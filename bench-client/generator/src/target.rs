@@ -229,10 +229,10 @@ impl Leader {
         let spawned = cpus::on(spec.cpus.as_ref(), spawn).and_then(|spawned| spawned);
         let (child, spared) = spawned.map_err(failed)?;
         Ok(Self {
-            guard: spec
-                .output
-                .as_ref()
-                .and_then(|_| Guard::of(child.id()?).ok()),
+            guard: match spec.stop {
+                Stop::EndOfInput => None,
+                Stop::Signal { .. } => child.id().and_then(|pid| Guard::of(pid).ok()),
+            },
             child,
             _spared: spared,
             ended: false,

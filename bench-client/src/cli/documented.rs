@@ -4,7 +4,7 @@ use clap::Parser as _;
 
 use super::Cli;
 
-#[path = "../../tests/docs/pages.rs"]
+#[path = "../../tests/programs/docs/pages.rs"]
 mod pages;
 
 use pages::{Page, arguments, files, root};

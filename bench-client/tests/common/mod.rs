@@ -66,17 +66,29 @@ pub(crate) fn directory() -> TempDir {
         .expect("a directory can be made below target")
 }
 
-/// The machine to oneself, among all test binaries that ask for it. Held until dropped.
+/// The machine to oneself: for what compares figures. Held until dropped.
 pub(crate) fn machine() -> File {
+    let file = machine_lock();
+    file.lock().expect("the lock can be taken");
+    file
+}
+
+/// The machine together with others, and with none that has it to itself: for what takes long and
+/// compares no figures. Held until dropped.
+pub(crate) fn share() -> File {
+    let file = machine_lock();
+    file.lock_shared().expect("the lock can be taken");
+    file
+}
+
+fn machine_lock() -> File {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("busload-machine.lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path);
-    let file = file.expect("the lock file can be made");
-    file.lock().expect("the lock can be taken");
-    file
+    file.expect("the lock file can be made")
 }
 
 /// A command of `bench-client` in `directory`, with none of the tester's settings.

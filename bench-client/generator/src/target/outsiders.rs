@@ -102,8 +102,10 @@ fn look(port: Option<u16>) -> Option<BTreeMap<u64, String>> {
         .map(|socket| ((socket.local, socket.remote), socket.inode))
         .collect();
     for socket in &connected {
-        let of_server =
-            servers.contains(&socket.inode) && !listening.contains(&socket.local.port());
+        // What it accepted at its own port outlives the listener while it ends.
+        let local = socket.local.port();
+        let is_accepted = listening.contains(&local) || Some(local) == port;
+        let of_server = servers.contains(&socket.inode) && !is_accepted;
         let to_server = mine.contains(&socket.inode) && Some(socket.remote.port()) == port;
         if !of_server && !to_server {
             continue;

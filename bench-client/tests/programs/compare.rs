@@ -1,0 +1,705 @@
+//! Comparisons as a user sees them: the real binary, from its sides to its exit code, its record
+//! and its baselines.
+
+use std::path::Path;
+
+use crate::common::{
+    Ended, Running, Served, bench_client, directory, is_alive, machine, records, rows, run,
+    server_of, until,
+};
+use bench_client::record::comparison::ComparisonRecord;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// Runs that take a moment.
+const TINY: [&str; 4] = [
+    "--duration=0.4",
+    "--warmup=0.05",
+    "--accounts=500",
+    "--concurrency=2",
+];
+
+/// What a comparison ends with.
+const GATE_FAILED: i32 = 3;
+const INVALID: i32 = 4;
+
+fn compare(directory: &Path, words: &[&str]) -> Ended {
+    let mut command = bench_client(directory);
+    run(command.arg("compare").args(TINY).args(words))
+}
+
+/// The record of a comparison, which must be what was printed and of the published form.
+#[track_caller]
+fn comparison(directory: &Path, ended: &Ended) -> Value {
+    let printed = ended.json();
+    let file = compared(directory).pop().expect("a record is written");
+    let text = std::fs::read_to_string(file).expect("it can be read");
+    let written: Value = serde_json::from_str(&text).expect("a record is JSON");
+    assert_eq!(written, printed);
+    // The published schema is that of this type; nothing is in the record that it lacks.
+    let typed: ComparisonRecord = serde_json::from_str(&text).expect("it is a comparison");
+    let again = serde_json::to_value(typed).expect("it can be written");
+    assert_eq!(fields(&again), fields(&printed));
+    printed
+}
+
+/// The places of all values, without their numbers.
+fn fields(value: &Value) -> Vec<String> {
+    fn walk(value: &Value, place: &str, places: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                for (name, value) in object {
+                    walk(value, &format!("{place}/{name}"), places);
+                }
+            }
+            Value::Array(array) => {
+                for (number, value) in array.iter().enumerate() {
+                    walk(value, &format!("{place}/{number}"), places);
+                }
+            }
+            _ => places.push(place.to_owned()),
+        }
+    }
+    let mut places = Vec::new();
+    walk(value, "", &mut places);
+    places
+}
+
+/// The records of comparisons.
+fn compared(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = records(directory);
+    files.retain(|file| file.to_string_lossy().contains("-compare-"));
+    files
+}
+
+fn seeds(record: &Value) -> Vec<u64> {
+    let seed = |row: &Value| row["seed"].as_u64().expect("a row has a seed");
+    rows(record).iter().map(seed).collect()
+}
+
+fn batch_sizes(record: &Value) -> Vec<u64> {
+    let size = |row: &Value| row["batch_size"].as_u64().expect("ours tells");
+    rows(record).iter().map(size).collect()
+}
+
+#[track_caller]
+fn refused(directory: &Path, words: &[&str], says: &[&str]) {
+    let ended = compare(directory, words);
+    ended.expect_code(2);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(
+        ended.stderr.trim_end().lines().count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+    for says in says {
+        assert!(
+            ended.stderr.contains(says),
+            "no '{says}' in {}",
+            ended.stderr
+        );
+    }
+    assert_eq!(compared(directory), Vec::<std::path::PathBuf>::new());
+}
+
+/// Sides that apply otherwise are told apart by the condition's name and their fingerprints.
+#[test]
+fn sides_that_apply_otherwise_are_unlike() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "--rounds=1",
+        "--json",
+        "sqlite_ws_rpc",
+        "sqlite_ws_rpc,apply=coalesced",
+    ];
+    let ended = compare(directory.path(), &words);
+    let record = comparison(directory.path(), &ended);
+    let applies: Vec<_> = rows(&record)
+        .iter()
+        .map(|row| row["apply"].clone())
+        .collect();
+    assert!(applies.contains(&json!("per-transfer")) && applies.contains(&json!("coalesced")));
+    let apart = json!({ "field": "apply", "base": "per-transfer", "candidate": "coalesced" });
+    let differences = record["differences"].as_array().expect("differences");
+    assert!(differences.contains(&apart), "{differences:?}");
+}
+
+#[test]
+fn what_is_no_comparison_is_refused_in_one_line() {
+    let directory = directory();
+    let directory = directory.path();
+    let ws = "sqlite_ws_rpc";
+    refused(directory, &[], &["two sides"]);
+    refused(directory, &[ws], &["two sides", "--baseline"]);
+    refused(
+        directory,
+        &["redis", ws],
+        &["there is no target 'redis'", ws],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,batchsize=1", ws],
+        &["'batchsize' is not a knob", "batch-size, batch-timeout"],
+    );
+    refused(
+        directory,
+        &[ws, "sqlite_ws_rpc,batch-size=0"],
+        &["side 'sqlite_ws_rpc,batch-size=0'", "--batch-size"],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,seed=2", ws],
+        &["'seed' is not a knob"],
+    );
+    refused(
+        directory,
+        &["sqlite_rpc,encoding=binary", ws],
+        &["side 'sqlite_rpc,encoding=binary'", "sqlite_ws_rpc"],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,url=ws://127.0.0.1:1,batch-size=2", ws],
+        &["--batch-size is for a server that this program starts"],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,server-bin=/bin/true", ws],
+        &["server-bin=/bin/true is none of"],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,server-bin=./none", ws],
+        &["server-bin=./none cannot be started"],
+    );
+    refused(
+        directory,
+        &["sqlite_ws_rpc,server-bin=x,url=ws://127.0.0.1:1", ws],
+        &["server-bin is for a server that this program starts"],
+    );
+    refused(directory, &[ws, ws, "--connector", ws], &["--connector"]);
+    refused(directory, &[ws, ws, "--batch-size=1,2"], &["one value"]);
+    refused(directory, &[ws, ws, "--fail-if=tps<+5%"], &["tps<-5%"]);
+    refused(directory, &[ws, ws, "--fail-if=tps>-5%"], &["tps>-5%"]);
+    for gate in ["--fail-if=tps<100000000", "--fail-if=p99>+10%"] {
+        refused(
+            directory,
+            &[ws, ws, "--rounds=9", gate],
+            &["can never be decided in 9 rounds: it takes --rounds 10"],
+        );
+    }
+    refused(
+        directory,
+        &[ws, ws, "--rounds=2", "--until-precision=2%"],
+        &["--until-precision"],
+    );
+    refused(directory, &[ws, "--baseline=none"], &["no baseline none"]);
+    refused(directory, &[ws, "--baseline=./none.json"], &["none.json"]);
+    refused(directory, &[ws, ws, "--baseline=x"], &["the baseline is A"]);
+}
+
+#[test]
+fn rounds_turn_around_and_share_their_seeds() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "sqlite_ws_rpc,batch-size=3",
+        "sqlite_ws_rpc,batch-size=4,queue=5000",
+        "--rounds=3",
+        "--seed=40",
+        "--json",
+    ];
+    let ended = compare(directory.path(), &words);
+    ended.expect_code(0);
+    let record = comparison(directory.path(), &ended);
+    assert_eq!(seeds(&record), [40, 40, 41, 41, 42, 42]);
+    assert_eq!(batch_sizes(&record), [3, 4, 4, 3, 3, 4]);
+    let rounds = json!([
+        { "base_row": 0, "candidate_row": 1, "base_first": true },
+        { "base_row": 3, "candidate_row": 2, "base_first": false },
+        { "base_row": 4, "candidate_row": 5, "base_first": true },
+    ]);
+    assert_eq!(record["rounds"], rounds);
+    let differences = json!([
+        { "field": "batch-size", "base": "3", "candidate": "4" },
+        { "field": "queue", "base": "1048576", "candidate": "5000" },
+    ]);
+    assert_eq!(record["differences"], differences);
+    assert_eq!(
+        (&record["stopped"], &record["valid"]),
+        (&json!("rounds"), &json!(true))
+    );
+    let fingerprints: Vec<&Value> = rows(&record)
+        .iter()
+        .map(|row| &row["fingerprint"])
+        .collect();
+    let [a, b] = [
+        &record["base"]["fingerprint"],
+        &record["candidate"]["fingerprint"],
+    ];
+    assert_eq!(fingerprints, [a, b, b, a, a, b]);
+    assert_ne!(a, b);
+    // Three rounds prove nothing, and say so.
+    let metrics = record["metrics"].as_array().expect("metrics");
+    // So short runs may have too few transfers for the higher percentiles, and say that too.
+    let left_out = record["not_compared"].as_array().map_or(0, Vec::len);
+    assert_eq!(metrics.len() + left_out, 4);
+    assert_eq!(metrics[0]["metric"], "tps");
+    for metric in metrics {
+        assert_eq!(metric["change"]["change"], "inconclusive", "{metric}");
+    }
+    for row in rows(&record) {
+        assert!(row["generator"]["ceiling_tps"].is_null(), "no null server");
+    }
+}
+
+#[test]
+fn people_read_verdicts_noise_gates_and_calibration() {
+    let _machine = machine();
+    let directory = directory();
+    let sides = ["sqlite_ws_rpc", "sqlite_ws_rpc"];
+    let flags = ["--rounds=3", "--calibrate", "--fail-if=tps<1"];
+    let ended = compare(
+        directory.path(),
+        &[&sides[..], &flags[..2], &["-v"]].concat(),
+    );
+    ended.expect_code(0);
+    for says in [
+        "both sides are alike",
+        "sqlite_ws_rpc against itself",
+        "3 rounds of both sides in turn",
+        "75 % interval",
+        "p99 ms",
+        "inconclusive",
+        "neighbouring runs of one side",
+        "-compare-",
+    ] {
+        assert!(
+            ended.stdout.contains(says),
+            "no '{says}' in {}",
+            ended.stdout
+        );
+    }
+    let progress = ended.stderr.matches("round 3: base ").count();
+    assert_eq!(progress, 2, "of A/A and of A/B: {}", ended.stderr);
+    // The time is over before there are enough rounds: undecided, which fails nothing unless that
+    // is asked for.
+    for (strict, code) in [(None, 0), (Some("--fail-undecided"), GATE_FAILED)] {
+        let words = sides.into_iter().chain(["--time-limit=10ms", flags[2]]);
+        let mut command = bench_client(directory.path());
+        let command = command
+            .arg("compare")
+            .args(TINY)
+            .args(words.chain(strict))
+            .env("GITHUB_STEP_SUMMARY", "summary.md");
+        let ended = run(command);
+        ended.expect_code(code);
+        let mut lines = ended.stdout.lines();
+        let gate = lines.find(|line| line.starts_with("undecided "));
+        assert!(
+            gate.is_some_and(|line| line.contains(" tps<1: ")),
+            "{}",
+            ended.stdout
+        );
+        assert!(ended.stdout.lines().count() <= 18, "{}", ended.stdout);
+    }
+    let summary = std::fs::read_to_string(directory.path().join("summary.md"));
+    let summary = summary.expect("it is appended");
+    assert_eq!(
+        summary.matches("tps&lt;1 | undecided").count(),
+        2,
+        "{summary}"
+    );
+}
+
+#[test]
+fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "sqlite_ws_rpc,batch-size=4096",
+        "sqlite_ws_rpc,batch-size=1",
+        "--duration=0.3",
+        "--concurrency=20",
+        "--rounds=10",
+        "--fail-if=tps<-5%",
+        "--fail-if=tps<1",
+        "--fail-if=p50>+10%",
+        "--json",
+    ];
+    let mut command = bench_client(directory.path());
+    let ended = run(command
+        .args(["compare", "--warmup=0.05", "--accounts=500"])
+        .args(words));
+    ended.expect_code(GATE_FAILED);
+    let record = comparison(directory.path(), &ended);
+    let metrics = record["metrics"].as_array().expect("metrics");
+    for metric in metrics.iter().take(2) {
+        assert_eq!(metric["change"], json!({ "change": "slower" }), "{metric}");
+        assert_eq!(metric["base"]["count"], 10);
+    }
+    assert_eq!(metrics[0]["metric"], "tps");
+    assert!(metrics[0]["high"].as_f64() < Some(0.9), "{}", metrics[0]);
+    let gates = record["gates"].as_array().expect("gates");
+    let outcomes: Vec<_> = gates
+        .iter()
+        .map(|gate| (&gate["gate"], &gate["outcome"]))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            (&json!("tps<-5%"), &json!("failed")),
+            (&json!("tps<1"), &json!("passed")),
+            (&json!("p50>+10%"), &json!("failed")),
+        ]
+    );
+    // Without those of p95 and p99 where the slower side had too few transfers for them.
+    let floors = record["noise_floor"].as_array().map(Vec::len);
+    assert!(matches!(floors, Some(2..=4)), "{}", record["noise_floor"]);
+}
+
+#[test]
+fn an_invalid_run_ends_the_comparison() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "sqlite_ws_rpc",
+        "sqlite_ws_rpc,durability=discard-writes",
+        "--rounds=10",
+        "--fail-if=tps<-5%",
+        "--json",
+    ];
+    let ended = compare(directory.path(), &words);
+    ended.expect_code(INVALID);
+    assert!(
+        ended
+            .stderr
+            .contains("candidate (sqlite_ws_rpc,durability=discard-writes) is invalid")
+    );
+    let record = comparison(directory.path(), &ended);
+    assert_eq!(
+        (&record["stopped"], &record["valid"]),
+        (&json!("invalid"), &json!(false))
+    );
+    assert_eq!((rows(&record).len(), &record["rounds"]), (2, &json!([])));
+}
+
+#[test]
+fn an_interrupted_comparison_keeps_its_rounds() {
+    let _machine = machine();
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    let words = [
+        "compare",
+        "sqlite_ws_rpc",
+        "sqlite_ws_rpc",
+        "--rounds=99",
+        "--json",
+    ];
+    let client = Running::start(command.args(words).args(TINY));
+    until("two rounds are recorded", || {
+        let text = std::fs::read_to_string(compared(directory.path()).pop()?).ok()?;
+        (text.matches("\"base_first\"").count() >= 2).then_some(())
+    });
+    client.signal(Signal::SIGINT);
+    let ended = client.wait();
+    ended.expect_code(130);
+    let record = comparison(directory.path(), &ended);
+    assert_eq!(record["stopped"], "interrupted");
+    let rounds = record["rounds"].as_array().expect("rounds").len();
+    assert!((2..10).contains(&rounds), "{rounds}");
+    assert!(rows(&record).iter().all(|row| row["interrupted"] == false));
+}
+
+#[test]
+fn interrupted_before_anything_is_compared_is_130() {
+    let _machine = machine();
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    let words = ["compare", "sqlite_ws_rpc", "sqlite_ws_rpc", "--duration=30"];
+    let client = Running::start(command.args(words));
+    let _server = server_of(&client);
+    client.signal(Signal::SIGINT);
+    client.wait().expect_code(130);
+    assert!(compared(directory.path()).is_empty());
+}
+
+#[test]
+fn the_time_limit_ends_a_search_for_precision() {
+    let _machine = machine();
+    let directory = directory();
+    let words = [
+        "sqlite_ws_rpc",
+        "sqlite_ws_rpc",
+        "--until-precision=0.1%",
+        "--time-limit=4s",
+        "--json",
+    ];
+    let ended = compare(directory.path(), &words);
+    ended.expect_code(0);
+    let record = comparison(directory.path(), &ended);
+    assert_eq!(record["stopped"], "time_limit");
+    assert!(!record["rounds"].as_array().expect("rounds").is_empty());
+}
+
+#[test]
+fn servers_of_other_programs_and_at_urls_are_sides() {
+    let _machine = machine();
+    let directory = directory();
+    let program = env!("CARGO_BIN_EXE_bench-client");
+    let flags = ["--accounts=500", "--database=other.sqlite"];
+    let served = Served::bench_client(directory.path(), "ws", &flags);
+    let sides = [
+        format!("sqlite_ws_rpc,server-bin={program}"),
+        format!("sqlite_ws_rpc,url={},reseed", served.url()),
+    ];
+    let words = [sides[0].as_str(), &sides[1], "--rounds=1", "--json"];
+    let ended = compare(directory.path(), &words);
+    ended.expect_code(0);
+    let record = comparison(directory.path(), &ended);
+    assert_eq!(record["base"]["label"], json!(sides[0]));
+    let rows = rows(&record);
+    assert_eq!(rows[0]["target"]["server"]["durability"], "wal-full");
+    assert_eq!(rows[1]["target"]["kind"], "url");
+    let differences = record["differences"].as_array().expect("differences");
+    let of = |field: &str| {
+        let mut found = differences.iter();
+        found.find(|difference| difference["field"] == field)
+    };
+    let program_of = of("server-bin").expect("it is named");
+    assert_eq!(program_of["base"], json!(program));
+    assert_eq!(program_of["candidate"], "this program");
+    assert_eq!(of("url").expect("it is named")["base"], "not set");
+}
+
+/// A program that takes the flags of a server directly, as the two servers do, and says which
+/// it is with `--version`.
+#[cfg(unix)]
+#[test]
+fn a_server_program_takes_its_flags_directly() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _machine = machine();
+    let directory = directory();
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo busload-frontend 0.1.0; exit; fi\n\
+         echo \"$1\" >> first-words\n\
+         setsid sleep 1000 > /dev/null 2>&1 &\necho $! >> left-behind\nexec {} serve ws \"$@\"\n",
+        env!("CARGO_BIN_EXE_bench-client")
+    );
+    let place = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, &script).expect("it can be written");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, executable).expect("it can be made executable");
+    };
+    place("sqlite-ws-rpc-server");
+    place("sqlite-rpc-server");
+    let side = "sqlite_ws_rpc,server-bin=./sqlite-ws-rpc-server";
+    let ended = compare(directory.path(), &[side, side, "--rounds=1"]);
+    ended.expect_code(0);
+    let words = std::fs::read_to_string(directory.path().join("first-words"));
+    assert_eq!(words.expect("it was started"), "--port=0\n--port=0\n");
+    let left = std::fs::read_to_string(directory.path().join("left-behind"));
+    let left = left.expect("it was started");
+    let mut left = left.lines().map(|pid| pid.parse().expect("a process id"));
+    assert_eq!(left.clone().count(), 2);
+    assert!(
+        !left.any(|pid| is_alive(Pid::from_raw(pid))),
+        "nothing is left"
+    );
+    let other = "sqlite_ws_rpc,server-bin=./sqlite-rpc-server";
+    let ended = compare(directory.path(), &[other, side, "--rounds=1"]);
+    ended.expect_code(2);
+    assert!(
+        ended.stderr.contains("does not serve sqlite_ws_rpc"),
+        "{}",
+        ended.stderr
+    );
+}
+
+fn save(directory: &Path, words: &[&str]) -> Ended {
+    let mut command = bench_client(directory);
+    let flags = ["--no-null-server", "--batch-size=100", "--queue=6000"];
+    run(command.arg("run").args(TINY).args(flags).args(words))
+}
+
+#[test]
+fn a_baseline_is_saved_and_compared_with() {
+    let _machine = machine();
+    let directory = directory();
+    let directory = directory.path();
+    let ended = save(directory, &["--runs=2", "--save-baseline=main"]);
+    ended.expect_code(0);
+    assert!(
+        ended.stdout.contains("results/baselines/main.json\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stderr.contains("--runs 6 are the fewest"),
+        "{}",
+        ended.stderr
+    );
+    refused(
+        directory,
+        &["--baseline=main", "--fail-if=tps<-5%"],
+        &["in 2 rounds against the 2", "--rounds 39 or", "--runs 6"],
+    );
+    let ended = save(directory, &["--runs=3", "--save-baseline=main", "--seed=9"]);
+    ended.expect_code(0);
+    assert!(
+        ended.stdout.contains("replaces the earlier one"),
+        "{}",
+        ended.stdout
+    );
+
+    // Gates that so few runs can never decide.
+    for (flags, says) in [
+        (
+            ["--rounds=3", "--fail-if=tps<-5%"],
+            "in 3 rounds against the 3 of baseline main: it takes --rounds 15",
+        ),
+        (
+            ["--rounds=9", "--fail-if=tps<1"],
+            "it takes --rounds 10 or more",
+        ),
+    ] {
+        let words = ["--baseline=main", flags[0], flags[1]];
+        refused(directory, &words, &["can never be decided", says]);
+    }
+
+    // The same knobs, all of them from the baseline.
+    let mut command = bench_client(directory);
+    let words = ["compare", "--baseline=main", "--rounds=2", "--json"];
+    let ended = run(command.args(words));
+    ended.expect_code(0);
+    let record = comparison(directory, &ended);
+    assert_eq!(record["differences"], json!([]));
+    assert_eq!(seeds(&record), [9; 5]);
+    assert_eq!(batch_sizes(&record), [100; 5]);
+    assert_eq!(
+        (&record["rounds"], &record["stopped"]),
+        (&json!([]), &json!("rounds"))
+    );
+    assert_eq!(record["base"]["baseline"], "results/baselines/main.json");
+    assert_eq!(
+        record["base"]["fingerprint"],
+        record["candidate"]["fingerprint"]
+    );
+    let tps = &record["metrics"][0];
+    assert_eq!(
+        (&tps["base"]["count"], &tps["candidate"]["count"]),
+        (&json!(3), &json!(2))
+    );
+}
+
+#[test]
+fn an_unlike_baseline_is_refused_before_anything_is_measured() {
+    let _machine = machine();
+    let directory = directory();
+    let directory = directory.path();
+    save(directory, &["--save-baseline=main"]).expect_code(0);
+    let side = "sqlite_ws_rpc,batch-size=7,concurrency=3,queue=5000,cache-kib=1000";
+    refused(
+        directory,
+        &[side, "--baseline=main"],
+        &[
+            "baseline main was measured under other conditions",
+            "batch-size: 100 (base), 7 (candidate)",
+            "concurrency: 2 (base), 3 (candidate)",
+            "queue: 6000 (base), 5000 (candidate)",
+            "cache-kib: 262144 (base), 1000 (candidate)",
+            "--allow-unlike",
+        ],
+    );
+    let like = "sqlite_ws_rpc,batch-size=100,queue=6000,seconds=0.5";
+    let file = "--baseline=results/baselines/main.json";
+    refused(
+        directory,
+        &[like, file],
+        &["duration: 0.4 s (base), 0.5 s (candidate)"],
+    );
+    let words = [
+        side,
+        "--baseline=main",
+        "--allow-unlike",
+        "--rounds=1",
+        "--json",
+    ];
+    let ended = compare(directory, &words);
+    ended.expect_code(0);
+    let record = comparison(directory, &ended);
+    let named = record["differences"].as_array().expect("differences");
+    let named: Vec<&Value> = named
+        .iter()
+        .map(|difference| &difference["field"])
+        .collect();
+    assert_eq!(named, ["batch-size", "cache-kib", "concurrency", "queue"]);
+    assert_ne!(
+        record["base"]["fingerprint"],
+        record["candidate"]["fingerprint"]
+    );
+}
+
+#[test]
+fn what_a_server_at_a_url_is_set_to_is_held_against_the_baseline() {
+    let _machine = machine();
+    let directory = directory();
+    let directory = directory.path();
+    let flags = [
+        "--accounts=500",
+        "--batch-size=9",
+        "--database=other.sqlite",
+    ];
+    let served = Served::bench_client(directory, "ws", &flags);
+    save(directory, &["--save-baseline=main"]).expect_code(0);
+    let side = format!("sqlite_ws_rpc,url={}", served.url());
+    let ended = compare(directory, &[&side, "--baseline=main", "--rounds=3"]);
+    ended.expect_code(2);
+    let says = "batch-size: 100 (base), 9 (candidate)";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_no_baseline_is_not_saved() {
+    let _machine = machine();
+    let directory = directory();
+    let directory = directory.path();
+    for (words, says) in [
+        (["--save-baseline=a/b", "--seed=1"], "'a/b' is not the name"),
+        (
+            ["--save-baseline=../b", "--seed=1"],
+            "'../b' is not the name",
+        ),
+        (
+            ["--save-baseline=b", "--alpha=0,1"],
+            "a baseline is of one row",
+        ),
+    ] {
+        let ended = save(directory, &words);
+        ended.expect_code(2);
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    }
+    let mut command = bench_client(directory);
+    let ended = run(command.args(["ceiling", "--save-baseline=b"]).args(TINY));
+    ended.expect_code(2);
+    assert!(
+        ended.stderr.contains("--save-baseline is for run"),
+        "{}",
+        ended.stderr
+    );
+    assert!(records(directory).is_empty(), "nothing is measured before");
+    let ended = save(
+        directory,
+        &["--save-baseline=b", "--durability=discard-writes"],
+    );
+    ended.expect_code(INVALID);
+    assert!(
+        ended.stderr.contains("baseline b is not saved"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!directory.join("results/baselines/b.json").exists());
+}
