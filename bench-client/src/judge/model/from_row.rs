@@ -247,12 +247,8 @@ mod tests {
         (row.cpu.client_s, row.cpu.server_s) = (Some(client_s), Some(server_s));
         row.budget = None;
         let server = row.server.as_mut().unwrap();
-        let spread = |mean| {
-            Some(Spread {
-                mean,
-                ..server.apply_us.unwrap()
-            })
-        };
+        let other = server.apply_us.unwrap();
+        let spread = |mean| Some(Spread { mean, ..other });
         (server.apply_us, server.commit_us) = (spread(applied), spread(committed));
         (server.answer_us, server.sync_us) = (spread(answered), None);
         (server.mean_batch, server.commit_syncs) = (batch, None);
