@@ -247,9 +247,9 @@ SQL
 
 for part in $parts; do
   case $part in
-    disk | ladder | load | knobs | peers | postgres) "$part" ;;
+    disk | ladder | load | knobs | peers | postgres | model) "$part" ;;
     *)
-      echo "error: there is no part '$part': disk, ladder, load, knobs, peers, postgres" >&2
+      echo "error: there is no part '$part': disk, ladder, load, knobs, peers, postgres, model" >&2
       exit 2
       ;;
   esac
