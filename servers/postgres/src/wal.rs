@@ -127,10 +127,10 @@ mod tests {
 
     #[test]
     fn each_version_is_asked_for_what_it_counts() {
-        let to_17 = asked(&["pg_stat_wal", "pg_stat_io", "wal_sync", "wal_bytes"]);
-        assert_eq!(to_17, Some(READS[0]));
-        let from_18 = asked(&["pg_stat_wal", "pg_stat_io", "wal_bytes"]);
-        assert_eq!(from_18, Some(READS[1]));
+        let older = asked(&["pg_stat_wal", "pg_stat_io", "wal_sync", "wal_bytes"]);
+        assert_eq!(older, Some(READS[0]));
+        let newer = asked(&["pg_stat_wal", "pg_stat_io", "wal_bytes"]);
+        assert_eq!(newer, Some(READS[1]));
         assert_eq!(asked(&[]), None);
     }
 
