@@ -119,8 +119,8 @@ mod tests {
             .unwrap();
         let names = ["pg_stat_wal", "pg_stat_io", "wal_sync", "wal_bytes"];
         let takes = |sql: &str| {
-            let mut named = names.iter().filter(|name| sql.contains(**name));
-            named.all(|name| known.contains(name))
+            let mut in_it = names.iter().filter(|name| sql.contains(**name));
+            in_it.all(|name| known.contains(name))
         };
         runtime.block_on(first_known(async |sql| takes(sql).then_some(sql)))
     }
