@@ -13,6 +13,8 @@
 #               in flight 1, 8, 40 and 120, each audited first               peers.json, audits/
 #   postgres    PostgreSQL in each of its modes, alone and with a standby,
 #               beside SQLite, and pgbench's own UPDATE in the same minutes  postgres.json, pgbench.txt
+#   model       SQLite and PostgreSQL as engines of the same server, with the
+#               group-commit model's prediction beside each row              model.json
 #
 # `targets install` installs the peers, in $BUSLOAD_TARGETS_DIR. BENCH_CLIENT names another program
 # than target/release/bench-client. The databases are below DIR/.data: on the disk that is measured.
@@ -26,7 +28,7 @@ fi
 mkdir -p "$1"
 dir=$(realpath "$1")
 shift
-parts=${*:-disk ladder load knobs peers postgres}
+parts=${*:-disk ladder load knobs peers postgres model}
 program=$(realpath "${BENCH_CLIENT:-target/release/bench-client}")
 if [ ! -x "$program" ]; then
   echo "error: $program is not there: cargo build --release --locked --bin bench-client" >&2
@@ -152,8 +154,8 @@ TOML
   targets+=",./$name.toml"
 }
 
-postgres() {
-  if [ -e "$dir/postgres.json" ]; then return; fi
+# A folder for databases, which are stopped when the script ends.
+databases() {
   programs=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -n 1)
   if [ -z "$programs" ]; then
     echo "error: PostgreSQL is missing: install it" >&2
@@ -164,19 +166,46 @@ postgres() {
   if [ "$(id -u)" -eq 0 ]; then chown postgres "$postgres"; fi
   started=()
   trap stop_databases EXIT
-  local name targets=sqlite_ws_rpc
-  for name in alone primary; do
-    as_database "$programs/initdb" -D "$postgres/$name" -U bank -A trust --no-instructions >/dev/null
-  done
+}
+
+# new_database NAME: the data of one, whose superuser is bank.
+new_database() {
+  as_database "$programs/initdb" -D "$postgres/$1" -U bank -A trust --no-instructions >/dev/null
+}
+
+# ask PORT PSQL_FLAG…
+ask() {
+  local port=$1
+  shift
+  "$programs/psql" -qX -v ON_ERROR_STOP=1 -U bank -h 127.0.0.1 -d postgres -p "$port" "$@"
+}
+
+model() {
+  if [ -e "$dir/model.json" ]; then return; fi
+  databases
+  new_database model
+  database model 15413
+  ask 15413 -c 'CREATE DATABASE bank'
+  record model 0 run --engine sqlite,postgres://bank@127.0.0.1:15413/bank --apply \
+    coalesced,per-transfer --inflight 1,8,40,120 --runs 3 --duration 3 --warmup 1 --no-null-server
+  stop_databases
+  rm -rf "$postgres"
+}
+
+postgres() {
+  if [ -e "$dir/postgres.json" ]; then return; fi
+  databases
+  local targets=sqlite_ws_rpc
+  new_database alone
+  new_database primary
   database alone 15410
   database primary 15411
   as_database "$programs/pg_basebackup" -D "$postgres/standby" -R -X stream -c fast \
     -d "host=127.0.0.1 port=15411 user=bank application_name=standby"
   database standby 15412
-  local ask=("$programs/psql" -qX -v ON_ERROR_STOP=1 -U bank -h 127.0.0.1 -d postgres)
-  "${ask[@]}" -p 15411 -c "ALTER SYSTEM SET synchronous_standby_names = 'standby'" \
+  ask 15411 -c "ALTER SYSTEM SET synchronous_standby_names = 'standby'" \
     -c "ALTER SYSTEM SET synchronous_commit = 'remote_apply'" -c 'SELECT pg_reload_conf()' >/dev/null
-  for port in 15410 15411; do "${ask[@]}" -p "$port" -c 'CREATE DATABASE bank'; done
+  for port in 15410 15411; do ask "$port" -c 'CREATE DATABASE bank'; done
 
   target postgres-coalesced 15410 "$postgres/alone" --apply coalesced
   target postgres-per-transfer 15410 "$postgres/alone" --apply per-transfer
@@ -191,7 +220,7 @@ postgres() {
 \set account random_zipfian(1, 100000, 1.5)
 UPDATE accounts SET balance = balance - 1 WHERE id = :account;
 SQL
-  "${ask[@]}" -p 15410 -c 'CREATE DATABASE pgbench'
+  ask 15410 -c 'CREATE DATABASE pgbench'
   "$programs/psql" -qX -U bank -h 127.0.0.1 -p 15410 -d pgbench \
     -c 'CREATE TABLE accounts (id bigint PRIMARY KEY, balance bigint NOT NULL)' \
     -c 'INSERT INTO accounts SELECT id, 1000000000 FROM generate_series(1, 100000) AS id' \
@@ -218,9 +247,9 @@ SQL
 
 for part in $parts; do
   case $part in
-    disk | ladder | load | knobs | peers | postgres) "$part" ;;
+    disk | ladder | load | knobs | peers | postgres | model) "$part" ;;
     *)
-      echo "error: there is no part '$part': disk, ladder, load, knobs, peers, postgres" >&2
+      echo "error: there is no part '$part': disk, ladder, load, knobs, peers, postgres, model" >&2
       exit 2
       ;;
   esac

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use bench_client::config::{ConnectorKind, Flag, RunConfig, parse_env_inflight};
 use bench_client::host::environment::Environment;
 use bench_client::{called, program};
-use busload_frontend::cli::{DEFAULT_DATA_DIR, in_one_line};
+use busload_frontend::cli::{DEFAULT_DATA_DIR, Engine, in_one_line};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueEnum as _};
 
@@ -87,6 +87,15 @@ fn takes_list(arg: &Arg) -> bool {
 /// The command line of one row.
 fn one_row() -> Command {
     RowFlags::augment_args(Command::new("row").no_binary_name(true))
+}
+
+/// The values of a flag that takes a list.
+fn values<'a>(flag: &str, written: &'a str) -> Vec<&'a str> {
+    if flag == "engine" {
+        Engine::list(written)
+    } else {
+        written.split(',').collect()
+    }
 }
 
 /// The flags as they were written.
@@ -162,6 +171,12 @@ impl LoadFlags {
         value.as_deref()
     }
 
+    /// Whether a flag has several values.
+    fn is_list(&self, flag: &str) -> bool {
+        self.value(flag)
+            .is_some_and(|written| values(flag, written).len() > 1)
+    }
+
     /// The same with other flags, which replace those of the same name.
     pub(crate) fn with(&self, flags: impl IntoIterator<Item = Flag>) -> Self {
         let mut all = self.0.clone();
@@ -191,10 +206,7 @@ impl LoadFlags {
     /// The first flag but `connector` and `target` that has several values.
     pub(crate) fn list(&self) -> Option<&str> {
         let command = one_row();
-        let mut flags = self.0.iter().filter(|(_, value)| {
-            let value = value.as_deref();
-            value.is_some_and(|value| value.contains(','))
-        });
+        let mut flags = self.0.iter().filter(|(name, _)| self.is_list(name));
         let found = flags.find(|(name, _)| {
             !["connector", "target"].contains(&name.as_str())
                 && command
@@ -226,13 +238,14 @@ impl LoadFlags {
         let names = names.chain(lists.filter_map(Arg::get_long));
         names.fold(vec![self.clone()], |rows, name| {
             let with_each = rows.into_iter().flat_map(|row| {
-                let values = row.value(name).filter(|values| values.contains(','));
                 // One that has been taken apart before is no list any more.
-                let Some(values) = values.map(str::to_owned) else {
+                if !row.is_list(name) {
                     return vec![row];
-                };
-                let values = values.split(',');
-                let flags = values.map(|value| (name.to_owned(), Some(value.to_owned())));
+                }
+                let values = values(name, row.value(name).unwrap_or_default());
+                let flags = values
+                    .into_iter()
+                    .map(|value| (name.to_owned(), Some(value.to_owned())));
                 flags.map(|flag| row.with([flag])).collect()
             });
             with_each.collect()

@@ -277,7 +277,9 @@ fn syncs_of_database(
         batches_that_wrote: after
             .batches_that_wrote
             .saturating_sub(before.batches_that_wrote),
-        commit_syncs: growth(before, after, |stats| Some(stats.syncs.total())),
+        commit_syncs: growth(before, after, |stats| {
+            stats.commit_syncs.map(|_| stats.syncs.total())
+        }),
         bytes_written: growth(before, after, bytes_written),
         ..SyncEvidence::default()
     }

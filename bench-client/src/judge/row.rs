@@ -19,10 +19,7 @@ pub fn row(config: &RunConfig, observation: &Observation) -> Row {
     let figures = Figures::of(config, observation);
     let judgement = judge_figures(config, observation, &figures);
     let mut row = write(config, observation, figures, judgement);
-    // The model is of a writer that is at work in a commit; one that waits for another process is
-    // not its.
-    let is_modelled = config.target.server().is_some_and(|it| it.engine.is_file());
-    if config.target.is_built_in() && is_modelled {
+    if config.target.is_built_in() {
         let machine = observation.machines.first();
         let cores = machine.and_then(|machine| machine.environment.machine.usable_cores);
         row.prediction = ModelInputs::from_row(&row, cores)

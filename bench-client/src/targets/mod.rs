@@ -215,7 +215,11 @@ fn in_file(path: &Path, origin: Origin) -> Result<Found, TargetsError> {
 
 #[cfg(test)]
 mod tests {
+    use busload_frontend::cli::ServerConfig;
+    use clap::{Args as _, FromArgMatches as _};
+
     use super::*;
+    use crate::config::target_file::{PORT, Promise};
 
     /// A target that ships and cannot be read would be found out by its user.
     #[test]
@@ -227,6 +231,44 @@ mod tests {
             assert_eq!(found.origin, Origin::Shipped);
         }
         assert_eq!(names(nowhere).len(), shipped::names().count());
+    }
+
+    /// Over databases that nobody here could start: at least what is written can be read.
+    #[test]
+    fn what_ships_over_a_database_is_untested_and_has_no_password() {
+        let over: Vec<_> = shipped::names()
+            .filter(|name| name.ends_with("-postgres"))
+            .collect();
+        let vendors = [
+            "aurora-dsql",
+            "cockroachdb",
+            "planetscale",
+            "supabase",
+            "yugabytedb",
+        ];
+        assert_eq!(over, vendors.map(|vendor| format!("{vendor}-postgres")));
+        for name in over {
+            let found = find(name, Path::new("/nowhere")).unwrap();
+            assert!(found.file.untested, "{name}");
+            assert_eq!(found.file.durability, Promise::NotTold, "{name}");
+            let command = found.file.start.unwrap().command;
+            let (program, knobs) = command.split_at(6);
+            let server = [
+                "bench-client",
+                "serve",
+                "ws",
+                "--port",
+                PORT,
+                "--allow-seed",
+            ];
+            assert_eq!(program, server, "{name}");
+            let parser = clap::Command::new("server").no_binary_name(true);
+            let parsed = ServerConfig::augment_args(parser).get_matches_from(knobs);
+            let server = ServerConfig::from_arg_matches(&parsed).unwrap();
+            assert!(!server.engine.is_file(), "{name}");
+            // Refuses a password, and options that it does not know.
+            server.check().unwrap();
+        }
     }
 
     #[test]

@@ -49,8 +49,9 @@ pub struct About {
     pub warnings: Vec<String>,
 }
 
-/// Reads what a ledger has synced and written. Asked from any thread, at any time.
-pub type IoReader = Box<dyn Fn() -> Io + Send + Sync>;
+/// Reads what a ledger has synced and written, `None` where that is not told. Asked from any
+/// thread, at any time.
+pub type IoReader = Box<dyn Fn() -> Option<Io> + Send + Sync>;
 
 /// A ledger that is open, on its way to the thread that writes. Dropping it closes it, after
 /// everybody was answered.

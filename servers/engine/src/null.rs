@@ -82,7 +82,7 @@ impl Storage for NullLedger {
     }
 
     fn io(&self) -> IoReader {
-        Box::new(Io::default)
+        Box::new(|| Some(Io::default()))
     }
 
     fn with_ledger(

@@ -232,7 +232,7 @@ impl SharedStats {
     }
 
     /// Everything but histograms: copies a few hundred bytes under the lock.
-    pub(crate) fn totals(&self, io: Io, queue: QueueStats) -> Stats {
+    pub(crate) fn totals(&self, io: Option<Io>, queue: QueueStats) -> Stats {
         let inner = self.lock();
         let (stages, transfer_stages) = inner.timings.show(Recorded::totals);
         let counters = inner.counters;
@@ -246,7 +246,7 @@ impl SharedStats {
 
     /// With `histograms`, copies some MiB under the lock, so that whoever packs them does
     /// not keep the writer waiting.
-    pub(crate) fn snapshot(&self, io: Io, queue: QueueStats, histograms: bool) -> Snapshot {
+    pub(crate) fn snapshot(&self, io: Option<Io>, queue: QueueStats, histograms: bool) -> Snapshot {
         if !histograms {
             return Snapshot {
                 stats: self.totals(io, queue),
@@ -264,7 +264,7 @@ impl SharedStats {
     }
 }
 
-fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
+fn stats(counters: &Counters, io: Option<Io>, queue: QueueStats) -> Stats {
     let mut failed = counters.outcomes.of(OutcomeClass::Failed);
     if queue.overloaded > 0 {
         // These never came to a batch.
@@ -280,12 +280,12 @@ fn stats(counters: &Counters, io: Io, queue: QueueStats) -> Stats {
         refunds: counters.changes.refunds,
         batches: counters.batches,
         batches_that_wrote: counters.batches_that_wrote,
-        commit_syncs: Some(counters.commit_syncs),
+        commit_syncs: io.map(|_| counters.commit_syncs),
         retries: counters.retries,
         // A batch is full or leaves: nothing of it is committed by itself.
         leftovers: None,
-        syncs: io.syncs,
-        bytes_written: io.bytes_written,
+        syncs: io.unwrap_or_default().syncs,
+        bytes_written: io.unwrap_or_default().bytes_written,
         checkpoints: counters.checkpoints,
         queue,
         stages: Stages::default(),

@@ -70,7 +70,7 @@ impl Storage for Scripted {
     }
 
     fn io(&self) -> IoReader {
-        Box::new(Io::default)
+        Box::new(|| Some(Io::default()))
     }
 
     fn with_ledger(

@@ -64,6 +64,8 @@ transfer_ids: transfer ids remembered
 fn families(stats: &Stats) -> Vec<MetricFamily> {
     let (s, checkpoints) = (&stats.stages, &stats.checkpoints);
     let (syncs, written) = (&stats.syncs, &stats.bytes_written);
+    // What is not told is no count of 0.
+    let is_told = stats.commit_syncs.is_some();
     let ids = |of: fn(&TransferIds) -> u64| stats.transfer_ids.iter().map(of).flat_map(one);
     let network = |of: fn(&NetworkStats) -> Option<u64>| {
         let known = stats.network.as_ref().and_then(of);
@@ -87,7 +89,9 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
                 ("journal", syncs.journal),
                 ("directory", syncs.directory),
                 ("other", syncs.other),
-            ]),
+            ])
+            .into_iter()
+            .filter(|_| is_told),
         ),
         counter(
             "written_bytes_total",
@@ -97,7 +101,9 @@ fn families(stats: &Stats) -> Vec<MetricFamily> {
                 ("journal", written.journal),
                 ("directory", 0),
                 ("other", written.other),
-            ]),
+            ])
+            .into_iter()
+            .filter(|_| is_told),
         ),
         counter("checkpoints_total", one(checkpoints.count)),
         counter("checkpoint_errors_total", one(checkpoints.errors)),

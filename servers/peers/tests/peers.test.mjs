@@ -27,7 +27,7 @@ function readTarget(folder) {
     name: /^name = "(.*)"/m.exec(text)[1],
     isHttp: /^connector = "sqlite_rpc"/m.test(text),
     isDurable: /^durability = "durable"/m.test(text),
-    isStarted: text.includes('\n[start]'),
+    isStarted: text.includes('\n[start]') && !/^untested = true/m.test(text),
     command: JSON.parse(/^command = (\[.*\])/m.exec(start)?.[1] ?? '[]'),
     environment: Object.fromEntries([.../^environment = \{(.*)\}/m.exec(start)?.[1].matchAll(/(\w+) = "(.*?)"/g) ?? []].map(([, key, value]) => [key, value])),
   };

@@ -77,7 +77,9 @@ impl Durability {
             setting("full_page_writes"),
             setting("synchronous_standby_names"),
         );
-        if [fsync, commit, pages, standbys].contains(&NOT_TOLD) {
+        // YugabyteDB knows PostgreSQL's settings and stores elsewhere.
+        let is_another = setting("server_version").contains("-YB-");
+        if is_another || [fsync, commit, pages, standbys].contains(&NOT_TOLD) {
             return Self::NotTold;
         }
         match commit {
@@ -215,6 +217,8 @@ mod tests {
         let torn = of("on", "", &[("full_page_writes", "off")]);
         assert_eq!(torn, Durability::TornPages);
         assert_eq!(of("on", "", &[("fsync", NOT_TOLD)]), Durability::NotTold);
+        let another = of("on", "", &[("server_version", "15.2-YB-2.25.0.0-b0")]);
+        assert_eq!(another, Durability::NotTold);
         assert_eq!(Durability::NotTold.survives_power_cut(), None);
         assert_eq!(torn.survives_power_cut(), Some(false));
     }

@@ -75,7 +75,10 @@ fn open_here(config: &Config) -> Result<Vec<Box<dyn Storage>>, EngineError> {
         let ids = IdCounts::default();
         ids.load(&session.client).await.map_err(unreachable)?;
         let wal = WalMeter::default();
-        session.refresh(&wal).await;
+        // Another database has a log of its own, whatever its views of PostgreSQL's say.
+        if settings.durability != Durability::NotTold {
+            session.begin(&wal).await;
+        }
         Ok::<_, EngineError>((session, settings, made_here, ids, wal))
     });
     let (session, settings, made_here, ids, wal) = opened?;

@@ -143,6 +143,11 @@ impl Bare {
 }
 
 impl Session {
+    /// Has the log's counts begin.
+    pub(crate) async fn begin(&self, wal: &wal::WalMeter) {
+        wal.begin(&self.client, self.statements.wal.as_ref()).await;
+    }
+
     /// Has the log's counts read over this connection.
     pub(crate) async fn refresh(&self, wal: &wal::WalMeter) {
         wal.refresh(&self.client, self.statements.wal.as_ref())

@@ -110,10 +110,10 @@ impl Storage for SqliteLedger {
         Box::new(move || {
             let counts = meters.iter().map(IoMeter::counts);
             let counts = counts.fold(IoCounts::default(), |sum, one| sum.plus(&one));
-            Io {
+            Some(Io {
                 syncs: counts.syncs,
                 bytes_written: counts.bytes_written,
-            }
+            })
         })
     }
 

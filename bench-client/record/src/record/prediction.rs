@@ -11,6 +11,9 @@ pub enum Bottleneck {
     DiskSync,
     /// The writer is busy applying and committing.
     WriterCpu,
+    /// The writer waits for a database that is another process. Its sync, its work and the way
+    /// there are one time.
+    Database,
     /// The server's reading and answering is busy.
     TransportCpu,
     /// The load generator is busy.
@@ -30,6 +33,7 @@ impl Bottleneck {
         match self {
             Self::DiskSync => "disk sync",
             Self::WriterCpu => "writer CPU",
+            Self::Database => "database",
             Self::TransportCpu => "transport CPU",
             Self::Generator => "generator",
             Self::EmptyBusStop => "empty bus stop",

@@ -88,7 +88,7 @@ impl LoadFlags {
         let knob = { knobs }.find(|name| self.has(name));
         let own = rows.iter().filter(|row| row.target.server().is_some());
         if let Some(knob) = knob
-            && (own.count() == 0 || self.value(knob).is_some_and(|value| value.contains(',')))
+            && (own.count() == 0 || self.is_list(knob))
             && let Some(other) = rows.iter().find(|row| row.target.server().is_none())
             && !other.target.is_url()
         {

@@ -28,6 +28,21 @@ fn refused(words: &[&str]) -> String {
 }
 
 #[test]
+fn engines_are_a_list_and_the_hosts_of_one_are_not() {
+    let engines = |words: &[&str]| -> Vec<String> {
+        let rows = rows(words);
+        let servers = rows.iter().map(|row| row.target.server().unwrap());
+        servers.map(|server| server.engine.to_string()).collect()
+    };
+    let (one, two) = ("postgres://me@one/a", "postgres://me@one,two/a");
+    let list = format!("--engine=sqlite,{two},{one}");
+    assert_eq!(engines(&[&list]), ["sqlite", "postgres", "postgres"]);
+    assert_eq!(engines(&[&format!("--engine={two}")]), ["postgres"]);
+    assert_eq!(flags(&[&format!("--engine={two}")]).list(), None);
+    assert_eq!(flags(&[&list]).list(), Some("engine"));
+}
+
+#[test]
 fn a_list_of_any_knob_makes_a_row_of_each_value() {
     let combinations: Vec<_> = rows(&[
         "--batch-size=7,9",

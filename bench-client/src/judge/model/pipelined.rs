@@ -42,6 +42,11 @@ pub struct PipelinedCosts {
     pub transport: WireCosts,
     /// The load generator.
     pub client: WireCosts,
+    /// The ledger is another process's, which the writer waits for. What of its time is sync, work
+    /// and round trip is not told: what grows with the transfers is the writer's, all else the
+    /// sync's, and the two are one limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_database_elsewhere: bool,
     /// What a round trip takes besides CPU: threads that are woken, the kernel between them.
     pub hops_us: f64,
     /// Cores that client and server share; absent when each thread has its own.
@@ -51,25 +56,25 @@ pub struct PipelinedCosts {
 /// Distinct database pages that a batch writes. Fitted to the bytes that the batched rows of
 /// `results/2026-11-21-vm-2core/reproduce.json` wrote per commit, 1 to 3,178 transfers each:
 /// alpha 1.5 and 100,000 accounts. A uniform load writes more.
-pub(super) fn pages(batch: f64) -> f64 {
+fn pages(batch: f64) -> f64 {
     0.9 + 0.25 * batch.powf(0.68)
 }
 
 impl PipelinedCosts {
     /// The syncs of a commit of so many transfers.
-    fn sync(&self, batch: f64) -> f64 {
+    pub(super) fn sync(&self, batch: f64) -> f64 {
         self.sync_us + self.sync_us_per_page * pages(batch)
     }
 
     /// The writer's own work for a batch, without the sync.
-    fn work(&self, batch: f64) -> f64 {
+    pub(super) fn work(&self, batch: f64) -> f64 {
         self.writer_us_per_batch
             + self.writer_us_per_page * pages(batch)
             + self.writer_us_per_transfer * batch
     }
 
     /// What one batch takes the writer.
-    fn service(&self, batch: f64) -> f64 {
+    pub(super) fn service(&self, batch: f64) -> f64 {
         self.sync(batch) + self.work(batch)
     }
 
@@ -295,9 +300,18 @@ fn limits(inputs: &ModelInputs, costs: &PipelinedCosts, flow: Flow) -> Vec<Limit
     let stop = flow
         .at_the_stop
         .then(|| inputs.batch_timeout_us / inputs.in_flight());
-    [
-        limit(Bottleneck::DiskSync, costs.sync(batch) / batch),
-        limit(Bottleneck::WriterCpu, costs.work(batch) / batch),
+    let writer = if costs.is_database_elsewhere {
+        [
+            limit(Bottleneck::Database, costs.service(batch) / batch),
+            None,
+        ]
+    } else {
+        [
+            limit(Bottleneck::DiskSync, costs.sync(batch) / batch),
+            limit(Bottleneck::WriterCpu, costs.work(batch) / batch),
+        ]
+    };
+    let others = [
         limit(Bottleneck::TransportCpu, wire(&costs.transport)),
         limit(Bottleneck::Generator, wire(&costs.client)),
         limit(
@@ -305,10 +319,8 @@ fn limits(inputs: &ModelInputs, costs: &PipelinedCosts, flow: Flow) -> Vec<Limit
             cores.map_or(0.0, |cores| costs.cpu(seats) / cores),
         ),
         limit(Bottleneck::EmptyBusStop, stop.unwrap_or(0.0)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    writer.into_iter().chain(others).flatten().collect()
 }
 
 /// The busiest thread; of the writer's two halves the longer one.
@@ -318,7 +330,9 @@ fn bottleneck(inputs: &ModelInputs, costs: &PipelinedCosts, flow: Flow) -> Bottl
     if flow.at_the_stop && inputs.batch_timeout_us > sync.max(work) {
         return Bottleneck::EmptyBusStop;
     }
-    let writer = if sync >= work {
+    let writer = if costs.is_database_elsewhere {
+        Bottleneck::Database
+    } else if sync >= work {
         Bottleneck::DiskSync
     } else {
         Bottleneck::WriterCpu

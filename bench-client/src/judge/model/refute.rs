@@ -51,7 +51,7 @@ fn contradiction(bottleneck: Bottleneck, row: &Row, cores: Option<u32>) -> Optio
     let idle = |second: SecondBudget| second.idle_ms / 1e3;
     let cores_used = |seconds: Option<f64>| Some(seconds? / row.seconds);
     match bottleneck {
-        Bottleneck::DiskSync | Bottleneck::WriterCpu => {
+        Bottleneck::DiskSync | Bottleneck::WriterCpu | Bottleneck::Database => {
             let idle = idle(second?);
             (idle > 1.0 - BUSY_SHARE_MIN).then(|| {
                 format!(
@@ -165,7 +165,11 @@ mod tests {
 
     #[test]
     fn a_busy_writer_is_refuted_by_an_idle_one() {
-        for bottleneck in [Bottleneck::WriterCpu, Bottleneck::DiskSync] {
+        for bottleneck in [
+            Bottleneck::WriterCpu,
+            Bottleneck::DiskSync,
+            Bottleneck::Database,
+        ] {
             assert_eq!(
                 refuted(bottleneck, &measured(608.0)),
                 ["the writer was idle for 608 ms of each second"]

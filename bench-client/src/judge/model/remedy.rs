@@ -25,6 +25,19 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
              transfers share what a batch costs; after that only a faster core helps"
                 .to_owned()
         }
+        Bottleneck::Database if has_statement_each(inputs, mean_batch) => {
+            "the writer waits for the database, which has a statement for each transfer: \
+             --apply coalesced writes a batch by one"
+                .to_owned()
+        }
+        Bottleneck::Database => format!(
+            "the writer waits for the database: {}, so that more transfers share a commit",
+            if has_full_batches(inputs, mean_batch) {
+                "raise --batch-size"
+            } else {
+                "raise --inflight or --concurrency"
+            }
+        ),
         Bottleneck::TransportCpu => {
             "the server's reading and answering is busy: raise --inflight (more \
              transfers per message, not over HTTP), or --io-threads if cores are free"
@@ -52,6 +65,15 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
 
 fn has_full_batches(inputs: &ModelInputs, mean_batch: f64) -> bool {
     mean_batch >= NEARLY_FULL * inputs.seats()
+}
+
+/// What each transfer costs is more than what they share.
+fn has_statement_each(inputs: &ModelInputs, mean_batch: f64) -> bool {
+    let Costs::Pipelined(costs) = &inputs.costs else {
+        return false;
+    };
+    let each = costs.writer_us_per_transfer * mean_batch;
+    costs.is_database_elsewhere && each > costs.service(mean_batch) / 2.0
 }
 
 fn disk(inputs: &ModelInputs, mean_batch: f64) -> String {

@@ -28,6 +28,22 @@ impl Engine {
         }
     }
 
+    /// Those of a list. Only a comma before another one parts them: a URL of several hosts has
+    /// commas of its own.
+    #[must_use]
+    pub fn list(text: &str) -> Vec<&str> {
+        let begins = |rest: &str| {
+            ["sqlite", "postgres"]
+                .iter()
+                .any(|name| rest.starts_with(name))
+        };
+        let commas = text.match_indices(',').map(|(at, _)| at);
+        let cuts: Vec<usize> = commas.filter(|at| begins(&text[at + 1..])).collect();
+        let starts = std::iter::once(0).chain(cuts.iter().map(|at| at + 1));
+        let ends = cuts.iter().copied().chain([text.len()]);
+        starts.zip(ends).map(|(from, to)| &text[from..to]).collect()
+    }
+
     /// As it is written on a command line, whole.
     pub(crate) fn argument(&self) -> &str {
         match self {
@@ -115,6 +131,15 @@ mod tests {
             let shown = format!("{error:#} {error:?} {engine} {engine:?}");
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_hosts_of_a_url_are_no_list() {
+        let (two, one) = ("postgres://me@one,two:5433/a", "postgresql://me@h/b");
+        assert_eq!(Engine::list(two), [two]);
+        let list = format!("sqlite,{two},{one},sqlite");
+        assert_eq!(Engine::list(&list), ["sqlite", two, one, "sqlite"]);
+        assert_eq!(Engine::list(""), [""]);
     }
 
     #[test]

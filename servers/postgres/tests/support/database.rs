@@ -1,87 +1,32 @@
 //! A PostgreSQL of a test's own: its own directory, port and socket, started and stopped here.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test crate uses its own part"
+)]
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, chown, geteuid};
+use nix::unistd::{Pid, chown};
 use tempfile::TempDir;
+
+#[path = "programs.rs"]
+mod programs;
+
+use programs::other_user;
+pub(crate) use programs::{Programs, is_required, programs, programs_for_standbys, skipped};
 
 /// Far longer than a start, or a recovery, takes here.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// The role that everything is done as.
 pub(crate) const USER: &str = "bank";
-
-/// The programs of PostgreSQL; `None` says by name that the test is passed over.
-pub(crate) fn programs(name: &str) -> Option<PathBuf> {
-    let found = find();
-    let required = std::env::var_os("BUSLOAD_REQUIRE_INTEROP").is_some_and(|value| value == "1");
-    assert!(
-        found.is_some() || !required,
-        "there is no PostgreSQL: apt-get install postgresql"
-    );
-    if found.is_none() {
-        let skipped = format!(
-            "skipped {}::{name}: no PostgreSQL\n",
-            env!("CARGO_CRATE_NAME")
-        );
-        // Not by `eprintln`, which the test harness keeps to itself when a test passes.
-        std::io::stderr()
-            .write_all(skipped.as_bytes())
-            .expect("stderr takes a line");
-    }
-    found
-}
-
-/// Debian keeps them out of the path, one directory for each version. Some packages bring a part
-/// of them only.
-fn find() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut places: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
-    places.sort();
-    places.reverse();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    places.extend(std::env::split_paths(&path));
-    let all = ["initdb", "postgres", "psql", "pg_isready", "pg_basebackup"];
-    places
-        .into_iter()
-        .find(|place| all.iter().all(|program| place.join(program).is_file()))
-}
-
-/// PostgreSQL does not run as root: then it runs as the user that its package makes, or as nobody.
-fn as_user(program: &Path) -> Command {
-    use std::os::unix::process::CommandExt as _;
-    let mut command = Command::new(program);
-    if let Some(user) = other_user() {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
-    // Whatever else is set belongs to the person who runs the tests.
-    command
-        .env_clear()
-        .env("LC_ALL", "C")
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null());
-    command
-}
-
-fn other_user() -> Option<User> {
-    if !geteuid().is_root() {
-        return None;
-    }
-    ["postgres", "nobody"]
-        .iter()
-        .find_map(|name| User::from_name(name).ok().flatten())
-}
 
 /// Gives a directory to the user that it runs as.
 pub(crate) fn give(path: &Path) {
@@ -104,7 +49,7 @@ fn free_port() -> u16 {
 
 /// A database that runs, until this is dropped.
 pub(crate) struct Database {
-    programs: PathBuf,
+    programs: Programs,
     /// Of its socket and log, and of its data unless that is elsewhere.
     directory: TempDir,
     data: PathBuf,
@@ -115,19 +60,20 @@ pub(crate) struct Database {
 
 impl Database {
     /// With these settings, as `name=value`, beside PostgreSQL's own defaults.
-    pub(crate) fn start(programs: &Path, settings: &[&str]) -> Self {
+    pub(crate) fn start(programs: &Programs, settings: &[&str]) -> Self {
         let directory = directory();
         let data = directory.path().join("data");
         Self::start_in(programs, directory, data, settings)
     }
 
     /// With its data in this directory, which is made.
-    pub(crate) fn start_on(programs: &Path, data: PathBuf, settings: &[&str]) -> Self {
+    pub(crate) fn start_on(programs: &Programs, data: PathBuf, settings: &[&str]) -> Self {
         Self::start_in(programs, directory(), data, settings)
     }
 
-    fn start_in(programs: &Path, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
-        let made = as_user(&programs.join("initdb"))
+    fn start_in(programs: &Programs, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
+        let made = programs
+            .start("initdb")
             .args([
                 "--no-sync",
                 "--no-instructions",
@@ -152,7 +98,9 @@ impl Database {
     /// A standby of `primary`, which must let it replicate.
     pub(crate) fn standby_of(primary: &Self, name: &str, settings: &[&str]) -> Self {
         let directory = directory();
-        let copied = as_user(&primary.programs.join("pg_basebackup"))
+        let copied = primary
+            .programs
+            .start("pg_basebackup")
             .args([
                 "--no-sync",
                 "-h",
@@ -183,9 +131,9 @@ impl Database {
         Self::started(&primary.programs, directory, data, &settings)
     }
 
-    fn started(programs: &Path, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
+    fn started(programs: &Programs, directory: TempDir, data: PathBuf, settings: &[&str]) -> Self {
         let mut database = Self {
-            programs: programs.to_owned(),
+            programs: programs.clone(),
             directory,
             data,
             port: free_port(),
@@ -218,7 +166,7 @@ impl Database {
                 .append(true)
                 .open(self.directory.path().join("log"))
                 .expect("a log");
-            let mut command = as_user(&self.programs.join("postgres"));
+            let mut command = self.programs.start("postgres");
             command
                 .arg("-D")
                 .arg(&self.data)
@@ -259,7 +207,9 @@ impl Database {
     }
 
     fn answers(&self) -> bool {
-        let ready = as_user(&self.programs.join("pg_isready"))
+        let ready = self
+            .programs
+            .start("pg_isready")
             .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
             .status();
         ready.expect("pg_isready starts").success()
@@ -276,7 +226,9 @@ impl Database {
 
     /// The first column of the first row, as psql shows it.
     pub(crate) fn ask(&self, sql: &str) -> String {
-        let asked = as_user(&self.programs.join("psql"))
+        let asked = self
+            .programs
+            .start("psql")
             .args(["-X", "-A", "-t", "-q", "-U", USER, "-d", "postgres", "-h"])
             .arg(self.directory.path())
             .args([
