@@ -63,7 +63,7 @@ pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
 #[must_use]
 pub fn ms(milliseconds: f64) -> String {
     match milliseconds {
-        x if x >= 100.0 => format!("{x:.0}"),
+        x if x >= 100.0 => rate(x),
         x if x >= 10.0 => format!("{x:.1}"),
         x => format!("{x:.2}"),
     }

@@ -103,6 +103,12 @@ pub(crate) fn left(time: Duration) -> String {
     format!(", about {} s left", figures::rate(time.as_secs_f64().ceil()))
 }
 
+/// How long a row takes by its configuration, where that says it.
+pub(crate) fn asked_for(plan: &RunConfig) -> Option<Duration> {
+    let window = plan.load.window.filter(|_| plan.load.transfers.is_none());
+    Some(plan.load.warmup + window?)
+}
+
 /// How far a measurement is, on standard error.
 pub(crate) struct ProgressLine {
     status: StatusLine,
