@@ -63,7 +63,7 @@ pub(crate) struct FsyncArgs {
     #[arg(long, help_heading = HEADING, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
     block: BlockSize,
 
-    /// Rounds over which the writes are dealt [1 … 1000]
+    /// Rounds among which the writes are divided [1 … 1000]
     ///
     /// They give each figure an interval; 6 are the fewest for an interval of 95 %.
     #[arg(long, help_heading = HEADING, value_name = "N", default_value_t = ROUNDS)]

@@ -42,7 +42,7 @@ pub(crate) struct ReportArgs {
     format: Option<&'static Form>,
     /// File to write [default: standard output]
     ///
-    /// Whole or not at all. In html also a directory, as --output-dir.
+    /// It is written whole or not at all. In html also a directory, as --output-dir.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Without --format: print everything about each row

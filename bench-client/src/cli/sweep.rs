@@ -186,7 +186,7 @@ fn check_knobs(args: &SweepArgs, over: &[Axis]) -> anyhow::Result<()> {
         }
         if args.runs.are_several() {
             return Err(usage(
-                "--find-knee repeats what it must itself: leave out --runs",
+                "--find-knee repeats rates by itself where it must: leave out --runs",
             ));
         }
     }

@@ -82,7 +82,7 @@ pub enum ShardsError {
     },
     /// They are not of one run.
     #[error(
-        "shards {first} and {other} have unlike {what}: start all shards with the same flags, by \
+        "shards {first} and {other} differ in {what}: start all shards with the same flags, by \
          the same program"
     )]
     Unlike {

@@ -108,7 +108,7 @@ impl<'a> Session<'a> {
         output::check(&self.path)?;
         let label = match &self.base {
             Base::Live(_) => "compared",
-            Base::Recorded { .. } => "warning: unlike baseline",
+            Base::Recorded { .. } => "warning: not as in the baseline",
         };
         for difference in &self.record.differences {
             eprintln!("{label}: {}", describe_difference(difference));

@@ -76,7 +76,7 @@ pub(crate) struct TortureArgs {
         default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
     )]
     faults: Vec<FaultKind>,
-    /// Interruptions, dealt over the faults [1 … 1000000] [default: 20]
+    /// Interruptions, shared out among the faults [1 … 1000000] [default: 20]
     ///
     /// Over those other than power-cut.
     #[arg(long, help_heading = FAULTS, value_name = "N", value_parser = count::<u32>(1..=1_000_000))]
@@ -119,14 +119,14 @@ pub(crate) struct TortureArgs {
     /// Where the server of --server-command listens
     #[arg(long, help_heading = TARGET, value_name = "URL", requires = "server_command")]
     url: Option<String>,
-    /// The ledger may be wiped
+    /// Allow the ledger to be wiped
     ///
-    /// That of --server-command always is, and so is --database when the file exists.
+    /// Needed with --server-command, whose ledger always is, and for a --database that exists.
     #[arg(long, help_heading = TARGET)]
     reseed: bool,
     /// The server may apply the transfers of one connection in any order
     ///
-    /// Gaps are no finding then. For --target and --server-command.
+    /// Gaps are then not findings. For --target and --server-command.
     #[arg(long, help_heading = TARGET)]
     unordered: bool,
     /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
@@ -139,7 +139,7 @@ pub(crate) struct TortureArgs {
     encoding: Encoding,
     /// Workers, with two accounts each [1 … 4096]
     ///
-    /// That nobody else touches.
+    /// No other worker touches them.
     #[arg(short, long, alias = "workers", help_heading = LOAD, value_name = "N", default_value_t = 16, value_parser = count::<u32>(1..=4096))]
     concurrency: u32,
     /// Transfers in flight per worker [1 … 4096]

@@ -292,7 +292,7 @@ fn ledger(row: &Row) -> String {
             format!("{acknowledged} acknowledged = applied")
         }
         Some(applied) => format!("{acknowledged} acknowledged, {} applied", grouped(applied)),
-        None => format!("{acknowledged} acknowledged, applied not told"),
+        None => format!("{acknowledged} acknowledged, applied not reported"),
     };
     let right = verify.sampled_accounts - verify.sample_mismatches;
     let balances = match verify.sampled_accounts {

@@ -134,7 +134,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
-            value.map_or_else(|| "not told".to_owned(), |value| axis.knob.show(value))
+            value.map_or_else(|| "not reported".to_owned(), |value| axis.knob.show(value))
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
