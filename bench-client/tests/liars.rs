@@ -426,7 +426,10 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
             .strip_suffix(left)
             .expect("it says what is left");
         if skipped.is_empty() {
-            assert!(rows.contains("1 of 2 ") && rows.contains("  inflight 1\n"), "{rows}");
+            assert!(
+                rows.contains("1 of 2 ") && rows.contains("  inflight 1\n"),
+                "{rows}"
+            );
         } else {
             assert_eq!(rows, skipped);
         }

@@ -100,7 +100,10 @@ impl Drop for StatusLine {
 
 /// `, about 40 s left`.
 pub(crate) fn left(time: Duration) -> String {
-    format!(", about {} s left", figures::rate(time.as_secs_f64().ceil()))
+    format!(
+        ", about {} s left",
+        figures::rate(time.as_secs_f64().ceil())
+    )
 }
 
 /// How long a row takes by its configuration, where that says it.

@@ -64,7 +64,10 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
     {
         let claim = match syncs.commit_syncs {
             Some(_) => format!("the server claims {} at COMMIT", counted(claimed, "sync")),
-            None => format!("the server's batches need {} at COMMIT", counted(claimed, "sync")),
+            None => format!(
+                "the server's batches need {} at COMMIT",
+                counted(claimed, "sync")
+            ),
         };
         verdicts.push(verdict::flushes_missing(&claim, flushes));
     }

@@ -215,7 +215,10 @@ impl Table {
     pub fn take_common(&mut self, titles: &[&str]) -> Vec<(String, Line)> {
         let mut common = Vec::new();
         for title in titles {
-            let place = self.columns.iter().position(|column| column.title == *title);
+            let place = self
+                .columns
+                .iter()
+                .position(|column| column.title == *title);
             let Some(place) = place else { continue };
             let mut cells = self.rows.iter().map(|row| &row[place]);
             let Some(first) = cells.next().cloned() else {

@@ -93,9 +93,9 @@ impl TortureLine {
         let left = remaining(done, of, told.since - told.began);
         let left = left.or_else(|| self.cycle.checked_mul(self.of));
         // What the cycle has taken until now is over.
-        let left = left.filter(|_| done < of).map(|left| {
-            progress::left(left.saturating_sub(now - told.since))
-        });
+        let left = left
+            .filter(|_| done < of)
+            .map(|left| progress::left(left.saturating_sub(now - told.since)));
         format!(
             "{}: {} acknowledged, {} lost{}",
             told.doing,

@@ -46,7 +46,8 @@ impl Scale {
     ) {
         let top = axis::round_up(series.max());
         // In the middle of a line, its bars are half of it above the axis.
-        let middle = (place.height >= 4 && place.height.is_multiple_of(2)).then_some(place.height / 2);
+        let middle =
+            (place.height >= 4 && place.height.is_multiple_of(2)).then_some(place.height / 2);
         let width = usize::from(self.labels);
         for (line, row) in (0..).zip(place.rows()) {
             let label = match line {
@@ -67,7 +68,13 @@ impl Scale {
     }
 
     /// The axis of time, with a mark wherever the series has something.
-    pub(super) fn time_axis(self, frame: &mut Frame<'_>, place: Rect, marked: &Series, mark: Style) {
+    pub(super) fn time_axis(
+        self,
+        frame: &mut Frame<'_>,
+        place: Rect,
+        marked: &Series,
+        mark: Style,
+    ) {
         let plot = self.plot(place);
         let mut line: Vec<char> = vec!['─'; usize::from(plot.width)];
         for (at, _) in axis::times(self.end, plot.width) {

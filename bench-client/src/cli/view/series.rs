@@ -80,7 +80,8 @@ impl Series {
             begin += left.take_while(|one| one.until <= from).count();
             let left = self.values[begin..].iter();
             let inside = left.take_while(|one| one.from < until).count();
-            self.together.of(&self.values[begin..begin + inside], from, until)
+            self.together
+                .of(&self.values[begin..begin + inside], from, until)
         };
         spans.map(value_of).collect()
     }

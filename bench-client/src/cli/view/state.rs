@@ -198,7 +198,9 @@ impl State {
             (&mut self.p99_ms, interval.p99_ms),
             (&mut self.checkpoints, checkpoints),
         ] {
-            known.into_iter().for_each(|known| series.push(value(known)));
+            known
+                .into_iter()
+                .for_each(|known| series.push(value(known)));
         }
         let without_histogram = Interval {
             latency_histogram: String::new(),

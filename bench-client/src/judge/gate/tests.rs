@@ -191,10 +191,19 @@ fn messages_say_what_was_found() {
     );
     let passed = judged("p99>2000ms", 1.0, 0.0, 20);
     let message = passed.message;
-    assert!(message.ends_with(", all of it better than 2,000 ms"), "{message}");
+    assert!(
+        message.ends_with(", all of it better than 2,000 ms"),
+        "{message}"
+    );
     let failed = judged("tps<1M", 1.0, 0.0, 20).message;
-    assert!(failed.starts_with("TPS 1,000 (1,000 to 1,000 at "), "{failed}");
-    assert!(failed.ends_with(", all of it worse than 1,000,000"), "{failed}");
+    assert!(
+        failed.starts_with("TPS 1,000 (1,000 to 1,000 at "),
+        "{failed}"
+    );
+    assert!(
+        failed.ends_with(", all of it worse than 1,000,000"),
+        "{failed}"
+    );
 }
 
 proptest! {

@@ -11,7 +11,10 @@ use crate::record::{Verdict, VerdictCode};
 pub(in crate::judge) fn no_committed_transfer(acknowledged: u64) -> Verdict {
     invalid(
         VerdictCode::NoCommittedTransfer,
-        format!("no transfer was committed inside the window, {} outside of it", grouped(acknowledged)),
+        format!(
+            "no transfer was committed inside the window, {} outside of it",
+            grouped(acknowledged)
+        ),
         "look at the errors of this row; measure longer with --duration if the server is slow",
     )
 }

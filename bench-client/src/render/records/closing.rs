@@ -173,7 +173,10 @@ mod tests {
         let shown = text(&tables(&record), 200);
         let (of_all, table) = shown.split_once("\n\n").unwrap();
         let alpha = format!("alpha {}", record.rows[0].config.workload.alpha);
-        assert!(of_all.starts_with("all rows ") && of_all.contains(&alpha), "{of_all}");
+        assert!(
+            of_all.starts_with("all rows ") && of_all.contains(&alpha),
+            "{of_all}"
+        );
         assert!(!table.contains("alpha"), "{table}");
         record.rows[1].config.workload.alpha = 1.75;
         let shown = text(&tables(&record), 200);

@@ -97,7 +97,10 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         "server at",
         row.server_url.as_ref().filter(|_| stranger).map(|url| {
             let name = row.server_name.as_deref();
-            format!("{url}: {}", name.unwrap_or("a server that does not give its name"))
+            format!(
+                "{url}: {}",
+                name.unwrap_or("a server that does not give its name")
+            )
         }),
     );
     let repetition = row.repetition;
@@ -361,7 +364,6 @@ fn budget(budget: &Budget) -> Vec<String> {
     );
     lines
 }
-
 
 fn verified(row: &Row) -> String {
     let verify = &row.verify;

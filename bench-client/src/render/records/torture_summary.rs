@@ -69,7 +69,10 @@ fn word(record: &TortureRecord) -> Line {
 }
 
 fn said(one: &Finding) -> String {
-    finding(one).to_string().trim_start_matches("warning: ").to_owned()
+    finding(one)
+        .to_string()
+        .trim_start_matches("warning: ")
+        .to_owned()
 }
 
 /// The first, and how many more there are.
@@ -91,9 +94,14 @@ fn done(record: &TortureRecord) -> String {
     let of = kind.map_or_else(String::new, |kind| format!(" of {kind}"));
     let count = |count: u64, what| (count > 0).then(|| counted(count, what));
     let missed = record.faults.iter().filter(|row| row.injected < row.cycles);
-    let missed = missed.map(|FaultRow { fault, injected, cycles, .. }| {
-        format!("{fault} {injected} of {cycles}")
-    });
+    let missed = missed.map(
+        |FaultRow {
+             fault,
+             injected,
+             cycles,
+             ..
+         }| { format!("{fault} {injected} of {cycles}") },
+    );
     let missed = missed.collect::<Vec<_>>().join(", ");
     let parts = [
         count(record.kills, "interruption"),
@@ -107,7 +115,11 @@ fn ledger(record: &TortureRecord) -> String {
     let counts = &record.counts;
     let wrong = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
     let parts = [
-        Some(format!("{} acknowledged, {} lost", grouped(counts.acknowledged), grouped(counts.lost))),
+        Some(format!(
+            "{} acknowledged, {} lost",
+            grouped(counts.acknowledged),
+            grouped(counts.lost)
+        )),
         wrong(counts.applied_twice, "twice"),
         wrong(counts.gaps, "missing before later ones"),
         wrong(counts.refused_present, "refused and there"),
@@ -128,8 +140,12 @@ fn in_doubt(record: &TortureRecord) -> String {
         };
         format!("sent again: {} resolved{not}", grouped(once.resolved))
     });
-    let [unknown, there, absent] =
-        [counts.unknown, counts.unknown_present, counts.unknown_absent].map(grouped);
+    let [unknown, there, absent] = [
+        counts.unknown,
+        counts.unknown_present,
+        counts.unknown_absent,
+    ]
+    .map(grouped);
     let all = format!("{unknown} without an answer: {there} applied, {absent} not");
     joined(" · ", [Some(all), again])
 }
@@ -186,7 +202,10 @@ mod tests {
                 assert!(shown.starts_with(word), "{shown}");
                 let wide = shown.lines().map(|line| line.chars().count()).max();
                 assert!(wide <= Some(width), "{width}: {shown}");
-                assert!(width < 80 || shown.lines().count() <= 12, "{width}: {shown}");
+                assert!(
+                    width < 80 || shown.lines().count() <= 12,
+                    "{width}: {shown}"
+                );
                 let last = shown.lines().last().unwrap();
                 assert!(last.starts_with("record "), "{shown}");
             }
@@ -198,7 +217,11 @@ mod tests {
         let mut record = record();
         let counts = &mut record.counts;
         (counts.acknowledged, counts.lost) = (165_200, 0);
-        (counts.unknown, counts.unknown_present, counts.unknown_absent) = (1_504, 424, 1_080);
+        (
+            counts.unknown,
+            counts.unknown_present,
+            counts.unknown_absent,
+        ) = (1_504, 424, 1_080);
         let shown = text(&record, 100, false);
         for said in [
             "165,200 acknowledged, 0 lost",

@@ -169,10 +169,13 @@ const END: char = '\u{2060}';
 /// A cell with stand-ins around each of its words, so that it may be wrapped.
 fn stood_in(line: &Line, layout: Layout) -> String {
     let spans = line.0.iter().map(|span| {
-        let known = ink(span).filter(|_| layout.colour).and_then(|(style, text)| {
-            let mut all = STAND_INS.into_iter();
-            all.find(|(_, one)| *one == style).map(|(mark, _)| (mark, text))
-        });
+        let known = ink(span)
+            .filter(|_| layout.colour)
+            .and_then(|(style, text)| {
+                let mut all = STAND_INS.into_iter();
+                all.find(|(_, one)| *one == style)
+                    .map(|(mark, _)| (mark, text))
+            });
         let Some((mark, text)) = known else {
             return Line(vec![span.clone()]).to_string();
         };
@@ -189,7 +192,9 @@ fn styled(drawn: String, layout: Layout) -> String {
     }
     let reset = format!("{STRONG:#}");
     let all = STAND_INS.into_iter();
-    let all = all.fold(drawn, |text, (mark, style)| text.replace(mark, &style.to_string()));
+    let all = all.fold(drawn, |text, (mark, style)| {
+        text.replace(mark, &style.to_string())
+    });
     all.replace(END, &reset)
 }
 
@@ -413,7 +418,10 @@ mod tests {
             let text = write_table(&table, coloured);
             assert_eq!(plain(&text), write_table(&table, at(width)), "{width}");
             assert!(text.contains("\u{1b}[31mINVALID:"), "{width}\n{text}");
-            assert!(text.contains("\u{1b}[32mfaster\u{1b}[0m"), "{width}\n{text}");
+            assert!(
+                text.contains("\u{1b}[32mfaster\u{1b}[0m"),
+                "{width}\n{text}"
+            );
             let odd = |it: char| it == END || STAND_INS.iter().any(|(mark, _)| *mark == it);
             assert!(!text.contains(odd), "{text:?}");
         }

@@ -101,9 +101,16 @@ fn all_charts_have_one_scale_of_time() {
             let place = lines.iter().position(|line| line.starts_with(what));
             place.unwrap_or_else(|| panic!("no line begins with {what}\n{text}"))
         };
-        let axis = lines.iter().position(|line| line.contains('└')).expect("an axis");
+        let axis = lines
+            .iter()
+            .position(|line| line.contains('└'))
+            .expect("an axis");
         // Without its first column, which is that of the labels.
-        let from = lines[axis].chars().position(|it| it == '└').expect("it is there") + 1;
+        let from = lines[axis]
+            .chars()
+            .position(|it| it == '└')
+            .expect("it is there")
+            + 1;
         let plot = |line: usize| -> Vec<char> { lines[line].chars().skip(from).collect() };
         let columns = usize::from(width) - from;
         let at = |second: usize| second * columns / 10;
@@ -124,7 +131,10 @@ fn all_charts_have_one_scale_of_time() {
             assert!(lines[line(what) + 1].contains(unit), "{unit}\n{text}");
         }
         let times = &lines[axis + 1];
-        assert!(times.contains(" 0 s ") && times.ends_with(" 10 s"), "{text}");
+        assert!(
+            times.contains(" 0 s ") && times.ends_with(" 10 s"),
+            "{text}"
+        );
     }
 }
 
@@ -142,7 +152,10 @@ fn a_line_ends_with_a_part_or_a_word() {
     let lines = screen(&known(), look(), 80, 50);
     let interval = lines.iter().find(|line| line.contains("21,345 TPS"));
     let interval = interval.expect("it is there").trim_end();
-    assert!(interval.ends_with("p99 6.00 ms") || interval.ends_with("in flight 799"), "{interval}");
+    assert!(
+        interval.ends_with("p99 6.00 ms") || interval.ends_with("in flight 799"),
+        "{interval}"
+    );
 }
 
 #[test]
@@ -153,7 +166,10 @@ fn a_small_terminal_says_what_charts_need() {
         assert!(text.contains(&needs) && !text.contains('└'), "{text}");
     }
     let text = screen(&known(), look(), 60, 16).join("\n");
-    assert!(!text.contains("charts need") && text.contains('└'), "{text}");
+    assert!(
+        !text.contains("charts need") && text.contains('└'),
+        "{text}"
+    );
 }
 
 #[test]

@@ -7,7 +7,11 @@ use crate::record::with_apply;
 
 /// What follows, in two words.
 pub(in super::super) const fn word(record: &TortureRecord) -> &'static str {
-    if record.valid { "NOTHING LOST" } else { "FAILED" }
+    if record.valid {
+        "NOTHING LOST"
+    } else {
+        "FAILED"
+    }
 }
 
 /// That nothing was lost, or everything that failed, each class with its count.
