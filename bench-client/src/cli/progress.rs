@@ -18,6 +18,9 @@ use super::screen;
 /// Without a terminal a line is printed this often, so that a log shows that it goes on.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Between two looks at the clock where nothing else changes what is shown.
+const TICK: Duration = Duration::from_millis(500);
+
 /// When a line was last printed on standard error, of which there is one.
 static PRINTED: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -86,6 +89,24 @@ impl StatusLine {
         self.bar.tick();
     }
 
+    /// Shows a text that changes with time until the work is done.
+    pub(crate) async fn while_doing<T>(
+        &self,
+        text: impl Fn() -> String,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let ticking = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                self.show(text());
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = ticking => never,
+        }
+    }
+
     /// Prints a line that stays, above this one.
     pub(crate) fn say(&self, what: &str) {
         self.bar.suspend(|| say(what));
@@ -96,6 +117,12 @@ impl Drop for StatusLine {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What is left when so many of all took so long; `None` before the first.
+pub(crate) fn remaining(done: u64, of: u64, took: Duration) -> Option<Duration> {
+    let each = took / u32::try_from(done).ok().filter(|done| *done > 0)?;
+    each.checked_mul(u32::try_from(of.saturating_sub(done)).ok()?)
 }
 
 /// `, about 40 s left`.
@@ -203,6 +230,14 @@ impl Progress for ProgressLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_is_not_known_before_the_first() {
+        assert_eq!(remaining(0, 9, Duration::from_secs(1)), None);
+        let some = remaining(3, 9, Duration::from_secs(3));
+        assert_eq!(some, Some(Duration::from_secs(6)));
+        assert_eq!(some.map(left).unwrap(), ", about 6 s left");
+    }
 
     #[test]
     fn a_total_is_said_where_it_is_known() {

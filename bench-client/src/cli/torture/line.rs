@@ -1,7 +1,6 @@
 //! How far an audit is, on standard error.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use bench_client::figures::grouped;
@@ -10,10 +9,7 @@ use bench_client::render::records::torture::cycle_line;
 use bench_client::torture::{audit, crash_states};
 
 use super::VerbosityArgs;
-use crate::cli::progress::{self, Detail, StatusLine};
-
-/// Between two looks at the clock: a cycle may be long.
-const TICK: Duration = Duration::from_secs(1);
+use crate::cli::progress::{self, Detail, StatusLine, remaining};
 
 /// One line that says how far the audit is. What was found stays above it, and so does every cycle
 /// where that is asked for.
@@ -65,12 +61,11 @@ impl TortureLine {
         }
     }
 
-    /// Shows the time that is left as it goes by.
-    pub(super) async fn keep_current(&self) -> Infallible {
-        loop {
-            tokio::time::sleep(TICK).await;
-            self.show();
-        }
+    /// Shows how far it is while it goes on.
+    pub(super) async fn while_doing<T>(&self, work: impl Future<Output = T>) -> T {
+        self.status
+            .while_doing(|| self.text(Instant::now()), work)
+            .await
     }
 
     fn show(&self) {
@@ -110,12 +105,6 @@ impl TortureLine {
             self.status.say(what);
         }
     }
-}
-
-/// What is left when so many took so long.
-fn remaining(done: u64, of: u64, took: Duration) -> Option<Duration> {
-    let each = took / u32::try_from(done).ok().filter(|done| *done > 0)?;
-    each.checked_mul(u32::try_from(of.saturating_sub(done)).ok()?)
 }
 
 impl audit::Progress for &TortureLine {
@@ -207,13 +196,5 @@ mod tests {
             after(4),
             "cycle 2 of 14, term: 12,345 acknowledged, 1 lost, about 38 s left"
         );
-    }
-
-    #[test]
-    fn what_is_left_is_not_known_before_the_first() {
-        assert_eq!(remaining(0, 9, Duration::from_secs(1)), None);
-        let left = remaining(3, 9, Duration::from_secs(3));
-        assert_eq!(left, Some(Duration::from_secs(6)));
-        assert_eq!(left.map(progress::left).unwrap(), ", about 6 s left");
     }
 }

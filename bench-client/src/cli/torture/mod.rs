@@ -257,10 +257,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
                 None => Ok(()),
             }
         };
-        tokio::select! {
-            ended = all => ended,
-            never = line.keep_current() => match never {},
-        }
+        line.while_doing(all).await
     });
     drop(line);
     drop(stages);
