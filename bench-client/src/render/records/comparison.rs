@@ -196,7 +196,9 @@ fn gate_table(gates: &[GateResult]) -> Table {
     Table::of("Gates", gates)
         .words(0, "gate", |gate| gate.gate.as_str())
         .words(0, "result", |gate| {
-            Line::default().mark(tone_of_gate(gate.outcome), outcome(gate.outcome))
+            // In a table what failed is to be found.
+            let tone = Some(tone_of_gate(gate.outcome)).filter(|tone| *tone == Tone::Bad);
+            Line::default().mark(tone.unwrap_or_default(), outcome(gate.outcome))
         })
         .prose(0, "found", |gate| gate.message.as_str())
         .into()
