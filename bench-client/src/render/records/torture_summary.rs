@@ -50,7 +50,7 @@ pub fn in_a_line(record: &TortureRecord, path: Option<&Path>) -> Line {
     let counts = &record.counts;
     let states = record.crash_states.as_ref();
     let parts = [
-        Some(format!(" {} acknowledged", grouped(counts.acknowledged))),
+        Some(format!("  {} acknowledged", grouped(counts.acknowledged))),
         Some(format!("{} lost", grouped(counts.lost))),
         Some(format!("{} in doubt", grouped(counts.unknown))),
         states.map(|states| counted(states.counts.states, "crash state")),

@@ -142,7 +142,7 @@ fn all_charts_have_one_scale_of_time() {
 fn a_line_ends_with_a_part_or_a_word() {
     for (width, text) in [
         (40, "TPS  now 10,000   mean 20,000"),
-        (29, "TPS  now 10,000   mean 20,000"),
+        (31, "TPS  now 10,000   mean 20,000"),
         (28, "TPS  now 10,000"),
     ] {
         assert_eq!(clipped(&tps(&known()), width), text);
