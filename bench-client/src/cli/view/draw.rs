@@ -393,7 +393,8 @@ fn sync(state: &State) -> String {
     let latest = state.intervals.back();
     match latest.and_then(|i| i.sync_us.zip(i.syncs_per_second)) {
         Some((us, per_second)) => format!(
-            "sync  {us:.0} µs, {}/s: {:.0} ms of each second",
+            "sync  {}, {}/s: {:.0} ms of each second",
+            figures::in_us(Some(us)),
             figures::rate(per_second),
             us * per_second / 1e3
         ),

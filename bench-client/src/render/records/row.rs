@@ -33,7 +33,7 @@ pub fn interval_line(interval: &Interval) -> String {
     let parts = [
         Some(start),
         interval.mean_batch.map(|batch| format!("batch {batch:.1}")),
-        syncs.map(|(syncs, us)| format!("{} syncs/s of {us:.0} µs", rate(syncs))),
+        syncs.map(|(syncs, us)| format!("{} syncs/s of {}", rate(syncs), in_us(Some(us)))),
         checkpoints.map(|(count, time)| {
             let stalled = interval.checkpoint_stalled_ms.unwrap_or(time);
             format!("checkpoints {count} ({stalled:.1} of {time:.1} ms stalled)")
