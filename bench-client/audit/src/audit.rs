@@ -66,6 +66,8 @@ impl From<CycleError> for TortureError {
 
 /// Follows an audit.
 pub trait Progress {
+    /// A cycle begins.
+    fn begins(&mut self, number: u32, fault: FaultKind);
     /// A cycle has been judged.
     fn cycle(&mut self, row: &CycleRow, findings: &[Finding]);
     /// Something takes long: what is waited for.
@@ -291,6 +293,7 @@ impl<'a> Audit<'a> {
         let mut draw = Draw::new(worker_seed(self.seed, AIM_STREAM), number);
         let schedule = fault.schedule(&mut draw, self.plan.cycle);
         let kind = fault.kind();
+        progress.begins(next_row(record), kind);
         let journal = self.open_journal(number, kind).await?;
         let Some(mut happened) = self.interrupt(fault, &schedule, &journal, progress).await? else {
             return Ok(After::Interrupted);

@@ -14,6 +14,13 @@ pub fn grouped(n: u64) -> String {
     out
 }
 
+/// So many of something whose plural has an s: `1 row`, `1,200 rows`.
+#[must_use]
+pub fn counted(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {what}{s}", grouped(count))
+}
+
 /// A rate, rounded to a whole number.
 #[must_use]
 #[expect(
@@ -56,7 +63,7 @@ pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
 #[must_use]
 pub fn ms(milliseconds: f64) -> String {
     match milliseconds {
-        x if x >= 100.0 => format!("{x:.0}"),
+        x if x >= 100.0 => rate(x),
         x if x >= 10.0 => format!("{x:.1}"),
         x => format!("{x:.2}"),
     }
@@ -86,6 +93,12 @@ pub fn in_us(figure: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_one_there_is_no_plural() {
+        let said = [0, 1, 1_200].map(|count| counted(count, "row"));
+        assert_eq!(said, ["0 rows", "1 row", "1,200 rows"]);
+    }
 
     #[test]
     fn a_rate_has_no_more_digits_than_are_known() {

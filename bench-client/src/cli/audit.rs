@@ -51,7 +51,7 @@ pub(crate) struct AuditArgs {
     /// Where the server of --server-command listens
     #[arg(long, help_heading = heading::TARGET, value_name = "URL", requires = "server_command")]
     url: Option<String>,
-    /// The ledger of --server-command may be wiped
+    /// Allow the ledger of --server-command to be wiped
     ///
     /// Needed where {database} is not in the command.
     #[arg(long, help_heading = heading::TARGET, requires = "server_command")]
@@ -224,8 +224,8 @@ impl AuditArgs {
         let has_directory = start.is_some_and(Start::names_run_folder);
         if !has_directory && !self.reseed {
             return Err(usage(
-                "--server-command does not name {database}, so its ledger is one that is there: \
-                 allow with --reseed that it is wiped",
+                "--server-command does not name {database}, so its ledger is somewhere else: \
+                 --reseed allows it to be wiped",
             ));
         }
         let mut target = file.target(Path::new(""), Choices::default());

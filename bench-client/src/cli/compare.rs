@@ -51,9 +51,9 @@ name that `targets list` shows, or a file). The keys are the names of flags, and
 beside the sides. Further keys: server-command='COMMAND' measures the server that a command \
 starts, server-bin=PATH starts the server from another program (busload, bench-client, \
 sqlite-rpc-server or sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A.\n\n\
-Exit codes: 0 no gate failed, 2 bad arguments or unlike baseline, 3 a gate failed, or a warning by \
---fail-on or --strict, 4 a run is invalid, 5 could not connect or start, 130 interrupted: what was \
-compared until then is recorded";
+Exit codes: 0 no gate failed, 2 bad arguments, or a baseline of other conditions, 3 a gate \
+failed, or a warning by --fail-on or --strict, 4 a run is invalid, 5 could not connect or start, \
+130 interrupted: what was compared until then is recorded";
 
 /// Above the flags of a comparison, in the help text.
 const HEADING: &str = "Comparison";

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bench_client::config::heading::OUTPUT;
 use bench_client::disk::{
-    self, Baseline, BaselineConfig, BlockSize, Ceilings, RoundsConfig, STREAMS_MAX,
-    SyncMeasurement, SyncSeries,
+    self, Baseline, BaselineConfig, BlockSize, Ceilings, Method, Pattern, RoundsConfig,
+    STREAMS_MAX, SyncMeasurement, SyncSeries,
 };
+use bench_client::figures;
 use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
 use bench_client::judge::{doubtful_baseline, of_environment_warning};
 use bench_client::record::Verdict;
@@ -23,6 +26,7 @@ use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
+use super::progress::{self, Detail, StatusLine};
 use super::run::runtime;
 use super::{INTERRUPTED, print, show};
 use crate::cli::verbosity;
@@ -63,7 +67,7 @@ pub(crate) struct FsyncArgs {
     #[arg(long, help_heading = HEADING, value_name = "SIZE", default_value_t = BlockSize::PAGE)]
     block: BlockSize,
 
-    /// Rounds over which the writes are dealt [1 … 1000]
+    /// Rounds among which the writes are divided [1 … 1000]
     ///
     /// They give each figure an interval; 6 are the fewest for an interval of 95 %.
     #[arg(long, help_heading = HEADING, value_name = "N", default_value_t = ROUNDS)]
@@ -159,17 +163,38 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
 fn measured_unless_interrupted(
     config: &RoundsConfig,
 ) -> anyhow::Result<Option<(Vec<SyncSeries>, SyncMeasurement)>> {
+    let writes = config.all.count * u64::from(config.concurrency.iter().sum::<u32>());
+    let writes = writes * (Method::ALL.len() * Pattern::ALL.len()) as u64;
     let config = config.clone();
+    let (began, asked) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let of_measurement = Arc::clone(&asked);
     runtime()?.block_on(async {
         let interrupted = watch_signals()?;
         let stop = interrupted.clone();
         let measuring = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-            let keep_going = || !*stop.borrow();
+            // It is asked before each write, which is what is timed.
+            let keep_going = || {
+                of_measurement.fetch_add(1, Ordering::Relaxed);
+                !*stop.borrow()
+            };
             let methods = disk::measure_rounds(&config, &keep_going)?;
             let by_c_library = disk::measure_c_library(&config.all, &keep_going)?;
             Ok((methods, by_c_library))
         });
-        let measured = measuring.await.context("the measurement panicked")?;
+        let text = || {
+            let done = asked.load(Ordering::Relaxed).min(writes);
+            let left = progress::remaining(done, writes, began.elapsed());
+            format!(
+                "measuring syncs: {} of {} writes{}",
+                figures::grouped(done),
+                figures::grouped(writes),
+                left.map(progress::left).unwrap_or_default()
+            )
+        };
+        let status = StatusLine::new(Detail::Line);
+        let measured = status.while_doing(text, measuring).await;
+        drop(status);
+        let measured = measured.context("the measurement panicked")?;
         if *interrupted.borrow() {
             return Ok(None);
         }

@@ -153,6 +153,8 @@ const PAGES: [(&str, Page); 8] = [
             "batch-timeout",
             "data-dir",
             "keep",
+            "verbose",
+            "quiet",
             "output",
             "json",
         ]),

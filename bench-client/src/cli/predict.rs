@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 const MAX_COMBINATIONS: usize = 10_000;
 
 /// Above the flags about what things take, in the help text.
-const COSTS: &str = "What things take";
+const COSTS: &str = "Costs";
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {

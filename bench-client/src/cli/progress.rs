@@ -18,6 +18,9 @@ use super::screen;
 /// Without a terminal a line is printed this often, so that a log shows that it goes on.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Between two looks at the clock where nothing else changes what is shown.
+const TICK: Duration = Duration::from_millis(500);
+
 /// When a line was last printed on standard error, of which there is one.
 static PRINTED: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -54,9 +57,91 @@ pub(crate) enum Detail {
     TitledIntervals,
 }
 
-/// A line on standard error.
-pub(crate) struct ProgressLine {
+/// A line on standard error that a terminal shows redrawn in place; without one it is printed now
+/// and then.
+pub(crate) struct StatusLine {
     bar: ProgressBar,
+    /// Printed where nothing can be redrawn.
+    printed: bool,
+}
+
+impl StatusLine {
+    pub(crate) fn new(detail: Detail) -> Self {
+        let bar = if detail == Detail::Nothing {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new_spinner()
+        };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            printed: detail == Detail::Line,
+        }
+    }
+
+    pub(crate) fn show(&self, what: String) {
+        if self.printed && !stderr().is_terminal() && is_due() {
+            say(&what);
+        }
+        self.bar.set_message(what);
+        self.bar.tick();
+    }
+
+    /// Shows a text that changes with time until the work is done.
+    pub(crate) async fn while_doing<T>(
+        &self,
+        text: impl Fn() -> String,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let ticking = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                self.show(text());
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = ticking => never,
+        }
+    }
+
+    /// Prints a line that stays, above this one.
+    pub(crate) fn say(&self, what: &str) {
+        self.bar.suspend(|| say(what));
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// What is left when so many of all took so long; `None` before the first.
+pub(crate) fn remaining(done: u64, of: u64, took: Duration) -> Option<Duration> {
+    let each = took / u32::try_from(done).ok().filter(|done| *done > 0)?;
+    each.checked_mul(u32::try_from(of.saturating_sub(done)).ok()?)
+}
+
+/// `, about 40 s left`.
+pub(crate) fn left(time: Duration) -> String {
+    format!(
+        ", about {} s left",
+        figures::rate(time.as_secs_f64().ceil())
+    )
+}
+
+/// How long a row takes by its configuration, where that says it.
+pub(crate) fn asked_for(plan: &RunConfig) -> Option<Duration> {
+    let window = plan.load.window.filter(|_| plan.load.transfers.is_none());
+    Some(plan.load.warmup + window?)
+}
+
+/// How far a measurement is, on standard error.
+pub(crate) struct ProgressLine {
+    status: StatusLine,
     title: String,
     detail: Detail,
     /// The title is still to be printed above the intervals.
@@ -75,16 +160,8 @@ impl ProgressLine {
         later: Option<Duration>,
         detail: Detail,
     ) -> Self {
-        let bar = if detail == Detail::Nothing {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new_spinner()
-        };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
         Self {
-            bar,
+            status: StatusLine::new(detail),
             title,
             detail,
             untitled: Cell::new(detail == Detail::TitledIntervals),
@@ -92,14 +169,6 @@ impl ProgressLine {
             window: plan.load.window.filter(|_| plan.load.transfers.is_none()),
             later,
         }
-    }
-
-    fn show(&self, what: String) {
-        if self.detail == Detail::Line && !stderr().is_terminal() && is_due() {
-            say(&what);
-        }
-        self.bar.set_message(what);
-        self.bar.tick();
     }
 }
 
@@ -119,11 +188,11 @@ fn of_total(elapsed: Duration, total: Option<Duration>) -> String {
 
 impl Progress for ProgressLine {
     fn stage(&self, what: &str) {
-        self.show(format!("{}: {what}", self.title));
+        self.status.show(format!("{}: {what}", self.title));
     }
 
     fn notice(&self, what: &str) {
-        self.bar.suspend(|| say(&format!("{}: {what}", self.title)));
+        self.status.say(&format!("{}: {what}", self.title));
     }
 
     fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
@@ -137,12 +206,12 @@ impl Progress for ProgressLine {
         let total = total.filter(|total| elapsed <= *total + Duration::from_secs(1));
         let left = total.zip(self.later).map(|(total, later)| {
             let window = self.window.filter(|_| is_warmup).unwrap_or_default();
-            let left = total.saturating_sub(elapsed) + window + later;
-            format!(", about {:.0} s left", left.as_secs_f64().ceil())
+            left(total.saturating_sub(elapsed) + window + later)
         });
         let (place, tps) = (of_total(elapsed, total), figures::rate(tps));
         let left = left.unwrap_or_default();
-        self.show(format!("{}: {phase} {place}, {tps} TPS{left}", self.title));
+        let said = format!("{}: {phase} {place}, {tps} TPS{left}", self.title);
+        self.status.show(said);
     }
 
     fn interval(&self, interval: &Interval) {
@@ -154,19 +223,21 @@ impl Progress for ProgressLine {
             text = format!("{}\n", self.title);
         }
         text.push_str(&interval_line(interval));
-        self.bar.suspend(|| say(&text));
-    }
-}
-
-impl Drop for ProgressLine {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.status.say(&text);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_is_not_known_before_the_first() {
+        assert_eq!(remaining(0, 9, Duration::from_secs(1)), None);
+        let some = remaining(3, 9, Duration::from_secs(3));
+        assert_eq!(some, Some(Duration::from_secs(6)));
+        assert_eq!(some.map(left).unwrap(), ", about 6 s left");
+    }
 
     #[test]
     fn a_total_is_said_where_it_is_known() {

@@ -42,7 +42,7 @@ pub(crate) struct ReportArgs {
     format: Option<&'static Form>,
     /// File to write [default: standard output]
     ///
-    /// Whole or not at all. In html also a directory, as --output-dir.
+    /// It is written whole or not at all. In html also a directory, as --output-dir.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Without --format: print everything about each row
@@ -223,10 +223,14 @@ fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
         colour: args.output.is_none() && verbosity::is_coloured(),
     };
     let documents: Vec<Document> = match AnyRecord::read(path) {
-        Err(ReadError::NoRows { verb, .. }) => match audit_record(path, verb)? {
-            Some(record) => vec![super::audit::end(&record, Some(path), args.verbosity())],
-            None => vec![without_rows(path, verb)?.0],
-        },
+        Err(ReadError::NoRows { verb, .. }) => {
+            let verbosity = args.verbosity();
+            vec![match WithoutRows::read(path, verb)? {
+                WithoutRows::Audit(record) => super::audit::end(&record, Some(path), verbosity),
+                WithoutRows::Torture(record) => super::torture::end(&record, Some(path), verbosity),
+                WithoutRows::Fsync(record) => fsync::document(&record),
+            }]
+        }
         read => of_rows(args, path, &read?)?,
     };
     let texts = documents
@@ -288,7 +292,7 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         && let Write::Document(write) = form.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        let (document, _) = without_rows(path, verb)?;
+        let document = WithoutRows::read(path, verb)?.document();
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = paths.iter().map(|one| AnyRecord::read(one)).collect();
@@ -322,35 +326,53 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(VALID))
 }
 
-/// A record of `torture`, `audit` or `fsync`, and where it was made.
-fn without_rows(path: &Path, verb: &str) -> anyhow::Result<(Document, Environment)> {
-    if verb == "fsync"
-        && let Some(record) = FsyncRecord::read(path)?
-    {
-        return Ok((fsync::document(&record), record.environment));
-    }
-    if let Some(record) = audit_record(path, verb)? {
-        return Ok((audit::document(&record), record.environment));
-    }
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let record: TortureRecord = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{shown} is not a record of `torture` (torture_version {TORTURE_VERSION}) or `audit` \
-             (audit_version {AUDIT_VERSION}) that this program reads: use the program that wrote it"
-        )
-    })?;
-    Ok((torture::document(&record), record.environment))
+/// A record of another kind.
+enum WithoutRows {
+    Fsync(FsyncRecord),
+    Audit(AuditRecord),
+    Torture(TortureRecord),
 }
 
-/// A record of `audit`, if it is one.
-fn audit_record(path: &Path, verb: &str) -> anyhow::Result<Option<AuditRecord>> {
-    if verb != "audit" {
-        return Ok(None);
+impl WithoutRows {
+    fn read(path: &Path, verb: &str) -> anyhow::Result<Self> {
+        if verb == "fsync"
+            && let Some(record) = FsyncRecord::read(path)?
+        {
+            return Ok(Self::Fsync(record));
+        }
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        if verb == "audit"
+            && let Ok(record) = serde_json::from_str(&text)
+        {
+            return Ok(Self::Audit(record));
+        }
+        let record = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{shown} is not a record of `torture` (torture_version {TORTURE_VERSION}) or \
+                 `audit` (audit_version {AUDIT_VERSION}) that this program reads: use the program \
+                 that wrote it"
+            )
+        })?;
+        Ok(Self::Torture(record))
     }
-    let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(serde_json::from_str(&text).ok())
+
+    fn document(&self) -> Document {
+        match self {
+            Self::Fsync(record) => fsync::document(record),
+            Self::Audit(record) => audit::document(record),
+            Self::Torture(record) => torture::document(record),
+        }
+    }
+
+    /// Where it was made.
+    fn environment(self) -> Environment {
+        match self {
+            Self::Fsync(record) => record.environment,
+            Self::Audit(record) => record.environment,
+            Self::Torture(record) => record.environment,
+        }
+    }
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

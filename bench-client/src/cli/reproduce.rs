@@ -116,7 +116,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
             print("");
         } else if !quiet {
             let place = (reproduction.record.rows.len() + 1, plans.len());
-            progress::say(&summary::row_line(&row, place, of_article.name));
+            progress::say(&summary::row_line(&row, Some(place), of_article.name));
         }
         article::push(&mut reproduction, of_article, row, ceiling);
         path.write_so_far(&reproduction)?;

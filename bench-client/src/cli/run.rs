@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::compare::Conditions;
@@ -83,7 +84,7 @@ pub(crate) fn run_plans(
             print("");
         } else if of > 1 && !quiet {
             let label = &labels[place % labels.len()];
-            progress::say(&summary::row_line(&row, (place + 1, of), label));
+            progress::say(&summary::row_line(&row, Some((place + 1, of)), label));
         }
         runs::push(&mut record, row);
         path.write_so_far(&record)
@@ -186,14 +187,23 @@ pub(crate) async fn measure_watched(
     Ok(())
 }
 
-/// Measures one row; `title` is what the progress line calls it.
+/// How the progress of a row is told.
+pub(crate) struct Titled {
+    /// What the row is called.
+    pub(crate) title: String,
+    pub(crate) detail: Detail,
+    /// What is measured after it takes so long, as far as that is known.
+    pub(crate) later: Option<Duration>,
+}
+
+/// Measures one row.
 pub(crate) async fn measure_one(
     plan: &RunConfig,
-    (title, detail): (String, Detail),
+    told: Titled,
     interrupted: &watch::Receiver<bool>,
     environment: &Environment,
 ) -> Result<Row, RowError> {
-    let progress = ProgressLine::new(title, plan, None, detail);
+    let progress = ProgressLine::new(told.title, plan, told.later, told.detail);
     measure_with(plan, &progress, interrupted, environment).await
 }
 

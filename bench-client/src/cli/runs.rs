@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bench_client::config::heading::LOAD;
-use bench_client::config::{RunConfig, Target, flag_of};
+use bench_client::config::{RunConfig, Target, flag_of, setting_in_words};
 use bench_client::judge::summarise;
 use bench_client::record::{Record, Repetition, Row};
 use busload_frontend::cli::count;
@@ -84,10 +84,7 @@ pub(crate) fn labels(plans: &[RunConfig]) -> Vec<String> {
     let several = first_of.len() > 1;
     let label = |((plan, subject), set): ((&RunConfig, &String), &BTreeMap<String, Value>)| {
         let value = |key: &&String| {
-            let value = match set.get(*key)? {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+            let value = setting_in_words(key, set.get(*key)?);
             Some(match flag_of(key).as_str() {
                 "connector" | "durability" => value,
                 flag => format!("{flag} {value}"),
@@ -141,6 +138,10 @@ mod tests {
         assert_eq!(labels(&[own(1)]), std::slice::from_ref(&subject));
         let windows = ["inflight 1", "inflight 8"];
         assert_eq!(labels(&[own(1), own(8)]), windows);
+        let mut late = own(1);
+        late.load.rate = Some(5_000.0);
+        let rates = ["rate closed loop", "rate 5000"];
+        assert_eq!(labels(&[own(1), late]), rates);
         assert_eq!(
             labels(&[own(1), own(8), theirs(1), theirs(8)]),
             [

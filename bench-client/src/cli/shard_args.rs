@@ -41,7 +41,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     time.filter(|time: &Timestamp| time.as_microsecond() >= 0)
         .ok_or_else(|| {
             format!(
-                "'{text}' is no time such as 2026-01-31T12:00:00Z, or 1769860800, seconds since 1970"
+                "'{text}' is not a time: write 2026-01-31T12:00:00Z, or seconds since 1970 such as 1769860800"
             )
         })
 }

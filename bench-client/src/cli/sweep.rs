@@ -12,10 +12,12 @@ use std::process::ExitCode;
 
 use bench_client::config::RunConfig;
 use bench_client::config::heading::OUTPUT;
+use bench_client::figures::counted;
 use bench_client::host::environment::Environment;
 use bench_client::judge::summarise;
 use bench_client::measure::RowError;
 use bench_client::record::{Axis, Knob, Record, Repetition, Row, Sweep};
+use bench_client::render::records::summary::row_line;
 use bench_client::render::records::{closing, row as row_shown, sweep as shown};
 use bench_client::render::write::text;
 use bench_client::sweep::{self, Recorded};
@@ -184,7 +186,7 @@ fn check_knobs(args: &SweepArgs, over: &[Axis]) -> anyhow::Result<()> {
         }
         if args.runs.are_several() {
             return Err(usage(
-                "--find-knee repeats what it must itself: leave out --runs",
+                "--find-knee repeats rates by itself where it must: leave out --runs",
             ));
         }
     }
@@ -210,7 +212,8 @@ impl Sweeping {
         plans: &[RunConfig],
     ) -> anyhow::Result<ExitCode> {
         let repetitions = runs.repeat(plans);
-        let (mut missing, mut numbers) = (Vec::new(), Vec::new());
+        let labels = runs::labels(plans);
+        let (mut missing, mut about) = (Vec::new(), Vec::new());
         let mut recorded = Recorded::default();
         for (place, plan) in repetitions.plans.iter().enumerate() {
             let repetition = repetitions.number(place);
@@ -221,7 +224,7 @@ impl Sweeping {
                 Some(_) => {}
                 None => {
                     missing.push(plan.clone());
-                    numbers.push(repetition);
+                    about.push((repetition, &labels[place % labels.len()]));
                 }
             }
         }
@@ -231,12 +234,17 @@ impl Sweeping {
         );
         let environment = self.environment.clone();
         let quiet = self.verbosity.quiet;
-        let mut numbers = numbers.into_iter();
+        let (mut about, of) = (about.into_iter(), missing.len());
         let mut ended = runtime()?.block_on(measure_watched(
             &missing,
             &environment,
             (watch, quiet),
-            |row| self.push(row, numbers.next().flatten()),
+            |row| {
+                let number = of - about.len() + 1;
+                let (repetition, label) = about.next().unzip();
+                let label = label.map_or("", String::as_str);
+                self.push(row, repetition.flatten(), (Some((number, of)), label))
+            },
         ));
         if self.record.rows.is_empty() {
             return ended.map(|()| ExitCode::from(VALID));
@@ -252,10 +260,11 @@ impl Sweeping {
         self.show()?;
         ended?;
         written?;
-        let left = numbers.len();
+        let left = about.len();
         if left > 0 {
             eprintln!(
-                "interrupted: {left} rows are left; go on with --output {}",
+                "interrupted: {} left; go on with --output {}",
+                counted(left as u64, "row"),
                 self.path.display()
             );
         }
@@ -265,19 +274,26 @@ impl Sweeping {
     fn say_skipped(&self, skipped: usize, all: usize) {
         if skipped > 0 {
             eprintln!(
-                "skipped {skipped} of {all} rows: they are in {} already",
+                "skipped {skipped} of {}, already in {}",
+                counted(all as u64, "row"),
                 self.path.display()
             );
         }
     }
 
-    fn push(&mut self, mut row: Row, repetition: Option<Repetition>) -> anyhow::Result<()> {
+    /// `title`: which row it is, of how many, and what it is called.
+    fn push(
+        &mut self,
+        mut row: Row,
+        repetition: Option<Repetition>,
+        (place, label): (Option<(usize, usize)>, &str),
+    ) -> anyhow::Result<()> {
         row.repetition = repetition;
         if self.verbosity.verbose {
             show(&row_shown::document(&row));
             print("");
         } else {
-            self.say(&self.line(&row));
+            self.say(&row_line(&row, place, label));
         }
         runs::push(&mut self.record, row);
         self.path.write_so_far(&self.record)
@@ -288,12 +304,6 @@ impl Sweeping {
         if !self.verbosity.quiet {
             progress::say(line);
         }
-    }
-
-    /// One row in one line, with why it is invalid if it is.
-    fn line(&self, row: &Row) -> String {
-        let over = self.record.sweep.as_ref().map(|sweep| &sweep.over);
-        shown::progress(row, over.map_or(&[], Vec::as_slice))
     }
 
     fn show(&self) -> anyhow::Result<()> {

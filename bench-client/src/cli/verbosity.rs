@@ -7,6 +7,7 @@
 
 use std::io::stdout;
 
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use bench_client::config::heading::OUTPUT;
@@ -38,7 +39,12 @@ impl Colour {
 
 /// Whether what is printed on standard output is coloured.
 pub(crate) fn is_coloured() -> bool {
-    AutoStream::choice(&stdout()) != ColorChoice::Never
+    is_coloured_on(&stdout())
+}
+
+/// Whether what is written to this is coloured.
+pub(crate) fn is_coloured_on(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();

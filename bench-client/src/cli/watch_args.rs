@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::UsageError;
-use super::progress::{Detail, ProgressLine};
+use super::progress::{Detail, ProgressLine, asked_for};
 use super::verbosity;
 use super::view::View;
 
@@ -132,8 +132,7 @@ impl Watcher {
     /// How long a row takes: as long as those before it did, or what was asked for.
     fn each_takes(&self, plan: &RunConfig) -> Option<Duration> {
         match self.done.get() {
-            0 => Some(plan.load.warmup + plan.load.window.unwrap_or_default())
-                .filter(|_| plan.load.transfers.is_none()),
+            0 => asked_for(plan),
             rows => Some(self.began.elapsed() / rows),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{RunConfig, flag_of};
+use crate::config::{RunConfig, flag_of, setting_in_words};
 use crate::host::environment::{BlockDevice, Environment};
 use crate::record::Row;
 use crate::record::comparison::Difference;
@@ -103,35 +103,14 @@ impl Conditions {
                     || other.is_null() && self.read_back.contains_key(name);
                 (base != other && !left_to_server).then(|| Difference {
                     field: flag_of(name),
-                    base: shown(name, base),
-                    candidate: shown(name, other),
+                    base: setting_in_words(name, base),
+                    candidate: setting_in_words(name, other),
                 })
             })
             .collect();
         differences.sort_by(|a, b| a.field.cmp(&b.field));
         differences.dedup();
         differences
-    }
-}
-
-/// A value as a person would write it for the flag.
-fn shown(name: &str, value: &Value) -> String {
-    let unit = [("_seconds", " s"), ("_ms", " ms"), ("_us", " us")];
-    let unit = unit.iter().find(|(ending, _)| name.ends_with(ending));
-    match value {
-        Value::Null if name == "rate" => "closed loop".to_owned(),
-        Value::Null => "not set".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => text.clone(),
-        // Without the `.0` of a whole number.
-        Value::Number(number) => {
-            let number = number
-                .as_f64()
-                .map_or_else(|| number.to_string(), |it| it.to_string());
-            format!("{number}{}", unit.map_or("", |(_, unit)| unit))
-        }
-        other => other.to_string(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The fake check: could the answers have been durable as declared?
 
+use crate::figures::grouped;
+
 /// Syncs and bytes over the whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct SyncEvidence {
@@ -40,7 +42,8 @@ pub(super) fn fake_reasons(
     }
     if applied == Some(0) {
         reasons.push(format!(
-            "{acknowledged} transfers acknowledged and not one row changed"
+            "{} transfers acknowledged and not one row changed",
+            grouped(acknowledged)
         ));
     }
     if syncs.batches_that_wrote == 0 {
@@ -51,7 +54,9 @@ pub(super) fn fake_reasons(
         && commit_syncs < promised
     {
         reasons.push(format!(
-            "{commit_syncs} syncs at commit, the declared durability needs at least {promised}"
+            "{} syncs at commit, the declared durability needs at least {}",
+            grouped(commit_syncs),
+            grouped(promised)
         ));
     }
     if syncs.bytes_written == Some(0) {
@@ -64,7 +69,9 @@ pub(super) fn fake_reasons(
         && storage < least
     {
         reasons.push(format!(
-            "the process wrote {storage} bytes to storage, its batches need at least {least}"
+            "the process wrote {} bytes to storage, its batches need at least {}",
+            grouped(storage),
+            grouped(least)
         ));
     }
     // Others may write to the device as well, so that too little proves something and enough
@@ -74,7 +81,9 @@ pub(super) fn fake_reasons(
         && device < least
     {
         reasons.push(format!(
-            "the block device wrote {device} bytes in all, the batches need at least {least}"
+            "the block device wrote {} bytes in all, the batches need at least {}",
+            grouped(device),
+            grouped(least)
         ));
     }
     reasons

@@ -6,6 +6,7 @@ use busload_frontend::cli::parse_number as parse_quantity;
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
+use crate::figures::{in_ms, rate};
 use crate::record::Row;
 use crate::record::comparison::{GateOutcome, GateResult, Metric, MetricComparison, NotCompared};
 use crate::statistics::{Estimate, Level};
@@ -280,7 +281,7 @@ impl Gate {
             Some(interval) => (self.outcome(&interval), self.message(&interval, level)),
             None => (
                 GateOutcome::Undecided,
-                format!("{} could not be compared", self.metric.as_str()),
+                format!("{} could not be compared", self.metric.title()),
             ),
         };
         GateResult {
@@ -309,10 +310,11 @@ impl Gate {
     fn message(&self, interval: &Interval, level: Level) -> String {
         let show = |value: f64| match self.threshold {
             Threshold::Ratio(_) => format!("{:+.1} %", 100.0 * (value - 1.0)),
-            Threshold::Value(_) if self.metric.more_is_better() => format!("{value:.0} TPS"),
-            Threshold::Value(_) => format!("{value:.3} ms"),
+            // The metric's name is its unit.
+            Threshold::Value(_) if self.metric.more_is_better() => rate(value),
+            Threshold::Value(_) => in_ms(Some(value)),
         };
-        let name = self.metric.as_str();
+        let name = self.metric.title();
         let found = format!(
             "{name} {} ({} to {} at {:.2} %)",
             show(interval.value),
@@ -322,8 +324,8 @@ impl Gate {
         );
         let limit = show(interval.limit);
         match self.outcome(interval) {
-            GateOutcome::Failed => format!("{found}, all of it beyond {limit}"),
-            GateOutcome::Passed => format!("{found}, all of it on the good side of {limit}"),
+            GateOutcome::Failed => format!("{found}, all of it worse than {limit}"),
+            GateOutcome::Passed => format!("{found}, all of it better than {limit}"),
             GateOutcome::Undecided if interval.enough => {
                 format!("{found}, which includes {limit}: nothing is proven")
             }

@@ -1,6 +1,7 @@
 //! Was the generator the limit?
 
 use super::figures::Figures;
+use crate::figures::{in_us, rate};
 use crate::observation::LoadObservation;
 use crate::record::{Generator, Latency, LittlesLaw, OpenLoop, Spread};
 use crate::statistics::SPEED_SAMPLES_MIN;
@@ -103,10 +104,10 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && generator.tps >= NEAR_THE_CEILING * ceiling
     {
         reasons.push(format!(
-            "{:.0} TPS is {:.0} % of the {ceiling:.0} that the same load reaches on a server \
-             without a database",
-            generator.tps,
-            generator.tps / ceiling * 100.0
+            "{} TPS is {:.0} % of the {} that the same load reaches on a server without a database",
+            rate(generator.tps),
+            generator.tps / ceiling * 100.0,
+            rate(ceiling)
         ));
     }
     if let (Some(lag), Some(latency)) = (&generator.event_loop_lag_us, &generator.latency_ms)
@@ -115,9 +116,9 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && latency.mean > 0.0
     {
         reasons.push(format!(
-            "the event loop was {:.0} µs late on average, the mean latency is {:.0} µs",
-            lag.mean,
-            latency.mean * 1e3
+            "the event loop was {} late on average, the mean latency is {}",
+            in_us(Some(lag.mean)),
+            in_us(Some(latency.mean * 1e3))
         ));
     }
     if let Some(open) = &generator.open_loop
@@ -126,7 +127,8 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
         && lag > LAG_OF_NO_CONCERN_US.max(LAG_SHARE * latency * 1e3)
     {
         reasons.push(format!(
-            "transfers were sent up to {lag:.0} µs (p99) after they were due although there was room"
+            "transfers were sent up to {} (p99) after they were due although there was room",
+            in_us(Some(lag))
         ));
     }
     reasons

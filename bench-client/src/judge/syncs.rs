@@ -4,6 +4,7 @@
 use super::fake::SyncEvidence;
 use super::verdict;
 use crate::disk::{Baseline, Doubt, SYNC_MIN_US};
+use crate::figures::counted;
 use crate::record::Verdict;
 
 /// Warnings about a baseline whose times are not those of syncs.
@@ -62,8 +63,11 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
         && are_missing(flushes, claimed)
     {
         let claim = match syncs.commit_syncs {
-            Some(_) => format!("the server claims {claimed} syncs at COMMIT"),
-            None => format!("the server's batches need {claimed} syncs at COMMIT"),
+            Some(_) => format!("the server claims {} at COMMIT", counted(claimed, "sync")),
+            None => format!(
+                "the server's batches need {} at COMMIT",
+                counted(claimed, "sync")
+            ),
         };
         verdicts.push(verdict::flushes_missing(&claim, flushes));
     }

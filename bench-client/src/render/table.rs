@@ -209,6 +209,32 @@ pub struct Columns<'i, T> {
 }
 
 impl Table {
+    /// Takes those of these columns out that say the same of every row: their titles, and what
+    /// they say.
+    #[must_use]
+    pub fn take_common(&mut self, titles: &[&str]) -> Vec<(String, Line)> {
+        let mut common = Vec::new();
+        for title in titles {
+            let place = self
+                .columns
+                .iter()
+                .position(|column| column.title == *title);
+            let Some(place) = place else { continue };
+            let mut cells = self.rows.iter().map(|row| &row[place]);
+            let Some(first) = cells.next().cloned() else {
+                continue;
+            };
+            if cells.all(|cell| *cell == first) {
+                self.columns.remove(place);
+                for row in &mut self.rows {
+                    row.remove(place);
+                }
+                common.push(((*title).to_owned(), first));
+            }
+        }
+        common
+    }
+
     /// A table with a row of each thing, and no column yet.
     pub fn of<T>(name: impl Into<String>, items: &[T]) -> Columns<'_, T> {
         let table = Self {

@@ -134,6 +134,14 @@ fn what_discards_its_writes_is_called_so() {
         ended.stdout
     );
     assert!(!ended.stdout.contains("delete-full"), "{}", ended.stdout);
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert!(lines.len() <= 12, "{}", ended.stdout);
+    assert!(lines[0].starts_with("FAILED "), "{}", ended.stdout);
+    assert!(
+        lines[lines.len() - 1].starts_with("record "),
+        "{}",
+        ended.stdout
+    );
 }
 
 /// What a kill left without an answer is sent again with its id: it is answered, and there once.

@@ -127,6 +127,7 @@ fn an_interrupted_audit_writes_what_it_has() {
         "--faults=kill",
         "--kills=1000",
         "--cycle-time=0.3",
+        "--verbose",
         "--output=record.json",
     ]));
     // A cycle has a journal from its beginning.
@@ -156,6 +157,7 @@ fn a_cycle_that_was_ended_early_has_not_struck() {
         "--faults=kill",
         "--kills=3",
         "--cycle-time=3000",
+        "--verbose",
         "--output=record.json",
     ]));
     until("the load is on", || {
@@ -172,7 +174,7 @@ fn a_cycle_that_was_ended_early_has_not_struck() {
     assert_eq!(record["faults"][0]["injected"], 0);
     assert_eq!(record["found"], json!([]), "it is no finding");
     assert!(ended.stderr.contains("not reached"), "{}", ended.stderr);
-    let warning = "kill was injected in none of its 1 cycles";
+    let warning = "kill was injected in none of its 1 cycle";
     assert!(ended.stdout.contains(warning), "{}", ended.stdout);
 }
 

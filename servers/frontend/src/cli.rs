@@ -126,7 +126,7 @@ struct CommonArgs {
     /// busload-http.sqlite or busload-ws.sqlite. Its directory is made if there is none.
     #[arg(long, help_heading = HEADING, env = "SQLITE_FILE", value_name = "FILE")]
     database: Option<PathBuf>,
-    /// Throw away the ledger that is there
+    /// Throw away an existing ledger
     ///
     /// A new one is seeded.
     #[arg(long, help_heading = HEADING, alias = "fresh")]

@@ -187,6 +187,28 @@ pub(super) fn to_flags(config: &RunConfig) -> Vec<Flag> {
     all
 }
 
+/// A value as a person would write it for the flag.
+#[must_use]
+pub fn setting_in_words(name: &str, value: &Value) -> String {
+    let unit = [("_seconds", " s"), ("_ms", " ms"), ("_us", " µs")];
+    let unit = unit.iter().find(|(ending, _)| name.ends_with(ending));
+    match value {
+        Value::Null if name == "rate" => "closed loop".to_owned(),
+        Value::Null => "not set".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        // Without the `.0` of a whole number.
+        Value::Number(number) => {
+            let number = number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |it| it.to_string());
+            format!("{number}{}", unit.map_or("", |(_, unit)| unit))
+        }
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

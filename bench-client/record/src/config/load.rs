@@ -253,7 +253,7 @@ pub struct VerifyConfig {
     pub no_verify: bool,
     /// Accounts whose balances are compared after the load [1 … 10000000]
     ///
-    /// A ledger that has no more is compared whole.
+    /// A ledger of fewer accounts is compared whole.
     #[arg(
         long, help_heading = VERIFICATION, value_name = "N", default_value_t = 1024,
         value_parser = count::<u32>(1..=10_000_000), conflicts_with = "no_verify"

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use heading::{LOAD, SERVER, TARGET, VERIFICATION};
 
-pub use compared::{Flag, flag_of};
+pub use compared::{Flag, flag_of, setting_in_words};
 pub use cpus::Cpus;
 pub use kinds::{Arrival, ConfirmedReads, ConnectorKind, Encoding};
 pub use load::{LoadConfig, Measure, Pace, Resolve, VerifyConfig, WorkloadConfig};

@@ -45,7 +45,7 @@ impl fmt::Display for Shard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
     /// It is not of that form.
-    #[error("'{0}' is no I/N, such as 0/2 and 1/2, with I from 0 to N-1 and N from 1 to 1024")]
+    #[error("'{0}' is not I/N, such as 0/2 or 1/2, with I from 0 to N-1 and N from 1 to 1024")]
     Form(String),
     /// Nobody says which pod this is.
     #[error(

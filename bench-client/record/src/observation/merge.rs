@@ -47,7 +47,7 @@ pub enum MergeError {
     },
     /// The time series do not have the same intervals.
     #[error(
-        "the shards have time series of unlike intervals: measure all with the same --interval"
+        "the shards have time series of different intervals: measure all with the same --interval"
     )]
     Intervals,
     /// A load is open, another closed.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{MergeError, Observation};
-use crate::config::{RunConfig, Shard, flag_of};
+use crate::config::{RunConfig, Shard, flag_of, setting_in_words};
 use crate::host::environment::Environment;
 use crate::record::load_record::ReadError;
 
@@ -82,7 +82,7 @@ pub enum ShardsError {
     },
     /// They are not of one run.
     #[error(
-        "shards {first} and {other} have unlike {what}: start all shards with the same flags, by \
+        "shards {first} and {other} differ in {what}: start all shards with the same flags, by \
          the same program"
     )]
     Unlike {
@@ -241,7 +241,9 @@ fn check_alike(first: &ShardRecord, other: &ShardRecord) -> Result<(), ShardsErr
     let (ours, theirs) = (fields(&first.config), fields(&other.config));
     let differs = |name: &&String| ours.get(*name) != theirs.get(*name);
     if let Some(name) = ours.keys().chain(theirs.keys()).find(differs) {
-        let shown = |fields: &Map<String, Value>| fields.get(name).cloned().unwrap_or_default();
+        let shown = |fields: &Map<String, Value>| {
+            setting_in_words(name, fields.get(name).unwrap_or(&Value::Null))
+        };
         return unlike(match name.as_str() {
             "target" => "targets (--targets, --url, --reseed)".to_owned(),
             _ => format!(

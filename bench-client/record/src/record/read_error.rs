@@ -50,7 +50,7 @@ pub enum ReadError {
         file: String,
     },
     /// It is no shard.
-    #[error("{file} is no shard: give the files that `bench-client run --shard` wrote")]
+    #[error("{file} is not a shard: give the files that `bench-client run --shard` wrote")]
     NoShard {
         /// The file.
         file: String,

@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_as_they_are_written() {
-        for text in ["0ms", "500us", "2ms", "2.5ms"] {
+        for text in ["0ms", "500µs", "2ms", "2.5ms"] {
             let value = Knob::BatchTimeout.parse(text).unwrap();
             assert_eq!(Knob::BatchTimeout.show(value), text);
         }

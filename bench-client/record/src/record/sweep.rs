@@ -68,7 +68,7 @@ impl Knob {
     #[must_use]
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::BatchTimeout if value != 0.0 && value < 1000.0 => format!("{value}us"),
+            Self::BatchTimeout if value != 0.0 && value < 1000.0 => format!("{value}µs"),
             Self::BatchTimeout => format!("{}ms", value / 1e3),
             _ => value.to_string(),
         }

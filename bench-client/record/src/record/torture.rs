@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crash_states::CrashStates;
 pub use super::findings::{FaultKind, Finding, FindingKind, Found, SuspectTransfer};
+use crate::figures::counted;
 use crate::host::environment::Environment;
 
 /// When a server is interrupted, counted from the start of the load.
@@ -336,8 +337,9 @@ impl TortureRecord {
         let idle = self.faults.iter().filter(|row| row.injected == 0);
         let warnings = idle.map(|FaultRow { fault, cycles, .. }| {
             format!(
-                "{fault} was injected in none of its {cycles} cycles, so it has shown nothing: its \
-                 moment never came"
+                "{fault} was injected in none of its {}, so it has shown nothing: its moment never \
+                 came",
+                counted(*cycles, "cycle")
             )
         });
         self.warnings.extend(warnings);

@@ -1,8 +1,9 @@
 //! Rounds: the runs of the sides, in turn.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bench_client::compare::{Schedule, base_first, round_seed};
+use bench_client::config::RunConfig;
 use bench_client::figures;
 use bench_client::measure::RowError;
 use bench_client::record::comparison::{Round, Stopped};
@@ -10,8 +11,8 @@ use bench_client::record::{Row, Verdict};
 use tokio::sync::watch;
 
 use super::sides::Side;
-use crate::cli::progress::Detail;
-use crate::cli::run::measure_one;
+use crate::cli::progress::{Detail, asked_for};
+use crate::cli::run::{Titled, measure_one};
 
 /// Who is measured.
 #[derive(Clone, Copy)]
@@ -77,6 +78,7 @@ impl Rounds<'_> {
         mut keep: impl FnMut(&Measured) -> anyhow::Result<()>,
     ) -> anyhow::Result<Stopped> {
         let began = Instant::now();
+        let before = measured.rows.len();
         loop {
             let round = measured.done;
             let precise = is_precise(measured);
@@ -86,16 +88,19 @@ impl Rounds<'_> {
             let mut places = Vec::new();
             for (name, side) in self.order(round) {
                 let plan = side.seeded(self.seeds.of(round));
-                let title = self.title_of(round, name, side);
-                let row =
-                    match measure_one(&plan, (title, self.detail), interrupted, &side.environment)
-                        .await
-                    {
-                        Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
-                        Ok(row) => row,
-                        Err(RowError::Interrupted) => return Ok(Stopped::Interrupted),
-                        Err(error) => return Err(error.into()),
-                    };
+                let runs = measured.rows.len() - before;
+                let told = Titled {
+                    title: self.title_of(round, name, side),
+                    detail: self.detail,
+                    later: self.later(runs, began.elapsed(), &plan),
+                };
+                let row = measure_one(&plan, told, interrupted, &side.environment).await;
+                let row = match row {
+                    Ok(row) if row.interrupted => return Ok(Stopped::Interrupted),
+                    Ok(row) => row,
+                    Err(RowError::Interrupted) => return Ok(Stopped::Interrupted),
+                    Err(error) => return Err(error.into()),
+                };
                 let valid = row.valid;
                 if !valid {
                     eprintln!("{name} ({}) is invalid: {}", side.label, why(&row));
@@ -117,6 +122,17 @@ impl Rounds<'_> {
                 return Ok(Stopped::Interrupted);
             }
         }
+    }
+
+    /// What the runs after the next one take, when those before it took so long; `None` when it is
+    /// not known how many there will be.
+    fn later(&self, runs: usize, took: Duration, plan: &RunConfig) -> Option<Duration> {
+        let of = self.schedule.rounds? as usize * self.runs();
+        let each = match u32::try_from(runs).ok()? {
+            0 => asked_for(plan)?,
+            runs => took / runs,
+        };
+        each.checked_mul(u32::try_from(of.saturating_sub(runs + 1)).ok()?)
     }
 
     /// Runs in a round.

@@ -106,12 +106,14 @@ impl<'a> Session<'a> {
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         self.differences_of(&Measured::default())?;
         output::check(&self.path)?;
-        let label = match &self.base {
-            Base::Live(_) => "compared",
-            Base::Recorded { .. } => "warning: unlike baseline",
-        };
         for difference in &self.record.differences {
-            eprintln!("{label}: {}", describe_difference(difference));
+            let said = describe_difference(difference);
+            match &self.base {
+                Base::Live(_) => eprintln!("compared: {said}"),
+                Base::Recorded { .. } => {
+                    verbosity::warning(&format!("not as in the baseline: {said}"));
+                }
+            }
         }
         let mut measured = Measured::default();
         let ended = runtime()?.block_on(self.measure(&mut measured));

@@ -21,7 +21,7 @@ use crate::cli::usage;
 #[derive(Debug, Args)]
 #[command(next_help_heading = TARGET)]
 pub(super) struct TargetFlags {
-    /// Somebody else's server (see `targets list`)
+    /// Measure a server that others wrote (see `targets list`)
     ///
     /// A name that `targets list` shows, or a target file. sqlite_rpc and sqlite_ws_rpc are this program's own. Each target says its own connector.
     #[arg(long, alias = "targets", value_name = "NAME|FILE")]
@@ -52,12 +52,12 @@ pub(super) struct TargetFlags {
     /// First wipe and seed the ledger at --url, or the file that SQLITE_FILE names
     #[arg(long, alias = "fresh")]
     pub(super) reseed: bool,
-    /// File with the token that the server at --url wants
+    /// File with the token that the server at --url requires
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Authorities to believe at a --url of https:// or wss:// [default: the system's]
+    /// Certificate authorities to trust, for https:// and wss:// [default: the system's]
     ///
-    /// A PEM file. No others are believed.
+    /// A PEM file. No others are trusted.
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
     #[arg(long, hide = true, env = "SQLITE_RPC_URL")]

@@ -10,7 +10,7 @@ use bench_client::render::forms::{FormError, Options};
 use bench_client::render::records::index::{self, Content, Entry};
 use bench_client::with_causes;
 
-use super::{UsageError, without_rows, write};
+use super::{UsageError, WithoutRows, write};
 
 /// More files than this are not what a person keeps results in.
 const FILES_MAX: usize = 10_000;
@@ -90,8 +90,12 @@ fn read(path: &Path) -> anyhow::Result<(Content, Document)> {
             Ok((Content::of_rows(record), document))
         }
         Err(ReadError::NoRows { verb, .. }) => {
-            let (document, environment) = without_rows(path, verb)?;
-            Ok((Content::alone(verb, &document, environment), document))
+            let record = WithoutRows::read(path, verb)?;
+            let document = record.document();
+            Ok((
+                Content::alone(verb, &document, record.environment()),
+                document,
+            ))
         }
         Err(error) => Err(error.into()),
     }

@@ -7,6 +7,7 @@ use bench_client::config::{Measure, RunConfig, parse_rate};
 use bench_client::figures;
 use bench_client::measure::RowError;
 use bench_client::record::Knee;
+use bench_client::render::records::summary::row_line;
 use bench_client::statistics::Percentile;
 use bench_client::sweep::{KneeSearch, Next, Recorded, Trial};
 use busload_frontend::cli::{count, parse_duration_within};
@@ -18,7 +19,7 @@ use crate::cli::VALID;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::load_flags::LoadFlags;
 use crate::cli::progress::Detail;
-use crate::cli::run::{measure_one, runtime};
+use crate::cli::run::{Titled, measure_one, runtime};
 
 /// Rates tried between the ends of the range when nothing else is said: two ends a factor of 60
 /// apart come to within 2 % of each other.
@@ -251,31 +252,39 @@ impl Search<'_> {
     ) -> anyhow::Result<Option<usize>> {
         let mut plan = rate.map_or(self.closed, |_| self.open).clone();
         plan.load.rate = rate;
+        let label = rate.map_or_else(
+            || "closed loop".to_owned(),
+            |rate| format!("rate {}", figures::rate(rate)),
+        );
         let rows = &sweeping.record.rows;
         if let Some(row) = self.recorded.take(rows, &plan, None) {
             self.skipped += 1;
-            sweeping.say(&sweeping.line(&rows[row]));
+            sweeping.say(&row_line(&rows[row], None, &label));
             return Ok(Some(row));
         }
-        let title = rate.map_or_else(
-            || "closed loop".to_owned(),
-            |rate| format!("searching the knee, {}/s", figures::rate(rate)),
-        );
+        let title = match rate {
+            Some(_) => format!("searching the knee, {label}"),
+            None => label.clone(),
+        };
         let environment = sweeping.environment.clone();
         let detail = if sweeping.verbosity.quiet {
             Detail::Nothing
         } else {
             Detail::Line
         };
-        let titled = (title, detail);
-        let row = match measure_one(&plan, titled, interrupted, &environment).await {
+        let told = Titled {
+            title,
+            detail,
+            later: None,
+        };
+        let row = match measure_one(&plan, told, interrupted, &environment).await {
             Ok(row) => row,
             // The rows before it are worth their record.
             Err(RowError::Interrupted) if !rows.is_empty() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let stopped = row.interrupted || *interrupted.borrow();
-        sweeping.push(row, None)?;
+        sweeping.push(row, None, (None, &label))?;
         let added = sweeping.record.rows.len() - 1;
         // Or it would be taken for one that was there before.
         self.recorded.measured(added);

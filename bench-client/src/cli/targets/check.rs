@@ -32,13 +32,13 @@ pub(super) struct CheckArgs {
     /// Where the target runs already, instead of what its file says
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The ledger of a target that runs already may be wiped and seeded
+    /// Allow the ledger of a running target to be wiped and seeded
     #[arg(long)]
     reseed: bool,
-    /// File with the token that the server at --url wants
+    /// File with the token that the server at --url requires
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Authorities to believe, and no others: a PEM file
+    /// Certificate authorities to trust, and no others: a PEM file
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
     /// Directory below which a folder for its data is made [default: .data]

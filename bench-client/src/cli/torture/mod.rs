@@ -5,6 +5,7 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod line;
 mod place;
 mod power;
 mod server;
@@ -19,11 +20,11 @@ use bench_client::config::{ConnectorKind, Encoding, parse_op_timeout};
 use bench_client::host::environment::{Environment, EnvironmentWarningCode};
 use bench_client::program;
 use bench_client::record::torture::FaultKind;
-use bench_client::record::torture::{Audited, CycleRow, Finding, Load, Skipped, TortureRecord};
-use bench_client::render::records::torture as shown;
-use bench_client::render::write::text;
+use bench_client::record::torture::{Audited, Load, Skipped, TortureRecord};
+use bench_client::render::document::{Document, Facts};
+use bench_client::render::records::{torture, torture_summary};
 use bench_client::target::TargetError;
-use bench_client::torture::audit::{Progress, TortureError, run_stage};
+use bench_client::torture::audit::{TortureError, run_stage};
 use bench_client::torture::fault::FaultError;
 use bench_client::torture::plan::{Plan, Stage};
 use busload_frontend::cli::{DEFAULT_DATA_DIR, ServerConfig, count, parse_time_within};
@@ -31,6 +32,7 @@ use clap::Args;
 use clap::builder::Resettable;
 use tokio::sync::watch;
 
+use self::line::TortureLine;
 use self::place::Place;
 use self::power::FileSystemArg;
 use self::work::Work;
@@ -38,6 +40,7 @@ use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
+use super::verbosity::VerbosityArgs;
 use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
 use crate::cli::verbosity;
 
@@ -73,7 +76,7 @@ pub(crate) struct TortureArgs {
         default_value = "kill,sync-kill,answer-kill,eio,enospc,slow-sync,term"
     )]
     faults: Vec<FaultKind>,
-    /// Interruptions, dealt over the faults [1 … 1000000] [default: 20]
+    /// Interruptions, shared out among the faults [1 … 1000000] [default: 20]
     ///
     /// Over those other than power-cut.
     #[arg(long, help_heading = FAULTS, value_name = "N", value_parser = count::<u32>(1..=1_000_000))]
@@ -116,14 +119,14 @@ pub(crate) struct TortureArgs {
     /// Where the server of --server-command listens
     #[arg(long, help_heading = TARGET, value_name = "URL", requires = "server_command")]
     url: Option<String>,
-    /// The ledger may be wiped
+    /// Allow the ledger to be wiped
     ///
-    /// That of --server-command always is, and so is --database when the file exists.
+    /// Needed with --server-command, whose ledger always is, and for a --database that exists.
     #[arg(long, help_heading = TARGET)]
     reseed: bool,
     /// The server may apply the transfers of one connection in any order
     ///
-    /// Gaps are no finding then. For --target and --server-command.
+    /// Gaps are then not findings. For --target and --server-command.
     #[arg(long, help_heading = TARGET)]
     unordered: bool,
     /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
@@ -136,7 +139,7 @@ pub(crate) struct TortureArgs {
     encoding: Encoding,
     /// Workers, with two accounts each [1 … 4096]
     ///
-    /// That nobody else touches.
+    /// No other worker touches them.
     #[arg(short, long, alias = "workers", help_heading = LOAD, value_name = "N", default_value_t = 16, value_parser = count::<u32>(1..=4096))]
     concurrency: u32,
     /// Transfers in flight per worker [1 … 4096]
@@ -168,6 +171,8 @@ pub(crate) struct TortureArgs {
     /// Keep journal and database even when nothing is wrong
     #[arg(long, help_heading = OUTPUT)]
     keep: bool,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     /// Print the record as JSON, and nothing else
     ///
     /// On standard output.
@@ -205,6 +210,26 @@ fn usage(text: impl Into<String>) -> anyhow::Error {
     UsageError(text.into()).into()
 }
 
+/// The end of an audit: all that was found, or what follows from it, as was asked for.
+pub(super) fn end(
+    record: &TortureRecord,
+    path: Option<&Path>,
+    verbosity: VerbosityArgs,
+) -> Document {
+    let mut document = Document::default();
+    if verbosity.verbose {
+        let mut kept = Facts::default();
+        kept.add_known("record", path.map(|path| path.display().to_string()));
+        document = torture::document(record);
+        document.facts(kept);
+    } else if verbosity.quiet {
+        document.say(torture_summary::in_a_line(record, path));
+    } else {
+        document = torture_summary::closing(record, path);
+    }
+    document
+}
+
 /// Audits, prints and records.
 pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     args.check_kills()?;
@@ -220,14 +245,21 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     let place = Place::make(args, &environment)?;
     let mut record = args.record(environment, &plan);
     let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
+    // Cycles are numbered through.
+    let of = stages.iter().map(|stage| stage.cycles).sum();
+    let line = TortureLine::new(of, plan.cycle, args.verbosity);
     let ended = runtime()?.block_on(async {
         let interrupted = watch_signals()?;
-        run_stages(&plan, &mut stages, &interrupted, &mut record).await?;
-        match &states {
-            Some(states) => states.replay(&interrupted, &mut record).await,
-            None => Ok(()),
-        }
+        let all = async {
+            run_stages(&plan, &mut stages, &interrupted, &mut record, &line).await?;
+            match &states {
+                Some(states) => states.replay(&interrupted, &mut record, &line).await,
+                None => Ok(()),
+            }
+        };
+        line.while_doing(all).await
     });
+    drop(line);
     drop(stages);
     if !record.has_judged() {
         place.clear_up(false, &mut record);
@@ -240,10 +272,8 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
-        show(&shown::document(&record));
-        if written.is_ok() {
-            print(&text::record_line(&path));
-        }
+        let kept = written.is_ok().then_some(&*path);
+        show(&end(&record, kept, args.verbosity));
     }
     // What was found before an error is worse than the error.
     if !record.valid {
@@ -266,39 +296,16 @@ async fn run_stages(
     stages: &mut [Stage],
     interrupted: &watch::Receiver<bool>,
     record: &mut TortureRecord,
+    mut line: &TortureLine,
 ) -> anyhow::Result<()> {
-    // Cycles are numbered through.
-    let of = stages.iter().map(|stage| stage.cycles).sum();
     for stage in stages {
-        run_stage(plan, stage, interrupted, record, &mut Lines { of }).await?;
+        run_stage(plan, stage, interrupted, record, &mut line).await?;
         let found = record.findings.last();
         if found.is_some_and(|last| last.kind.ends_the_audit()) {
             break;
         }
     }
     Ok(())
-}
-
-/// A line per cycle on standard error.
-struct Lines {
-    of: u32,
-}
-
-impl Progress for Lines {
-    fn cycle(&mut self, row: &CycleRow, findings: &[Finding]) {
-        eprintln!("{}", shown::progress(row, self.of, findings));
-    }
-
-    fn waiting(&mut self, what: &str) {
-        eprintln!("{what}");
-    }
-
-    fn not_judged(&mut self, number: u32) {
-        eprintln!(
-            "cycle {number} is not judged, and not in the record: the audit was ended before the \
-             server was back"
-        );
-    }
 }
 
 fn warn_of_storage(environment: &Environment) {

@@ -1,7 +1,5 @@
 //! Power cuts: of a real file system, and those that might have been.
 
-use std::time::{Duration, Instant};
-
 use anyhow::Context as _;
 use bench_client::record::crash_states::CrashStates;
 use bench_client::record::torture::FaultKind;
@@ -9,14 +7,14 @@ use bench_client::record::torture::TortureRecord;
 use bench_client::torture::audit::TortureError;
 use bench_client::torture::crash_states::load::Load;
 use bench_client::torture::crash_states::runs::{
-    self, CONNECTIONS_MAX, CrashStatesError, LOAD_MAX, Progress, Run, TRANSFERS_MAX,
+    self, CONNECTIONS_MAX, CrashStatesError, LOAD_MAX, Run, TRANSFERS_MAX,
 };
 use bench_client::torture::crash_states::strace_works;
 use bench_client::torture::plan::{Plan, Stage};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
+use super::line::TortureLine;
 use super::place::Place;
 use super::server::serve;
 use super::{TortureArgs, skip, usage};
@@ -28,8 +26,6 @@ const OFTEN_KIB: u32 = 80;
 /// Pages that share a block of the disk with others: a run is recorded with them, too, where they
 /// can be a default.
 const SMALL_PAGES: u32 = 512;
-/// Least time between two lines about crash states where no line can be redrawn.
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Cuts, unless --cuts says otherwise.
 const CUTS: u32 = 10;
@@ -224,16 +220,15 @@ impl States {
         &self,
         interrupted: &watch::Receiver<bool>,
         record: &mut TortureRecord,
+        mut line: &TortureLine,
     ) -> anyhow::Result<()> {
         if *interrupted.borrow() {
             record.interrupted = true;
             return Ok(());
         }
         let mut states = CrashStates::asked(self.plan.states);
-        let mut line = StatesLine::new();
         let Self { plan, runs } = self;
         let ended = runs::replay(plan, runs, interrupted, &mut states, &mut line).await;
-        line.end();
         record.interrupted |= *interrupted.borrow() && states.counts.states < states.asked;
         let said = states.runs.iter().find_map(|run| run.durability.clone());
         record.server.durability = record.server.durability.take().or(said);
@@ -243,59 +238,5 @@ impl States {
             CrashStatesError::Control(error) => TortureError::Control(error).into(),
             error => error.into(),
         })
-    }
-}
-
-/// How far the replay is, on standard error: one line that is redrawn on a terminal, else one
-/// now and then.
-struct StatesLine {
-    bar: ProgressBar,
-    told: Option<Instant>,
-    /// States judged, states in all, states with something wrong.
-    last: (u64, u64, u64),
-}
-
-impl StatesLine {
-    fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        Self {
-            bar,
-            told: None,
-            last: (0, 0, 0),
-        }
-    }
-
-    fn tell(&mut self, text: String) {
-        if !self.bar.is_hidden() {
-            self.bar.set_message(text);
-            self.bar.tick();
-        } else if self.told.is_none_or(|told| told.elapsed() >= LINE_INTERVAL) {
-            self.told = Some(Instant::now());
-            eprintln!("{text}");
-        }
-    }
-
-    fn describe(&self) -> String {
-        let (done, of, bad) = self.last;
-        format!("crash states: {done}/{of}, {bad} with something wrong")
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-        eprintln!("{}", self.describe());
-    }
-}
-
-impl Progress for StatesLine {
-    fn stage(&mut self, what: &str) {
-        self.tell(format!("crash states: {what}"));
-    }
-
-    fn states(&mut self, done: u64, of: u64, bad: u64) {
-        self.last = (done, of, bad);
-        self.tell(self.describe());
     }
 }

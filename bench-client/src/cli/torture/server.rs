@@ -90,7 +90,7 @@ impl TortureArgs {
             && !self.reseed
         {
             return Err(usage(format!(
-                "{} exists: name another file, or allow with --reseed that its ledger is wiped",
+                "{} exists: name another file, or allow its ledger to be wiped with --reseed",
                 file.display()
             )));
         }

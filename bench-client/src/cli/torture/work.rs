@@ -73,9 +73,7 @@ impl TortureArgs {
         }
         if work.stages.is_empty() && work.states.is_none() {
             place.clear_up(false, record);
-            return Err(usage(
-                "none of the faults that were asked for can be made here",
-            ));
+            return Err(usage("none of the faults of --faults can be injected here"));
         }
         Ok(work)
     }

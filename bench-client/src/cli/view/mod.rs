@@ -3,7 +3,10 @@
 //! The measurement only leaves notes in [`State`]. Drawing and reading keys happen here, at
 //! most [`DRAW_EVERY`], and never while the state is locked: a slow terminal holds nobody up.
 
+mod axis;
+mod chart;
 mod draw;
+mod series;
 mod state;
 
 use std::io;
@@ -24,6 +27,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use tokio::sync::watch;
 
 use super::screen::{self, ScreenWriter};
+use super::verbosity;
 use state::State;
 
 /// Between two drawings: as often as the measurement tells how far it is.
@@ -119,8 +123,7 @@ fn show(
     shared: &Shared,
     interrupted: &watch::Receiver<bool>,
 ) {
-    // https://no-color.org: set to anything but nothing.
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = verbosity::is_coloured_on(&io::stderr());
     while !shared.closing.load(Ordering::Relaxed) {
         let look = draw::Look {
             colour,

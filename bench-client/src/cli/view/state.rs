@@ -9,7 +9,9 @@ use bench_client::record::series::Interval;
 use bench_client::record::with_apply;
 use busload_wire::control::Info;
 
-/// Values that are kept: more than a terminal has columns.
+use super::series::{Series, Together, Value};
+
+/// Intervals that are kept: more than a terminal has lines.
 const KEPT: usize = 1_000;
 /// Phases of the load, as the driver names them.
 const WARMING_UP: &str = "warming up";
@@ -17,8 +19,9 @@ const WARMING_UP: &str = "warming up";
 /// Committed transfers per second since a phase of the load began.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tps {
-    /// The latest values, a fifth of a second each or so.
-    pub(super) latest: VecDeque<f64>,
+    /// Each is of a fifth of a second or so.
+    pub(super) over_time: Series,
+    pub(super) latest: Option<f64>,
     pub(super) max: f64,
     /// How long the phase will be, if that is known.
     pub(super) planned: Option<Duration>,
@@ -29,9 +32,14 @@ pub(super) struct Tps {
 impl Tps {
     fn push(&mut self, elapsed: Duration, tps: f64) {
         self.committed += tps * elapsed.saturating_sub(self.until).as_secs_f64();
+        self.over_time.push(Value {
+            from: self.until.as_secs_f64(),
+            until: elapsed.as_secs_f64(),
+            value: tps,
+        });
         self.until = elapsed;
         self.max = self.max.max(tps);
-        push(&mut self.latest, tps);
+        self.latest = Some(tps);
     }
 
     pub(super) fn mean(&self) -> f64 {
@@ -71,6 +79,10 @@ pub(super) struct State {
     pub(super) tps: Tps,
     /// The latest intervals of the window, without their histograms.
     pub(super) intervals: VecDeque<Interval>,
+    pub(super) p50_ms: Series,
+    pub(super) p99_ms: Series,
+    /// How many there were; empty while the server tells of none.
+    pub(super) checkpoints: Series,
     pub(super) slowest_p50_ms: Option<f64>,
     pub(super) slowest_p99_ms: Option<f64>,
 }
@@ -93,6 +105,9 @@ impl State {
             },
             tps: Tps::default(),
             intervals: VecDeque::new(),
+            p50_ms: Series::default(),
+            p99_ms: Series::new(Together::Max),
+            checkpoints: Series::new(Together::Max),
             slowest_p50_ms: None,
             slowest_p99_ms: None,
         }
@@ -110,7 +125,7 @@ impl State {
         Self {
             title,
             client: format!(
-                "{pace}{} workers x {} in flight, alpha {}, {} accounts",
+                "{pace}{} workers × {} in flight, alpha {}, {} accounts",
                 plan.load.concurrency,
                 plan.load.max_inflight_per_worker,
                 plan.workload.alpha,
@@ -171,18 +186,30 @@ impl State {
         let slower = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
         self.slowest_p50_ms = slower(self.slowest_p50_ms, interval.p50_ms);
         self.slowest_p99_ms = slower(self.slowest_p99_ms, interval.p99_ms);
+        let value = |value| Value {
+            from: interval.start_s,
+            until: interval.start_s + interval.seconds,
+            value,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "checkpoints of an interval")]
+        let checkpoints = interval.checkpoints.map(|count| count as f64);
+        for (series, known) in [
+            (&mut self.p50_ms, interval.p50_ms),
+            (&mut self.p99_ms, interval.p99_ms),
+            (&mut self.checkpoints, checkpoints),
+        ] {
+            known
+                .into_iter()
+                .for_each(|known| series.push(value(known)));
+        }
         let without_histogram = Interval {
             latency_histogram: String::new(),
             ..interval.clone()
         };
-        push(&mut self.intervals, without_histogram);
-    }
-
-    /// How many intervals the window has, if that is known.
-    pub(super) fn planned_intervals(&self) -> Option<usize> {
-        let (window, interval) = window(self.measure).zip(self.interval)?;
-        let intervals = window.as_nanos().div_ceil(interval.as_nanos().max(1));
-        usize::try_from(intervals).ok()
+        if self.intervals.len() == KEPT {
+            self.intervals.pop_front();
+        }
+        self.intervals.push_back(without_histogram);
     }
 }
 
@@ -192,13 +219,6 @@ fn window(measure: Measure) -> Option<Duration> {
         Measure::For(window) => Some(window),
         Measure::Transfers(_) => None,
     }
-}
-
-fn push<T>(values: &mut VecDeque<T>, value: T) {
-    if values.len() == KEPT {
-        values.pop_front();
-    }
-    values.push_back(value);
 }
 
 #[cfg(test)]
@@ -215,6 +235,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::series;
     use super::*;
 
     #[test]
@@ -224,7 +245,9 @@ mod tests {
         state.load(WARMING_UP, ms(200), 5.0);
         state.load("measuring", ms(200), 100.0);
         state.load("measuring", ms(600), 400.0);
-        assert_eq!(state.tps.latest, [100.0, 400.0]);
+        let values = state.tps.over_time.values().iter();
+        let values: Vec<_> = values.map(|one| (one.from, one.until, one.value)).collect();
+        assert_eq!(values, [(0.0, 0.2, 100.0), (0.2, 0.6, 400.0)]);
         // 20 transfers in 0.2 s and 160 in 0.4 s.
         assert!((state.tps.mean() - 300.0).abs() < 1e-9);
         assert!((state.tps.max - 400.0).abs() < 1e-9);
@@ -237,8 +260,11 @@ mod tests {
             let elapsed = Duration::from_secs(second.into());
             state.load("measuring", elapsed, f64::from(second));
         }
-        assert_eq!(state.tps.latest.len(), KEPT);
-        assert_eq!(state.tps.latest.back(), Some(&3_000.0));
+        let values = state.tps.over_time.values();
+        assert!(values.len() <= series::KEPT);
+        let ends = (values[0].from, values[values.len() - 1].until);
+        assert_eq!(ends, (0.0, 3_000.0), "and has all of it");
+        assert_eq!(state.tps.latest, Some(3_000.0));
         assert!((state.tps.mean() - 1_500.5).abs() < 1e-6, "of all of them");
     }
 }

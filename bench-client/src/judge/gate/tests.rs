@@ -187,13 +187,22 @@ fn messages_say_what_was_found() {
     assert_eq!(failed.gate, "tps<-5%");
     assert_eq!(
         failed.message,
-        "tps -20.0 % (-20.0 % to -20.0 % at 99.75 %), all of it beyond -5.0 %"
+        "TPS -20.0 % (-20.0 % to -20.0 % at 99.75 %), all of it worse than -5.0 %"
     );
     let passed = judged("p99>2000ms", 1.0, 0.0, 20);
+    let message = passed.message;
     assert!(
-        passed
-            .message
-            .contains("all of it on the good side of 2000.000 ms")
+        message.ends_with(", all of it better than 2,000 ms"),
+        "{message}"
+    );
+    let failed = judged("tps<1M", 1.0, 0.0, 20).message;
+    assert!(
+        failed.starts_with("TPS 1,000 (1,000 to 1,000 at "),
+        "{failed}"
+    );
+    assert!(
+        failed.ends_with(", all of it worse than 1,000,000"),
+        "{failed}"
     );
 }
 

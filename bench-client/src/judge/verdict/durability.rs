@@ -4,6 +4,7 @@ use super::{invalid, warning};
 use crate::config::About;
 use crate::config::target_file::Promise;
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
+use crate::figures::counted;
 use crate::host::environment::{WITHOUT_PRELOAD, preloaded_message};
 use crate::record::{Verdict, VerdictCode};
 
@@ -138,8 +139,9 @@ pub(in crate::judge) fn flushes_missing(claim: &str, flushes: u64) -> Verdict {
     warning(
         VerdictCode::FlushesMissing,
         format!(
-            "{claim}, the disk below its database flushed its cache {flushes} times meanwhile, \
-             for all programs together"
+            "{claim}, the disk below its database flushed its cache {} meanwhile, for all programs \
+             together",
+            counted(flushes, "time")
         ),
         "do not quote it as durable: look for what swallows syncs (LD_PRELOAD, eatmydata, a \
          file system without barriers)",

@@ -1,6 +1,7 @@
 //! What a row says about its ledger: money, balances, and what could not be checked.
 
 use super::{invalid, warning};
+use crate::figures::grouped;
 use crate::judge::evidence::Evidence;
 use crate::judge::ledger::DeltaCheck;
 use crate::judge::own_verify::initial_balance;
@@ -47,8 +48,10 @@ pub(in crate::judge) fn ledger_mismatch(
     let mut found = Vec::new();
     if let Some(applied) = evidence.applied {
         found.push(format!(
-            "{} acknowledged, {applied} applied, {} unknown",
-            evidence.acknowledged, evidence.unknown
+            "{} acknowledged, {} applied, {} unknown",
+            grouped(evidence.acknowledged),
+            grouped(applied),
+            grouped(evidence.unknown)
         ));
     }
     if let Some(first) = deltas.first {
@@ -59,7 +62,10 @@ pub(in crate::judge) fn ledger_mismatch(
         found.push(format!(
             "{} of {} sampled balances are wrong, account {} first: {changed}, acknowledged \
              transfers make {}",
-            deltas.mismatches, deltas.checked, first.account, first.acknowledged_delta
+            grouped(deltas.mismatches),
+            grouped(deltas.checked),
+            first.account,
+            first.acknowledged_delta
         ));
     }
     found.extend(accounts);

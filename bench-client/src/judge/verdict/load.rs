@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::warning;
+use crate::figures::{grouped, rate};
 use crate::record::{LittlesLaw, OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
 use crate::statistics::SteadyState;
 
@@ -32,9 +33,13 @@ pub(in crate::judge) fn offered_not_achieved(open: &OpenLoop) -> Verdict {
     warning(
         VerdictCode::OfferedNotAchieved,
         format!(
-            "{:.0} of {:.0} offered transfers per second were committed ({} late, {} skipped, \
+            "{} of {} offered transfers per second were committed ({} late, {} skipped, \
              {} dropped)",
-            open.achieved_tps, open.offered_tps, open.late, open.skipped, open.dropped
+            rate(open.achieved_tps),
+            rate(open.offered_tps),
+            grouped(open.late),
+            grouped(open.skipped),
+            grouped(open.dropped)
         ),
         "the latency of an overloaded server grows with the length of the run: lower --rate, \
          or find what it keeps up with by sweep --find-knee",
@@ -71,14 +76,15 @@ pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdic
     warning(
         VerdictCode::HeldBack,
         format!(
-            "{} of the {committed} transfers that the window counts ({:.0} %) began before it: \
+            "{} of the {} transfers that the window counts ({:.0} %) began before it: \
              they had waited for {:.1} ms on average when it opened, and were answered \
-             {:.1} ms later; those that began in it make {:.0} TPS",
-            edges.began_before,
+             {:.1} ms later; those that began in it make {} TPS",
+            grouped(edges.began_before),
+            grouped(committed),
             edges.began_before as f64 / committed as f64 * 100.0,
             edges.waited_before_ms,
             edges.waited_within_ms,
-            edges.tps_begun_within
+            rate(edges.tps_begun_within)
         ),
         "do not quote this TPS: find out why answers were held back during the warm-up, \
          raise --warmup, and measure longer with --duration",

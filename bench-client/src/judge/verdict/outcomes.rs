@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use busload_wire::ErrorCode;
 
 use super::{invalid, warning};
+use crate::figures::{counted, grouped};
 use crate::record::{Verdict, VerdictCode};
 
 pub(in crate::judge) fn no_committed_transfer(acknowledged: u64) -> Verdict {
     invalid(
         VerdictCode::NoCommittedTransfer,
-        format!("no transfer was committed inside the window, {acknowledged} outside of it"),
+        format!(
+            "no transfer was committed inside the window, {} outside of it",
+            grouped(acknowledged)
+        ),
         "look at the errors of this row; measure longer with --duration if the server is slow",
     )
 }
@@ -34,7 +38,7 @@ pub(in crate::judge) fn interrupted() -> Verdict {
 pub(in crate::judge) fn unknown_outcomes(count: u64) -> Verdict {
     warning(
         VerdictCode::UnknownOutcomes,
-        format!("{count} transfers have no known outcome"),
+        format!("{} of unknown outcome", counted(count, "transfer")),
         "raise --timeout, lower --inflight, or look at the errors",
     )
 }
@@ -43,8 +47,9 @@ pub(in crate::judge) fn contradictory_answers(count: u64) -> Verdict {
     warning(
         VerdictCode::ContradictoryAnswers,
         format!(
-            "{count} answers contradicted themselves (ok with an HTTP status of failure or \
-             beside an error, or not ok beside a result): their transfers count as unknown"
+            "{} answers contradicted themselves (ok with an HTTP status of failure or \
+             beside an error, or not ok beside a result): their transfers count as unknown",
+            grouped(count)
         ),
         "look at what the server, or a proxy before it, answers: ok goes with a status of 200 \
          and no error",
@@ -64,7 +69,7 @@ pub(in crate::judge) fn not_committed(committed: u64, others: &BTreeMap<String, 
     let count: u64 = others.values().sum();
     let reasons: Vec<_> = others
         .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
+        .map(|(reason, count)| format!("{reason} {}", grouped(*count)))
         .collect();
     let mut remedies = Vec::new();
     for (code, remedy) in [
@@ -88,8 +93,9 @@ pub(in crate::judge) fn not_committed(committed: u64, others: &BTreeMap<String, 
     warning(
         VerdictCode::NotCommitted,
         format!(
-            "{count} of {} answered transfers were not committed: {}",
-            committed + count,
+            "{} of {} answered transfers were not committed: {}",
+            grouped(count),
+            grouped(committed + count),
             reasons.join(", ")
         ),
         &remedies.join("; "),

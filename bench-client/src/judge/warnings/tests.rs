@@ -256,7 +256,7 @@ fn what_was_not_committed_is_told_from_one_in_a_hundred_on() {
     assert_eq!(told[0].code, VerdictCode::NotCommitted);
     assert_eq!(
         told[0].message,
-        "10 of 1000 answered transfers were not committed: insufficient_funds 6, overloaded 4"
+        "10 of 1,000 answered transfers were not committed: insufficient_funds 6, overloaded 4"
     );
     assert!(told[0].remedy.contains("--queue") && told[0].remedy.contains("--initial-balance"));
 }

@@ -6,10 +6,20 @@ use super::repetitions;
 use super::report::row_table;
 use super::summary::{TEXT_MAX, more, one_line, one_row, weight};
 use super::words::clipped;
+use crate::figures::UNKNOWN;
 use crate::record::load_record::{AnyRecord, Report, Shown};
 use crate::record::{Record, Row, Verdict, VerdictCode};
-use crate::render::document::{Document, Facts, Line, Tone};
+use crate::render::document::{Document, Facts, Line, Table, Tone};
 
+/// Columns of rows that are settings, or as good as.
+const SETTINGS: [&str; 6] = [
+    "transport",
+    "durability",
+    "batch",
+    "in flight",
+    "alpha",
+    "seconds",
+];
 /// Most kinds of warnings that are said in full of several rows.
 const WARNINGS_MAX: usize = 3;
 
@@ -94,10 +104,29 @@ pub fn tables(record: &Record) -> Document {
     let rows = report.rows();
     let mut document = Document::default();
     if rows.len() > 1 {
-        document.table(row_table(&rows));
+        let mut table = row_table(&rows);
+        document.facts(in_common(&mut table));
+        document.table(table);
     }
     document.append(repetitions::document(&report, &rows));
     document
+}
+
+/// What is set alike in all rows: said once, and not in each of them.
+fn in_common(table: &mut Table) -> Facts {
+    let named = |title: &str, cell: &Line| match title {
+        // They say themselves what they are.
+        "transport" | "durability" => cell.to_string(),
+        "seconds" => format!("{cell} s each"),
+        title => format!("{title} {cell}"),
+    };
+    let unknown = Line::from(UNKNOWN);
+    let common = table.take_common(&SETTINGS).into_iter();
+    let common = common.filter(|(_, cell)| *cell != unknown);
+    let said: Vec<String> = common.map(|(title, cell)| named(&title, &cell)).collect();
+    let mut facts = Facts::default();
+    facts.add_known("all rows", (!said.is_empty()).then(|| said.join(" · ")));
+    facts
 }
 
 #[cfg(test)]
@@ -134,6 +163,24 @@ mod tests {
         let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
         let line = text(&in_lines(&record, Some(path)), 160);
         assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
+    }
+
+    #[test]
+    fn what_is_set_alike_stands_once_above_the_table() {
+        let mut record = record();
+        record.rows.truncate(2);
+        record.rows[1].config = record.rows[0].config.clone();
+        let shown = text(&tables(&record), 200);
+        let (of_all, table) = shown.split_once("\n\n").unwrap();
+        let alpha = format!("alpha {}", record.rows[0].config.workload.alpha);
+        assert!(
+            of_all.starts_with("all rows ") && of_all.contains(&alpha),
+            "{of_all}"
+        );
+        assert!(!table.contains("alpha"), "{table}");
+        record.rows[1].config.workload.alpha = 1.75;
+        let shown = text(&tables(&record), 200);
+        assert!(!shown.contains(&alpha) && shown.contains("1.75"), "{shown}");
     }
 
     #[test]

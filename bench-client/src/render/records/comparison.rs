@@ -113,7 +113,7 @@ pub(super) fn metrics(
             let line = Line::default();
             match one.change {
                 Change::Slower => line.mark(Tone::Bad, change(one.change)),
-                Change::Faster => line.strong(change(one.change)),
+                Change::Faster => line.mark(Tone::Good, change(one.change)),
                 Change::NoDifference { .. } | Change::Inconclusive { .. } => {
                     change(one.change).into()
                 }
@@ -196,11 +196,9 @@ fn gate_table(gates: &[GateResult]) -> Table {
     Table::of("Gates", gates)
         .words(0, "gate", |gate| gate.gate.as_str())
         .words(0, "result", |gate| {
-            let tone = match gate.outcome {
-                GateOutcome::Failed => Tone::Bad,
-                GateOutcome::Passed | GateOutcome::Undecided => Tone::Plain,
-            };
-            Line::default().mark(tone, outcome(gate.outcome))
+            // In a table what failed is to be found.
+            let tone = Some(tone_of_gate(gate.outcome)).filter(|tone| *tone == Tone::Bad);
+            Line::default().mark(tone.unwrap_or_default(), outcome(gate.outcome))
         })
         .prose(0, "found", |gate| gate.message.as_str())
         .into()
@@ -269,6 +267,14 @@ pub const fn outcome(outcome: GateOutcome) -> &'static str {
         GateOutcome::Failed => "FAILED",
         GateOutcome::Passed => "passed",
         GateOutcome::Undecided => "undecided",
+    }
+}
+
+pub(super) const fn tone_of_gate(outcome: GateOutcome) -> Tone {
+    match outcome {
+        GateOutcome::Failed => Tone::Bad,
+        GateOutcome::Passed => Tone::Good,
+        GateOutcome::Undecided => Tone::Warn,
     }
 }
 

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::comparison::{
-    headline, in_turn, invalid, listed, metrics, notes, outcome, side, tone_of,
+    headline, in_turn, invalid, listed, metrics, notes, outcome, side, tone_of, tone_of_gate,
 };
 use super::words::{clipped, joined};
 use crate::figures::known;
-use crate::record::comparison::{ComparisonRecord, GateOutcome};
+use crate::record::comparison::ComparisonRecord;
 use crate::record::sides::Which;
 use crate::render::document::{Document, Facts, Line, Tone};
 use crate::render::ratios::share;
@@ -80,12 +80,7 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
         facts.add("machine", format!("{what}: {}", listed(&metrics)));
     }
     for gate in &record.gates {
-        let tone = match gate.outcome {
-            GateOutcome::Failed => Tone::Bad,
-            GateOutcome::Passed => Tone::Good,
-            GateOutcome::Undecided => Tone::Warn,
-        };
-        let name = Line::default().mark(tone, outcome(gate.outcome));
+        let name = Line::default().mark(tone_of_gate(gate.outcome), outcome(gate.outcome));
         facts.add(name, format!("{}: {}", gate.gate, gate.message));
     }
     let mut notes = notes(record).into_iter();

@@ -34,7 +34,7 @@ pub fn document(record: &FsyncRecord) -> Document {
     }
     if *withheld {
         document.say(format!(
-            "TPS ceilings: withheld, since what {method} does here is no sync"
+            "TPS ceilings: withheld, since what {method} does here is not a sync"
         ));
         return document;
     }

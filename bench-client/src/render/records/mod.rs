@@ -17,4 +17,5 @@ pub mod row;
 pub mod summary;
 pub mod sweep;
 pub mod torture;
+pub mod torture_summary;
 pub mod words;

@@ -33,7 +33,7 @@ pub fn interval_line(interval: &Interval) -> String {
     let parts = [
         Some(start),
         interval.mean_batch.map(|batch| format!("batch {batch:.1}")),
-        syncs.map(|(syncs, us)| format!("{} syncs/s of {us:.0} µs", rate(syncs))),
+        syncs.map(|(syncs, us)| format!("{} syncs/s of {}", rate(syncs), in_us(Some(us)))),
         checkpoints.map(|(count, time)| {
             let stalled = interval.checkpoint_stalled_ms.unwrap_or(time);
             format!("checkpoints {count} ({stalled:.1} of {time:.1} ms stalled)")
@@ -68,7 +68,7 @@ pub fn describe_knobs(row: &Row) -> String {
         )),
         Some(format!("durability {}", row.durability_and_apply())),
         pages.map(|bytes| format!("pages of {bytes} bytes")),
-        batch.or_else(|| Some("batch knobs not told".to_owned())),
+        batch.or_else(|| Some("batch knobs not reported".to_owned())),
         Some(format!("{workers} workers × {each} in flight")),
         Some(format!("alpha {}", workload.alpha)),
         Some(format!(
@@ -97,7 +97,10 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         "server at",
         row.server_url.as_ref().filter(|_| stranger).map(|url| {
             let name = row.server_name.as_deref();
-            format!("{url}: {}", name.unwrap_or("a server that tells no name"))
+            format!(
+                "{url}: {}",
+                name.unwrap_or("a server that does not give its name")
+            )
         }),
     );
     let repetition = row.repetition;
@@ -317,7 +320,7 @@ fn cpu(cpu: &Cpu, window_s: f64) -> Option<String> {
         Some(cores("client", cpu.client_s?)),
         Some(cores("server", cpu.server_s?)),
         cpu.steal_s
-            .map(|stolen| cores("taken by the hypervisor", stolen)),
+            .map(|stolen| cores("stolen by the hypervisor", stolen)),
         throttled.map(|one| cores("kept from running by a quota", one.seconds)),
     ];
     Some(joined(", ", parts))
@@ -362,14 +365,6 @@ fn budget(budget: &Budget) -> Vec<String> {
     lines
 }
 
-fn check(label: &str, verdict: Option<bool>) -> String {
-    match verdict {
-        Some(true) => format!("{label} yes"),
-        Some(false) => format!("{label} NO"),
-        None => format!("{label} not checked"),
-    }
-}
-
 fn verified(row: &Row) -> String {
     let verify = &row.verify;
     let changed = match verify.changed {
@@ -377,7 +372,14 @@ fn verified(row: &Row) -> String {
         Some(false) if !says(row, VerdictCode::NothingChanged) => {
             "balances are back where they were".to_owned()
         }
-        changed => check("balances changed", changed),
+        Some(true) => "balances changed".to_owned(),
+        Some(false) => "balances did NOT change".to_owned(),
+        None => "changes not checked".to_owned(),
+    };
+    let conserved = match verify.conserved {
+        Some(true) => "money conserved",
+        Some(false) => "money NOT conserved",
+        None => "sum of balances not checked",
     };
     let right = grouped(verify.sampled_accounts - verify.sample_mismatches);
     let (accounts, sampled) = (
@@ -391,10 +393,10 @@ fn verified(row: &Row) -> String {
     };
     let share = verify.checked_share.filter(|share| *share < 1.0);
     let share = share.map(|share| format!("({:.1} % of the money moved)", share * 100.0));
-    let applied = verify.applied.map_or("not told".to_owned(), grouped);
+    let applied = verify.applied.map_or("not reported".to_owned(), grouped);
     let by = verify.applied_by.map_or("", AppliedBy::remark);
     let parts = [
-        Some(check("money conserved", verify.conserved)),
+        Some(conserved.to_owned()),
         Some(changed),
         Some(format!("acknowledged {}", grouped(verify.acknowledged))),
         Some(format!("applied {applied}{by}")),

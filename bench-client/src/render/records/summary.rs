@@ -90,16 +90,21 @@ pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) ->
     word(row).plain(joined("  ", parts))
 }
 
-/// A row as it ends, among others: which it is, what it is called, and its figures.
+/// A row as it ends, among others: which it is of how many, where that is known, its figures, what
+/// it is called, and why it is invalid if it is.
 #[must_use]
-pub fn row_line(row: &Row, (number, of): (usize, usize), label: &str) -> String {
-    let digits = of.to_string().len();
-    let verdict = if row.valid { "" } else { "  INVALID" };
+pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String {
+    let place = place.map_or_else(String::new, |(number, of)| {
+        let digits = of.to_string().len();
+        format!("{number:>digits$} of {of}  ")
+    });
+    let why = invalidating(row).map(|verdict| format!("\n  INVALID: {}", verdict.message));
     format!(
-        "{number:>digits$} of {of}  {:>9}/s  p50 {:>8}  p99 {:>8}  {label}{verdict}",
+        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{}",
         rate(row.tps),
         in_ms(row.latency_ms.p50),
         in_ms(row.latency_ms.p99),
+        why.collect::<String>()
     )
 }
 
@@ -287,7 +292,7 @@ fn ledger(row: &Row) -> String {
             format!("{acknowledged} acknowledged = applied")
         }
         Some(applied) => format!("{acknowledged} acknowledged, {} applied", grouped(applied)),
-        None => format!("{acknowledged} acknowledged, applied not told"),
+        None => format!("{acknowledged} acknowledged, applied not reported"),
     };
     let right = verify.sampled_accounts - verify.sample_mismatches;
     let balances = match verify.sampled_accounts {

@@ -1,6 +1,6 @@
 //! A sweep: its points one below the other, two knobs against each other, and the knee.
 
-use crate::figures::{in_ms, known, ms, rate};
+use crate::figures::{known, ms, rate};
 use crate::record::{Axis, Knob, Record, Row, VerdictCode};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use crate::render::records::repetitions::widest;
@@ -32,35 +32,6 @@ pub fn document(record: &Record) -> Document {
     document
 }
 
-/// One row in one line as it ends, with why it is invalid if it is.
-#[must_use]
-pub fn progress(row: &Row, over: &[Axis]) -> String {
-    let swept = over.iter().filter_map(|axis| {
-        let value = axis.knob.of_row(row)?;
-        Some(format!("{} {}", axis.knob.name(), axis.knob.show(value)))
-    });
-    let mut knobs = vec![row.config.subject()];
-    knobs.extend(swept);
-    if knobs.len() == 1 {
-        knobs.push(match &row.open_loop {
-            Some(open) => format!("rate {}", rate(open.offered_tps)),
-            None => "closed loop".to_owned(),
-        });
-    }
-    let repetition = row.repetition;
-    knobs.extend(repetition.map(|one| format!("run {} of {}", one.number, one.of)));
-    let invalid = row.verdicts.iter().filter(|verdict| verdict.invalidates);
-    let invalid = invalid.map(|verdict| format!("\n  INVALID: {}", verdict.message));
-    format!(
-        "{}: {} TPS, p50 {}, p99 {}{}",
-        knobs.join(", "),
-        rate(row.tps),
-        in_ms(row.latency_ms.p50),
-        in_ms(row.latency_ms.p99),
-        invalid.collect::<String>()
-    )
-}
-
 /// The measurements of one combination of knobs.
 struct Point<'a> {
     rows: Vec<&'a Row>,
@@ -78,16 +49,21 @@ impl Point<'_> {
         self.estimate(value).map(|estimate| estimate.median)
     }
 
-    fn standing(&self) -> &'static str {
-        match self.counted.last() {
-            Some(row) if !row.valid => "INVALID",
-            Some(row) if row.interrupted => "interrupted",
+    fn is_invalid(&self) -> bool {
+        self.counted.last().is_some_and(|row| !row.valid)
+    }
+
+    fn standing(&self) -> Line {
+        let (tone, words) = match self.counted.last() {
+            Some(row) if !row.valid => (Tone::Bad, "INVALID"),
+            Some(row) if row.interrupted => (Tone::Warn, "interrupted"),
             _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
-                "valid, at least (GENERATOR-BOUND)"
+                (Tone::Warn, "valid, at least (GENERATOR-BOUND)")
             }
-            _ if self.counted.len() < self.rows.len() => "valid, others not",
-            _ => "valid",
-        }
+            _ if self.counted.len() < self.rows.len() => (Tone::Warn, "valid, others not"),
+            _ => (Tone::Plain, "valid"),
+        };
+        Line::default().mark(tone, words)
     }
 }
 
@@ -158,7 +134,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
-            value.map_or_else(|| "not told".to_owned(), |value| axis.knob.show(value))
+            value.map_or_else(|| "not reported".to_owned(), |value| axis.knob.show(value))
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
@@ -168,7 +144,14 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         });
     }
     table
-        .number(0, "TPS", median(rate, |row| Some(row.tps)))
+        .number(0, "TPS", |point| {
+            let tps = known(point.median(|row| Some(row.tps)), rate);
+            if point.is_invalid() {
+                Line::default().void(tps)
+            } else {
+                tps.into()
+            }
+        })
         .number(3, "±", |point| {
             let tps = point.estimate(|row| Some(row.tps))?;
             (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
@@ -208,7 +191,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         })
         .if_any()
         .words(0, "verdict", Point::standing)
-        .invalid(|point| !point.counted[0].valid)
+        .invalid(Point::is_invalid)
         .into()
 }
 
@@ -236,9 +219,10 @@ fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
                     && is_at(across.knob, row, other)
             })?;
             let tps = known(point.median(|row| Some(row.tps)), rate);
-            Some(match point.standing() {
-                "INVALID" => Line::default().void(tps).mark(Tone::Bad, " !"),
-                _ => tps.into(),
+            Some(if point.is_invalid() {
+                Line::default().void(tps).plain(" ").mark(Tone::Bad, "!")
+            } else {
+                tps.into()
             })
         };
         let corner = format!("{} \\ {}", down.knob.name(), across.knob.name());

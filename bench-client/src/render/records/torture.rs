@@ -1,14 +1,15 @@
 //! An audit: what was injected, what was found, and what follows.
 
-mod verdict;
+pub(super) mod verdict;
 
 use std::fmt::Write as _;
 
+use crate::figures::{counted, grouped};
 use crate::record::crash_states::{CrashStates, StateCounts};
 use crate::record::torture::Moment;
 use crate::record::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
 use crate::render::document::{Block, Document, Line, Table, Tone};
-use verdict::verdict;
+use verdict::{found, word};
 
 /// Findings that are shown one by one; the record has more.
 const SHOWN: usize = 20;
@@ -18,7 +19,8 @@ const SHOWN: usize = 20;
 pub fn document(record: &TortureRecord) -> Document {
     let mut document = Document::new("Audit");
     let tone = if record.valid { Tone::Plain } else { Tone::Bad };
-    document.verdict(Line::default().mark(tone, verdict(record)));
+    let verdict = format!("{}: {}", word(record), found(record));
+    document.verdict(Line::default().mark(tone, verdict));
     if !record.faults.is_empty() {
         document.table(table(record)).say(summary(record));
     }
@@ -59,13 +61,15 @@ pub fn document(record: &TortureRecord) -> Document {
 
 /// Findings that are not shown: how many of them are in the record.
 fn more(record: &TortureRecord) -> Option<String> {
-    let listed = record.findings.len().saturating_sub(SHOWN);
+    let listed = record.findings.len().saturating_sub(SHOWN) as u64;
     Some(match (listed, record.findings_not_listed) {
         (0, 0) => return None,
-        (listed, 0) => format!("… and {listed} more, in the record"),
-        (listed, counted) => format!(
-            "… and {} more: {listed} in the record, and {counted} only counted there",
-            listed as u64 + counted
+        (listed, 0) => format!("… and {} more, in the record", grouped(listed)),
+        (listed, others) => format!(
+            "… and {} more: {} in the record, and {} only counted there",
+            grouped(listed + others),
+            grouped(listed),
+            grouped(others)
         ),
     })
 }
@@ -76,15 +80,17 @@ fn shell_line(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
-/// One line about one cycle.
+/// A cycle in one line.
 #[must_use]
-pub fn progress(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
+pub fn cycle_line(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
     let Counts {
         acknowledged,
         unknown,
         unknown_present,
         ..
     } = row.counts;
+    let [acknowledged, unknown, unknown_present] =
+        [acknowledged, unknown, unknown_present].map(grouped);
     let found = match findings {
         [] => "nothing wrong".to_owned(),
         [first, rest @ ..] => {
@@ -97,9 +103,10 @@ pub fn progress(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
         }
     };
     format!(
-        "{}/{of} {} {}{}: {}; {acknowledged} acknowledged, {unknown} unknown of which \
+        "cycle {} of {}, {} {}{}: {}; {acknowledged} acknowledged, {unknown} unknown of which \
          {unknown_present} there; {found}",
-        row.number,
+        grouped(row.number.into()),
+        grouped(of.into()),
         row.fault,
         moment(&row.moment),
         if row.injected { "" } else { ", not reached" },
@@ -155,35 +162,25 @@ fn resolved(once: &Resolved) -> String {
         unresolved,
     } = once;
     let mut text = format!(
-        "{} transfers of unknown outcome were sent again with their ids: {resolved_committed} had \
-         been applied, {resolved_applied} were applied then",
-        resolved + unresolved
+        "{} of unknown outcome were sent again with their ids: {} had been applied, {} were \
+         applied then",
+        counted(resolved + unresolved, "transfer"),
+        grouped(*resolved_committed),
+        grouped(*resolved_applied)
     );
     if *unresolved > 0 {
-        let _ = write!(text, ", {unresolved} were not answered ok");
+        let _ = write!(text, ", {} were not answered ok", grouped(*unresolved));
     }
     text
 }
 
 /// One line, or two with an example, about crash states.
 fn states(states: &CrashStates) -> Vec<String> {
-    let StateCounts {
-        states: judged,
-        acknowledged,
-        ..
-    } = states.counts;
-    let distinct = states
-        .distinct_images
-        .map_or_else(String::new, |distinct| format!(" ({distinct} different)"));
-    let runs = states.runs.len();
-    let found = if states.counts.is_clean() {
-        "nothing wrong".to_owned()
-    } else {
-        verdict::of_states(&states.counts)
-    };
     let said = format!(
-        "{judged} crash states{distinct} of {runs} recorded runs with {acknowledged} acknowledged \
-         transfers: {found}"
+        "{} with {}: {}",
+        of_runs(states),
+        counted(states.counts.acknowledged, "acknowledged transfer"),
+        found_in(&states.counts)
     );
     let example = states
         .example()
@@ -191,23 +188,50 @@ fn states(states: &CrashStates) -> Vec<String> {
     std::iter::once(said).chain(example).collect()
 }
 
-fn summary(record: &TortureRecord) -> String {
-    let replay = match record.replay_matches {
+/// How many crash states there were, and of what.
+pub(super) fn of_runs(states: &CrashStates) -> String {
+    let distinct = states.distinct_images.map_or_else(String::new, |distinct| {
+        format!(" ({} different)", grouped(distinct))
+    });
+    let runs = counted(states.runs.len() as u64, "recorded run");
+    let judged = counted(states.counts.states, "crash state");
+    format!("{judged}{distinct} of {runs}")
+}
+
+/// What is wrong with crash states, if anything is.
+pub(super) fn found_in(states: &StateCounts) -> String {
+    if states.is_clean() {
+        "nothing wrong".to_owned()
+    } else {
+        verdict::of_states(states)
+    }
+}
+
+/// What the journals say when they are judged once more.
+pub(super) const fn replayed(record: &TortureRecord) -> &'static str {
+    match record.replay_matches {
         Some(true) => "the journals, read back, give the balances",
         Some(false) => "the journals, read back, do NOT give the balances",
         None => "no journal was read back",
-    };
+    }
+}
+
+fn summary(record: &TortureRecord) -> String {
     let disk = match (&record.file_system, record.cuts) {
         (Some(kind), 1..) => format!(" of {kind}"),
         _ => String::new(),
     };
     format!(
-        "{} kills, {} power cuts{disk}, {} snapshots of all balances; {replay}",
-        record.kills, record.cuts, record.snapshots
+        "{}, {}{disk}, {} of all balances; {}",
+        counted(record.kills, "kill"),
+        counted(record.cuts, "power cut"),
+        counted(record.snapshots, "snapshot"),
+        replayed(record)
     )
 }
 
-fn finding(finding: &Finding) -> Line {
+/// Something that is wrong, or odd.
+pub(super) fn finding(finding: &Finding) -> Line {
     let mark = if finding.fails {
         Line::default().mark(Tone::Bad, finding.kind.as_str())
     } else {
@@ -237,4 +261,4 @@ fn finding(finding: &Finding) -> Line {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

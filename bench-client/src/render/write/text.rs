@@ -127,27 +127,75 @@ fn inked(line: &Line, layout: Layout) -> String {
     if !layout.colour {
         return line.to_string();
     }
-    let spans = line.0.iter().map(|span| match span {
-        Span::Mark(tone, text) => {
-            let style = ink(*tone);
-            format!("{style}{text}{style:#}")
-        }
-        Span::Strong(text) => {
-            let style = Style::new().bold();
-            format!("{style}{text}{style:#}")
-        }
-        other => Line(vec![other.clone()]).to_string(),
+    let spans = line.0.iter().map(|span| match ink(span) {
+        Some((style, text)) => format!("{style}{text}{style:#}"),
+        None => Line(vec![span.clone()]).to_string(),
     });
     spans.collect()
 }
 
-const fn ink(tone: Tone) -> Style {
+/// How a piece of a line is written, if not as the rest.
+fn ink(span: &Span) -> Option<(Style, &str)> {
+    let (style, text) = match span {
+        Span::Mark(tone, text) => (of_tone(*tone), text),
+        Span::Strong(text) => (STRONG, text),
+        _ => return None,
+    };
+    Some((style, text))
+}
+
+const STRONG: Style = Style::new().bold();
+
+const fn of_tone(tone: Tone) -> Style {
     match tone {
         Tone::Plain => Style::new(),
         Tone::Good => AnsiColor::Green.on_default().bold(),
         Tone::Warn => AnsiColor::Yellow.on_default().bold(),
         Tone::Bad => AnsiColor::Red.on_default().bold(),
     }
+}
+
+/// What stands for a style while a table is drawn: characters without a width, since an escape
+/// sequence would be counted as columns.
+const STAND_INS: [(char, Style); 4] = [
+    ('\u{2061}', STRONG),
+    ('\u{2062}', of_tone(Tone::Good)),
+    ('\u{2063}', of_tone(Tone::Warn)),
+    ('\u{2064}', of_tone(Tone::Bad)),
+];
+/// What stands for its end.
+const END: char = '\u{2060}';
+
+/// A cell with stand-ins around each of its words, so that it may be wrapped.
+fn stood_in(line: &Line, layout: Layout) -> String {
+    let spans = line.0.iter().map(|span| {
+        let known = ink(span)
+            .filter(|_| layout.colour)
+            .and_then(|(style, text)| {
+                let mut all = STAND_INS.into_iter();
+                all.find(|(_, one)| *one == style)
+                    .map(|(mark, _)| (mark, text))
+            });
+        let Some((mark, text)) = known else {
+            return Line(vec![span.clone()]).to_string();
+        };
+        let words = text.split(' ').map(|word| format!("{mark}{word}{END}"));
+        words.collect::<Vec<_>>().join(" ")
+    });
+    spans.collect()
+}
+
+/// A table that is drawn, with its styles.
+fn styled(drawn: String, layout: Layout) -> String {
+    if !layout.colour {
+        return drawn;
+    }
+    let reset = format!("{STRONG:#}");
+    let all = STAND_INS.into_iter();
+    let all = all.fold(drawn, |text, (mark, style)| {
+        text.replace(mark, &style.to_string())
+    });
+    all.replace(END, &reset)
 }
 
 /// Text on lines of the width, the first after `first`, the others after `rest`.
@@ -227,7 +275,7 @@ fn write_table(table: &Table, layout: Layout) -> String {
     drawn.set_style(TableComponent::HeaderLines, '─');
     drawn.set_header(shown.iter().map(|&place| &table.columns[place].title));
     for row in &table.rows {
-        drawn.add_row(shown.iter().map(|&place| row[place].to_string()));
+        drawn.add_row(shown.iter().map(|&place| stood_in(&row[place], layout)));
     }
     if let Some(width) = layout.width {
         // Columns of sentences share what the others leave.
@@ -247,7 +295,7 @@ fn write_table(table: &Table, layout: Layout) -> String {
         });
     }
     let lines = drawn.lines().map(|line| line.trim_end().to_owned());
-    let mut out = lines.collect::<Vec<_>>().join("\n");
+    let mut out = styled(lines.collect::<Vec<_>>().join("\n"), layout);
     if !left_out.is_empty() {
         left_out.sort_unstable();
         let titles = left_out
@@ -335,6 +383,60 @@ mod tests {
             assert!(below.contains("1,234,567"), "{text}");
         }
         assert!(!whole.contains("nothing"), "{whole}");
+    }
+
+    /// Takes the colours out of a text again.
+    fn plain(text: &str) -> String {
+        let mut parts = text.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        let rest = parts.map(|part| part.split_once('m').map_or(part, |(_, text)| text));
+        first + &rest.collect::<String>()
+    }
+
+    #[test]
+    fn a_coloured_table_is_the_plain_one_with_colours() {
+        let verdict = |place: &usize| match place {
+            0 => Line::default().mark(Tone::Bad, "INVALID: fake"),
+            1 => Line::default().mark(Tone::Warn, "at least").plain(" this"),
+            2 => Line::default().mark(Tone::Good, "faster"),
+            _ => "as before".into(),
+        };
+        let table: Table = Table::of("Rows", &[0, 1, 2, 3])
+            .words(0, "row", |place| format!("row {place}"))
+            .number(0, "TPS", |place| Line::default().strong(1_000 * place))
+            .words(0, "verdict", verdict)
+            .prose(1, "found", |_| {
+                let word = Line::default().mark(Tone::Bad, "slower by more than it was before");
+                word.plain(", and wrapped")
+            })
+            .into();
+        for width in [18, 40, 60, 80, 160] {
+            let coloured = Layout {
+                colour: true,
+                ..at(width)
+            };
+            let text = write_table(&table, coloured);
+            // The rule may be longer, within the width.
+            let rows = |text: &str| -> Vec<String> {
+                let lines = text.lines().filter(|line| !line.starts_with('─'));
+                lines.map(str::to_owned).collect()
+            };
+            let shown = plain(&text);
+            assert_eq!(
+                rows(&shown),
+                rows(&write_table(&table, at(width))),
+                "{width}"
+            );
+            let widest = shown.lines().map(display_width).max();
+            assert!(widest <= Some(width), "{width}\n{shown}");
+            assert!(text.contains("\u{1b}[31mINVALID:"), "{width}\n{text}");
+            assert!(
+                text.contains("\u{1b}[32mfaster\u{1b}[0m"),
+                "{width}\n{text}"
+            );
+            let odd = |it: char| it == END || STAND_INS.iter().any(|(mark, _)| *mark == it);
+            assert!(!text.contains(odd), "{text:?}");
+        }
     }
 
     #[test]

@@ -132,6 +132,20 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
         ended.expect_code(0);
         assert!(ended.stdout.contains("NOTHING LOST: "), "{}", ended.stdout);
     }
+    let ended = report(directory.path(), &[&record], &[]);
+    let screen = &ended.expect_code(0).stdout;
+    let lines = screen.lines().count();
+    assert!(
+        lines <= 12 && screen.starts_with("NOTHING LOST "),
+        "{screen}"
+    );
+    let ended = report(directory.path(), &[&record], &["-v"]);
+    assert!(
+        ended.expect_code(0).stdout.contains("findings"),
+        "the table"
+    );
+    let ended = report(directory.path(), &[&record], &["-q"]);
+    assert_eq!(ended.expect_code(0).stdout.lines().count(), 1);
     let both: &[&Path] = &[&record, &record];
     for (files, format) in [(&both[..1], "--format=csv"), (both, "--format=md")] {
         let ended = report(directory.path(), files, &[format]);

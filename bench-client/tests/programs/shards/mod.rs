@@ -347,7 +347,7 @@ fn what_a_shard_cannot_be_is_refused_in_one_line() {
     let index = ended(&["run", "--shard=index/2", "--start-at=4102444800"]);
     index.expect_code(2).expect_one_line("JOB_COMPLETION_INDEX");
     let form = ended(&["run", "--shard=2/2", "--start-at=4102444800"]);
-    form.expect_code(2).expect_one_line("is no I/N");
+    form.expect_code(2).expect_one_line("is not I/N");
     let ceiling = ended(&["ceiling", "--shard=0/2", "--start-at=4102444800"]);
     ceiling.expect_code(2).expect_one_line("--shard is for run");
     let passed = {

@@ -51,7 +51,7 @@ pub struct ServerConfig {
     /// Journal and sync mode
     ///
     /// What transfers survive: with wal-full and delete-extra a power cut, with wal-normal and
-    /// delete-full (SQLite's default) a killed process, with memory neither. discard-writes reads and answers and never writes: it is for testing whoever judges servers.
+    /// delete-full (SQLite's default) a killed process, with memory neither. discard-writes reads and answers and never writes: it is for testing the tools that judge servers.
     #[arg(long, value_name = "MODE", env = "SQLITE_MODE", default_value = "wal-full", value_parser = parse_durability)]
     pub durability: Mode,
     /// Most transfers per commit [1 … 1048576] [default: 4096]
@@ -87,7 +87,7 @@ pub struct ServerConfig {
     pub io_threads: u16,
     /// Bytes of a page of a new ledger, a power of two [512 … 65536] [default: by its accounts]
     ///
-    /// Such as 4096 or 4KiB. A ledger that is there keeps its pages.
+    /// Such as 4096 or 4KiB. An existing ledger keeps its page size.
     #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
     pub page_size: Option<u32>,
     /// SQLite's page cache, in KiB [64 … 16777216]

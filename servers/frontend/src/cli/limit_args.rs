@@ -20,7 +20,7 @@ const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 pub(crate) struct LimitArgs {
     /// Transfers in flight on one connection [1 … 16384]
     ///
-    /// Past it the server stops reading from the connection.
+    /// Beyond that the server stops reading from the connection.
     #[arg(long, value_name = "N", default_value_t = Limits::standard().inflight_per_connection, value_parser = parse_inflight)]
     max_inflight_per_connection: usize,
     /// Connections at the same time; further ones wait [1 … 1000000]
@@ -62,7 +62,7 @@ pub(crate) struct LimitArgs {
     /// Close a connection after this long without a request [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_timeout)]
     idle_timeout: Duration,
-    /// Cut off a client that takes no byte for this long while answers wait [10ms … 24h]
+    /// Cut off a client that reads nothing for this long while answers wait [10ms … 24h]
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     write_timeout: Duration,
     /// Ping a WebSocket client that has been silent for this long [10ms … 24h]

@@ -127,12 +127,15 @@ fn shards_of_unlike_runs_are_refused() {
     let changes: [(Change, &str); 8] = [
         (
             |it| it.config.load.rate = Some(5e3),
-            "unlike --rate (null and 5000.0)",
+            "differ in --rate (closed loop and 5000)",
         ),
-        (|it| it.config.workload.seed = 7, "unlike --seed (1 and 7)"),
+        (
+            |it| it.config.workload.seed = 7,
+            "differ in --seed (1 and 7)",
+        ),
         (
             |it| it.config.load.window = Some(Duration::from_secs(9)),
-            "unlike --duration",
+            "differ in --duration",
         ),
         (
             |it| {
@@ -140,20 +143,20 @@ fn shards_of_unlike_runs_are_refused() {
                     server: busload_frontend::cli::ServerConfig::default(),
                 }
             },
-            "unlike targets",
+            "differ in targets",
         ),
-        (|it| it.start_at_unix_us += 1, "unlike --start-at"),
-        (|it| it.shard.of = 3, "unlike --shard (of 2 and 3)"),
+        (|it| it.start_at_unix_us += 1, "differ in --start-at"),
+        (|it| it.shard.of = 3, "differ in --shard (of 2 and 3)"),
         (
             |it| it.environment.program.git_revision.push('x'),
-            "unlike versions",
+            "differ in versions",
         ),
         (
             |it| {
                 let part = it.observation.as_mut().unwrap().machines[0].shard.as_mut();
                 part.unwrap().clock = None;
             },
-            "unlike clocks",
+            "differ in clocks",
         ),
     ];
     for (change, says) in changes {

@@ -30,7 +30,7 @@ fn interval(number: u32) -> Interval {
 
 fn known() -> State {
     let mut state = State {
-        client: "50 workers x 16 in flight".to_owned(),
+        client: "50 workers × 16 in flight".to_owned(),
         server: Some("durability wal-full".to_owned()),
         batch_size: Some(4096),
         inflight_limit: 800,
@@ -74,12 +74,12 @@ fn every_figure_is_there() {
         "row 2 of 3, sqlite_ws_rpc",
         "measuring 4.0 of 10.0 s",
         "6.0 s left",
-        "50 workers x 16 in flight",
+        "50 workers × 16 in flight",
         "durability wal-full",
         "TPS  now 10,000   mean 20,000   max 30,000   (of 0.2 s each)",
         "p50  now 1.23 ms   max 1.23 ms",
         "p99  now 6.00 ms   max 6.00 ms",
-        "^ checkpoint",
+        "▲ checkpoint",
         "batch 1024.0 of 4,096 (25.0 %)",
         "sync  683 µs, 400/s: 273 ms of each second",
         "in flight 799 of 800   cores: client 0.98, server 0.81",
@@ -90,17 +90,86 @@ fn every_figure_is_there() {
     }
 }
 
-/// The second of four intervals had one, and each is eight columns wide.
+/// The second of four intervals had one, of ten seconds that are planned.
 #[test]
-fn the_mark_is_below_its_interval() {
-    let lines = screen(&known(), look(), 100, 30);
-    let marks = lines.iter().find(|line| line.contains('^')).unwrap();
-    assert!(marks.starts_with(&format!("{}{} ", " ".repeat(8), "^".repeat(8))));
-    // The p99 bars above it grow from interval to interval: the last is the highest.
-    let place = lines.iter().position(|line| line.contains('^')).unwrap();
-    let lowest: Vec<_> = lines[place - 1].chars().take(33).collect();
-    assert!(lowest[..32].iter().all(|bar| *bar != ' '), "{lowest:?}");
-    assert_eq!(lowest[32], ' ', "four intervals so far");
+fn all_charts_have_one_scale_of_time() {
+    let state = known();
+    for (width, height) in [(60, 20), (80, 24), (120, 24), (200, 50)] {
+        let lines = screen(&state, look(), width, height);
+        let text = lines.join("\n");
+        let line = |what: &str| {
+            let place = lines.iter().position(|line| line.starts_with(what));
+            place.unwrap_or_else(|| panic!("no line begins with {what}\n{text}"))
+        };
+        let axis = lines
+            .iter()
+            .position(|line| line.contains('└'))
+            .expect("an axis");
+        // Without its first column, which is that of the labels.
+        let from = lines[axis]
+            .chars()
+            .position(|it| it == '└')
+            .expect("it is there")
+            + 1;
+        let plot = |line: usize| -> Vec<char> { lines[line].chars().skip(from).collect() };
+        let columns = usize::from(width) - from;
+        let at = |second: usize| second * columns / 10;
+        let marks = plot(axis);
+        for (column, mark) in marks.iter().enumerate() {
+            let inside = (at(1) + 1..at(2)).contains(&column);
+            let outside = column < at(1) || column > at(2);
+            assert!(!inside || *mark == '▲', "{column} of {width}\n{text}");
+            assert!(!outside || *mark != '▲', "{column} of {width}\n{text}");
+        }
+        // TPS fall after two seconds, and no bar is there after four.
+        let (highest, lowest) = (plot(line("TPS") + 1), plot(line("p50") - 1));
+        assert!(highest[at(1)] != ' ' && highest[at(3)] == ' ', "{text}");
+        assert!(lowest[at(3)] != ' ' && lowest[at(4) + 1] == ' ', "{text}");
+        let p99 = plot(axis - 1);
+        assert!(p99[at(4) - 1] != ' ' && p99[at(4) + 1] == ' ', "{text}");
+        for (what, unit) in [("TPS", "30k┤"), ("p50", "1.5 ms┤"), ("p99", "6 ms┤")] {
+            assert!(lines[line(what) + 1].contains(unit), "{unit}\n{text}");
+        }
+        let times = &lines[axis + 1];
+        assert!(
+            times.contains(" 0 s ") && times.ends_with(" 10 s"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_line_ends_with_a_part_or_a_word() {
+    for (width, text) in [
+        (40, "TPS  now 10,000   mean 20,000"),
+        (31, "TPS  now 10,000   mean 20,000"),
+        (28, "TPS  now 10,000"),
+    ] {
+        assert_eq!(clipped(&tps(&known()), width), text);
+    }
+    assert_eq!(clipped("stop and record", 8), "stop and");
+    assert_eq!(clipped("stop", 2), "");
+    let lines = screen(&known(), look(), 80, 50);
+    let interval = lines.iter().find(|line| line.contains("21,345 TPS"));
+    let interval = interval.expect("it is there").trim_end();
+    assert!(
+        interval.ends_with("p99 6.00 ms") || interval.ends_with("in flight 799"),
+        "{interval}"
+    );
+}
+
+#[test]
+fn a_small_terminal_says_what_charts_need() {
+    for (width, height) in [(40, 24), (59, 24), (100, 15)] {
+        let text = screen(&known(), look(), width, height).join("\n");
+        let needs = format!("charts need 60 × 16, here {width} × {height}");
+        assert!(text.contains(&needs) && !text.contains('└'), "{text}");
+    }
+    let text = screen(&known(), look(), 60, 16).join("\n");
+    assert!(
+        !text.contains("charts need") && text.contains('└'),
+        "{text}"
+    );
 }
 
 #[test]
@@ -199,8 +268,8 @@ proptest! {
     }
 
     #[test]
-    fn every_line_is_given_once(lines: u16) {
-        let given: u32 = heights(lines).into_iter().map(u32::from).sum();
+    fn every_line_is_given_once(columns: u16, lines: u16) {
+        let given: u32 = heights(columns, lines).into_iter().map(u32::from).sum();
         prop_assert_eq!(given, u32::from(lines));
     }
 }

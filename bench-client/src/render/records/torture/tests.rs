@@ -45,7 +45,7 @@ fn row(fault: FaultKind, lost: u64) -> CycleRow {
     }
 }
 
-fn loss() -> Finding {
+pub(in super::super) fn loss() -> Finding {
     Finding {
         kind: FindingKind::Lost,
         cycle: 1,
@@ -71,7 +71,7 @@ fn a_clean_audit_says_so() {
     record.push(row(FaultKind::PowerCut, 0), Vec::new());
     let text = describe(&record);
     assert!(text.contains("NOTHING LOST: 20 acknowledged"), "{text}");
-    assert!(text.contains("1 kills, 1 power cuts"), "{text}");
+    assert!(text.contains("1 kill, 1 power cut"), "{text}");
     assert!(!text.contains("to replay"), "{text}");
 }
 
@@ -107,7 +107,7 @@ fn crash_states_have_a_line_and_alone_no_table() {
     record.push_states(crash_states(0));
     let text = describe(&record);
     for expected in [
-        "300 crash states of 1 recorded runs with 50 acknowledged transfers: nothing wrong",
+        "300 crash states of 1 recorded run with 50 acknowledged transfers: nothing wrong",
         "NOTHING LOST: all 300 crash states have",
     ] {
         assert!(text.contains(expected), "{text}");

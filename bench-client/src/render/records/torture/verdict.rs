@@ -1,11 +1,21 @@
-//! What follows from an audit, in one line.
+//! What follows from an audit, in a line.
 
+use crate::figures::{counted, grouped};
 use crate::record::crash_states::StateCounts;
 use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
 use crate::record::with_apply;
 
-/// Whether anything was lost, or everything that failed, each class with its count.
-pub(super) fn verdict(record: &TortureRecord) -> String {
+/// What follows, in two words.
+pub(in super::super) const fn word(record: &TortureRecord) -> &'static str {
+    if record.valid {
+        "NOTHING LOST"
+    } else {
+        "FAILED"
+    }
+}
+
+/// That nothing was lost, or everything that failed, each class with its count.
+pub(in super::super) fn found(record: &TortureRecord) -> String {
     let cut_short = if record.interrupted {
         " (interrupted before all was done)"
     } else {
@@ -14,12 +24,12 @@ pub(super) fn verdict(record: &TortureRecord) -> String {
     let server = &record.server;
     let said = server.durability.as_deref().unwrap_or("unknown");
     let said = with_apply(said, server.apply.as_deref());
-    let acknowledged = record.counts.acknowledged;
+    let acknowledged = grouped(record.counts.acknowledged);
     let states = record.crash_states.as_ref().map(|states| states.counts);
     let states = states.filter(|states| states.states > 0);
     let has_cycles = !record.cycles.is_empty() || states.is_none();
     let mut parts = Vec::new();
-    let word = if record.valid {
+    if record.valid {
         if has_cycles {
             parts.push(format!(
                 "{acknowledged} acknowledged transfers are all there, once"
@@ -28,10 +38,9 @@ pub(super) fn verdict(record: &TortureRecord) -> String {
         if let Some(states) = states {
             parts.push(format!(
                 "all {} crash states have what was acknowledged by then, once",
-                states.states
+                grouped(states.states)
             ));
         }
-        "NOTHING LOST"
     } else {
         if has_cycles {
             let failed = failed(record);
@@ -41,10 +50,9 @@ pub(super) fn verdict(record: &TortureRecord) -> String {
             });
         }
         parts.extend(states.map(|states| of_states(&states)));
-        "FAILED"
-    };
+    }
     let parts = parts.join("; ");
-    format!("{word}: {parts}, with durability {said}{cut_short}")
+    format!("{parts}, with durability {said}{cut_short}")
 }
 
 /// The classes that make the cycles fail, each with its count: of transfers where these are
@@ -75,10 +83,11 @@ fn failed(record: &TortureRecord) -> Vec<String> {
     classes.sort_unstable();
     let words = classes.iter();
     words
-        .map(|(kind, count)| format!("{count} {}", kind.as_str()))
+        .map(|(kind, count)| format!("{} {}", grouped(*count), kind.as_str()))
         .collect()
 }
 
+/// What is wrong with crash states.
 pub(super) fn of_states(counts: &StateCounts) -> String {
     let StateCounts {
         states,
@@ -91,6 +100,7 @@ pub(super) fn of_states(counts: &StateCounts) -> String {
         unsynced_answers,
         ..
     } = *counts;
+    let all = counted(states, "crash state");
     let classes = [
         (lost, "have lost acknowledged transfers"),
         (twice, "applied something twice"),
@@ -100,14 +110,15 @@ pub(super) fn of_states(counts: &StateCounts) -> String {
     ];
     let bad = classes.into_iter().filter(|(count, _)| *count > 0);
     let mut parts: Vec<_> = bad
-        .map(|(count, what)| format!("{count} of {states} crash states {what}"))
+        .map(|(count, what)| format!("{} of {all} {what}", grouped(count)))
         .collect();
     let early = early_answers.max(unsynced_answers);
     if early > 0 {
+        let early = grouped(early);
         parts.push(format!("{early} answers were too early"));
     }
     if parts.is_empty() {
-        parts.push(format!("nothing wrong with {states} crash states"));
+        parts.push(format!("nothing wrong with {all}"));
     }
     parts.join(", ")
 }
