@@ -330,7 +330,7 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
 enum WithoutRows {
     Fsync(FsyncRecord),
     Audit(AuditRecord),
-    Torture(TortureRecord),
+    Torture(Box<TortureRecord>),
 }
 
 impl WithoutRows {
@@ -354,7 +354,7 @@ impl WithoutRows {
                  that wrote it"
             )
         })?;
-        Ok(Self::Torture(record))
+        Ok(Self::Torture(Box::new(record)))
     }
 
     fn document(&self) -> Document {

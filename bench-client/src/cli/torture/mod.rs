@@ -257,7 +257,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
                 None => Ok(()),
             }
         };
-        line.while_doing(all).await
+        line.while_doing(Box::pin(all)).await
     });
     drop(line);
     drop(stages);

@@ -5,13 +5,13 @@ pub(super) const KEPT: usize = 1_000;
 
 /// A value of a span of time, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Value {
+pub(super) struct Sample {
     pub(super) from: f64,
     pub(super) until: f64,
     pub(super) value: f64,
 }
 
-impl Value {
+impl Sample {
     /// How long of it lies between these.
     fn within(&self, from: f64, until: f64) -> f64 {
         (self.until.min(until) - self.from.max(from)).max(0.0)
@@ -30,7 +30,7 @@ pub(super) enum Together {
 /// Values in the order of time. Where there would be too many, neighbours are taken together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Series {
-    values: Vec<Value>,
+    values: Vec<Sample>,
     together: Together,
 }
 
@@ -42,12 +42,12 @@ impl Series {
         }
     }
 
-    pub(super) fn push(&mut self, value: Value) {
+    pub(super) fn push(&mut self, value: Sample) {
         if self.values.len() == KEPT {
             let pairs = self.values.chunks(2).map(|pair| {
                 let (from, until) = (pair[0].from, pair[pair.len() - 1].until);
                 let value = self.together.of(pair, from, until);
-                Value {
+                Sample {
                     from,
                     until,
                     value: value.unwrap_or(pair[0].value),
@@ -58,7 +58,7 @@ impl Series {
         self.values.push(value);
     }
 
-    pub(super) fn values(&self) -> &[Value] {
+    pub(super) fn values(&self) -> &[Sample] {
         &self.values
     }
 
@@ -89,8 +89,8 @@ impl Series {
 
 impl Together {
     /// What the values between these come to.
-    fn of(self, values: &[Value], from: f64, until: f64) -> Option<f64> {
-        let share = |one: &Value| one.within(from, until);
+    fn of(self, values: &[Sample], from: f64, until: f64) -> Option<f64> {
+        let share = |one: &Sample| one.within(from, until);
         let time: f64 = values.iter().map(share).sum();
         let sum: f64 = values.iter().map(|one| one.value * share(one)).sum();
         let max = values.iter().map(|one| one.value).reduce(f64::max);
@@ -112,7 +112,7 @@ mod tests {
         let mut from = 0.0;
         for value in values {
             let until = from + 1.0;
-            series.push(Value {
+            series.push(Sample {
                 from,
                 until,
                 value: *value,

@@ -9,7 +9,7 @@ use bench_client::record::series::Interval;
 use bench_client::record::with_apply;
 use busload_wire::control::Info;
 
-use super::series::{Series, Together, Value};
+use super::series::{Sample, Series, Together};
 
 /// Intervals that are kept: more than a terminal has lines.
 const KEPT: usize = 1_000;
@@ -32,7 +32,7 @@ pub(super) struct Tps {
 impl Tps {
     fn push(&mut self, elapsed: Duration, tps: f64) {
         self.committed += tps * elapsed.saturating_sub(self.until).as_secs_f64();
-        self.over_time.push(Value {
+        self.over_time.push(Sample {
             from: self.until.as_secs_f64(),
             until: elapsed.as_secs_f64(),
             value: tps,
@@ -186,7 +186,7 @@ impl State {
         let slower = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
         self.slowest_p50_ms = slower(self.slowest_p50_ms, interval.p50_ms);
         self.slowest_p99_ms = slower(self.slowest_p99_ms, interval.p99_ms);
-        let value = |value| Value {
+        let value = |value| Sample {
             from: interval.start_s,
             until: interval.start_s + interval.seconds,
             value,
@@ -198,9 +198,9 @@ impl State {
             (&mut self.p99_ms, interval.p99_ms),
             (&mut self.checkpoints, checkpoints),
         ] {
-            known
-                .into_iter()
-                .for_each(|known| series.push(value(known)));
+            if let Some(known) = known {
+                series.push(value(known));
+            }
         }
         let without_histogram = Interval {
             latency_histogram: String::new(),
