@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::config::{ConnectorKind, Encoding, Target};
 use crate::connector::Endpoint;
 use crate::control::ControlClient;
-use crate::target::{START_TIMEOUT, ServerProcess, ServerSpec, Serving, TargetError, answers};
+use crate::target::{
+    START_TIMEOUT, ServerProcess, ServerSpec, Serving, TargetError, answers, vacant,
+};
 
 /// Longest time for which somebody may accept connections at the place of a server that has
 /// ended.
@@ -114,13 +116,7 @@ impl ServerCommand {
         database: &Path,
         wiping: bool,
     ) -> Result<ServerProcess, TargetError> {
-        if let Some(place) = &self.place
-            && answers(place).await
-        {
-            return Err(TargetError::Occupied {
-                authority: place.authority.clone(),
-            });
-        }
+        vacant(self.place.as_ref()).await?;
         self.start(&[], database, wiping).await
     }
 

@@ -61,7 +61,10 @@ impl Tracer {
     /// # Errors
     /// It cannot; the text says why.
     pub fn find(scratch: &Path) -> Result<Self, String> {
-        let log = scratch.join("strace.log");
+        // A server may be started in another directory.
+        let log = std::path::absolute(scratch)
+            .map_err(|error| error.to_string())?
+            .join("strace.log");
         let mut why = String::new();
         for seccomp in [true, false] {
             let tracer = Self {
@@ -265,7 +268,8 @@ impl Fault for TracedFault {
 
     fn was_injected(&self, by_itself: bool) -> bool {
         match self.kind {
-            FaultKind::SyncKill | FaultKind::AnswerKill => by_itself,
+            // Without its log strace has not run, and the server ended of that.
+            FaultKind::SyncKill | FaultKind::AnswerKill => by_itself && self.tracer.log.exists(),
             _ => self.tracer.injected(),
         }
     }

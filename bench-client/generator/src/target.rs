@@ -35,7 +35,7 @@ use crate::connector::{Endpoint, parse_url};
 use crate::record::ServerEnd;
 pub use endpoint::{EndpointError, endpoint};
 pub use launch::{Launch, Pauses, Serving, choose_port};
-pub use ready::answers;
+pub use ready::{answers, vacant};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
 pub const START_TIMEOUT: Duration = Duration::from_mins(3);

@@ -134,7 +134,8 @@ pub(crate) const GATE_FAILED: u8 = 3;
 pub(crate) const INVALID: u8 = 4;
 /// No server, or none that speaks the protocol.
 const NO_SERVER: u8 = 5;
-/// An audit shows neither that a server is durable nor that it is not.
+/// An audit shows neither that a server is durable nor that it is not, or nothing was acknowledged
+/// that torture could have seen lost.
 pub(crate) const CANNOT_TELL: u8 = 6;
 /// The shell's convention for SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -183,6 +184,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                     ..
                 }
                 | TargetError::Folder { .. }
+                | TargetError::Occupied { .. }
                 | TargetError::Endpoint(_),
             ),
         ) => BAD_ARGUMENTS,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use busload_frontend::cli::ServerConfig;
 
 use super::run_folder::RunFolder;
-use super::{ServerProcess, ServerSpec, Stop, TargetError, endpoint};
+use super::{ServerProcess, ServerSpec, Stop, TargetError, endpoint, vacant};
 use crate::config::target_file::{
     ACCOUNTS, DATA_DIR, DATABASE, INITIAL_BALANCE, PORT, Ready, Start,
 };
@@ -107,9 +107,13 @@ impl Launch {
     /// Starts it and waits until it is ready. Whoever stops waiting for it has it killed.
     ///
     /// # Errors
-    /// It cannot be run, or does not get ready.
+    /// It cannot be run, or does not get ready; or there is a server already, which is left alone.
     pub async fn start(self) -> Result<ServerProcess, TargetError> {
-        let started = ServerProcess::start_at(&self.spec, self.place.as_ref()).await;
+        let place = self.place.as_ref();
+        let started = match vacant(place).await {
+            Ok(()) => ServerProcess::start_at(&self.spec, place).await,
+            Err(occupied) => Err(occupied),
+        };
         match started {
             Ok(server) => Ok(ServerProcess {
                 folder: self.folder,

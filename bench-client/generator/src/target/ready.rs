@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
-use super::CONNECT_PAUSE;
+use super::{CONNECT_PAUSE, TargetError};
 use crate::config::ConnectorKind;
 use crate::connector::Endpoint;
 use crate::control::{ControlClient, ControlError};
@@ -34,6 +34,19 @@ pub(super) async fn wait(
             return Some((String::new(), place.clone()));
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// Refuses a place that somebody has already: who starts a server there would reach that one.
+///
+/// # Errors
+/// [`TargetError::Occupied`].
+pub async fn vacant(place: Option<&Endpoint>) -> Result<(), TargetError> {
+    match place {
+        Some(place) if answers(place).await => Err(TargetError::Occupied {
+            authority: place.authority.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 

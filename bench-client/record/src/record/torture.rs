@@ -343,7 +343,7 @@ impl TortureRecord {
             )
         });
         self.warnings.extend(warnings);
-        if !self.cycles.is_empty() && self.counts.acknowledged == 0 {
+        if self.shows_nothing() {
             let message = "nothing was acknowledged, so nothing could be lost: look at what the \
                            server answers";
             self.warnings.push(message.to_owned());
@@ -358,11 +358,21 @@ impl TortureRecord {
         self.crash_states = Some(states);
     }
 
+    /// Whether nothing was acknowledged that could have been lost.
+    #[must_use]
+    pub fn shows_nothing(&self) -> bool {
+        self.counts.acknowledged == 0 && !self.has_states()
+    }
+
+    fn has_states(&self) -> bool {
+        let states = self.crash_states.as_ref();
+        states.is_some_and(|states| states.counts.states > 0)
+    }
+
     /// Whether something was judged.
     #[must_use]
     pub fn has_judged(&self) -> bool {
-        let states = self.crash_states.as_ref();
-        !self.cycles.is_empty() || states.is_some_and(|states| states.counts.states > 0)
+        !self.cycles.is_empty() || self.has_states()
     }
 
     /// Adds what was found outside of a cycle.

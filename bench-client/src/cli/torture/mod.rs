@@ -41,7 +41,7 @@ use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
 use super::verbosity::VerbosityArgs;
-use super::{BAD_ARGUMENTS, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
+use super::{BAD_ARGUMENTS, CANNOT_TELL, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
 use crate::cli::verbosity;
 
 const CHECKPOINT_HELP: &str =
@@ -284,6 +284,9 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     }
     ended?;
     written?;
+    if record.shows_nothing() && !record.interrupted {
+        return Ok(ExitCode::from(CANNOT_TELL));
+    }
     let ending = Ending {
         interrupted: record.interrupted,
         ..Ending::default()

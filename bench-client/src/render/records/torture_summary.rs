@@ -60,7 +60,7 @@ pub fn in_a_line(record: &TortureRecord, path: Option<&Path>) -> Line {
 }
 
 fn word(record: &TortureRecord) -> Line {
-    let tone = match (record.valid, record.interrupted) {
+    let tone = match (record.valid, record.interrupted || record.shows_nothing()) {
         (false, _) => Tone::Bad,
         (true, true) => Tone::Warn,
         (true, false) => Tone::Good,

@@ -6,11 +6,11 @@ use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
 use crate::record::with_apply;
 
 /// What follows, in two words.
-pub(in super::super) const fn word(record: &TortureRecord) -> &'static str {
-    if record.valid {
-        "NOTHING LOST"
-    } else {
-        "FAILED"
+pub(in super::super) fn word(record: &TortureRecord) -> &'static str {
+    match (record.valid, record.shows_nothing()) {
+        (true, false) => "NOTHING LOST",
+        (true, true) => "CANNOT TELL",
+        (false, _) => "FAILED",
     }
 }
 
@@ -30,7 +30,9 @@ pub(in super::super) fn found(record: &TortureRecord) -> String {
     let has_cycles = !record.cycles.is_empty() || states.is_none();
     let mut parts = Vec::new();
     if record.valid {
-        if has_cycles {
+        if record.shows_nothing() {
+            parts.push("nothing was acknowledged, so nothing could be lost".to_owned());
+        } else if has_cycles {
             parts.push(format!(
                 "{acknowledged} acknowledged transfers are all there, once"
             ));
