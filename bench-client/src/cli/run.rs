@@ -232,6 +232,8 @@ pub(crate) fn judged(
     let conditions = Conditions::of_row(&row, environment);
     row.fingerprint = Some(conditions.fingerprint());
     let key = AuditKey::of(&plan.target, plan.connector, &environment.program);
-    row.audit = key.and_then(|key| last_audit(Path::new(RUNS), &key));
+    if let Some(audit) = key.and_then(|key| last_audit(Path::new(RUNS), &key)) {
+        judge::hear_audit(&mut row, audit);
+    }
     row
 }

@@ -38,8 +38,9 @@ use std::time::Duration;
 
 use crate::config::{Measure, RunConfig};
 use crate::observation::{LoadObservation, Observation, Ticks};
+use crate::record::durability::{DurabilityVerdict, RowAudit};
 use crate::record::{
-    Budget, Generator, LittlesLaw, StandStill, Verdict, Verification, WindowEdges,
+    Budget, Generator, LittlesLaw, Row, StandStill, Verdict, VerdictCode, Verification, WindowEdges,
 };
 use crate::statistics::SteadyState;
 use budget::{BudgetEvidence, budget, outside_us};
@@ -71,6 +72,26 @@ pub struct Judgement {
     pub verdicts: Vec<Verdict>,
     /// Whether the row may be quoted.
     pub valid: bool,
+}
+
+/// Adds what the last audit of the row's server came to. It watched from outside: where it says
+/// durable nobody need take the server's word for it, and where it says otherwise the row is not
+/// durable, whatever the server says.
+pub fn hear_audit(row: &mut Row, audit: RowAudit) {
+    let verdicts = &mut row.verdicts;
+    match audit.verdict {
+        DurabilityVerdict::Durable => {
+            verdicts.retain(|verdict| verdict.code != VerdictCode::DurabilityUnknown);
+        }
+        DurabilityVerdict::NotDurable | DurabilityVerdict::Fake => {
+            let is_said = |verdict: &Verdict| verdict.code == VerdictCode::NotDurable;
+            if !verdicts.iter().any(is_said) {
+                verdicts.push(verdict::audit_failed(&audit));
+            }
+        }
+        DurabilityVerdict::CannotTell => {}
+    }
+    row.audit = Some(audit);
 }
 
 /// Judges what was seen of a row with this configuration.

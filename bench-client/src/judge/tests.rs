@@ -27,6 +27,27 @@ fn an_honest_row_has_no_verdict() {
 }
 
 #[test]
+fn an_audit_outweighs_what_a_server_says() {
+    let unknown = verdict::durability_not_told(None);
+    let heard = |verdict, before: &[Verdict]| {
+        let mut row = crate::record::fixtures::row();
+        row.verdicts = before.to_vec();
+        let at = "2026-11-30".to_owned();
+        hear_audit(&mut row, RowAudit { verdict, at });
+        row.verdicts
+    };
+    assert_eq!(heard(DurabilityVerdict::Durable, &[unknown.clone()]), []);
+    let untold = heard(DurabilityVerdict::CannotTell, &[unknown.clone()]);
+    assert_eq!(untold, [unknown]);
+    for verdict in [DurabilityVerdict::NotDurable, DurabilityVerdict::Fake] {
+        let once = heard(verdict, &[]);
+        assert_eq!(once[0].code, VerdictCode::NotDurable);
+        assert!(once[0].message.contains(verdict.as_str()), "{once:?}");
+        assert_eq!(heard(verdict, &once), once, "said once");
+    }
+}
+
+#[test]
 fn a_run_in_which_nothing_happened_is_invalid() {
     let evidence = Evidence {
         checked: Cow::default(),

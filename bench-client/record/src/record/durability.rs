@@ -174,7 +174,7 @@ pub struct AuditedTarget {
     pub name: String,
     /// Its version, where that is known.
     pub version: Option<String>,
-    /// Its knobs; of a command that starts it a hash.
+    /// Its knobs; of a command that starts it a hash, and one of its files.
     pub settings: BTreeMap<String, Value>,
     /// How requests travelled.
     pub connector: ConnectorKind,

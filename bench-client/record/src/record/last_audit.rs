@@ -1,12 +1,15 @@
 //! The last audit of a server, found among the records that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::durability::{AUDIT_VERSION, DurabilityVerdict, RowAudit};
+use crate::config::target_file::Start;
 use crate::config::{ConnectorKind, Target};
 use crate::host::environment::Program;
 
@@ -15,7 +18,10 @@ const IN_THE_NAME: &str = "-audit-";
 /// Most records that are looked through, the newest first.
 const RECORDS_MAX: usize = 1_000;
 
-/// Whose audits are one's own: the same name, version and settings.
+/// Endings of files that say what a server needs.
+const MANIFESTS: [&str; 3] = ["json", "lock", "toml"];
+
+/// Whose audits are one's own: the same name, version, settings and files.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct AuditKey {
     /// The target's name.
@@ -44,14 +50,46 @@ impl AuditKey {
                     .then(|| format!("{} ({})", program.version, program.git_revision)),
                 settings: target.settings(),
             }),
-            Target::Command { about, .. } => Some(Self {
-                name: about.name.clone(),
-                version: about.version.clone(),
-                settings: target.settings(),
-            }),
+            Target::Command { about, start, .. } => {
+                let mut settings = target.settings();
+                settings.insert("files".to_owned(), files(&start.0).into());
+                Some(Self {
+                    name: about.name.clone(),
+                    version: about.version.clone(),
+                    settings,
+                })
+            }
             Target::Null { .. } | Target::Url { .. } => None,
         }
     }
+}
+
+/// A hash of the files that are the server, as far as its command names them: those that are words
+/// of it, and in the folder where it is started those of the same kinds and its manifests. Data
+/// that lies among them has other endings.
+fn files(start: &Start) -> String {
+    let is_file = |word: &&String| start.directory.join(word).is_file();
+    let named = start.command.iter().filter(is_file).map(PathBuf::from);
+    let mut files: BTreeSet<PathBuf> = named.collect();
+    let mut endings: BTreeSet<OsString> = files
+        .iter()
+        .filter_map(|file| Some(file.extension()?.to_owned()))
+        .collect();
+    endings.extend(MANIFESTS.map(OsString::from));
+    if !start.directory.as_os_str().is_empty() {
+        let beside = std::fs::read_dir(&start.directory).into_iter().flatten();
+        let beside = beside.filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())));
+        files.extend(beside.filter(|file| file.extension().is_some_and(|of| endings.contains(of))));
+    }
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update(std::fs::read(start.directory.join(&file)).unwrap_or_default());
+    }
+    hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What of a record says whose it is.
@@ -161,5 +199,31 @@ mod tests {
         assert_eq!(one.name, "node");
         assert_ne!(one, key(&command(&["/bin/node", "b.mjs"])).unwrap());
         assert!(!format!("{one:?}").contains("a.mjs"), "{one:?}");
+    }
+
+    #[test]
+    fn a_server_whose_files_changed_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let files = || {
+            files(&Start {
+                command: ["node", "server.mjs", "{port}"].map(str::to_owned).to_vec(),
+                directory: folder.path().to_owned(),
+                ..Start::default()
+            })
+        };
+        let mut seen = BTreeSet::from([files()]);
+        for (name, text, is_other) in [
+            ("server.mjs", "a", true),
+            ("server.mjs", "b", true),
+            ("helper.mjs", "a", true),
+            ("package.json", "{}", true),
+            ("ledger.sqlite", "data", false),
+            ("helper.mjs", "a", false),
+        ] {
+            write(name, text);
+            assert_eq!(seen.insert(files()), is_other, "{name} {text}");
+        }
     }
 }

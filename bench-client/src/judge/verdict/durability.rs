@@ -6,6 +6,7 @@ use crate::config::target_file::Promise;
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
 use crate::figures::counted;
 use crate::host::environment::{WITHOUT_PRELOAD, preloaded_message};
+use crate::record::durability::RowAudit;
 use crate::record::{Verdict, VerdictCode};
 
 pub(in crate::judge) fn fake(reasons: &[String]) -> Verdict {
@@ -79,6 +80,19 @@ pub(in crate::judge) fn durability_not_told(about: Option<&About>) -> Verdict {
             "state it beside the number, or look with bench-client audit",
         ),
     }
+}
+
+/// Someone has watched from outside, and a server's own word is less than that.
+pub(in crate::judge) fn audit_failed(audit: &RowAudit) -> Verdict {
+    warning(
+        VerdictCode::NotDurable,
+        format!(
+            "its audit of {} says {}, whatever the server says of itself",
+            audit.at,
+            audit.verdict.as_str()
+        ),
+        "read the audit's record with bench-client report; audit again once the server is mended",
+    )
 }
 
 pub(in crate::judge) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Verdict {

@@ -124,6 +124,8 @@ fn word(row: &Row) -> Line {
         line.mark(Tone::Bad, "INVALID")
     } else if is_null_server(row) {
         line.mark(Tone::Good, "CEILING")
+    } else if says(row, &[VerdictCode::NotVerified]) {
+        line.mark(Tone::Warn, "UNVERIFIED")
     } else if row.interrupted || says(row, &[VerdictCode::GeneratorBound]) {
         line.mark(Tone::Warn, "VALID")
     } else {
@@ -140,6 +142,8 @@ pub(super) fn headline(row: &Row) -> Line {
             "answers per second, nothing stored: no server is measured faster from here",
             "",
         )
+    } else if says(row, &[VerdictCode::NotVerified]) {
+        ("answers per second, ", "nothing verified")
     } else if says(row, &NOT_DURABLE) {
         ("transfers per second, ", "not durable")
     } else if says(row, &DOUBTFUL) {

@@ -14,6 +14,20 @@ use crate::common::{
 };
 use crate::end_to_end::{books, refused, short_run};
 
+/// It would be seeded in the place of the one that the command starts.
+#[test]
+fn a_server_that_was_there_is_left_alone_by_a_command_for_its_place() {
+    let directory = directory();
+    let served = Served::bench_client(directory.path(), "ws", &["--accounts=1000"]);
+    let before = books(&served);
+    let url = format!("--url={}", served.url());
+    let flags = ["run", "--server-command=sleep 60", &url];
+    let says = "a server already listens at 127.0.0.1";
+    refused(directory.path(), &[], &flags, 2, says);
+    assert_eq!(books(&served), before);
+    assert_eq!(served.terminate(), Some(0));
+}
+
 #[test]
 fn a_server_at_a_url_is_wiped_only_when_asked() {
     for (transport, connector) in [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")] {
