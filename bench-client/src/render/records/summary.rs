@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use super::words::{audited, clipped, joined, load_machines};
+use super::words::{
+    audited, clipped, durability_doubt, is_of_durability, joined, load_machines, says,
+};
 use crate::figures::{grouped, in_ms, rate, shared};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
@@ -15,18 +17,6 @@ pub(super) const TEXT_MAX: usize = 140;
 const WARNING_MAX: usize = 71;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
-
-/// What is not durable.
-const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
-/// What speaks against its being durable.
-const DOUBTFUL: [VerdictCode; 6] = [
-    VerdictCode::DurabilityUnknown,
-    VerdictCode::SyncDoesNothing,
-    VerdictCode::SyncTooFast,
-    VerdictCode::SyncMethodsApart,
-    VerdictCode::FlushesMissing,
-    VerdictCode::Preloaded,
-];
 
 /// The end of a run of one row. `record` is where the record is, if it stays.
 #[must_use]
@@ -83,6 +73,7 @@ pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) ->
     let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
     let parts = [
         Some(format!(" {}/s", rate(row.tps))),
+        durability_doubt(row).map(str::to_owned),
         Some(p99),
         label.map(str::to_owned),
         record.map(|path| path.display().to_string()),
@@ -98,19 +89,15 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
         let digits = of.to_string().len();
         format!("{number:>digits$} of {of}  ")
     });
+    let doubt = durability_doubt(row).map_or_else(String::new, |doubt| format!("  {doubt}"));
     let why = invalidating(row).map(|verdict| format!("\n  INVALID: {}", verdict.message));
     format!(
-        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{}",
+        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{doubt}{}",
         rate(row.tps),
         in_ms(row.latency_ms.p50),
         in_ms(row.latency_ms.p99),
         why.collect::<String>()
     )
-}
-
-fn says(row: &Row, codes: &[VerdictCode]) -> bool {
-    let mut verdicts = row.verdicts.iter();
-    verdicts.any(|verdict| codes.contains(&verdict.code))
 }
 
 fn is_null_server(row: &Row) -> bool {
@@ -140,10 +127,8 @@ pub(super) fn headline(row: &Row) -> Line {
             "answers per second, nothing stored: no server is measured faster from here",
             "",
         )
-    } else if says(row, &NOT_DURABLE) {
-        ("transfers per second, ", "not durable")
-    } else if says(row, &DOUBTFUL) {
-        ("transfers per second, ", "not shown to be durable")
+    } else if let Some(doubt) = durability_doubt(row) {
+        ("transfers per second, ", doubt)
     } else {
         ("durable transfers per second", "")
     };
@@ -327,7 +312,7 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
 pub(super) fn weight(code: VerdictCode) -> u8 {
     match code {
         VerdictCode::GeneratorBound => 0,
-        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
+        code if is_of_durability(code) => 1,
         VerdictCode::Environment => 3,
         _ => 2,
     }

@@ -4,6 +4,7 @@ use crate::figures::{known, ms, rate};
 use crate::record::{Axis, Knob, Record, Row, VerdictCode};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use crate::render::records::repetitions::widest;
+use crate::render::records::words::durability_doubt;
 use crate::statistics::Estimate;
 
 /// All of it: what was measured so far.
@@ -58,12 +59,15 @@ impl Point<'_> {
             Some(row) if !row.valid => (Tone::Bad, "INVALID"),
             Some(row) if row.interrupted => (Tone::Warn, "interrupted"),
             _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
-                (Tone::Warn, "valid, at least (GENERATOR-BOUND)")
+                (Tone::Warn, "valid, generator-bound")
             }
             _ if self.counted.len() < self.rows.len() => (Tone::Warn, "valid, others not"),
             _ => (Tone::Plain, "valid"),
         };
-        Line::default().mark(tone, words)
+        match self.counted.iter().find_map(|row| durability_doubt(row)) {
+            Some(doubt) => Line::default().mark(Tone::Warn, format!("{words}, {doubt}")),
+            None => Line::default().mark(tone, words),
+        }
     }
 }
 
