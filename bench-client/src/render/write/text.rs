@@ -257,19 +257,34 @@ fn least(table: &Table, place: usize) -> usize {
     cells.fold(width(title), usize::max) + PADDING
 }
 
-fn write_table(table: &Table, layout: Layout) -> String {
-    let mut shown: Vec<usize> = (0..table.columns.len()).collect();
-    let least: Vec<usize> = shown.iter().map(|&place| least(table, place)).collect();
-    let width = layout.width.unwrap_or(usize::MAX);
-    let rank = |place: &usize| table.columns[*place].rank;
-    let mut left_out = Vec::new();
-    while shown.iter().map(|&place| least[place]).sum::<usize>() > width {
-        let highest = shown.iter().map(rank).max().unwrap_or(0);
-        if highest == 0 {
-            return stacked(table, layout);
+/// The columns that there is room for: those of the lowest rank first, and of a higher rank whatever
+/// still fits. `None` where there is none even for those that are never left out.
+fn chosen(table: &Table, least: &[usize], width: usize) -> Option<Vec<usize>> {
+    let mut by_rank: Vec<usize> = (0..least.len()).collect();
+    by_rank.sort_by_key(|&place| table.columns[place].rank);
+    let (mut chosen, mut left) = (Vec::new(), width);
+    for place in by_rank {
+        if let Some(rest) = left.checked_sub(least[place]) {
+            left = rest;
+            chosen.push(place);
+        } else if table.columns[place].rank == 0 {
+            return None;
         }
-        left_out.extend(shown.extract_if(.., |place| rank(place) == highest));
     }
+    chosen.sort_unstable();
+    Some(chosen)
+}
+
+fn write_table(table: &Table, layout: Layout) -> String {
+    let least: Vec<usize> = (0..table.columns.len())
+        .map(|place| least(table, place))
+        .collect();
+    let Some(shown) = chosen(table, &least, layout.width.unwrap_or(usize::MAX)) else {
+        return stacked(table, layout);
+    };
+    let left_out: Vec<usize> = (0..table.columns.len())
+        .filter(|place| !shown.contains(place))
+        .collect();
     let mut drawn = comfy_table::Table::new();
     drawn.load_preset(NOTHING);
     drawn.set_style(TableComponent::HeaderLines, '─');
@@ -297,7 +312,6 @@ fn write_table(table: &Table, layout: Layout) -> String {
     let lines = drawn.lines().map(|line| line.trim_end().to_owned());
     let mut out = styled(lines.collect::<Vec<_>>().join("\n"), layout);
     if !left_out.is_empty() {
-        left_out.sort_unstable();
         let titles = left_out
             .iter()
             .map(|&place| table.columns[place].title.as_str());
@@ -383,6 +397,26 @@ mod tests {
             assert!(below.contains("1,234,567"), "{text}");
         }
         assert!(!whole.contains("nothing"), "{whole}");
+    }
+
+    #[test]
+    fn a_narrow_column_stays_where_a_wider_one_of_a_lower_rank_has_no_room() {
+        let table: Table = Table::of("Rows", &[1_u64])
+            .number(0, "TPS", |row| *row)
+            .words(1, "limit", |_| "a limit of many words")
+            .number(2, "runs", |row| *row)
+            .words(3, "connector", |_| "another of words")
+            .into();
+        let shown = write_table(&table, at(15));
+        assert!(
+            shown.contains("runs") && shown.ends_with("limit,\nconnector."),
+            "{shown}"
+        );
+        let shown = write_table(&table, at(36));
+        assert!(
+            shown.contains("runs") && shown.ends_with(": connector."),
+            "{shown}"
+        );
     }
 
     /// Takes the colours out of a text again.
