@@ -257,7 +257,7 @@ fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<V
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let reproduction: Reproduction = serde_json::from_str(&text)
             .with_context(|| format!("{shown} is not a record of reproduce"))?;
-        article::document(&reproduction)
+        article::on_screen(&reproduction)
     } else if record.sweep.is_some() {
         sweep::document(record)
     } else {

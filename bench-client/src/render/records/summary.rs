@@ -13,8 +13,8 @@ use crate::render::document::{Document, Facts, Line, Tone};
 
 /// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
 pub(super) const TEXT_MAX: usize = 140;
-/// Longest text of a warning: one line.
-const WARNING_MAX: usize = 71;
+/// Longest list of what else is warned of: one line.
+const ALSO_MAX: usize = 71;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 
@@ -238,10 +238,11 @@ fn took(sync: &Spread) -> Option<String> {
 /// What kept the rate from being higher, and how busy the processors were.
 fn limit(row: &Row, environment: &Environment) -> Option<String> {
     let limit = row.prediction.as_ref().map(|model| match model.bottleneck {
+        None if row.interrupted => "not known: the run was interrupted".to_owned(),
         Some(Bottleneck::EmptyBusStop) => {
             "empty bus stop (too few in flight to fill a batch)".to_owned()
         }
-        _ => model.limit_in_words().to_owned(),
+        _ => model.limit_in_words(),
     });
     let cores = row.cpu.client_s.zip(row.cpu.server_s);
     let cores = cores.filter(|_| row.seconds > 0.0).map(|(client, server)| {
@@ -335,9 +336,9 @@ fn warnings(row: &Row, facts: &mut Facts) {
     let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
         return;
     };
-    facts.add(name, clipped(&first.message, WARNING_MAX));
+    facts.add(name, clipped(&first.message, TEXT_MAX));
     if first.code != VerdictCode::GeneratorBound {
-        facts.add("", clipped(&format!("→ {}", first.remedy), WARNING_MAX));
+        facts.add("", clipped(&format!("→ {}", first.remedy), TEXT_MAX));
     }
     let others: Vec<&Verdict> = warnings
         .into_iter()
@@ -348,24 +349,17 @@ fn warnings(row: &Row, facts: &mut Facts) {
 
 /// What is not said in full.
 pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
-    let mut codes: Vec<String> = Vec::new();
+    let mut kinds: Vec<&str> = Vec::new();
     for verdict in verdicts {
-        let code = code_name(verdict.code);
-        if !codes.contains(&code) {
-            codes.push(code);
+        let kind = verdict.code.in_words();
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
         }
     }
-    let said = format!("also {}", codes.join(", "));
+    let said = format!("also: {}", kinds.join(", "));
     // Its end says where the rest is.
-    let said = clipped(&said, WARNING_MAX - "; -v says all".len());
-    (!codes.is_empty()).then(|| format!("{said}; -v says all"))
-}
-
-/// As `--fail-on` and records have it.
-fn code_name(code: VerdictCode) -> String {
-    let name = serde_json::to_value(code).ok();
-    let name = name.as_ref().and_then(serde_json::Value::as_str);
-    name.unwrap_or_default().to_owned()
+    let said = clipped(&said, ALSO_MAX - "; -v says all".len());
+    (!kinds.is_empty()).then(|| format!("{said}; -v says all"))
 }
 
 #[cfg(test)]
@@ -421,7 +415,7 @@ mod tests {
                 assert!(text.starts_with(word), "{text}");
                 let wide = text.lines().map(|line| line.chars().count()).max();
                 assert!(wide <= Some(width), "{width}: {text}");
-                assert!(width < 80 || text.lines().count() <= 12, "{width}: {text}");
+                assert!(width < 80 || text.lines().count() <= 15, "{width}: {text}");
                 assert!(text.lines().last().unwrap().starts_with("record "));
             }
         }
