@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -93,12 +93,12 @@ pub fn write(path: &Path, contents: &[u8], existing: Existing) -> io::Result<()>
 /// # Errors
 /// It cannot be made.
 pub fn new_in(directory: &Path) -> io::Result<NamedTempFile> {
-    NamedTempFile::new_in(directory).map_err(|error| {
-        let cause = error.get_ref().and_then(std::error::Error::source);
-        let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-        let code = cause.and_then(io::Error::raw_os_error);
-        code.map_or(error, io::Error::from_raw_os_error)
-    })
+    let make = |path: &Path| {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        options.open(path)
+    };
+    tempfile::Builder::new().make_in(directory, make)
 }
 
 /// Writes a value as JSON, as [`write()`] does.

@@ -481,7 +481,7 @@ mod tests {
             "{text}"
         );
         let text = write(&document(), at(40));
-        let said = "a column of\nless weight, another such, found.";
+        let said = "a column of\nless weight, found.";
         assert!(text.contains(said), "{text}");
     }
 
