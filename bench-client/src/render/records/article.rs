@@ -11,11 +11,13 @@ use crate::render::document::{Document, Line, Table, Tone};
 /// A measured row, what is published of it, and how they compare.
 type Both<'a> = (&'a Row, &'a Comparison, &'a ArticleRow);
 
-/// The table, and what is said of its rows.
+/// The table, and what is said of its rows but the one that is meant to be fake.
 #[must_use]
 pub fn on_screen(reproduction: &Reproduction) -> Document {
     let mut document = document(reproduction);
-    document.facts(said_of(&reproduction.record.rows));
+    // Of the row that is meant to be caught the sentences below the table say it.
+    let honest = article::rows(reproduction).filter(|(.., article)| !article.fake);
+    document.facts(said_of(&honest.map(|(row, ..)| row).collect::<Vec<_>>()));
     document
 }
 
@@ -62,7 +64,8 @@ pub fn document(reproduction: &Reproduction) -> Document {
 /// What a column says of a figure that is quoted.
 fn quoted(figure: &VendorFigure, column: &str) -> Line {
     match column {
-        "row" => format!("{} (vendor's figure, not measured)", figure.name).into(),
+        "row" => figure.name.as_str().into(),
+        "verdict" => "vendor's, not measured".into(),
         "durability" => "not told".into(),
         "transport" => figure
             .transport

@@ -31,7 +31,7 @@ pub fn rows(record: &Record, path: Option<&Path>) -> Document {
     if let [row] = record.rows.as_slice() {
         document.append(one_row(row, &record.environment, path));
     } else {
-        let mut facts = said_of(&record.rows);
+        let mut facts = said_of(&record.rows.iter().collect::<Vec<_>>());
         facts.add_known("record", path.map(|path| path.display().to_string()));
         document.facts(facts);
     }
@@ -55,10 +55,10 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
 
 /// What is said of several rows below their table: what makes rows invalid and what they are
 /// warned of, once for each kind.
-pub(super) fn said_of(rows: &[Row]) -> Facts {
+pub(super) fn said_of(rows: &[&Row]) -> Facts {
     let mut facts = Facts::default();
     let of_rows = |codes: &Verdict| {
-        let has = |row: &&Row| row.verdicts.iter().any(|one| one.code == codes.code);
+        let has = |row: &&&Row| row.verdicts.iter().any(|one| one.code == codes.code);
         rows.iter().filter(has).count()
     };
     let mut seen: Vec<VerdictCode> = Vec::new();

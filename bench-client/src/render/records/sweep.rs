@@ -28,7 +28,7 @@ pub fn document(record: &Record) -> Document {
     };
     let warnings = widest(&record.summaries).into_iter();
     document.list(warnings.chain(despite.map(warning)).collect());
-    document.facts(said_of(&record.rows));
+    document.facts(said_of(&record.rows.iter().collect::<Vec<_>>()));
     if let Some(knee) = &record.knee {
         document.verdict(knee.to_string());
     }
