@@ -120,7 +120,7 @@ impl VerdictCode {
             Self::StandStill => "standstill",
             Self::Tmpfs => "database in memory",
             Self::Overlay => "overlay file system",
-            Self::Environment => "environment",
+            Self::Environment => "the machine",
             Self::WideSpread => "wide spread",
         }
     }
