@@ -19,9 +19,8 @@ pub use busload_audit as torture;
 pub use busload_generator::{connector, control, load, target, workload};
 pub use busload_record::{config, disk, figures, host, observation, output, record, statistics};
 
-pub use busload_record::with_causes;
+pub use busload_record::{called, with_causes};
 use host::environment::Program;
-use std::path::Path;
 
 /// This program as it was built, with the memory allocator that its binary has chosen.
 #[must_use]
@@ -40,21 +39,3 @@ pub fn program(allocator: &str) -> Program {
         allocator: allocator.to_owned(),
     }
 }
-
-/// The name by which this program was started: that of the installed program, or the one that
-/// records have.
-#[must_use]
-pub fn called() -> &'static str {
-    let first = std::env::args_os().next();
-    let name = first.as_deref().map(Path::new).and_then(Path::file_stem);
-    if name.is_some_and(|name| name == INSTALLED) {
-        INSTALLED
-    } else {
-        NAME_OF_RECORD
-    }
-}
-
-/// What the installed program is called.
-const INSTALLED: &str = "busload";
-/// The same program in the repository, and in records.
-const NAME_OF_RECORD: &str = "bench-client";

@@ -16,3 +16,24 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+/// The name by which this program was started: that of the installed program, or the one that
+/// records have.
+#[must_use]
+pub fn called() -> &'static str {
+    let first = std::env::args_os().next();
+    let name = first
+        .as_deref()
+        .map(std::path::Path::new)
+        .and_then(std::path::Path::file_stem);
+    if name.is_some_and(|name| name == INSTALLED) {
+        INSTALLED
+    } else {
+        NAME_OF_RECORD
+    }
+}
+
+/// What the installed program is called.
+const INSTALLED: &str = "busload";
+/// The same program in the repository, and in records.
+const NAME_OF_RECORD: &str = "bench-client";

@@ -7,10 +7,11 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// What is written is for everybody to read.
 const MODE: u32 = 0o644;
@@ -76,7 +77,7 @@ pub fn write(path: &Path, contents: &[u8], existing: Existing) -> io::Result<()>
     };
     let directory = directory_of(&place);
     std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    let mut file = new_in(directory)?;
     file.write_all(contents)?;
     be_like(file.as_file(), &place)?;
     let written = match existing {
@@ -84,6 +85,20 @@ pub fn write(path: &Path, contents: &[u8], existing: Existing) -> io::Result<()>
         Existing::Refused => file.persist_noclobber(&place),
     };
     written.map(drop).map_err(|error| error.error)
+}
+
+/// A file in a directory that takes another's place, or is removed. Why there is none does not name
+/// it: nobody has asked for that name.
+///
+/// # Errors
+/// It cannot be made.
+pub fn new_in(directory: &Path) -> io::Result<NamedTempFile> {
+    let make = |path: &Path| {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        options.open(path)
+    };
+    tempfile::Builder::new().make_in(directory, make)
 }
 
 /// Writes a value as JSON, as [`write()`] does.
@@ -121,6 +136,14 @@ mod tests {
 
     fn replace(path: &Path, text: &str) -> io::Result<()> {
         write(path, text.as_bytes(), Existing::Replaced)
+    }
+
+    #[test]
+    fn an_error_does_not_name_the_file_that_was_to_take_the_place() {
+        let missing = tempfile::tempdir().unwrap().path().join("missing");
+        let error = new_in(&missing).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!error.to_string().contains("missing"), "{error}");
     }
 
     fn names(directory: &Path) -> usize {

@@ -1,5 +1,6 @@
 //! `bench-client fsync`: what a durable write costs in a directory, and the ceilings that follow.
 
+use std::io::{IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bench_client::config::heading::OUTPUT;
 use bench_client::disk::{
-    self, Baseline, BaselineConfig, BlockSize, Ceilings, Method, Pattern, RoundsConfig,
-    STREAMS_MAX, SyncMeasurement, SyncSeries,
+    self, Baseline, BaselineConfig, BlockSize, Ceilings, DiskError, Method, Pattern, Rounds,
+    RoundsConfig, STREAMS_MAX, SyncSeries,
 };
 use bench_client::figures;
 use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
@@ -18,13 +19,15 @@ use bench_client::judge::{doubtful_baseline, of_environment_warning};
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
 use bench_client::render::records::fsync as shown;
+use bench_client::render::write::text;
 use bench_client::statistics::RUNS_MIN;
-use busload_frontend::cli::count;
+use busload_frontend::cli::{DEFAULT_DATA_DIR, count};
 use busload_sqlite::Durability;
 use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
+use super::load_flags::make_data_dir;
 use super::output::RecordFile;
 use super::progress::{self, Detail, StatusLine};
 use super::run::runtime;
@@ -33,8 +36,6 @@ use crate::cli::verbosity;
 
 /// Above the flags of a measurement of the disk, in the help text.
 const HEADING: &str = "Disk";
-/// Where the server keeps its database too, unless told otherwise.
-const DEFAULT_DIR: &str = ".data";
 const DEFAULT_COUNT: u64 = 1_000;
 /// Rounds, unless told otherwise.
 const ROUNDS: u32 = RUNS_MIN;
@@ -53,9 +54,9 @@ const TRANSFERS_PER_COMMIT: [u32; 3] = [10, 100, 1_000];
 /// Measure what a durable write costs in a directory, and the transfers per second that it allows
 #[derive(Debug, clap::Args)]
 pub(crate) struct FsyncArgs {
-    /// Directory to measure in [default: .data, created if missing]
-    #[arg(long, alias = "dir", help_heading = HEADING, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    /// Directory to measure in, created if missing
+    #[arg(long, alias = "dir", help_heading = HEADING, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
 
     /// Writes for each method and pattern [default: 1000 in 10 s]
     ///
@@ -87,7 +88,9 @@ pub(crate) struct FsyncArgs {
     #[arg(long, help_heading = OUTPUT)]
     json: bool,
 
-    /// File of the record, for report and for compare --records [default: none]
+    /// File of the record [default: new in results/runs]
+    ///
+    /// For report, and for compare --records.
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -97,7 +100,7 @@ pub(crate) struct FsyncArgs {
 /// Measures and prints.
 pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     let config = BaselineConfig {
-        dir: directory(args.data_dir.clone())?,
+        dir: args.data_dir.clone(),
         count: args.count.unwrap_or(DEFAULT_COUNT),
         block: args.block,
         time_limit: if args.count.is_some() {
@@ -106,11 +109,10 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
             TIME_LIMIT
         },
     };
+    make_data_dir(&config.dir)?;
     let environment = Environment::capture(&config.dir);
     warn_of_environment(&environment);
-    let path = args.output.as_deref();
-    let file = path.map(|path| RecordFile::checked(Some(path), "fsync", &environment));
-    let file = file.transpose()?;
+    let path = RecordFile::checked(args.output.as_deref(), "fsync", &environment)?;
     let mut concurrency = args.concurrency.clone();
     concurrency.push(1);
     concurrency.sort_unstable();
@@ -123,10 +125,19 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         rounds,
         concurrency,
     };
-    let Some((methods, by_c_library)) = measured_unless_interrupted(&config)? else {
-        eprintln!("interrupted before the measurement ended: no file is left behind");
+    let Some(measured) = measured_so_far(&config)? else {
+        say_interrupted("before a round was whole: nothing is recorded");
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    let Rounds {
+        whole,
+        methods,
+        by_c_library,
+    } = measured;
+    let interrupted = whole < rounds;
+    if interrupted {
+        say_interrupted(&format!("this is what {whole} of {rounds} rounds gave"));
+    }
     let block_bytes = config.all.block.bytes();
     let baseline = baseline_of(block_bytes, &methods, &by_c_library);
     let warnings = doubts(&baseline, &environment);
@@ -136,33 +147,40 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         environment,
         directory: config.all.dir.display().to_string(),
         block_bytes,
-        rounds,
+        rounds: whole,
         ceilings: ceilings(&config.all.dir, &baseline, &methods)?,
         methods,
         by_c_library,
         warnings,
     };
-    if let Some(file) = &file {
-        file.write(&record)?;
-    }
+    path.write(&record)?;
     if args.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         show(&shown::document(&record));
+        if path.exists() {
+            print(&text::record_line(&path));
+        }
     }
     let of_environment = record.environment.warnings.iter().filter(|it| matters(it));
     let warnings: Vec<Verdict> = of_environment.map(of_environment_warning).collect();
     let ending = Ending {
+        interrupted,
         failed: args.fail_on.names(warnings.iter().chain(&record.warnings)),
         ..Ending::default()
     };
     Ok(ending.code())
 }
 
-/// The signals are watched so that the files are removed before the program ends.
-fn measured_unless_interrupted(
-    config: &RoundsConfig,
-) -> anyhow::Result<Option<(Vec<SyncSeries>, SyncMeasurement)>> {
+/// Says it on a line of its own: a terminal shows the key on the one where the cursor was.
+fn say_interrupted(what: &str) {
+    let key = if stderr().is_terminal() { "\n" } else { "" };
+    eprintln!("{key}interrupted: {what}");
+}
+
+/// What was measured until the end or an interruption, as far as a round is whole. The signals are
+/// watched so that the files are removed before the program ends.
+fn measured_so_far(config: &RoundsConfig) -> anyhow::Result<Option<Rounds>> {
     let writes = config.all.count * u64::from(config.concurrency.iter().sum::<u32>());
     let writes = writes * (Method::ALL.len() * Pattern::ALL.len()) as u64;
     let config = config.clone();
@@ -171,15 +189,13 @@ fn measured_unless_interrupted(
     runtime()?.block_on(async {
         let interrupted = watch_signals()?;
         let stop = interrupted.clone();
-        let measuring = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let measuring = tokio::task::spawn_blocking(move || {
             // It is asked before each write, which is what is timed.
             let keep_going = || {
                 of_measurement.fetch_add(1, Ordering::Relaxed);
                 !*stop.borrow()
             };
-            let methods = disk::measure_rounds(&config, &keep_going)?;
-            let by_c_library = disk::measure_c_library(&config.all, &keep_going)?;
-            Ok((methods, by_c_library))
+            disk::measure_rounds(&config, &keep_going)
         });
         let text = || {
             let done = asked.load(Ordering::Relaxed).min(writes);
@@ -194,24 +210,11 @@ fn measured_unless_interrupted(
         let status = StatusLine::new(Detail::Line);
         let measured = status.while_doing(text, measuring).await;
         drop(status);
-        let measured = measured.context("the measurement panicked")?;
-        if *interrupted.borrow() {
-            return Ok(None);
+        match measured.context("the measurement panicked")? {
+            Err(DiskError::Interrupted) => Ok(None),
+            measured => Ok(Some(measured?)),
         }
-        measured.map(Some)
     })
-}
-
-/// A directory that was named must be there, since a slip in its name would otherwise measure
-/// another disk; the default one is made.
-fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    if let Some(dir) = named {
-        return Ok(dir);
-    }
-    let dir = PathBuf::from(DEFAULT_DIR);
-    std::fs::create_dir_all(&dir)
-        .with_context(|| format!("cannot create the directory {}", dir.display()))?;
-    Ok(dir)
 }
 
 /// Says them on standard error.
@@ -301,7 +304,7 @@ mod tests {
     fn defaults() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.block.bytes(), 4096);
-        assert!(args.data_dir.is_none() && args.count.is_none() && !args.json);
+        assert!(args.data_dir == Path::new(DEFAULT_DATA_DIR) && args.count.is_none() && !args.json);
     }
 
     #[test]
@@ -322,15 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_named_is_not_made() {
-        let parent = tempfile::tempdir().unwrap();
-        let missing = parent.path().join("missing");
-        let error = run(&parse(&["--dir", missing.to_str().unwrap()]).unwrap()).unwrap_err();
-        assert!(
-            error.to_string().starts_with("no such directory"),
-            "{error}"
-        );
-        assert!(!missing.exists());
+    fn a_directory_that_cannot_be_made_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let below = file.path().join("missing");
+        let error = run(&parse(&["--dir", below.to_str().unwrap()]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("--data-dir"), "{error}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Val
 
 pub(crate) use check::check_descriptors;
 use target::{OwnFlags, TargetFlags};
-pub(crate) use target::{built_in, of_command};
+pub(crate) use target::{built_in, make_data_dir, of_command};
 pub(crate) use targets::{Chosen, choose};
 
 use super::usage;

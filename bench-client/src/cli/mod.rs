@@ -84,8 +84,8 @@ impl Cli {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment, 3 a gate failed, or a \
-warning by --fail-on or --strict, 4 a row is invalid or an audit found something, 5 could not \
+const EXIT_CODES: &str = "Exit codes: 0 valid, 2 bad arguments or environment (also a file or port that \
+another server has), 3 a gate failed, or a warning by --fail-on or --strict, 4 a row is invalid or an audit found something, 5 could not \
 connect or start, 6 an audit cannot tell, 130 interrupted: what was measured until then is recorded";
 
 #[derive(Debug, Subcommand)]

@@ -129,8 +129,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     let mut above = directory_of(&place).ancestors();
     let there = above.find(|one| one.as_os_str().is_empty() || one.symlink_metadata().is_ok());
     let there = there.filter(|one| !one.as_os_str().is_empty());
-    tempfile::NamedTempFile::new_in(there.unwrap_or(Path::new(".")))
-        .map_err(|error| refuse(&error.to_string()))?;
+    output::new_in(there.unwrap_or(Path::new("."))).map_err(|error| refuse(&error.to_string()))?;
     Ok(())
 }
 

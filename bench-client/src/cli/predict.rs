@@ -29,6 +29,7 @@ use busload_sqlite::Durability;
 use clap::Args;
 use serde::Serialize;
 
+use super::load_flags::make_data_dir;
 use super::{UsageError, VALID, fsync, print, show};
 use crate::cli::verbosity;
 
@@ -417,10 +418,7 @@ impl PredictArgs {
 /// What the syncs of one commit take here, so many of them at the cost of an append.
 fn measured_sync(named: Option<&Path>, syncs: f64, appending: f64) -> anyhow::Result<f64> {
     let dir = named.unwrap_or(Path::new(DEFAULT_DATA_DIR));
-    if named.is_none() {
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("cannot create the directory {}", dir.display()))?;
-    }
+    make_data_dir(dir)?;
     let baseline = disk::measure_short(dir)?;
     fsync::warn(&fsync::doubts(&baseline, &Environment::capture(dir)));
     let ceilings =

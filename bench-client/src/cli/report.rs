@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bench_client::host::environment::Environment;
-use bench_client::output::{self, Existing};
+use bench_client::output::{self, Existing, is_stream};
 use bench_client::record::Reproduction;
 use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
 use bench_client::record::fsync::FsyncRecord;
@@ -168,6 +168,40 @@ impl ReportArgs {
         Ok(())
     }
 
+    /// A file whose ending says another form than is written into it.
+    fn check_ending(&self, form: Option<&Form>) -> Result<(), UsageError> {
+        let named = self.output.as_deref();
+        let Some(output) = named.filter(|path| !names_directory(path) && !is_stream(path)) else {
+            return Ok(());
+        };
+        let Some(ending) = output.extension().and_then(|ending| ending.to_str()) else {
+            return Ok(());
+        };
+        let form = form.unwrap_or(&text::FORM);
+        let owners: Vec<&str> = FORMS
+            .iter()
+            .filter(|form| form.ending() == ending)
+            .map(|form| form.name)
+            .collect();
+        let shown = output.display();
+        if form.ending() == ending || owners.is_empty() && self.format.is_some() {
+            Ok(())
+        } else if owners.is_empty() {
+            Err(UsageError(format!(
+                "{shown}: .{ending} is no form of a report: write .md, .html or .csv, or name the \
+                 form with --format"
+            )))
+        } else {
+            Err(UsageError(format!(
+                "{shown}: .{ending} is the ending of --format {}, and this would be {}: write {}, \
+                 or choose that form",
+                owners.join(" or "),
+                form.name,
+                output.with_extension(form.ending()).display()
+            )))
+        }
+    }
+
     fn verbosity(&self) -> VerbosityArgs {
         VerbosityArgs {
             verbose: self.verbose,
@@ -203,6 +237,7 @@ fn records(args: &ReportArgs) -> Result<Vec<PathBuf>, UsageError> {
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let form = args.form();
     args.check(form)?;
+    args.check_ending(form)?;
     let records = records(args)?;
     match (form, records.as_slice()) {
         (None, [path]) if !path.is_dir() => screen(args, path),
@@ -257,7 +292,7 @@ fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<V
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let reproduction: Reproduction = serde_json::from_str(&text)
             .with_context(|| format!("{shown} is not a record of reproduce"))?;
-        article::document(&reproduction)
+        article::on_screen(&reproduction)
     } else if record.sweep.is_some() {
         sweep::document(record)
     } else {
@@ -287,6 +322,14 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
             return Ok(ExitCode::from(VALID));
         }
         return finish(args, &text);
+    }
+    if let Some(directory) = paths.iter().find(|path| path.is_dir()) {
+        return Err(UsageError(format!(
+            "{} is a directory, which has text, md and html, and no {}: name a record in it",
+            directory.display(),
+            form.name
+        ))
+        .into());
     }
     if let [path] = paths
         && let Write::Document(write) = form.write

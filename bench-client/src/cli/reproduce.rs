@@ -132,12 +132,11 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         let kept = path.exists().then_some(&*path);
         show(&closing::in_lines(&reproduction.record, kept));
     } else {
-        let table = shown::document(&reproduction);
         // In a file it is the table alone, as it stands beside the record.
         if stdout().is_terminal() {
-            show(&table);
+            show(&shown::on_screen(&reproduction));
         } else {
-            print(markdown::write(&table).trim_end());
+            print(markdown::write(&shown::document(&reproduction)).trim_end());
         }
         if path.exists() {
             progress::say(&text::record_line(&path));

@@ -272,13 +272,19 @@ impl Sweeping {
     }
 
     fn say_skipped(&self, skipped: usize, all: usize) {
-        if skipped > 0 {
-            eprintln!(
-                "skipped {skipped} of {}, already in {}",
-                counted(all as u64, "row"),
-                self.path.display()
-            );
+        if skipped == 0 {
+            return;
         }
+        let anew = if skipped == all {
+            "; another --output measures them anew"
+        } else {
+            ""
+        };
+        eprintln!(
+            "skipped {skipped} of {}, already in {}{anew}",
+            counted(all as u64, "row"),
+            self.path.display()
+        );
     }
 
     /// `title`: which row it is, of how many, and what it is called.

@@ -71,6 +71,7 @@ pub(super) fn baseline(p50: f64) -> Baseline {
             pattern: Pattern::Overwrite,
             count: 10,
             syncs_per_second: 1e6 / p50,
+            round_p50_us: Vec::new(),
             latency_us: LatencyUs {
                 min: p50,
                 p50: Some(p50),

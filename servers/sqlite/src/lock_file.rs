@@ -20,11 +20,15 @@ pub(crate) struct LockFile {
 /// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    #[error("another server has {database} open (it holds {lock}): stop it or choose another file")]
+    #[error(
+        "another server has {database} open (it holds {lock}): stop it, or choose another file \
+         (--data-dir, or --database of a server)"
+    )]
     Held { database: PathBuf, lock: PathBuf },
     /// Another process holds the file itself, which it found by another name.
     #[error(
-        "another server has {database} open under another name: stop it or choose another file"
+        "another server has {database} open under another name: stop it, or choose another file \
+         (--data-dir, or --database of a server)"
     )]
     HeldFile { database: PathBuf },
     #[error("cannot open {database} to lock it")]

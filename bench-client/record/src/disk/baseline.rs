@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::sampler::{self, Caller};
-use super::{Baseline, BlockSize, DiskError, Method, Pattern, SyncMeasurement};
+use super::sampler::{Caller, Samples, samples};
+use super::{Baseline, BlockSize, DiskError, Method, Pattern};
 
 /// In passing: at most so many samples for each method and pattern.
 const SHORT_COUNT: u64 = 200;
@@ -12,7 +12,14 @@ const SHORT_COUNT: u64 = 200;
 /// In passing: at most so long for each method and pattern, of which there are six.
 const SHORT_TIME_LIMIT: Duration = Duration::from_millis(45);
 
-/// Samples of the C library's `fdatasync`: enough to tell whether it reaches the disk at all.
+/// Rounds in which methods and patterns are measured in turn: what the disk does meanwhile falls on
+/// all of them, and methods that differ by what they do differ in each round.
+const ROUNDS: u64 = 3;
+
+/// What SQLite syncs by, through the C library: whether that reaches the disk at all.
+pub(super) const OF_C_LIBRARY: (Method, Pattern) = (Method::Fdatasync, Pattern::Overwrite);
+
+/// Samples of it.
 const CHECK_COUNT: u64 = 50;
 
 /// Time for these.
@@ -53,6 +60,32 @@ pub fn measure_short(dir: &Path) -> Result<Baseline, DiskError> {
     })
 }
 
+impl BaselineConfig {
+    /// What the C library's syncs are measured with.
+    pub(super) fn of_check(&self) -> Self {
+        Self {
+            count: self.count.min(CHECK_COUNT),
+            time_limit: self.time_limit.min(CHECK_TIME_LIMIT),
+            ..self.clone()
+        }
+    }
+
+    /// Its part of this round of so many, of which the first take what is left over.
+    pub(super) fn of_round(&self, round: u64, rounds: u64) -> Self {
+        let share = self.count / rounds + u64::from(round < self.count % rounds);
+        Self {
+            count: share.max(1),
+            time_limit: self.time_limit.div_f64(to_f64(rounds)),
+            ..self.clone()
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
 /// Measures every method and pattern, asking before each sample whether to go on.
 ///
 /// # Errors
@@ -62,41 +95,41 @@ pub fn measure_while(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Baseline, DiskError> {
     check_directory(&config.dir)?;
-    let mut methods = Vec::with_capacity(Method::ALL.len() * Pattern::ALL.len());
-    for method in Method::ALL {
-        for pattern in Pattern::ALL {
-            methods.push(sampler::sample(
-                config,
-                Caller::Kernel,
-                method,
-                pattern,
+    let all = Method::ALL
+        .into_iter()
+        .flat_map(|method| Pattern::ALL.map(|pattern| (Caller::Kernel, method, pattern)));
+    let all = all.chain([(Caller::CLibrary, OF_C_LIBRARY.0, OF_C_LIBRARY.1)]);
+    let mut gathered: Vec<(Caller, Samples)> = all
+        .map(|(caller, method, pattern)| (caller, Samples::of(method, pattern)))
+        .collect();
+    let check = config.of_check();
+    let rounds = config.count.clamp(1, ROUNDS);
+    for round in 0..rounds {
+        for (caller, one) in &mut gathered {
+            let whole = match caller {
+                Caller::Kernel => config,
+                Caller::CLibrary => &check,
+            };
+            let share = whole.of_round(round, rounds);
+            one.add(&samples(
+                &share,
+                *caller,
+                one.method,
+                one.pattern,
                 keep_going,
             )?);
         }
     }
+    let mut methods: Vec<_> = gathered
+        .into_iter()
+        .map(|(_, one)| one.measurement())
+        .collect();
+    let by_c_library = methods.pop();
     Ok(Baseline {
         block_bytes: config.block.bytes(),
         methods,
-        by_c_library: Some(measure_c_library(config, keep_going)?),
+        by_c_library,
     })
-}
-
-/// A few syncs through the C library, as SQLite makes them: enough to tell whether they reach
-/// the disk.
-///
-/// # Errors
-/// As [`measure_while`].
-pub fn measure_c_library(
-    config: &BaselineConfig,
-    keep_going: &dyn Fn() -> bool,
-) -> Result<SyncMeasurement, DiskError> {
-    let check = BaselineConfig {
-        count: config.count.min(CHECK_COUNT),
-        time_limit: config.time_limit.min(CHECK_TIME_LIMIT),
-        ..config.clone()
-    };
-    let (method, pattern) = (Method::Fdatasync, Pattern::Overwrite);
-    sampler::sample(&check, Caller::CLibrary, method, pattern, keep_going)
 }
 
 pub(super) fn check_directory(dir: &Path) -> Result<(), DiskError> {
@@ -142,7 +175,7 @@ mod tests {
             for pattern in Pattern::ALL {
                 let entry = baseline.find(method, pattern).unwrap();
                 let latency = entry.latency_us;
-                assert_eq!(entry.count, 5);
+                assert_eq!((entry.count, entry.round_p50_us.len()), (5, 3));
                 assert!(latency.min > 0.0);
                 // Of five writes there is no median.
                 assert_eq!((latency.p50, latency.p99), (None, None));
@@ -177,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_still_gives_one_sample_each() {
+    fn no_time_at_all_still_gives_one_sample_in_each_round() {
         let dir = tempfile::tempdir().unwrap();
         let hasty = BaselineConfig {
             time_limit: Duration::ZERO,
             ..config(dir.path(), 1_000)
         };
         let baseline = measure(&hasty).unwrap();
-        assert!(baseline.methods.iter().all(|entry| entry.count == 1));
+        assert!(baseline.methods.iter().all(|entry| entry.count == ROUNDS));
     }
 
     #[test]

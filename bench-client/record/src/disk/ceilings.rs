@@ -130,6 +130,7 @@ mod tests {
                 max: mean,
             },
             syncs_per_second: 1e6 / mean,
+            round_p50_us: Vec::new(),
         };
         Baseline {
             block_bytes: 4096,

@@ -10,7 +10,10 @@ pub const SYNC_MIN_US: f64 = 3.0;
 /// `fsync` that also commits a journal costs two to four times an `fdatasync`.)
 const APART_FACTOR: f64 = 10.0;
 
-/// Methods are measured one after another, and meanwhile others may keep the disk busy. So even
+/// Rounds in which two methods were measured in turn, from which on each must be so far apart.
+const ROUNDS_MIN: usize = 3;
+
+/// Within a round methods are measured one after another, and meanwhile others may keep the disk busy. So even
 /// the quickest sample of the slow one must be so many times the median of the fast one.
 const NEVER_AS_FAST_FACTOR: f64 = 3.0;
 
@@ -19,7 +22,7 @@ const NEVER_AS_FAST_FACTOR: f64 = 3.0;
 pub enum Doubt<'a> {
     /// Faster than any medium is.
     TooFast(&'a SyncMeasurement),
-    /// The same writes take ten times as long by another method.
+    /// The same writes take ten times as long by another method, in each round.
     Apart {
         /// The method that may not be a sync.
         fast: &'a SyncMeasurement,
@@ -83,7 +86,16 @@ fn are_apart(fast: &SyncMeasurement, slow: &SyncMeasurement) -> bool {
     fast.latency_us.p50.is_some_and(|fast_us| {
         slow.typical_us() >= APART_FACTOR * fast_us
             && slow.latency_us.min >= NEVER_AS_FAST_FACTOR * fast_us
+            && are_apart_in_each_round(fast, slow)
     })
+}
+
+/// What is between two methods is there in every round; what others do to the disk is not. Records
+/// of earlier versions have no rounds.
+fn are_apart_in_each_round(fast: &SyncMeasurement, slow: &SyncMeasurement) -> bool {
+    let rounds = fast.round_p50_us.iter().zip(&slow.round_p50_us);
+    let mut apart = rounds.map(|(fast_us, slow_us)| *slow_us >= APART_FACTOR * fast_us);
+    apart.len() < ROUNDS_MIN || apart.all(|is_apart| is_apart)
 }
 
 #[cfg(test)]
@@ -105,6 +117,7 @@ mod tests {
                 max: us,
             },
             syncs_per_second: 1e6 / us,
+            round_p50_us: Vec::new(),
         }
     }
 
@@ -160,6 +173,22 @@ mod tests {
         let mut busy = baseline(160.0, 3_300.0, 170.0);
         busy.methods[1].latency_us.min = 40.0;
         assert_eq!(busy.doubts(), []);
+    }
+
+    #[test]
+    fn methods_that_are_not_apart_in_each_round_are_not_doubted() {
+        let with_rounds = |slow: [f64; 3]| {
+            let mut all = baseline(96.0, 41_288.0, 190.6);
+            let fast = all.by_c_library.as_mut().unwrap();
+            fast.round_p50_us = vec![190.6, 150.0, 200.0];
+            all.methods[0].round_p50_us = slow.to_vec();
+            all.methods[1].round_p50_us = slow.to_vec();
+            all.methods.remove(0);
+            all
+        };
+        assert_eq!(with_rounds([41_288.0, 180.0, 50_000.0]).doubts(), []);
+        let apart = with_rounds([41_288.0, 1_500.0, 50_000.0]);
+        assert!(matches!(apart.doubts()[..], [Doubt::Swallowed { .. }]));
     }
 
     #[test]

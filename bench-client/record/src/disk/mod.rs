@@ -17,11 +17,11 @@ mod report;
 mod rounds;
 mod sampler;
 
-pub use baseline::{BaselineConfig, measure, measure_c_library, measure_short, measure_while};
+pub use baseline::{BaselineConfig, measure, measure_short, measure_while};
 pub use block_size::{BlockSize, BlockSizeError};
 pub use ceilings::{Ceiling, Ceilings};
 pub use doubt::{Doubt, SYNC_MIN_US};
 pub use error::DiskError;
 pub use method::{Method, Pattern};
 pub use report::{Baseline, LatencyUs, SyncMeasurement};
-pub use rounds::{RoundsConfig, STREAMS_MAX, SyncRound, SyncSeries, measure_rounds};
+pub use rounds::{Rounds, RoundsConfig, STREAMS_MAX, SyncRound, SyncSeries, measure_rounds};

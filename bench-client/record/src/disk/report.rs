@@ -44,6 +44,10 @@ pub struct SyncMeasurement {
     pub latency_us: LatencyUs,
     /// Durable writes per second, one after another.
     pub syncs_per_second: f64,
+    /// The median of each round in which it was measured in turn with the others, in
+    /// microseconds. Absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub round_p50_us: Vec<f64>,
 }
 
 impl SyncMeasurement {
@@ -67,6 +71,7 @@ impl SyncMeasurement {
             count: latency_ns.len(),
             latency_us: LatencyUs::from_nanoseconds(latency_ns),
             syncs_per_second: if mean_ns > 0.0 { 1e9 / mean_ns } else { 0.0 },
+            round_p50_us: Vec::new(),
         }
     }
 }

@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::baseline::check_directory;
-use super::sampler::{Caller, Prepared, histogram};
+use super::baseline::{OF_C_LIBRARY, check_directory};
+use super::sampler::{Caller, Prepared, Samples, histogram, samples};
 use super::{BaselineConfig, DiskError, Method, Pattern, SyncMeasurement};
 use crate::statistics::Estimate;
 
@@ -53,27 +53,40 @@ pub struct SyncRound {
     pub syncs_per_second: f64,
 }
 
+/// What rounds gave.
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    /// How many are whole: fewer than asked for when they were interrupted.
+    pub whole: u32,
+    /// Every method and pattern with every number of streams.
+    pub methods: Vec<SyncSeries>,
+    /// The C library's syncs, a few in each round.
+    pub by_c_library: SyncMeasurement,
+}
+
 /// What one series has gathered so far.
 struct Gathered {
-    method: Method,
-    pattern: Pattern,
+    samples: Samples,
     concurrency: u32,
-    latency_ns: Histogram<u64>,
     /// While its streams synced.
     time: Duration,
     rounds: Vec<SyncRound>,
 }
 
+/// What one series gave in one round.
+type OfRound = (Histogram<u64>, Duration);
+
 /// Measures every method and pattern with every number of streams, all of them in each round,
-/// and every second round backwards.
+/// and every second round backwards. When `keep_going` says no, which is asked before each sample,
+/// what the whole rounds gave is kept.
 ///
 /// # Errors
-/// A file cannot be created in the directory, written or synced, or `keep_going` says no, which
-/// is asked before each sample. No file stays behind.
+/// A file cannot be created in the directory, written or synced, or not one round is whole. No
+/// file stays behind.
 pub fn measure_rounds(
     config: &RoundsConfig,
     keep_going: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<SyncSeries>, DiskError> {
+) -> Result<Rounds, DiskError> {
     check_directory(&config.all.dir)?;
     debug_assert!(config.rounds > 0, "a round at least");
     let rounds = config.rounds.max(1);
@@ -82,38 +95,61 @@ pub fn measure_rounds(
         time_limit: config.all.time_limit / rounds,
         ..config.all.clone()
     };
+    let check = config.all.of_check();
     let mut gathered = Vec::new();
     for concurrency in &config.concurrency {
         for method in Method::ALL {
             gathered.extend(Pattern::ALL.map(|pattern| Gathered {
-                method,
-                pattern,
+                samples: Samples::of(method, pattern),
                 concurrency: *concurrency,
-                latency_ns: histogram(),
                 time: Duration::ZERO,
                 rounds: Vec::new(),
             }));
         }
     }
+    let (method, pattern) = OF_C_LIBRARY;
+    let mut by_c_library = Samples::of(method, pattern);
+    let mut whole = 0;
     for round in 0..rounds {
-        let mut order: Vec<&mut Gathered> = gathered.iter_mut().collect();
-        if !round.is_multiple_of(2) {
+        let mut order: Vec<&Gathered> = gathered.iter().collect();
+        let backwards = !round.is_multiple_of(2);
+        if backwards {
             order.reverse();
         }
-        for series in order {
-            series.measure(&each, keep_going)?;
+        let check = check.of_round(u64::from(round), u64::from(rounds));
+        let measured = || -> Result<(Vec<OfRound>, Histogram<u64>), DiskError> {
+            let found = order.iter().map(|series| series.measure(&each, keep_going));
+            let found = found.collect::<Result<Vec<_>, _>>()?;
+            let checked = samples(&check, Caller::CLibrary, method, pattern, keep_going)?;
+            Ok((found, checked))
+        };
+        let (mut found, checked) = match measured() {
+            Err(DiskError::Interrupted) if whole > 0 => break,
+            measured => measured?,
+        };
+        if backwards {
+            found.reverse();
         }
+        for (series, one) in gathered.iter_mut().zip(found) {
+            series.add(one);
+        }
+        by_c_library.add(&checked);
+        whole += 1;
     }
-    Ok(gathered.into_iter().map(Gathered::finish).collect())
+    Ok(Rounds {
+        whole,
+        methods: gathered.into_iter().map(Gathered::finish).collect(),
+        by_c_library: by_c_library.measurement(),
+    })
 }
 
 impl Gathered {
     fn measure(
-        &mut self,
+        &self,
         config: &BaselineConfig,
         keep_going: &(dyn Fn() -> bool + Sync),
-    ) -> Result<(), DiskError> {
-        let (method, pattern) = (self.method, self.pattern);
+    ) -> Result<OfRound, DiskError> {
+        let (method, pattern) = (self.samples.method, self.samples.pattern);
         let files = (0..self.concurrency)
             .map(|_| Prepared::new(config, Caller::Kernel, method, pattern))
             .collect::<Result<Vec<_>, _>>()?;
@@ -149,15 +185,16 @@ impl Gathered {
         let time = ended
             .zip(began)
             .map_or(Duration::ZERO, |(to, from)| to - from);
+        Ok((latency_ns, time))
+    }
+
+    fn add(&mut self, (latency_ns, time): OfRound) {
         self.rounds.push(SyncRound {
             mean_us: latency_ns.mean().round() / 1e3,
             syncs_per_second: per_second(latency_ns.len(), time),
         });
         self.time += time;
-        self.latency_ns
-            .add(&latency_ns)
-            .expect("the bounds are the same");
-        Ok(())
+        self.samples.add(&latency_ns);
     }
 
     fn finish(self) -> SyncSeries {
@@ -166,9 +203,8 @@ impl Gathered {
             .iter()
             .map(|round| round.syncs_per_second)
             .collect();
-        let mut all =
-            SyncMeasurement::from_nanoseconds(self.method, self.pattern, &self.latency_ns);
-        all.syncs_per_second = per_second(self.latency_ns.len(), self.time);
+        let mut all = self.samples.measurement();
+        all.syncs_per_second = per_second(all.count, self.time);
         SyncSeries {
             all,
             concurrency: self.concurrency,
@@ -205,7 +241,10 @@ mod tests {
     #[test]
     fn every_series_has_every_round_and_no_file_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let found = measure_rounds(&config(dir.path(), &[1, 3]), &|| true).unwrap();
+        let measured = measure_rounds(&config(dir.path(), &[1, 3]), &|| true).unwrap();
+        assert_eq!(measured.whole, 3);
+        assert_eq!(measured.by_c_library.round_p50_us.len(), 3);
+        let found = measured.methods;
         assert_eq!(found.len(), 12);
         for series in &found {
             assert_eq!(series.rounds.len(), 3);
@@ -218,6 +257,20 @@ mod tests {
             assert!((least..=most).contains(&series.all.count), "{series:?}");
             let interval = series.syncs_per_second_interval;
             assert!(interval.low <= interval.median && interval.median <= interval.high);
+        }
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn rounds_that_are_whole_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        // A round is six times four samples, and four of the C library.
+        let keep_going = || asked.fetch_add(1, Ordering::Relaxed) < 40;
+        let measured = measure_rounds(&config(dir.path(), &[1]), &keep_going).unwrap();
+        assert_eq!(measured.whole, 1);
+        for series in &measured.methods {
+            assert_eq!((series.all.count, series.rounds.len()), (4, 1));
         }
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
     }

@@ -38,24 +38,45 @@ pub(super) enum Caller {
     CLibrary,
 }
 
-/// Takes the samples of one method and pattern.
-pub(super) fn sample(
-    config: &BaselineConfig,
-    caller: Caller,
-    method: Method,
-    pattern: Pattern,
-    keep_going: &dyn Fn() -> bool,
-) -> Result<SyncMeasurement, DiskError> {
-    let latency_ns = samples(config, caller, method, pattern, keep_going)?;
-    Ok(SyncMeasurement::from_nanoseconds(
-        method,
-        pattern,
-        &latency_ns,
-    ))
+/// What one method and pattern has given, round by round.
+pub(super) struct Samples {
+    pub(super) method: Method,
+    pub(super) pattern: Pattern,
+    latency_ns: Histogram<u64>,
+    round_p50_us: Vec<f64>,
+}
+
+impl Samples {
+    pub(super) fn of(method: Method, pattern: Pattern) -> Self {
+        Self {
+            method,
+            pattern,
+            latency_ns: histogram(),
+            round_p50_us: Vec::new(),
+        }
+    }
+
+    /// Those of one more round.
+    pub(super) fn add(&mut self, round_ns: &Histogram<u64>) {
+        // Of few samples, too: rounds are compared by their direction.
+        let p50 = Duration::from_nanos(round_ns.value_at_quantile(0.5));
+        self.round_p50_us.push(p50.as_secs_f64() * 1e6);
+        self.latency_ns
+            .add(round_ns)
+            .expect("the bounds are the same");
+    }
+
+    pub(super) fn measurement(self) -> SyncMeasurement {
+        let found = SyncMeasurement::from_nanoseconds(self.method, self.pattern, &self.latency_ns);
+        SyncMeasurement {
+            round_p50_us: self.round_p50_us,
+            ..found
+        }
+    }
 }
 
 /// The latencies of one method and pattern, in nanoseconds.
-fn samples(
+pub(super) fn samples(
     config: &BaselineConfig,
     caller: Caller,
     method: Method,

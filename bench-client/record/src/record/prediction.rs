@@ -91,12 +91,55 @@ impl Prediction {
             .filter(|error| error.is_finite())
     }
 
-    /// The limit that binds, in words, or that the prediction has failed.
+    /// The limit that binds, in words, with another that is so near that it may bind in the next
+    /// row; or that none is known.
     #[must_use]
-    pub fn limit_in_words(&self) -> &'static str {
-        match self.bottleneck {
-            Some(bottleneck) => bottleneck.in_words(),
-            None => "not known: prediction failed",
+    pub fn limit_in_words(&self) -> String {
+        match (self.bottleneck, self.nearest_limit()) {
+            (Some(bottleneck), Some(near)) => format!("{bottleneck}, nearly {near}"),
+            (Some(bottleneck), None) => bottleneck.to_string(),
+            (None, _) => "not known: the model does not fit this row".to_owned(),
         }
+    }
+
+    fn nearest_limit(&self) -> Option<Bottleneck> {
+        let binds = |limit: &&Limit| Some(limit.bottleneck) == self.bottleneck;
+        let own = self.limits.iter().find(binds)?.tps;
+        // The lowest goes first.
+        let mut others = self.limits.iter().filter(|limit| !binds(limit));
+        let next = others.next()?;
+        (next.tps.max(own) <= NEAR_FACTOR * next.tps.min(own)).then_some(next.bottleneck)
+    }
+}
+
+/// Limits within this factor of each other change places from one row to the next.
+const NEAR_FACTOR: f64 = 1.2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_near_is_named_beside_the_one_that_binds() {
+        let with = |sync: f64, cpu: f64| {
+            let limit = |bottleneck, tps| Limit { bottleneck, tps };
+            Prediction {
+                tps: 100.0,
+                p50_ms: 1.0,
+                mean_batch: 1.0,
+                bottleneck: Some(Bottleneck::DiskSync),
+                remedy: None,
+                limits: vec![
+                    limit(Bottleneck::DiskSync, sync),
+                    limit(Bottleneck::WriterCpu, cpu),
+                ],
+                refuted: Vec::new(),
+            }
+        };
+        assert_eq!(
+            with(200.0, 239.0).limit_in_words(),
+            "disk sync, nearly writer CPU"
+        );
+        assert_eq!(with(200.0, 260.0).limit_in_words(), "disk sync");
     }
 }

@@ -1,5 +1,7 @@
 //! Why a record cannot be read.
 
+use crate::called;
+
 /// Why a file is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -21,8 +23,9 @@ pub enum ReadError {
     },
     /// It is no JSON, or JSON of another kind.
     #[error(
-        "{file} is not a record: give a file that `bench-client run`, `sweep`, `reproduce` \
-         or `compare` wrote"
+        "{file} is not a record: give a file that `{} run`, `sweep`, `compare`, `reproduce`, \
+         `ceiling`, `merge`, `fsync`, `audit` or `torture` wrote",
+        called()
     )]
     NotARecord {
         /// The file.
@@ -32,8 +35,9 @@ pub enum ReadError {
     },
     /// It is what a verb wrote that measures no rows.
     #[error(
-        "{file} is a record of `{verb}`, which has no rows: `bench-client report` shows one such \
-         record alone, with --format md"
+        "{file} is a record of `{verb}`, which has no rows: `{} report` shows one such record alone, \
+         with --format md",
+        called()
     )]
     NoRows {
         /// The file.
@@ -43,14 +47,18 @@ pub enum ReadError {
     },
     /// It is one machine's part of a load.
     #[error(
-        "{file} is one shard of a run: `bench-client merge` makes a record of all of them together"
+        "{file} is one shard of a run: `{} merge` makes a record of all of them together",
+        called()
     )]
     OneShard {
         /// The file.
         file: String,
     },
     /// It is no shard.
-    #[error("{file} is not a shard: give the files that `bench-client run --shard` wrote")]
+    #[error(
+        "{file} is not a shard: give the files that `{} run --shard` wrote",
+        called()
+    )]
     NoShard {
         /// The file.
         file: String,

@@ -81,6 +81,51 @@ pub enum VerdictCode {
     WideSpread,
 }
 
+impl VerdictCode {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::MoneyNotConserved => "money not conserved",
+            Self::NothingChanged => "no balance changed",
+            Self::LedgerMismatch => "ledger mismatch",
+            Self::Fake => "fake",
+            Self::NoCommittedTransfer => "nothing committed",
+            Self::ServerDied => "server died",
+            Self::NotDurable => "not durable",
+            Self::DurabilityUnknown => "durability not told",
+            Self::Unverified => "not all verified",
+            Self::NotVerified => "nothing verified",
+            Self::OwnVerifyFailed => "the server's own verification failed",
+            Self::UnknownOutcomes => "unknown outcomes",
+            Self::ContradictoryAnswers => "contradictory answers",
+            Self::CountersContradict => "contradictory counters",
+            Self::NotCommitted => "transfers not committed",
+            Self::Interrupted => "interrupted",
+            Self::Unstable => "unstable disk",
+            Self::SyncTooFast => "syncs faster than the disk",
+            Self::SyncDoesNothing => "syncs that do nothing",
+            Self::SyncMethodsApart => "sync methods far apart",
+            Self::FlushesMissing => "missing flushes",
+            Self::Preloaded => "preloaded library",
+            Self::Throttled => "CPU quota",
+            Self::ProcessorSlowed => "slowed processor",
+            Self::NullServer => "null server",
+            Self::GeneratorBound => "generator-bound",
+            Self::OfferedNotAchieved => "offered rate not achieved",
+            Self::LittlesLaw => "Little's law does not hold",
+            Self::NotSteady => "warm-up not over",
+            Self::HeldBack => "answers held back",
+            Self::ShortWindow => "short window",
+            Self::StandStill => "standstill",
+            Self::Tmpfs => "database in memory",
+            Self::Overlay => "overlay file system",
+            Self::Environment => "the machine",
+            Self::WideSpread => "wide spread",
+        }
+    }
+}
+
 /// One verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {

@@ -347,7 +347,7 @@ pub(crate) fn built_in(
     })
 }
 
-fn make_data_dir(directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_data_dir(directory: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory).map_err(|error| {
         usage(&format!(
             "cannot create the data directory {}: {error}; choose another with --data-dir",

@@ -50,10 +50,15 @@ pub(super) fn document(answers: &[Answer]) -> Document {
         document.say(assumptions(first));
         let (low, high) = first.p50_error;
         document.say(format!(
-            "Expect TPS within 20 % on nine rows of ten given the costs of the machine itself; p50 \
-             was {:+.0} % to {:+.0} % off (docs/model.md).",
+            "Given the costs of a row of this machine, measured in the same minute, TPS is within \
+             20 % on nine rows of ten, and p50 was {:+.0} % to {:+.0} % off (docs/model.md). What no \
+             flag gives is {}.",
             low * 100.0,
-            high * 100.0
+            high * 100.0,
+            match first.inputs.costs {
+                Costs::SharedThread(_) => "the article's",
+                Costs::Pipelined(_) => "of the rows of results/2026-11-21-vm-2core",
+            }
         ));
     }
     document

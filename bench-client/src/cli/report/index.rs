@@ -40,7 +40,15 @@ pub(super) fn document(
     let mut found = Vec::new();
     for path in named {
         if path.is_dir() {
+            let before = found.len();
             collect(path, "", DEPTH_MAX, &mut found)?;
+            if found.len() == before {
+                return Err(UsageError(format!(
+                    "there is no record in {}: name another directory, or measure with run",
+                    path.display()
+                ))
+                .into());
+            }
         } else {
             let name = path.file_name().unwrap_or(path.as_os_str());
             let (path, name) = (path.clone(), name.to_string_lossy().into_owned());
@@ -52,6 +60,8 @@ pub(super) fn document(
     for Found { path, name } in found {
         let (content, document) = match read(&path) {
             Ok(read) => read,
+            // What was named is to be shown.
+            Err(error) if named.contains(&path) => return Err(error),
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = error.as_ref();
                 let content = Content::Unread(without_path(&with_causes(error), &path));

@@ -384,8 +384,7 @@ impl TortureArgs {
             && !can_be_overtaken)
             .then(|| {
                 format!(
-                    "a request that is never answered cannot be found: --timeout ({:?}) is not below \
-                     --cycle-time ({:?})",
+                    "unanswered requests are not found: --timeout {:?} ≥ --cycle-time {:?}",
                     plan.answer_timeout, plan.cycle
                 )
             })

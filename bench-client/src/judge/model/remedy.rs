@@ -15,51 +15,94 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
              of its own"
                 .to_owned()
         }
-        Bottleneck::WriterCpu if has_full_batches(inputs, mean_batch) => {
-            "the writer is busy: raise --batch-size, so that more transfers share what a batch \
-             costs; after that only a faster core helps"
-                .to_owned()
-        }
-        Bottleneck::WriterCpu => {
-            "the writer is busy: raise --inflight or --concurrency, so that more \
-             transfers share what a batch costs; after that only a faster core helps"
-                .to_owned()
-        }
+        Bottleneck::WriterCpu => format!(
+            "the writer is busy: try {}, so that more transfers share what a batch costs; after \
+             that only a faster core helps",
+            larger_batches(inputs, mean_batch)
+        ),
         Bottleneck::Database if has_statement_each(inputs, mean_batch) => {
             "the writer waits for the database, which has a statement for each transfer: \
              --apply coalesced writes a batch by one"
                 .to_owned()
         }
         Bottleneck::Database => format!(
-            "the writer waits for the database: {}, so that more transfers share a commit",
-            if has_full_batches(inputs, mean_batch) {
-                "raise --batch-size"
-            } else {
-                "raise --inflight or --concurrency"
-            }
+            "the writer waits for the database: try {}, so that more transfers share a commit",
+            larger_batches(inputs, mean_batch)
         ),
-        Bottleneck::TransportCpu => {
-            "the server's reading and answering is busy: raise --inflight (more \
-             transfers per message, not over HTTP), or --io-threads if cores are free"
-                .to_owned()
-        }
-        Bottleneck::Generator => {
+        Bottleneck::TransportCpu => format!(
+            "the server's reading and answering is busy: try {} (more transfers per message, not \
+             over HTTP), or more --io-threads if cores are free",
+            inflight(inputs)
+        ),
+        Bottleneck::Generator => format!(
             "the load generator is busy, so this is not a limit of the server: raise --threads if \
-             cores are free, or --inflight"
-                .to_owned()
-        }
-        Bottleneck::EmptyBusStop => format!(
-            "batches wait for more transfers than are in flight: lower --batch-timeout (0ms waits \
-             for nobody), lower --batch-size to {:.0} or less, or raise \
-             --inflight",
-            inputs.in_flight()
+             cores are free, or try {}",
+            inflight(inputs)
         ),
-        Bottleneck::Cores => "all cores are busy with client and server: raise --inflight (less \
-             CPU per transfer), or run the server on another machine (--url)"
-            .to_owned(),
-        Bottleneck::OfferedRate => {
-            "the server can do more than is offered: raise --rate".to_owned()
-        }
+        Bottleneck::EmptyBusStop => format!(
+            "batches wait for more transfers than are in flight: try --batch-timeout 0ms, which \
+             waits for nobody, --batch-size {:.0} or less, or {}",
+            inputs.in_flight(),
+            inflight(inputs)
+        ),
+        Bottleneck::Cores => format!(
+            "all cores are busy with client and server: try {} (less CPU per transfer), or run the \
+             server on another machine (--url)",
+            inflight(inputs)
+        ),
+        Bottleneck::OfferedRate => match inputs.offered_tps {
+            Some(offered) => format!(
+                "the server can do more than is offered: try --rate {:.0}",
+                2.0 * offered
+            ),
+            None => "the server can do more than is offered: raise --rate".to_owned(),
+        },
+    }
+}
+
+/// Most that the flags take.
+const INFLIGHT_MAX: u64 = 16_384;
+const CONCURRENCY_MAX: u64 = 100_000;
+const BATCH_SIZE_MAX: u64 = 1 << 20;
+
+/// A flag with twice what it is.
+fn twice(flag: &str, present: u64, most: u64) -> String {
+    format!("{flag} {}", present.saturating_mul(2).min(most))
+}
+
+fn concurrency(inputs: &ModelInputs) -> String {
+    twice("--concurrency", inputs.concurrency.into(), CONCURRENCY_MAX)
+}
+
+/// Twice as many in flight.
+fn inflight(inputs: &ModelInputs) -> String {
+    let present = inputs.max_inflight_per_worker as u64;
+    if present < INFLIGHT_MAX {
+        twice("--inflight", present, INFLIGHT_MAX)
+    } else {
+        concurrency(inputs)
+    }
+}
+
+/// The same, by one flag or another.
+fn more_in_flight(inputs: &ModelInputs) -> String {
+    let (one, other) = (inflight(inputs), concurrency(inputs));
+    if one == other {
+        one
+    } else {
+        format!("{one} or {other}")
+    }
+}
+
+fn batch_size(inputs: &ModelInputs) -> String {
+    twice("--batch-size", inputs.batch_size, BATCH_SIZE_MAX)
+}
+
+fn larger_batches(inputs: &ModelInputs, mean_batch: f64) -> String {
+    if has_full_batches(inputs, mean_batch) {
+        batch_size(inputs)
+    } else {
+        more_in_flight(inputs)
     }
 }
 
@@ -81,13 +124,18 @@ fn disk(inputs: &ModelInputs, mean_batch: f64) -> String {
     let what = if shared && inputs.in_flight() < inputs.seats()
         || !has_full_batches(inputs, mean_batch) && !shared
     {
-        "raise --inflight or --concurrency"
+        more_in_flight(inputs)
     } else if inputs.in_flight() <= inputs.seats() {
-        "raise --inflight or --concurrency, and --batch-size with them"
+        format!(
+            "{}, and {} with it",
+            more_in_flight(inputs),
+            batch_size(inputs)
+        )
     } else {
-        "raise --batch-size"
+        batch_size(inputs)
     };
     format!(
-        "the writer sleeps in the sync: {what}, so that more transfers share one; or a faster disk"
+        "the writer sleeps in the sync: try {what}, so that more transfers share one; or a faster \
+         disk"
     )
 }

@@ -213,17 +213,17 @@ fn each_bottleneck_is_found_and_its_remedy_names_a_knob() {
         (
             plain(pipelined(50, 8, 10, 0.0, 683.0)),
             Bottleneck::DiskSync,
-            "raise --batch-size,",
+            "try --batch-size 20,",
         ),
         (
             plain(pipelined(50, 1, 100, 2000.0, 76.0)),
             Bottleneck::EmptyBusStop,
-            "lower --batch-timeout",
+            "try --batch-timeout 0ms",
         ),
         (
             with(load(), |costs| costs.cores = None),
             Bottleneck::WriterCpu,
-            "--inflight",
+            "--inflight 160 or --concurrency 100",
         ),
         (
             with(load(), |costs| costs.transport.per_transfer_us = 5.0),
@@ -246,7 +246,7 @@ fn each_bottleneck_is_found_and_its_remedy_names_a_knob() {
                 ..load()
             },
             Bottleneck::OfferedRate,
-            "raise --rate",
+            "try --rate 2000",
         ),
     ] {
         let found = predict(&inputs);

@@ -136,13 +136,14 @@ pub(in crate::judge) fn sync_methods_apart(
     warning(
         VerdictCode::SyncMethodsApart,
         format!(
-            "a durable write ({}) takes {:.1} µs by {} and {:.1} µs by {}: ten times apart, \
+            "a durable write ({}) takes {:.1} µs by {} and {:.1} µs by {}: {:.0} times apart, \
              they are not both syncs",
             fast.pattern,
             fast.typical_us(),
             fast.method,
             slow.typical_us(),
-            slow.method
+            slow.method,
+            slow.typical_us() / fast.typical_us()
         ),
         "find out which of them reaches the medium; measure on another disk or file system \
          with --data-dir",

@@ -35,4 +35,15 @@ impl Form {
     pub fn named(name: &str) -> Option<&'static Self> {
         FORMS.iter().find(|form| form.name == name)
     }
+
+    /// The ending of its files.
+    #[must_use]
+    pub fn ending(&self) -> &'static str {
+        match self.name {
+            "text" | "gobench" => "txt",
+            "github-benchmark" | "bmf" => "json",
+            "junit" => "xml",
+            name => name,
+        }
+    }
 }

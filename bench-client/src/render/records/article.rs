@@ -1,6 +1,8 @@
 //! A published table, row by row, beside what this machine measured.
 
+use super::closing::said_of;
 use super::environment;
+use super::words::durability_doubt;
 use crate::article::{self, ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Table as Published};
 use crate::figures::{known, ms, rate, shared};
 use crate::record::{Comparison, Edition, Prediction, Reproduction, Row, VendorFigure};
@@ -8,6 +10,16 @@ use crate::render::document::{Document, Line, Table, Tone};
 
 /// A measured row, what is published of it, and how they compare.
 type Both<'a> = (&'a Row, &'a Comparison, &'a ArticleRow);
+
+/// The table, and what is said of its rows but the one that is meant to be fake.
+#[must_use]
+pub fn on_screen(reproduction: &Reproduction) -> Document {
+    let mut document = document(reproduction);
+    // Of the row that is meant to be caught the sentences below the table say it.
+    let honest = article::rows(reproduction).filter(|(.., article)| !article.fake);
+    document.facts(said_of(&honest.map(|(row, ..)| row).collect::<Vec<_>>()));
+    document
+}
 
 /// The table, with what is needed to read it.
 #[must_use]
@@ -52,7 +64,8 @@ pub fn document(reproduction: &Reproduction) -> Document {
 /// What a column says of a figure that is quoted.
 fn quoted(figure: &VendorFigure, column: &str) -> Line {
     match column {
-        "row" => format!("{} (vendor's figure, not measured)", figure.name).into(),
+        "row" => figure.name.as_str().into(),
+        "verdict" => "vendor's, not measured".into(),
         "durability" => "not told".into(),
         "transport" => figure
             .transport
@@ -166,12 +179,17 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
         .number(0, "TPS here", |(row, one, _)| {
             // Of the article's rows there is none to hold it against.
             let deviation = one.tps_deviation.filter(|_| is_august);
-            Line::default().strong(with_deviation(row.tps, deviation))
+            let tps = with_deviation(row.tps, deviation);
+            if row.valid {
+                Line::default().strong(tps)
+            } else {
+                Line::default().void(tps)
+            }
         })
         .number(3, "predicted TPS", model(|model| rate(model.tps)))
         .number(4, "p50 ms here", |(row, ..)| known(row.latency_ms.p50, ms))
         .number(5, "predicted p50 ms", model(|model| ms(model.p50_ms)))
-        .words(5, "limit", model(|model| model.limit_in_words().to_owned()))
+        .words(5, "limit", model(Prediction::limit_in_words))
         .number(3, "sync µs here", |(row, ..)| {
             let server = row.server.as_ref()?;
             match server.sync_us {
@@ -193,7 +211,10 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
         })
         .words(0, "verdict", |(row, ..)| {
             match (row.valid, row.verify.fake) {
-                (true, _) => "valid".into(),
+                (true, _) => match durability_doubt(row) {
+                    Some(doubt) => Line::default().mark(Tone::Warn, format!("valid, {doubt}")),
+                    None => "valid".into(),
+                },
                 (false, true) => Line::default().mark(Tone::Bad, "INVALID: fake"),
                 (false, false) => Line::default().mark(Tone::Bad, "INVALID"),
             }

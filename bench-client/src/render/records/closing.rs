@@ -31,7 +31,9 @@ pub fn rows(record: &Record, path: Option<&Path>) -> Document {
     if let [row] = record.rows.as_slice() {
         document.append(one_row(row, &record.environment, path));
     } else {
-        document.append(of_rows(&record.rows, path));
+        let mut facts = said_of(&record.rows.iter().collect::<Vec<_>>());
+        facts.add_known("record", path.map(|path| path.display().to_string()));
+        document.facts(facts);
     }
     document
 }
@@ -51,12 +53,12 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
     document
 }
 
-/// What is said of several rows below their table: what makes rows invalid, what they are warned
-/// of, once for each kind, and which of them is the fastest.
-fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
+/// What is said of several rows below their table: what makes rows invalid and what they are
+/// warned of, once for each kind.
+pub(super) fn said_of(rows: &[&Row]) -> Facts {
     let mut facts = Facts::default();
     let of_rows = |codes: &Verdict| {
-        let has = |row: &&Row| row.verdicts.iter().any(|one| one.code == codes.code);
+        let has = |row: &&&Row| row.verdicts.iter().any(|one| one.code == codes.code);
         rows.iter().filter(has).count()
     };
     let mut seen: Vec<VerdictCode> = Vec::new();
@@ -86,10 +88,7 @@ fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
         facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
     }
     facts.add_known("", more(&others));
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
+    facts
 }
 
 /// A record that is in no file yet.

@@ -152,11 +152,7 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Table {
         .number(6, "p95 ms", latency(|latency| latency.p95))
         .number(1, "p99 ms", latency(|latency| latency.p99))
         .number(3, "mean batch", |shown| mean_batch(shown.row))
-        .words(
-            5,
-            "bottleneck",
-            model(|model| model.limit_in_words().to_owned()),
-        )
+        .words(5, "bottleneck", model(Prediction::limit_in_words))
         .words(3, "transport", |shown| {
             format!("{} {}", shown.row.transport, shown.row.config.encoding)
         })

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use super::words::{audited, clipped, joined, load_machines};
+use super::words::{
+    audited, clipped, durability_doubt, is_of_durability, joined, load_machines, says,
+};
 use crate::figures::{grouped, in_ms, rate, shared};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
@@ -11,22 +13,10 @@ use crate::render::document::{Document, Facts, Line, Tone};
 
 /// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
 pub(super) const TEXT_MAX: usize = 140;
-/// Longest text of a warning: one line.
-const WARNING_MAX: usize = 71;
+/// Longest list of what else is warned of: one line.
+const ALSO_MAX: usize = 71;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
-
-/// What is not durable.
-const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
-/// What speaks against its being durable.
-const DOUBTFUL: [VerdictCode; 6] = [
-    VerdictCode::DurabilityUnknown,
-    VerdictCode::SyncDoesNothing,
-    VerdictCode::SyncTooFast,
-    VerdictCode::SyncMethodsApart,
-    VerdictCode::FlushesMissing,
-    VerdictCode::Preloaded,
-];
 
 /// The end of a run of one row. `record` is where the record is, if it stays.
 #[must_use]
@@ -83,6 +73,7 @@ pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) ->
     let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
     let parts = [
         Some(format!(" {}/s", rate(row.tps))),
+        durability_doubt(row).map(str::to_owned),
         Some(p99),
         label.map(str::to_owned),
         record.map(|path| path.display().to_string()),
@@ -98,19 +89,15 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
         let digits = of.to_string().len();
         format!("{number:>digits$} of {of}  ")
     });
+    let doubt = durability_doubt(row).map_or_else(String::new, |doubt| format!("  {doubt}"));
     let why = invalidating(row).map(|verdict| format!("\n  INVALID: {}", verdict.message));
     format!(
-        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{}",
+        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{doubt}{}",
         rate(row.tps),
         in_ms(row.latency_ms.p50),
         in_ms(row.latency_ms.p99),
         why.collect::<String>()
     )
-}
-
-fn says(row: &Row, codes: &[VerdictCode]) -> bool {
-    let mut verdicts = row.verdicts.iter();
-    verdicts.any(|verdict| codes.contains(&verdict.code))
 }
 
 fn is_null_server(row: &Row) -> bool {
@@ -144,10 +131,8 @@ pub(super) fn headline(row: &Row) -> Line {
         )
     } else if says(row, &[VerdictCode::NotVerified]) {
         ("answers per second, ", "nothing verified")
-    } else if says(row, &NOT_DURABLE) {
-        ("transfers per second, ", "not durable")
-    } else if says(row, &DOUBTFUL) {
-        ("transfers per second, ", "not shown to be durable")
+    } else if let Some(doubt) = durability_doubt(row) {
+        ("transfers per second, ", doubt)
     } else {
         ("durable transfers per second", "")
     };
@@ -257,10 +242,11 @@ fn took(sync: &Spread) -> Option<String> {
 /// What kept the rate from being higher, and how busy the processors were.
 fn limit(row: &Row, environment: &Environment) -> Option<String> {
     let limit = row.prediction.as_ref().map(|model| match model.bottleneck {
+        None if row.interrupted => "not known: the run was interrupted".to_owned(),
         Some(Bottleneck::EmptyBusStop) => {
             "empty bus stop (too few in flight to fill a batch)".to_owned()
         }
-        _ => model.limit_in_words().to_owned(),
+        _ => model.limit_in_words(),
     });
     let cores = row.cpu.client_s.zip(row.cpu.server_s);
     let cores = cores.filter(|_| row.seconds > 0.0).map(|(client, server)| {
@@ -331,7 +317,7 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
 pub(super) fn weight(code: VerdictCode) -> u8 {
     match code {
         VerdictCode::GeneratorBound => 0,
-        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
+        code if is_of_durability(code) => 1,
         VerdictCode::Environment => 3,
         _ => 2,
     }
@@ -354,9 +340,9 @@ fn warnings(row: &Row, facts: &mut Facts) {
     let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
         return;
     };
-    facts.add(name, clipped(&first.message, WARNING_MAX));
+    facts.add(name, clipped(&first.message, TEXT_MAX));
     if first.code != VerdictCode::GeneratorBound {
-        facts.add("", clipped(&format!("→ {}", first.remedy), WARNING_MAX));
+        facts.add("", clipped(&format!("→ {}", first.remedy), TEXT_MAX));
     }
     let others: Vec<&Verdict> = warnings
         .into_iter()
@@ -367,24 +353,17 @@ fn warnings(row: &Row, facts: &mut Facts) {
 
 /// What is not said in full.
 pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
-    let mut codes: Vec<String> = Vec::new();
+    let mut kinds: Vec<&str> = Vec::new();
     for verdict in verdicts {
-        let code = code_name(verdict.code);
-        if !codes.contains(&code) {
-            codes.push(code);
+        let kind = verdict.code.in_words();
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
         }
     }
-    let said = format!("also {}", codes.join(", "));
+    let said = format!("also: {}", kinds.join(", "));
     // Its end says where the rest is.
-    let said = clipped(&said, WARNING_MAX - "; -v says all".len());
-    (!codes.is_empty()).then(|| format!("{said}; -v says all"))
-}
-
-/// As `--fail-on` and records have it.
-fn code_name(code: VerdictCode) -> String {
-    let name = serde_json::to_value(code).ok();
-    let name = name.as_ref().and_then(serde_json::Value::as_str);
-    name.unwrap_or_default().to_owned()
+    let said = clipped(&said, ALSO_MAX - "; -v says all".len());
+    (!kinds.is_empty()).then(|| format!("{said}; -v says all"))
 }
 
 #[cfg(test)]
@@ -440,7 +419,7 @@ mod tests {
                 assert!(text.starts_with(word), "{text}");
                 let wide = text.lines().map(|line| line.chars().count()).max();
                 assert!(wide <= Some(width), "{width}: {text}");
-                assert!(width < 80 || text.lines().count() <= 12, "{width}: {text}");
+                assert!(width < 80 || text.lines().count() <= 15, "{width}: {text}");
                 assert!(text.lines().last().unwrap().starts_with("record "));
             }
         }

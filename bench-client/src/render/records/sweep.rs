@@ -3,7 +3,9 @@
 use crate::figures::{known, ms, rate};
 use crate::record::{Axis, Knob, Record, Row, VerdictCode};
 use crate::render::document::{Block, Document, Line, Table, Tone};
+use crate::render::records::closing::said_of;
 use crate::render::records::repetitions::widest;
+use crate::render::records::words::durability_doubt;
 use crate::statistics::Estimate;
 
 /// All of it: what was measured so far.
@@ -26,6 +28,7 @@ pub fn document(record: &Record) -> Document {
     };
     let warnings = widest(&record.summaries).into_iter();
     document.list(warnings.chain(despite.map(warning)).collect());
+    document.facts(said_of(&record.rows.iter().collect::<Vec<_>>()));
     if let Some(knee) = &record.knee {
         document.verdict(knee.to_string());
     }
@@ -58,12 +61,15 @@ impl Point<'_> {
             Some(row) if !row.valid => (Tone::Bad, "INVALID"),
             Some(row) if row.interrupted => (Tone::Warn, "interrupted"),
             _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
-                (Tone::Warn, "valid, at least (GENERATOR-BOUND)")
+                (Tone::Warn, "valid, generator-bound")
             }
             _ if self.counted.len() < self.rows.len() => (Tone::Warn, "valid, others not"),
             _ => (Tone::Plain, "valid"),
         };
-        Line::default().mark(tone, words)
+        match self.counted.iter().find_map(|row| durability_doubt(row)) {
+            Some(doubt) => Line::default().mark(Tone::Warn, format!("{words}, {doubt}")),
+            None => Line::default().mark(tone, words),
+        }
     }
 }
 
@@ -127,10 +133,15 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .iter()
         .flat_map(|point| &point.rows)
         .any(|row| row.open_loop.is_some());
-    let table = Table::of("Sweep", points).words(5, "connector", |point| {
+    let connector = |point: &Point<'_>| {
         let config = &point.rows[0].config;
         format!("{} {}", config.subject(), config.encoding)
-    });
+    };
+    // Where there are several, nothing else tells their rows apart.
+    let first = points.first().map(connector);
+    let several = points.iter().any(|point| Some(connector(point)) != first);
+    let rank = if several { 0 } else { 6 };
+    let table = Table::of("Sweep", points).words(rank, "connector", connector);
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
@@ -152,12 +163,12 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
                 tps.into()
             }
         })
-        .number(3, "±", |point| {
+        .number(4, "±", |point| {
             let tps = point.estimate(|row| Some(row.tps))?;
             (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
         })
         .if_any()
-        .number(4, "runs", |point| repeated.then_some(point.counted.len()))
+        .number(5, "runs", |point| repeated.then_some(point.counted.len()))
         .if_any()
         .number(
             0,
@@ -174,19 +185,19 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
         .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
         .number(
-            3,
+            7,
             "collisions",
             median(percent, |row| Some(row.collision_rate)),
         )
         .number(
-            2,
+            3,
             "mean batch",
             median(
                 |batch| format!("{batch:.1}"),
                 |row| Some(row.server.as_ref()?.mean_batch),
             ),
         )
-        .words(6, "limit", |point| {
+        .words(2, "limit", |point| {
             Some(point.counted[0].prediction.as_ref()?.limit_in_words())
         })
         .if_any()

@@ -4,8 +4,45 @@ use std::time::Duration;
 
 use crate::figures::{UNKNOWN, grouped, in_ms, known, rate};
 use crate::record::load_record::{Shown, Standing};
-use crate::record::{Prediction, Row, Verdict};
+use crate::record::{Prediction, Row, Verdict, VerdictCode};
 use crate::render::document::{Line, Tone};
+
+/// What is not durable.
+const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
+/// What speaks against its being durable.
+const DOUBTFUL: [VerdictCode; 6] = [
+    VerdictCode::DurabilityUnknown,
+    VerdictCode::SyncDoesNothing,
+    VerdictCode::SyncTooFast,
+    VerdictCode::SyncMethodsApart,
+    VerdictCode::FlushesMissing,
+    VerdictCode::Preloaded,
+];
+
+/// Whether a row has a verdict of one of these codes.
+pub(in crate::render) fn says(row: &Row, codes: &[VerdictCode]) -> bool {
+    let mut verdicts = row.verdicts.iter();
+    verdicts.any(|verdict| codes.contains(&verdict.code))
+}
+
+/// Whether a verdict says that transfers are not durable, or not shown to be.
+pub(in crate::render) fn is_of_durability(code: VerdictCode) -> bool {
+    NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code)
+}
+
+/// What a valid row's figures never stand without: that its transfers are not durable, or not
+/// shown to be. `None` where they are, and where nothing is claimed of them.
+pub(in crate::render) fn durability_doubt(row: &Row) -> Option<&'static str> {
+    if !row.valid || says(row, &[VerdictCode::NullServer]) {
+        None
+    } else if says(row, &NOT_DURABLE) {
+        Some("not durable")
+    } else if says(row, &DOUBTFUL) {
+        Some("not shown to be durable")
+    } else {
+        None
+    }
+}
 
 /// What is known of several things, with something between.
 pub(in crate::render) fn joined<const N: usize>(
@@ -92,14 +129,17 @@ pub(in crate::render) fn tps_of(row: &Row) -> Line {
     }
 }
 
-/// Whether a row counts, and as what.
+/// Whether a row counts, and as what: `valid, not shown to be durable`.
 pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
+    let doubt = durability_doubt(shown.row);
     let tone = match shown.standing() {
         Standing::Invalid => Tone::Bad,
         Standing::NullServer | Standing::AtLeast => Tone::Warn,
+        Standing::Plain if doubt.is_some() => Tone::Warn,
         Standing::Plain => Tone::Plain,
     };
-    Line::default().mark(tone, shown.verdict())
+    let said = [Some(shown.verdict()), doubt].map(|part| part.map(str::to_owned));
+    Line::default().mark(tone, joined(", ", said))
 }
 
 /// Something that was found, with whom it is about and what to do.

@@ -165,7 +165,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["serve", "http", "--port=0", "--database=."], "directory"),
     (&["serve", "http", "--port=0", "--data-dir=file"], "file"),
     (&["fsync", "--count=0"], "--count"),
-    (&["fsync", "--data-dir=no/such"], "no/such"),
+    (&["fsync", "--data-dir=file/below"], "--data-dir"),
 ];
 
 #[test]

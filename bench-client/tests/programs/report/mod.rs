@@ -707,7 +707,19 @@ fn a_directory_has_an_index_and_each_record_its_page() {
     );
     let ended = report(directory.path(), &[&results], &["--format=csv"]);
     ended.expect_code(2);
-    assert!(ended.stderr.contains("cannot read"), "{}", ended.stderr);
+    ended.expect_one_line("which has text, md and html, and no csv");
+    std::fs::create_dir(directory.path().join("empty")).expect("a directory");
+    for (named, output, said) in [
+        ("empty", "a.md", "there is no record in empty"),
+        ("results", "a.pdf", ".pdf is no form"),
+        ("results", "a.xml", "--format junit"),
+    ] {
+        let ended = report(directory.path(), &[Path::new(named)], &["--output", output]);
+        ended.expect_code(2).expect_one_line(said);
+    }
+    let cut = results.join("cut.json");
+    let ended = report(directory.path(), &[&results, &cut], &["--format=md"]);
+    ended.expect_code(2).expect_one_line("is cut off");
 }
 
 #[test]
