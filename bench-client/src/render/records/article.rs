@@ -156,7 +156,6 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
         .number(6, "alpha", move |(.., article)| {
             is_august.then(|| article.alpha.to_string())
         })
-        .if_any()
         .number(0, format!("{source} TPS"), |(_, one, _)| {
             known(one.article_tps, rate)
         })

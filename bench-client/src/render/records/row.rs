@@ -177,10 +177,6 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
     facts
 }
 
-fn says(row: &Row, code: VerdictCode) -> bool {
-    row.verdicts.iter().any(|verdict| verdict.code == code)
-}
-
 fn percentiles(latency: &Latency) -> String {
     let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(|one| known(one, ms));
     format!("p50 {p50}   p95 {p95}   p99 {p99}")
@@ -217,9 +213,9 @@ fn spread(what: &str, spread: Option<&Spread>) -> Option<String> {
 
 /// A row that is no server's limit must not look like one.
 fn bound(row: &Row) -> &'static str {
-    if says(row, VerdictCode::NullServer) {
+    if row.says(&[VerdictCode::NullServer]) {
         " of the null server (nothing stored)"
-    } else if says(row, VerdictCode::GeneratorBound) {
+    } else if row.says(&[VerdictCode::GeneratorBound]) {
         " or more (GENERATOR-BOUND)"
     } else {
         ""
@@ -369,7 +365,7 @@ fn verified(row: &Row) -> String {
     let verify = &row.verify;
     let changed = match verify.changed {
         // Nothing speaks against it: acknowledged transfers took the money back as well.
-        Some(false) if !says(row, VerdictCode::NothingChanged) => {
+        Some(false) if !row.says(&[VerdictCode::NothingChanged]) => {
             "balances are back where they were".to_owned()
         }
         Some(true) => "balances changed".to_owned(),

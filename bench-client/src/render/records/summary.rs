@@ -6,6 +6,7 @@ use std::path::Path;
 use super::words::{audited, clipped, joined, load_machines};
 use crate::figures::{grouped, in_ms, rate, shared};
 use crate::host::environment::Environment;
+use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
 use crate::render::document::{Document, Facts, Line, Tone};
 
@@ -13,26 +14,30 @@ use crate::render::document::{Document, Facts, Line, Tone};
 pub(super) const TEXT_MAX: usize = 140;
 /// Longest text of a warning: one line.
 const WARNING_MAX: usize = 71;
+/// Where the rest of the warnings is.
+pub(super) const ON_A_SCREEN: &str = "; -v says all";
+pub(super) const ON_A_PAGE: &str = "; all below";
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
-
-/// What is not durable.
-const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
-/// What speaks against its being durable.
-const DOUBTFUL: [VerdictCode; 6] = [
-    VerdictCode::DurabilityUnknown,
-    VerdictCode::SyncDoesNothing,
-    VerdictCode::SyncTooFast,
-    VerdictCode::SyncMethodsApart,
-    VerdictCode::FlushesMissing,
-    VerdictCode::Preloaded,
-];
 
 /// The end of a run of one row. `record` is where the record is, if it stays.
 #[must_use]
 pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> Document {
     let mut facts = Facts::default();
     facts.add(word(row), headline(row));
+    facts
+        .0
+        .append(&mut essentials(row, environment, ON_A_SCREEN).0);
+    facts.add_known("record", record.map(|path| path.display().to_string()));
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
+
+/// What stands below the verdict of a row: of a valid one its figures, of another why it is none,
+/// and what it is warned of. `rest` says where the rest of that is.
+pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Facts {
+    let mut facts = Facts::default();
     if row.valid {
         facts.0.append(&mut figures(row, environment).0);
     } else {
@@ -46,7 +51,7 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
             }
         }
         facts.0.append(&mut reasons.0);
-        facts.add_known("", more(&others));
+        facts.add_known("", more(&others, rest));
         let remedy = invalidating(row).next();
         facts.add_known(
             "next",
@@ -54,23 +59,27 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
         );
         facts.add("ledger", ledger(row));
     }
-    warnings(row, &mut facts);
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
+    warnings(row, &mut facts, rest);
+    facts
+}
+
+/// What limited a row, and what to turn next.
+pub(super) fn limit_and_next(row: &Row, environment: &Environment) -> Facts {
+    let mut facts = Facts::default();
+    facts.add_known("limit", limit(row, environment));
+    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts
 }
 
 /// The figures of a row, what limited them and what to turn next.
-pub(super) fn figures(row: &Row, environment: &Environment) -> Facts {
+fn figures(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     offered(row, &mut facts);
     facts.add("latency", latency(row));
     facts.add_known("sync", sync(row));
     facts.add_known("audited", audited(row));
     facts.add_known("load", load_machines(row));
-    facts.add_known("limit", limit(row, environment));
-    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts.0.append(&mut limit_and_next(row, environment).0);
     if !is_null_server(row) {
         facts.add("ledger", ledger(row));
     }
@@ -108,13 +117,8 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
     )
 }
 
-fn says(row: &Row, codes: &[VerdictCode]) -> bool {
-    let mut verdicts = row.verdicts.iter();
-    verdicts.any(|verdict| codes.contains(&verdict.code))
-}
-
 fn is_null_server(row: &Row) -> bool {
-    says(row, &[VerdictCode::NullServer])
+    row.says(&[VerdictCode::NullServer])
 }
 
 /// The verdict in one word.
@@ -124,7 +128,7 @@ fn word(row: &Row) -> Line {
         line.mark(Tone::Bad, "INVALID")
     } else if is_null_server(row) {
         line.mark(Tone::Good, "CEILING")
-    } else if row.interrupted || says(row, &[VerdictCode::GeneratorBound]) {
+    } else if row.interrupted || row.says(&[VerdictCode::GeneratorBound]) {
         line.mark(Tone::Warn, "VALID")
     } else {
         line.mark(Tone::Good, "VALID")
@@ -140,16 +144,14 @@ pub(super) fn headline(row: &Row) -> Line {
             "answers per second, nothing stored: no server is measured faster from here",
             "",
         )
-    } else if says(row, &NOT_DURABLE) {
-        ("transfers per second, ", "not durable")
-    } else if says(row, &DOUBTFUL) {
-        ("transfers per second, ", "not shown to be durable")
+    } else if let Some(doubt) = row.durability_doubt() {
+        ("transfers per second, ", doubt)
     } else {
         ("durable transfers per second", "")
     };
     let tone = if row.valid { Tone::Warn } else { Tone::Bad };
     let line = Line::default();
-    let line = if row.valid && says(row, &[VerdictCode::GeneratorBound]) {
+    let line = if row.valid && row.says(&[VerdictCode::GeneratorBound]) {
         line.mark(Tone::Warn, "at least").plain(" ")
     } else {
         line
@@ -305,7 +307,7 @@ fn ledger(row: &Row) -> String {
         Some(false) => Some("money NOT conserved".to_owned()),
         None => Some("sum of balances not checked".to_owned()),
     };
-    let unchanged = verify.changed == Some(false) && says(row, &[VerdictCode::NothingChanged]);
+    let unchanged = verify.changed == Some(false) && row.says(&[VerdictCode::NothingChanged]);
     let count = |what: &str, count: u64| (count > 0).then(|| format!("{} {what}", grouped(count)));
     let parts = [
         Some(applied),
@@ -335,7 +337,7 @@ pub(super) fn weight(code: VerdictCode) -> u8 {
 
 /// One warning with its remedy; of others, what they are about. None pushes the figures off the
 /// screen.
-fn warnings(row: &Row, facts: &mut Facts) {
+fn warnings(row: &Row, facts: &mut Facts, rest: &str) {
     // Those that the headline has said.
     let said = [VerdictCode::NullServer, VerdictCode::Interrupted];
     let mut verdicts = row.verdicts.iter();
@@ -344,7 +346,7 @@ fn warnings(row: &Row, facts: &mut Facts) {
     let name = Line::default().mark(Tone::Warn, "warning");
     if !row.valid {
         // What makes it invalid is what is to be read.
-        facts.add_known(name, more(&warnings));
+        facts.add_known(name, more(&warnings, rest));
         return;
     }
     let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
@@ -358,11 +360,11 @@ fn warnings(row: &Row, facts: &mut Facts) {
         .into_iter()
         .filter(|one| !std::ptr::eq(*one, first))
         .collect();
-    facts.add_known("", more(&others));
+    facts.add_known("", more(&others, rest));
 }
 
-/// What is not said in full.
-pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
+/// What is not said in full, and where it is.
+pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
     let mut codes: Vec<String> = Vec::new();
     for verdict in verdicts {
         let code = code_name(verdict.code);
@@ -372,8 +374,8 @@ pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
     }
     let said = format!("also {}", codes.join(", "));
     // Its end says where the rest is.
-    let said = clipped(&said, WARNING_MAX - "; -v says all".len());
-    (!codes.is_empty()).then(|| format!("{said}; -v says all"))
+    let said = clipped(&said, WARNING_MAX - rest.len());
+    (!codes.is_empty()).then(|| said + rest)
 }
 
 /// As `--fail-on` and records have it.

@@ -1,9 +1,11 @@
 //! A sweep: its points one below the other, two knobs against each other, and the knee.
 
 use crate::figures::{known, ms, rate};
-use crate::record::{Axis, Knob, Record, Row, VerdictCode};
+use crate::record::standing::verdict;
+use crate::record::{Axis, Knob, Record, Row};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use crate::render::records::repetitions::widest;
+use crate::render::records::words::marked;
 use crate::statistics::Estimate;
 
 /// All of it: what was measured so far.
@@ -50,26 +52,14 @@ impl Point<'_> {
     }
 
     fn is_invalid(&self) -> bool {
-        self.counted.last().is_some_and(|row| !row.valid)
+        self.counted.iter().any(|row| !row.valid)
     }
 
     fn standing(&self) -> Line {
-        let (tone, words) = match self.counted.last() {
-            Some(row) if !row.valid => (Tone::Bad, "INVALID"),
-            Some(row) if row.interrupted => (Tone::Warn, "interrupted"),
-            _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
-                (Tone::Warn, "valid, at least (GENERATOR-BOUND)")
-            }
-            _ if self.counted.len() < self.rows.len() => (Tone::Warn, "valid, others not"),
-            _ => (Tone::Plain, "valid"),
-        };
-        Line::default().mark(tone, words)
+        let verdict = verdict(&self.counted);
+        let others = self.counted.len() < self.rows.len();
+        marked(verdict + if others { ", others not" } else { "" })
     }
-}
-
-fn is_generator_bound(row: &Row) -> bool {
-    let mut codes = row.verdicts.iter().map(|verdict| verdict.code);
-    codes.any(|code| code == VerdictCode::GeneratorBound)
 }
 
 /// The rows by their knobs, in the order of connector and swept values.
@@ -156,21 +146,17 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
             let tps = point.estimate(|row| Some(row.tps))?;
             (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
         })
-        .if_any()
         .number(4, "runs", |point| repeated.then_some(point.counted.len()))
-        .if_any()
         .number(
             0,
             "achieved",
             median(rate, |row| Some(row.open_loop.as_ref()?.achieved_tps)),
         )
-        .if_any()
         .number(
             5,
             "predicted",
             median(rate, |row| Some(row.prediction.as_ref()?.tps)),
         )
-        .if_any()
         .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
         .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
         .number(
@@ -189,7 +175,6 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .words(6, "limit", |point| {
             Some(point.counted[0].prediction.as_ref()?.limit_in_words())
         })
-        .if_any()
         .words(0, "verdict", Point::standing)
         .invalid(Point::is_invalid)
         .into()

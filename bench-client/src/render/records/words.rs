@@ -94,12 +94,19 @@ pub(in crate::render) fn tps_of(row: &Row) -> Line {
 
 /// Whether a row counts, and as what.
 pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
-    let tone = match shown.standing() {
-        Standing::Invalid => Tone::Bad,
-        Standing::NullServer | Standing::AtLeast => Tone::Warn,
-        Standing::Plain => Tone::Plain,
+    marked(shown.row.verdict())
+}
+
+/// A verdict, marked unless there is nothing to heed.
+pub(in crate::render) fn marked(verdict: String) -> Line {
+    let tone = if verdict.starts_with("INVALID") {
+        Tone::Bad
+    } else if verdict == "valid" {
+        Tone::Plain
+    } else {
+        Tone::Warn
     };
-    Line::default().mark(tone, shown.verdict())
+    Line::default().mark(tone, verdict)
 }
 
 /// Something that was found, with whom it is about and what to do.
