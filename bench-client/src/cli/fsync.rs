@@ -13,8 +13,9 @@ use bench_client::disk::{
     STREAMS_MAX, SyncMeasurement, SyncSeries,
 };
 use bench_client::figures;
+use bench_client::program;
 use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
-use bench_client::judge::{doubtful_baseline, of_environment_warning};
+use bench_client::judge::{busy_disk, doubtful_baseline, of_environment_warning};
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
 use bench_client::render::records::fsync as shown;
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
             TIME_LIMIT
         },
     };
-    let environment = Environment::capture(&config.dir);
+    let environment = Environment::capture(&config.dir).with_program(program("mimalloc"));
     warn_of_environment(&environment);
     let path = args.output.as_deref();
     let file = path.map(|path| RecordFile::checked(Some(path), "fsync", &environment));
@@ -129,8 +130,8 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     };
     let block_bytes = config.all.block.bytes();
     let baseline = baseline_of(block_bytes, &methods, &by_c_library);
-    let warnings = doubts(&baseline, &environment);
-    warn(&warnings);
+    let mut warnings = doubts(&baseline, &environment);
+    warnings.extend(busy_disk(&methods));
     let record = FsyncRecord {
         fsync_version: FSYNC_VERSION,
         environment,
@@ -146,6 +147,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         file.write(&record)?;
     }
     if args.json {
+        warn(&record.warnings);
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         show(&shown::document(&record));

@@ -359,7 +359,7 @@ impl WithoutRows {
 
     fn document(&self) -> Document {
         match self {
-            Self::Fsync(record) => fsync::document(record),
+            Self::Fsync(record) => fsync::report(record),
             Self::Audit(record) => audit::document(record),
             Self::Torture(record) => torture::document(record),
         }

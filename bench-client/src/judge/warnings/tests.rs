@@ -123,7 +123,7 @@ fn a_baseline_without_syncs_is_warned_of_once() {
     let (_, verdicts) = judge_evidence(&evidence);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     assert_eq!(verdicts[0].code, VerdictCode::SyncDoesNothing);
-    assert!(verdicts[0].message.contains("0.6 µs through the C library"));
+    assert!(verdicts[0].message.contains("0.60 µs through the C library"));
     evidence.baselines = Some(around(apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
 }
