@@ -333,7 +333,8 @@ pub fn settings(row: &Row) -> [(&'static str, String); 11] {
 }
 
 /// What rows are called: by their names, and by the knobs in which they differ.
-fn labels(rows: &[&Row]) -> Vec<String> {
+#[must_use]
+pub fn names(rows: &[&Row]) -> Vec<String> {
     let set: Vec<_> = rows.iter().map(|row| settings(row)).collect();
     let unnamed = || {
         rows.iter()
@@ -359,7 +360,12 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         parts.retain(|part| !part.is_empty());
         parts.join(", ")
     };
-    let mut labels: Vec<String> = rows.iter().zip(&set).map(label).collect();
+    rows.iter().zip(&set).map(label).collect()
+}
+
+/// The same, with a number where that is what several are called.
+fn labels(rows: &[&Row]) -> Vec<String> {
+    let mut labels = names(rows);
     let mut taken = BTreeSet::new();
     for label in &mut labels {
         let mut candidate = label.clone();

@@ -129,7 +129,7 @@ fn leftovers(peers: &[&Both<'_>]) -> Table {
         .number(0, "commits", |(_, _, server, ..)| server.commits)
         .number(0, "of them of a leftover", |(.., counted)| *counted)
         .number(1, "transfers per commit", |(_, _, server, ..)| {
-            format!("{:.1}", server.mean_batch)
+            shared(server.mean_batch)
         })
         .into()
 }

@@ -215,6 +215,12 @@ pub(super) fn day(environment: &Environment) -> String {
     environment.started_at.chars().take(10).collect()
 }
 
+/// The same with the minute: several records share a day.
+pub(super) fn minute(environment: &Environment) -> String {
+    let at: String = environment.started_at.chars().take(16).collect();
+    at.replace('T', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
 };
 use super::{article, comparison, environment, headline, repetitions, summary};
-use crate::figures::{UNKNOWN, counted, known, ms, rate};
+use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
 use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
 use crate::render::charts::{Chart, budget, heat, knobs, ladder, latency, rates, timeline};
@@ -274,9 +274,7 @@ impl Said<'_> {
 }
 
 fn p99(spread: Option<Spread>) -> String {
-    known(spread.and_then(|spread| spread.p99), |p99| {
-        format!("{p99:.0}")
-    })
+    known(spread.and_then(|spread| spread.p99), significant)
 }
 
 fn open_loop(rows: &[Shown<'_>]) -> Document {
@@ -328,11 +326,11 @@ fn budgets(rows: &[Shown<'_>]) -> Document {
     document.say("Means per transfer in µs: the stages add up to the mean latency.");
     let table = Table::of("Time budget", &with)
         .words(0, "row", |(shown, _)| shown.label)
-        .number(0, "mean", |(_, budget)| format!("{:.1}", budget.mean_us));
+        .number(0, "mean", |(_, budget)| significant(budget.mean_us));
     document.table(stages.iter().fold(table, |table, stage| {
         table.number(0, stage.in_words(), |(_, budget)| {
             let time = budget.stages.iter().find(|time| time.stage == *stage);
-            time.map(|time| format!("{:.1}", time.mean_us))
+            time.map(|time| significant(time.mean_us))
         })
     }));
     let withheld = with.iter().flat_map(|(shown, budget)| {
@@ -402,11 +400,11 @@ fn generators(rows: &[Shown<'_>]) -> Document {
                 shown
                     .row
                     .littles_law
-                    .map(|law| format!("{:.1}", law.in_flight))
+                    .map(|law| shared(law.in_flight))
             })
             .number(1, "TPS × latency", |shown| {
                 let law = shown.row.littles_law;
-                law.map(|law| format!("{:.1}", law.throughput_times_latency))
+                law.map(|law| shared(law.throughput_times_latency))
             })
             .number(3, "steady from", |shown| {
                 shown.row.steady_state.map(|state| {

@@ -342,11 +342,11 @@ fn generator(generator: &Generator) -> String {
 
 fn budget(budget: &Budget) -> Vec<String> {
     let stages = budget.stages.iter();
-    let stages = stages.map(|time| format!("{} {:.0}", time.stage.in_words(), time.mean_us));
+    let stages = stages.map(|time| format!("{} {}", time.stage.in_words(), in_us(Some(time.mean_us))));
     let stages = stages.collect::<Vec<_>>().join(" + ");
     let mut lines = Vec::new();
     if !stages.is_empty() {
-        lines.push(format!("of {:.0} µs mean: {stages}", budget.mean_us));
+        lines.push(format!("of {} mean: {stages}", in_us(Some(budget.mean_us))));
     }
     lines.extend(budget.second.as_ref().map(|second| {
         let parts = SECOND.map(|(_, what, part)| format!("{:.0} ms {what}", part(second)));

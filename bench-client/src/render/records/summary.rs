@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::words::{audited, clipped, joined, load_machines};
-use crate::figures::{grouped, in_ms, rate, shared};
+use crate::figures::{grouped, in_ms, in_us, rate, shared};
 use crate::host::environment::Environment;
 use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
@@ -246,7 +246,7 @@ fn took(sync: &Spread) -> Option<String> {
     let show: fn(f64) -> String = if p50 >= 1e3 {
         |us| in_ms(Some(us / 1e3))
     } else {
-        |us| format!("{} µs", rate(us))
+        |us| in_us(Some(us))
     };
     let p99 = sync.p99.map(|p99| format!("  p99\u{a0}{}", show(p99)));
     Some(format!("p50\u{a0}{}{}", show(p50), p99.unwrap_or_default()))

@@ -1,6 +1,6 @@
 //! A sweep: its points one below the other, two knobs against each other, and the knee.
 
-use crate::figures::{known, ms, rate};
+use crate::figures::{known, ms, rate, shared};
 use crate::record::standing::verdict;
 use crate::record::{Axis, Knob, Record, Row};
 use crate::render::document::{Block, Document, Line, Table, Tone};
@@ -124,7 +124,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
-            value.map_or_else(|| "not reported".to_owned(), |value| axis.knob.show(value))
+            value.map_or_else(|| "not reported".to_owned(), |value| value_of(axis.knob, value))
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
@@ -168,7 +168,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
             2,
             "mean batch",
             median(
-                |batch| format!("{batch:.1}"),
+                shared,
                 |row| Some(row.server.as_ref()?.mean_batch),
             ),
         )
@@ -178,6 +178,14 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .words(0, "verdict", Point::standing)
         .invalid(Point::is_invalid)
         .into()
+}
+
+/// A knob's value as tables have it.
+fn value_of(knob: Knob, value: f64) -> String {
+    match knob {
+        Knob::Alpha | Knob::BatchTimeout => knob.show(value),
+        _ => rate(value),
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -213,9 +221,9 @@ fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
         let corner = format!("{} \\ {}", down.knob.name(), across.knob.name());
         let title = format!("TPS, {connector} (! is invalid)");
         let table = Table::of(title.as_str(), &down.values)
-            .number(0, corner, |value| down.knob.show(*value));
+            .number(0, corner, |value| value_of(down.knob, *value));
         let table = across.values.iter().fold(table, |table, &other| {
-            let title = across.knob.show(other);
+            let title = value_of(across.knob, other);
             table.number(0, title, |&value| cell(value, other).unwrap_or_default())
         });
         (title, table.into())

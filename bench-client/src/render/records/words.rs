@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::figures::{UNKNOWN, grouped, in_ms, known, rate};
+use crate::figures::{UNKNOWN, grouped, in_ms, known, rate, shared};
 use crate::record::load_record::{Shown, Standing};
 use crate::record::{Prediction, Row, Verdict};
 use crate::render::document::{Line, Tone};
@@ -144,7 +144,7 @@ pub(in crate::render) fn next_knob(whom: Option<&str>, model: &Prediction) -> Li
 /// Transfers per commit in the mean, where the server tells.
 pub(in crate::render) fn mean_batch(row: &Row) -> Option<String> {
     let server = row.server.as_ref()?;
-    Some(format!("{:.1}", server.mean_batch))
+    Some(shared(server.mean_batch))
 }
 
 /// `+7 %` for a prediction that is 7 % above what was measured.

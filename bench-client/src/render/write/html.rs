@@ -9,7 +9,7 @@ use super::svg::{DrawError, draw};
 use super::text::begins_with_verdict;
 use crate::render::charts::{CURVES, Chart, Ink, SERIES, Size};
 use crate::render::document::{
-    Block, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
+    Block, Column, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
 };
 use crate::render::form::Form;
 
@@ -20,6 +20,9 @@ pub const FORM: Form = Form::of_document(
     &["output-dir"],
     |document, _| Ok(write(document)?),
 );
+
+/// Columns of a higher rank are shown on a narrow page only when they are asked for.
+const RANK_OF_FEW: u8 = 1;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -57,6 +60,9 @@ pub fn write(document: &Document) -> Result<String, DrawError> {
                 style { (PreEscaped(STYLE)) (PreEscaped(switches())) }
             }
             body {
+                @if !document.links.is_empty() {
+                    nav { @for (name, address) in &document.links { a href=(address) { (name) } } }
+                }
                 @if let Some(line) = concluded {
                     p class="kicker" { (document.title) }
                     h1 { (inline(line)) }
@@ -146,6 +152,10 @@ fn arranged(charts: &[Chart]) -> Result<Markup, DrawError> {
                 (pairs, Some((last, Size::Full)))
             }
             (Size::Small, [last]) => (&run[..0], Some((last, Size::Full))),
+            // What makes neither rows of two nor of three.
+            (Size::Small, [rows @ .., last]) if columns(run.len()) == 1 => {
+                (rows, Some((last, Size::Full)))
+            }
             _ => (run, None),
         };
         let of = |(chart, size): (&Chart, Size)| figure(chart, size);
@@ -154,12 +164,22 @@ fn arranged(charts: &[Chart]) -> Result<Markup, DrawError> {
         let alone = alone.map(of).transpose()?;
         parts.push(html! {
             @if !rows.is_empty() {
-                div class={ "charts " (size_class(run[0].size)) } { @for one in rows { (one) } }
+                div class={ "charts " (size_class(run[0].size)) " of-" (columns(rows.len())) } { @for one in rows { (one) } }
             }
             @if let Some(one) = alone { div class="charts" { (one) } }
         });
     }
     Ok(html! { @for part in parts { (part) } })
+}
+
+/// In how many columns small charts leave no hole.
+const fn columns(count: usize) -> usize {
+    match count {
+        count if count % 3 == 0 => 3,
+        count if count % 4 == 0 => 4,
+        count if count % 2 == 0 => 2,
+        _ => 1,
+    }
 }
 
 const fn size_class(size: Size) -> &'static str {
@@ -213,7 +233,7 @@ fn tag_class((facet, value): Tag) -> String {
 fn inline(line: &Line) -> Markup {
     html! { @for span in &line.0 {
         @match span {
-            Span::Plain(text) => (text),
+            Span::Plain(text) => (with_flags(text)),
             // A flag is not broken.
             Span::Code(text) => code class=[(!text.contains(' ')).then_some("flag")] { (text) },
             Span::Strong(text) => b { (text) },
@@ -221,6 +241,13 @@ fn inline(line: &Line) -> Markup {
             Span::Void(figure) => { "(" s { (figure) } ")" }
             Span::Link(text, address) => a href=(address) { (text) },
         }
+    } }
+}
+
+/// Words, of which a flag is not broken after its hyphens.
+fn with_flags(text: &str) -> Markup {
+    html! { @for word in text.split_inclusive(' ') {
+        @if word.starts_with("--") { span class="flag" { (word) } } @else { (word) }
     } }
 }
 
@@ -241,12 +268,22 @@ fn facts(facts: &Facts) -> Markup {
 }
 
 fn table(table: &Table) -> Markup {
-    let class = |place: usize| match table.columns[place].kind {
-        Kind::Words => Some("words"),
-        Kind::Number => None,
-        Kind::Prose => Some("wrap"),
+    let class = |place: usize| {
+        let Column { kind, rank, .. } = &table.columns[place];
+        let kind = match kind {
+            Kind::Words => Some("words"),
+            Kind::Number => None,
+            Kind::Prose => Some("wrap"),
+        };
+        let rest = (*rank > RANK_OF_FEW).then_some("rest");
+        let all: Vec<&str> = kind.into_iter().chain(rest).collect();
+        (!all.is_empty()).then(|| all.join(" "))
     };
+    let has_more = table.columns.iter().any(|one| one.rank > RANK_OF_FEW);
     html! {
+        @if has_more {
+            label class="all" { input type="checkbox"; "all columns" }
+        }
         div class="scroll" tabindex="0" role="region" aria-label=(table.name) {
             table {
                 thead { tr { @for (place, column) in table.columns.iter().enumerate() {
@@ -338,6 +375,7 @@ fn swatch((ink, _): &(Ink, String)) -> Markup {
             1 => "swatch line dashed",
             _ => "swatch line dotted",
         },
+        Ink::Stall => "swatch bar",
         _ => "swatch",
     };
     html! { span class=(class) style=(colour) {} }
