@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::repetitions;
 use super::report::row_table;
-use super::summary::{ON_A_SCREEN, TEXT_MAX, more, one_line, one_row, weight};
+use super::summary::{TEXT_MAX, one_line, one_row};
+use super::warnings::{ON_A_SCREEN, more, weight};
 use super::words::clipped;
 use crate::record::load_record::{AnyRecord, Report, Shown};
 use crate::record::{Record, Row, Verdict, VerdictCode};

@@ -241,12 +241,12 @@ fn ceilings_table(rows: &[Ceiling]) -> Table {
             row.tps_interval
                 .map_or_else(|| "no sync".to_owned(), |_| tps(row))
         })
-        .number(1, "95 % from", rate(|it| it.low))
-        .number(1, "to", rate(|it| it.high))
-        .number(2, "syncs/commit", |row| {
+        .number(2, "95 % from", rate(|it| it.low))
+        .number(2, "to", rate(|it| it.high))
+        .number(3, "syncs/commit", |row| {
             format!("{:.2}", row.syncs_per_commit)
         })
-        .number(3, "appending", |row| {
+        .number(4, "appending", |row| {
             format!("{:.2}", row.append_syncs_per_commit)
         })
         .number(2, "median round µs", |row| {

@@ -103,6 +103,8 @@ const FACETS: [(&str, Respect); 4] = [
     ("in flight", |one| in_flight(one.shown.row)),
     ("machine", |one| machine(one.environment)),
 ];
+/// Columns that are said once where they say the same of every row.
+const COMMON: [&str; 4] = ["target", "durability", "machine", "revision"];
 /// Which of them every record has.
 const MACHINE: usize = 3;
 
@@ -198,10 +200,21 @@ fn selection(read: &[(&Entry, &Environment)], rows: &[Measured<'_>]) -> Selectio
         tags
     };
     let mut blocks = Vec::new();
-    let mut with = |title: &str, table: Table| {
-        if !table.rows.is_empty() {
-            blocks.extend([Block::Heading(title.to_owned()), Block::Table(table)]);
+    let mut with = |title: &str, mut table: Table| {
+        if table.rows.is_empty() {
+            return;
         }
+        let common = match table.rows.len() {
+            1 => Vec::new(),
+            _ => table.take_common(&COMMON),
+        };
+        let common = common.iter().map(|(_, cell)| cell.to_string());
+        let common = common.collect::<Vec<_>>().join(" · ");
+        blocks.push(Block::Heading(title.to_owned()));
+        if !common.is_empty() {
+            blocks.push(Block::Paragraph(format!("All: {common}.").into()));
+        }
+        blocks.push(Block::Table(table));
     };
     with("Records", records(read, of_record));
     with("Rows", all_rows(rows, of_row));

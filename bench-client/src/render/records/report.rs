@@ -1,7 +1,7 @@
 //! What was recorded, in one or several files: comparisons, then rows.
 
 use super::row::facts;
-use super::summary::ON_A_PAGE;
+use super::warnings::ON_A_PAGE;
 use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
 };

@@ -3,20 +3,15 @@
 
 use std::path::Path;
 
+use super::warnings::{ON_A_SCREEN, more, warnings};
 use super::words::{audited, clipped, joined, load_machines};
-use crate::figures::{grouped, in_ms, in_us, rate, shared};
+use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
-use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
 use crate::render::document::{Document, Facts, Line, Tone};
 
 /// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
 pub(super) const TEXT_MAX: usize = 140;
-/// Longest text of a warning: one line.
-const WARNING_MAX: usize = 71;
-/// Where the rest of the warnings is.
-pub(super) const ON_A_SCREEN: &str = "; -v says all";
-pub(super) const ON_A_PAGE: &str = "; all below";
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 
@@ -246,7 +241,7 @@ fn took(sync: &Spread) -> Option<String> {
     let show: fn(f64) -> String = if p50 >= 1e3 {
         |us| in_ms(Some(us / 1e3))
     } else {
-        |us| in_us(Some(us))
+        |us| format!("{} µs", significant(us))
     };
     let p99 = sync.p99.map(|p99| format!("  p99\u{a0}{}", show(p99)));
     Some(format!("p50\u{a0}{}{}", show(p50), p99.unwrap_or_default()))
@@ -323,66 +318,6 @@ fn ledger(row: &Row) -> String {
 
 fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
     row.verdicts.iter().filter(|verdict| verdict.invalidates)
-}
-
-/// What the headline rests on goes first, what is of the machine alone last.
-pub(super) fn weight(code: VerdictCode) -> u8 {
-    match code {
-        VerdictCode::GeneratorBound => 0,
-        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
-        VerdictCode::Environment => 3,
-        _ => 2,
-    }
-}
-
-/// One warning with its remedy; of others, what they are about. None pushes the figures off the
-/// screen.
-fn warnings(row: &Row, facts: &mut Facts, rest: &str) {
-    // Those that the headline has said.
-    let said = [VerdictCode::NullServer, VerdictCode::Interrupted];
-    let mut verdicts = row.verdicts.iter();
-    let warns = |verdict: &&Verdict| !verdict.invalidates && !said.contains(&verdict.code);
-    let warnings: Vec<&Verdict> = verdicts.by_ref().filter(warns).collect();
-    let name = Line::default().mark(Tone::Warn, "warning");
-    if !row.valid {
-        // What makes it invalid is what is to be read.
-        facts.add_known(name, more(&warnings, rest));
-        return;
-    }
-    let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
-        return;
-    };
-    facts.add(name, clipped(&first.message, WARNING_MAX));
-    if first.code != VerdictCode::GeneratorBound {
-        facts.add("", clipped(&format!("→ {}", first.remedy), WARNING_MAX));
-    }
-    let others: Vec<&Verdict> = warnings
-        .into_iter()
-        .filter(|one| !std::ptr::eq(*one, first))
-        .collect();
-    facts.add_known("", more(&others, rest));
-}
-
-/// What is not said in full, and where it is.
-pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
-    let mut codes: Vec<String> = Vec::new();
-    for verdict in verdicts {
-        let code = code_name(verdict.code);
-        if !codes.contains(&code) {
-            codes.push(code);
-        }
-    }
-    let said = format!("also {}", codes.join(", "));
-    // Its end says where the rest is.
-    let said = clipped(&said, WARNING_MAX - rest.len());
-    (!codes.is_empty()).then(|| said + rest)
-}
-
-/// As `--fail-on` and records have it.
-fn code_name(code: VerdictCode) -> String {
-    let name = serde_json::to_value(code).ok();
-    let name = name.as_ref().and_then(serde_json::Value::as_str);
-    name.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
