@@ -13,9 +13,9 @@ use bench_client::disk::{
     STREAMS_MAX, SyncMeasurement, SyncSeries,
 };
 use bench_client::figures;
-use bench_client::program;
 use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
 use bench_client::judge::{busy_disk, doubtful_baseline, of_environment_warning};
+use bench_client::program;
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
 use bench_client::render::records::fsync as shown;

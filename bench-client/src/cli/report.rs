@@ -18,9 +18,7 @@ use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
 use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{
-    article, audit, closing, fsync, report, row, sweep, torture,
-};
+use bench_client::render::records::{article, audit, closing, fsync, report, row, sweep, torture};
 use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};

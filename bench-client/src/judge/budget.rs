@@ -293,7 +293,10 @@ mod tests {
             assert_eq!(left.stage, Stage::Unexplained);
             assert!((left.mean_us - 43.0).abs() < 1e-9, "{budget:?}");
             assert_eq!(budget.withheld.len(), 1, "{budget:?}");
-            assert!(budget.withheld[0].contains("and 43 µs here"), "{budget:?}");
+            assert!(
+                budget.withheld[0].contains("and 43.0 µs here"),
+                "{budget:?}"
+            );
         }
     }
 
@@ -309,7 +312,7 @@ mod tests {
         assert_eq!(found.stages, []);
         assert_eq!(
             found.withheld,
-            ["the stages: together they are 57 µs longer than the mean latency"]
+            ["the stages: together they are 57.0 µs longer than the mean latency"]
         );
         assert!(found.second.is_some());
         // 50 batches of 96 us in 4 ms make 1,200 ms of a second.

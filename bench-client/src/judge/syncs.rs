@@ -97,3 +97,50 @@ pub(super) fn doubtful_server(syncs: &SyncEvidence) -> Vec<Verdict> {
 fn are_missing(flushes: u64, syncs: u64) -> bool {
     (flushes as f64) < FLUSHES_SHARE * syncs as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{LatencyUs, Method, Pattern, SyncMeasurement, SyncRound};
+    use crate::statistics::Estimate;
+
+    fn series(method: Method, means_us: &[f64]) -> SyncSeries {
+        let round = |mean_us: &f64| SyncRound {
+            mean_us: *mean_us,
+            syncs_per_second: 1e6 / mean_us,
+        };
+        let rounds: Vec<SyncRound> = means_us.iter().map(round).collect();
+        let rates: Vec<f64> = rounds.iter().map(|one| one.syncs_per_second).collect();
+        SyncSeries {
+            all: SyncMeasurement {
+                method,
+                pattern: Pattern::Overwrite,
+                count: 100,
+                latency_us: LatencyUs {
+                    min: means_us[0],
+                    mean: means_us[0],
+                    p50: None,
+                    p99: None,
+                    max: means_us[0],
+                },
+                syncs_per_second: rates[0],
+            },
+            concurrency: 1,
+            rounds,
+            syncs_per_second_interval: Estimate::of(&rates).unwrap(),
+        }
+    }
+
+    #[test]
+    fn rounds_that_differ_much_are_those_of_a_busy_disk() {
+        let quiet = series(Method::ODsync, &[100.0, 250.0, 120.0]);
+        assert_eq!(busy_disk(std::slice::from_ref(&quiet)), None);
+        assert_eq!(busy_disk(&[]), None);
+        let busy = series(Method::Fdatasync, &[475.0, 3_826.0, 1_268.0]);
+        let warning = busy_disk(&[quiet, busy]).unwrap();
+        assert_eq!(
+            warning.message,
+            "the disk was busy: rounds of fdatasync, overwrite, differ 8-fold (475 µs to 3,830 µs)"
+        );
+    }
+}

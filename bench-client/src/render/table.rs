@@ -341,3 +341,22 @@ impl<T> From<Columns<'_, T>> for Table {
         table
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_says_nothing_of_any_row_is_left_out() {
+        let items = [(1_u32, None), (2, None)];
+        let table: Table = Table::of("Things", &items)
+            .number(0, "count", |(count, _)| *count)
+            .number(1, "unknown", |(_, known): &(u32, Option<u32>)| *known)
+            .words(1, "empty", |_| "")
+            .words(1, "some", |(count, _)| if *count == 2 { "b" } else { "" })
+            .into();
+        let titles: Vec<&str> = table.columns.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, ["count", "some"]);
+        assert_eq!(table.rows[1].len(), 2);
+    }
+}

@@ -71,7 +71,9 @@ pub(super) fn document(
         };
         let page = pages.map(|directory| {
             let page = format!("{}.html", page_name(&name, &mut taken));
-            document.links.push(("All records", "index.html".to_owned()));
+            document
+                .links
+                .push(("All records", "index.html".to_owned()));
             document.links.extend(record_from(directory, &path));
             let text = to_text(&document, options).map_err(anyhow::Error::from_boxed);
             let text = text.with_context(|| format!("cannot show {}", path.display()))?;

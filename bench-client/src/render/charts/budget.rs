@@ -140,9 +140,7 @@ pub(in crate::render) fn seconds(rows: &[Shown<'_>]) -> Option<Chart> {
     });
     let data = Table::of("", &with).words(0, "row", |(shown, _)| shown.name());
     let data = SECOND.into_iter().fold(data, |data, (_, what, part)| {
-        data.number(0, format!("{what} ms"), |(_, second)| {
-            ms(part(second))
-        })
+        data.number(0, format!("{what} ms"), |(_, second)| ms(part(second)))
     });
     let about = "What the one writing thread does with 1,000 ms.";
     let panel = panel("ms of each second", &stacks.collect::<Vec<_>>(), 1_000.0);

@@ -234,11 +234,15 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)]) -> Chart {
     let data = Table::of("", part)
         .words(0, "row", |(shown, _)| shown.name())
         .number(0, "syncs", |(_, histogram)| histogram.len())
-        .number(0, "min µs", |(_, histogram)| significant(us(histogram.min())))
+        .number(0, "min µs", |(_, histogram)| {
+            significant(us(histogram.min()))
+        })
         .number(0, "p50 µs", at(Percentile::P50))
         .number(0, "p99 µs", at(Percentile::P99))
         .number(0, "p99.9 µs", at(Percentile::P999))
-        .number(0, "max µs", |(_, histogram)| significant(us(histogram.max())));
+        .number(0, "max µs", |(_, histogram)| {
+            significant(us(histogram.max()))
+        });
     Chart::new(
         "Sync latency",
         "How long each sync at COMMIT took, as the server counted it.",
@@ -266,4 +270,21 @@ fn bars(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         }
     }
     bars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_have_one_style_and_end_with_the_values() {
+        let axis = percentile_axis(710_144.0);
+        let texts: Vec<&str> = axis.ticks.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            texts,
+            ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
+        );
+        assert!(axis.high() < 6.0, "no decade without values");
+        assert_eq!(percentile_axis(1e9).ticks.len(), 8);
+    }
 }

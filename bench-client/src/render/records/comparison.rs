@@ -102,7 +102,13 @@ pub(super) fn both_sides(record: &ComparisonRecord) -> Document {
     let columns = [Which::Base, Which::Candidate].map(Which::in_words);
     let is_judged = |metric| is_judged(record, metric);
     let mut document = Document::default();
-    document.table(metrics("Metrics", columns, "B ÷ A", &record.metrics, is_judged));
+    document.table(metrics(
+        "Metrics",
+        columns,
+        "B ÷ A",
+        &record.metrics,
+        is_judged,
+    ));
     if let Some(knobs) = load_knobs(record) {
         document.say(format!(
             "The sides differ in load ({knobs}): latency follows from that, so TPS alone is judged."

@@ -30,7 +30,10 @@ pub fn document(record: &FsyncRecord) -> Document {
     ));
     let warnings = record.warnings.iter().map(|one| verdict_on(None, one));
     document.list(warnings.collect());
-    document.pictures("", charts::syncs::syncs(&record.methods).into_iter().collect());
+    document.pictures(
+        "",
+        charts::syncs::syncs(&record.methods).into_iter().collect(),
+    );
     document.table(methods_table(&record.methods));
     for line in streams(&record.methods) {
         document.say(line);

@@ -124,7 +124,10 @@ pub fn document(entries: &[Entry]) -> Document {
     ));
     if entries.iter().all(|entry| entry.page.is_none()) {
         let line = Line::from("Without a page for each record: ");
-        document.say(line.code("--output-dir DIR").plain(" writes them beside an index."));
+        document.say(
+            line.code("--output-dir DIR")
+                .plain(" writes them beside an index."),
+        );
     }
     let selection = selection(&read, &rows);
     if !selection.blocks.is_empty() {

@@ -397,10 +397,7 @@ fn generators(rows: &[Shown<'_>]) -> Document {
                 generator(|one| Some(null_server(one))),
             )
             .number(1, "in flight", |shown| {
-                shown
-                    .row
-                    .littles_law
-                    .map(|law| shared(law.in_flight))
+                shown.row.littles_law.map(|law| shared(law.in_flight))
             })
             .number(1, "TPS × latency", |shown| {
                 let law = shown.row.littles_law;

@@ -342,7 +342,8 @@ fn generator(generator: &Generator) -> String {
 
 fn budget(budget: &Budget) -> Vec<String> {
     let stages = budget.stages.iter();
-    let stages = stages.map(|time| format!("{} {}", time.stage.in_words(), in_us(Some(time.mean_us))));
+    let stages =
+        stages.map(|time| format!("{} {}", time.stage.in_words(), in_us(Some(time.mean_us))));
     let stages = stages.collect::<Vec<_>>().join(" + ");
     let mut lines = Vec::new();
     if !stages.is_empty() {

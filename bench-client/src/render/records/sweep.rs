@@ -124,7 +124,10 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
-            value.map_or_else(|| "not reported".to_owned(), |value| value_of(axis.knob, value))
+            value.map_or_else(
+                || "not reported".to_owned(),
+                |value| value_of(axis.knob, value),
+            )
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
@@ -167,10 +170,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .number(
             2,
             "mean batch",
-            median(
-                shared,
-                |row| Some(row.server.as_ref()?.mean_batch),
-            ),
+            median(shared, |row| Some(row.server.as_ref()?.mean_batch)),
         )
         .words(6, "limit", |point| {
             Some(point.counted[0].prediction.as_ref()?.limit_in_words())

@@ -70,4 +70,3 @@ fn code_name(code: VerdictCode) -> String {
     let name = name.as_ref().and_then(serde_json::Value::as_str);
     name.unwrap_or_default().to_owned()
 }
-

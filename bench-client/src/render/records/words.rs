@@ -182,6 +182,8 @@ pub(in crate::render) fn in_flight(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{VerdictCode, fixtures};
+    use crate::render::document::Span;
 
     #[test]
     fn a_clipped_text_ends_with_a_word() {
@@ -194,6 +196,46 @@ mod tests {
         assert_eq!(
             clipped("ah; raise the limit of all of it", 22),
             "ah; raise the limit …"
+        );
+    }
+
+    #[test]
+    fn a_verdict_has_what_speaks_against_a_row() {
+        let with = |codes: &[VerdictCode], interrupted| {
+            let mut row = fixtures::row();
+            row.interrupted = interrupted;
+            row.verdicts = codes
+                .iter()
+                .map(|code| Verdict {
+                    code: *code,
+                    invalidates: false,
+                    message: String::new(),
+                    remedy: String::new(),
+                })
+                .collect();
+            row.verdict()
+        };
+        use VerdictCode::{GeneratorBound, NotDurable, NullServer, SyncMethodsApart, Unstable};
+        assert_eq!(with(&[Unstable], false), "valid");
+        assert_eq!(
+            with(&[SyncMethodsApart], true),
+            "valid, not shown to be durable, interrupted"
+        );
+        assert_eq!(
+            with(&[NotDurable, GeneratorBound], false),
+            "valid, generator-bound, not durable"
+        );
+        assert_eq!(
+            with(&[NullServer, NotDurable], false),
+            "null server: nothing stored"
+        );
+        let tone = |text: &str| match marked(text.to_owned()).0.as_slice() {
+            [Span::Mark(tone, _)] => *tone,
+            _ => Tone::Plain,
+        };
+        assert_eq!(
+            ["valid", "valid, interrupted", "INVALID: fake"].map(tone),
+            [Tone::Plain, Tone::Warn, Tone::Bad]
         );
     }
 }

@@ -271,6 +271,7 @@ fn row_id(table: &Table, row: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::charts::SERIES;
 
     #[test]
     fn rows_are_chosen_by_the_style_sheet() {

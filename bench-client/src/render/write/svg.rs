@@ -335,4 +335,15 @@ mod tests {
         assert!(!svg.contains('#'), "{svg}");
         assert!(svg.starts_with("<svg viewBox=") && svg.trim_end().ends_with("</svg>"));
     }
+
+    #[test]
+    fn a_label_that_would_touch_the_one_before_is_left_out() {
+        let ticks = [0.0, 1.0, 2.0].map(|at| (at, "99.99 %".to_owned()));
+        let axis = || Axis::with_ticks("", (0.0, 2.0), ticks.to_vec());
+        let shown = |room| {
+            let ticks = without_touching(axis(), room).ticks.into_iter();
+            ticks.filter(|(_, text)| !text.is_empty()).count()
+        };
+        assert_eq!([600.0, 200.0, 50.0].map(shown), [3, 2, 1]);
+    }
 }
