@@ -73,6 +73,9 @@ pub fn ms(milliseconds: f64) -> String {
 /// Three significant digits: 163,000, 1,960, 10.4, 0.51.
 #[must_use]
 pub fn significant(value: f64) -> String {
+    if value < 0.0 {
+        return format!("-{}", significant(-value));
+    }
     if value < 1_000.0 {
         return ms(value);
     }
@@ -125,8 +128,8 @@ mod tests {
         ] {
             assert_eq!(in_us(Some(us)), text);
         }
-        let shown = [163_315.7, 119.7, 66.84].map(significant);
-        assert_eq!(shown, ["163,000", "120", "66.8"]);
+        let shown = [163_315.7, 119.7, 66.84, -1_777.3].map(significant);
+        assert_eq!(shown, ["163,000", "120", "66.8", "-1,780"]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn at_a_glance(report: &Report) -> Line {
         line = line
             .plain(" ")
             .mark(Tone::Warn, counted(bound as u64, "lower bound"));
-        line = line.plain(": there the load generator may have been the limit, not the server.");
+        line = line.plain(" (marked \"at least\"): the load generator may have been the limit, and not the server.");
     }
     line
 }

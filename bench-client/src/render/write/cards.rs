@@ -40,9 +40,9 @@ pub(super) fn arranged(charts: &[Chart]) -> Result<Markup, DrawError> {
 /// In how many columns small charts leave no hole.
 const fn columns(count: usize) -> usize {
     match count {
-        count if count % 3 == 0 => 3,
-        count if count % 4 == 0 => 4,
-        count if count % 2 == 0 => 2,
+        count if count.is_multiple_of(3) => 3,
+        count if count.is_multiple_of(4) => 4,
+        count if count.is_multiple_of(2) => 2,
         _ => 1,
     }
 }
