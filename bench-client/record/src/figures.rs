@@ -54,8 +54,9 @@ pub fn rate_within(per_second: f64, low: f64, high: f64) -> String {
 pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
     let half_width = (high - low) / 2.0;
     let magnitude = |value: f64| 10_f64.powf(value.abs().max(1.0).log10().floor());
-    // One digit of the value itself is left, however little is known of it.
-    let unit = magnitude(half_width).min(magnitude(value));
+    // Two digits of the value itself are left, however little is known of it: a rate and the time
+    // that it makes then still belong together.
+    let unit = magnitude(half_width).min(magnitude(value) / 10.0);
     (value / unit).round() * unit
 }
 
@@ -69,12 +70,25 @@ pub fn ms(milliseconds: f64) -> String {
     }
 }
 
+/// Three significant digits: 163,000, 1,960, 10.4, 0.51.
+#[must_use]
+pub fn significant(value: f64) -> String {
+    if value < 0.0 {
+        return format!("-{}", significant(-value));
+    }
+    if value < 1_000.0 {
+        return ms(value);
+    }
+    let unit = 10_f64.powf(value.log10().floor() - 2.0);
+    rate((value / unit).round() * unit)
+}
+
 /// What stands for a figure that is not known, such as a percentile of too few samples.
 pub const UNKNOWN: &str = "–";
 
 /// A figure as `show` writes it, or [`UNKNOWN`].
 #[must_use]
-pub fn known(figure: Option<f64>, show: impl Fn(f64) -> String) -> String {
+pub fn known<T>(figure: Option<T>, show: impl Fn(T) -> String) -> String {
     figure.map_or_else(|| UNKNOWN.to_owned(), show)
 }
 
@@ -84,10 +98,13 @@ pub fn in_ms(figure: Option<f64>) -> String {
     known(figure, |value| format!("{} ms", ms(value)))
 }
 
-/// Microseconds with their unit, or [`UNKNOWN`].
+/// Microseconds with their unit, which is milliseconds where there are many; or [`UNKNOWN`].
 #[must_use]
 pub fn in_us(figure: Option<f64>) -> String {
-    known(figure, |value| format!("{} µs", rate(value)))
+    known(figure, |value| match value {
+        us if us >= 1e4 => in_ms(Some(us / 1e3)),
+        us => format!("{} µs", significant(us)),
+    })
 }
 
 #[cfg(test)]
@@ -101,6 +118,21 @@ mod tests {
     }
 
     #[test]
+    fn a_time_has_three_digits_and_the_unit_that_fits() {
+        for (us, text) in [
+            (0.6, "0.60 µs"),
+            (43.876, "43.9 µs"),
+            (5_369.9, "5,370 µs"),
+            (43_876.4, "43.9 ms"),
+            (939_240.0, "939 ms"),
+        ] {
+            assert_eq!(in_us(Some(us)), text);
+        }
+        let shown = [163_315.7, 119.7, 66.84, -1_777.3].map(significant);
+        assert_eq!(shown, ["163,000", "120", "66.8", "-1,780"]);
+    }
+
+    #[test]
     fn a_rate_has_no_more_digits_than_are_known() {
         assert_eq!(
             rate_within(1_463_215.0, 1_380_000.0, 1_540_000.0),
@@ -110,7 +142,7 @@ mod tests {
             rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2),
             "1,463,215"
         );
-        assert_eq!(rate_within(6_700.0, 10.0, 30_000.0), "7,000");
+        assert_eq!(rate_within(6_712.0, 10.0, 30_000.0), "6,700");
         assert_eq!(rate_within(12.0, 12.0, 12.0), "12");
         assert_eq!(rate_within(0.0, 0.0, 0.0), "0");
     }

@@ -15,7 +15,8 @@ use bench_client::disk::{
 };
 use bench_client::figures;
 use bench_client::host::environment::{Environment, EnvironmentWarning, EnvironmentWarningCode};
-use bench_client::judge::{doubtful_baseline, of_environment_warning};
+use bench_client::judge::{busy_disk, doubtful_baseline, of_environment_warning};
+use bench_client::program;
 use bench_client::record::Verdict;
 use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
 use bench_client::render::records::fsync as shown;
@@ -110,7 +111,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         },
     };
     make_data_dir(&config.dir)?;
-    let environment = Environment::capture(&config.dir);
+    let environment = Environment::capture(&config.dir).with_program(program("mimalloc"));
     warn_of_environment(&environment);
     let path = RecordFile::checked(args.output.as_deref(), "fsync", &environment)?;
     let mut concurrency = args.concurrency.clone();
@@ -140,8 +141,8 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     }
     let block_bytes = config.all.block.bytes();
     let baseline = baseline_of(block_bytes, &methods, &by_c_library);
-    let warnings = doubts(&baseline, &environment);
-    warn(&warnings);
+    let mut warnings = doubts(&baseline, &environment);
+    warnings.extend(busy_disk(&methods));
     let record = FsyncRecord {
         fsync_version: FSYNC_VERSION,
         environment,
@@ -155,6 +156,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     };
     path.write(&record)?;
     if args.json {
+        warn(&record.warnings);
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         show(&shown::document(&record));

@@ -2,6 +2,7 @@
 
 mod index;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
 use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{article, audit, closing, fsync, row, sweep, torture};
+use bench_client::render::records::{article, audit, closing, fsync, report, row, sweep, torture};
 use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
@@ -53,7 +54,8 @@ pub(crate) struct ReportArgs {
     quiet: bool,
     /// Directory for the two files of github-benchmark or gobench, or for pages in html
     ///
-    /// By direction or by side; of pages, index.html and one for each record.
+    /// By direction or by side; of pages, which are made without --format, index.html and one for
+    /// each record.
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     output_dir: Option<PathBuf>,
     /// Which of the two files of github-benchmark
@@ -134,6 +136,9 @@ impl ReportArgs {
     fn form(&self) -> Option<&'static Form> {
         if self.format.is_some() || self.verbose || self.quiet {
             return self.format;
+        }
+        if self.output_dir.is_some() {
+            return Form::named("html");
         }
         let output = self.output.as_ref()?;
         if names_directory(output) {
@@ -216,10 +221,17 @@ impl ReportArgs {
     }
 }
 
+/// Whether no file or directory that was seen is the same; what is not there is not.
+fn is_new(path: &Path, seen: &mut BTreeSet<PathBuf>) -> bool {
+    seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+}
+
 /// The records that are asked for; without any, the newest.
 fn records(args: &ReportArgs) -> Result<Vec<PathBuf>, UsageError> {
     if !args.records.is_empty() {
-        return Ok(args.records.clone());
+        let mut seen = BTreeSet::new();
+        let named = args.records.iter().filter(|path| is_new(path, &mut seen));
+        return Ok(named.cloned().collect());
     }
     let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -335,7 +347,8 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         && let Write::Document(write) = form.write
         && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
     {
-        let document = WithoutRows::read(path, verb)?.document();
+        let mut document = WithoutRows::read(path, verb)?.document();
+        document.links.extend(link_to_record(args, path));
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = paths.iter().map(|one| AnyRecord::read(one)).collect();
@@ -346,8 +359,20 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         }
         return Ok(ExitCode::from(VALID));
     }
+    if let ([path], Write::Document(write)) = (paths, form.write) {
+        let mut document = report::document(&report)?;
+        document.links.extend(link_to_record(args, path));
+        return finish(args, &write(&document, &options).map_err(unfit)?);
+    }
     let text = form.written(&report, &options).map_err(unfit)?;
     finish(args, &text)
+}
+
+/// A page's way to the record that it is made of, where that lies beside it.
+fn link_to_record(args: &ReportArgs, record: &Path) -> Option<(&'static str, String)> {
+    let page = args.output.as_deref()?;
+    let directory = page.parent().filter(|path| !path.as_os_str().is_empty());
+    index::record_from(directory.unwrap_or(Path::new(".")), record)
 }
 
 /// Where pages go, each record's beside an index of all.
@@ -402,7 +427,7 @@ impl WithoutRows {
 
     fn document(&self) -> Document {
         match self {
-            Self::Fsync(record) => fsync::document(record),
+            Self::Fsync(record) => fsync::report(record),
             Self::Audit(record) => audit::document(record),
             Self::Torture(record) => torture::document(record),
         }

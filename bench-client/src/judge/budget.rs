@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use busload_wire::control::{Distribution, Stats};
 
+use crate::figures::in_us;
 use crate::record::{Budget, SecondBudget, Spread, Stage, StageTime, between};
 
 /// What the budget is made of.
@@ -102,8 +103,10 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     let fits = |wire: &f64| *wire >= 0.0 && *wire <= outside + tolerated_us;
     if let Some(wire) = wire_us.filter(|wire| !fits(wire)) {
         withheld.push(format!(
-            "the time on the wire: {wire:.0} µs with the null server, and {outside:.0} µs here \
-             for everything outside the server"
+            "the time on the wire: {} with the null server, and {} here for everything outside \
+             the server",
+            in_us(Some(wire)),
+            in_us(Some(outside))
         ));
     }
     let wire_us = wire_us.filter(fits);
@@ -117,8 +120,8 @@ pub(super) fn budget(evidence: &BudgetEvidence<'_>) -> Option<Budget> {
     }
     if outside < -tolerated_us {
         withheld.push(format!(
-            "the stages: together they are {:.0} µs longer than the mean latency",
-            -outside
+            "the stages: together they are {} longer than the mean latency",
+            in_us(Some(-outside))
         ));
         return Some(Budget {
             mean_us,
@@ -290,7 +293,10 @@ mod tests {
             assert_eq!(left.stage, Stage::Unexplained);
             assert!((left.mean_us - 43.0).abs() < 1e-9, "{budget:?}");
             assert_eq!(budget.withheld.len(), 1, "{budget:?}");
-            assert!(budget.withheld[0].contains("and 43 µs here"), "{budget:?}");
+            assert!(
+                budget.withheld[0].contains("and 43.0 µs here"),
+                "{budget:?}"
+            );
         }
     }
 
@@ -306,7 +312,7 @@ mod tests {
         assert_eq!(found.stages, []);
         assert_eq!(
             found.withheld,
-            ["the stages: together they are 57 µs longer than the mean latency"]
+            ["the stages: together they are 57.0 µs longer than the mean latency"]
         );
         assert!(found.second.is_some());
         // 50 batches of 96 us in 4 ms make 1,200 ms of a second.

@@ -31,7 +31,7 @@ mod warnings;
 
 pub use repetitions::summarise;
 pub use row::row;
-pub use syncs::doubtful_baseline;
+pub use syncs::{busy_disk, doubtful_baseline};
 pub use verdict::of_environment as of_environment_warning;
 
 use std::time::Duration;

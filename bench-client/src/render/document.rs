@@ -107,6 +107,8 @@ pub struct Details {
 pub struct Document {
     /// What it is of, or what was found; empty for a part of something.
     pub title: String,
+    /// Other pages, by name and address, which only a page has above its title.
+    pub links: Vec<(&'static str, String)>,
     /// How the title is meant.
     pub tone: Tone,
     /// Its parts.

@@ -298,23 +298,6 @@ impl<'i, T> Columns<'i, T> {
         self.with(Kind::Prose, rank, title, cell)
     }
 
-    /// The last column is not there when none of its cells has anything to say.
-    #[must_use]
-    pub fn if_any(mut self) -> Self {
-        let cells = self.table.rows.iter().filter_map(|row| row.last());
-        let nothing = Line::from(UNKNOWN);
-        if !cells
-            .into_iter()
-            .any(|cell| !cell.is_empty() && *cell != nothing)
-        {
-            self.table.columns.pop();
-            for row in &mut self.table.rows {
-                row.pop();
-            }
-        }
-        self
-    }
-
     /// Other pages may lead to the rows.
     #[must_use]
     pub fn anchored(mut self, anchor: &'static str) -> Self {
@@ -340,7 +323,40 @@ impl<'i, T> Columns<'i, T> {
 }
 
 impl<T> From<Columns<'_, T>> for Table {
-    fn from(columns: Columns<'_, T>) -> Self {
-        columns.table
+    /// Without the columns that have nothing to say of any row.
+    fn from(Columns { mut table, .. }: Columns<'_, T>) -> Self {
+        let unknown = Line::from(UNKNOWN);
+        let says = |place: &usize| {
+            let mut cells = table.rows.iter().map(|row| &row[*place]);
+            cells.any(|cell| !cell.is_empty() && *cell != unknown)
+        };
+        let silent: Vec<usize> = (0..table.columns.len()).filter(|at| !says(at)).collect();
+        // From the last on, so that places before it stay.
+        for place in silent.into_iter().rev() {
+            table.columns.remove(place);
+            for row in &mut table.rows {
+                row.remove(place);
+            }
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_says_nothing_of_any_row_is_left_out() {
+        let items = [(1_u32, None), (2, None)];
+        let table: Table = Table::of("Things", &items)
+            .number(0, "count", |(count, _)| *count)
+            .number(1, "unknown", |(_, known): &(u32, Option<u32>)| *known)
+            .words(1, "empty", |_| "")
+            .words(1, "some", |(count, _)| if *count == 2 { "b" } else { "" })
+            .into();
+        let titles: Vec<&str> = table.columns.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, ["count", "some"]);
+        assert_eq!(table.rows[1].len(), 2);
     }
 }

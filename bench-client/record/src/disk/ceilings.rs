@@ -39,7 +39,7 @@ pub struct Ceiling {
     pub syncs_per_commit: f64,
     /// Those of them that cost as much as appending: a journal newly created, or its removal.
     pub append_syncs_per_commit: f64,
-    /// What these syncs take together, in microseconds.
+    /// What these syncs take together, in microseconds: of the median round, where there are rounds.
     pub sync_us_per_commit: f64,
     /// Transfers per second, or nothing when the mode makes no syncs at a commit, or when
     /// ceilings are withheld.
@@ -107,6 +107,8 @@ impl Ceiling {
         if self.tps.is_some() {
             self.tps_interval = Estimate::of(&each);
             self.tps = self.tps_interval.map(|found| found.median);
+            // What makes these TPS.
+            self.sync_us_per_commit = self.tps.map_or(0.0, |tps| transfers * 1e6 / tps);
         }
         self
     }

@@ -33,7 +33,7 @@ pub struct FsyncRecord {
     pub by_c_library: SyncMeasurement,
     /// The most transfers per second that the disk allows.
     pub ceilings: Ceilings,
-    /// Why these are not the times of syncs, where they are not.
+    /// Why these are not the times of syncs, where they are not, or not to be relied on.
     pub warnings: Vec<Verdict>,
 }
 

@@ -11,11 +11,12 @@ use super::comparison::{COMPARISON_VERSION, ComparisonRecord};
 use super::durability::AUDIT_VERSION;
 use super::fsync::FSYNC_VERSION;
 pub use super::read_error::ReadError;
+pub use super::standing::Standing;
 use super::torture::TORTURE_VERSION;
 use super::{Record, Row, SCHEMA_VERSION};
 use crate::figures::{grouped, rate};
 use crate::record::sides::rows_by_side;
-use crate::record::{Comparison, Edition, Reproduction, SkippedPeer, VendorFigure, VerdictCode};
+use crate::record::{Comparison, Edition, Reproduction, SkippedPeer, VendorFigure};
 
 /// A record of `run` or `sweep`, a reproduction, or a comparison.
 #[derive(Debug, Clone)]
@@ -199,46 +200,11 @@ pub struct Shown<'a> {
     pub article: Option<&'a Comparison>,
 }
 
-/// What a row's TPS is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing: the row is invalid.
-    Invalid,
-    /// The null server answered: a ceiling of the generator, and nothing was stored.
-    NullServer,
-    /// The generator may have been the limit: the server can do at least that.
-    AtLeast,
-    /// What was measured is the server's.
-    Plain,
-}
-
 impl Shown<'_> {
     /// What its TPS is good for.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let says = |code| self.row.verdicts.iter().any(|verdict| verdict.code == code);
-        if !self.row.valid {
-            Standing::Invalid
-        } else if says(VerdictCode::NullServer) {
-            Standing::NullServer
-        } else if says(VerdictCode::GeneratorBound) {
-            Standing::AtLeast
-        } else {
-            Standing::Plain
-        }
-    }
-
-    /// `valid`, `INVALID` and why, or why a valid row is not to be read as it stands.
-    #[must_use]
-    pub fn verdict(&self) -> &'static str {
-        match self.standing() {
-            Standing::Invalid if self.row.verify.fake => "INVALID: fake",
-            Standing::Invalid => "INVALID",
-            Standing::NullServer => "null server: nothing stored",
-            Standing::AtLeast => "valid, generator-bound",
-            Standing::Plain if self.row.interrupted => "valid, interrupted",
-            Standing::Plain => "valid",
-        }
+        self.row.standing()
     }
 
     /// Its TPS, never to be mistaken for what it is not.
@@ -367,7 +333,8 @@ pub fn settings(row: &Row) -> [(&'static str, String); 11] {
 }
 
 /// What rows are called: by their names, and by the knobs in which they differ.
-fn labels(rows: &[&Row]) -> Vec<String> {
+#[must_use]
+pub fn names(rows: &[&Row]) -> Vec<String> {
     let set: Vec<_> = rows.iter().map(|row| settings(row)).collect();
     let unnamed = || {
         rows.iter()
@@ -393,7 +360,12 @@ fn labels(rows: &[&Row]) -> Vec<String> {
         parts.retain(|part| !part.is_empty());
         parts.join(", ")
     };
-    let mut labels: Vec<String> = rows.iter().zip(&set).map(label).collect();
+    rows.iter().zip(&set).map(label).collect()
+}
+
+/// The same, with a number where that is what several are called.
+fn labels(rows: &[&Row]) -> Vec<String> {
+    let mut labels = names(rows);
     let mut taken = BTreeSet::new();
     for label in &mut labels {
         let mut candidate = label.clone();

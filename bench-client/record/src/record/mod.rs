@@ -25,6 +25,7 @@ mod server_end;
 mod shard;
 pub mod sides;
 mod spec;
+pub mod standing;
 mod sweep;
 pub mod torture;
 mod verdict;

@@ -10,7 +10,7 @@ use bench_client::render::forms::{FormError, Options};
 use bench_client::render::records::index::{self, Content, Entry};
 use bench_client::with_causes;
 
-use super::{UsageError, WithoutRows, write};
+use super::{UsageError, WithoutRows, is_new, write};
 
 /// More files than this are not what a person keeps results in.
 const FILES_MAX: usize = 10_000;
@@ -55,10 +55,16 @@ pub(super) fn document(
             found.push(Found { path, name });
         }
     }
+    if let Some(directory) = pages {
+        let failed = || format!("cannot create {}", directory.display());
+        std::fs::create_dir_all(directory).with_context(failed)?;
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|one| is_new(&one.path, &mut seen));
     let mut taken = BTreeSet::from(["index".to_owned()]);
     let mut entries = Vec::new();
     for Found { path, name } in found {
-        let (content, document) = match read(&path) {
+        let (content, mut document) = match read(&path) {
             Ok(read) => read,
             // What was named is to be shown.
             Err(error) if named.contains(&path) => return Err(error),
@@ -75,6 +81,10 @@ pub(super) fn document(
         };
         let page = pages.map(|directory| {
             let page = format!("{}.html", page_name(&name, &mut taken));
+            document
+                .links
+                .push(("All records", "index.html".to_owned()));
+            document.links.extend(record_from(directory, &path));
             let text = to_text(&document, options).map_err(anyhow::Error::from_boxed);
             let text = text.with_context(|| format!("cannot show {}", path.display()))?;
             write(&directory.join(&page), &text)?;
@@ -109,6 +119,14 @@ fn read(path: &Path) -> anyhow::Result<(Content, Document)> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The way from a page in a directory to a record that lies there, too.
+pub(super) fn record_from(directory: &Path, record: &Path) -> Option<(&'static str, String)> {
+    let record = record.canonicalize().ok()?;
+    let below = record.strip_prefix(directory.canonicalize().ok()?).ok()?;
+    let address = below.to_str()?.replace('%', "%25").replace('#', "%23");
+    Some(("Record (JSON)", address.replace('?', "%3F")))
 }
 
 /// The index has the file's name before it.

@@ -4,7 +4,7 @@ use super::{invalid, warning};
 use crate::config::About;
 use crate::config::target_file::Promise;
 use crate::disk::{SYNC_MIN_US, SyncMeasurement};
-use crate::figures::counted;
+use crate::figures::{counted, in_us};
 use crate::host::environment::{WITHOUT_PRELOAD, preloaded_message};
 use crate::record::durability::RowAudit;
 use crate::record::{Verdict, VerdictCode};
@@ -99,7 +99,9 @@ pub(in crate::judge) fn sync_too_fast(sync_us: f64, baseline_us: f64) -> Verdict
     warning(
         VerdictCode::SyncTooFast,
         format!(
-            "the server's sync p50 is {sync_us:.0} µs, the disk's fastest is {baseline_us:.0} µs"
+            "the server's sync p50 is {}, the disk's fastest is {}",
+            in_us(Some(sync_us)),
+            in_us(Some(baseline_us))
         ),
         "check that the database is on the disk that was measured",
     )
@@ -121,9 +123,10 @@ pub(in crate::judge) fn sync_swallowed(by_c_library_us: f64, by_kernel_us: f64) 
     warning(
         VerdictCode::SyncDoesNothing,
         format!(
-            "fdatasync takes {by_c_library_us:.1} µs through the C library and \
-             {by_kernel_us:.0} µs by system call: what is between them swallows the syncs of \
-             SQLite"
+            "fdatasync takes {} through the C library and {} by system call: what is between them \
+             swallows the syncs of SQLite",
+            in_us(Some(by_c_library_us)),
+            in_us(Some(by_kernel_us))
         ),
         WITHOUT_PRELOAD,
     )
@@ -136,12 +139,12 @@ pub(in crate::judge) fn sync_methods_apart(
     warning(
         VerdictCode::SyncMethodsApart,
         format!(
-            "a durable write ({}) takes {:.1} µs by {} and {:.1} µs by {}: {:.0} times apart, \
+            "a durable write ({}) takes {} by {} and {} by {}: {:.0} times apart, \
              they are not both syncs",
             fast.pattern,
-            fast.typical_us(),
+            in_us(Some(fast.typical_us())),
             fast.method,
-            slow.typical_us(),
+            in_us(Some(slow.typical_us())),
             slow.method,
             slow.typical_us() / fast.typical_us()
         ),
@@ -175,8 +178,29 @@ pub(in crate::judge) fn unstable(before_us: f64, after_us: f64) -> Verdict {
     warning(
         VerdictCode::Unstable,
         format!(
-            "the disk's sync p50 was {before_us:.0} µs before and {after_us:.0} µs after the run"
+            "the disk's sync p50 was {} before and {} after the run",
+            in_us(Some(before_us)),
+            in_us(Some(after_us))
         ),
         "stop other users of the disk and repeat; compare rows as ratios only",
+    )
+}
+
+pub(in crate::judge) fn rounds_apart(
+    SyncMeasurement {
+        method, pattern, ..
+    }: &SyncMeasurement,
+    least_us: f64,
+    most_us: f64,
+) -> Verdict {
+    warning(
+        VerdictCode::WideSpread,
+        format!(
+            "the disk was busy: rounds of {method}, {pattern}, differ {:.0}-fold ({} to {})",
+            most_us / least_us,
+            in_us(Some(least_us)),
+            in_us(Some(most_us))
+        ),
+        "stop other users of the disk and repeat",
     )
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::warning;
-use crate::figures::{grouped, rate};
+use crate::figures::{grouped, ms, rate, shared};
 use crate::record::{LittlesLaw, OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
 use crate::statistics::SteadyState;
 
@@ -50,8 +50,9 @@ pub(in crate::judge) fn littles_law(law: &LittlesLaw) -> Verdict {
     warning(
         VerdictCode::LittlesLaw,
         format!(
-            "{:.1} transfers were in flight, throughput times latency makes {:.1}",
-            law.in_flight, law.throughput_times_latency
+            "{} transfers were in flight, throughput times latency makes {}",
+            shared(law.in_flight),
+            shared(law.throughput_times_latency)
         ),
         "the window is too short for what is in flight, or time is counted wrongly: measure \
          longer with --duration",
@@ -77,13 +78,13 @@ pub(in crate::judge) fn held_back(edges: &WindowEdges, committed: u64) -> Verdic
         VerdictCode::HeldBack,
         format!(
             "{} of the {} transfers that the window counts ({:.0} %) began before it: \
-             they had waited for {:.1} ms on average when it opened, and were answered \
-             {:.1} ms later; those that began in it make {} TPS",
+             they had waited for {} ms on average when it opened, and were answered \
+             {} ms later; those that began in it make {} TPS",
             grouped(edges.began_before),
             grouped(committed),
             edges.began_before as f64 / committed as f64 * 100.0,
-            edges.waited_before_ms,
-            edges.waited_within_ms,
+            ms(edges.waited_before_ms),
+            ms(edges.waited_within_ms),
             rate(edges.tps_begun_within)
         ),
         "do not quote this TPS: find out why answers were held back during the warm-up, \

@@ -123,7 +123,11 @@ fn a_baseline_without_syncs_is_warned_of_once() {
     let (_, verdicts) = judge_evidence(&evidence);
     assert_eq!(verdicts.len(), 1, "{verdicts:?}");
     assert_eq!(verdicts[0].code, VerdictCode::SyncDoesNothing);
-    assert!(verdicts[0].message.contains("0.6 µs through the C library"));
+    assert!(
+        verdicts[0]
+            .message
+            .contains("0.60 µs through the C library")
+    );
     evidence.baselines = Some(around(apart(), apart()));
     assert_eq!(codes(&evidence), [VerdictCode::SyncMethodsApart]);
 }
@@ -184,7 +188,7 @@ fn answers_held_back_into_the_window_are_no_remark_about_littles_law() {
     assert_eq!(
         verdicts[0].message,
         "400 of the 800 transfers that the window counts (50 %) began before it: they had waited \
-         for 900.0 ms on average when it opened, and were answered 5.0 ms later; those that began \
+         for 900 ms on average when it opened, and were answered 5.00 ms later; those that began \
          in it make 40 TPS"
     );
     // An overloaded server of an open loop owes at the end what it carried over.

@@ -1,7 +1,7 @@
 //! Where the time of a transfer and of a second goes, as stacked bars.
 
-use super::{Axis, Chart, Ink, Mark, Panel, short};
-use crate::figures::{known, ms};
+use super::{Axis, Chart, Ink, Mark, Panel};
+use crate::figures::{known, ms, significant};
 use crate::record::load_record::Shown;
 use crate::record::{Budget, SecondBudget, Stage, StageTime};
 use crate::render::table::Table;
@@ -111,10 +111,10 @@ pub(in crate::render) fn transfers(rows: &[Shown<'_>]) -> Option<Chart> {
     let data = Table::of("", &lines)
         .words(0, "row", |(name, ..)| name.as_str())
         .words(0, "stage", |(_, time, _)| time.stage.in_words())
-        .number(0, "mean µs", |(_, time, _)| format!("{:.1}", time.mean_us))
+        .number(0, "mean µs", |(_, time, _)| significant(time.mean_us))
         .number(0, "share", |(.., share)| format!("{:.1} %", share * 100.0))
-        .number(0, "p50 µs", |(_, time, _)| known(time.p50_us, short))
-        .number(0, "p99 µs", |(_, time, _)| known(time.p99_us, short));
+        .number(0, "p50 µs", |(_, time, _)| known(time.p50_us, significant))
+        .number(0, "p99 µs", |(_, time, _)| known(time.p99_us, significant));
     let there = |stage: Stage| with.iter().any(|(_, budget)| time_of(budget, stage) != 0.0);
     let legend = STAGES.into_iter().filter(|(stage, _)| there(*stage));
     let about = "Where the mean latency goes: the stages add up to 100 %. What is unexplained and \
@@ -140,9 +140,7 @@ pub(in crate::render) fn seconds(rows: &[Shown<'_>]) -> Option<Chart> {
     });
     let data = Table::of("", &with).words(0, "row", |(shown, _)| shown.name());
     let data = SECOND.into_iter().fold(data, |data, (_, what, part)| {
-        data.number(0, format!("{what} ms"), |(_, second)| {
-            format!("{:.1}", part(second))
-        })
+        data.number(0, format!("{what} ms"), |(_, second)| ms(part(second)))
     });
     let about = "What the one writing thread does with 1,000 ms.";
     let panel = panel("ms of each second", &stacks.collect::<Vec<_>>(), 1_000.0);

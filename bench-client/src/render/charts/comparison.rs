@@ -3,9 +3,10 @@
 use super::{Axis, Chart, Ink, Mark, Panel, Size, to_f64};
 use crate::figures::known;
 use crate::record::Row;
-use crate::record::comparison::{Change, ComparisonRecord, Metric, Round};
+use crate::record::comparison::{Change, ComparisonRecord, Metric, MetricComparison, Round};
 use crate::record::sides::Which;
 use crate::render::ratios::{change, level, percent, share};
+use crate::render::records::comparison::{is_judged, unjudged};
 use crate::render::table::Table;
 
 const BASE: Ink = Ink::Series(0);
@@ -23,8 +24,9 @@ pub(in crate::render) fn charts(record: &ComparisonRecord) -> impl Iterator<Item
 }
 
 /// The colour of what can be said. It is never alone: the words stand beside it.
-fn ink(change: Change) -> Ink {
-    match change {
+fn ink(record: &ComparisonRecord, one: &MetricComparison) -> Ink {
+    match one.change {
+        _ if !is_judged(record, one.metric) => PLAIN,
         Change::Faster => BETTER,
         Change::Slower => Ink::Bad,
         Change::NoDifference { .. } | Change::Inconclusive { .. } => PLAIN,
@@ -47,11 +49,17 @@ fn ratios(record: &ComparisonRecord) -> Chart {
         Ink::Muted,
         3,
     )];
+    let words = |one: &MetricComparison, say: &dyn Fn(Change) -> String| match one.change {
+        Change::Faster | Change::Slower if !is_judged(record, one.metric) => {
+            unjudged(one.ratio).to_owned()
+        }
+        what => say(what),
+    };
     for (place, one) in metrics.iter().enumerate() {
         let top = to_f64(place);
         let at = top + 0.7;
-        let paint = ink(one.change);
-        let figure = format!("{}, {}", percent(one.ratio), short(one.change));
+        let paint = ink(record, one);
+        let figure = format!("{}, {}", percent(one.ratio), words(one, &short));
         let figure_ink = if paint == Ink::Bad { paint } else { Ink::Text };
         let title = one.metric.title().to_owned();
         marks.push(Mark::Title(top + 0.28, title, (figure, figure_ink)));
@@ -74,13 +82,13 @@ fn ratios(record: &ComparisonRecord) -> Chart {
         .number(0, "low", |one| format!("{:.4}", one.low))
         .number(0, "high", |one| format!("{:.4}", one.high))
         .number(0, "confidence", |one| level(one.confidence))
-        .words(0, "verdict", |one| change(one.change));
+        .words(0, "verdict", |one| words(one, &change));
     let legend = [
         (BETTER, "faster"),
         (Ink::Bad, "slower"),
-        (PLAIN, "no difference shown"),
+        (PLAIN, "no difference shown, or not judged"),
     ];
-    let there = |paint: Ink| metrics.iter().any(|one| ink(one.change) == paint);
+    let there = |paint: Ink| metrics.iter().any(|one| ink(record, one) == paint);
     let about = "Candidate ÷ base with its interval. An interval left of the line at 1 is less, \
                  right of it more: more TPS is better, and less latency.";
     Chart::new("B ÷ A with its interval", about, vec![panel], data)

@@ -128,29 +128,24 @@ fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
         .collect();
     let data = Table::of("", &sorted)
         .words(0, "of", |(name, _)| (!is_one).then_some(*name))
-        .if_any()
         .number(0, knob.label, |(_, one)| {
             known(value(one.row), |value| value.to_string())
         })
         .number(0, "TPS", |(_, one)| tps(one))
         .number(0, "predicted TPS", |(_, one)| predicted(one.row).map(rate))
-        .if_any()
         .number(0, "error", |(_, one)| {
             let model = one.row.prediction.as_ref();
             model.map(|model| error_of_tps(model, one.row))
         })
-        .if_any()
         .number(0, "p50 ms", |(_, one)| known(one.row.latency_ms.p50, ms))
         .number(0, "p99 ms", |(_, one)| known(one.row.latency_ms.p99, ms))
         .number(0, "mean batch", |(_, one)| mean_batch(one.row))
         .number(0, "collisions", |(_, one)| {
             is_contention.then(|| format!("{:.2} %", one.row.collision_rate * 100.0))
         })
-        .if_any()
         .words(0, "counted", |(_, one)| {
             is_contention.then_some(one.row.collision_scope.as_str())
         })
-        .if_any()
         .words(0, "verdict", |(_, one)| verdict(one));
     let about = if is_one {
         format!("{what}. {}", knob.about)

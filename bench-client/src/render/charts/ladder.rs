@@ -110,9 +110,7 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
         .words(0, "row", |shown| shown.label)
         .number(0, "TPS", tps)
         .number(0, "article TPS", |shown| article(shown).map(rate))
-        .if_any()
-        .number(0, "ceiling TPS", |shown| ceiling(shown).map(rate))
-        .if_any();
+        .number(0, "ceiling TPS", |shown| ceiling(shown).map(rate));
     let mut data = Table::from(data);
     for figure in report.records.iter().flat_map(|record| &record.vendor) {
         let name = format!("{} (quoted)", figure.name);

@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Axis, CURVES, Chart, Ink, Mark, Panel, Size, short};
-use crate::figures::{known, ms};
+use super::{Axis, CURVES, Chart, Ink, Mark, Panel, Size};
+use crate::figures::{known, ms, significant};
 use crate::record::load_record::{ReadError, Report, Shown};
 use crate::render::table::Table;
 use crate::statistics::Percentile;
@@ -34,22 +34,17 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 
 /// 90 %, 99 %, 99.9 % … as far as there are values.
 fn percentile_axis(most: f64) -> Axis {
-    let decades = most.log10().ceil().clamp(1.0, 7.0);
+    let end = most.log10().clamp(1.0, 7.0);
     let mut ticks = vec![(0.0, "0 %".to_owned())];
-    let mut decade = 1.0;
-    while decade <= decades {
-        let digits = (decade - 2.0_f64).max(0.0);
-        let percent = 100.0 - 10_f64.powf(2.0 - decade);
-        let text = match digits {
-            digits if digits < 0.5 => format!("{percent:.0} %"),
-            digits if digits < 1.5 => format!("{percent:.1} %"),
-            digits if digits < 2.5 => format!("{percent:.2} %"),
-            _ => format!("{decade:.0} nines"),
-        };
-        ticks.push((decade, text));
-        decade += 1.0;
+    for (decade, digits) in [0, 0, 0, 1, 2, 3, 4, 5].into_iter().enumerate().skip(1) {
+        let at = super::to_f64(decade);
+        let percent = 100.0 - 10_f64.powf(2.0 - at);
+        // A share of as many values as there are.
+        if at <= end + 1e-9 {
+            ticks.push((at, format!("{percent:.digits$} %")));
+        }
     }
-    Axis::with_ticks("percentile", (0.0, decades), ticks)
+    Axis::with_ticks("percentile", (0.0, end), ticks)
 }
 
 /// A distribution with its name.
@@ -233,17 +228,21 @@ fn sync_chart(part: &[(Shown<'_>, Histogram<u64>)]) -> Chart {
     let panels: Vec<Panel> = panels.collect();
     let at = |percentile: Percentile| {
         move |(_, histogram): &(Shown<'_>, Histogram<u64>)| {
-            known(percentile.of(histogram).map(us), short)
+            known(percentile.of(histogram).map(us), significant)
         }
     };
     let data = Table::of("", part)
         .words(0, "row", |(shown, _)| shown.name())
         .number(0, "syncs", |(_, histogram)| histogram.len())
-        .number(0, "min µs", |(_, histogram)| short(us(histogram.min())))
+        .number(0, "min µs", |(_, histogram)| {
+            significant(us(histogram.min()))
+        })
         .number(0, "p50 µs", at(Percentile::P50))
         .number(0, "p99 µs", at(Percentile::P99))
         .number(0, "p99.9 µs", at(Percentile::P999))
-        .number(0, "max µs", |(_, histogram)| short(us(histogram.max())));
+        .number(0, "max µs", |(_, histogram)| {
+            significant(us(histogram.max()))
+        });
     Chart::new(
         "Sync latency",
         "How long each sync at COMMIT took, as the server counted it.",
@@ -271,4 +270,21 @@ fn bars(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         }
     }
     bars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_have_one_style_and_end_with_the_values() {
+        let axis = percentile_axis(710_144.0);
+        let texts: Vec<&str> = axis.ticks.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            texts,
+            ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
+        );
+        assert!(axis.high() < 6.0, "no decade without values");
+        assert_eq!(percentile_axis(1e9).ticks.len(), 8);
+    }
 }

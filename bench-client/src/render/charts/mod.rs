@@ -11,6 +11,7 @@ pub(super) mod knobs;
 pub(super) mod ladder;
 pub(super) mod latency;
 pub(super) mod rates;
+pub(super) mod syncs;
 pub(super) mod timeline;
 
 use super::table::Table;

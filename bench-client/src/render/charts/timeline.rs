@@ -1,13 +1,13 @@
 //! The window of a row, interval by interval, with the checkpoints marked.
 
 use super::{Axis, Chart, Ink, Mark, Panel, Size, short};
-use crate::figures::{known, ms, rate};
+use crate::figures::{known, ms, rate, shared, significant};
 use crate::record::load_record::Shown;
 use crate::record::series::Interval;
 use crate::render::table::Table;
 
 const TPS: Ink = Ink::Series(0);
-const P99: Ink = Ink::Series(1);
+const P99: Ink = Ink::Series(3);
 const P50: Ink = Ink::Series(2);
 
 /// Thinnest mark of a stall that can be seen, as a share of the axis.
@@ -86,10 +86,10 @@ fn timeline(shown: &Shown<'_>) -> Chart {
         .number(0, "p95 ms", |one| known(one.p95_ms, ms))
         .number(0, "p99 ms", |one| known(one.p99_ms, ms))
         .number(0, "max ms", |one| ms(one.max_ms))
-        .number(0, "in flight", |one| short(one.in_flight))
-        .number(0, "mean batch", |one| one.mean_batch.map(short))
+        .number(0, "in flight", |one| shared(one.in_flight))
+        .number(0, "mean batch", |one| one.mean_batch.map(shared))
         .number(0, "syncs/s", |one| one.syncs_per_second.map(rate))
-        .number(0, "sync µs", |one| one.sync_us.map(short))
+        .number(0, "sync µs", |one| one.sync_us.map(significant))
         .number(0, "checkpoints", |one| one.checkpoints)
         .number(0, "in them ms", |one| one.checkpoint_ms.map(short))
         .number(0, "stalled ms", |one| one.checkpoint_stalled_ms.map(short))

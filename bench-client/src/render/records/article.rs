@@ -2,7 +2,6 @@
 
 use super::closing::said_of;
 use super::environment;
-use super::words::durability_doubt;
 use crate::article::{self, ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Table as Published};
 use crate::figures::{known, ms, rate, shared};
 use crate::record::{Comparison, Edition, Prediction, Reproduction, Row, VendorFigure};
@@ -142,7 +141,7 @@ fn leftovers(peers: &[&Both<'_>]) -> Table {
         .number(0, "commits", |(_, _, server, ..)| server.commits)
         .number(0, "of them of a leftover", |(.., counted)| *counted)
         .number(1, "transfers per commit", |(_, _, server, ..)| {
-            format!("{:.1}", server.mean_batch)
+            shared(server.mean_batch)
         })
         .into()
 }
@@ -169,7 +168,6 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
         .number(6, "alpha", move |(.., article)| {
             is_august.then(|| article.alpha.to_string())
         })
-        .if_any()
         .number(0, format!("{source} TPS"), |(_, one, _)| {
             known(one.article_tps, rate)
         })
@@ -211,7 +209,7 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
         })
         .words(0, "verdict", |(row, ..)| {
             match (row.valid, row.verify.fake) {
-                (true, _) => match durability_doubt(row) {
+                (true, _) => match row.durability_doubt() {
                     Some(doubt) => Line::default().mark(Tone::Warn, format!("valid, {doubt}")),
                     None => "valid".into(),
                 },

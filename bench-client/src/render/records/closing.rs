@@ -4,22 +4,13 @@ use std::path::Path;
 
 use super::repetitions;
 use super::report::row_table;
-use super::summary::{TEXT_MAX, more, one_line, one_row, weight};
+use super::summary::{TEXT_MAX, one_line, one_row};
+use super::warnings::{ON_A_SCREEN, more, weight};
 use super::words::clipped;
-use crate::figures::UNKNOWN;
 use crate::record::load_record::{AnyRecord, Report, Shown};
 use crate::record::{Record, Row, Verdict, VerdictCode};
-use crate::render::document::{Document, Facts, Line, Table, Tone};
+use crate::render::document::{Document, Facts, Line, Tone};
 
-/// Columns of rows that are settings, or as good as.
-const SETTINGS: [&str; 6] = [
-    "transport",
-    "durability",
-    "batch",
-    "in flight",
-    "alpha",
-    "seconds",
-];
 /// Most kinds of warnings that are said in full of several rows.
 const WARNINGS_MAX: usize = 3;
 
@@ -87,7 +78,7 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
         facts.add(Line::default().mark(tone, word), said);
         facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
     }
-    facts.add_known("", more(&others));
+    facts.add_known("", more(&others, ON_A_SCREEN));
     facts
 }
 
@@ -103,29 +94,10 @@ pub fn tables(record: &Record) -> Document {
     let rows = report.rows();
     let mut document = Document::default();
     if rows.len() > 1 {
-        let mut table = row_table(&rows);
-        document.facts(in_common(&mut table));
-        document.table(table);
+        document.append(row_table(&rows));
     }
     document.append(repetitions::document(&report, &rows));
     document
-}
-
-/// What is set alike in all rows: said once, and not in each of them.
-fn in_common(table: &mut Table) -> Facts {
-    let named = |title: &str, cell: &Line| match title {
-        // They say themselves what they are.
-        "transport" | "durability" => cell.to_string(),
-        "seconds" => format!("{cell} s each"),
-        title => format!("{title} {cell}"),
-    };
-    let unknown = Line::from(UNKNOWN);
-    let common = table.take_common(&SETTINGS).into_iter();
-    let common = common.filter(|(_, cell)| *cell != unknown);
-    let said: Vec<String> = common.map(|(title, cell)| named(&title, &cell)).collect();
-    let mut facts = Facts::default();
-    facts.add_known("all rows", (!said.is_empty()).then(|| said.join(" · ")));
-    facts
 }
 
 #[cfg(test)]

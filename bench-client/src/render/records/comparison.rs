@@ -4,8 +4,8 @@ use super::environment;
 use super::words::{closed_loop, verdict_on};
 use crate::figures::{UNKNOWN, known};
 use crate::record::comparison::{
-    Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult, MetricComparison,
-    NoiseFloor, Side, Stopped,
+    Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult, Metric,
+    MetricComparison, NoiseFloor, Side, Stopped,
 };
 use crate::record::sides::Which;
 use crate::record::{Row, Verdict};
@@ -36,8 +36,7 @@ pub fn document(record: &ComparisonRecord) -> Document {
     if record.valid
         && let Some(first) = record.metrics.first()
     {
-        let columns = [Which::Base, Which::Candidate].map(Which::in_words);
-        document.table(metrics("Metrics", columns, "B ÷ A", &record.metrics));
+        document.append(both_sides(record));
         document.say(format!(
             "Medians of the runs. Each interval of B ÷ A holds with {}, corrected for looking at \
              {} metrics.",
@@ -80,9 +79,51 @@ pub fn document(record: &ComparisonRecord) -> Document {
     document
 }
 
+/// Knobs of the load, as differences name them: with more in flight or more arrivals every
+/// transfer waits longer, which says nothing of the server.
+const LOAD: [&str; 3] = ["concurrency", "inflight", "rate"];
+
+/// Those of them that were turned; `None` where both sides were loaded alike.
+fn load_knobs(record: &ComparisonRecord) -> Option<String> {
+    let differences = record.differences.iter();
+    let loads = differences.filter(|one| LOAD.contains(&one.field.as_str()));
+    let each = loads.map(|one| format!("{} {} → {}", one.field, one.base, one.candidate));
+    let each = each.collect::<Vec<_>>().join(", ");
+    (!each.is_empty()).then_some(each)
+}
+
+/// Whether a change of this is better or worse: not latency of sides that were loaded differently.
+pub(in crate::render) fn is_judged(record: &ComparisonRecord, metric: Metric) -> bool {
+    metric == Metric::Tps || load_knobs(record).is_none()
+}
+
+/// The metrics of both sides, and what is said where these were loaded differently.
+pub(super) fn both_sides(record: &ComparisonRecord) -> Document {
+    let columns = [Which::Base, Which::Candidate].map(Which::in_words);
+    let is_judged = |metric| is_judged(record, metric);
+    let mut document = Document::default();
+    document.table(metrics(
+        "Metrics",
+        columns,
+        "B ÷ A",
+        &record.metrics,
+        is_judged,
+    ));
+    if let Some(knobs) = load_knobs(record) {
+        document.say(format!(
+            "The sides differ in load ({knobs}): latency follows from that, so TPS alone is judged."
+        ));
+    }
+    document
+}
+
 /// How the conclusion is coloured: green says that something became faster and nothing slower.
 pub(super) fn tone_of(record: &ComparisonRecord) -> Tone {
-    let has = |wanted| record.metrics.iter().any(|one| one.change == wanted);
+    let judged = |one: &&MetricComparison| is_judged(record, one.metric);
+    let has = |wanted| {
+        let mut metrics = record.metrics.iter().filter(judged);
+        metrics.any(|one| one.change == wanted)
+    };
     if !record.valid || has(Change::Slower) {
         Tone::Bad
     } else if has(Change::Faster) {
@@ -92,11 +133,12 @@ pub(super) fn tone_of(record: &ComparisonRecord) -> Tone {
     }
 }
 
-pub(super) fn metrics(
+fn metrics(
     name: &str,
     sides: [&str; 2],
     ratio: &str,
     metrics: &[MetricComparison],
+    is_judged: impl Fn(Metric) -> bool,
 ) -> Table {
     let confidence = metrics.first().map_or(0.0, |one| one.confidence);
     Table::of(name, metrics)
@@ -112,6 +154,9 @@ pub(super) fn metrics(
         .words(0, "verdict", |one| {
             let line = Line::default();
             match one.change {
+                Change::Slower | Change::Faster if !is_judged(one.metric) => {
+                    unjudged(one.ratio).into()
+                }
                 Change::Slower => line.mark(Tone::Bad, change(one.change)),
                 Change::Faster => line.mark(Tone::Good, change(one.change)),
                 Change::NoDifference { .. } | Change::Inconclusive { .. } => {
@@ -120,6 +165,11 @@ pub(super) fn metrics(
             }
         })
         .into()
+}
+
+/// A change of what is not judged.
+pub(in crate::render) fn unjudged(ratio: f64) -> &'static str {
+    if ratio > 1.0 { "higher" } else { "lower" }
 }
 
 pub(super) fn invalid(rows: &[Row]) -> Vec<Line> {
@@ -236,6 +286,7 @@ fn calibrated(calibration: &Calibration) -> Document {
         ["first", "second"],
         "ratio",
         &calibration.metrics,
+        |_| true,
     ));
     document
 }
@@ -309,20 +360,26 @@ pub fn headline(record: &ComparisonRecord) -> String {
         );
     }
     if record.metrics.is_empty() {
-        let why = match record.not_compared.first() {
-            Some(first) => &first.why,
-            None => stopped(record.stopped),
+        return match (record.not_compared.first(), record.stopped) {
+            (Some(first), _) => format!("Nothing was compared: {}", first.why),
+            // As a record has it while rounds are measured.
+            (None, Stopped::Interrupted) => format!(
+                "Unfinished, {} so far: it is still running, or was stopped from outside",
+                rounds(u32::try_from(record.rounds.len()).unwrap_or(u32::MAX))
+            ),
+            (None, why) => format!("Nothing was compared: {}", stopped(why)),
         };
-        return format!("Nothing was compared: {why}");
     }
+
     let with = |wanted: fn(&Change) -> bool| -> Vec<&MetricComparison> {
         let metrics = record.metrics.iter();
-        metrics.filter(|one| wanted(&one.change)).collect()
+        let judged = metrics.filter(|one| is_judged(record, one.metric));
+        judged.filter(|one| wanted(&one.change)).collect()
     };
     let slower = with(|change| matches!(change, Change::Slower));
     let faster = with(|change| matches!(change, Change::Faster));
     let open = with(|change| matches!(change, Change::Inconclusive { .. }));
-    match (slower.is_empty(), faster.is_empty()) {
+    let said = match (slower.is_empty(), faster.is_empty()) {
         (false, true) => format!("Slower: {}", listed(&slower)),
         (true, false) => format!("Faster: {}", listed(&faster)),
         (false, false) => format!(
@@ -351,6 +408,14 @@ pub fn headline(record: &ComparisonRecord) -> String {
             });
             format!("Inconclusive in {}{remedy}", names.join(", "))
         }
+    };
+    let others = record.metrics.iter();
+    let others: Vec<_> = others
+        .filter(|one| !is_judged(record, one.metric))
+        .collect();
+    match load_knobs(record) {
+        Some(knobs) if !others.is_empty() => format!("{said}; {} with {knobs}", listed(&others)),
+        _ => said,
     }
 }
 

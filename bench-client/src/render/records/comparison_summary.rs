@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::comparison::{
-    headline, in_turn, invalid, listed, metrics, notes, outcome, side, tone_of, tone_of_gate,
+    both_sides, headline, in_turn, invalid, listed, notes, outcome, side, tone_of, tone_of_gate,
 };
 use super::words::{clipped, joined};
 use crate::figures::known;
@@ -47,8 +47,7 @@ pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
     );
     document.facts(sides);
     if record.valid && !record.metrics.is_empty() {
-        let columns = [Which::Base, Which::Candidate].map(Which::in_words);
-        document.table(metrics("Metrics", columns, "B ÷ A", &record.metrics));
+        document.append(both_sides(record));
     }
     document.facts(found(record, path));
     document

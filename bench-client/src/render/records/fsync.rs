@@ -1,33 +1,39 @@
 //! Sync baselines: what a durable write costs in a directory, what the disk allows, and two of
 //! them held against each other.
 
+use super::environment;
+use super::headline::{day, machine};
+use super::words::{joined, verdict_on};
 use crate::disk::{Ceiling, Ceilings, Method, Pattern, SyncSeries};
-use crate::figures::{UNKNOWN, known, rate_within};
+use crate::figures::{grouped, in_us, known, rate_within, rounded_within, significant};
 use crate::record::fsync::FsyncRecord;
-use crate::render::document::{Document, Table};
+use crate::render::charts;
+use crate::render::document::{Block, Document, Table, Tone};
 use crate::statistics::{Estimate, FAMILY_ERROR, Level, Ratio};
 
-/// All of it.
+/// What a terminal shows: the ceiling, what it rests on, and why not to rely on it.
 #[must_use]
 pub fn document(record: &FsyncRecord) -> Document {
     let Ceilings {
         method,
-        append_us,
-        overwrite_us,
         rows,
         withheld,
+        ..
     } = &record.ceilings;
-    let what = format!(
-        "writes of {} bytes in {}, {} rounds in turn, latency in µs",
-        record.block_bytes, record.directory, record.rounds
+    let mut document = headline(record);
+    document.say(format!(
+        "Durable writes of {} bytes in {}, in {} rounds in turn. The median round is the median of \
+         the rounds' means, with its interval; p50, p99, min and max are of all writes.",
+        grouped(u64::from(record.block_bytes)),
+        record.directory,
+        record.rounds
+    ));
+    let warnings = record.warnings.iter().map(|one| verdict_on(None, one));
+    document.list(warnings.collect());
+    document.pictures(
+        "",
+        charts::syncs::syncs(&record.methods).into_iter().collect(),
     );
-    let alone = overwriting(&record.methods).find(|series| series.concurrency == 1);
-    let mut document = match alone.and_then(|series| series.all.latency_us.p50) {
-        Some(p50) if !withheld => Document::new(&format!(
-            "A sync takes {p50:.1} µs in the median (fdatasync, overwriting): durable {what}"
-        )),
-        _ => Document::new(&format!("Durable {what}")),
-    };
     document.table(methods_table(&record.methods));
     for line in streams(&record.methods) {
         document.say(line);
@@ -38,12 +44,62 @@ pub fn document(record: &FsyncRecord) -> Document {
         ));
         return document;
     }
+    let took = |pattern| {
+        let same = |it: &&SyncSeries| (it.all.method, it.all.pattern) == (*method, pattern);
+        let mean = alone(&record.methods).find(same).and_then(means);
+        known(mean.as_ref(), |mean| in_interval(mean, |it| it.median))
+    };
     document.say(format!(
-        "TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method}, mean \
-         {append_us:.1} µs when it appends (a new journal, or its removal) and \
-         {overwrite_us:.1} µs when it overwrites (a reused log, the database)"
+        "TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method}, in \
+         the median round {} µs when it appends (a new journal, or its removal) and {} µs when it \
+         overwrites (a reused log, the database)",
+        took(Pattern::Append),
+        took(Pattern::Overwrite)
     ));
     document.table(ceilings_table(rows));
+    document
+}
+
+/// The same with where and how it was measured, for who was not there.
+#[must_use]
+pub fn report(record: &FsyncRecord) -> Document {
+    let mut document = document(record);
+    let environment = &record.environment;
+    let storage = &environment.storage;
+    let parts = [
+        Some(day(environment)),
+        Some(machine(environment)),
+        storage.file_system.clone(),
+        storage.mount_source.clone(),
+    ];
+    let subject = Block::Paragraph(joined(" · ", parts).into());
+    document.blocks.insert(0, subject);
+    document.heading("Where and how it was measured");
+    document.facts(environment::facts(environment));
+    document
+}
+
+/// The ceiling of a transfer that shares its sync with no other.
+fn headline(record: &FsyncRecord) -> Document {
+    let alone = |row: &&Ceiling| row.durability == "wal-full" && row.transfers_per_commit == 1;
+    let ceiling = record.ceilings.rows.iter().find(alone);
+    let Some(tps) = ceiling.and_then(|row| row.tps_interval) else {
+        let mut document = Document::new("What a durable write costs: no ceiling follows");
+        document.tone = Tone::Bad;
+        return document;
+    };
+    let mut document = Document::new(&format!(
+        "A sync takes {}: at most {} transfers per second without sharing",
+        in_us(Some(rounded_within(
+            1e6 / tps.median,
+            1e6 / tps.high,
+            1e6 / tps.low
+        ))),
+        known_rate(tps, |it| it.median)
+    ));
+    if !record.warnings.is_empty() {
+        document.tone = Tone::Warn;
+    }
     document
 }
 
@@ -97,21 +153,45 @@ fn rates(series: &SyncSeries) -> Vec<f64> {
     rounds.map(|round| round.syncs_per_second).collect()
 }
 
-/// The syncs that SQLite's log makes.
-fn overwriting(methods: &[SyncSeries]) -> impl Iterator<Item = &SyncSeries> {
-    let of = |series: &&SyncSeries| {
-        (series.all.method, series.all.pattern) == (Method::Fdatasync, Pattern::Overwrite)
+/// The series of one stream.
+fn alone(methods: &[SyncSeries]) -> impl Iterator<Item = &SyncSeries> {
+    methods.iter().filter(|series| series.concurrency == 1)
+}
+
+/// The median of the rounds' means, in microseconds.
+pub(in crate::render) fn means(series: &SyncSeries) -> Option<Estimate> {
+    let means = series.rounds.iter().map(|round| round.mean_us);
+    Estimate::of(&means.collect::<Vec<_>>())
+}
+
+/// A time of an interval, with no more digits than are known.
+pub(in crate::render) fn in_interval(interval: &Estimate, of: fn(&Estimate) -> f64) -> String {
+    significant(rounded_within(of(interval), interval.low, interval.high))
+}
+
+/// What a series is of.
+pub(in crate::render) fn name(series: &SyncSeries) -> String {
+    let streams = match series.concurrency {
+        1 => String::new(),
+        several => format!(", {several} streams"),
     };
-    methods.iter().filter(of)
+    format!("{}, {}{streams}", series.all.method, series.all.pattern)
+}
+
+/// Whether these are the syncs that SQLite's log makes.
+fn is_overwriting(series: &SyncSeries) -> bool {
+    (series.all.method, series.all.pattern) == (Method::Fdatasync, Pattern::Overwrite)
 }
 
 /// Whether more streams make more syncs, for the syncs that SQLite's log makes.
 fn streams(methods: &[SyncSeries]) -> Vec<String> {
-    let Some(alone) = overwriting(methods).find(|series| series.concurrency == 1) else {
+    let Some(alone) = alone(methods).find(|it| is_overwriting(it)) else {
         return Vec::new();
     };
     let alone = rates(alone);
-    let several = overwriting(methods).filter(|series| series.concurrency > 1);
+    let several = methods
+        .iter()
+        .filter(|it| is_overwriting(it) && it.concurrency > 1);
     let several = several.filter_map(|series| {
         let rounds = alone.iter().copied().zip(rates(series));
         let ratio = Ratio::paired(&rounds.collect::<Vec<_>>(), Level::METRICS)?;
@@ -129,52 +209,56 @@ fn known_rate(interval: Estimate, of: fn(&Estimate) -> f64) -> String {
     rate_within(of(&interval), interval.low, interval.high)
 }
 
-fn methods_table(methods: &[SyncSeries]) -> Table {
-    let micros = |value: f64| format!("{value:.1}");
+pub(in crate::render) fn methods_table(methods: &[SyncSeries]) -> Table {
     let rate = |of: fn(&Estimate) -> f64| {
         move |series: &SyncSeries| known_rate(series.syncs_per_second_interval, of)
     };
+    let several = methods.iter().any(|it| it.concurrency > 1);
     Table::of("Durable writes", methods)
         .words(0, "method", |it| it.all.method.to_string())
         .words(0, "pattern", |it| it.all.pattern.to_string())
-        .number(1, "streams", |it| it.concurrency)
-        .number(3, "count", |it| it.all.count)
-        .number(2, "min", move |it| micros(it.all.latency_us.min))
-        .number(1, "mean", move |it| micros(it.all.latency_us.mean))
-        .number(0, "p50", move |it| known(it.all.latency_us.p50, micros))
-        .number(1, "p99", move |it| known(it.all.latency_us.p99, micros))
-        .number(2, "max", move |it| micros(it.all.latency_us.max))
+        .number(1, "streams", |it| several.then_some(it.concurrency))
+        .number(0, "median round µs", |it| {
+            known(means(it).as_ref(), |mean| in_interval(mean, |it| it.median))
+        })
         .number(0, "syncs/s", rate(|it| it.median))
-        .number(1, "95 % from", rate(|it| it.low))
-        .number(1, "to", rate(|it| it.high))
+        .number(2, "95 % from", rate(|it| it.low))
+        .number(2, "to", rate(|it| it.high))
+        .number(2, "p50 µs", |it| known(it.all.latency_us.p50, significant))
+        .number(3, "p99 µs", |it| known(it.all.latency_us.p99, significant))
+        .number(4, "min µs", |it| significant(it.all.latency_us.min))
+        .number(4, "max µs", |it| significant(it.all.latency_us.max))
+        .number(5, "writes", |it| it.all.count)
         .into()
 }
 
 fn ceilings_table(rows: &[Ceiling]) -> Table {
     let rate = |of: fn(&Estimate) -> f64| {
-        move |row: &Ceiling| {
-            let interval = row.tps_interval;
-            interval.map_or_else(|| UNKNOWN.to_owned(), |interval| known_rate(interval, of))
-        }
+        move |row: &Ceiling| known(row.tps_interval, |interval| known_rate(interval, of))
     };
     let tps = rate(|it| it.median);
     Table::of("Ceilings", rows)
         .words(0, "durability", |row| row.durability.clone())
         .number(0, "transfers/commit", |row| row.transfers_per_commit)
-        .number(1, "syncs/commit", |row| {
-            format!("{:.2}", row.syncs_per_commit)
-        })
-        .number(2, "appending", |row| {
-            format!("{:.2}", row.append_syncs_per_commit)
-        })
-        .number(1, "sync µs", |row| {
-            format!("{:.1}", row.sync_us_per_commit)
-        })
         .number(0, "TPS", move |row| {
             row.tps_interval
                 .map_or_else(|| "no sync".to_owned(), |_| tps(row))
         })
-        .number(1, "95 % from", rate(|it| it.low))
-        .number(1, "to", rate(|it| it.high))
+        .number(2, "95 % from", rate(|it| it.low))
+        .number(2, "to", rate(|it| it.high))
+        .number(3, "syncs/commit", |row| {
+            format!("{:.2}", row.syncs_per_commit)
+        })
+        .number(4, "appending", |row| {
+            format!("{:.2}", row.append_syncs_per_commit)
+        })
+        .number(2, "median round µs", |row| {
+            let transfers = f64::from(row.transfers_per_commit);
+            known(row.tps_interval, |tps| {
+                let [middle, low, high] =
+                    [tps.median, tps.high, tps.low].map(|tps| transfers * 1e6 / tps);
+                significant(rounded_within(middle, low, high))
+            })
+        })
         .into()
 }

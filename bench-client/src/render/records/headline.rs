@@ -94,7 +94,7 @@ fn of_record(report: &Report, only: &AnyRecord) -> Found {
 /// Whether what is told of the rows holds: of one row that row, of several any.
 fn tone(rows: &[Shown<'_>]) -> Tone {
     match rows {
-        [only] if only.standing() == Standing::Plain && !only.row.interrupted => Tone::Good,
+        [only] if only.row.verdict() == "valid" => Tone::Good,
         [only] if only.row.valid => Tone::Warn,
         rows if rows.iter().any(|one| one.row.valid) => Tone::Plain,
         _ => Tone::Bad,
@@ -116,9 +116,10 @@ fn of_row(shown: &Shown<'_>) -> String {
     let row = shown.row;
     let rate = summary::headline(row).to_string();
     if !row.valid {
-        return format!("{}: {rate}", shown.verdict());
+        return format!("{}: {rate}", row.verdict());
     }
-    format!("{rate}, {}: {}", figures(row), shown.verdict())
+    // What is to be heeded stands beside the rate.
+    format!("{rate}, {}: valid", figures(row))
 }
 
 fn figures(row: &Row) -> String {
@@ -127,18 +128,22 @@ fn figures(row: &Row) -> String {
     words::joined(", ", [p99, each])
 }
 
-/// How many rows there are, and the fastest of those that hold.
-fn best_of(rows: &[Shown<'_>]) -> String {
-    let plain_rows = rows
+/// The fastest of the rows that hold.
+pub(super) fn best<'r, 'a>(rows: &'r [Shown<'a>]) -> Option<&'r Shown<'a>> {
+    let held = rows
         .iter()
         .filter(|one| matches!(one.standing(), Standing::Plain | Standing::AtLeast));
-    let best = plain_rows.max_by(|a, b| a.row.tps.total_cmp(&b.row.tps));
+    held.max_by(|a, b| a.row.tps.total_cmp(&b.row.tps))
+}
+
+/// How many rows there are, and the fastest of those that hold.
+fn best_of(rows: &[Shown<'_>]) -> String {
     let invalid = rows.iter().filter(|one| !one.row.valid).count();
     let invalid = match invalid {
         0 => String::new(),
         count => format!("; {count} of {} rows INVALID", rows.len()),
     };
-    match best {
+    match best(rows) {
         Some(best) => {
             let rate = summary::headline(best.row).to_string();
             let rate = if best.standing() == Standing::AtLeast {
@@ -208,6 +213,12 @@ pub(super) fn machine(environment: &Environment) -> String {
 /// The day on which it was measured, UTC.
 pub(super) fn day(environment: &Environment) -> String {
     environment.started_at.chars().take(10).collect()
+}
+
+/// The same with the minute: several records share a day.
+pub(super) fn minute(environment: &Environment) -> String {
+    let at: String = environment.started_at.chars().take(16).collect();
+    at.replace('T', " ")
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Many records on one page: what each found, every row of them with what it can be chosen by, and
 //! how each benchmark changed from one record to the next.
 
-use super::headline::{self, day, machine};
+use super::headline::{self, machine, minute};
 use super::words::{batch_knobs, in_flight, mean_batch, tps, verdict};
-use crate::figures::{known, ms};
+use crate::figures::{counted, known, ms};
 use crate::host::environment::Environment;
 use crate::record::Row;
-use crate::record::load_record::{AnyRecord, Report, Shown, settings};
+use crate::record::load_record::{AnyRecord, Report, Shown, names, settings};
 use crate::render::charts::Chart;
 use crate::render::charts::history::{Past, history};
 use crate::render::document::{Block, Document, Facet, Line, Selection, Table, Tag};
@@ -89,6 +89,8 @@ struct Measured<'a> {
     /// Its place on the page of its record, from 1.
     number: usize,
     shown: Shown<'a>,
+    /// What it is called among the rows of all records.
+    name: String,
 }
 
 /// What a row is in some respect.
@@ -101,6 +103,8 @@ const FACETS: [(&str, Respect); 4] = [
     ("in flight", |one| in_flight(one.shown.row)),
     ("machine", |one| machine(one.environment)),
 ];
+/// Columns that are said once where they say the same of every row.
+const COMMON: [&str; 4] = ["target", "durability", "machine", "revision"];
 /// Which of them every record has.
 const MACHINE: usize = 3;
 
@@ -114,10 +118,17 @@ pub fn document(entries: &[Entry]) -> Document {
     read.sort_by(|a, b| b.1.started_at.cmp(&a.1.started_at));
     let rows = measured(&read);
     let mut document = Document::new(&format!(
-        "Results: {} and {}",
-        counted(read.len(), "record"),
-        counted(rows.len(), "row")
+        "Results of {} with {}",
+        counted(read.len() as u64, "record"),
+        counted(rows.len() as u64, "row")
     ));
+    if entries.iter().all(|entry| entry.page.is_none()) {
+        let line = Line::from("Without a page for each record: ");
+        document.say(
+            line.code("--output-dir DIR")
+                .plain(" writes them beside an index."),
+        );
+    }
     let selection = selection(&read, &rows);
     if !selection.blocks.is_empty() {
         document.push(Block::Selection(selection));
@@ -132,13 +143,6 @@ pub fn document(entries: &[Entry]) -> Document {
         document.heading("Not shown").list(unread);
     }
     document
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 /// The rows of all records; the runs of a comparison are on its own page.
@@ -156,7 +160,12 @@ fn measured<'a>(read: &[(&'a Entry, &'a Environment)]) -> Vec<Measured<'a>> {
             environment,
             number: shown.number,
             shown,
+            name: String::new(),
         }));
+    }
+    let rows: Vec<&Row> = all.iter().map(|one| one.shown.row).collect();
+    for (one, name) in all.iter_mut().zip(names(&rows)) {
+        one.name = name;
     }
     all
 }
@@ -194,10 +203,21 @@ fn selection(read: &[(&Entry, &Environment)], rows: &[Measured<'_>]) -> Selectio
         tags
     };
     let mut blocks = Vec::new();
-    let mut with = |title: &str, table: Table| {
-        if !table.rows.is_empty() {
-            blocks.extend([Block::Heading(title.to_owned()), Block::Table(table)]);
+    let mut with = |title: &str, mut table: Table| {
+        if table.rows.is_empty() {
+            return;
         }
+        let common = match table.rows.len() {
+            1 => Vec::new(),
+            _ => table.take_common(&COMMON),
+        };
+        let common = common.iter().map(|(_, cell)| cell.to_string());
+        let common = common.collect::<Vec<_>>().join(" · ");
+        blocks.push(Block::Heading(title.to_owned()));
+        if !common.is_empty() {
+            blocks.push(Block::Paragraph(format!("All: {common}.").into()));
+        }
+        blocks.push(Block::Table(table));
     };
     with("Records", records(read, of_record));
     with("Rows", all_rows(rows, of_row));
@@ -254,11 +274,11 @@ fn records(
         .prose(0, "found", move |(entry, _)| {
             led_to(entry, &found(entry), "")
         })
-        .words(0, "by", |(entry, _)| verb(entry).to_owned())
-        .words(0, "measured", |(_, environment)| day(environment))
+        .words(2, "by", |(entry, _)| verb(entry).to_owned())
+        .words(1, "measured", |(_, environment)| minute(environment))
         .words(2, "machine", |(_, environment)| machine(environment))
         .words(3, "revision", |(_, environment)| revision(environment))
-        .words(1, "record", |(entry, _)| entry.file.as_str())
+        .words(2, "record", |(entry, _)| entry.file.as_str())
         .tagged(tags)
         .into()
 }
@@ -266,18 +286,22 @@ fn records(
 fn all_rows(rows: &[Measured<'_>], tags: impl Fn(&Measured<'_>) -> Vec<Tag>) -> Table {
     Table::of("Rows of all records", rows)
         .words(0, "row", |one| {
-            led_to(one.entry, one.shown.label, &format!("#row-{}", one.number))
+            led_to(one.entry, &one.name, &format!("#row-{}", one.number))
         })
         .number(0, "TPS", |one| tps(&one.shown))
         .words(0, "verdict", |one| verdict(&one.shown))
-        .number(1, "p50 ms", |one| known(one.shown.row.latency_ms.p50, ms))
+        .number(2, "p50 ms", |one| known(one.shown.row.latency_ms.p50, ms))
         .number(1, "p99 ms", |one| known(one.shown.row.latency_ms.p99, ms))
-        .number(2, "mean batch", |one| mean_batch(one.shown.row))
-        .words(1, "target", FACETS[0].1)
-        .words(1, "durability", FACETS[1].1)
-        .number(1, "in flight", FACETS[2].1)
+        .words(2, "limit", |one| {
+            let model = one.shown.row.prediction.as_ref()?;
+            Some(model.limit_in_words().to_owned())
+        })
+        .number(3, "mean batch", |one| mean_batch(one.shown.row))
+        .words(2, "target", FACETS[0].1)
+        .words(2, "durability", FACETS[1].1)
+        .number(2, "in flight", FACETS[2].1)
         .number(2, "batch", |one| batch_knobs(one.shown.row))
-        .words(1, "measured", |one| day(one.environment))
+        .words(2, "measured", |one| minute(one.environment))
         .words(3, "revision", |one| revision(one.environment))
         .words(3, "machine", FACETS[MACHINE].1)
         .words(4, "record", |one| one.entry.file.as_str())
@@ -392,7 +416,7 @@ mod tests {
             content: Content::Unread("is of <version> 1".to_owned()),
         };
         let document = document(&[entry("a/b.json", |_| {}), unread]);
-        assert_eq!(document.title, "Results: 1 record and 11 rows");
+        assert_eq!(document.title, "Results of 1 record with 11 rows");
         let page = html::write(&document).unwrap();
         for expected in [
             "<a href=\"a/b.html\">The article&#39;s table",

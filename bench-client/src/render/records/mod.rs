@@ -18,4 +18,5 @@ pub mod summary;
 pub mod sweep;
 pub mod torture;
 pub mod torture_summary;
+mod warnings;
 pub mod words;

@@ -1,15 +1,16 @@
 //! What was recorded, in one or several files: comparisons, then rows.
 
 use super::row::facts;
+use super::warnings::ON_A_PAGE;
 use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
 };
 use super::{article, comparison, environment, headline, repetitions, summary};
-use crate::figures::{known, ms, rate};
+use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
 use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
 use crate::render::charts::{Chart, budget, heat, knobs, ladder, latency, rates, timeline};
-use crate::render::document::{Block, Depth, Document, Line, Table, Tone};
+use crate::render::document::{Block, Depth, Document, Facts, Line, Table, Tone};
 
 /// The whole report: comparisons first, and nothing else when there are only comparisons.
 ///
@@ -45,7 +46,7 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
         document.append(of_rows(report, &rows)?);
     }
     let mut every = Document::new("Every run of both sides");
-    every.table(row_table(&runs)).list(verdicts(&runs));
+    every.append(row_table(&runs)).list(verdicts(&runs));
     every.append(generators(&runs)).append(each(&runs));
     for record in report.records.iter().filter(|record| compared(record)) {
         every.fold(pragmas(record), Depth::Everything);
@@ -58,13 +59,18 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     let mut document = Document::default();
     if let [only] = rows {
         let environment = &report.records[only.record].record.environment;
-        document.facts(summary::figures(only.row, environment));
+        document.facts(summary::essentials(only.row, environment, ON_A_PAGE));
+    } else if let Some(best) = headline::best(rows)
+        && let measured = &report.records[best.record].record
+        && measured.sweep.is_some()
+    {
+        document.facts(summary::limit_and_next(best.row, &measured.environment));
     }
     for reproduction in report.records.iter().filter_map(AnyRecord::reproduction) {
         document.list(article::reading(&reproduction));
     }
     document.pictures("What was found", findings(report, rows));
-    document.heading("Rows").table(row_table(rows));
+    document.heading("Rows").append(row_table(rows));
     if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
         document.say(closed_loop());
     }
@@ -130,25 +136,56 @@ fn at_a_glance(report: &Report) -> Line {
     if bound > 0 {
         line = line
             .plain(" ")
-            .mark(Tone::Warn, format!("{bound} at least"));
-        line = line.plain(": the load generator may have been the limit, and not the server.");
+            .mark(Tone::Warn, counted(bound as u64, "lower bound"));
+        line = line.plain(" (marked \"at least\"): the load generator may have been the limit, and not the server.");
     }
     line
 }
 
-pub(super) fn row_table(rows: &[Shown<'_>]) -> Table {
+/// Columns of rows that are settings, or as good as.
+const SETTINGS: [&str; 6] = [
+    "transport",
+    "durability",
+    "batch",
+    "in flight",
+    "alpha",
+    "seconds",
+];
+/// What is set alike in all rows: said once, and not in each of them.
+fn in_common(table: &mut Table) -> Facts {
+    let (label, each) = match table.rows.len() {
+        1 => ("the row", ""),
+        _ => ("all rows", " each"),
+    };
+    let named = |title: &str, cell: &Line| match title {
+        // They say themselves what they are.
+        "transport" | "durability" => cell.to_string(),
+        "seconds" => format!("{cell} s{each}"),
+        title => format!("{title} {cell}"),
+    };
+    let unknown = Line::from(UNKNOWN);
+    let common = table.take_common(&SETTINGS).into_iter();
+    let common = common.filter(|(_, cell)| *cell != unknown);
+    let said: Vec<String> = common.map(|(title, cell)| named(&title, &cell)).collect();
+    let mut facts = Facts::default();
+    facts.add_known(label, (!said.is_empty()).then(|| said.join(" · ")));
+    facts
+}
+
+/// The rows, and what is set alike in all of them above.
+pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
     let model = |of: fn(&Prediction) -> String| {
         move |shown: &Shown<'_>| shown.row.prediction.as_ref().map(of)
     };
     let latency = |of: fn(&Latency) -> Option<f64>| {
         move |shown: &Shown<'_>| known(of(&shown.row.latency_ms), ms)
     };
-    Table::of("Rows", rows)
+    let table = Table::of("Rows", rows)
         .words(0, "row", |shown| shown.label)
         .number(0, "TPS", tps)
         .words(0, "verdict", verdict)
         .number(4, "predicted TPS", model(|model| rate(model.tps)))
-        .number(1, "p50 ms", latency(|latency| latency.p50))
+        .number(2, "p50 ms", latency(|latency| latency.p50))
         .number(6, "p95 ms", latency(|latency| latency.p95))
         .number(1, "p99 ms", latency(|latency| latency.p99))
         .number(3, "mean batch", |shown| mean_batch(shown.row))
@@ -164,8 +201,11 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Table {
         })
         .number(7, "seconds", |shown| format!("{:.1}", shown.row.seconds))
         .invalid(|shown| !shown.row.valid)
-        .anchored("row-")
-        .into()
+        .anchored("row-");
+    let mut table = Table::from(table);
+    let mut document = Document::default();
+    document.facts(in_common(&mut table)).table(table);
+    document
 }
 
 /// What was found: the knobs that were turned, or the rows beside each other.
@@ -230,9 +270,7 @@ impl Said<'_> {
 }
 
 fn p99(spread: Option<Spread>) -> String {
-    known(spread.and_then(|spread| spread.p99), |p99| {
-        format!("{p99:.0}")
-    })
+    known(spread.and_then(|spread| spread.p99), significant)
 }
 
 fn open_loop(rows: &[Shown<'_>]) -> Document {
@@ -284,11 +322,11 @@ fn budgets(rows: &[Shown<'_>]) -> Document {
     document.say("Means per transfer in µs: the stages add up to the mean latency.");
     let table = Table::of("Time budget", &with)
         .words(0, "row", |(shown, _)| shown.label)
-        .number(0, "mean", |(_, budget)| format!("{:.1}", budget.mean_us));
+        .number(0, "mean", |(_, budget)| significant(budget.mean_us));
     document.table(stages.iter().fold(table, |table, stage| {
         table.number(0, stage.in_words(), |(_, budget)| {
             let time = budget.stages.iter().find(|time| time.stage == *stage);
-            time.map(|time| format!("{:.1}", time.mean_us))
+            time.map(|time| significant(time.mean_us))
         })
     }));
     let withheld = with.iter().flat_map(|(shown, budget)| {
@@ -355,14 +393,11 @@ fn generators(rows: &[Shown<'_>]) -> Document {
                 generator(|one| Some(null_server(one))),
             )
             .number(1, "in flight", |shown| {
-                shown
-                    .row
-                    .littles_law
-                    .map(|law| format!("{:.1}", law.in_flight))
+                shown.row.littles_law.map(|law| shared(law.in_flight))
             })
             .number(1, "TPS × latency", |shown| {
                 let law = shown.row.littles_law;
-                law.map(|law| format!("{:.1}", law.throughput_times_latency))
+                law.map(|law| shared(law.throughput_times_latency))
             })
             .number(3, "steady from", |shown| {
                 shown.row.steady_state.map(|state| {

@@ -177,10 +177,6 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
     facts
 }
 
-fn says(row: &Row, code: VerdictCode) -> bool {
-    row.verdicts.iter().any(|verdict| verdict.code == code)
-}
-
 fn percentiles(latency: &Latency) -> String {
     let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(|one| known(one, ms));
     format!("p50 {p50}   p95 {p95}   p99 {p99}")
@@ -217,9 +213,9 @@ fn spread(what: &str, spread: Option<&Spread>) -> Option<String> {
 
 /// A row that is no server's limit must not look like one.
 fn bound(row: &Row) -> &'static str {
-    if says(row, VerdictCode::NullServer) {
+    if row.says(&[VerdictCode::NullServer]) {
         " of the null server (nothing stored)"
-    } else if says(row, VerdictCode::GeneratorBound) {
+    } else if row.says(&[VerdictCode::GeneratorBound]) {
         " or more (GENERATOR-BOUND)"
     } else {
         ""
@@ -346,11 +342,12 @@ fn generator(generator: &Generator) -> String {
 
 fn budget(budget: &Budget) -> Vec<String> {
     let stages = budget.stages.iter();
-    let stages = stages.map(|time| format!("{} {:.0}", time.stage.in_words(), time.mean_us));
+    let stages =
+        stages.map(|time| format!("{} {}", time.stage.in_words(), in_us(Some(time.mean_us))));
     let stages = stages.collect::<Vec<_>>().join(" + ");
     let mut lines = Vec::new();
     if !stages.is_empty() {
-        lines.push(format!("of {:.0} µs mean: {stages}", budget.mean_us));
+        lines.push(format!("of {} mean: {stages}", in_us(Some(budget.mean_us))));
     }
     lines.extend(budget.second.as_ref().map(|second| {
         let parts = SECOND.map(|(_, what, part)| format!("{:.0} ms {what}", part(second)));
@@ -369,7 +366,7 @@ fn verified(row: &Row) -> String {
     let verify = &row.verify;
     let changed = match verify.changed {
         // Nothing speaks against it: acknowledged transfers took the money back as well.
-        Some(false) if !says(row, VerdictCode::NothingChanged) => {
+        Some(false) if !row.says(&[VerdictCode::NothingChanged]) => {
             "balances are back where they were".to_owned()
         }
         Some(true) => "balances changed".to_owned(),

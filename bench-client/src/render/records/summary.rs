@@ -3,18 +3,15 @@
 
 use std::path::Path;
 
-use super::words::{
-    audited, clipped, durability_doubt, is_of_durability, joined, load_machines, says,
-};
-use crate::figures::{grouped, in_ms, rate, shared};
+use super::warnings::{ON_A_SCREEN, more, warnings};
+use super::words::{audited, clipped, joined, load_machines};
+use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
 use crate::render::document::{Document, Facts, Line, Tone};
 
 /// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
 pub(super) const TEXT_MAX: usize = 140;
-/// Longest list of what else is warned of: one line.
-const ALSO_MAX: usize = 71;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 
@@ -23,6 +20,19 @@ const REASONS_MAX: usize = 3;
 pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> Document {
     let mut facts = Facts::default();
     facts.add(word(row), headline(row));
+    facts
+        .0
+        .append(&mut essentials(row, environment, ON_A_SCREEN).0);
+    facts.add_known("record", record.map(|path| path.display().to_string()));
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
+
+/// What stands below the verdict of a row: of a valid one its figures, of another why it is none,
+/// and what it is warned of. `rest` says where the rest of that is.
+pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Facts {
+    let mut facts = Facts::default();
     if row.valid {
         facts.0.append(&mut figures(row, environment).0);
     } else {
@@ -36,7 +46,7 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
             }
         }
         facts.0.append(&mut reasons.0);
-        facts.add_known("", more(&others));
+        facts.add_known("", more(&others, rest));
         let remedy = invalidating(row).next();
         facts.add_known(
             "next",
@@ -44,23 +54,27 @@ pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> D
         );
         facts.add("ledger", ledger(row));
     }
-    warnings(row, &mut facts);
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
+    warnings(row, &mut facts, rest);
+    facts
+}
+
+/// What limited a row, and what to turn next.
+pub(super) fn limit_and_next(row: &Row, environment: &Environment) -> Facts {
+    let mut facts = Facts::default();
+    facts.add_known("limit", limit(row, environment));
+    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts
 }
 
 /// The figures of a row, what limited them and what to turn next.
-pub(super) fn figures(row: &Row, environment: &Environment) -> Facts {
+fn figures(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     offered(row, &mut facts);
     facts.add("latency", latency(row));
     facts.add_known("sync", sync(row));
     facts.add_known("audited", audited(row));
     facts.add_known("load", load_machines(row));
-    facts.add_known("limit", limit(row, environment));
-    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts.0.append(&mut limit_and_next(row, environment).0);
     if !is_null_server(row) {
         facts.add("ledger", ledger(row));
     }
@@ -73,7 +87,7 @@ pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) ->
     let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
     let parts = [
         Some(format!(" {}/s", rate(row.tps))),
-        durability_doubt(row).map(str::to_owned),
+        row.durability_doubt().map(str::to_owned),
         Some(p99),
         label.map(str::to_owned),
         record.map(|path| path.display().to_string()),
@@ -89,7 +103,9 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
         let digits = of.to_string().len();
         format!("{number:>digits$} of {of}  ")
     });
-    let doubt = durability_doubt(row).map_or_else(String::new, |doubt| format!("  {doubt}"));
+    let doubt = row
+        .durability_doubt()
+        .map_or_else(String::new, |doubt| format!("  {doubt}"));
     let why = invalidating(row).map(|verdict| format!("\n  INVALID: {}", verdict.message));
     format!(
         "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{doubt}{}",
@@ -101,7 +117,7 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
 }
 
 fn is_null_server(row: &Row) -> bool {
-    says(row, &[VerdictCode::NullServer])
+    row.says(&[VerdictCode::NullServer])
 }
 
 /// The verdict in one word.
@@ -111,9 +127,9 @@ fn word(row: &Row) -> Line {
         line.mark(Tone::Bad, "INVALID")
     } else if is_null_server(row) {
         line.mark(Tone::Good, "CEILING")
-    } else if says(row, &[VerdictCode::NotVerified]) {
+    } else if row.says(&[VerdictCode::NotVerified]) {
         line.mark(Tone::Warn, "UNVERIFIED")
-    } else if row.interrupted || says(row, &[VerdictCode::GeneratorBound]) {
+    } else if row.interrupted || row.says(&[VerdictCode::GeneratorBound]) {
         line.mark(Tone::Warn, "VALID")
     } else {
         line.mark(Tone::Good, "VALID")
@@ -129,16 +145,16 @@ pub(super) fn headline(row: &Row) -> Line {
             "answers per second, nothing stored: no server is measured faster from here",
             "",
         )
-    } else if says(row, &[VerdictCode::NotVerified]) {
+    } else if row.says(&[VerdictCode::NotVerified]) {
         ("answers per second, ", "nothing verified")
-    } else if let Some(doubt) = durability_doubt(row) {
+    } else if let Some(doubt) = row.durability_doubt() {
         ("transfers per second, ", doubt)
     } else {
         ("durable transfers per second", "")
     };
     let tone = if row.valid { Tone::Warn } else { Tone::Bad };
     let line = Line::default();
-    let line = if row.valid && says(row, &[VerdictCode::GeneratorBound]) {
+    let line = if row.valid && row.says(&[VerdictCode::GeneratorBound]) {
         line.mark(Tone::Warn, "at least").plain(" ")
     } else {
         line
@@ -233,7 +249,7 @@ fn took(sync: &Spread) -> Option<String> {
     let show: fn(f64) -> String = if p50 >= 1e3 {
         |us| in_ms(Some(us / 1e3))
     } else {
-        |us| format!("{} µs", rate(us))
+        |us| format!("{} µs", significant(us))
     };
     let p99 = sync.p99.map(|p99| format!("  p99\u{a0}{}", show(p99)));
     Some(format!("p50\u{a0}{}{}", show(p50), p99.unwrap_or_default()))
@@ -295,7 +311,7 @@ fn ledger(row: &Row) -> String {
         Some(false) => Some("money NOT conserved".to_owned()),
         None => Some("sum of balances not checked".to_owned()),
     };
-    let unchanged = verify.changed == Some(false) && says(row, &[VerdictCode::NothingChanged]);
+    let unchanged = verify.changed == Some(false) && row.says(&[VerdictCode::NothingChanged]);
     let count = |what: &str, count: u64| (count > 0).then(|| format!("{} {what}", grouped(count)));
     let parts = [
         Some(applied),
@@ -311,59 +327,6 @@ fn ledger(row: &Row) -> String {
 
 fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
     row.verdicts.iter().filter(|verdict| verdict.invalidates)
-}
-
-/// What the headline rests on goes first, what is of the machine alone last.
-pub(super) fn weight(code: VerdictCode) -> u8 {
-    match code {
-        VerdictCode::GeneratorBound => 0,
-        code if is_of_durability(code) => 1,
-        VerdictCode::Environment => 3,
-        _ => 2,
-    }
-}
-
-/// One warning with its remedy; of others, what they are about. None pushes the figures off the
-/// screen.
-fn warnings(row: &Row, facts: &mut Facts) {
-    // Those that the headline has said.
-    let said = [VerdictCode::NullServer, VerdictCode::Interrupted];
-    let mut verdicts = row.verdicts.iter();
-    let warns = |verdict: &&Verdict| !verdict.invalidates && !said.contains(&verdict.code);
-    let warnings: Vec<&Verdict> = verdicts.by_ref().filter(warns).collect();
-    let name = Line::default().mark(Tone::Warn, "warning");
-    if !row.valid {
-        // What makes it invalid is what is to be read.
-        facts.add_known(name, more(&warnings));
-        return;
-    }
-    let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
-        return;
-    };
-    facts.add(name, clipped(&first.message, TEXT_MAX));
-    if first.code != VerdictCode::GeneratorBound {
-        facts.add("", clipped(&format!("→ {}", first.remedy), TEXT_MAX));
-    }
-    let others: Vec<&Verdict> = warnings
-        .into_iter()
-        .filter(|one| !std::ptr::eq(*one, first))
-        .collect();
-    facts.add_known("", more(&others));
-}
-
-/// What is not said in full.
-pub(super) fn more(verdicts: &[&Verdict]) -> Option<String> {
-    let mut kinds: Vec<&str> = Vec::new();
-    for verdict in verdicts {
-        let kind = verdict.code.in_words();
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    let said = format!("also: {}", kinds.join(", "));
-    // Its end says where the rest is.
-    let said = clipped(&said, ALSO_MAX - "; -v says all".len());
-    (!kinds.is_empty()).then(|| format!("{said}; -v says all"))
 }
 
 #[cfg(test)]

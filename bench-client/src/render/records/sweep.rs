@@ -1,11 +1,12 @@
 //! A sweep: its points one below the other, two knobs against each other, and the knee.
 
-use crate::figures::{known, ms, rate};
-use crate::record::{Axis, Knob, Record, Row, VerdictCode};
+use crate::figures::{known, ms, rate, shared};
+use crate::record::standing::verdict;
+use crate::record::{Axis, Knob, Record, Row};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use crate::render::records::closing::said_of;
 use crate::render::records::repetitions::widest;
-use crate::render::records::words::durability_doubt;
+use crate::render::records::words::marked;
 use crate::statistics::Estimate;
 
 /// All of it: what was measured so far.
@@ -53,29 +54,14 @@ impl Point<'_> {
     }
 
     fn is_invalid(&self) -> bool {
-        self.counted.last().is_some_and(|row| !row.valid)
+        self.counted.iter().any(|row| !row.valid)
     }
 
     fn standing(&self) -> Line {
-        let (tone, words) = match self.counted.last() {
-            Some(row) if !row.valid => (Tone::Bad, "INVALID"),
-            Some(row) if row.interrupted => (Tone::Warn, "interrupted"),
-            _ if self.counted.iter().any(|row| is_generator_bound(row)) => {
-                (Tone::Warn, "valid, generator-bound")
-            }
-            _ if self.counted.len() < self.rows.len() => (Tone::Warn, "valid, others not"),
-            _ => (Tone::Plain, "valid"),
-        };
-        match self.counted.iter().find_map(|row| durability_doubt(row)) {
-            Some(doubt) => Line::default().mark(Tone::Warn, format!("{words}, {doubt}")),
-            None => Line::default().mark(tone, words),
-        }
+        let verdict = verdict(&self.counted);
+        let others = self.counted.len() < self.rows.len();
+        marked(verdict + if others { ", others not" } else { "" })
     }
-}
-
-fn is_generator_bound(row: &Row) -> bool {
-    let mut codes = row.verdicts.iter().map(|verdict| verdict.code);
-    codes.any(|code| code == VerdictCode::GeneratorBound)
 }
 
 /// The rows by their knobs, in the order of connector and swept values.
@@ -145,7 +131,10 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
     let mut table = over.iter().fold(table, |table, axis| {
         table.number(0, axis.knob.name(), |point| {
             let value = axis.knob.of_row(point.rows[0]);
-            value.map_or_else(|| "not reported".to_owned(), |value| axis.knob.show(value))
+            value.map_or_else(
+                || "not reported".to_owned(),
+                |value| value_of(axis.knob, value),
+            )
         })
     });
     if open && !over.iter().any(|axis| axis.knob == Knob::Rate) {
@@ -167,21 +156,17 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
             let tps = point.estimate(|row| Some(row.tps))?;
             (point.counted.len() > 1).then(|| rate((tps.high - tps.low) / 2.0))
         })
-        .if_any()
         .number(5, "runs", |point| repeated.then_some(point.counted.len()))
-        .if_any()
         .number(
             0,
             "achieved",
             median(rate, |row| Some(row.open_loop.as_ref()?.achieved_tps)),
         )
-        .if_any()
         .number(
             5,
             "predicted",
             median(rate, |row| Some(row.prediction.as_ref()?.tps)),
         )
-        .if_any()
         .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
         .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
         .number(
@@ -192,18 +177,22 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .number(
             3,
             "mean batch",
-            median(
-                |batch| format!("{batch:.1}"),
-                |row| Some(row.server.as_ref()?.mean_batch),
-            ),
+            median(shared, |row| Some(row.server.as_ref()?.mean_batch)),
         )
         .words(2, "limit", |point| {
             Some(point.counted[0].prediction.as_ref()?.limit_in_words())
         })
-        .if_any()
         .words(0, "verdict", Point::standing)
         .invalid(Point::is_invalid)
         .into()
+}
+
+/// A knob's value as tables have it.
+fn value_of(knob: Knob, value: f64) -> String {
+    match knob {
+        Knob::Alpha | Knob::BatchTimeout => knob.show(value),
+        _ => rate(value),
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -239,9 +228,9 @@ fn matrices(points: &[Point<'_>], over: &[Axis]) -> Vec<(String, Table)> {
         let corner = format!("{} \\ {}", down.knob.name(), across.knob.name());
         let title = format!("TPS, {connector} (! is invalid)");
         let table = Table::of(title.as_str(), &down.values)
-            .number(0, corner, |value| down.knob.show(*value));
+            .number(0, corner, |value| value_of(down.knob, *value));
         let table = across.values.iter().fold(table, |table, &other| {
-            let title = across.knob.show(other);
+            let title = value_of(across.knob, other);
             table.number(0, title, |&value| cell(value, other).unwrap_or_default())
         });
         (title, table.into())

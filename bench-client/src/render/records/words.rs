@@ -2,47 +2,10 @@
 
 use std::time::Duration;
 
-use crate::figures::{UNKNOWN, grouped, in_ms, known, rate};
+use crate::figures::{UNKNOWN, grouped, in_ms, known, rate, shared};
 use crate::record::load_record::{Shown, Standing};
-use crate::record::{Prediction, Row, Verdict, VerdictCode};
+use crate::record::{Prediction, Row, Verdict};
 use crate::render::document::{Line, Tone};
-
-/// What is not durable.
-const NOT_DURABLE: [VerdictCode; 2] = [VerdictCode::NotDurable, VerdictCode::Tmpfs];
-/// What speaks against its being durable.
-const DOUBTFUL: [VerdictCode; 6] = [
-    VerdictCode::DurabilityUnknown,
-    VerdictCode::SyncDoesNothing,
-    VerdictCode::SyncTooFast,
-    VerdictCode::SyncMethodsApart,
-    VerdictCode::FlushesMissing,
-    VerdictCode::Preloaded,
-];
-
-/// Whether a row has a verdict of one of these codes.
-pub(in crate::render) fn says(row: &Row, codes: &[VerdictCode]) -> bool {
-    let mut verdicts = row.verdicts.iter();
-    verdicts.any(|verdict| codes.contains(&verdict.code))
-}
-
-/// Whether a verdict says that transfers are not durable, or not shown to be.
-pub(in crate::render) fn is_of_durability(code: VerdictCode) -> bool {
-    NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code)
-}
-
-/// What a valid row's figures never stand without: that its transfers are not durable, or not
-/// shown to be. `None` where they are, and where nothing is claimed of them.
-pub(in crate::render) fn durability_doubt(row: &Row) -> Option<&'static str> {
-    if !row.valid || says(row, &[VerdictCode::NullServer]) {
-        None
-    } else if says(row, &NOT_DURABLE) {
-        Some("not durable")
-    } else if says(row, &DOUBTFUL) {
-        Some("not shown to be durable")
-    } else {
-        None
-    }
-}
 
 /// What is known of several things, with something between.
 pub(in crate::render) fn joined<const N: usize>(
@@ -131,15 +94,19 @@ pub(in crate::render) fn tps_of(row: &Row) -> Line {
 
 /// Whether a row counts, and as what: `valid, not shown to be durable`.
 pub(in crate::render) fn verdict(shown: &Shown<'_>) -> Line {
-    let doubt = durability_doubt(shown.row);
-    let tone = match shown.standing() {
-        Standing::Invalid => Tone::Bad,
-        Standing::NullServer | Standing::AtLeast => Tone::Warn,
-        Standing::Plain if doubt.is_some() => Tone::Warn,
-        Standing::Plain => Tone::Plain,
+    marked(shown.row.verdict())
+}
+
+/// A verdict, marked unless there is nothing to heed.
+pub(in crate::render) fn marked(verdict: String) -> Line {
+    let tone = if verdict.starts_with("INVALID") {
+        Tone::Bad
+    } else if verdict == "valid" {
+        Tone::Plain
+    } else {
+        Tone::Warn
     };
-    let said = [Some(shown.verdict()), doubt].map(|part| part.map(str::to_owned));
-    Line::default().mark(tone, joined(", ", said))
+    Line::default().mark(tone, verdict)
 }
 
 /// Something that was found, with whom it is about and what to do.
@@ -177,7 +144,7 @@ pub(in crate::render) fn next_knob(whom: Option<&str>, model: &Prediction) -> Li
 /// Transfers per commit in the mean, where the server tells.
 pub(in crate::render) fn mean_batch(row: &Row) -> Option<String> {
     let server = row.server.as_ref()?;
-    Some(format!("{:.1}", server.mean_batch))
+    Some(shared(server.mean_batch))
 }
 
 /// `+7 %` for a prediction that is 7 % above what was measured.
@@ -215,6 +182,8 @@ pub(in crate::render) fn in_flight(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{VerdictCode, fixtures};
+    use crate::render::document::Span;
 
     #[test]
     fn a_clipped_text_ends_with_a_word() {
@@ -227,6 +196,46 @@ mod tests {
         assert_eq!(
             clipped("ah; raise the limit of all of it", 22),
             "ah; raise the limit …"
+        );
+    }
+
+    #[test]
+    fn a_verdict_has_what_speaks_against_a_row() {
+        let with = |codes: &[VerdictCode], interrupted| {
+            let mut row = fixtures::row();
+            row.interrupted = interrupted;
+            row.verdicts = codes
+                .iter()
+                .map(|code| Verdict {
+                    code: *code,
+                    invalidates: false,
+                    message: String::new(),
+                    remedy: String::new(),
+                })
+                .collect();
+            row.verdict()
+        };
+        use VerdictCode::{GeneratorBound, NotDurable, NullServer, SyncMethodsApart, Unstable};
+        assert_eq!(with(&[Unstable], false), "valid");
+        assert_eq!(
+            with(&[SyncMethodsApart], true),
+            "valid, not shown to be durable, interrupted"
+        );
+        assert_eq!(
+            with(&[NotDurable, GeneratorBound], false),
+            "valid, generator-bound, not durable"
+        );
+        assert_eq!(
+            with(&[NullServer, NotDurable], false),
+            "null server: nothing stored"
+        );
+        let tone = |text: &str| match marked(text.to_owned()).0.as_slice() {
+            [Span::Mark(tone, _)] => *tone,
+            _ => Tone::Plain,
+        };
+        assert_eq!(
+            ["valid", "valid, interrupted", "INVALID: fake"].map(tone),
+            [Tone::Plain, Tone::Warn, Tone::Bad]
         );
     }
 }

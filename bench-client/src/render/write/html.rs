@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::svg::{DrawError, draw};
+use super::cards::arranged;
+use super::svg::DrawError;
 use super::text::begins_with_verdict;
-use crate::render::charts::{CURVES, Chart, Ink, SERIES, Size};
+use crate::render::charts::{CURVES, Chart};
 use crate::render::document::{
-    Block, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
+    Block, Column, Document, Facet, Facts, Kind, Line, Selection, Span, Table, Tag, Tone,
 };
 use crate::render::form::Form;
 
@@ -20,6 +21,9 @@ pub const FORM: Form = Form::of_document(
     &["output-dir"],
     |document, _| Ok(write(document)?),
 );
+
+/// Columns of a higher rank are shown on a narrow page only when they are asked for.
+const RANK_OF_FEW: u8 = 1;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -57,6 +61,9 @@ pub fn write(document: &Document) -> Result<String, DrawError> {
                 style { (PreEscaped(STYLE)) (PreEscaped(switches())) }
             }
             body {
+                @if !document.links.is_empty() {
+                    nav { @for (name, address) in &document.links { a href=(address) { (name) } } }
+                }
                 @if let Some(line) = concluded {
                     p class="kicker" { (document.title) }
                     h1 { (inline(line)) }
@@ -136,41 +143,6 @@ fn block(block: &Block) -> Result<Markup, DrawError> {
     })
 }
 
-/// Charts of one size beside each other. Half a width that nothing stands beside takes all of it,
-/// so that no hole is left.
-fn arranged(charts: &[Chart]) -> Result<Markup, DrawError> {
-    let mut parts = Vec::new();
-    for run in charts.chunk_by(|a, b| a.size == b.size) {
-        let (rows, alone) = match (run[0].size, run) {
-            (Size::Half, [pairs @ .., last]) if run.len() % 2 == 1 => {
-                (pairs, Some((last, Size::Full)))
-            }
-            (Size::Small, [last]) => (&run[..0], Some((last, Size::Full))),
-            _ => (run, None),
-        };
-        let of = |(chart, size): (&Chart, Size)| figure(chart, size);
-        let rows = rows.iter().map(|chart| of((chart, chart.size)));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let alone = alone.map(of).transpose()?;
-        parts.push(html! {
-            @if !rows.is_empty() {
-                div class={ "charts " (size_class(run[0].size)) } { @for one in rows { (one) } }
-            }
-            @if let Some(one) = alone { div class="charts" { (one) } }
-        });
-    }
-    Ok(html! { @for part in parts { (part) } })
-}
-
-const fn size_class(size: Size) -> &'static str {
-    match size {
-        Size::Half => "half",
-        Size::Full => "full",
-        Size::Small => "small",
-        Size::Multiples => "multiples",
-    }
-}
-
 /// What is chosen hides the rows that are not of it: by the style sheet alone, so that the page
 /// needs no script.
 fn selection(selection: &Selection) -> Result<Markup, DrawError> {
@@ -213,7 +185,7 @@ fn tag_class((facet, value): Tag) -> String {
 fn inline(line: &Line) -> Markup {
     html! { @for span in &line.0 {
         @match span {
-            Span::Plain(text) => (text),
+            Span::Plain(text) => (with_flags(text)),
             // A flag is not broken.
             Span::Code(text) => code class=[(!text.contains(' ')).then_some("flag")] { (text) },
             Span::Strong(text) => b { (text) },
@@ -221,6 +193,13 @@ fn inline(line: &Line) -> Markup {
             Span::Void(figure) => { "(" s { (figure) } ")" }
             Span::Link(text, address) => a href=(address) { (text) },
         }
+    } }
+}
+
+/// Words, of which a flag is not broken after its hyphens.
+fn with_flags(text: &str) -> Markup {
+    html! { @for word in text.split_inclusive(' ') {
+        @if word.starts_with("--") { span class="flag" { (word) } } @else { (word) }
     } }
 }
 
@@ -240,13 +219,23 @@ fn facts(facts: &Facts) -> Markup {
     } } }
 }
 
-fn table(table: &Table) -> Markup {
-    let class = |place: usize| match table.columns[place].kind {
-        Kind::Words => Some("words"),
-        Kind::Number => None,
-        Kind::Prose => Some("wrap"),
+pub(super) fn table(table: &Table) -> Markup {
+    let class = |place: usize| {
+        let Column { kind, rank, .. } = &table.columns[place];
+        let kind = match kind {
+            Kind::Words => Some("words"),
+            Kind::Number => None,
+            Kind::Prose => Some("wrap"),
+        };
+        let rest = (*rank > RANK_OF_FEW).then_some("rest");
+        let all: Vec<&str> = kind.into_iter().chain(rest).collect();
+        (!all.is_empty()).then(|| all.join(" "))
     };
+    let has_more = table.columns.iter().any(|one| one.rank > RANK_OF_FEW);
     html! {
+        @if has_more {
+            label class="all" { input type="checkbox"; "all columns" }
+        }
         div class="scroll" tabindex="0" role="region" aria-label=(table.name) {
             table {
                 thead { tr { @for (place, column) in table.columns.iter().enumerate() {
@@ -279,122 +268,10 @@ fn row_id(table: &Table, row: usize) -> Option<String> {
     Some(format!("{}{}", table.anchor?, row + 1))
 }
 
-/// A chart with its legend and the table of its data, at a size.
-fn figure(chart: &Chart, size: Size) -> Result<Markup, DrawError> {
-    let drawings = draw(chart)?;
-    let one = if drawings.len() == 1 { " one" } else { "" };
-    Ok(html! {
-        figure class={ (size_class(size)) (one) } {
-            h3 { (chart.title) }
-            p { (chart.about) }
-            div class="body" {
-                div class="panels" {
-                    @for (panel, svg) in chart.panels.iter().zip(drawings) {
-                        div {
-                            @if !panel.name.is_empty() { p { (panel.name) } }
-                            (PreEscaped(svg))
-                        }
-                    }
-                }
-                @if !chart.legend.is_empty() { (legend(chart)) }
-            }
-            details {
-                summary { "Data: " (chart.title) }
-                (table(&chart.data))
-            }
-        }
-    })
-}
-
-fn legend(chart: &Chart) -> Markup {
-    let can_be_switched = |(ink, _): &(Ink, String)| ink.class().is_some();
-    let curves = chart
-        .legend
-        .iter()
-        .filter(|one| can_be_switched(one))
-        .count();
-    html! {
-        form class="legend" {
-            @for one @ (ink, what) in &chart.legend {
-                @match ink.class().filter(|_| curves > 1) {
-                    Some(class) => label class=(class) {
-                        input type="checkbox" class=(class) checked;
-                        (swatch(one)) (what)
-                    },
-                    None => span { (swatch(one)) (what) },
-                }
-            }
-            @if curves > 2 { button type="reset" { "Show all" } }
-        }
-    }
-}
-
-/// A piece of what is drawn in this ink.
-fn swatch((ink, _): &(Ink, String)) -> Markup {
-    let colour = format!("--ink:{}", ink.css());
-    let class = match ink {
-        Ink::Curve(place) | Ink::BadCurve(place) => match usize::from(*place) / SERIES {
-            0 => "swatch line",
-            1 => "swatch line dashed",
-            _ => "swatch line dotted",
-        },
-        _ => "swatch",
-    };
-    html! { span class=(class) style=(colour) {} }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::charts::{Axis, Panel};
-
-    fn chart(size: Size) -> Chart {
-        let axis = || Axis::linear("", [1.0]);
-        let chart = Chart::new(
-            "A chart",
-            "",
-            vec![Panel::new(axis(), axis(), 300, Vec::new())],
-            Table::default(),
-        );
-        Chart { size, ..chart }
-    }
-
-    #[test]
-    fn half_a_width_alone_takes_all_of_it() {
-        let classes = |charts: &[Chart]| {
-            let page = arranged(charts).unwrap().into_string();
-            let figures = page.split("<figure class=\"").skip(1);
-            let classes = figures.map(|rest| rest.split('"').next().unwrap().to_owned());
-            classes.collect::<Vec<_>>()
-        };
-        let half = || chart(Size::Half);
-        assert_eq!(classes(&[half()]), ["full one"]);
-        assert_eq!(classes(&[half(), half()]), ["half one", "half one"]);
-        assert_eq!(
-            classes(&[half(), half(), half(), chart(Size::Small)]),
-            ["half one", "half one", "full one", "full one"]
-        );
-    }
-
-    #[test]
-    fn a_curve_has_a_switch_where_there_are_several() {
-        let with = |count: u8| {
-            let curves = (0..count).map(|place| (Ink::Curve(place), format!("curve {place}")));
-            let mut chart = chart(Size::Full);
-            chart.legend = curves.collect();
-            legend(&chart).into_string()
-        };
-        assert!(!with(1).contains("<input"), "{}", with(1));
-        let several = with(9);
-        assert_eq!(several.matches("<input").count(), 9, "{several}");
-        assert_eq!(
-            several.matches("swatch line dashed").count(),
-            1,
-            "{several}"
-        );
-        assert!(several.contains("type=\"reset\""), "{several}");
-        assert!(switches().contains("figure:has(input.k8:not(:checked)) svg .k8{"));
-    }
+    use crate::render::charts::SERIES;
 
     #[test]
     fn rows_are_chosen_by_the_style_sheet() {

@@ -1,5 +1,6 @@
 //! The writers: each puts any document into its form.
 
+mod cards;
 pub mod html;
 pub mod markdown;
 mod svg;

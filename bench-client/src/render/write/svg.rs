@@ -11,7 +11,7 @@ use plotters::style::colors::TRANSPARENT;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoFont as _, RGBColor, ShapeStyle, TextStyle};
 
-use crate::render::charts::{CURVES, Chart, Ink, Mark, Panel, SERIES, Side, Size};
+use crate::render::charts::{Axis, CURVES, Chart, Ink, Mark, Panel, SERIES, Side, Size};
 
 /// Why there is no drawing.
 #[derive(Debug, thiserror::Error)]
@@ -188,18 +188,34 @@ fn room_left(panel: &Panel) -> u32 {
     widest.map_or(outside, |widest| widest + 22 + named)
 }
 
+/// Without the texts that would touch the one before; their lines stay.
+fn without_touching(mut axis: Axis, room: f64) -> Axis {
+    let per_unit = room / (axis.high() - axis.low()).abs();
+    let mut free_from = f64::NEG_INFINITY;
+    for (at, text) in &mut axis.ticks {
+        let (middle, half) = (*at * per_unit, f64::from(width_of(text)) / 2.0);
+        if middle - half < free_from {
+            text.clear();
+        } else {
+            free_from = middle + half + FONT / 2.0;
+        }
+    }
+    axis
+}
+
 fn draw_panel(
     panel: &Panel,
     left: u32,
     width: u32,
     area: &Area<'_>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let Panel { x, y, marks, .. } = panel;
+    let Panel { y, marks, .. } = panel;
     let line = |ink: Ink, width: u32| ShapeStyle {
         color: ink.placeholder().to_rgba(),
         filled: false,
         stroke_width: width,
     };
+    let x = &panel.x;
     let bottom = if x.label.is_empty() { 46 } else { 88 };
     // Half of the last tick's text stands right of the axis.
     let right = x
@@ -207,6 +223,8 @@ fn draw_panel(
         .last()
         .map_or(12, |(_, text)| 12 + width_of(text) / 2);
     let room = width.saturating_sub(left + right + 40);
+    // The marks know the axis: only what is written beside it is thinned out.
+    let x = &without_touching(x.clone(), f64::from(width.saturating_sub(left + right + 8)));
     let mut chart = ChartBuilder::on(area)
         .margin_top(20)
         .margin_right(right)
@@ -285,7 +303,6 @@ fn draw_panel(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::charts::Axis;
     use crate::render::table::Table;
 
     #[test]
@@ -317,5 +334,16 @@ mod tests {
         }
         assert!(!svg.contains('#'), "{svg}");
         assert!(svg.starts_with("<svg viewBox=") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn a_label_that_would_touch_the_one_before_is_left_out() {
+        let ticks = [0.0, 1.0, 2.0].map(|at| (at, "99.99 %".to_owned()));
+        let axis = || Axis::with_ticks("", (0.0, 2.0), ticks.to_vec());
+        let shown = |room| {
+            let ticks = without_touching(axis(), room).ticks.into_iter();
+            ticks.filter(|(_, text)| !text.is_empty()).count()
+        };
+        assert_eq!([600.0, 200.0, 50.0].map(shown), [3, 2, 1]);
     }
 }

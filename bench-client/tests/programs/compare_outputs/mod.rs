@@ -199,6 +199,8 @@ fn a_newer_or_broken_comparison_is_refused() {
 fn what_does_not_fit_is_refused_with_what_does() {
     let files = Files::new();
     let (one, runs) = (files.comparison.as_path(), files.runs.as_path());
+    let other = files.path().join("other.json");
+    std::fs::copy(one, &other).expect("a copy");
     for (records, flags, expected) in [
         (
             &[one][..],
@@ -207,7 +209,7 @@ fn what_does_not_fit_is_refused_with_what_does() {
         ),
         (&[one, runs], &["--format=csv"], "one kind at a time"),
         (&[one, runs], &["--format=bmf"], "one comparison"),
-        (&[one, one], &["--format=gobench"], "one comparison"),
+        (&[one, &other], &["--format=gobench"], "one comparison"),
         (
             &[runs],
             &["--format=gobench", "--side=base"],

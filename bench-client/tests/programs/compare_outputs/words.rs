@@ -1,8 +1,11 @@
 //! The conclusion in words, and which run is of which side.
 
-use bench_client::record::comparison::{Change, ComparisonRecord, GateOutcome, Stopped};
+use bench_client::record::comparison::{
+    Change, ComparisonRecord, Difference, GateOutcome, Stopped,
+};
 use bench_client::record::sides::{Which, rows_by_side, side_of};
-use bench_client::render::records::comparison::{gates, headline};
+use bench_client::render::records::comparison::{document, gates, headline};
+use bench_client::render::write::markdown;
 
 use super::{environment, fixture};
 
@@ -53,10 +56,39 @@ fn the_headline_says_what_was_found_and_no_more() {
     let mut record = with([same(0.01); 4]);
     record.metrics.clear();
     record.stopped = Stopped::Interrupted;
+    let rounds = record.rounds.len();
     assert_eq!(
         headline(&record),
-        "Nothing was compared: stopped from outside"
+        format!(
+            "Unfinished, {rounds} rounds so far: it is still running, or was stopped from outside"
+        )
     );
+    record.stopped = Stopped::TimeLimit;
+    assert_eq!(
+        headline(&record),
+        "Nothing was compared: until the time was over"
+    );
+}
+
+#[test]
+fn latency_of_unlike_loads_is_not_judged() {
+    let mut record = with([Change::Faster, Change::Slower, Change::Slower, same(0.1)]);
+    assert!(headline(&record).starts_with("Mixed: "));
+    record.differences = vec![Difference {
+        field: "inflight".to_owned(),
+        base: "16".to_owned(),
+        candidate: "64".to_owned(),
+    }];
+    let said = headline(&record);
+    assert!(said.starts_with("Faster: TPS "), "{said}");
+    assert!(said.ends_with(" with inflight 16 → 64"), "{said}");
+    let text = markdown::write(&document(&record));
+    assert!(
+        text.contains("| higher |") || text.contains("| lower |"),
+        "{text}"
+    );
+    assert!(text.contains("TPS alone is judged"), "{text}");
+    assert!(!text.contains("slower"), "{text}");
 }
 
 #[test]

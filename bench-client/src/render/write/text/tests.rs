@@ -23,8 +23,7 @@ fn document() -> Document {
             .number(2, "a column of less weight", |row| row.1)
             .number(3, "another such", |row| row.1)
             .prose(1, "found", |_| "a sentence that is wrapped")
-            .number(0, "nothing", |_| None::<u64>)
-            .if_any(),
+            .number(0, "nothing", |_| None::<u64>),
     );
     document
 }

@@ -1,0 +1,67 @@
+//! What a row is warned of, in as few lines as a conclusion has room for.
+
+use super::words::clipped;
+use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
+use crate::record::{Row, Verdict, VerdictCode};
+use crate::render::document::{Facts, Line, Tone};
+
+/// Longest text of a warning, and of its remedy: two lines of a terminal of 80 columns.
+const TEXT_MAX: usize = 140;
+/// Longest list of what else is warned of: one line.
+const ALSO_MAX: usize = 71;
+/// Where the rest of the warnings is.
+pub(super) const ON_A_SCREEN: &str = "; -v says all";
+pub(super) const ON_A_PAGE: &str = "; all below";
+
+/// What the headline rests on goes first, what is of the machine alone last.
+pub(super) fn weight(code: VerdictCode) -> u8 {
+    match code {
+        VerdictCode::GeneratorBound => 0,
+        code if NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code) => 1,
+        VerdictCode::Environment => 3,
+        _ => 2,
+    }
+}
+
+/// One warning with its remedy; of others, what they are about. None pushes the figures off the
+/// screen.
+pub(super) fn warnings(row: &Row, facts: &mut Facts, rest: &str) {
+    // Those that the headline has said.
+    let said = [VerdictCode::NullServer, VerdictCode::Interrupted];
+    let mut verdicts = row.verdicts.iter();
+    let warns = |verdict: &&Verdict| !verdict.invalidates && !said.contains(&verdict.code);
+    let warnings: Vec<&Verdict> = verdicts.by_ref().filter(warns).collect();
+    let name = Line::default().mark(Tone::Warn, "warning");
+    if !row.valid {
+        // What makes it invalid is what is to be read.
+        facts.add_known(name, more(&warnings, rest));
+        return;
+    }
+    let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
+        return;
+    };
+    facts.add(name, clipped(&first.message, TEXT_MAX));
+    if first.code != VerdictCode::GeneratorBound {
+        facts.add("", clipped(&format!("→ {}", first.remedy), TEXT_MAX));
+    }
+    let others: Vec<&Verdict> = warnings
+        .into_iter()
+        .filter(|one| !std::ptr::eq(*one, first))
+        .collect();
+    facts.add_known("", more(&others, rest));
+}
+
+/// What is not said in full, and where it is.
+pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for verdict in verdicts {
+        let kind = verdict.code.in_words();
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let said = format!("also: {}", kinds.join(", "));
+    // Its end says where the rest is.
+    let said = clipped(&said, ALSO_MAX - rest.len());
+    (!kinds.is_empty()).then(|| said + rest)
+}
