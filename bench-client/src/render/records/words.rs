@@ -201,6 +201,8 @@ mod tests {
 
     #[test]
     fn a_verdict_has_what_speaks_against_a_row() {
+        use VerdictCode::{GeneratorBound, NotDurable, NullServer, SyncMethodsApart, Unstable};
+
         let with = |codes: &[VerdictCode], interrupted| {
             let mut row = fixtures::row();
             row.interrupted = interrupted;
@@ -215,7 +217,6 @@ mod tests {
                 .collect();
             row.verdict()
         };
-        use VerdictCode::{GeneratorBound, NotDurable, NullServer, SyncMethodsApart, Unstable};
         assert_eq!(with(&[Unstable], false), "valid");
         assert_eq!(
             with(&[SyncMethodsApart], true),
