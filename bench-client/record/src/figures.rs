@@ -54,8 +54,8 @@ pub fn rate_within(per_second: f64, low: f64, high: f64) -> String {
 pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
     let half_width = (high - low) / 2.0;
     let magnitude = |value: f64| 10_f64.powf(value.abs().max(1.0).log10().floor());
-    // One digit of the value itself is left, however little is known of it.
-    let unit = magnitude(half_width).min(magnitude(value));
+    // Three digits of the value itself are left, however little is known of it.
+    let unit = magnitude(half_width).min((magnitude(value) / 100.0).max(1.0));
     (value / unit).round() * unit
 }
 
@@ -110,7 +110,7 @@ mod tests {
             rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2),
             "1,463,215"
         );
-        assert_eq!(rate_within(6_700.0, 10.0, 30_000.0), "7,000");
+        assert_eq!(rate_within(6_700.0, 10.0, 30_000.0), "6,700");
         assert_eq!(rate_within(12.0, 12.0, 12.0), "12");
         assert_eq!(rate_within(0.0, 0.0, 0.0), "0");
     }

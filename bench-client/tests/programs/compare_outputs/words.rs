@@ -2,7 +2,7 @@
 
 use bench_client::record::comparison::{Change, ComparisonRecord, GateOutcome, Stopped};
 use bench_client::record::sides::{Which, rows_by_side, side_of};
-use bench_client::render::records::comparison::{gates, headline};
+use bench_client::render::records::comparison_headline::{gates, headline};
 
 use super::{environment, fixture};
 

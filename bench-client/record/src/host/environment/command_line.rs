@@ -3,8 +3,22 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+/// The variable by which a script says what was typed, as a shell reads it: the arguments that it
+/// gives to this program name files of its own, which are gone afterwards.
+const TYPED: &str = "BUSLOAD_COMMAND";
+
+/// What was typed.
+pub(super) fn of_this_process() -> Vec<String> {
+    let typed = std::env::var(TYPED).ok();
+    let typed = typed.and_then(|line| shlex::split(&line));
+    match typed.filter(|words| !words.is_empty()) {
+        Some(words) => redacted(words.into_iter().map(OsString::from)),
+        None => redacted(std::env::args_os()),
+    }
+}
+
 /// Arguments as text, the first cut down to its file name, without what must not be published.
-pub(super) fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
     let mut hide_next = false;
     arguments
         .enumerate()
