@@ -137,7 +137,7 @@ fn run_cases(shown: &Shown<'_>) -> [TestCase; 3] {
     let checked = |holds: Option<bool>, broken: String| match holds {
         Some(true) => Outcome::Passed,
         Some(false) => Outcome::Failed(broken),
-        None => Outcome::Skipped("not checked".to_owned()),
+        None => Outcome::Skipped("not checked: the server does not tell".to_owned()),
     };
     let applied = verify
         .applied

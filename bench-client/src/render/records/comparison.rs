@@ -1,5 +1,7 @@
 //! A comparison: the conclusion first, then what it rests on.
 
+use std::collections::BTreeMap;
+
 use super::comparison_headline::{gates, headline, tone_of};
 use super::environment;
 use super::row::describe_knobs;
@@ -163,11 +165,18 @@ pub(super) fn below_metrics(record: &ComparisonRecord) -> Vec<Line> {
     let needed = record.metrics.iter().filter_map(|one| match one.change {
         Change::Inconclusive {
             more_rounds: Some(more),
-        } => Some(format!("{} about {}", one.metric.title(), rounds(more))),
+        } => Some((more, one.metric.title())),
         _ => None,
     });
+    let mut by_count: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for (more, metric) in needed {
+        by_count.entry(more).or_default().push(metric);
+    }
+    let needed = by_count.iter();
+    let needed = needed
+        .map(|(more, metrics)| format!("about {} more for {}", rounds(*more), metrics.join(", ")));
     let needed: Vec<String> = needed.collect();
-    let needed = (!needed.is_empty()).then(|| format!("To tell more: {}.", needed.join(", ")));
+    let needed = (!needed.is_empty()).then(|| format!("Inconclusive: {}.", needed.join("; ")));
     let missing = record.not_compared.iter();
     let missing = missing.map(|one| format!("{} {UNKNOWN}: {}.", one.metric.title(), one.why));
     let below = needed.into_iter().chain(missing).chain(imprecise(record));
