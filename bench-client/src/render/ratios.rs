@@ -1,6 +1,7 @@
 //! Ratios, shares and changes in words, as every form of a comparison says them.
 
-use crate::record::comparison::Change;
+use crate::figures::counted;
+use crate::record::comparison::{Change, ComparisonRecord};
 
 /// By how much a ratio differs from 1: `-9.8 %`.
 #[must_use]
@@ -34,8 +35,13 @@ pub(in crate::render) fn level(confidence: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-pub(in crate::render) fn rounds(count: u32) -> String {
-    format!("{count} round{}", if count == 1 { "" } else { "s" })
+/// How much more it takes: rounds, or runs of a candidate whose base was recorded.
+pub(in crate::render) fn more(count: u32, record: &ComparisonRecord) -> String {
+    let what = match record.base.baseline {
+        None => "round",
+        Some(_) => "run",
+    };
+    format!("about {} more", counted(count.into(), what))
 }
 
 /// A ratio with the digits that a reader can use.

@@ -160,6 +160,7 @@ fn in_common(table: &mut Table) -> Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConnectorKind;
     use crate::figures::{in_ms, rate};
     use crate::render::write::text::{Layout, write};
 
@@ -223,7 +224,22 @@ mod tests {
                 remedy: "do this".to_owned(),
             }];
         }
+        let connectors = [
+            ConnectorKind::SqliteRpc,
+            ConnectorKind::SqliteWsRpc,
+            ConnectorKind::SqliteRpc,
+        ];
+        for row in &mut record.rows {
+            row.config.connector = connectors[1];
+        }
         let shown = text(&rows(&record, None), 120);
-        assert_eq!(shown.matches("3 of 3 rows: ").count(), 1, "{shown}");
+        assert_eq!(shown.matches("3 of 3 rows: a word").count(), 1, "{shown}");
+        for (row, connector) in record.rows.iter_mut().zip(connectors) {
+            row.config.connector = connector;
+        }
+        record.rows[2].verdicts[0].message = "another".to_owned();
+        let shown = text(&rows(&record, None), 120);
+        let said = "3 of 3 rows (2 of sqlite_rpc, 1 of sqlite_ws_rpc): e.g. a word";
+        assert_eq!(shown.matches(said).count(), 1, "{shown}");
     }
 }

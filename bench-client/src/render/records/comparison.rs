@@ -15,7 +15,7 @@ use crate::record::sides::{Which, runs_of, side_of};
 use crate::record::{Row, Verdict};
 use crate::render::charts;
 use crate::render::document::{Block, Depth, Document, Facts, Line, Table, Tone};
-use crate::render::ratios::{change, effect, level, percent, rounds, share, times};
+use crate::render::ratios::{change, effect, level, more, percent, share, times};
 
 /// The hidden first line of a comment, by which a script finds the one that it is to replace.
 pub const MARKER: &str = "<!-- bench-client compare -->";
@@ -164,17 +164,17 @@ fn metrics(
 pub(super) fn below_metrics(record: &ComparisonRecord) -> Vec<Line> {
     let needed = record.metrics.iter().filter_map(|one| match one.change {
         Change::Inconclusive {
-            more_rounds: Some(more),
-        } => Some((more, one.metric.title())),
+            more_rounds: Some(count),
+        } => Some((count, one.metric.title())),
         _ => None,
     });
     let mut by_count: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    for (more, metric) in needed {
-        by_count.entry(more).or_default().push(metric);
+    for (count, metric) in needed {
+        by_count.entry(count).or_default().push(metric);
     }
     let needed = by_count.iter();
     let needed = needed
-        .map(|(more, metrics)| format!("about {} more for {}", rounds(*more), metrics.join(", ")));
+        .map(|(count, metrics)| format!("{} for {}", more(*count, record), metrics.join(", ")));
     let needed: Vec<String> = needed.collect();
     let needed = (!needed.is_empty()).then(|| format!("Inconclusive: {}.", needed.join("; ")));
     let missing = record.not_compared.iter();
@@ -418,8 +418,10 @@ pub const fn stopped(why: Stopped) -> &'static str {
 #[must_use]
 pub fn side(side: &Side) -> String {
     match &side.baseline {
-        Some(baseline) => format!("{} (baseline {baseline})", side.label),
-        None => side.label.clone(),
+        Some(baseline) if *baseline != side.label => {
+            format!("{} (baseline {baseline})", side.label)
+        }
+        _ => side.label.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::comparison::stopped;
 use crate::record::comparison::{Change, ComparisonRecord, GateOutcome, Metric, MetricComparison};
 use crate::render::document::Tone;
-use crate::render::ratios::{level, percent, rounds, share};
+use crate::render::ratios::{level, more, percent, share};
 
 /// Longest name of a side in the conclusion.
 const NAME_MAX: usize = 28;
@@ -80,13 +80,12 @@ pub fn headline(record: &ComparisonRecord) -> String {
             listed(&all)
         );
     }
-    let more = open.iter().filter_map(|one| match one.change {
+    let counts = open.iter().filter_map(|one| match one.change {
         Change::Inconclusive { more_rounds } => more_rounds,
         _ => None,
     });
-    let remedy = more.max().map_or_else(String::new, |more| {
-        format!(" (about {} more)", rounds(more))
-    });
+    let remedy = counts.max();
+    let remedy = remedy.map_or_else(String::new, |count| format!(" ({})", more(count, record)));
     format!(
         "Inconclusive between {base} and {candidate} in {}{remedy}",
         listed(&open)
