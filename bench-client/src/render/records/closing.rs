@@ -60,7 +60,7 @@ fn of_rows(rows: &[Row], record: Option<&Path>) -> Document {
         .any(|two| two[0].config.subject() != two[1].config.subject());
     // In how many rows it is, of which server if there are several, and the figures of one.
     let in_rows = |verdict: &Verdict| {
-        let all = rows.iter().flat_map(|row| {
+        let all = rows.iter().filter_map(|row| {
             let same = row.verdicts.iter().find(|one| one.code == verdict.code);
             same.map(|one| (row.config.subject(), one))
         });
