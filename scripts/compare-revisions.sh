@@ -13,8 +13,8 @@
 # Results: comparison.json, .md, .html, .csv and junit.xml; when every run was valid also
 # github-benchmark/*.json, bmf.json, base.txt and head.txt (for benchstat). Ends with the exit code
 # of `compare`: 0, 2 (bad revision, arguments or environment, or a build that fails), 3 (a gate
-# failed), 4 (a run is invalid), 5 (a server did not start), 130. In GitHub Actions `compare` also
-# writes the step's summary.
+# failed), 4 (a run is invalid, or nothing could be compared), 5 (a server did not start), 130. In
+# GitHub Actions `compare` also writes the step's summary.
 #
 # Programs are kept by revision in WORK/bin/REVISION (its first 12 digits), so a revision is built
 # once. What is not committed is not compared.
@@ -30,6 +30,13 @@ fail() {
 usage() {
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"
 }
+
+# What was typed is what the record is to show: the files that compare is given are gone afterwards.
+quoted() {
+  local word
+  for word; do printf " '%s'" "${word//\'/\'\\\'\'}"; done
+}
+export BUSLOAD_COMMAND="${BUSLOAD_COMMAND:-$(quoted "$0" "$@")}"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 base_side=sqlite_ws_rpc head_side=sqlite_ws_rpc

@@ -20,7 +20,7 @@
 #
 # Results: comparison.json and the reports of compare-reports.sh. Ends with the exit code of
 # `compare`: 0, 2 (bad arguments, no base, or a setup that fails), 3 (a gate failed), 4 (a run is
-# invalid), 5 (a server did not start), 130.
+# invalid, or nothing could be compared), 5 (a server did not start), 130.
 #
 # example: scripts/compare-servers.sh --target bench/target.toml --setup 'npm ci' \
 #            -- --rounds 20 --duration 3 --fail-if 'tps<-5%'
@@ -35,8 +35,16 @@ usage() {
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"
 }
 
+# What was typed is what the record is to show: the files that compare is given are gone afterwards.
+quoted() {
+  local word
+  for word; do printf " '%s'" "${word//\'/\'\\\'\'}"; done
+}
+export BUSLOAD_COMMAND="${BUSLOAD_COMMAND:-$(quoted "$0" "$@")}"
+
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 target='' base='' head='' base_target='' head_target='' base_command='' head_command=''
+base_revision='' head_revision=''
 connector=sqlite_ws_rpc setup='' out=busload-results program=${BENCH_CLIENT:-}
 flags=()
 while [ $# -gt 0 ]; do
@@ -126,6 +134,15 @@ checkout() {
   git worktree add --quiet --detach "$work/$1" "$revision" || fail "cannot check $2 out"
 }
 
+# revision_of TREE: the commit that is checked out, and whether files differ from it.
+revision_of() {
+  local changes=''
+  if [ -n "$(git -C "$1" status --porcelain --untracked-files=no)" ]; then
+    changes=' + uncommitted changes'
+  fi
+  echo "$(git -C "$1" rev-parse --short=12 HEAD)$changes"
+}
+
 # make_ready TREE: the user's own setup.
 make_ready() {
   if [ -z "$setup" ]; then return; fi
@@ -162,15 +179,18 @@ case ${target:+t}${base_target:+b}${head_target:+h}${base_command:+B}${head_comm
     below=$(realpath --relative-to="$root" "$target")
     if [ -z "$base" ]; then base=$(find_base); fi
     checkout base "$base"
+    base_revision=$(revision_of "$work/base")
     make_ready "$work/base"
     base_target=$work/base/$below
     [ -e "$base_target" ] || fail "$below is not in $base: give base, or two target files"
     base_label="$below at $base" head_label="$below at ${head:-HEAD}"
     if [ -n "$head" ]; then
       checkout head "$head"
+      head_revision=$(revision_of "$work/head")
       make_ready "$work/head"
       head_target=$work/head/$below
     else
+      head_revision=$(revision_of "$root")
       make_ready "$root"
       head_target=$root/$below
     fi
@@ -196,9 +216,13 @@ mkdir -p "$out" || fail "cannot create $out"
 "$scripts/compare-reports.sh" --clear "$out"
 # Sides in a file: their values may hold commas and spaces.
 sides=$work/sides.toml
+side() {
+  printf "[%s]\ntarget = '''%s'''\nlabel = '''%s'''\n" "$1" "$2" "$3"
+  if [ -n "$4" ]; then printf "revision = '''%s'''\n" "$4"; fi
+}
 {
-  printf "[base]\ntarget = '''%s'''\nlabel = '''%s'''\n\n" "$base_target" "$base_label"
-  printf "[candidate]\ntarget = '''%s'''\nlabel = '''%s'''\n" "$head_target" "$head_label"
+  side base "$base_target" "$base_label" "$base_revision"
+  side candidate "$head_target" "$head_label" "$head_revision"
 } >"$sides"
 code=0
 "$program" compare --side-file "$sides" --output "$out/comparison.json" \

@@ -54,9 +54,9 @@ pub fn rate_within(per_second: f64, low: f64, high: f64) -> String {
 pub fn rounded_within(value: f64, low: f64, high: f64) -> f64 {
     let half_width = (high - low) / 2.0;
     let magnitude = |value: f64| 10_f64.powf(value.abs().max(1.0).log10().floor());
-    // Two digits of the value itself are left, however little is known of it: a rate and the time
+    // Three digits of the value itself are left, however little is known of it: a rate and the time
     // that it makes then still belong together.
-    let unit = magnitude(half_width).min(magnitude(value) / 10.0);
+    let unit = magnitude(half_width).min((magnitude(value) / 100.0).max(1.0));
     (value / unit).round() * unit
 }
 
@@ -142,7 +142,7 @@ mod tests {
             rate_within(1_463_215.0, 1_463_214.9, 1_463_215.2),
             "1,463,215"
         );
-        assert_eq!(rate_within(6_712.0, 10.0, 30_000.0), "6,700");
+        assert_eq!(rate_within(6_712.0, 10.0, 30_000.0), "6,710");
         assert_eq!(rate_within(12.0, 12.0, 12.0), "12");
         assert_eq!(rate_within(0.0, 0.0, 0.0), "0");
     }

@@ -30,6 +30,7 @@ use super::interrupt::watch_signals;
 use super::load_flags::{Chosen, choose, of_command};
 use super::output::{RecordFile, new_name};
 use super::run::runtime;
+use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
 use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 
@@ -37,11 +38,8 @@ use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 // The server that is audited is the one that the flags name.
 #[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
 pub(crate) struct AuditArgs {
-    /// Whose server: a target by name or file, or sqlite_rpc or sqlite_ws_rpc
-    ///
-    /// The last two are this program's own, over HTTP and WebSocket. [default: sqlite_ws_rpc]
-    #[arg(value_name = "TARGET", conflicts_with = "server_command")]
-    target: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Audit the server that this command starts
     ///
     /// No shell reads it; the word {database} in it stands for the database file. It is started on
@@ -159,7 +157,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
 
 impl AuditArgs {
     fn subject(&self) -> anyhow::Result<Subject> {
-        match (&self.server_command, &self.target) {
+        match (&self.server_command, self.target.name()) {
             (Some(command), _) => self.command(command),
             (None, Some(name)) => self.named(name),
             (None, None) => self.named(ConnectorKind::default().as_str()),

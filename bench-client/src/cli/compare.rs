@@ -22,7 +22,7 @@ use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
 use bench_client::record::comparison::ComparisonRecord;
 use bench_client::render::document::{Document, Facts};
-use bench_client::render::records::{comparison, comparison_summary};
+use bench_client::render::records::{comparison, comparison_headline, comparison_summary};
 use bench_client::statistics::{Level, RUNS_MIN};
 use busload_frontend::cli::{count, parse_time_within};
 use clap::Args;
@@ -45,14 +45,14 @@ const MAKE_UP: u32 = 20;
 /// The confidence of all metrics together.
 const LEVEL: Level = Level::METRICS;
 
-pub(crate) const AFTER: &str = "A side is CONNECTOR[,key=value…], such as \
-sqlite_ws_rpc,batch-size=1k. It begins with sqlite_rpc, sqlite_ws_rpc, spacetimedb or a target (a \
-name that `targets list` shows, or a file). The keys are the names of flags, and go before flags \
+pub(crate) const AFTER: &str = "A side is CONNECTOR|TARGET[,key=value…], such \
+as sqlite_ws_rpc,batch-size=1k. It begins with sqlite_rpc, sqlite_ws_rpc, spacetimedb or a target \
+(a name that `targets list` shows, or a file). The keys are the names of flags, and go before flags \
 beside the sides. Further keys: server-command='COMMAND' measures the server that a command \
 starts, server-bin=PATH starts the server from another program (busload, bench-client, \
 sqlite-rpc-server or sqlite-ws-rpc-server), url=URL measures one that runs. Every ratio is B ÷ A.\n\n\
 Exit codes: 0 no gate failed, 2 bad arguments, or a baseline of other conditions, 3 a gate \
-failed, or a warning by --fail-on or --strict, 4 a run is invalid, 5 could not connect or start, \
+failed, or a warning by --fail-on or --strict, 4 a run is invalid or nothing could be compared, 5 could not connect or start, \
 130 interrupted: what was compared until then is recorded";
 
 /// Above the flags of a comparison, in the help text.
@@ -64,7 +64,7 @@ const HEADING: &str = "Comparison";
     reason = "each is a switch of its own on the command line"
 )]
 pub(crate) struct CompareArgs {
-    /// A, the base, and B, the candidate: CONNECTOR[,key=value…]
+    /// A, the base, and B, the candidate: CONNECTOR|TARGET[,key=value…]
     ///
     /// With --baseline only B, or neither to measure the baseline's knobs again.
     #[arg(value_name = "SIDE", num_args = 0..=2)]
@@ -72,7 +72,7 @@ pub(crate) struct CompareArgs {
     /// Read A and B from this TOML file, whose values may hold commas and spaces
     ///
     /// It has the tables base and candidate, each with connector or target, knobs under their flag
-    /// names, and label.
+    /// names, label, and revision.
     #[arg(long, help_heading = HEADING, value_name = "FILE", conflicts_with_all = ["sides", "baseline", "records"])]
     side_file: Option<PathBuf>,
     /// Compare with a saved baseline, or a record
@@ -149,7 +149,7 @@ pub(super) fn end(record: &ComparisonRecord, path: &Path, verbosity: VerbosityAr
         document = comparison::document(record);
         document.facts(kept);
     } else if verbosity.quiet {
-        document.say(comparison::headline(record));
+        document.say(comparison_headline::headline(record));
     } else {
         document = comparison_summary::closing(record, Some(path));
     }

@@ -24,6 +24,7 @@ pub(crate) mod serve;
 pub(crate) mod shard;
 mod shard_args;
 pub(crate) mod sweep;
+mod target_args;
 pub(crate) mod targets;
 pub(crate) mod torture;
 mod verbosity;

@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub struct SideText {
     /// As it was given.
     pub text: String,
+    /// The revision of what is measured, where a file says it.
+    pub revision: Option<String>,
     /// What comes first: a connector, or the name or file of a target.
     pub subject: String,
     /// The keys in their order, each once, with the value after the first `=`, if there is one.
@@ -71,7 +73,7 @@ impl SideText {
 
     /// The sides in the text of a file: the tables `base` and `candidate`, each with `connector`
     /// or `target`, and knobs under their flag names, whose values may hold commas and spaces.
-    /// `label` is what the side is called.
+    /// `label` is what the side is called, `revision` that of the program which it measures.
     ///
     /// # Errors
     /// It is not of this form, or a key is unknown.
@@ -95,7 +97,7 @@ impl SideText {
             Some(toml::Value::String(text)) if !text.is_empty() => Ok(Some(text)),
             Some(_) => Err(wrong(&format!("{key} is not text"))),
         };
-        let label = word("label")?;
+        let (label, revision) = (word("label")?, word("revision")?);
         let ((Some(subject), None) | (None, Some(subject))) = (word("connector")?, word("target")?)
         else {
             return Err(wrong(
@@ -126,7 +128,8 @@ impl SideText {
             });
             format!("{subject}{}", each.collect::<String>())
         });
-        Self::new(&named, &subject, keys.into_iter(), allowed)
+        let side = Self::new(&named, &subject, keys.into_iter(), allowed)?;
+        Ok(Self { revision, ..side })
     }
 
     fn new(
@@ -159,6 +162,7 @@ impl SideText {
         }
         Ok(Self {
             text: text.to_owned(),
+            revision: None,
             subject: subject.to_owned(),
             keys,
         })
@@ -210,6 +214,7 @@ mod tests {
             [base]
             target = "a, b/target.toml"
             label = "before"
+            revision = "abc + uncommitted changes"
             [candidate]
             connector = "sqlite_rpc"
             inflight = 3
@@ -221,6 +226,8 @@ mod tests {
             ("before", "a, b/target.toml")
         );
         assert_eq!(candidate.subject, "sqlite_rpc");
+        assert_eq!(base.revision.as_deref(), Some("abc + uncommitted changes"));
+        assert_eq!(candidate.revision, None);
         let of = |key: &str| candidate.keys.iter().find(|(name, _)| name == key);
         let inflight = of("inflight").unwrap();
         assert_eq!(inflight.1.as_deref(), Some("3"));

@@ -176,15 +176,9 @@ pub fn compare_metric_unpaired(
 #[must_use]
 pub fn is_precise(metrics: &[MetricComparison], precision: f64, level: Level) -> bool {
     let precise = |metric: &MetricComparison| {
-        has_full_confidence(metric, level) && half_width(metric) <= precision
+        has_full_confidence(metric, level) && metric.half_width() <= precision
     };
     !metrics.is_empty() && metrics.iter().all(precise)
-}
-
-/// Half the width of a metric's interval, as a share of the ratio: 0.02 for ± 2 %.
-#[must_use]
-pub fn half_width(metric: &MetricComparison) -> f64 {
-    ((metric.high / metric.low).ln() / 2.0).exp_m1()
 }
 
 /// Whether there were enough rounds for an interval of the level's confidence.

@@ -17,7 +17,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{cgroup, preload};
-use command_line::redacted;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
 #[cfg(target_os = "linux")]
@@ -130,7 +129,7 @@ impl Environment {
         }
         Self {
             started_at: now(),
-            command_line: redacted(std::env::args_os()),
+            command_line: command_line::of_this_process(),
             program: Program::default(),
             machine: Machine::of_this_process(),
             storage,

@@ -38,6 +38,9 @@ pub struct ComparisonRecord {
     pub gates: Vec<GateResult>,
     /// Why no further round was measured.
     pub stopped: Stopped,
+    /// How narrow intervals were to be (`--until-precision`): 0.02 is ± 2 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
     /// A side compared with itself before (`--calibrate`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
@@ -179,6 +182,14 @@ pub struct MetricComparison {
     pub confidence: f64,
     /// What can be said.
     pub change: Change,
+}
+
+impl MetricComparison {
+    /// Half the width of the interval, as a share of the ratio: 0.02 for ± 2 %.
+    #[must_use]
+    pub fn half_width(&self) -> f64 {
+        ((self.high / self.low).ln() / 2.0).exp_m1()
+    }
 }
 
 /// A metric that was not compared.

@@ -86,10 +86,11 @@ fn files(start: &Start) -> String {
         hash.update(file.as_os_str().as_encoded_bytes());
         hash.update(std::fs::read(start.directory.join(&file)).unwrap_or_default());
     }
-    hash.finalize()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let hash = hash.finalize();
+    let first = hash
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("{first:016x}")
 }
 
 /// What of a record says whose it is.

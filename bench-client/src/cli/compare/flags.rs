@@ -79,7 +79,10 @@ impl FromArgMatches for SharedFlags {
 impl Args for SharedFlags {
     fn augment_args(command: Command) -> Command {
         LoadFlags::augment_args(command).mut_args(|arg| match arg.get_id().as_str() {
-            "window" => arg.help("How long to measure in each run [default: 1s]"),
+            "window" => {
+                let help = "How long to measure in each run [default: 1s]";
+                arg.help(help).long_help(help)
+            }
             "warmup" => arg.default_value(WARMUP),
             "connector" | "target" | "no_null_server" => arg.hide(true),
             _ => arg,

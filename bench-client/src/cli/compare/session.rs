@@ -90,6 +90,7 @@ impl<'a> Session<'a> {
             noise_floor: Vec::new(),
             gates: Vec::new(),
             stopped: Stopped::Interrupted,
+            precision: args.until_precision,
             calibration: None,
             rows: Vec::new(),
             valid: true,
@@ -146,17 +147,11 @@ impl<'a> Session<'a> {
         }
         ended?;
         written?;
-        if self.record.valid
-            && self.record.stopped != Stopped::Interrupted
-            && self.record.metrics.is_empty()
-            && let Some(first) = self.record.not_compared.first()
-        {
-            return Err(usage(&format!("nothing was compared: {}", first.why)));
-        }
         let named = measured.rows.iter().flat_map(|row| &row.verdicts);
         let named = self.args.fail_on.names(named);
         let ending = Ending {
-            found: !self.record.valid,
+            found: !self.record.valid
+                || self.record.metrics.is_empty() && self.record.stopped != Stopped::Interrupted,
             interrupted: self.record.stopped == Stopped::Interrupted
                 || self.record.metrics.is_empty(),
             failed: named || fails(&self.record.gates, self.args.undecided_fails()),

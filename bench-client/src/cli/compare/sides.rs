@@ -29,6 +29,8 @@ pub(super) struct Side {
     pub(super) conditions: Conditions,
     /// Another program than this one, as it was given.
     server_bin: Option<String>,
+    /// Of the program that serves, where it is known.
+    revision: Option<String>,
 }
 
 /// Takes a side apart.
@@ -66,8 +68,11 @@ impl Side {
         let wrong = |error: bench_client::compare::SideError| usage(&error.to_string());
         let server_bin = text.take(SERVER_BIN).map_err(wrong)?;
         let mut plan = shared.load(&text, defaults).map_err(wrong)?;
+        let mut revision = text.revision.clone();
         if let Some(program) = &server_bin {
-            use_program(&mut plan, program).map_err(|why| usage(&text.error(why).to_string()))?;
+            let told = use_program(&mut plan, program)
+                .map_err(|why| usage(&text.error(why).to_string()))?;
+            revision = revision.or(told);
         }
         // The label is in the record, where nobody's database is named.
         let engine = plan.target.server().map(|server| &server.engine);
@@ -81,6 +86,7 @@ impl Side {
             environment,
             conditions,
             server_bin,
+            revision,
         })
     }
 
@@ -121,6 +127,10 @@ impl Side {
         };
         let programs = [base, self].map(|side| side.server_bin.as_ref());
         add(SERVER_BIN, programs, "this program");
+        let revisions = [base, self].map(|side| side.revision.as_ref());
+        if revisions.iter().all(Option::is_some) {
+            add("revision", revisions, "");
+        }
         let urls = [base, self].map(Self::url);
         add("url", urls.each_ref().map(Option::as_ref), "not set");
         differences
@@ -136,8 +146,8 @@ enum Kind {
     Server,
 }
 
-/// Has the server started from another program.
-fn use_program(plan: &mut RunConfig, program: &str) -> Result<(), String> {
+/// Has the server started from another program, and returns its revision.
+fn use_program(plan: &mut RunConfig, program: &str) -> Result<Option<String>, String> {
     let Target::BuiltIn {
         program: Private(started),
         ..
@@ -148,7 +158,8 @@ fn use_program(plan: &mut RunConfig, program: &str) -> Result<(), String> {
         ));
     };
     let path = Path::new(program);
-    let serves_only = program_at(path)? == Kind::Server;
+    let (kind, revision) = program_at(path)?;
+    let serves_only = kind == Kind::Server;
     if serves_only {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let other = match plan.connector {
@@ -166,11 +177,11 @@ fn use_program(plan: &mut RunConfig, program: &str) -> Result<(), String> {
         file: Some(path.to_owned()),
         serves_only,
     };
-    Ok(())
+    Ok(revision)
 }
 
-/// What `PROGRAM --version` says it is.
-fn program_at(path: &Path) -> Result<Kind, String> {
+/// What `PROGRAM --version` says it is, and of which revision.
+fn program_at(path: &Path) -> Result<(Kind, Option<String>), String> {
     let shown = path.display();
     let started = Command::new(path)
         .arg("--version")
@@ -192,10 +203,15 @@ fn program_at(path: &Path) -> Result<Kind, String> {
         // Anything but text is no version.
         let _ = stdout.take(4096).read_to_string(&mut said);
     }
+    let revision = said.split_once("(revision ");
+    let revision = revision.and_then(|(_, rest)| rest.split([',', ')']).next());
+    let revision = revision.filter(|it| *it != "unknown").map(str::to_owned);
     match said.split_whitespace().next() {
-        Some("bench-client" | "busload") => Ok(Kind::BenchClient),
+        Some("bench-client" | "busload") => Ok((Kind::BenchClient, revision)),
         // The two servers are of one package, whose name older ones tell.
-        Some("busload-frontend" | "sqlite-rpc-server" | "sqlite-ws-rpc-server") => Ok(Kind::Server),
+        Some("busload-frontend" | "sqlite-rpc-server" | "sqlite-ws-rpc-server") => {
+            Ok((Kind::Server, revision))
+        }
         _ => Err(format!(
             "{SERVER_BIN}={shown} is none of busload, bench-client, sqlite-rpc-server \
              and sqlite-ws-rpc-server, as its --version tells"

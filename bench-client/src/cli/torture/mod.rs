@@ -40,6 +40,7 @@ use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::output::RecordFile;
 use super::run::runtime;
+use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
 use super::{BAD_ARGUMENTS, CANNOT_TELL, INTERRUPTED, INVALID, NO_SERVER, UsageError, print, show};
 use crate::cli::verbosity;
@@ -104,11 +105,8 @@ pub(crate) struct TortureArgs {
     /// run is recorded anew each time, and no two are alike.
     #[arg(long, help_heading = FAULTS, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Audit this target: a name or a file
-    ///
-    /// And not this program's own server. A name that `targets list` shows.
-    #[arg(long, help_heading = TARGET, value_name = "NAME|FILE", conflicts_with_all = ["server_command", "connector", "url"])]
-    target: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Audit the server that this command starts
     ///
     /// No shell reads it; the word {database} in it stands for the database file. It must be able to
@@ -132,7 +130,8 @@ pub(crate) struct TortureArgs {
     /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
     ///
     /// How to speak to the server. [default: sqlite_ws_rpc, or as --url says] The short names are http and ws.
-    #[arg(long, alias = "transport", help_heading = TARGET, value_name = "NAME", value_enum, hide_possible_values = true)]
+    #[arg(long, alias = "transport", help_heading = TARGET, value_name = "NAME", value_enum, hide_possible_values = true,
+          conflicts_with_all = ["target", "target_flag"])]
     connector: Option<ConnectorKind>,
     /// How transfers are written: json or binary
     #[arg(long, help_heading = TARGET, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value = "json")]

@@ -20,7 +20,7 @@ use crate::cli::load_flags::{Chosen, choose, of_command};
 
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
-        let chosen = self.target.as_deref().map(choose).transpose()?;
+        let chosen = self.target.name().map(choose).transpose()?;
         let command = match (chosen, &self.server_command) {
             (Some(chosen @ Chosen::File(_)), _) => self.target(&chosen)?,
             (Some(Chosen::Own(connector)), _) => self.own(connector == ConnectorKind::SqliteRpc)?,

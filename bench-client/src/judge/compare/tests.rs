@@ -237,7 +237,7 @@ fn the_noise_floor_is_what_equal_sides_show() {
     // The median of |normal| is 0.674 of its deviation.
     assert!((floor.typical - 0.674 * spread).abs() < 0.003, "{floor:?}");
     let compared = compare(Metric::P99, &even_pairs(20, 1.0, spread));
-    let near = floor.smallest_effect.unwrap() / half_width(&compared);
+    let near = floor.smallest_effect.unwrap() / compared.half_width();
     assert!((0.9..1.1).contains(&near), "{near}");
     assert!(
         (pair_spread(&floor) / spread - 1.0).abs() < 0.1,
@@ -295,7 +295,7 @@ proptest! {
     ) {
         let once = compare(Metric::Tps, &pairs);
         let twice = compare(Metric::Tps, &pairs.repeat(2));
-        prop_assert!(half_width(&twice) < half_width(&once));
+        prop_assert!(twice.half_width() < once.half_width());
     }
 }
 

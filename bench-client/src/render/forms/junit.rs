@@ -13,7 +13,7 @@ use crate::record::comparison::{ComparisonRecord, GateOutcome};
 use crate::record::load_record::{Report, Shown};
 use crate::record::{AppliedBy, Row};
 use crate::render::forms::Form;
-use crate::render::records::comparison::{gates, headline};
+use crate::render::records::comparison_headline::{gates, headline};
 
 /// For Jenkins, GitLab and test reporters.
 pub const FORM: Form = Form::plain(
@@ -27,6 +27,8 @@ enum Outcome {
     Passed,
     /// Why.
     Failed(String),
+    /// Why it could not be found out.
+    Error(String),
     /// What is not known.
     Skipped(String),
 }
@@ -51,11 +53,15 @@ fn suite(
 fn case(class: &str, name: String, outcome: Outcome) -> TestCase {
     let status = match outcome {
         Outcome::Passed => TestCaseStatus::success(),
-        Outcome::Failed(why) => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        Outcome::Failed(ref why) | Outcome::Error(ref why) => {
+            let kind = match outcome {
+                Outcome::Error(_) => NonSuccessKind::Error,
+                _ => NonSuccessKind::Failure,
+            };
+            let mut status = TestCaseStatus::non_success(kind);
             status.set_message(why.as_str());
             status.set_type(class);
-            status.set_description(why);
+            status.set_description(why.as_str());
             status
         }
         Outcome::Skipped(why) => {
@@ -70,7 +76,8 @@ fn case(class: &str, name: String, outcome: Outcome) -> TestCase {
     case
 }
 
-/// The file. A gate that is undecided, and a check that was not made, is a skipped case.
+/// The file. A gate that is undecided, and a check that was not made, is a skipped case; that
+/// nothing could be compared is an error.
 ///
 /// # Errors
 /// A value cannot be written as XML.
@@ -94,8 +101,16 @@ pub fn to_xml(report: &Report) -> Result<String, SerializeError> {
 }
 
 fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
-    gates(comparison)?;
     let said = headline(comparison);
+    // An invalid run has a case of its own that fails.
+    let nothing = comparison.valid && comparison.metrics.is_empty();
+    let nothing = nothing.then(|| {
+        let (class, name) = ("gates.compared", "something was compared".to_owned());
+        case(class, name, Outcome::Error(said.clone()))
+    });
+    if nothing.is_none() {
+        gates(comparison)?;
+    }
     let cases = comparison.gates.iter().map(|gate| {
         let outcome = match gate.outcome {
             GateOutcome::Failed => Outcome::Failed(gate.message.clone()),
@@ -111,7 +126,7 @@ fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
     Some(suite(
         format!("{file}: gates"),
         &comparison.environment,
-        cases,
+        nothing.into_iter().chain(cases),
     ))
 }
 
@@ -122,7 +137,7 @@ fn run_cases(shown: &Shown<'_>) -> [TestCase; 3] {
     let checked = |holds: Option<bool>, broken: String| match holds {
         Some(true) => Outcome::Passed,
         Some(false) => Outcome::Failed(broken),
-        None => Outcome::Skipped("not checked".to_owned()),
+        None => Outcome::Skipped("not checked: the server does not tell".to_owned()),
     };
     let applied = verify
         .applied
@@ -131,8 +146,12 @@ fn run_cases(shown: &Shown<'_>) -> [TestCase; 3] {
         verify.conserved,
         "the balances do not sum up to what they did before".to_owned(),
     );
+    // Balances alone do not tell what was applied.
+    let holds = verify
+        .ledger_ok
+        .filter(|holds| !holds || verify.applied.is_some());
     let ledger = checked(
-        verify.ledger_ok,
+        holds,
         format!(
             "acknowledged {}, unknown {}, applied {applied}{}, {} of {} sampled balances wrong",
             verify.acknowledged,

@@ -48,9 +48,40 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
 /// warned of, once for each kind.
 pub(super) fn said_of(rows: &[&Row]) -> Facts {
     let mut facts = Facts::default();
-    let of_rows = |codes: &Verdict| {
-        let has = |row: &&&Row| row.verdicts.iter().any(|one| one.code == codes.code);
-        rows.iter().filter(has).count()
+    let several = rows
+        .windows(2)
+        .any(|two| two[0].config.subject() != two[1].config.subject());
+    // In how many rows it is, of which server if there are several, and the figures of one.
+    let in_rows = |verdict: &Verdict| {
+        let all = rows.iter().filter_map(|row| {
+            let same = row.verdicts.iter().find(|one| one.code == verdict.code);
+            same.map(|one| (row.config.subject(), one))
+        });
+        let all: Vec<_> = all.collect();
+        let mut servers: Vec<(&str, usize)> = Vec::new();
+        for (subject, _) in &all {
+            match servers.iter_mut().find(|(name, _)| name == subject) {
+                Some((_, count)) => *count += 1,
+                None => servers.push((subject, 1)),
+            }
+        }
+        let servers = servers
+            .iter()
+            .map(|(name, count)| format!("{count} of {name}"));
+        let servers = servers.collect::<Vec<_>>().join(", ");
+        let servers = if several {
+            format!(" ({servers})")
+        } else {
+            String::new()
+        };
+        let alike = all.iter().all(|(_, one)| one.message == verdict.message);
+        let example = if alike { "" } else { "e.g. " };
+        let message = clipped(&verdict.message, TEXT_MAX);
+        format!(
+            "{} of {} rows{servers}: {example}{message}",
+            all.len(),
+            rows.len()
+        )
     };
     let mut seen: Vec<VerdictCode> = Vec::new();
     let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
@@ -72,10 +103,7 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
             continue;
         }
         shown += usize::from(!verdict.invalidates);
-        let count = of_rows(verdict);
-        let message = clipped(&verdict.message, TEXT_MAX);
-        let said = format!("{count} of {} rows: {message}", rows.len());
-        facts.add(Line::default().mark(tone, word), said);
+        facts.add(Line::default().mark(tone, word), in_rows(verdict));
         facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
     }
     facts.add_known("", more(&others, ON_A_SCREEN));
@@ -103,6 +131,7 @@ pub fn tables(record: &Record) -> Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConnectorKind;
     use crate::figures::{in_ms, rate};
     use crate::render::write::text::{Layout, write};
 
@@ -166,7 +195,22 @@ mod tests {
                 remedy: "do this".to_owned(),
             }];
         }
+        let connectors = [
+            ConnectorKind::SqliteRpc,
+            ConnectorKind::SqliteWsRpc,
+            ConnectorKind::SqliteRpc,
+        ];
+        for row in &mut record.rows {
+            row.config.connector = connectors[1];
+        }
         let shown = text(&rows(&record, None), 120);
-        assert_eq!(shown.matches("3 of 3 rows: ").count(), 1, "{shown}");
+        assert_eq!(shown.matches("3 of 3 rows: a word").count(), 1, "{shown}");
+        for (row, connector) in record.rows.iter_mut().zip(connectors) {
+            row.config.connector = connector;
+        }
+        record.rows[2].verdicts[0].message = "another".to_owned();
+        let shown = text(&rows(&record, None), 120);
+        let said = "3 of 3 rows (2 of sqlite_rpc, 1 of sqlite_ws_rpc): e.g. a word";
+        assert_eq!(shown.matches(said).count(), 1, "{shown}");
     }
 }

@@ -1,17 +1,21 @@
 //! A comparison: the conclusion first, then what it rests on.
 
+use std::collections::BTreeMap;
+
+use super::comparison_headline::{gates, headline, tone_of};
 use super::environment;
-use super::words::{closed_loop, verdict_on};
-use crate::figures::{UNKNOWN, known};
+use super::row::describe_knobs;
+use super::words::{audited, closed_loop, verdict_on};
+use crate::figures::{UNKNOWN, counted, known};
 use crate::record::comparison::{
     Calibration, Change, ComparisonRecord, Difference, GateOutcome, GateResult, Metric,
-    MetricComparison, NoiseFloor, Side, Stopped,
+    MetricComparison, NoiseFloor, NotCompared, Side, Stopped,
 };
-use crate::record::sides::Which;
+use crate::record::sides::{Which, runs_of, side_of};
 use crate::record::{Row, Verdict};
 use crate::render::charts;
 use crate::render::document::{Block, Depth, Document, Facts, Line, Table, Tone};
-use crate::render::ratios::{change, level, percent, rounds, share};
+use crate::render::ratios::{change, effect, level, more, percent, share, times};
 
 /// The hidden first line of a comment, by which a script finds the one that it is to replace.
 pub const MARKER: &str = "<!-- bench-client compare -->";
@@ -36,21 +40,25 @@ pub fn document(record: &ComparisonRecord) -> Document {
     if record.valid
         && let Some(first) = record.metrics.first()
     {
-        document.append(both_sides(record));
+        document.table(metrics_of(record));
+        let of_pairs = match record.base.baseline {
+            None => "B ÷ A is estimated from the two runs of each round, and not B's median ÷ A's",
+            Some(_) => "The two were not measured in turn",
+        };
+        let promise = if first.confidence > 0.0 {
+            format!(
+                " Each interval of B ÷ A holds with {}, corrected for looking at {} metrics.",
+                level(first.confidence),
+                Metric::ALL.len()
+            )
+        } else {
+            String::new()
+        };
         document.say(format!(
-            "Medians of the runs. Each interval of B ÷ A holds with {}, corrected for looking at \
-             {} metrics.",
-            level(first.confidence),
-            record.metrics.len()
+            "A and B are medians of the runs. {of_pairs}.{promise}"
         ));
     }
-    let not_compared = record.not_compared.iter();
-    let why = |title: &str, why: &str| format!("{title} {UNKNOWN}: {why}.").into();
-    document.list(
-        not_compared
-            .map(|one| why(one.metric.title(), &one.why))
-            .collect(),
-    );
+    document.list(below_metrics(record));
     document.list(invalid(&record.rows));
     document.facts(facts(record));
     document.table(gate_table(&record.gates));
@@ -84,7 +92,7 @@ pub fn document(record: &ComparisonRecord) -> Document {
 const LOAD: [&str; 3] = ["concurrency", "inflight", "rate"];
 
 /// Those of them that were turned; `None` where both sides were loaded alike.
-fn load_knobs(record: &ComparisonRecord) -> Option<String> {
+pub(super) fn load_knobs(record: &ComparisonRecord) -> Option<String> {
     let differences = record.differences.iter();
     let loads = differences.filter(|one| LOAD.contains(&one.field.as_str()));
     let each = loads.map(|one| format!("{} {} → {}", one.field, one.base, one.candidate));
@@ -97,79 +105,133 @@ pub(in crate::render) fn is_judged(record: &ComparisonRecord, metric: Metric) ->
     metric == Metric::Tps || load_knobs(record).is_none()
 }
 
-/// The metrics of both sides, and what is said where these were loaded differently.
-pub(super) fn both_sides(record: &ComparisonRecord) -> Document {
-    let columns = [Which::Base, Which::Candidate].map(Which::in_words);
-    let is_judged = |metric| is_judged(record, metric);
-    let mut document = Document::default();
-    document.table(metrics(
-        "Metrics",
-        columns,
-        "B ÷ A",
-        &record.metrics,
-        is_judged,
-    ));
-    if let Some(knobs) = load_knobs(record) {
-        document.say(format!(
-            "The sides differ in load ({knobs}): latency follows from that, so TPS alone is judged."
-        ));
-    }
-    document
+/// A change of what is not judged.
+pub(in crate::render) fn unjudged(ratio: f64) -> &'static str {
+    if ratio > 1.0 { "higher" } else { "lower" }
 }
 
-/// How the conclusion is coloured: green says that something became faster and nothing slower.
-pub(super) fn tone_of(record: &ComparisonRecord) -> Tone {
-    let judged = |one: &&MetricComparison| is_judged(record, one.metric);
-    let has = |wanted| {
-        let mut metrics = record.metrics.iter().filter(judged);
-        metrics.any(|one| one.change == wanted)
+/// What the figures' columns are called: of pairs the ratio is no quotient of the medians.
+pub(super) fn metrics_of(record: &ComparisonRecord) -> Table {
+    let ratio = match record.base.baseline {
+        None => "B ÷ A, paired",
+        Some(_) => "B ÷ A",
     };
-    if !record.valid || has(Change::Slower) {
-        Tone::Bad
-    } else if has(Change::Faster) {
-        Tone::Good
-    } else {
-        Tone::Plain
-    }
+    let sides = ["A, median", "B, median"];
+    metrics(
+        "Metrics",
+        sides,
+        ratio,
+        &record.metrics,
+        &record.not_compared,
+        |metric| is_judged(record, metric),
+    )
 }
 
 fn metrics(
     name: &str,
     sides: [&str; 2],
     ratio: &str,
-    metrics: &[MetricComparison],
+    found: &[MetricComparison],
+    not_compared: &[NotCompared],
     is_judged: impl Fn(Metric) -> bool,
 ) -> Table {
-    let confidence = metrics.first().map_or(0.0, |one| one.confidence);
-    Table::of(name, metrics)
-        .words(0, "metric", |one| one.metric.with_unit())
-        .number(2, sides[0], |one| one.metric.show(one.base.median))
-        .number(2, sides[1], |one| one.metric.show(one.candidate.median))
-        .number(0, ratio, |one| {
-            format!("{:.3} ({})", one.ratio, percent(one.ratio))
+    let rows: Vec<(Metric, Option<&MetricComparison>)> = Metric::ALL
+        .into_iter()
+        .map(|metric| (metric, found.iter().find(|one| one.metric == metric)))
+        .filter(|(metric, one)| {
+            one.is_some() || not_compared.iter().any(|one| one.metric == *metric)
         })
-        .number(1, format!("{} interval", level(confidence)), |one| {
-            format!("{:.3} to {:.3}", one.low, one.high)
+        .collect();
+    let confidence = found.first().map_or(0.0, |one| one.confidence);
+    let interval = if confidence > 0.0 {
+        format!("{} interval", level(confidence))
+    } else {
+        "interval".to_owned()
+    };
+    let shown = |one: Option<&MetricComparison>, show: &dyn Fn(&MetricComparison) -> String| {
+        one.map_or_else(|| UNKNOWN.to_owned(), show)
+    };
+    // All of it fits 80 columns.
+    Table::of(name, &rows)
+        .words(0, "metric", |(metric, _)| metric.with_unit())
+        .number(0, sides[0], |(metric, one)| {
+            shown(*one, &|one| metric.show(one.base.median))
         })
-        .words(0, "verdict", |one| {
+        .number(0, sides[1], |(metric, one)| {
+            shown(*one, &|one| metric.show(one.candidate.median))
+        })
+        .number(0, ratio, |(_, one)| {
+            shown(*one, &|one| match one.ratio {
+                // Beyond twice as much a percentage says less than the ratio.
+                ratio if ratio >= 2.0 => times(ratio),
+                ratio => format!("{} ({})", times(ratio), percent(ratio)),
+            })
+        })
+        .number(1, interval, |(_, one)| {
+            let one = one.filter(|one| one.confidence > 0.0);
+            shown(one, &|one| {
+                format!("{} to {}", times(one.low), times(one.high))
+            })
+        })
+        .words(0, "verdict", |(metric, one)| {
             let line = Line::default();
-            match one.change {
-                Change::Slower | Change::Faster if !is_judged(one.metric) => {
-                    unjudged(one.ratio).into()
+            match one.map(|one| one.change) {
+                Some(Change::Slower | Change::Faster) if !is_judged(*metric) => {
+                    shown(*one, &|one| unjudged(one.ratio).to_owned()).into()
                 }
-                Change::Slower => line.mark(Tone::Bad, change(one.change)),
-                Change::Faster => line.mark(Tone::Good, change(one.change)),
-                Change::NoDifference { .. } | Change::Inconclusive { .. } => {
-                    change(one.change).into()
-                }
+                Some(Change::Slower) => line.mark(Tone::Bad, change(Change::Slower)),
+                Some(Change::Faster) => line.mark(Tone::Good, change(Change::Faster)),
+                Some(other) => change(other).into(),
+                None => "not compared".into(),
             }
         })
         .into()
 }
 
-/// A change of what is not judged.
-pub(in crate::render) fn unjudged(ratio: f64) -> &'static str {
-    if ratio > 1.0 { "higher" } else { "lower" }
+/// What belongs below the figures: what it takes to tell more, and why a metric is missing.
+pub(super) fn below_metrics(record: &ComparisonRecord) -> Vec<Line> {
+    let needed = record.metrics.iter().filter_map(|one| match one.change {
+        Change::Inconclusive {
+            more_rounds: Some(count),
+        } => Some((count, one.metric.title())),
+        _ => None,
+    });
+    let mut by_count: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for (count, metric) in needed {
+        by_count.entry(count).or_default().push(metric);
+    }
+    let needed = by_count.iter();
+    let needed = needed
+        .map(|(count, metrics)| format!("{} for {}", more(*count, record), metrics.join(", ")));
+    let needed: Vec<String> = needed.collect();
+    let needed = (!needed.is_empty()).then(|| format!("Inconclusive: {}.", needed.join("; ")));
+    let missing = record.not_compared.iter();
+    let missing = missing.map(|one| format!("{} {UNKNOWN}: {}.", one.metric.title(), one.why));
+    let unlike = load_knobs(record).map(|knobs| {
+        format!(
+            "The sides differ in load ({knobs}): latency follows from that, so TPS alone is judged."
+        )
+    });
+    let below = unlike.into_iter().chain(needed).chain(missing);
+    let below = below.chain(imprecise(record));
+    below.map(Line::from).collect()
+}
+
+/// That the precision that was asked for was not reached.
+fn imprecise(record: &ComparisonRecord) -> Option<String> {
+    let asked = record
+        .precision
+        .filter(|_| record.stopped == Stopped::TimeLimit)?;
+    let counts = |metric: Metric| {
+        metric == Metric::Tps || record.gates.iter().any(|gate| gate.metric == metric)
+    };
+    let widths = record.metrics.iter().filter(|one| counts(one.metric));
+    let widths = widths.map(|one| format!("{} ± {}", one.metric.title(), share(one.half_width())));
+    let reached = widths.collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "--until-precision {} was not reached before the time was over: {reached}.",
+        share(asked)
+    ))
 }
 
 pub(super) fn invalid(rows: &[Row]) -> Vec<Line> {
@@ -201,31 +263,50 @@ fn facts(record: &ComparisonRecord) -> Facts {
         );
     }
     if record.differences.is_empty() {
-        facts.add(
-            "compared",
-            "nothing is set differently: both sides are alike",
-        );
+        facts.add("compared", alike(record));
+    }
+    let knobs = [Which::Base, Which::Candidate].map(|which| {
+        let row = runs_of(record, which).next()?;
+        let audit = audited(row).map_or("not audited".to_owned(), |it| format!("audited: {it}"));
+        Some(format!("{}; {audit}", describe_knobs(row)))
+    });
+    match knobs {
+        [Some(base), Some(candidate)] if base == candidate => {
+            facts.add("knobs", base);
+        }
+        [base, candidate] => {
+            facts.add_known("knobs of A", base);
+            facts.add_known("knobs of B", candidate);
+        }
     }
     let runs = format!("{}; {}", in_turn(record), stopped(record.stopped));
     facts.add("runs", runs);
     facts
 }
 
+/// That no flag differs. What programs do with the same flags may, unless they are the same.
+pub(super) fn alike(record: &ComparisonRecord) -> &'static str {
+    if record.base.label == record.candidate.label {
+        "nothing is set differently: both sides are alike"
+    } else {
+        "no flag is set differently; what the sides run may differ"
+    }
+}
+
 /// How many runs there were of either side, and how long each was.
 pub(super) fn in_turn(record: &ComparisonRecord) -> String {
-    let count = match (&record.base.baseline, record.metrics.first()) {
+    let runs = |which| {
+        let count = runs_of(record, which).count();
+        counted(u64::try_from(count).unwrap_or(u64::MAX), "run")
+    };
+    let [base, candidate] = [Which::Base, Which::Candidate].map(runs);
+    let count = match (&record.base.baseline, &record.candidate.baseline) {
         (None, _) => match record.rounds.len() {
             1 => "1 round of both sides".to_owned(),
             rounds => format!("{rounds} rounds of both sides in turn"),
         },
-        (Some(_), metric) => {
-            let count = |of: fn(&MetricComparison) -> u32| metric.map_or(0, of);
-            format!(
-                "{} recorded, {} measured now",
-                count(|metric| metric.base.count),
-                count(|metric| metric.candidate.count)
-            )
-        }
+        (Some(_), None) => format!("{base} recorded, {candidate} measured now"),
+        (Some(_), Some(_)) => format!("{base} of A and {candidate} of B, recorded earlier"),
     };
     let seconds = record.rows.last().map_or(0.0, |row| row.seconds);
     format!("{count}, {seconds:.1} s each")
@@ -262,9 +343,11 @@ fn noise(floors: &[NoiseFloor]) -> Document {
         Table::of("Noise floor", floors)
             .words(0, "metric", |floor| floor.metric.with_unit())
             .number(1, "pairs", |floor| floor.pairs)
-            .number(0, "typical difference", |floor| share(floor.typical))
+            .number(0, "typical difference", |floor| {
+                effect(floor.typical.exp_m1())
+            })
             .number(0, "smallest effect seen", |floor| {
-                known(floor.smallest_effect, share)
+                known(floor.smallest_effect, effect)
             }),
     );
     if floors.iter().any(|floor| floor.smallest_effect.is_none()) {
@@ -283,9 +366,10 @@ fn calibrated(calibration: &Calibration) -> Document {
     )));
     document.table(metrics(
         "Calibration",
-        ["first", "second"],
-        "ratio",
+        ["first, median", "second, median"],
+        "ratio, paired",
         &calibration.metrics,
+        &[],
         |_| true,
     ));
     document
@@ -293,21 +377,45 @@ fn calibrated(calibration: &Calibration) -> Document {
 
 /// What the runs that were measured now say about themselves, each thing once.
 pub(super) fn notes(record: &ComparisonRecord) -> Vec<String> {
-    let recorded = match (&record.base.baseline, record.metrics.first()) {
-        (Some(_), Some(metric)) => metric.base.count as usize,
-        _ => 0,
+    let is_recorded = |which| match which {
+        Some(Which::Base) => record.base.baseline.is_some(),
+        Some(Which::Candidate) => record.candidate.baseline.is_some(),
+        None => false,
     };
-    let rows = record.rows.get(recorded..).unwrap_or_default();
-    let mut found: Vec<(&Verdict, usize)> = Vec::new();
-    for verdict in rows.iter().flat_map(|row| &row.verdicts) {
-        match found.iter_mut().find(|(same, _)| same.code == verdict.code) {
-            Some((_, count)) => *count += 1,
-            None => found.push((verdict, 1)),
+    let rows = record.rows.iter().enumerate();
+    let rows = rows.map(|(place, row)| (side_of(record, place), row));
+    let rows: Vec<_> = rows.filter(|(which, _)| !is_recorded(*which)).collect();
+    let mut found: Vec<(&Verdict, Vec<Option<Which>>, bool)> = Vec::new();
+    for (which, row) in &rows {
+        for verdict in &row.verdicts {
+            match found
+                .iter_mut()
+                .find(|(same, ..)| same.code == verdict.code)
+            {
+                Some((first, sides, alike)) => {
+                    sides.push(*which);
+                    *alike &= first.message == verdict.message;
+                }
+                None => found.push((verdict, vec![*which], true)),
+            }
         }
     }
-    let all = rows.len();
-    let said = found.into_iter();
-    let said = said.map(|(verdict, count)| format!("{count} of {all} runs: {}.", verdict.message));
+    let said = found.into_iter().map(|(verdict, sides, alike)| {
+        let count = |which| sides.iter().filter(|one| **one == Some(which)).count();
+        let of = match (count(Which::Base), count(Which::Candidate)) {
+            (0, 0) => String::new(),
+            (_, 0) => " (all of A)".to_owned(),
+            (0, _) => " (all of B)".to_owned(),
+            (base, candidate) => format!(" ({base} of A, {candidate} of B)"),
+        };
+        let example = if alike { "" } else { "e.g. " };
+        format!(
+            "{} of {} runs{of}: {example}{}.",
+            sides.len(),
+            rows.len(),
+            verdict.message
+        )
+    });
     said.collect()
 }
 
@@ -341,115 +449,14 @@ pub const fn stopped(why: Stopped) -> &'static str {
     }
 }
 
-/// What is said of the metrics with such a change: `TPS -9.8 %, p99 +11.2 %`.
-pub(super) fn listed(metrics: &[&MetricComparison]) -> String {
-    let each = metrics
-        .iter()
-        .map(|one| format!("{} {}", one.metric.title(), percent(one.ratio)));
-    each.collect::<Vec<_>>().join(", ")
-}
-
-/// The conclusion in one line.
-#[must_use]
-pub fn headline(record: &ComparisonRecord) -> String {
-    let invalid = record.rows.iter().filter(|row| !row.valid).count();
-    if !record.valid {
-        return format!(
-            "INVALID: {invalid} of {} runs cannot be trusted, so nothing is concluded",
-            record.rows.len()
-        );
-    }
-    if record.metrics.is_empty() {
-        return match (record.not_compared.first(), record.stopped) {
-            (Some(first), _) => format!("Nothing was compared: {}", first.why),
-            // As a record has it while rounds are measured.
-            (None, Stopped::Interrupted) => format!(
-                "Unfinished, {} so far: it is still running, or was stopped from outside",
-                rounds(u32::try_from(record.rounds.len()).unwrap_or(u32::MAX))
-            ),
-            (None, why) => format!("Nothing was compared: {}", stopped(why)),
-        };
-    }
-
-    let with = |wanted: fn(&Change) -> bool| -> Vec<&MetricComparison> {
-        let metrics = record.metrics.iter();
-        let judged = metrics.filter(|one| is_judged(record, one.metric));
-        judged.filter(|one| wanted(&one.change)).collect()
-    };
-    let slower = with(|change| matches!(change, Change::Slower));
-    let faster = with(|change| matches!(change, Change::Faster));
-    let open = with(|change| matches!(change, Change::Inconclusive { .. }));
-    let said = match (slower.is_empty(), faster.is_empty()) {
-        (false, true) => format!("Slower: {}", listed(&slower)),
-        (true, false) => format!("Faster: {}", listed(&faster)),
-        (false, false) => format!(
-            "Mixed: slower in {}; faster in {}",
-            listed(&slower),
-            listed(&faster)
-        ),
-        (true, true) if open.is_empty() => {
-            let within = record.metrics.iter().filter_map(|one| match one.change {
-                Change::NoDifference { within } => Some(within),
-                _ => None,
-            });
-            format!(
-                "No difference larger than {}",
-                share(within.fold(0.0, f64::max))
-            )
-        }
-        (true, true) => {
-            let names: Vec<&str> = open.iter().map(|one| one.metric.title()).collect();
-            let more = open.iter().filter_map(|one| match one.change {
-                Change::Inconclusive { more_rounds } => more_rounds,
-                _ => None,
-            });
-            let remedy = more.max().map_or_else(String::new, |more| {
-                format!(" (about {} more)", rounds(more))
-            });
-            format!("Inconclusive in {}{remedy}", names.join(", "))
-        }
-    };
-    let others = record.metrics.iter();
-    let others: Vec<_> = others
-        .filter(|one| !is_judged(record, one.metric))
-        .collect();
-    match load_knobs(record) {
-        Some(knobs) if !others.is_empty() => format!("{said}; {} with {knobs}", listed(&others)),
-        _ => said,
-    }
-}
-
-/// How the gates ended, in one line; `None` without gates.
-#[must_use]
-pub fn gates(record: &ComparisonRecord) -> Option<String> {
-    let count = |outcome| {
-        let gates = record.gates.iter();
-        gates.filter(|gate| gate.outcome == outcome).count()
-    };
-    let all = record.gates.len();
-    let failed = count(GateOutcome::Failed);
-    let undecided = count(GateOutcome::Undecided);
-    let rest = if undecided > 0 {
-        format!(", {undecided} undecided")
-    } else {
-        String::new()
-    };
-    match (all, failed) {
-        (0, _) => None,
-        (_, 0) => Some(format!(
-            "no gate failed: {} of {all} passed{rest}",
-            count(GateOutcome::Passed)
-        )),
-        (_, failed) => Some(format!("{failed} of {all} gates FAILED{rest}")),
-    }
-}
-
 /// A side with where its figures are from.
 #[must_use]
 pub fn side(side: &Side) -> String {
     match &side.baseline {
-        Some(baseline) => format!("{} (baseline {baseline})", side.label),
-        None => side.label.clone(),
+        Some(baseline) if *baseline != side.label => {
+            format!("{} (baseline {baseline})", side.label)
+        }
+        _ => side.label.clone(),
     }
 }
 
@@ -468,6 +475,13 @@ mod tests {
         ] {
             assert_eq!(percent(ratio), text);
         }
+        for (effect_size, text) in [
+            (0.013, "1.3 %"),
+            (0.5, "+50.0 % or -33.3 %"),
+            (1.676, "2.68 times"),
+        ] {
+            assert_eq!(effect(effect_size), text);
+        }
         assert_eq!(share(0.021), "2.1 %");
         assert_eq!(share(0.0042), "0.42 %");
         assert_eq!(level(0.9875), "98.75 %");
@@ -475,12 +489,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_what_it_would_take() {
-        let inconclusive = |more_rounds| change(Change::Inconclusive { more_rounds });
-        assert_eq!(inconclusive(None), "inconclusive");
-        assert_eq!(inconclusive(Some(1)), "inconclusive: about 1 round more");
-        assert_eq!(inconclusive(Some(9)), "inconclusive: about 9 rounds more");
+    fn a_change_is_short() {
+        let open = Change::Inconclusive {
+            more_rounds: Some(9),
+        };
+        assert_eq!(change(open), "inconclusive");
         let same = change(Change::NoDifference { within: 0.02 });
-        assert_eq!(same, "no difference larger than 2.0 %");
+        assert_eq!(same, "within 2.0 %");
     }
 }

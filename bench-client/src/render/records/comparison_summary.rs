@@ -4,14 +4,15 @@
 use std::path::Path;
 
 use super::comparison::{
-    both_sides, headline, in_turn, invalid, listed, notes, outcome, side, tone_of, tone_of_gate,
+    alike, below_metrics, in_turn, invalid, metrics_of, notes, outcome, side, tone_of_gate,
 };
+use super::comparison_headline::{headline, listed, tone_of};
 use super::words::{clipped, joined};
 use crate::figures::known;
 use crate::record::comparison::ComparisonRecord;
 use crate::record::sides::Which;
 use crate::render::document::{Document, Facts, Line, Tone};
-use crate::render::ratios::share;
+use crate::render::ratios::effect;
 
 /// Longest text of a warning.
 const WARNING_MAX: usize = 140;
@@ -37,7 +38,7 @@ pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
     let others = record.differences.len().saturating_sub(LISTED_MAX);
     let others = (others > 0).then(|| format!("{others} more"));
     let differ = if differ.is_empty() {
-        "nothing is set differently".to_owned()
+        alike(record).to_owned()
     } else {
         differ.join(", ")
     };
@@ -47,8 +48,9 @@ pub fn closing(record: &ComparisonRecord, path: Option<&Path>) -> Document {
     );
     document.facts(sides);
     if record.valid && !record.metrics.is_empty() {
-        document.append(both_sides(record));
+        document.table(metrics_of(record));
     }
+    document.list(below_metrics(record));
     document.facts(found(record, path));
     document
 }
@@ -65,18 +67,17 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
             format!(
                 "{} {}",
                 floor.metric.title(),
-                known(floor.smallest_effect, share)
+                known(floor.smallest_effect, effect)
             )
         })
         .collect();
     if !seen.is_empty() {
-        let what = "smallest difference that these runs could show";
+        let what = "differences below these would not be seen";
         facts.add("noise", format!("{what}: {}", seen.join(", ")));
     }
     if let Some(one) = &record.calibration {
-        let metrics: Vec<_> = one.metrics.iter().collect();
         let what = format!("{} against itself in {} rounds", one.label, one.rounds);
-        facts.add("machine", format!("{what}: {}", listed(&metrics)));
+        facts.add("machine", format!("{what}: {}", listed(&one.metrics)));
     }
     for gate in &record.gates {
         let name = Line::default().mark(tone_of_gate(gate.outcome), outcome(gate.outcome));

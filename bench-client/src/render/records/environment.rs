@@ -1,6 +1,6 @@
 //! Where and how it was measured.
 
-use super::words::{joined, said};
+use super::words::{joined, said, shell_line};
 use crate::figures::grouped;
 use crate::host::environment::Environment;
 use crate::record::Row;
@@ -59,7 +59,7 @@ pub(super) fn facts(environment: &Environment) -> Facts {
     let options = Some(storage.mount_options.join(",")).filter(|options| !options.is_empty());
     let code = |words: String| Line::default().code(words);
     let mut facts = Facts::default();
-    facts.add("Command", code(environment.command_line.join(" ")));
+    facts.add("Command", code(shell_line(&environment.command_line)));
     facts.add("Started", environment.started_at.as_str());
     facts.add(
         "Program",

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::summary::{self, per_sync};
-use super::{comparison, words};
+use super::{comparison_headline, words};
 use crate::article::Table as Published;
 use crate::figures::{in_ms, rate_within, shared};
 use crate::host::environment::Environment;
@@ -44,7 +44,7 @@ fn of_record(report: &Report, only: &AnyRecord) -> Found {
     let rows = report.rows();
     if let Some(one) = &only.comparison {
         return Found {
-            text: comparison::headline(one),
+            text: comparison_headline::headline(one),
             tone: if one.valid { Tone::Plain } else { Tone::Bad },
         };
     }

@@ -254,6 +254,9 @@ fn verb(entry: &Entry) -> &str {
         Content::Alone { verb, .. } => verb,
         Content::Rows(report) => {
             let record = &report.records[0];
+            if record.comparison.is_some() {
+                return "compare";
+            }
             let command = record.record.environment.command_line.get(1);
             command.map_or("run", String::as_str)
         }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod audit_summary;
 pub mod closing;
 pub mod comparison;
+pub mod comparison_headline;
 pub mod comparison_summary;
 mod environment;
 pub mod fsync;

@@ -4,6 +4,7 @@ pub(super) mod verdict;
 
 use std::fmt::Write as _;
 
+use super::words::shell_line;
 use crate::figures::{counted, grouped};
 use crate::record::crash_states::{CrashStates, StateCounts};
 use crate::record::torture::Moment;
@@ -72,12 +73,6 @@ fn more(record: &TortureRecord) -> Option<String> {
             grouped(others)
         ),
     })
-}
-
-/// A command as a shell reads it.
-fn shell_line(words: &[String]) -> String {
-    // Nothing but a zero byte cannot be quoted, and no argument has one.
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// A cycle in one line.

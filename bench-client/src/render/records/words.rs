@@ -32,6 +32,12 @@ pub(in crate::render) fn clipped(text: &str, most: usize) -> String {
     format!("{words} …")
 }
 
+/// A command as a shell reads it.
+pub(in crate::render) fn shell_line(words: &[String]) -> String {
+    // Nothing but a zero byte cannot be quoted, and no argument has one.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
 /// What the last audit of the row's server with its knobs found, and when.
 pub(in crate::render) fn audited(row: &Row) -> Option<String> {
     let audit = row.audit.as_ref()?;

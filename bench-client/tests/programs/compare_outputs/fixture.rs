@@ -157,6 +157,7 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
         ],
         gates: gates(),
         stopped: Stopped::Rounds,
+        precision: None,
         calibration: Some(calibration),
         rows: runs,
         valid: true,

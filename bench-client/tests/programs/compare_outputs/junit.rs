@@ -89,6 +89,17 @@ fn junit_follows_its_schema_and_has_a_case_for_each_gate_and_check() {
     let names: Vec<_> = names.lines().collect();
     let distinct: BTreeSet<_> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());
+    // What a server does not tell was not checked.
+    let mut record = fixture::comparison(&super::environment());
+    record.rows[0].verify.applied = None;
+    let path = files.path().join("untold.json");
+    bench_client::record::write_json(&path, &record).expect("it can be written");
+    files.shown(&path, &["--format=junit", "--output=a.xml"]);
+    let untold = asked("string(//testcase[@classname='runs.ledger'][skipped]/@name)");
+    assert!(
+        untold.ends_with("run 1: acknowledged = applied"),
+        "{untold}"
+    );
     // And the schema refuses what is wrong.
     let text = files.shown(&files.comparison, &["--format=junit"]);
     let wrong = text

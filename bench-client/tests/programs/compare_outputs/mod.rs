@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ended, bench_client, directory, run};
 use crate::report::fixture as rows;
 use crate::report::readers::{can_run, chromium, no_chromium, read_by};
-use bench_client::record::comparison::ComparisonRecord;
+use bench_client::record::comparison::{
+    ComparisonRecord, GateOutcome, Metric, NotCompared, Stopped,
+};
 use bench_client::record::write_json;
 use bench_client::render::forms::step_summary;
 use bench_client::render::records::comparison::MARKER;
@@ -101,18 +103,23 @@ fn markdown_begins_with_the_conclusion() {
     assert_eq!(lines.next(), Some(MARKER));
     assert_eq!(
         lines.next(),
-        Some("## Mixed: slower in TPS -9.0 %; faster in p50 -3.0 %")
+        Some("## B is 7.9 to 10.5 % slower than A in TPS, p50 1.2 to 5.0 % shorter (98.75 %)")
     );
     for expected in [
         "**1 of 3 gates FAILED, 1 undecided**",
         "| 0.910 (-9.0 %) | 0.895 to 0.921 | **slower** |",
         "| **faster** |",
-        "| no difference larger than 1.2 % |",
-        "| inconclusive: about 25 rounds more |",
+        "| within 1.2 % |",
+        "| metric | A, median | B, median | B ÷ A, paired |",
+        "| inconclusive |",
+        "- Inconclusive: about 25 rounds more for p99.",
         "Each interval of B ÷ A holds with 98.75 %, corrected for looking at 4 metrics.",
         "- A (base): `sqlite_ws_rpc,batch-size=1000`",
         "- B (candidate): `sqlite_ws_rpc,batch-size=4096,server-bin=",
         "- compared: batch-size `1000` → `4096`",
+        "- knobs of A: ",
+        " in flight, alpha ",
+        "; not audited",
         "- runs: 8 rounds of both sides in turn, 8.0 s each; all rounds that were asked for",
         "| tps&lt;-5% | **FAILED** |",
         "| tps&lt;100000 | passed | 274,000 is above 100000 & &lt;fine&gt; |",
@@ -120,7 +127,7 @@ fn markdown_begins_with_the_conclusion() {
         "<summary>Noise floor",
         "| TPS | 14 | 2.1 % | 1.3 % |",
         "<summary>Calibration: ",
-        "| 1.004 (+0.40 %) | 0.969 to 1.031 | no difference larger than 3.1 % |",
+        "| 1.004 (+0.40 %) | 0.969 to 1.031 | within 3.1 % |",
         "AMD EPYC, 2 cores",
         "closed loop: ",
     ] {
@@ -134,6 +141,72 @@ fn markdown_begins_with_the_conclusion() {
         let columns = |line: &str| line.replace("\\|", "").matches('|').count();
         let first = columns(table.lines().next().expect("a header"));
         assert!(table.lines().all(|line| columns(line) == first), "{table}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_said_and_not_left_out() {
+    let files = Files::new();
+    let mut record = fixture::comparison(&environment());
+    record.metrics.truncate(3);
+    let why = "9 of 16 runs have too few".to_owned();
+    record.not_compared.push(NotCompared {
+        metric: Metric::P99,
+        why,
+    });
+    record.stopped = Stopped::TimeLimit;
+    record.precision = Some(0.01);
+    record.noise_floor[0].smallest_effect = Some(1.676);
+    record.noise_floor[1].smallest_effect = Some(0.5);
+    let path = files.path().join("partly.json");
+    write_json(&path, &record).expect("it can be written");
+    for form in [&["--format=md"][..], &["--width=80"]] {
+        let text = files.shown(&path, form);
+        for expected in [
+            "p99 ms",
+            "not compared",
+            "p99 –: 9 of 16 runs have too few.",
+            "--until-precision 1.0 % was not reached before the time was over: TPS ± 1.4 %",
+            "2.68 times",
+            "+50.0 % or -33.3 %",
+        ] {
+            let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(plain.contains(expected), "{expected} is not in\n{text}");
+        }
+        assert!(!text.contains("Not shown at this width"), "{text}");
+    }
+    record.metrics.clear();
+    record.gates.truncate(1);
+    record.gates[0].outcome = GateOutcome::Undecided;
+    write_json(&path, &record).expect("it can be written");
+    let text = files.shown(&path, &["--format=md"]);
+    assert!(text.contains("## Nothing was compared: 9 of 16"), "{text}");
+    assert!(
+        text.contains("**no gate could be decided: 1 undecided**"),
+        "{text}"
+    );
+    let xml = files.shown(&path, &["--format=junit"]);
+    assert_eq!(xml.matches("<error ").count(), 1, "{xml}");
+}
+
+#[test]
+fn a_warning_says_of_which_side_it_is() {
+    let files = Files::new();
+    let mut record = fixture::comparison(&environment());
+    for (place, row) in record.rows.iter_mut().enumerate() {
+        row.verdicts = vec![rows::verdict("held_back", false, &format!("run {place}"))];
+    }
+    let of_candidate = record.rounds[0].candidate_row;
+    let told = rows::verdict("short_window", false, "short");
+    record.rows[of_candidate].verdicts.push(told);
+    let path = files.path().join("warned.json");
+    write_json(&path, &record).expect("it can be written");
+    let text = files.shown(&path, &["--format=md"]);
+    for expected in [
+        "- 16 of 16 runs (8 of A, 8 of B): e.g. run 0.",
+        "- 1 of 16 runs (all of B): short.",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
 }
 
@@ -288,10 +361,10 @@ fn a_step_summary_is_appended_when_it_is_asked_for() {
     }
     let text = std::fs::read_to_string(&path).expect("it was written");
     assert!(
-        text.starts_with(&format!("# Before\n{MARKER}\n## Mixed: ")),
+        text.starts_with(&format!("# Before\n{MARKER}\n## B is ")),
         "{text}"
     );
-    assert_eq!(text.matches("## Mixed: ").count(), 2);
+    assert_eq!(text.matches("## B is ").count(), 2);
     let nowhere = directory.path().join("none/summary.md");
     assert!(step_summary::append_if_asked(Some(nowhere.as_os_str()), &record).is_err());
 }

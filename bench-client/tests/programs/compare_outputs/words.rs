@@ -4,7 +4,8 @@ use bench_client::record::comparison::{
     Change, ComparisonRecord, Difference, GateOutcome, Stopped,
 };
 use bench_client::record::sides::{Which, rows_by_side, side_of};
-use bench_client::render::records::comparison::{document, gates, headline};
+use bench_client::render::records::comparison::document;
+use bench_client::render::records::comparison_headline::{gates, headline};
 use bench_client::render::write::markdown;
 
 use super::{environment, fixture};
@@ -27,28 +28,47 @@ const fn open(more_rounds: Option<u32>) -> Change {
 }
 
 #[test]
+fn latency_of_unlike_loads_is_not_judged() {
+    let mut record = with([Change::Faster, Change::Slower, Change::Slower, same(0.1)]);
+    record.differences = vec![Difference {
+        field: "inflight".to_owned(),
+        base: "16".to_owned(),
+        candidate: "64".to_owned(),
+    }];
+    let said = headline(&record);
+    assert!(said.contains("in TPS with inflight 16 → 64"), "{said}");
+    assert!(!said.contains("p50"), "{said}");
+    let text = markdown::write(&document(&record));
+    assert!(
+        text.contains("| higher |") || text.contains("| lower |"),
+        "{text}"
+    );
+    assert!(text.contains("TPS alone is judged"), "{text}");
+}
+
+#[test]
 fn the_headline_says_what_was_found_and_no_more() {
     use Change::{Faster, Slower};
     for (changes, expected) in [
         (
-            [Slower, same(0.01), open(None), Slower],
-            "Slower: TPS -9.0 %, p99 +4.0 %",
+            [Slower, Faster, open(None), same(0.01)],
+            "B is 7.9 to 10.5 % slower than A in TPS, p50 1.2 to 5.0 % shorter (98.75 %)",
         ),
         (
             [same(0.01), Faster, open(None), same(0.1)],
-            "Faster: p50 -3.0 %",
+            "B's p50 is 1.2 to 5.0 % shorter than A's (98.75 %)",
         ),
         (
             [same(0.004), same(0.021), same(0.01), same(0.02)],
-            "No difference larger than 2.1 %",
+            "No difference larger than 2.1 % between A and B in TPS, p50, p95, p99 (98.75 %)",
         ),
         (
             [same(0.01), open(Some(4)), open(None), open(Some(30))],
-            "Inconclusive in p50, p95, p99 (about 30 rounds more)",
+            "Inconclusive between A and B in p50, p95, p99 (about 30 rounds more)",
         ),
         (
             [open(None), same(0.01), same(0.01), same(0.01)],
-            "Inconclusive in TPS",
+            "Inconclusive between A and B in TPS",
         ),
     ] {
         assert_eq!(headline(&with(changes)), expected);
@@ -71,24 +91,48 @@ fn the_headline_says_what_was_found_and_no_more() {
 }
 
 #[test]
-fn latency_of_unlike_loads_is_not_judged() {
-    let mut record = with([Change::Faster, Change::Slower, Change::Slower, same(0.1)]);
-    assert!(headline(&record).starts_with("Mixed: "));
-    record.differences = vec![Difference {
-        field: "inflight".to_owned(),
-        base: "16".to_owned(),
-        candidate: "64".to_owned(),
-    }];
-    let said = headline(&record);
-    assert!(said.starts_with("Faster: TPS "), "{said}");
-    assert!(said.ends_with(" with inflight 16 → 64"), "{said}");
-    let text = markdown::write(&document(&record));
-    assert!(
-        text.contains("| higher |") || text.contains("| lower |"),
-        "{text}"
+fn sides_are_named_by_what_tells_them_apart() {
+    for (base, candidate, expected) in [
+        ("py", "node", ["py", "node"]),
+        ("a/t.toml at main", "a/t.toml at HEAD", ["main", "HEAD"]),
+        (
+            "sqlite_rpc,batch-size=1",
+            "sqlite_rpc,batch-size=7",
+            ["batch-size=1", "batch-size=7"],
+        ),
+        (
+            "sqlite_rpc",
+            "sqlite_rpc,apply=coalesced",
+            ["sqlite_rpc", "sqlite_rpc,apply=coalesced"],
+        ),
+        ("targets/py.toml", "targets/node.toml", ["py", "node"]),
+        ("py", "py", ["A", "B"]),
+        (
+            "py",
+            "a name that is longer than a line of text",
+            ["A", "B"],
+        ),
+    ] {
+        let mut record = with([same(0.01); 4]);
+        record.base.label = base.to_owned();
+        record.candidate.label = candidate.to_owned();
+        let [base, candidate] = expected;
+        let said = headline(&record);
+        let between = format!(" between {base} and {candidate} in ");
+        assert!(said.contains(&between), "{said}");
+    }
+}
+
+#[test]
+fn a_gate_that_was_not_decided_has_not_passed() {
+    let mut record = with([same(0.01); 4]);
+    for gate in &mut record.gates {
+        gate.outcome = GateOutcome::Undecided;
+    }
+    assert_eq!(
+        gates(&record).as_deref(),
+        Some("no gate could be decided: 3 undecided")
     );
-    assert!(text.contains("TPS alone is judged"), "{text}");
-    assert!(!text.contains("slower"), "{text}");
 }
 
 #[test]
@@ -101,10 +145,7 @@ fn gates_are_counted() {
     for gate in &mut record.gates {
         gate.outcome = GateOutcome::Passed;
     }
-    assert_eq!(
-        gates(&record).as_deref(),
-        Some("no gate failed: 3 of 3 passed")
-    );
+    assert_eq!(gates(&record).as_deref(), Some("3 of 3 gates passed"));
     record.gates.clear();
     assert_eq!(gates(&record), None);
 }

@@ -208,6 +208,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
             conserved: Some(true),
             changed: Some(true),
             ledger_ok: Some(true),
+            applied: Some(0),
             ..Verification::default()
         },
         reconnects: 0,

@@ -3,8 +3,25 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+/// The variable by which a script says what was typed, as a shell reads it: the arguments that it
+/// gives to this program name files of its own, which are gone afterwards.
+const TYPED: &str = "BUSLOAD_COMMAND";
+
+/// What was typed.
+pub(super) fn of_this_process() -> Vec<String> {
+    let typed = std::env::var(TYPED).ok();
+    let typed = typed.and_then(|line| words_of(&line));
+    typed.unwrap_or_else(|| redacted(std::env::args_os()))
+}
+
+/// The words of a line as a shell reads it; `None` without any.
+fn words_of(line: &str) -> Option<Vec<String>> {
+    let words = shlex::split(line).filter(|words| !words.is_empty())?;
+    Some(redacted(words.into_iter().map(OsString::from)))
+}
+
 /// Arguments as text, the first cut down to its file name, without what must not be published.
-pub(super) fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+fn redacted(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
     let mut hide_next = false;
     arguments
         .enumerate()
@@ -68,6 +85,22 @@ mod tests {
 
     fn redact(arguments: &[&str]) -> Vec<String> {
         redacted(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn what_was_typed_for_a_script_is_kept_word_by_word() {
+        let line = " '/a/compare-servers.sh' '--' '--fail-if' 'tps<-10%' '--token' 's' 'it'\\''s'";
+        let expected = [
+            "compare-servers.sh",
+            "--",
+            "--fail-if",
+            "tps<-10%",
+            "--token",
+            "***",
+            "it's",
+        ];
+        assert_eq!(words_of(line).unwrap(), expected);
+        assert_eq!([words_of(" "), words_of("'")], [None, None]);
     }
 
     #[test]
