@@ -2,13 +2,13 @@
 
 use super::{Axis, Chart, Ink, Mark, Panel, Size, to_f64};
 use crate::disk::SyncSeries;
-use crate::render::records::fsync::{in_interval, means, methods_table, name};
+use crate::render::records::fsync::{in_interval, median_round, methods_table, name};
 
 const SYNC: Ink = Ink::Series(0);
 
 /// A dot for each method and pattern.
 pub(in crate::render) fn syncs(methods: &[SyncSeries]) -> Option<Chart> {
-    let with = methods.iter().filter_map(|it| Some((it, means(it)?)));
+    let with = methods.iter().map(|it| (it, median_round(it)));
     let with: Vec<_> = with.collect();
     let ends = with.iter().flat_map(|(_, it)| [it.low, it.high]);
     let x = Axis::log("µs of a sync (log)", ends);

@@ -22,8 +22,8 @@ pub fn document(record: &FsyncRecord) -> Document {
     } = &record.ceilings;
     let mut document = headline(record);
     document.say(format!(
-        "Durable writes of {} bytes in {}, in {} rounds in turn. The median round is the median of \
-         the rounds' means, with its interval; p50, p99, min and max are of all writes.",
+        "Durable writes of {} bytes in {}, in {} rounds in turn. The median round is the one whose \
+         syncs per second are the median of all rounds, with the interval of that; p50, p99, min and max are of all writes.",
         grouped(u64::from(record.block_bytes)),
         record.directory,
         record.rounds
@@ -46,8 +46,8 @@ pub fn document(record: &FsyncRecord) -> Document {
     }
     let took = |pattern| {
         let same = |it: &&SyncSeries| (it.all.method, it.all.pattern) == (*method, pattern);
-        let mean = alone(&record.methods).find(same).and_then(means);
-        known(mean.as_ref(), |mean| in_interval(mean, |it| it.median))
+        let round = alone(&record.methods).find(same).map(median_round);
+        known(round.as_ref(), |round| in_interval(round, |it| it.median))
     };
     document.say(format!(
         "TPS ceilings: syncs per commit counted in this directory; SQLite syncs by {method}, in \
@@ -158,10 +158,17 @@ fn alone(methods: &[SyncSeries]) -> impl Iterator<Item = &SyncSeries> {
     methods.iter().filter(|series| series.concurrency == 1)
 }
 
-/// The median of the rounds' means, in microseconds.
-pub(in crate::render) fn means(series: &SyncSeries) -> Option<Estimate> {
-    let means = series.rounds.iter().map(|round| round.mean_us);
-    Estimate::of(&means.collect::<Vec<_>>())
+/// What a sync takes in the median round, in microseconds: the time that makes its syncs per
+/// second, so that the two belong together.
+pub(in crate::render) fn median_round(series: &SyncSeries) -> Estimate {
+    let rate = series.syncs_per_second_interval;
+    let us = |rate: f64| f64::from(series.concurrency) * 1e6 / rate;
+    Estimate {
+        median: us(rate.median),
+        low: us(rate.high),
+        high: us(rate.low),
+        ..rate
+    }
 }
 
 /// A time of an interval, with no more digits than are known.
@@ -219,7 +226,7 @@ pub(in crate::render) fn methods_table(methods: &[SyncSeries]) -> Table {
         .words(0, "pattern", |it| it.all.pattern.to_string())
         .number(1, "streams", |it| several.then_some(it.concurrency))
         .number(0, "median round µs", |it| {
-            known(means(it).as_ref(), |mean| in_interval(mean, |it| it.median))
+            in_interval(&median_round(it), |it| it.median)
         })
         .number(0, "syncs/s", rate(|it| it.median))
         .number(2, "95 % from", rate(|it| it.low))
