@@ -3,12 +3,7 @@
 //! by a strict reader, CSV by the csv package, the page in Chromium. A reader that is missing
 //! skips its test by name, and fails it with `BUSLOAD_REQUIRE_INTEROP=1`.
 
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "made-up figures are small"
-)]
+#![expect(clippy::cast_precision_loss, reason = "made-up figures are small")]
 
 mod fixture;
 mod go_format;
