@@ -36,8 +36,14 @@ fn an_audit_outweighs_what_a_server_says() {
         hear_audit(&mut row, RowAudit { verdict, at });
         row.verdicts
     };
-    assert_eq!(heard(DurabilityVerdict::Durable, &[unknown.clone()]), []);
-    let untold = heard(DurabilityVerdict::CannotTell, &[unknown.clone()]);
+    assert_eq!(
+        heard(DurabilityVerdict::Durable, std::slice::from_ref(&unknown)),
+        []
+    );
+    let untold = heard(
+        DurabilityVerdict::CannotTell,
+        std::slice::from_ref(&unknown),
+    );
     assert_eq!(untold, [unknown]);
     for verdict in [DurabilityVerdict::NotDurable, DurabilityVerdict::Fake] {
         let once = heard(verdict, &[]);

@@ -297,7 +297,7 @@ fn all_rows(rows: &[Measured<'_>], tags: impl Fn(&Measured<'_>) -> Vec<Tag>) -> 
         .number(1, "p99 ms", |one| known(one.shown.row.latency_ms.p99, ms))
         .words(2, "limit", |one| {
             let model = one.shown.row.prediction.as_ref()?;
-            Some(model.limit_in_words().to_owned())
+            Some(model.limit_in_words())
         })
         .number(3, "mean batch", |one| mean_batch(one.shown.row))
         .words(2, "target", FACETS[0].1)
