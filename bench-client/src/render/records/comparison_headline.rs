@@ -187,7 +187,7 @@ fn extent(one: &MetricComparison) -> Extent {
     let ends = [low, high].map(|ratio| (ratio - 1.0).abs() * 100.0);
     let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
     let decimals = match most - least {
-        width if width >= 3.0 && least >= 2.0 => 0,
+        width if width >= 2.9 && least >= 2.0 => 0,
         width if width >= 0.3 && least >= 0.1 => 1,
         _ => 2,
     };
