@@ -204,7 +204,11 @@ pub(super) fn below_metrics(record: &ComparisonRecord) -> Vec<Line> {
     let needed = needed
         .map(|(count, metrics)| format!("{} for {}", more(*count, record), metrics.join(", ")));
     let needed: Vec<String> = needed.collect();
-    let needed = (!needed.is_empty()).then(|| format!("Inconclusive: {}.", needed.join("; ")));
+    // One count for all that is open is in the headline, where nothing changed.
+    let changed = |one: &MetricComparison| matches!(one.change, Change::Faster | Change::Slower);
+    let is_said = needed.len() == 1 && !record.metrics.iter().any(changed);
+    let needed =
+        (!needed.is_empty() && !is_said).then(|| format!("Inconclusive: {}.", needed.join("; ")));
     let missing = record.not_compared.iter();
     let missing = missing.map(|one| format!("{} {UNKNOWN}: {}.", one.metric.title(), one.why));
     let unlike = load_knobs(record).map(|knobs| {

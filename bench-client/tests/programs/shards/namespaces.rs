@@ -190,10 +190,12 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
     if is_long {
         check_closed(&rows);
     } else {
-        // As many as were due on one machine, and all of them answered.
+        // As many as were due on one machine, and all of them answered: one or two may cross an
+        // end of the window.
         for row in &rows {
             assert_eq!(row["open_loop"]["offered"], 600, "{row:#}");
-            assert_eq!(row["open_loop"]["achieved_tps"], 400.0, "{row:#}");
+            let achieved = row["open_loop"]["achieved_tps"].as_f64().expect("TPS");
+            assert!((achieved - 400.0).abs() <= 2.0, "{row:#}");
         }
     }
 
