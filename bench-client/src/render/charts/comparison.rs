@@ -6,7 +6,7 @@ use crate::record::Row;
 use crate::record::comparison::{Change, ComparisonRecord, Metric, MetricComparison, Round};
 use crate::record::sides::Which;
 use crate::render::ratios::{change, level, percent, share};
-use crate::render::records::comparison::{is_judged, unjudged};
+use crate::render::records::unlike_loads::{is_judged, unjudged};
 use crate::render::table::Table;
 
 const BASE: Ink = Ink::Series(0);

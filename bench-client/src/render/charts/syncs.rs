@@ -2,7 +2,7 @@
 
 use super::{Axis, Chart, Ink, Mark, Panel, Size, to_f64};
 use crate::disk::SyncSeries;
-use crate::render::records::fsync::{in_interval, median_round, methods_table, name};
+use crate::render::records::sync_figures::{in_interval, median_round, methods_table, name};
 
 const SYNC: Ink = Ink::Series(0);
 

@@ -1,7 +1,7 @@
 //! A published table, row by row, beside what this machine measured.
 
-use super::closing::said_of;
 use super::environment;
+use super::warnings::said_of;
 use crate::article::{self, ARTICLE_SYNC, ARTICLE_WORKERS, ArticleRow, ROWS, Table as Published};
 use crate::figures::{known, ms, rate, shared};
 use crate::record::{Comparison, Edition, Prediction, Reproduction, Row, VendorFigure};

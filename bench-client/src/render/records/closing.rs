@@ -4,15 +4,11 @@ use std::path::Path;
 
 use super::repetitions;
 use super::report::row_table;
-use super::summary::{TEXT_MAX, one_line, one_row};
-use super::warnings::{ON_A_SCREEN, more, weight};
-use super::words::clipped;
+use super::summary::{one_line, one_row};
+use super::warnings::said_of;
+use crate::record::Record;
 use crate::record::load_record::{AnyRecord, Report, Shown};
-use crate::record::{Record, Row, Verdict, VerdictCode};
-use crate::render::document::{Document, Facts, Line, Tone};
-
-/// Most kinds of warnings that are said in full of several rows.
-const WARNINGS_MAX: usize = 3;
+use crate::render::document::Document;
 
 /// The end of a run: of one row its figures, of several a table and what is said of them.
 /// `record` is where the record is, if it stays.
@@ -44,72 +40,6 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
     document
 }
 
-/// What is said of several rows below their table: what makes rows invalid and what they are
-/// warned of, once for each kind.
-pub(super) fn said_of(rows: &[&Row]) -> Facts {
-    let mut facts = Facts::default();
-    let several = rows
-        .windows(2)
-        .any(|two| two[0].config.subject() != two[1].config.subject());
-    // In how many rows it is, of which server if there are several, and the figures of one.
-    let in_rows = |verdict: &Verdict| {
-        let all = rows.iter().filter_map(|row| {
-            let same = row.verdicts.iter().find(|one| one.code == verdict.code);
-            same.map(|one| (row.config.subject(), one))
-        });
-        let all: Vec<_> = all.collect();
-        let mut servers: Vec<(&str, usize)> = Vec::new();
-        for (subject, _) in &all {
-            match servers.iter_mut().find(|(name, _)| name == subject) {
-                Some((_, count)) => *count += 1,
-                None => servers.push((subject, 1)),
-            }
-        }
-        let servers = servers
-            .iter()
-            .map(|(name, count)| format!("{count} of {name}"));
-        let servers = servers.collect::<Vec<_>>().join(", ");
-        let servers = if several {
-            format!(" ({servers})")
-        } else {
-            String::new()
-        };
-        let alike = all.iter().all(|(_, one)| one.message == verdict.message);
-        let example = if alike { "" } else { "e.g. " };
-        let message = clipped(&verdict.message, TEXT_MAX);
-        format!(
-            "{} of {} rows{servers}: {example}{message}",
-            all.len(),
-            rows.len()
-        )
-    };
-    let mut seen: Vec<VerdictCode> = Vec::new();
-    let mut verdicts: Vec<&Verdict> = rows.iter().flat_map(|row| &row.verdicts).collect();
-    // Otherwise in the order of the rows.
-    verdicts.sort_by_key(|verdict| (!verdict.invalidates, weight(verdict.code)));
-    let (mut shown, mut others) = (0, Vec::new());
-    for verdict in verdicts {
-        if seen.contains(&verdict.code) {
-            continue;
-        }
-        seen.push(verdict.code);
-        let (tone, word) = if verdict.invalidates {
-            (Tone::Bad, "INVALID")
-        } else {
-            (Tone::Warn, "warning")
-        };
-        if !verdict.invalidates && shown == WARNINGS_MAX {
-            others.push(verdict);
-            continue;
-        }
-        shown += usize::from(!verdict.invalidates);
-        facts.add(Line::default().mark(tone, word), in_rows(verdict));
-        facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
-    }
-    facts.add_known("", more(&others, ON_A_SCREEN));
-    facts
-}
-
 /// A record that is in no file yet.
 fn of_record(record: &Record) -> Report {
     Report::new(vec![AnyRecord::of_record(record.clone())])
@@ -133,6 +63,7 @@ mod tests {
     use super::*;
     use crate::config::ConnectorKind;
     use crate::figures::{in_ms, rate};
+    use crate::record::{Verdict, VerdictCode};
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");

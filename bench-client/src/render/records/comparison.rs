@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::comparison_headline::{gates, headline, tone_of};
+use super::comparison_headline::{gates, headline, stopped, tone_of};
 use super::environment;
 use super::row::describe_knobs;
+use super::unlike_loads::{is_judged, load_knobs, unjudged};
 use super::words::{audited, closed_loop, verdict_on};
 use crate::figures::{UNKNOWN, counted, known};
 use crate::record::comparison::{
@@ -85,29 +86,6 @@ pub fn document(record: &ComparisonRecord) -> Document {
     }
     document.fold(measured, Depth::Later);
     document
-}
-
-/// Knobs of the load, as differences name them: with more in flight or more arrivals every
-/// transfer waits longer, which says nothing of the server.
-const LOAD: [&str; 3] = ["concurrency", "inflight", "rate"];
-
-/// Those of them that were turned; `None` where both sides were loaded alike.
-pub(super) fn load_knobs(record: &ComparisonRecord) -> Option<String> {
-    let differences = record.differences.iter();
-    let loads = differences.filter(|one| LOAD.contains(&one.field.as_str()));
-    let each = loads.map(|one| format!("{} {} → {}", one.field, one.base, one.candidate));
-    let each = each.collect::<Vec<_>>().join(", ");
-    (!each.is_empty()).then_some(each)
-}
-
-/// Whether a change of this is better or worse: not latency of sides that were loaded differently.
-pub(in crate::render) fn is_judged(record: &ComparisonRecord, metric: Metric) -> bool {
-    metric == Metric::Tps || load_knobs(record).is_none()
-}
-
-/// A change of what is not judged.
-pub(in crate::render) fn unjudged(ratio: f64) -> &'static str {
-    if ratio > 1.0 { "higher" } else { "lower" }
 }
 
 /// What the figures' columns are called: of pairs the ratio is no quotient of the medians.
@@ -438,18 +416,6 @@ pub(super) const fn tone_of_gate(outcome: GateOutcome) -> Tone {
         GateOutcome::Failed => Tone::Bad,
         GateOutcome::Passed => Tone::Good,
         GateOutcome::Undecided => Tone::Warn,
-    }
-}
-
-/// Why no further round was measured.
-#[must_use]
-pub const fn stopped(why: Stopped) -> &'static str {
-    match why {
-        Stopped::Rounds => "all rounds that were asked for",
-        Stopped::Precision => "until the asked precision was reached",
-        Stopped::TimeLimit => "until the time was over",
-        Stopped::Interrupted => "stopped from outside",
-        Stopped::Invalid => "stopped by an invalid run",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::comparison::{is_judged, load_knobs, stopped};
+use super::unlike_loads::{is_judged, load_knobs};
 use crate::figures::counted;
 use crate::record::comparison::{
     Change, ComparisonRecord, GateOutcome, Metric, MetricComparison, Stopped,
@@ -102,6 +102,18 @@ pub fn headline(record: &ComparisonRecord) -> String {
         "Inconclusive between {base} and {candidate} in {}{remedy}",
         listed(&open)
     )
+}
+
+/// Why no further round was measured.
+#[must_use]
+pub const fn stopped(why: Stopped) -> &'static str {
+    match why {
+        Stopped::Rounds => "all rounds that were asked for",
+        Stopped::Precision => "until the asked precision was reached",
+        Stopped::TimeLimit => "until the time was over",
+        Stopped::Interrupted => "stopped from outside",
+        Stopped::Invalid => "stopped by an invalid run",
+    }
 }
 
 /// Base and candidate by what tells them apart, or as A and B where that is long.

@@ -4,8 +4,8 @@ use crate::figures::{known, ms, rate, shared};
 use crate::record::standing::verdict;
 use crate::record::{Axis, Knob, Record, Row};
 use crate::render::document::{Block, Document, Line, Table, Tone};
-use crate::render::records::closing::said_of;
 use crate::render::records::repetitions::widest;
+use crate::render::records::warnings::said_of;
 use crate::render::records::words::marked;
 use crate::statistics::Estimate;
 

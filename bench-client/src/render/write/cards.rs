@@ -3,8 +3,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::html::table;
 use super::svg::{DrawError, draw};
+use super::table::table;
 use crate::render::charts::{Chart, Ink, SERIES, Size};
 
 /// Charts of one size beside each other. Half a width that nothing stands beside takes all of it,

@@ -4,6 +4,7 @@ mod cards;
 pub mod html;
 pub mod markdown;
 mod svg;
+mod table;
 pub mod text;
 
 pub use svg::DrawError;
