@@ -7,21 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{Peer, Serving, bench_client, count, directory, row, run, verdicts};
+use crate::knowing_liars::{self, TRANSPORTS};
 use busload_frontend::Transport;
 use serde_json::{Value, json};
 
-const TRANSPORTS: [(Transport, &str); 2] = [
-    (Transport::Http, "sqlite_rpc"),
-    (Transport::Ws, "sqlite_ws_rpc"),
-];
-
 /// A short load on a peer of few accounts, which it seeds.
 fn load(directory: &Path, peer: &Serving, connector: &str) -> Command {
-    let mut command = bench_client(directory);
-    command.args(["run", "--json", "--no-null-server", "--duration=0.5"]);
-    command.args(["--warmup=0", "--concurrency=4", "--alpha=0", "--reseed"]);
-    command.args(["--accounts=200", "--connector", connector]);
-    command.args(["--url", &peer.url]);
+    let mut command = knowing_liars::load(directory, peer, connector);
+    command.args(["--accounts=200", "--reseed"]);
     command
 }
 

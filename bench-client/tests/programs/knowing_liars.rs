@@ -12,13 +12,14 @@ use crate::common::{
 use busload_frontend::Transport;
 use serde_json::{Value, json};
 
-const TRANSPORTS: [(Transport, &str); 2] = [
+/// Both, and the connector that speaks each.
+pub(crate) const TRANSPORTS: [(Transport, &str); 2] = [
     (Transport::Http, "sqlite_rpc"),
     (Transport::Ws, "sqlite_ws_rpc"),
 ];
 
 /// A short load on a peer, even over all accounts.
-fn load(directory: &Path, peer: &Serving, connector: &str) -> Command {
+pub(crate) fn load(directory: &Path, peer: &Serving, connector: &str) -> Command {
     let mut command = bench_client(directory);
     command.args(["run", "--json", "--no-null-server", "--duration=0.5"]);
     command.args(["--warmup=0", "--concurrency=4", "--alpha=0"]);

@@ -96,7 +96,7 @@ impl Prediction {
     #[must_use]
     pub fn limit_in_words(&self) -> String {
         match (self.bottleneck, self.nearest_limit()) {
-            (Some(bottleneck), Some(near)) => format!("{bottleneck}, nearly {near}"),
+            (Some(bottleneck), Some(near)) => format!("{bottleneck}, with {near} close behind"),
             (Some(bottleneck), None) => bottleneck.to_string(),
             (None, _) => "not known: the model does not fit this row".to_owned(),
         }
@@ -138,7 +138,7 @@ mod tests {
         };
         assert_eq!(
             with(200.0, 239.0).limit_in_words(),
-            "disk sync, nearly writer CPU"
+            "disk sync, with writer CPU close behind"
         );
         assert_eq!(with(200.0, 260.0).limit_in_words(), "disk sync");
     }
