@@ -32,7 +32,9 @@ use bench_client::torture::fault::Onset;
 use bench_client::torture::power_cut::{FileSystem, LoopDisk};
 use busload_sqlite::inspect;
 use busload_wire::{RequestId, Transfer};
-use common::{PATIENCE, bench_client, count, directory, free_port, run, share, skipped, within};
+use common::{
+    Directory, PATIENCE, bench_client, count, directory, free_port, run, skipped, within,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -252,7 +254,6 @@ impl Recorded {
             Self::Memory => (Wire::Json, kept("memory")),
         };
         Some(RUNS[self as usize].get_or_init(|| {
-            let _share = share();
             let (history, base) = recorded(wire, kept);
             Run { history, base }
         }))
@@ -536,7 +537,7 @@ fn case_03_small_pages_without_syncs_of_the_log_are_found_missing() {
 /// A loop device with a ledger on it, and what its power cuts came to.
 struct Bench {
     disk: LoopDisk,
-    _directory: tempfile::TempDir,
+    _directory: Directory,
     kept: Kept,
 }
 
@@ -637,7 +638,6 @@ fn case_02_power_cuts_lose_nothing() {
         let Some(bench) = Bench::new("case_02_power_cuts_lose_nothing", kept) else {
             return;
         };
-        let _share = share();
         for n in 0..4 {
             let (acknowledged, faults) = bench.cut(patience(n));
             assert!(faults.none(), "{kept:?}, cut {n}: {faults:?}");
@@ -653,7 +653,6 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
     let Some(bench) = Bench::new(test, kept("wal-normal")) else {
         return;
     };
-    let _share = share();
     // A cut right after a checkpoint finds all of it synced.
     let lost = (0..12).any(|n| {
         let (_, faults) = bench.cut(patience(n));
@@ -674,7 +673,6 @@ fn case_02_power_cuts_of_wal_normal_must_lose() {
 #[test]
 fn case_36_a_ledger_that_is_not_on_the_disk_that_is_cut() {
     let test = "case_36_a_ledger_that_is_not_on_the_disk_that_is_cut";
-    let _share = share();
     let audited = |words: &str| {
         let directory = directory();
         let port = free_port();
@@ -763,7 +761,6 @@ fn audited_with(
 #[test]
 fn case_02_torture_finds_nothing_lost_by_power_cuts() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts";
-    let _share = share();
     let Some((code, record)) = audited(test, "ext4", "wal-full", 3) else {
         return;
     };
@@ -782,7 +779,6 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts() {
 #[test]
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles";
-    let _share = share();
     let load = ["--cycle-time=0.2", "--concurrency=4"];
     let Some((code, record)) = audited_with(test, "ext4", "wal-full", 20, &load) else {
         return;
@@ -800,7 +796,6 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_short_cycles() {
 #[test]
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages";
-    let _share = share();
     let load = ["--cycle-time=0.4", "--page-size=512", "--checkpoint-kib=80"];
     let Some((code, record)) = audited_with(test, "ext4", "wal-full", 6, &load) else {
         return;
@@ -818,7 +813,6 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_small_pages() {
 #[test]
 fn case_02_torture_of_delete_full_must_find_losses() {
     let test = "case_02_torture_of_delete_full_must_find_losses";
-    let _share = share();
     let alone = ["--cycle-time=0.3", "--concurrency=1", "--inflight=1"];
     let Some((code, record)) = audited_with(test, "ext4", "delete-full", 20, &alone) else {
         return;
@@ -830,7 +824,6 @@ fn case_02_torture_of_delete_full_must_find_losses() {
 #[test]
 fn case_02_torture_of_wal_normal_must_find_losses() {
     let test = "case_02_torture_of_wal_normal_must_find_losses";
-    let _share = share();
     let Some((code, record)) = audited(test, "ext4", "wal-normal", 10) else {
         return;
     };
@@ -842,7 +835,6 @@ fn case_02_torture_of_wal_normal_must_find_losses() {
 #[test]
 fn case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs() {
     let test = "case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs";
-    let _share = share();
     let Some((code, record)) = audited(test, "xfs", "wal-full", 3) else {
         return;
     };
@@ -857,7 +849,6 @@ fn case_02_torture_finds_nothing_lost_by_power_cuts_of_xfs() {
 #[test]
 fn case_02_torture_of_wal_normal_on_xfs_must_find_losses() {
     let test = "case_02_torture_of_wal_normal_on_xfs_must_find_losses";
-    let _share = share();
     let Some((code, record)) = audited(test, "xfs", "wal-normal", 10) else {
         return;
     };

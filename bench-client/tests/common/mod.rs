@@ -12,12 +12,14 @@ mod peer;
 mod programs;
 mod records;
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,37 +60,58 @@ const VARIABLES: [&str; 18] = [
     "PGPASSWORD",
 ];
 
+/// A directory of a test's own. As long as it is there the test has the machine together with
+/// others, and with none that has it to [itself](machine).
+pub(crate) struct Directory {
+    directory: TempDir,
+    _machine: Arc<File>,
+}
+
+impl Deref for Directory {
+    type Target = TempDir;
+
+    fn deref(&self) -> &TempDir {
+        &self.directory
+    }
+}
+
+thread_local! {
+    /// The lock on the machine that this thread holds already: a second one would wait for it.
+    static HELD: RefCell<Weak<File>> = const { RefCell::new(Weak::new()) };
+}
+
 /// A directory on the file system of the build: a temporary directory may be in memory.
-pub(crate) fn directory() -> TempDir {
-    tempfile::Builder::new()
-        .prefix("busload-")
-        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .expect("a directory can be made below target")
+pub(crate) fn directory() -> Directory {
+    let held = HELD.with_borrow(Weak::upgrade);
+    Directory {
+        _machine: held.unwrap_or_else(|| lock(File::lock_shared)),
+        directory: tempfile::Builder::new()
+            .prefix("busload-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a directory can be made below target"),
+    }
 }
 
-/// The machine to oneself: for what compares figures. Held until dropped.
-pub(crate) fn machine() -> File {
-    let file = machine_lock();
-    file.lock().expect("the lock can be taken");
-    file
+/// The machine to oneself, before the first [`directory`]: for what compares figures. Held until
+/// dropped.
+pub(crate) fn machine() -> Arc<File> {
+    let held = HELD.with_borrow(Weak::upgrade);
+    assert!(held.is_none(), "machine() comes before directory()");
+    lock(File::lock)
 }
 
-/// The machine together with others, and with none that has it to itself: for what takes long and
-/// compares no figures. Held until dropped.
-pub(crate) fn share() -> File {
-    let file = machine_lock();
-    file.lock_shared().expect("the lock can be taken");
-    file
-}
-
-fn machine_lock() -> File {
+fn lock(how: impl FnOnce(&File) -> std::io::Result<()>) -> Arc<File> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("busload-machine.lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path);
-    file.expect("the lock file can be made")
+    let file = file.expect("the lock file can be made");
+    how(&file).expect("the lock can be taken");
+    let file = Arc::new(file);
+    HELD.set(Arc::downgrade(&file));
+    file
 }
 
 /// A command of `bench-client` in `directory`, with none of the tester's settings.

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{
-    Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts, within,
+    Directory, Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts,
+    within,
 };
 use bench_client::config::ConnectorKind;
 use bench_client::connector::{Credentials, Trust};
@@ -18,7 +19,6 @@ use busload_net::token::Token;
 use certificate::{Certificate, private_file};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const SECRET: &str = "correct-horse-battery-staple";
 const CONNECTORS: [(&str, &str); 2] = [("http", "sqlite_rpc"), ("ws", "sqlite_ws_rpc")];
@@ -26,7 +26,7 @@ const CONNECTORS: [(&str, &str); 2] = [("http", "sqlite_rpc"), ("ws", "sqlite_ws
 /// A server that speaks TLS and wants a token, and what a client needs for it.
 struct Guarded {
     served: Served,
-    directory: TempDir,
+    directory: Directory,
 }
 
 impl Guarded {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Ended, Served, bench_client, directory, row, run, skipped, verdicts};
+use crate::common::{Ended, Served, bench_client, directory, machine, row, run, skipped, verdicts};
 use serde_json::Value;
 
 /// Returns at once, as eatmydata does, but leaves `open` alone.
@@ -104,6 +104,7 @@ fn is_told_by_fsync(library: &Path, directory: &Path) {
 
 #[test]
 fn the_disk_is_measured_past_a_library_that_swallows_syncs() {
+    let _machine = machine();
     let directory = directory();
     let name = "the_disk_is_measured_past_a_library_that_swallows_syncs";
     if !on_a_disk(directory.path(), name) {
@@ -155,6 +156,7 @@ fn swallowed(row: &Value) -> bool {
 
 #[test]
 fn a_server_whose_syncs_do_nothing_is_told_of_by_run() {
+    let _machine = machine();
     let directory = directory();
     let name = "a_server_whose_syncs_do_nothing_is_told_of_by_run";
     if !on_a_disk(directory.path(), name) {
@@ -176,6 +178,7 @@ fn a_server_whose_syncs_do_nothing_is_told_of_by_run() {
 /// Nothing is preloaded into the client: what it knows, it knows from outside of the server.
 #[test]
 fn a_server_at_a_url_whose_syncs_do_nothing_is_told_of() {
+    let _machine = machine();
     let directory = directory();
     let name = "a_server_at_a_url_whose_syncs_do_nothing_is_told_of";
     if !on_a_disk(directory.path(), name) {

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{PATIENCE, Running, bench_client, directory, record, records, row, run, until};
+use crate::common::{
+    Directory, PATIENCE, Running, bench_client, directory, record, records, row, run, until,
+};
 use nix::errno::Errno;
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
@@ -43,14 +44,14 @@ struct InTerminal {
     slave: OwnedFd,
     before: Termios,
     said: Arc<Mutex<Vec<u8>>>,
-    directory: TempDir,
+    directory: Directory,
 }
 
 /// What is left of it.
 struct Left {
     code: Option<i32>,
     said: String,
-    directory: TempDir,
+    directory: Directory,
 }
 
 impl InTerminal {

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::common::{bench_client, directory, rows, run, share};
+use crate::common::{bench_client, directory, rows, run};
 use serde_json::{Value, json};
 
 #[test]
 fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
-    let _share = share();
     let directory = directory();
     let mut command = bench_client(directory.path());
     command.args(["reproduce", "--duration=0.4", "--warmup=0.1", "--json"]);
@@ -80,7 +79,6 @@ fn every_row_is_measured_and_exactly_the_fake_one_is_invalid() {
 
 #[test]
 fn the_original_of_august_has_deviations_and_published_figures() {
-    let _share = share();
     let directory = directory();
     let mut command = bench_client(directory.path());
     command.args(["reproduce", "--edition=2026-08", "--duration=2.7", "--json"]);
@@ -160,7 +158,6 @@ fn the_ladder_is_measured_on_peers_with_the_flags_of_each_rung() {
         );
         return;
     }
-    let _share = share();
     let directory = directory();
     let targets = directory.path().join("targets");
     write_peer(&targets, "node-sqlite-http");

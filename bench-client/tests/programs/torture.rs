@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{
-    Ended, Running, bench_client, can_trace, count, directory, journals, run, share, skipped, until,
+    Ended, Running, bench_client, can_trace, count, directory, journals, run, skipped, until,
 };
 use bench_client::torture::journal::{self, Record};
 use bench_client::torture::replay::replay;
@@ -81,7 +81,6 @@ fn is_sound(record: &Value, directory: &Path) -> bool {
 
 #[test]
 fn case_01_kill_9_loses_nothing_acknowledged() {
-    let _share = share();
     for flags in [
         &["--connector=ws", "--encoding=json", "--durability=wal-full"][..],
         &["--page-size=512"],
@@ -116,7 +115,6 @@ fn case_01_kill_9_loses_nothing_acknowledged() {
 /// The control that must fail is called what it is, not what its pragmas look like.
 #[test]
 fn what_discards_its_writes_is_called_so() {
-    let _share = share();
     let directory = directory();
     let mut command = bench_client(directory.path());
     let flags = [
@@ -147,7 +145,6 @@ fn what_discards_its_writes_is_called_so() {
 /// What a kill left without an answer is sent again with its id: it is answered, and there once.
 #[test]
 fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {
-    let _share = share();
     for flags in [
         ["--connector=ws", "--encoding=json"],
         ["--connector=ws", "--encoding=binary"],
@@ -174,7 +171,6 @@ fn case_04_killed_at_the_nth_sync() {
     if !can_trace("case_04_killed_at_the_nth_sync") {
         return;
     }
-    let _share = share();
     let directory = directory();
     let flags = ["--faults=sync-kill", "--kills=5", "--keep"];
     let record = clean(directory.path(), &flags);
@@ -189,7 +185,6 @@ fn case_05_killed_after_the_commit_and_before_the_answer() {
     if !can_trace("case_05_killed_after_the_commit_and_before_the_answer") {
         return;
     }
-    let _share = share();
     for transport in ["ws", "http"] {
         let directory = directory();
         let transport = format!("--connector={transport}");
@@ -207,7 +202,6 @@ fn case_06_an_error_at_a_sync() {
     if !can_trace("case_06_an_error_at_a_sync") {
         return;
     }
-    let _share = share();
     for durability in ["wal-full", "delete-full", "delete-extra"] {
         let directory = directory();
         let durability = format!("--durability={durability}");
@@ -227,7 +221,6 @@ fn case_06_an_error_at_a_sync() {
 
 #[test]
 fn case_09_snapshots_under_load_obey_the_rules_of_a_bank() {
-    let _share = share();
     let directory = directory();
     let flags = ["--faults=kill", "--kills=3", "--cycle-time=1.5"];
     let ended = run(bench_client(directory.path())
@@ -247,7 +240,6 @@ fn case_11_a_full_disk_for_a_while() {
     if !can_trace("case_11_a_full_disk_for_a_while") {
         return;
     }
-    let _share = share();
     let directory = directory();
     let record = clean(directory.path(), &["--faults=enospc", "--kills=4"]);
     let row = injected(&record, "enospc");
@@ -283,7 +275,6 @@ impl Drop for Mounted {
 #[test]
 fn case_11_a_full_file_system_and_room_again() {
     let name = "case_11_a_full_file_system_and_room_again";
-    let _share = share();
     let directory = directory();
     let Some(mounted) = Mounted::tmpfs(&directory.path().join("small"), "2m") else {
         skipped(name, "needs root to mount a tmpfs");
@@ -328,7 +319,6 @@ fn case_13_slow_syncs() {
     if !can_trace("case_13_slow_syncs") {
         return;
     }
-    let _share = share();
     let directory = directory();
     let flags = ["--faults=slow-sync", "--kills=3", "--cycle-time=1.5"];
     let record = clean(directory.path(), &flags);
@@ -338,7 +328,6 @@ fn case_13_slow_syncs() {
 /// Everything that was applied is answered, and the exit code is 0: judged by the audit.
 #[test]
 fn case_32_sigterm_under_load() {
-    let _share = share();
     for transport in ["ws", "http"] {
         let directory = directory();
         let transport = format!("--connector={transport}");
@@ -415,7 +404,6 @@ impl Drop for Group {
 fn case_34_a_memory_limit_is_as_kill_9() {
     const LIMIT: u64 = 64 << 20;
     let name = "case_34_a_memory_limit_is_as_kill_9";
-    let _share = share();
     let Some(group) = Group::make(LIMIT) else {
         skipped(name, "needs root and a memory control group");
         return;
@@ -470,7 +458,6 @@ fn case_34_a_memory_limit_is_as_kill_9() {
 
 #[test]
 fn a_seed_replays_the_plan() {
-    let _share = share();
     let plan = |seed: &str| {
         let directory = directory();
         let flags = ["--faults=kill,term", "--kills=4", "--cycle-time=0.3", seed];
@@ -494,7 +481,6 @@ fn a_fault_that_cannot_strike_is_told_of() {
     if !can_trace("a_fault_that_cannot_strike_is_told_of") {
         return;
     }
-    let _share = share();
     let directory = directory();
     let flags = ["--faults=sync-kill", "--kills=2", "--durability=memory"];
     let record = torture(directory.path(), &flags).json();
@@ -509,7 +495,6 @@ fn a_fault_that_cannot_strike_is_told_of() {
 /// acknowledged is in the database.
 #[test]
 fn the_journal_survives_the_harness() {
-    let _share = share();
     let directory = directory();
     let audit = Running::start(bench_client(directory.path()).args([
         "torture",
@@ -565,7 +550,6 @@ fn the_journal_survives_the_harness() {
 
 #[test]
 fn without_strace_its_faults_are_skipped_by_name() {
-    let _share = share();
     let directory = directory();
     let audit = |faults: &str| {
         run(bench_client(directory.path())

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::common::{
     Running, bench_client, count, directory, free_port, is_alive, journals, left_behind, records,
-    server_of, share, until,
+    server_of, until,
 };
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -74,7 +74,6 @@ fn record(directory: &Path) -> Value {
 
 #[test]
 fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
-    let _share = share();
     let directory = directory();
     let here = directory.path();
     let audit = audit(here, &["--cycle-time=0.3"]);
@@ -103,7 +102,6 @@ fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
 /// Then there is a little time for the cycle to be judged, and not more.
 #[test]
 fn ended_under_load_an_audit_does_not_wait_for_long() {
-    let _share = share();
     let directory = directory();
     let here = directory.path();
     let audit = audit(here, &["--cycle-time=3000"]);
@@ -120,7 +118,6 @@ fn ended_under_load_an_audit_does_not_wait_for_long() {
 
 #[test]
 fn an_interrupted_audit_writes_what_it_has() {
-    let _share = share();
     let directory = directory();
     let audit = Running::start(bench_client(directory.path()).args([
         "torture",
@@ -150,7 +147,6 @@ fn an_interrupted_audit_writes_what_it_has() {
 /// The moment that was meant did not come: it is not said that it did.
 #[test]
 fn a_cycle_that_was_ended_early_has_not_struck() {
-    let _share = share();
     let directory = directory();
     let audit = Running::start(bench_client(directory.path()).args([
         "torture",

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use crate::common::{
-    Ended, Running, bench_client, directory, free_port, journals, left_behind, records, run, share,
-    until,
+    Ended, Running, bench_client, directory, free_port, journals, left_behind, records, run, until,
 };
 
 fn torture(directory: &Path, flags: &[&str]) -> Ended {
@@ -146,7 +145,6 @@ fn a_record_that_cannot_be_written_is_refused_before_anything_starts() {
 /// What was judged is shown all the same.
 #[test]
 fn a_record_that_cannot_be_written_after_all() {
-    let _share = share();
     let directory = directory();
     let audit = Running::start(bench_client(directory.path()).args([
         "torture",

@@ -8,13 +8,14 @@
 //!
 //! What is not seen: connections that outsiders make to the server, and those that are shorter
 //! than the time between two looks; memory, files and pipes that are shared; Unix sockets of
-//! another network namespace. Where the descriptors of a descendant cannot be read, nothing is.
+//! another network namespace. Where the descriptors of a descendant cannot be read, and while one
+//! ends, nothing is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 use procfs::net::TcpState;
-use procfs::process::{FDTarget, Process, all_processes};
+use procfs::process::{FDTarget, Process, Stat, StatFlags, all_processes};
 
 use super::unix_peers::{UnixSocket, unix_sockets};
 
@@ -36,7 +37,7 @@ const HARMLESS: [&str; 7] = [
 pub struct Outsiders {
     /// The port at which the server is reached.
     port: Option<u16>,
-    /// Seen at the last look, by the inode of the socket.
+    /// Seen at the last look that told something, by the inode of the socket.
     last: BTreeMap<u64, String>,
     found: BTreeSet<String>,
 }
@@ -55,7 +56,9 @@ impl Outsiders {
 
     /// Looks.
     pub fn look(&mut self) {
-        let seen = look(self.port).unwrap_or_default();
+        let Some(seen) = look(self.port) else {
+            return;
+        };
         let again = seen
             .iter()
             .filter(|(socket, whom)| self.last.get(socket) == Some(whom));
@@ -88,12 +91,12 @@ fn look(port: Option<u16>) -> Option<BTreeMap<u64, String>> {
     let mine = sockets_of(family.first()?)?;
     let mut servers = HashSet::new();
     for process in &family[1..] {
-        match sockets_of(process) {
-            Some(sockets) => servers.extend(sockets),
-            // It has ended meanwhile, or may not be looked at.
-            None if process.is_alive() => return None,
-            None => {}
-        }
+        servers.extend(sockets_of(process)?);
+    }
+    // A process that is killed has no descriptors any more while a thread of it waits for a sync,
+    // and its connections stay for as long: they would seem to be somebody else's.
+    if family[1..].iter().any(is_ending) {
+        return None;
     }
     let is_inside = |inode: &u64| mine.contains(inode) || servers.contains(inode);
     let mut outside = BTreeMap::new();
@@ -142,7 +145,9 @@ fn family(own: i32) -> Option<Vec<Process>> {
     for process in all_processes().ok()?.flatten() {
         if process.pid() == own {
             family.push(process);
-        } else if let Ok(stat) = process.stat() {
+        } else if let Ok(stat) = process.stat()
+            && !has_ended(&stat)
+        {
             children.entry(stat.ppid).or_default().push(process);
         }
     }
@@ -152,6 +157,20 @@ fn family(own: i32) -> Option<Vec<Process>> {
         next += 1;
     }
     Some(family)
+}
+
+/// Nothing of it is left but what its parent has not asked for. One whose first thread has ended
+/// is a zombie as well, as long as others go on.
+fn has_ended(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
+}
+
+/// Whether a process lets go of what it has open, or has done so.
+fn is_ending(process: &Process) -> bool {
+    let exiting = StatFlags::PF_EXITING.bits();
+    process
+        .stat()
+        .map_or(true, |stat| stat.flags & exiting != 0)
 }
 
 /// The sockets that a process has open; `None` when it may not be asked.
@@ -209,5 +228,57 @@ fn described(place: &str, socket: Option<u64>) -> String {
     match owner {
         Some(owner) => format!("{place} ({}, process {})", owner.comm, owner.pid),
         None => place.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpStream;
+    use std::process::{Command, Stdio};
+
+    use super::Outsiders;
+
+    /// Accepts a connection, and then ends in its first thread only, as a server does that is
+    /// killed while another thread of it syncs.
+    const DYING: &str = "\
+import ctypes, os, platform, socket, threading, time
+listener = socket.create_server(('127.0.0.1', 0))
+print(listener.getsockname()[1], flush=True)
+accepted = listener.accept()
+def lives_on():
+    while 'State:\\tZ' not in open(f'/proc/{os.getpid()}/status').read():
+        time.sleep(0.001)
+    print('ended', flush=True)
+    time.sleep(60)
+threading.Thread(target=lives_on, daemon=True).start()
+exit = {'x86_64': 60, 'aarch64': 93}[platform.machine()]
+ctypes.CDLL(None).syscall(exit, 0)
+";
+
+    #[test]
+    fn a_server_that_is_about_to_end_is_no_outsider() {
+        let server = Command::new("python3")
+            .args(["-c", DYING])
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut server) = server else {
+            eprintln!(
+                "skipped target::outsiders::tests::a_server_that_is_about_to_end_is_no_outsider: \\
+                 there is no python3"
+            );
+            return;
+        };
+        let mut said = BufReader::new(server.stdout.take().expect("it is piped")).lines();
+        let mut said = || said.next().expect("it says more").expect("it is text");
+        let address = format!("127.0.0.1:{}", said());
+        let _connection = TcpStream::connect(&address).expect("it listens");
+        assert_eq!(said(), "ended");
+        let mut outsiders = Outsiders::of(&address);
+        outsiders.look();
+        outsiders.look();
+        server.kill().expect("it is a child");
+        server.wait().expect("it has ended");
+        assert_eq!(outsiders.found(), [].into());
     }
 }

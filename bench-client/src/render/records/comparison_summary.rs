@@ -7,15 +7,13 @@ use super::comparison::{
     alike, below_metrics, in_turn, invalid, metrics_of, notes, outcome, side, tone_of_gate,
 };
 use super::comparison_headline::{headline, listed, tone_of};
-use super::words::{clipped, joined};
+use super::words::{TEXT_MAX, clipped, joined};
 use crate::figures::known;
 use crate::record::comparison::ComparisonRecord;
 use crate::record::sides::Which;
 use crate::render::document::{Document, Facts, Line, Tone};
 use crate::render::ratios::effect;
 
-/// Longest text of a warning.
-const WARNING_MAX: usize = 140;
 /// Most differences of the sides, and most invalid runs, that are said one by one.
 const LISTED_MAX: usize = 3;
 
@@ -87,7 +85,7 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
     if let Some(first) = notes.next() {
         facts.add(
             Line::default().mark(Tone::Warn, "warning"),
-            clipped(&first, WARNING_MAX),
+            clipped(&first, TEXT_MAX),
         );
     }
     let others = notes.count();

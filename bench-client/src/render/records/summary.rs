@@ -4,14 +4,12 @@
 use std::path::Path;
 
 use super::warnings::{ON_A_SCREEN, more, warnings};
-use super::words::{audited, clipped, joined, load_machines};
+use super::words::{TEXT_MAX, audited, clipped, joined, load_machines};
 use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
 use crate::render::document::{Document, Facts, Line, Tone};
 
-/// Longest text of a remedy, in characters: two lines of a terminal of 80 columns.
-pub(super) const TEXT_MAX: usize = 140;
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 

@@ -1,12 +1,10 @@
 //! What a row is warned of, in as few lines as a conclusion has room for.
 
-use super::words::clipped;
+use super::words::{TEXT_MAX, clipped};
 use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Row, Verdict, VerdictCode};
 use crate::render::document::{Facts, Line, Tone};
 
-/// Longest text of a warning, and of its remedy: two lines of a terminal of 80 columns.
-const TEXT_MAX: usize = 140;
 /// Longest list of what else is warned of: one line.
 const ALSO_MAX: usize = 71;
 /// Where the rest of the warnings is.

@@ -19,6 +19,9 @@ pub(in crate::render) fn joined<const N: usize>(
         .join(between)
 }
 
+/// Longest text of a warning or a remedy, in characters: two lines of a terminal of 80 columns.
+pub(super) const TEXT_MAX: usize = 140;
+
 /// The text up to the end of a clause, or of a word where that would leave less than half: at most
 /// this many characters with the mark of what is left out.
 pub(in crate::render) fn clipped(text: &str, most: usize) -> String {

@@ -16,7 +16,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ended, bench_client, directory, run};
+use crate::common::{Directory, Ended, bench_client, directory, run};
 use crate::report::fixture as rows;
 use crate::report::readers::{can_run, chromium, no_chromium, read_by};
 use bench_client::record::comparison::{
@@ -26,11 +26,10 @@ use bench_client::record::write_json;
 use bench_client::render::forms::step_summary;
 use bench_client::render::records::comparison::MARKER;
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// Files of every kind in a directory of their own.
 struct Files {
-    directory: TempDir,
+    directory: Directory,
     comparison: PathBuf,
     invalid: PathBuf,
     runs: PathBuf,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{bench_client, directory, run, share, skipped};
+use crate::common::{bench_client, directory, run, skipped};
 use pages::{Page, arguments, files, follow, root};
 
 /// The most words of a page.
@@ -173,7 +173,6 @@ fn what_all_other_pages_say_to_type_works() {
 /// and rounds shortened. What cargo does is left to the rest of the tests.
 #[track_caller]
 fn run_all(page: &Page) {
-    let _share = share();
     let folder = directory();
     let programs = Path::new(env!("CARGO_BIN_EXE_bench-client")).parent();
     let mut paths = vec![programs.expect("a folder").to_owned()];

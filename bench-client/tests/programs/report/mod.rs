@@ -17,12 +17,11 @@ pub(crate) mod readers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ended, bench_client, directory, run};
+use crate::common::{Directory, Ended, bench_client, directory, run};
 use bench_client::record::Record;
 use busload_wire::histogram::decode_text;
 use readers::{can_run, chromium, no_chromium, no_package, read_by};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// What `reproduce` wrote in version 1 of the record.
 fn reproduction() -> PathBuf {
@@ -54,7 +53,7 @@ fn shown(directory: &Path, records: &[&Path], flags: &[&str]) -> String {
     ended.stdout
 }
 
-fn with_everything() -> (TempDir, PathBuf, Record) {
+fn with_everything() -> (Directory, PathBuf, Record) {
     let directory = directory();
     let (path, record) = everything(directory.path());
     (directory, path, record)

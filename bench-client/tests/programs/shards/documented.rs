@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Served, bench_client, directory, free_port, run, share, skipped};
+use crate::common::{Served, bench_client, directory, free_port, run, skipped};
 
 fn docs(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -77,7 +77,6 @@ fn shell(place: &Path) -> Command {
 
 #[test]
 fn the_commands_over_ssh_make_a_record() {
-    let _share = share();
     let place = directory();
     let blocks = blocks();
     assert_eq!(

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{
-    Running, Served, bench_client, count, directory, row, run, share, skipped, until, within,
+    Running, Served, bench_client, count, directory, machine, row, run, skipped, until, within,
 };
 use bench_client::config::ConnectorKind;
 use bench_client::control::ControlClient;
@@ -90,7 +90,7 @@ fn read(directory: &Path, file: &str) -> ShardRecord {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one figure after another")]
 fn shards_put_on_the_load_of_one_machine_and_are_judged_together() {
-    let _share = share();
+    let _alone = machine();
     let place = directory();
     let directory = place.path();
     let served = serve(directory);
@@ -207,7 +207,6 @@ fn shards_put_on_the_load_of_one_machine_and_are_judged_together() {
 /// A machine that dies is named, and so is one that is stopped; nothing is made of the rest.
 #[test]
 fn a_dead_shard_is_reported_and_not_averaged_away() {
-    let _share = share();
     let place = directory();
     let directory = place.path();
     let served = serve(directory);
@@ -279,7 +278,6 @@ fn a_machine_whose_clock_is_wrong_starts_with_the_others() {
         skipped(NAME, "faketime is not there, or does not work");
         return;
     }
-    let _share = share();
     let place = directory();
     let directory = place.path();
     let served = serve(directory);
@@ -372,7 +370,6 @@ fn what_a_shard_cannot_be_is_refused_in_one_line() {
 /// The pod's number is the shard's.
 #[test]
 fn a_pod_of_an_indexed_job_knows_its_number() {
-    let _share = share();
     let place = directory();
     let served = serve(place.path());
     let start = ahead(Duration::from_secs(2));

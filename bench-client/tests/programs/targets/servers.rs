@@ -6,13 +6,13 @@ use std::process::Command;
 
 use nix::unistd::Pid;
 
-use crate::common::{bench_client, directory, is_alive, run, skipped, until};
+use crate::common::{Directory, bench_client, directory, is_alive, run, skipped, until};
 
 /// Where a server leaves the numbers of its processes.
 const PIDS: &str = "pids";
 
 /// A folder for targets, in which `bench-client` runs.
-pub(crate) struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(Directory);
 
 impl Folder {
     pub(crate) fn new() -> Self {

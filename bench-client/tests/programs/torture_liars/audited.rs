@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use bench_client::connector::Outcome;
 use bench_client::torture::journal::{self, Record};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::bank::{FIRST, Lie};
 use super::server;
 use super::tally::{self, Moved, Tally};
-use crate::common::{Ended, bench_client, count, directory, free_port, run};
+use crate::common::{Directory, Ended, bench_client, count, directory, free_port, run};
 
 /// Audits a liar with these flags and with cycles as long as that. The tally is left in
 /// `directory`.
@@ -72,7 +71,7 @@ pub(crate) struct Sent {
 
 /// A finished audit.
 pub(crate) struct Audited {
-    directory: TempDir,
+    directory: Directory,
     lie: Lie,
     pub(crate) ended: Ended,
     /// Empty where there is none.

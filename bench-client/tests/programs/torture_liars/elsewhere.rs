@@ -10,14 +10,11 @@ use serde_json::json;
 use super::audited::{audit_of, kinds};
 use super::bank::Lie;
 use super::front::{Daemon, Front};
-use crate::common::{
-    Served, bench_client, count, directory, free_port, is_alive, run, share, within,
-};
+use crate::common::{Served, bench_client, count, directory, free_port, is_alive, run, within};
 
 /// Kills of a command that is not the server prove nothing about the server.
 #[test]
 fn case_36_a_command_beside_a_server_that_was_there() {
-    let _share = share();
     let directory = directory();
     let server = Served::bench_client(directory.path(), "ws", &["--accounts=1000"]);
     let balances = || {
@@ -60,7 +57,6 @@ fn case_36_a_command_beside_a_server_that_was_there() {
 /// killed; without an end of its own nothing would ever be lost.
 #[test]
 fn case_36_a_server_that_lives_on_in_a_daemon() {
-    let _share = share();
     for how in [Daemon::Child, Daemon::Grandchild] {
         let directory = directory();
         let front = Front::of(Lie::OnlyInMemory, how, directory.path());
@@ -88,7 +84,6 @@ fn case_36_a_server_that_lives_on_in_a_daemon() {
 /// An honest server in the background of what is started is killed with it, and nothing is lost.
 #[test]
 fn a_server_that_went_into_the_background_is_audited() {
-    let _share = share();
     let directory = directory();
     let port = free_port();
     let command = format!(
@@ -118,7 +113,6 @@ fn a_server_that_went_into_the_background_is_audited() {
 /// What answers was never started by the audit: it cannot be killed, and so not be vouched for.
 #[test]
 fn case_36_a_daemon_that_was_there_and_takes_the_port() {
-    let _share = share();
     let directory = directory();
     let front = Front::of(Lie::OnlyInMemory, Daemon::Listening, directory.path());
     let command = (front.command.as_str(), front.port);
@@ -138,7 +132,6 @@ fn case_36_a_daemon_that_was_there_and_takes_the_port() {
 /// stays.
 #[test]
 fn case_36_a_daemon_that_was_there_behind_a_front() {
-    let _share = share();
     let directory = directory();
     let front = Front::of(Lie::OnlyInMemory, Daemon::Beforehand, directory.path());
     let command = (front.command.as_str(), front.port);

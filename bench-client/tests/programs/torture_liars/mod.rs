@@ -12,7 +12,7 @@ mod tally;
 
 use std::collections::BTreeSet;
 
-use crate::common::{can_trace, count, directory, share};
+use crate::common::{can_trace, count, directory};
 use audited::{Audited, audit, had_its_chance, kinds};
 use bank::Lie;
 use serde_json::{Value, json};
@@ -51,7 +51,6 @@ fn within_what_was_told<T: Ord + std::fmt::Debug>(
 /// Without it the others would prove nothing.
 #[test]
 fn case_36_an_honest_server_is_believed() {
-    let _share = share();
     let Audited { ended, record, .. } = audited(Lie::None);
     ended.expect_code(0);
     assert_eq!(record["findings"], json!([]));
@@ -63,7 +62,6 @@ fn case_36_an_honest_server_is_believed() {
 /// A server of other people may end as it likes, as long as nothing is lost.
 #[test]
 fn an_end_without_grace_is_a_warning() {
-    let _share = share();
     let directory = directory();
     let ended = audit(directory.path(), Lie::None, &["--faults=term"], 1);
     ended.expect_code(0);
@@ -82,7 +80,6 @@ fn an_end_without_grace_is_a_warning() {
 /// connection only.
 #[test]
 fn case_36_an_answer_faked_early() {
-    let _share = share();
     let audited = audited(Lie::AnswersEarly).caught(&["lost"]);
     let written = audited.ledger();
     let sent = audited.sent();
@@ -100,7 +97,6 @@ fn case_36_an_answer_faked_early() {
 /// Found where the client waited long enough to give up before the kill.
 #[test]
 fn case_36_an_answer_dropped() {
-    let _share = share();
     // What is never answered must also be waited for in vain, for some part of a cycle.
     let audited = Audited::until(Lie::DropsAnswers, &["--faults=kill"], |audited| {
         audited.ended.code() != Some(0)
@@ -116,7 +112,6 @@ fn case_36_an_answer_dropped() {
 /// A server that is not this program's own may answer in any order, so that it is a warning.
 #[test]
 fn case_36_an_answer_overtaken() {
-    let _share = share();
     let audited = Audited::until(Lie::NeverAnswers, &["--faults=kill", "--keep"], |audited| {
         !audited.kinds().is_empty()
     });
@@ -142,7 +137,6 @@ fn case_36_a_sync_error_ignored() {
     if !can_trace("case_36_a_sync_error_ignored") {
         return;
     }
-    let _share = share();
     for (lie, caught) in [
         (Lie::IgnoresSyncErrors, true),
         (Lie::MindsSyncErrors, false),
@@ -171,7 +165,6 @@ fn case_36_a_sync_error_ignored() {
 /// That it came back in the end does not hide it.
 #[test]
 fn a_start_that_failed_is_told_of() {
-    let _share = share();
     let directory = directory();
     let ended = audit(
         directory.path(),
@@ -197,7 +190,6 @@ fn a_start_that_failed_is_told_of() {
 /// not heard of is nothing but that.
 #[test]
 fn case_36_an_error_swallowed() {
-    let _share = share();
     let audited = audited(Lie::SwallowsErrors).caught(&["lost", "gap", IN_DEBT]);
     let heard = audited.heard();
     assert_eq!(audited.named("lost"), heard);
@@ -216,7 +208,6 @@ fn case_36_an_error_swallowed() {
 
 #[test]
 fn case_36_refused_and_applied() {
-    let _share = share();
     let audited = audited(Lie::RefusesAndApplies).caught(&["refused_present", IN_DEBT]);
     let heard = audited.heard();
     assert_eq!(audited.named("refused_present"), heard);
@@ -227,7 +218,6 @@ fn case_36_refused_and_applied() {
 /// A whole batch fails at once, and its transfers stand in a row.
 #[test]
 fn case_36_a_batch_refused_and_applied() {
-    let _share = share();
     let audited = audited(Lie::RefusesABatch).caught(&["refused_present", IN_DEBT]);
     let heard = audited.heard();
     assert_eq!(audited.named("refused_present"), heard);
@@ -237,7 +227,6 @@ fn case_36_a_batch_refused_and_applied() {
 
 #[test]
 fn case_36_applied_twice() {
-    let _share = share();
     let audited = audited(Lie::AppliesTwice).caught(&["applied_twice", IN_DEBT]);
     let found = audited.named("applied_twice");
     within_what_was_told(&found, &audited.heard(), &audited.told());
@@ -247,7 +236,6 @@ fn case_36_applied_twice() {
 
 #[test]
 fn case_36_answered_twice() {
-    let _share = share();
     let audited = audited(Lie::AnswersTwice).caught(&["answered_twice"]);
     let sent = audited.sent();
     let connection = |moved: &Moved| (sent[moved].cycle, sent[moved].worker);
@@ -266,7 +254,6 @@ fn case_36_answered_twice() {
 
 #[test]
 fn case_36_a_ledger_in_memory_only() {
-    let _share = share();
     let audited = audited(Lie::OnlyInMemory).caught(&["lost"]);
     let heard = audited.heard().len();
     assert_eq!(audited.record["acknowledged"], heard, "all of them");
@@ -277,7 +264,6 @@ fn case_36_a_ledger_in_memory_only() {
 /// What it forgot and had acknowledged is lost, and nothing else.
 #[test]
 fn case_36_a_ledger_that_forgets_its_end() {
-    let _share = share();
     // With a handful of transfers in a cycle it would forget some of the cycle before.
     let audited = Audited::until(
         Lie::ForgetsTheEnd,
@@ -293,7 +279,6 @@ fn case_36_a_ledger_that_forgets_its_end() {
 /// Every transfer is there by the account that it left: nothing else is said of any.
 #[test]
 fn case_36_money_that_arrives_nowhere() {
-    let _share = share();
     let broken = ["wrong_total", "pair_not_conserved", IN_DEBT];
     let audited = audited(Lie::LosesMoney).caught(&broken);
     let sent = audited.sent();
@@ -318,7 +303,6 @@ fn case_36_money_that_arrives_nowhere() {
 /// in the balances.
 #[test]
 fn case_36_ids_that_are_forgotten() {
-    let _share = share();
     let flags = ["--faults=kill", "--exactly-once"];
     let audited = Audited::until(Lie::ForgetsIds, &flags, |audited| {
         audited.ended.code() != Some(0)
@@ -337,7 +321,6 @@ fn case_36_ids_that_are_forgotten() {
 
 #[test]
 fn a_server_that_knows_no_ids_is_refused() {
-    let _share = share();
     let directory = directory();
     let flags = ["--faults=kill", "--exactly-once"];
     let ended = audit(directory.path(), Lie::None, &flags, 1);
@@ -352,7 +335,6 @@ fn a_server_that_knows_no_ids_is_refused() {
 
 #[test]
 fn case_36_a_rejection_without_a_reason() {
-    let _share = share();
     let audited = audited(Lie::RejectsWrongly).caught(&["wrong_rejection"]);
     let heard = audited.heard();
     assert_eq!(audited.named("wrong_rejection"), heard);

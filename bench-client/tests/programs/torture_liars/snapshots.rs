@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::audited::{Audited, had_its_chance};
 use super::bank::Lie;
-use crate::common::{count, share};
+use crate::common::count;
 
 /// Audits a server with `stats`.
 fn audited(lie: Lie, enough: impl Fn(&Audited) -> bool) -> Audited {
@@ -27,7 +27,6 @@ fn unseen(audited: &Audited) -> u64 {
 /// said of its books at rest.
 #[track_caller]
 fn caught_by(rule: &str, lie: Lie) {
-    let _share = share();
     let audited = audited(lie, |audited| audited.ended.code() != Some(0));
     let audited = audited.caught(&[rule]);
     assert_eq!(audited.kinds(), BTreeSet::from([rule.to_owned()]));
@@ -44,7 +43,6 @@ fn caught_by(rule: &str, lie: Lie) {
 /// The control.
 #[test]
 fn case_09_books_that_are_shown_as_they_are() {
-    let _share = share();
     let audited = audited(Lie::ShowsTheBooks, |audited| {
         let under_load = audited.tally.count("whole") > unseen(audited);
         audited.ended.code() != Some(0) || under_load && !had_its_chance(&audited.record).is_empty()
