@@ -9,8 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{
-    Directory, Ended, Running, Served, bench_client, directory, machine, row, run, until, verdicts,
-    within,
+    Directory, Ended, Running, Served, bench_client, directory, row, run, until, verdicts, within,
 };
 use bench_client::config::ConnectorKind;
 use bench_client::connector::{Credentials, Trust};
@@ -116,7 +115,6 @@ fn expect_refused(ended: &Ended, directory: &Path, says: &[&str]) {
 
 #[test]
 fn a_run_over_tls_with_a_token_is_valid_and_its_record_holds_neither_token_nor_path() {
-    let _machine = machine();
     for (transport, connector) in CONNECTORS {
         let guarded = Guarded::start(transport, &[]);
         let here = guarded.directory.path();
@@ -151,7 +149,6 @@ fn a_run_over_tls_with_a_token_is_valid_and_its_record_holds_neither_token_nor_p
 /// What is seen in `/proc` of a load that runs, and of the server under it.
 #[test]
 fn no_process_shows_the_token() {
-    let _machine = machine();
     let guarded = Guarded::start("ws", &[]);
     let flags = [
         "--token-file=token-of-client",
@@ -199,7 +196,6 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
 
 #[test]
 fn whom_the_operating_system_believes_is_believed_without_ca() {
-    let _machine = machine();
     let guarded = Guarded::start("ws", &[]);
     let here = guarded.directory.path();
     let mut command = guarded.load("sqlite_ws_rpc", &["--token-file=token-of-client"]);
@@ -329,7 +325,6 @@ fn an_authoritys_certificate_is_no_servers() {
 
 #[test]
 fn a_ledger_that_is_not_to_be_wiped_is_measured_but_not_reseeded() {
-    let _machine = machine();
     for (transport, connector) in CONNECTORS {
         let directory = directory();
         let here = directory.path();

@@ -107,7 +107,6 @@ fn refused(directory: &Path, words: &[&str], says: &[&str]) {
 /// Sides that apply otherwise are told apart by the condition's name and their fingerprints.
 #[test]
 fn sides_that_apply_otherwise_are_unlike() {
-    let _machine = machine();
     let directory = directory();
     let words = [
         "--rounds=1",
@@ -202,7 +201,6 @@ fn what_is_no_comparison_is_refused_in_one_line() {
 
 #[test]
 fn rounds_turn_around_and_share_their_seeds() {
-    let _machine = machine();
     let directory = directory();
     let words = [
         "sqlite_ws_rpc,batch-size=3",
@@ -362,7 +360,6 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
 
 #[test]
 fn an_invalid_run_ends_the_comparison() {
-    let _machine = machine();
     let directory = directory();
     let words = [
         "sqlite_ws_rpc",
@@ -388,7 +385,6 @@ fn an_invalid_run_ends_the_comparison() {
 
 #[test]
 fn an_interrupted_comparison_keeps_its_rounds() {
-    let _machine = machine();
     let directory = directory();
     let mut command = bench_client(directory.path());
     let words = [
@@ -415,7 +411,6 @@ fn an_interrupted_comparison_keeps_its_rounds() {
 
 #[test]
 fn interrupted_before_anything_is_compared_is_130() {
-    let _machine = machine();
     let directory = directory();
     let mut command = bench_client(directory.path());
     let words = ["compare", "sqlite_ws_rpc", "sqlite_ws_rpc", "--duration=30"];
@@ -428,7 +423,6 @@ fn interrupted_before_anything_is_compared_is_130() {
 
 #[test]
 fn the_time_limit_ends_a_search_for_precision() {
-    let _machine = machine();
     let directory = directory();
     let words = [
         "sqlite_ws_rpc",
@@ -446,7 +440,6 @@ fn the_time_limit_ends_a_search_for_precision() {
 
 #[test]
 fn servers_of_other_programs_and_at_urls_are_sides() {
-    let _machine = machine();
     let directory = directory();
     let program = env!("CARGO_BIN_EXE_bench-client");
     let flags = ["--accounts=500", "--database=other.sqlite"];
@@ -480,7 +473,6 @@ fn servers_of_other_programs_and_at_urls_are_sides() {
 #[test]
 fn a_server_program_takes_its_flags_directly() {
     use std::os::unix::fs::PermissionsExt as _;
-    let _machine = machine();
     let directory = directory();
     let script = format!(
         "#!/bin/sh\nif [ \"$1\" = --version ]; then echo busload-frontend 0.1.0; exit; fi\n\
@@ -527,7 +519,6 @@ fn save(directory: &Path, words: &[&str]) -> Ended {
 
 #[test]
 fn a_baseline_is_saved_and_compared_with() {
-    let _machine = machine();
     let directory = directory();
     let directory = directory.path();
     let ended = save(directory, &["--runs=2", "--save-baseline=main"]);
@@ -597,7 +588,6 @@ fn a_baseline_is_saved_and_compared_with() {
 
 #[test]
 fn an_unlike_baseline_is_refused_before_anything_is_measured() {
-    let _machine = machine();
     let directory = directory();
     let directory = directory.path();
     save(directory, &["--save-baseline=main"]).expect_code(0);
@@ -645,7 +635,6 @@ fn an_unlike_baseline_is_refused_before_anything_is_measured() {
 
 #[test]
 fn what_a_server_at_a_url_is_set_to_is_held_against_the_baseline() {
-    let _machine = machine();
     let directory = directory();
     let directory = directory.path();
     let flags = [
@@ -664,7 +653,6 @@ fn what_a_server_at_a_url_is_set_to_is_held_against_the_baseline() {
 
 #[test]
 fn what_is_no_baseline_is_not_saved() {
-    let _machine = machine();
     let directory = directory();
     let directory = directory.path();
     for (words, says) in [
