@@ -31,7 +31,7 @@ mod verbosity;
 mod view;
 pub(crate) mod watch_args;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -221,8 +221,13 @@ pub(crate) fn show(document: &Document) {
 
 /// Columns of the terminal that standard output is.
 pub(crate) fn width() -> Option<usize> {
-    let is_terminal = std::io::stdout().is_terminal();
-    let size = is_terminal.then(terminal::size).and_then(Result::ok);
+    width_of(&io::stdout())
+}
+
+/// Columns of the terminal that this stream is.
+fn width_of(stream: &impl io::IsTerminal) -> Option<usize> {
+    let size = stream.is_terminal().then(terminal::size);
+    let size = size.and_then(Result::ok);
     size.map(|(columns, _)| usize::from(columns))
         .filter(|columns| *columns > 0)
 }

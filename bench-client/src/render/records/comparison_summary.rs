@@ -7,7 +7,7 @@ use super::comparison::{
     alike, below_metrics, in_turn, invalid, metrics_of, notes, outcome, side, tone_of_gate,
 };
 use super::comparison_headline::{headline, listed, tone_of};
-use super::words::{TEXT_MAX, clipped, joined};
+use super::words::joined;
 use crate::figures::known;
 use crate::record::comparison::ComparisonRecord;
 use crate::record::sides::Which;
@@ -83,10 +83,7 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
     }
     let mut notes = notes(record).into_iter();
     if let Some(first) = notes.next() {
-        facts.add(
-            Line::default().mark(Tone::Warn, "warning"),
-            clipped(&first, TEXT_MAX),
-        );
+        facts.add(Line::default().mark(Tone::Warn, "warning"), first);
     }
     let others = notes.count();
     facts.add_known(

@@ -3,7 +3,8 @@
 use super::row::facts;
 use super::warnings::ON_A_PAGE;
 use super::words::{
-    batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
+    batch_knobs, closed_loop, in_flight, mean_batch, next, prediction_failed, tps, verdict,
+    verdict_on,
 };
 use super::{article, comparison, environment, headline, repetitions, summary};
 use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
@@ -234,10 +235,16 @@ fn distributions(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, Read
 fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
     let mut said: Vec<(Line, Vec<&str>, Said<'_>)> = Vec::new();
     for shown in rows {
-        let verdicts = shown.row.verdicts.iter().map(Said::Verdict);
-        let model = shown.row.prediction.as_ref().map(Said::Model);
-        for one in verdicts.chain(model) {
-            let line = one.of(None);
+        let verdicts = shown.row.verdicts.iter();
+        // What a verdict says to do is said with it.
+        let next = next(shown.row);
+        let next = next.filter(|next| verdicts.clone().all(|one| one.remedy != *next));
+        let said_of_row = verdicts
+            .map(Said::Verdict)
+            .chain(shown.row.prediction.as_ref().map(Said::Model))
+            .chain(next.map(Said::Next));
+        for one in said_of_row {
+            let Some(line) = one.of(None) else { continue };
             match said.iter_mut().find(|(known, ..)| *known == line) {
                 Some((_, whom, _)) => whom.push(shown.label),
                 None => said.push((line, vec![shown.label], one)),
@@ -245,11 +252,13 @@ fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
         }
     }
     let all = rows.len();
-    let lines = said.into_iter().map(|(line, whom, one)| match whom.len() {
-        _ if all == 1 => line,
-        count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
-        _ => one.of(Some(&whom.join("; "))),
-    });
+    let lines = said
+        .into_iter()
+        .flat_map(|(line, whom, one)| match whom.len() {
+            _ if all == 1 => Some(line),
+            count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
+            _ => one.of(Some(&whom.join("; "))),
+        });
     lines.collect()
 }
 
@@ -258,13 +267,18 @@ fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
 enum Said<'a> {
     Verdict(&'a Verdict),
     Model(&'a Prediction),
+    Next(&'a str),
 }
 
 impl Said<'_> {
-    fn of(self, whom: Option<&str>) -> Line {
+    fn of(self, whom: Option<&str>) -> Option<Line> {
         match self {
-            Self::Verdict(verdict) => verdict_on(whom, verdict),
-            Self::Model(model) => next_knob(whom, model),
+            Self::Verdict(verdict) => Some(verdict_on(whom, verdict)),
+            Self::Model(model) => prediction_failed(whom, model),
+            Self::Next(remedy) => {
+                let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
+                Some(format!("next{whom}: {remedy}.").into())
+            }
         }
     }
 }
@@ -395,9 +409,11 @@ fn generators(rows: &[Shown<'_>]) -> Document {
             .number(1, "in flight", |shown| {
                 shown.row.littles_law.map(|law| shared(law.in_flight))
             })
-            .number(1, "TPS × latency", |shown| {
-                let law = shown.row.littles_law;
-                law.map(|law| shared(law.throughput_times_latency))
+            .number(1, "answers/s × service time", |shown| {
+                shown.row.littles_law.map(|law| {
+                    let product = law.throughput_times_latency;
+                    product.map_or_else(|| "window too short".to_owned(), shared)
+                })
             })
             .number(3, "steady from", |shown| {
                 shown.row.steady_state.map(|state| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::warnings::{ON_A_SCREEN, more, warnings};
-use super::words::{TEXT_MAX, audited, clipped, joined, load_machines};
+use super::words::{audited, joined, load_machines, next};
 use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
@@ -38,18 +38,14 @@ pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Fa
         for (place, verdict) in invalidating(row).enumerate() {
             if place < REASONS_MAX {
                 let name = if place == 0 { "why" } else { "" };
-                reasons.add(name, clipped(&verdict.message, TEXT_MAX));
+                reasons.add(name, verdict.message.as_str());
             } else {
                 others.push(verdict);
             }
         }
         facts.0.append(&mut reasons.0);
         facts.add_known("", more(&others, rest));
-        let remedy = invalidating(row).next();
-        facts.add_known(
-            "next",
-            remedy.map(|verdict| clipped(&verdict.remedy, TEXT_MAX)),
-        );
+        facts.add_known("next", next(row));
         facts.add("ledger", ledger(row));
     }
     warnings(row, &mut facts, rest);
@@ -60,7 +56,7 @@ pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Fa
 pub(super) fn limit_and_next(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     facts.add_known("limit", limit(row, environment));
-    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts.add_known("next", next(row));
     facts
 }
 
@@ -277,16 +273,6 @@ fn limit(row: &Row, environment: &Environment) -> Option<String> {
     Some(joined(" · ", [limit, cores]))
 }
 
-/// What to do next: what a row that is no limit of the server is warned of goes first.
-fn next(row: &Row) -> Option<&str> {
-    let mut verdicts = row.verdicts.iter();
-    let bound = verdicts.find(|verdict| verdict.code == VerdictCode::GeneratorBound);
-    let of_model = || row.prediction.as_ref()?.remedy.as_deref();
-    bound
-        .map(|verdict| verdict.remedy.as_str())
-        .or_else(of_model)
-}
-
 /// What was acknowledged against what was applied, and the balances that were read back.
 fn ledger(row: &Row) -> String {
     let verify = &row.verify;
@@ -331,7 +317,8 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
 mod tests {
     use super::*;
     use crate::record::durability::{DurabilityVerdict, RowAudit};
-    use crate::record::{Record, fixtures};
+    use crate::record::load_record::{AnyRecord, Report};
+    use crate::record::{Prediction, Record, fixtures};
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -359,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_ends_in_twelve_lines_with_the_verdict_first() {
+    fn every_row_begins_with_the_verdict_and_its_figures_and_a_warning_is_whole() {
         let record = record();
         for row in &record.rows {
             let mut row = row.clone();
@@ -380,7 +367,12 @@ mod tests {
                 assert!(text.starts_with(word), "{text}");
                 let wide = text.lines().map(|line| line.chars().count()).max();
                 assert!(wide <= Some(width), "{width}: {text}");
-                assert!(width < 80 || text.lines().count() <= 15, "{width}: {text}");
+                let warned = text.lines().position(|line| line.starts_with("warning"));
+                assert!(width < 80 || warned <= Some(12), "{width}: {text}");
+                // At any width: it is wrapped, not cut.
+                let whole = if row.valid { 20 } else { 0 };
+                assert_eq!(text.matches("another").count(), whole, "{width}: {text}");
+                assert_eq!(text.matches("then").count(), whole, "{width}: {text}");
                 assert!(text.lines().last().unwrap().starts_with("record "));
             }
         }
@@ -429,6 +421,51 @@ mod tests {
         let shown = text(&one_row(&row, &environment, None), 100, false);
         assert!(shown.starts_with("CEILING  "), "{shown}");
         assert!(shown.contains("nothing stored"), "{shown}");
+    }
+
+    #[test]
+    fn what_to_do_next_is_the_same_on_the_screen_under_verbose_and_in_a_report() {
+        let of_model = "turn this knob".to_owned();
+        let mut row = fixtures::row();
+        row.verdicts.clear();
+        row.prediction = Some(Prediction {
+            tps: row.tps,
+            p50_ms: 1.0,
+            mean_batch: 1.0,
+            bottleneck: Some(Bottleneck::DiskSync),
+            remedy: Some(of_model.clone()),
+            limits: Vec::new(),
+            refuted: Vec::new(),
+        });
+        let mut bound = row.clone();
+        bound.verdicts = vec![warned(VerdictCode::GeneratorBound)];
+        let of_generator = bound.verdicts[0].remedy.trim_end().to_owned();
+        let record = record();
+        for (row, expected) in [(row, &of_model), (bound, &of_generator)] {
+            let said = |document: &Document| {
+                let text = text(document, 2_000, false);
+                let mut lines = text.lines().filter(|line| line.starts_with("next "));
+                let next = lines.next().unwrap().trim().to_owned();
+                assert_eq!(lines.next(), None, "{text}");
+                next
+            };
+            let screen = said(&one_row(&row, &record.environment, None));
+            assert_eq!(screen, format!("next     {expected}"));
+            let verbose = said(&super::super::row::document(&row));
+            assert_eq!(verbose.split_once(expected.as_str()).unwrap().1, "");
+            let mut record = record.clone();
+            record.rows = vec![row];
+            let report = Report::new(vec![AnyRecord::of_record(record)]);
+            let report = super::super::report::document(&report).unwrap();
+            let whole = text(&report, 2_000, false);
+            assert!(whole.contains(&screen), "{whole}");
+            let other = if *expected == of_model {
+                &of_generator
+            } else {
+                &of_model
+            };
+            assert!(!whole.contains(other), "{whole}");
+        }
     }
 
     #[test]
