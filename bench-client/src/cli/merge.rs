@@ -19,6 +19,7 @@ use clap::Args;
 
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
+use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::choose;
 use super::output::RecordFile;
@@ -59,6 +60,8 @@ pub(crate) struct MergeArgs {
     #[command(flatten)]
     save: SaveArgs,
     #[command(flatten)]
+    gates: GateArgs,
+    #[command(flatten)]
     fail_on: FailOnArgs,
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let observation = runtime()?.block_on(reading)?;
     let mut record = Record::new(environment.clone());
     record.push(judged(config, &observation, &environment));
+    args.gates.judge(&mut record);
     path.write(&record)?;
     show_end(&record, &path, (args.json, verbose, quiet))?;
     if let Some(baseline) = baseline {
@@ -98,7 +102,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let ending = Ending {
         found: !row.valid,
         interrupted: row.interrupted,
-        failed: args.fail_on.names(row.verdicts.iter()),
+        failed: args.fail_on.names(row.verdicts.iter()) | args.gates.fail(&record, &args.fail_on),
     };
     Ok(ending.code())
 }

@@ -7,6 +7,7 @@ pub(crate) mod compare;
 mod documented;
 mod fail_on;
 pub(crate) mod fsync;
+mod gates;
 pub(crate) mod generate;
 mod interrupt;
 mod load_flags;

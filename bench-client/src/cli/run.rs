@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
+use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::{RUNS, RecordFile};
@@ -51,6 +52,8 @@ pub(crate) struct RunArgs {
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     pub(super) save: SaveArgs,
+    #[command(flatten)]
+    pub(super) gates: GateArgs,
     #[command(flatten)]
     pub(super) fail_on: FailOnArgs,
 }
@@ -87,6 +90,7 @@ pub(crate) fn run_plans(
             progress::say(&summary::row_line(&row, Some((place + 1, of)), label));
         }
         runs::push(&mut record, row);
+        args.gates.judge(&mut record);
         path.write_so_far(&record)
     };
     let all = measure_watched(&repetitions.plans, &environment, (&args.watch, quiet), each);
@@ -113,7 +117,7 @@ pub(crate) fn run_plans(
     let ending = Ending {
         found: rows.iter().any(|row| !row.valid),
         interrupted: missing || rows.iter().any(|row| row.interrupted),
-        failed: args.fail_on.names(of_rows.chain(of_all)),
+        failed: args.fail_on.names(of_rows.chain(of_all)) | args.gates.fail(&record, &args.fail_on),
     };
     Ok(ending.code())
 }

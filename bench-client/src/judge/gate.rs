@@ -1,8 +1,11 @@
 //! Gates: what a comparison must not show.
 
+mod of_rows;
+
 use std::str::FromStr;
 
 use busload_frontend::cli::parse_number as parse_quantity;
+pub use of_rows::{judge_rows, of_a_row};
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
@@ -81,6 +84,11 @@ pub enum GateProblem {
         /// The gate that was probably meant.
         instead: String,
     },
+    /// It is of two sides, and there is one.
+    #[error(
+        "a share is of another side, which compare measures; write a value, such as tps<50k or p99>5ms"
+    )]
+    Share,
     /// It can never fail.
     #[error("can never fail; write {0}")]
     Never(&'static str),
@@ -289,6 +297,7 @@ impl Gate {
             metric: self.metric,
             outcome,
             message,
+            rows: Vec::new(),
         }
     }
 

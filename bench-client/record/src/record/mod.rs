@@ -58,6 +58,7 @@ use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
+use comparison::GateResult;
 use durability::RowAudit;
 use series::Interval;
 
@@ -77,6 +78,9 @@ pub struct Record {
     /// Repetitions of the same row, taken together (`--runs`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summaries: Vec<Summary>,
+    /// What the gates of its rows came to (`run --fail-if`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateResult>,
     /// What was swept (`sweep`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -94,6 +98,7 @@ impl Record {
             environment,
             rows: Vec::new(),
             summaries: Vec::new(),
+            gates: Vec::new(),
             sweep: None,
             knee: None,
         }

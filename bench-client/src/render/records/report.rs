@@ -6,7 +6,7 @@ use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next, prediction_failed, tps, verdict,
     verdict_on,
 };
-use super::{article, comparison, environment, headline, repetitions, summary};
+use super::{article, comparison, environment, gates, headline, repetitions, summary};
 use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
 use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
@@ -66,6 +66,11 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         && measured.sweep.is_some()
     {
         document.facts(summary::limit_and_next(best.row, &measured.environment));
+    }
+    for (place, record) in report.records.iter().enumerate() {
+        let of_it = rows.iter().filter(|one| one.record == place);
+        let of_it: Vec<Shown<'_>> = of_it.copied().collect();
+        document.facts(gates::facts(&record.record.gates, &of_it));
     }
     for reproduction in report.records.iter().filter_map(AnyRecord::reproduction) {
         document.list(article::reading(&reproduction));
@@ -254,7 +259,7 @@ fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
     let all = rows.len();
     let lines = said
         .into_iter()
-        .flat_map(|(line, whom, one)| match whom.len() {
+        .filter_map(|(line, whom, one)| match whom.len() {
             _ if all == 1 => Some(line),
             count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
             _ => one.of(Some(&whom.join("; "))),

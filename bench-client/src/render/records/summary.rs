@@ -8,23 +8,19 @@ use super::words::{audited, joined, load_machines, next};
 use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
-use crate::render::document::{Document, Facts, Line, Tone};
+use crate::render::document::{Facts, Line, Tone};
 
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 
-/// The end of a run of one row. `record` is where the record is, if it stays.
-#[must_use]
-pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> Document {
+/// The end of a run of one row.
+pub(super) fn one_row(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     facts.add(word(row), headline(row));
     facts
         .0
         .append(&mut essentials(row, environment, ON_A_SCREEN).0);
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
+    facts
 }
 
 /// What stands below the verdict of a row: of a valid one its figures, of another why it is none,
@@ -319,6 +315,7 @@ mod tests {
     use crate::record::durability::{DurabilityVerdict, RowAudit};
     use crate::record::load_record::{AnyRecord, Report};
     use crate::record::{Prediction, Record, fixtures};
+    use crate::render::document::Document;
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -334,6 +331,12 @@ mod tests {
             colour,
         };
         write(document, layout)
+    }
+
+    fn ended(row: &Row, record: &Record) -> Document {
+        let mut document = Document::default();
+        document.facts(one_row(row, &record.environment));
+        document
     }
 
     fn warned(code: VerdictCode) -> Verdict {
@@ -359,8 +362,7 @@ mod tests {
                 verdict: DurabilityVerdict::CannotTell,
                 at: "2026-11-29T19:20:03Z".to_owned(),
             });
-            let path = Some(Path::new("results/runs/20261129.json"));
-            let document = one_row(&row, &record.environment, path);
+            let document = ended(&row, &record);
             for width in [40, 80, 100, 160] {
                 let text = text(&document, width, false);
                 let word = if row.valid { "VALID " } else { "INVALID " };
@@ -373,7 +375,6 @@ mod tests {
                 let whole = if row.valid { 20 } else { 0 };
                 assert_eq!(text.matches("another").count(), whole, "{width}: {text}");
                 assert_eq!(text.matches("then").count(), whole, "{width}: {text}");
-                assert!(text.lines().last().unwrap().starts_with("record "));
             }
         }
     }
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn the_figures_of_the_row_are_on_it() {
         let row = fixtures::row();
-        let text = text(&one_row(&row, &record().environment, None), 160, false);
+        let text = text(&ended(&row, &record()), 160, false);
         let latency = &row.latency_ms;
         let figures = [
             format!("VALID    {} durable transfers per second", rate(row.tps)),
@@ -400,25 +401,24 @@ mod tests {
         let syncs = u32::try_from(server.commit_syncs.unwrap()).unwrap();
         let per_second = format!("{} per second", rate(f64::from(syncs) / row.seconds));
         assert!(text.contains(&per_second), "{text}");
-        assert!(!text.contains("record"), "there is none: {text}");
     }
 
     #[test]
     fn what_is_not_durable_and_what_is_a_lower_bound_is_not_called_otherwise() {
-        let environment = record().environment;
+        let record = record();
         let mut row = fixtures::row();
         row.verdicts = vec![warned(VerdictCode::NotDurable)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(
             shown.contains("transfers per second, not durable"),
             "{shown}"
         );
         assert!(!shown.contains(" durable transfers"), "{shown}");
         row.verdicts = vec![warned(VerdictCode::GeneratorBound)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(shown.starts_with("VALID    at least "), "{shown}");
         row.verdicts = vec![warned(VerdictCode::NullServer)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(shown.starts_with("CEILING  "), "{shown}");
         assert!(shown.contains("nothing stored"), "{shown}");
     }
@@ -449,7 +449,7 @@ mod tests {
                 assert_eq!(lines.next(), None, "{text}");
                 next
             };
-            let screen = said(&one_row(&row, &record.environment, None));
+            let screen = said(&ended(&row, &record));
             assert_eq!(screen, format!("next     {expected}"));
             let verbose = said(&super::super::row::document(&row));
             assert_eq!(verbose.split_once(expected.as_str()).unwrap().1, "");
@@ -472,7 +472,7 @@ mod tests {
     fn the_verdict_alone_and_what_is_wrong_are_in_colour() {
         let record = record();
         let fake = record.rows.iter().find(|row| !row.valid).unwrap();
-        let shown = |row: &Row| text(&one_row(row, &record.environment, None), 80, true);
+        let shown = |row: &Row| text(&ended(row, &record), 80, true);
         assert!(shown(fake).starts_with("\u{1b}[1m\u{1b}[31mINVALID\u{1b}[0m "));
         let mut row = fixtures::row();
         row.verdicts.clear();
