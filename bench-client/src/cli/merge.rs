@@ -25,6 +25,7 @@ use super::load_flags::choose;
 use super::output::RecordFile;
 use super::progress::{Detail, ProgressLine};
 use super::run::{judged, runtime, show_end};
+use super::title::TitleArgs;
 use super::usage;
 use super::verbosity::VerbosityArgs;
 
@@ -57,6 +58,8 @@ pub(crate) struct MergeArgs {
     /// File of the record [default: new in results/runs]
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    title: TitleArgs,
     #[command(flatten)]
     save: SaveArgs,
     #[command(flatten)]
@@ -91,6 +94,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     };
     let observation = runtime()?.block_on(reading)?;
     let mut record = Record::new(environment.clone());
+    args.title.put(&mut record);
     record.push(judged(config, &observation, &environment));
     args.gates.judge(&mut record);
     path.write(&record)?;

@@ -27,6 +27,7 @@ mod shard_args;
 pub(crate) mod sweep;
 mod target_args;
 pub(crate) mod targets;
+mod title;
 pub(crate) mod torture;
 mod verbosity;
 mod view;

@@ -26,6 +26,7 @@ use super::output::{RUNS, RecordFile};
 use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
 use super::shard_args::ShardArgs;
+use super::title::{TitleArgs, show_title};
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
@@ -51,6 +52,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) title: TitleArgs,
+    #[command(flatten)]
     pub(super) save: SaveArgs,
     #[command(flatten)]
     pub(super) gates: GateArgs,
@@ -73,12 +76,16 @@ pub(crate) fn run_plans(
     let baseline = args.save.check(plans)?;
     let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;
     let mut record = Record::new(environment);
+    args.title.put(&mut record);
     let runtime = runtime()?;
     let environment = record.environment.clone();
     let mut repetitions = args.runs.repeat(plans);
     args.watch.set_intervals(&mut repetitions.plans)?;
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     let (labels, of) = (runs::labels(plans), repetitions.plans.len());
+    if verbose {
+        show_title(&record);
+    }
     let each = |mut row: Row| {
         let place = record.rows.len();
         row.repetition = repetitions.number(place);
@@ -131,6 +138,9 @@ pub(crate) fn show_end(
     if json {
         print(&serde_json::to_string_pretty(record)?);
         return Ok(());
+    }
+    if verbose {
+        show_title(record);
     }
     for row in record.rows.iter().filter(|_| verbose) {
         show(&shown::document(row));

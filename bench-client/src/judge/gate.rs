@@ -319,9 +319,7 @@ impl Gate {
     fn message(&self, interval: &Interval, level: Level) -> String {
         let show = |value: f64| match self.threshold {
             Threshold::Ratio(_) => format!("{:+.1} %", 100.0 * (value - 1.0)),
-            // The metric's name is its unit.
-            Threshold::Value(_) if self.metric.more_is_better() => rate(value),
-            Threshold::Value(_) => in_ms(Some(value)),
+            Threshold::Value(_) => in_its_unit(self.metric, value),
         };
         let name = self.metric.title();
         let found = format!(
@@ -343,6 +341,15 @@ impl Gate {
                 format!("{found}: too few runs for {confidence:.2} %, nothing is proven")
             }
         }
+    }
+}
+
+/// A value of the metric, of which TPS is both name and unit.
+fn in_its_unit(metric: Metric, value: f64) -> String {
+    if metric.more_is_better() {
+        rate(value)
+    } else {
+        in_ms(Some(value))
     }
 }
 

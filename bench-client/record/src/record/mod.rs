@@ -71,6 +71,12 @@ pub const SCHEMA_VERSION: u32 = 3;
 pub struct Record {
     /// The version of this form.
     pub schema_version: u32,
+    /// What a person calls it (`--title`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What a person says of it (`--note`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where and by what it was measured.
     pub environment: Environment,
     /// One row per combination of connector and knobs.
@@ -95,6 +101,8 @@ impl Record {
     pub fn new(environment: Environment) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
+            title: None,
+            note: None,
             environment,
             rows: Vec::new(),
             summaries: Vec::new(),

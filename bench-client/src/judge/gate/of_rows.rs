@@ -1,6 +1,7 @@
 //! Gates of rows that were compared with nothing: their own figures.
 
-use super::{Gate, GateProblem, Threshold};
+use super::{Gate, GateProblem, Threshold, in_its_unit};
+use crate::figures::grouped;
 use crate::record::Row;
 use crate::record::comparison::{GateOutcome, GateResult};
 use crate::statistics::{Estimate, Percentile, SPEED_SAMPLES_MIN};
@@ -73,10 +74,11 @@ impl Gate {
             let percentile = self.metric.percentile();
             let needed = percentile.map_or(SPEED_SAMPLES_MIN, Percentile::samples_min);
             return undecided(format!(
-                "needs {needed} committed transfers in each run: measure longer with --duration"
+                "needs {} committed transfers in each run: measure longer with --duration",
+                grouped(needed)
             ));
         };
-        let show = |value| self.metric.show(value);
+        let show = |value| in_its_unit(self.metric, value);
         let runs = if found.count > 1 {
             format!(
                 " in the median of {} runs ({} to {})",
@@ -137,7 +139,9 @@ mod tests {
                 ),
             ]
         );
-        assert_eq!(judged("p99>4ms", &rows)[0].0, GateOutcome::Failed);
+        let late = &judged("p99>4ms", &rows)[0];
+        assert_eq!(late.0, GateOutcome::Failed);
+        assert_eq!(late.1, "p99 5.00 ms, worse than 4.00 ms");
         assert_eq!(judged("p99>5ms", &rows)[0].0, GateOutcome::Passed);
     }
 
@@ -166,7 +170,7 @@ mod tests {
         let mut interrupted = at(1.0);
         interrupted.interrupted = true;
         for (row, says) in [
-            (few, "p99 needs 1000 committed transfers in each run"),
+            (few, "p99 needs 1,000 committed transfers in each run"),
             (invalid, "p99 is of no valid run"),
             (interrupted, "p99 is of no valid run"),
         ] {

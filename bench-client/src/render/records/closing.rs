@@ -9,7 +9,18 @@ use super::{gates, repetitions};
 use crate::record::Record;
 use crate::record::comparison::GateOutcome;
 use crate::record::load_record::{AnyRecord, Report, Shown};
-use crate::render::document::Document;
+use crate::render::document::{Document, Facts};
+
+/// What a person called a record, and said of it.
+#[must_use]
+pub fn about(record: &Record) -> Document {
+    let mut facts = Facts::default();
+    facts.add_known("title", record.title.as_deref());
+    facts.add_known("note", record.note.as_deref());
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
 
 /// The end of a run: of one row its figures, of several a table and what is said of them.
 /// `record` is where the record is, if it stays.

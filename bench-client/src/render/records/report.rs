@@ -6,7 +6,7 @@ use super::words::{
     batch_knobs, closed_loop, in_flight, mean_batch, next, prediction_failed, tps, verdict,
     verdict_on,
 };
-use super::{article, comparison, environment, gates, headline, repetitions, summary};
+use super::{article, closing, comparison, environment, gates, headline, repetitions, summary};
 use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
 use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
@@ -24,7 +24,19 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     let mut document = Document::new("Comparison");
     if !report.records.iter().all(compared) {
         let found = headline::of_report(report);
-        (document.title, document.tone) = (found.text, found.tone);
+        let only = match report.records.as_slice() {
+            [only] => Some(&only.record),
+            _ => None,
+        };
+        if let Some(title) = only.and_then(|only| only.title.as_ref()) {
+            document.title.clone_from(title);
+            document.say(Line::default().mark(found.tone, found.text));
+        } else {
+            (document.title, document.tone) = (found.text, found.tone);
+        }
+        if let Some(note) = only.and_then(|only| only.note.as_deref()) {
+            document.say(note);
+        }
         if let Some(subject) = headline::subject(report) {
             document.say(subject);
         }
@@ -104,6 +116,9 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     for record in report.records.iter().filter(|one| one.comparison.is_none()) {
         let measured = &record.record;
         document.subheading(record.file.as_str());
+        if report.records.len() > 1 {
+            document.append(closing::about(measured));
+        }
         document.facts(environment::facts(&measured.environment));
         document.fold(pragmas(record), Depth::Later);
     }
@@ -431,4 +446,39 @@ fn generators(rows: &[Shown<'_>]) -> Document {
             }),
     );
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::load_record::names;
+    use crate::record::{LittlesLaw, fixtures};
+
+    #[test]
+    fn a_window_that_is_too_short_for_littles_law_says_so() {
+        let rows = [Some(12.5), None].map(|product| {
+            let mut row = fixtures::row();
+            row.littles_law = Some(LittlesLaw {
+                in_flight: 12.0,
+                throughput_times_latency: product,
+            });
+            row
+        });
+        let labels = names(&rows.iter().collect::<Vec<_>>());
+        let shown = rows.iter().zip(&labels).map(|(row, label)| Shown {
+            record: 0,
+            number: 1,
+            label,
+            row,
+            article: None,
+        });
+        let document = generators(&shown.collect::<Vec<_>>());
+        let Some(Block::Table(table)) = document.blocks.last() else {
+            panic!("a table: {document:?}");
+        };
+        let mut titles = table.columns.iter().map(|column| column.title.as_str());
+        let place = titles.position(|title| title == "answers/s × service time");
+        let cells = table.rows.iter().map(|row| row[place.unwrap()].to_string());
+        assert_eq!(cells.collect::<Vec<_>>(), ["12.5", "window too short"]);
+    }
 }
