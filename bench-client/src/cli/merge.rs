@@ -19,11 +19,13 @@ use clap::Args;
 
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
+use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::choose;
 use super::output::RecordFile;
 use super::progress::{Detail, ProgressLine};
 use super::run::{judged, runtime, show_end};
+use super::title::TitleArgs;
 use super::usage;
 use super::verbosity::VerbosityArgs;
 
@@ -57,7 +59,11 @@ pub(crate) struct MergeArgs {
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
+    title: TitleArgs,
+    #[command(flatten)]
     save: SaveArgs,
+    #[command(flatten)]
+    gates: GateArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
 }
@@ -88,7 +94,9 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     };
     let observation = runtime()?.block_on(reading)?;
     let mut record = Record::new(environment.clone());
+    args.title.put(&mut record);
     record.push(judged(config, &observation, &environment));
+    args.gates.judge(&mut record);
     path.write(&record)?;
     show_end(&record, &path, (args.json, verbose, quiet))?;
     if let Some(baseline) = baseline {
@@ -98,7 +106,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let ending = Ending {
         found: !row.valid,
         interrupted: row.interrupted,
-        failed: args.fail_on.names(row.verdicts.iter()),
+        failed: args.fail_on.names(row.verdicts.iter()) | args.gates.fail(&record, &args.fail_on),
     };
     Ok(ending.code())
 }

@@ -7,6 +7,7 @@ pub(crate) mod compare;
 mod documented;
 mod fail_on;
 pub(crate) mod fsync;
+mod gates;
 pub(crate) mod generate;
 mod interrupt;
 mod load_flags;
@@ -26,12 +27,13 @@ mod shard_args;
 pub(crate) mod sweep;
 mod target_args;
 pub(crate) mod targets;
+mod title;
 pub(crate) mod torture;
 mod verbosity;
 mod view;
 pub(crate) mod watch_args;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -221,8 +223,13 @@ pub(crate) fn show(document: &Document) {
 
 /// Columns of the terminal that standard output is.
 pub(crate) fn width() -> Option<usize> {
-    let is_terminal = std::io::stdout().is_terminal();
-    let size = is_terminal.then(terminal::size).and_then(Result::ok);
+    width_of(&io::stdout())
+}
+
+/// Columns of the terminal that this stream is.
+fn width_of(stream: &impl io::IsTerminal) -> Option<usize> {
+    let size = stream.is_terminal().then(terminal::size);
+    let size = size.and_then(Result::ok);
     size.map(|(columns, _)| usize::from(columns))
         .filter(|columns| *columns > 0)
 }

@@ -34,6 +34,7 @@ const PAGES: [(&str, Page); 8] = [
             "output",
             "json",
             "tui",
+            "fail-if",
             "strict",
             "allow",
         ]),

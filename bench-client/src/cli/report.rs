@@ -297,6 +297,7 @@ fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<V
     }
     let mut documents = Vec::new();
     if args.verbose {
+        documents.extend(Some(closing::about(record)).filter(|about| !about.blocks.is_empty()));
         documents.extend(record.rows.iter().map(row::document));
     }
     documents.push(if !read.article.is_empty() {

@@ -34,6 +34,7 @@ use super::load_flags::{built_in, check_descriptors, choose};
 use super::output::RecordFile;
 use super::progress;
 use super::run::{measure_all, runtime};
+use super::title::{TitleArgs, show_title};
 use super::verbosity::VerbosityArgs;
 use super::{INTERRUPTED, print, show};
 
@@ -77,6 +78,8 @@ pub(crate) struct ReproduceArgs {
     #[command(flatten)]
     verbosity: VerbosityArgs,
     #[command(flatten)]
+    title: TitleArgs,
+    #[command(flatten)]
     fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else
     ///
@@ -104,10 +107,15 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         directory: &args.data_dir,
         counts: HashMap::new(),
     };
-    let mut reproduction = article::reproduction(args.edition, Record::new(environment));
+    let mut record = Record::new(environment);
+    args.title.put(&mut record);
+    let mut reproduction = article::reproduction(args.edition, record);
     reproduction.skipped = skipped;
     let environment = reproduction.record.environment.clone();
     let VerbosityArgs { verbose, quiet } = args.verbosity;
+    if verbose {
+        show_title(&reproduction.record);
+    }
     let measured = runtime()?.block_on(measure_all(&plans, &environment, quiet, |row| {
         let of_article = of_article[reproduction.record.rows.len()];
         let ceiling = counted.ceiling(of_article, &row)?;

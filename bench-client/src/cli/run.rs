@@ -19,12 +19,14 @@ use tokio::sync::watch;
 
 use super::compare::save::SaveArgs;
 use super::fail_on::{Ending, FailOnArgs};
+use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
 use super::output::{RUNS, RecordFile};
 use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
 use super::shard_args::ShardArgs;
+use super::title::{TitleArgs, show_title};
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
@@ -50,7 +52,11 @@ pub(crate) struct RunArgs {
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) title: TitleArgs,
+    #[command(flatten)]
     pub(super) save: SaveArgs,
+    #[command(flatten)]
+    pub(super) gates: GateArgs,
     #[command(flatten)]
     pub(super) fail_on: FailOnArgs,
 }
@@ -70,12 +76,16 @@ pub(crate) fn run_plans(
     let baseline = args.save.check(plans)?;
     let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;
     let mut record = Record::new(environment);
+    args.title.put(&mut record);
     let runtime = runtime()?;
     let environment = record.environment.clone();
     let mut repetitions = args.runs.repeat(plans);
     args.watch.set_intervals(&mut repetitions.plans)?;
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     let (labels, of) = (runs::labels(plans), repetitions.plans.len());
+    if verbose {
+        show_title(&record);
+    }
     let each = |mut row: Row| {
         let place = record.rows.len();
         row.repetition = repetitions.number(place);
@@ -87,6 +97,7 @@ pub(crate) fn run_plans(
             progress::say(&summary::row_line(&row, Some((place + 1, of)), label));
         }
         runs::push(&mut record, row);
+        args.gates.judge(&mut record);
         path.write_so_far(&record)
     };
     let all = measure_watched(&repetitions.plans, &environment, (&args.watch, quiet), each);
@@ -113,7 +124,7 @@ pub(crate) fn run_plans(
     let ending = Ending {
         found: rows.iter().any(|row| !row.valid),
         interrupted: missing || rows.iter().any(|row| row.interrupted),
-        failed: args.fail_on.names(of_rows.chain(of_all)),
+        failed: args.fail_on.names(of_rows.chain(of_all)) | args.gates.fail(&record, &args.fail_on),
     };
     Ok(ending.code())
 }
@@ -127,6 +138,9 @@ pub(crate) fn show_end(
     if json {
         print(&serde_json::to_string_pretty(record)?);
         return Ok(());
+    }
+    if verbose {
+        show_title(record);
     }
     for row in record.rows.iter().filter(|_| verbose) {
         show(&shown::document(row));

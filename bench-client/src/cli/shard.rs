@@ -118,6 +118,14 @@ fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<()>
             "--save-baseline keeps a judged row: give it to merge",
         ),
         (
+            args.title.is_asked_for(),
+            "--title and --note are of a judged row: give them to merge",
+        ),
+        (
+            args.gates.are_asked_for(),
+            "--fail-if is about a judged row: give it to merge",
+        ),
+        (
             args.fail_on.is_asked_for(),
             "--fail-on is about verdicts, and a shard is not judged: \
             give it to merge",

@@ -29,6 +29,7 @@ use super::output::RecordFile;
 use super::progress;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
+use super::title::{TitleArgs, show_title};
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show, usage};
@@ -58,6 +59,8 @@ pub(crate) struct SweepArgs {
     watch: WatchArgs,
     #[command(flatten)]
     verbosity: VerbosityArgs,
+    #[command(flatten)]
+    title: TitleArgs,
     #[command(flatten)]
     fail_on: FailOnArgs,
     /// Print the record as JSON, and nothing else
@@ -106,8 +109,12 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         over,
         resumed_despite: Vec::new(),
     };
-    let record = sweep::open(&path, &environment, described, args.resume_anyway)
+    let mut record = sweep::open(&path, &environment, described, args.resume_anyway)
         .map_err(|error| usage(&error.to_string()))?;
+    args.title.put(&mut record);
+    if args.verbosity.verbose {
+        show_title(&record);
+    }
     let mut sweeping = Sweeping {
         record,
         environment,

@@ -11,6 +11,7 @@ use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use bench_client::config::heading::OUTPUT;
+use bench_client::render::write::text;
 use clap::{Args, ValueEnum};
 
 /// When to colour.
@@ -57,7 +58,9 @@ pub(crate) fn error(what: &str) {
 
 /// Says on standard error what is to be read with care.
 pub(crate) fn warning(what: &str) {
-    anstream::eprintln!("{WARNING}warning{WARNING:#}: {what}");
+    let said = format!("{WARNING}warning{WARNING:#}: {what}");
+    let width = super::width_of(&std::io::stderr());
+    anstream::eprintln!("{}", text::sentence(&said, "  ", width));
 }
 
 #[derive(Debug, Clone, Copy, Default, Args)]

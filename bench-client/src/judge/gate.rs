@@ -1,8 +1,11 @@
 //! Gates: what a comparison must not show.
 
+mod of_rows;
+
 use std::str::FromStr;
 
 use busload_frontend::cli::parse_number as parse_quantity;
+pub use of_rows::{judge_rows, of_a_row};
 use thiserror::Error;
 
 use super::compare::has_full_confidence;
@@ -81,6 +84,11 @@ pub enum GateProblem {
         /// The gate that was probably meant.
         instead: String,
     },
+    /// It is of two sides, and there is one.
+    #[error(
+        "a share is of another side, which compare measures; write a value, such as tps<50k or p99>5ms"
+    )]
+    Share,
     /// It can never fail.
     #[error("can never fail; write {0}")]
     Never(&'static str),
@@ -289,6 +297,7 @@ impl Gate {
             metric: self.metric,
             outcome,
             message,
+            rows: Vec::new(),
         }
     }
 
@@ -310,9 +319,7 @@ impl Gate {
     fn message(&self, interval: &Interval, level: Level) -> String {
         let show = |value: f64| match self.threshold {
             Threshold::Ratio(_) => format!("{:+.1} %", 100.0 * (value - 1.0)),
-            // The metric's name is its unit.
-            Threshold::Value(_) if self.metric.more_is_better() => rate(value),
-            Threshold::Value(_) => in_ms(Some(value)),
+            Threshold::Value(_) => in_its_unit(self.metric, value),
         };
         let name = self.metric.title();
         let found = format!(
@@ -334,6 +341,15 @@ impl Gate {
                 format!("{found}: too few runs for {confidence:.2} %, nothing is proven")
             }
         }
+    }
+}
+
+/// A value of the metric, of which TPS is both name and unit.
+fn in_its_unit(metric: Metric, value: f64) -> String {
+    if metric.more_is_better() {
+        rate(value)
+    } else {
+        in_ms(Some(value))
     }
 }
 

@@ -21,15 +21,31 @@ pub(super) fn with_null_server(
 }
 
 /// Little's law holds exactly over a window that begins and ends with nothing in flight. Here
-/// transfers cross both ends, so it holds up to those.
+/// transfers cross both ends, so it holds up to those: to the share of the window that a transfer
+/// takes. Where that is more than this, the law says nothing.
 const LITTLES_TOLERANCE: f64 = 0.1;
 
-/// Whether both sides agree.
+/// Both sides of the law, as far as the window allows; `None` of one without length.
 #[must_use]
-pub(super) fn littles_law_holds(law: &LittlesLaw) -> bool {
-    let larger = law.in_flight.max(law.throughput_times_latency);
-    let difference = (law.in_flight - law.throughput_times_latency).abs();
-    difference <= LITTLES_TOLERANCE * larger
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
+pub(super) fn littles_law(load: &LoadObservation, seconds: f64) -> Option<LittlesLaw> {
+    let (served_s, answers) = (
+        load.window.all_service_sum_ns as f64 / 1e9,
+        load.window.counts.total() as f64,
+    );
+    let is_long_enough = served_s <= LITTLES_TOLERANCE * seconds * answers && answers > 0.0;
+    (seconds > 0.0).then(|| LittlesLaw {
+        in_flight: load.mean_inflight,
+        throughput_times_latency: is_long_enough.then(|| served_s / seconds),
+    })
+}
+
+/// What throughput times latency makes, where that is not what was in flight.
+#[must_use]
+pub(super) fn littles_law_broken(law: &LittlesLaw) -> Option<f64> {
+    let product = law.throughput_times_latency?;
+    let difference = (law.in_flight - product).abs();
+    (difference > LITTLES_TOLERANCE * law.in_flight.max(product)).then_some(product)
 }
 
 /// What the judgement needs to know of the generator.
@@ -137,6 +153,7 @@ pub(super) fn generator_bound_reasons(generator: &GeneratorEvidence) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::fixtures::{Outcome, Transfer, observe};
 
     fn lag(mean: f64, p99: f64) -> Spread {
         Spread {
@@ -264,13 +281,38 @@ mod tests {
 
     #[test]
     fn littles_law_allows_for_the_ends_of_the_window_only() {
-        let law = |in_flight, throughput_times_latency| LittlesLaw {
-            in_flight,
-            throughput_times_latency,
+        let broken = |in_flight, product: f64| {
+            littles_law_broken(&LittlesLaw {
+                in_flight,
+                throughput_times_latency: Some(product),
+            })
         };
-        assert!(littles_law_holds(&law(100.0, 95.0)));
-        assert!(littles_law_holds(&law(0.0, 0.0)));
-        assert!(!littles_law_holds(&law(100.0, 80.0)));
-        assert!(!littles_law_holds(&law(80.0, 100.0)));
+        assert_eq!(broken(100.0, 95.0), None);
+        assert_eq!(broken(0.0, 0.0), None);
+        assert_eq!(broken(100.0, 80.0), Some(80.0));
+        assert_eq!(broken(80.0, 100.0), Some(100.0));
+    }
+
+    #[test]
+    fn a_window_that_is_short_beside_the_service_time_says_nothing_of_littles_law() {
+        let transfer = Transfer {
+            tick: 0,
+            outcome: Outcome::Committed,
+            latency_ns: 200_000_000,
+            accounts: (0, 1),
+        };
+        let mut load = observe(&[transfer; 50]).load;
+        load.mean_inflight = 50.0;
+        let short = littles_law(&load, 1.0).unwrap();
+        assert_eq!(short.throughput_times_latency, None);
+        assert_eq!(littles_law_broken(&short), None);
+        let long = littles_law(&load, 4.0).unwrap();
+        assert_eq!(long.throughput_times_latency, Some(2.5));
+        assert_eq!(littles_law_broken(&long), Some(2.5));
+        assert_eq!(littles_law(&load, 0.0), None);
+        let mut silent = observe(&[]).load;
+        silent.mean_inflight = 50.0;
+        let silent = littles_law(&silent, 4.0).unwrap();
+        assert_eq!(silent.throughput_times_latency, None, "answered later");
     }
 }

@@ -37,7 +37,7 @@ pub use verdict::of_environment as of_environment_warning;
 use std::time::Duration;
 
 use crate::config::{Measure, RunConfig};
-use crate::observation::{LoadObservation, Observation, Ticks};
+use crate::observation::{Observation, Ticks};
 use crate::record::durability::{DurabilityVerdict, RowAudit};
 use crate::record::{
     Budget, Generator, LittlesLaw, Row, StandStill, Verdict, VerdictCode, Verification, WindowEdges,
@@ -47,7 +47,7 @@ use budget::{BudgetEvidence, budget, outside_us};
 use edges::window_edges;
 use evidence::{Evidence, Findings};
 use figures::Figures;
-use generator::with_null_server;
+use generator::{littles_law, with_null_server};
 use stand_still::stand_still;
 
 /// What is to be thought of a row.
@@ -155,14 +155,6 @@ fn judge_evidence(evidence: &Evidence<'_>) -> (Verification, Vec<Verdict>) {
 /// Whether a row with these verdicts may be quoted.
 fn is_valid(verdicts: &[Verdict]) -> bool {
     !verdicts.iter().any(|verdict| verdict.invalidates)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds far below 2^52")]
-fn littles_law(load: &LoadObservation, seconds: f64) -> Option<LittlesLaw> {
-    (seconds > 0.0).then(|| LittlesLaw {
-        in_flight: load.mean_inflight,
-        throughput_times_latency: load.window.all_service_sum_ns as f64 / 1e9 / seconds,
-    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

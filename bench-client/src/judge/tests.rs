@@ -154,7 +154,7 @@ fn all_that_can_be_wrong() -> Vec<Evidence<'static>> {
         |e| {
             e.littles_law = Some(LittlesLaw {
                 in_flight: 10.0,
-                throughput_times_latency: 1.0,
+                throughput_times_latency: Some(1.0),
             });
         },
         |e| {
@@ -234,7 +234,7 @@ fn a_handful_is_judged_for_its_money_and_not_for_its_speed() {
         });
         evidence.littles_law = Some(LittlesLaw {
             in_flight: 10.0,
-            throughput_times_latency: 1.0,
+            throughput_times_latency: Some(1.0),
         });
         evidence.steady_state = Some(SteadyState {
             transient_seconds: 1.0,

@@ -6,7 +6,7 @@ use busload_sqlite::Durability;
 use super::counters;
 use super::edges::{is_cut_off, is_held_back};
 use super::evidence::{Evidence, UNCONFIRMED_READS};
-use super::generator::{generator_bound_reasons, littles_law_holds};
+use super::generator::{generator_bound_reasons, littles_law_broken};
 use super::syncs::{doubtful_baseline, doubtful_server};
 use super::verdict;
 use crate::disk::{Baseline, SYNC_MIN_US};
@@ -214,11 +214,11 @@ fn warn_of_the_window(evidence: &Evidence<'_>, verdicts: &mut Vec<Verdict>) {
     }
     // Transfers that cross the ends break the law as well: they are told of as what they are.
     if let Some(law) = evidence.littles_law
-        && !littles_law_holds(&law)
+        && let Some(product) = littles_law_broken(&law)
         && committed >= SPEED_SAMPLES_MIN
         && held_back.or(cut_off).is_none()
     {
-        verdicts.push(verdict::littles_law(&law));
+        verdicts.push(verdict::littles_law(law.in_flight, product));
     }
 }
 

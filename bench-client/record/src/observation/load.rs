@@ -134,6 +134,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let others = self.rejected.values().chain(self.failed.values());
+        self.committed + self.unknown + others.sum::<u64>()
+    }
+
     /// Adds other counts to these.
     pub fn add(&mut self, other: &Self) {
         self.committed += other.committed;

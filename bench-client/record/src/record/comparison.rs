@@ -238,6 +238,10 @@ pub struct GateResult {
     pub outcome: GateOutcome,
     /// What was found, in words.
     pub message: String,
+    /// Places of the rows that were held against it, among those of the record, from 0; none of a
+    /// comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<usize>,
 }
 
 /// How a gate ended.

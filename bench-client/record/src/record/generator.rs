@@ -21,13 +21,16 @@ pub struct Generator {
     pub ceiling_refuted: Option<f64>,
 }
 
-/// Little's law over the window: what is in flight is throughput times time in the system.
+/// Little's law over the window: what is in flight is throughput times time in the system. Under
+/// `--rate` that time is the service time: what waits to be sent is not in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LittlesLaw {
     /// Transfers in flight: mean over time, counted by the load loop.
     pub in_flight: f64,
-    /// Answers per second times their mean service time in seconds.
-    pub throughput_times_latency: f64,
+    /// Answers per second times their mean service time in seconds; absent of a window that is
+    /// too short for that time, where the law says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput_times_latency: Option<f64>,
 }
 
 /// Transfers that crossed the ends of the window. An answer counts in the window in which it

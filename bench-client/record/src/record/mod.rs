@@ -58,6 +58,7 @@ use crate::disk::Baseline;
 use crate::host::environment::{Environment, Sqlite};
 use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
+use comparison::GateResult;
 use durability::RowAudit;
 use series::Interval;
 
@@ -70,6 +71,12 @@ pub const SCHEMA_VERSION: u32 = 3;
 pub struct Record {
     /// The version of this form.
     pub schema_version: u32,
+    /// What a person calls it (`--title`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What a person says of it (`--note`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where and by what it was measured.
     pub environment: Environment,
     /// One row per combination of connector and knobs.
@@ -77,6 +84,9 @@ pub struct Record {
     /// Repetitions of the same row, taken together (`--runs`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summaries: Vec<Summary>,
+    /// What the gates of its rows came to (`run --fail-if`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateResult>,
     /// What was swept (`sweep`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -91,9 +101,12 @@ impl Record {
     pub fn new(environment: Environment) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
+            title: None,
+            note: None,
             environment,
             rows: Vec::new(),
             summaries: Vec::new(),
+            gates: Vec::new(),
             sweep: None,
             knee: None,
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::warning;
 use crate::figures::{grouped, ms, rate, shared};
-use crate::record::{LittlesLaw, OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
+use crate::record::{OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
 use crate::statistics::SteadyState;
 
 pub(in crate::judge) fn null_server() -> Verdict {
@@ -46,16 +46,17 @@ pub(in crate::judge) fn offered_not_achieved(open: &OpenLoop) -> Verdict {
     )
 }
 
-pub(in crate::judge) fn littles_law(law: &LittlesLaw) -> Verdict {
+pub(in crate::judge) fn littles_law(in_flight: f64, product: f64) -> Verdict {
     warning(
         VerdictCode::LittlesLaw,
         format!(
-            "{} transfers were in flight, throughput times latency makes {}",
-            shared(law.in_flight),
-            shared(law.throughput_times_latency)
+            "{} transfers were in flight, answers per second times their mean service time \
+             make {}",
+            shared(in_flight),
+            shared(product)
         ),
-        "the window is too short for what is in flight, or time is counted wrongly: measure \
-         longer with --duration",
+        "more was in flight at one end of the window than at the other, or time is counted \
+         wrongly: measure longer with --duration",
     )
 }
 

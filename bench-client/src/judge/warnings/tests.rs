@@ -178,7 +178,7 @@ fn answers_held_back_into_the_window_are_no_remark_about_littles_law() {
     let mut evidence = honest();
     evidence.littles_law = Some(LittlesLaw {
         in_flight: 10.0,
-        throughput_times_latency: 1.0,
+        throughput_times_latency: Some(1.0),
     });
     assert_eq!(codes(&evidence), [VerdictCode::LittlesLaw]);
     evidence.edges = Some(edges(300.0));

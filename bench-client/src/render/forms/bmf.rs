@@ -16,12 +16,14 @@ pub const FORM: Form = Form::plain(
     |report, _| Ok(to_json(&tracked::of_report(report)?)?),
 );
 
-/// A value and its interval.
+/// A value and its interval, if it has one: bounds that equal the value would call it exact.
 #[derive(Debug, Serialize)]
 struct Measure {
     value: f64,
-    lower_value: f64,
-    upper_value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lower_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upper_value: Option<f64>,
 }
 
 /// The slug of a measure. It carries the unit: Bencher makes measures that it does not know
@@ -44,8 +46,8 @@ pub fn to_json(tracked: &[Tracked]) -> serde_json::Result<String> {
     for one in tracked {
         let measure = Measure {
             value: one.value,
-            lower_value: one.low,
-            upper_value: one.high,
+            lower_value: one.interval.map(|[low, _]| low),
+            upper_value: one.interval.map(|[_, high]| high),
         };
         let benchmark = benchmarks.entry(&one.name).or_default();
         benchmark.insert(slug(one.metric), measure);

@@ -40,7 +40,8 @@ struct Entry<'a> {
     name: String,
     unit: &'static str,
     value: f64,
-    range: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<String>,
     extra: &'a str,
 }
 
@@ -56,11 +57,10 @@ pub fn to_json(tracked: &[Tracked], direction: Direction) -> serde_json::Result<
             name: format!("{} {}", one.name, one.metric.title()),
             unit: one.metric.unit(),
             value: one.value,
-            range: format!(
-                "{} to {}",
-                one.metric.show(one.low),
-                one.metric.show(one.high)
-            ),
+            range: one.interval.map(|ends| {
+                let [low, high] = ends.map(|end| one.metric.show(end));
+                format!("{low} to {high}")
+            }),
             extra: &one.extra,
         })
         .collect();

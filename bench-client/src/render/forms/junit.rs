@@ -9,11 +9,12 @@ use quick_junit::{
 };
 
 use crate::host::environment::Environment;
-use crate::record::comparison::{ComparisonRecord, GateOutcome};
+use crate::record::comparison::{ComparisonRecord, GateOutcome, GateResult};
 use crate::record::load_record::{Report, Shown};
 use crate::record::{AppliedBy, Row};
 use crate::render::forms::Form;
 use crate::render::records::comparison_headline::{gates, headline};
+use crate::render::records::gates::named;
 
 /// For Jenkins, GitLab and test reporters.
 pub const FORM: Form = Form::plain(
@@ -85,13 +86,17 @@ pub fn to_xml(report: &Report) -> Result<String, SerializeError> {
     let rows = report.rows();
     let mut suites = Suites::new("bench-client");
     for (place, one) in report.records.iter().enumerate() {
+        let rows = rows.iter().filter(|shown| shown.record == place);
+        let rows: Vec<Shown<'_>> = rows.copied().collect();
         if let Some(comparison) = &one.comparison {
             suites.add_test_suites(gate_suite(&one.file, comparison));
         }
-        let cases = rows
-            .iter()
-            .filter(|shown| shown.record == place)
-            .flat_map(run_cases);
+        if !one.record.gates.is_empty() {
+            let cases = one.record.gates.iter().map(|gate| gate_case(gate, &rows));
+            let name = format!("{}: gates", one.file);
+            suites.add_test_suite(suite(name, &one.record.environment, cases));
+        }
+        let cases = rows.iter().flat_map(run_cases);
         let name = format!("{}: runs", one.file);
         suites.add_test_suite(suite(name, &one.record.environment, cases));
     }
@@ -112,14 +117,7 @@ fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
         gates(comparison)?;
     }
     let cases = comparison.gates.iter().map(|gate| {
-        let outcome = match gate.outcome {
-            GateOutcome::Failed => Outcome::Failed(gate.message.clone()),
-            GateOutcome::Passed => Outcome::Passed,
-            GateOutcome::Undecided => Outcome::Skipped(format!("undecided: {}", gate.message)),
-        };
-        let class = format!("gates.{}", gate.metric.as_str());
-        // Gates are judged from the runs, whose cases have the time.
-        let mut case = case(&class, gate.gate.clone(), outcome);
+        let mut case = gate_case(gate, &[]);
         case.set_system_out(format!("{}\n{said}", gate.message));
         case
     });
@@ -128,6 +126,18 @@ fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
         &comparison.environment,
         nothing.into_iter().chain(cases),
     ))
+}
+
+/// `rows` are those of the record, where gates are of single rows.
+fn gate_case(gate: &GateResult, rows: &[Shown<'_>]) -> TestCase {
+    let outcome = match gate.outcome {
+        GateOutcome::Failed => Outcome::Failed(gate.message.clone()),
+        GateOutcome::Passed => Outcome::Passed,
+        GateOutcome::Undecided => Outcome::Skipped(format!("undecided: {}", gate.message)),
+    };
+    let class = format!("gates.{}", gate.metric.as_str());
+    // Gates are judged from the runs, whose cases have the time.
+    case(&class, named(gate, rows), outcome)
 }
 
 fn run_cases(shown: &Shown<'_>) -> [TestCase; 3] {

@@ -46,10 +46,8 @@ pub struct Tracked {
     pub metric: Metric,
     /// Transfers per second, or milliseconds.
     pub value: f64,
-    /// Lower end of its interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
+    /// Lower and upper end of its interval, which one run does not have.
+    pub interval: Option<[f64; 2]>,
     /// What else a reader should know.
     pub extra: String,
 }
@@ -133,6 +131,10 @@ fn name(row: &Row, called: Option<&str>) -> String {
         .join("/")
 }
 
+fn interval(estimate: &Estimate) -> Option<[f64; 2]> {
+    (estimate.count > 1).then_some([estimate.low, estimate.high])
+}
+
 /// The candidate's figures.
 ///
 /// # Errors
@@ -154,8 +156,7 @@ pub fn of_comparison(record: &ComparisonRecord) -> Result<Vec<Tracked>, UnfitErr
             name: name.clone(),
             metric: one.metric,
             value: one.candidate.median,
-            low: one.candidate.low,
-            high: one.candidate.high,
+            interval: interval(&one.candidate),
             extra: format!(
                 "median of {} runs; against the base {} ({} to {})",
                 one.candidate.count,
@@ -201,8 +202,7 @@ pub fn of_rows(rows: &[Shown<'_>]) -> Result<Vec<Tracked>, UnfitError> {
                 name: name.clone(),
                 metric,
                 value: estimate.median,
-                low: estimate.low,
-                high: estimate.high,
+                interval: interval(&estimate),
                 extra: format!(
                     "median of {} run{}{}",
                     estimate.count,

@@ -2,30 +2,45 @@
 
 use std::path::Path;
 
-use super::repetitions;
 use super::report::row_table;
 use super::summary::{one_line, one_row};
 use super::warnings::said_of;
+use super::{gates, repetitions};
 use crate::record::Record;
+use crate::record::comparison::GateOutcome;
 use crate::record::load_record::{AnyRecord, Report, Shown};
-use crate::render::document::Document;
+use crate::render::document::{Document, Facts};
+
+/// What a person called a record, and said of it.
+#[must_use]
+pub fn about(record: &Record) -> Document {
+    let mut facts = Facts::default();
+    facts.add_known("title", record.title.as_deref());
+    facts.add_known("note", record.note.as_deref());
+    let mut document = Document::default();
+    document.facts(facts);
+    document
+}
 
 /// The end of a run: of one row its figures, of several a table and what is said of them.
 /// `record` is where the record is, if it stays.
 #[must_use]
 pub fn rows(record: &Record, path: Option<&Path>) -> Document {
     let mut document = tables(record);
-    if let [row] = record.rows.as_slice() {
-        document.append(one_row(row, &record.environment, path));
-    } else {
-        let mut facts = said_of(&record.rows.iter().collect::<Vec<_>>());
-        facts.add_known("record", path.map(|path| path.display().to_string()));
-        document.facts(facts);
-    }
+    let mut facts = match record.rows.as_slice() {
+        [row] => one_row(row, &record.environment),
+        rows => said_of(&rows.iter().collect::<Vec<_>>()),
+    };
+    let report = of_record(record);
+    facts
+        .0
+        .append(&mut gates::facts(&record.gates, &report.rows()).0);
+    facts.add_known("record", path.map(|path| path.display().to_string()));
+    document.facts(facts);
     document
 }
 
-/// The same in a line for each row.
+/// The same in a line for each row, and for each gate that did not pass.
 #[must_use]
 pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
     let mut document = Document::default();
@@ -36,7 +51,13 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
         let label = label(shown);
         one_line(shown.row, label.as_deref(), path)
     });
-    document.list(lines.collect());
+    let gates = { &record.gates }.iter();
+    let gates = gates.filter(|gate| gate.outcome != GateOutcome::Passed);
+    let gates = gates.map(|gate| {
+        let said = gates::said(gate, &rows);
+        gates::marked(gate).plain(format!(" {said}"))
+    });
+    document.list(lines.chain(gates).collect());
     document
 }
 
@@ -63,6 +84,7 @@ mod tests {
     use super::*;
     use crate::config::ConnectorKind;
     use crate::figures::{in_ms, rate};
+    use crate::record::comparison::{GateResult, Metric};
     use crate::record::{Verdict, VerdictCode};
     use crate::render::write::text::{Layout, write};
 
@@ -94,6 +116,42 @@ mod tests {
         let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
         let line = text(&in_lines(&record, Some(path)), 160);
         assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
+    }
+
+    #[test]
+    fn gates_stand_above_the_record_and_only_those_that_did_not_pass_among_lines() {
+        let mut record = record();
+        let gate = |gate: &str, metric, outcome, row: usize| GateResult {
+            gate: gate.to_owned(),
+            metric,
+            outcome,
+            message: "as said".to_owned(),
+            rows: vec![row],
+        };
+        let passed = |row| gate("tps<1", Metric::Tps, GateOutcome::Passed, row);
+        record.rows.retain(|row| row.valid);
+        record.rows.truncate(1);
+        let failed = gate("p99>1us", Metric::P99, GateOutcome::Failed, 0);
+        record.gates = vec![passed(0), failed];
+        let path = Path::new("a.json");
+        let shown = text(&rows(&record, Some(path)), 80);
+        let last: Vec<&str> = shown.lines().rev().take(3).collect();
+        assert!(last[0].starts_with("record   a.json"), "{shown}");
+        assert!(last[1].starts_with("FAILED   p99>1us: as said"), "{shown}");
+        assert!(last[2].starts_with("passed   tps<1: as said"), "{shown}");
+        let lines = text(&in_lines(&record, Some(path)), 160);
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(lines.contains("\nFAILED p99>1us: as said"), "{lines}");
+        // Of several rows the gate says which it is of, and many that passed are counted.
+        let mut other = record.rows[0].clone();
+        other.config.load.max_inflight_per_worker = 77;
+        record.rows.push(other);
+        record.gates = vec![passed(0), passed(1)];
+        let shown = text(&rows(&record, None), 200);
+        assert!(shown.contains(" #2: as said"), "{shown}");
+        record.gates = (0..6).map(|place| passed(place % 2)).collect();
+        let shown = text(&rows(&record, None), 200);
+        assert!(shown.ends_with("passed   6 gates"), "{shown}");
     }
 
     #[test]

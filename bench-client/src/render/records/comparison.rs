@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::comparison_headline::{gates, headline, stopped, tone_of};
 use super::environment;
+use super::gates::{outcome, tone_of_gate};
 use super::row::describe_knobs;
 use super::unlike_loads::{is_judged, load_knobs, unjudged};
 use super::words::{audited, closed_loop, verdict_on};
@@ -399,24 +400,6 @@ pub(super) fn notes(record: &ComparisonRecord) -> Vec<String> {
         )
     });
     said.collect()
-}
-
-/// How a gate ended.
-#[must_use]
-pub const fn outcome(outcome: GateOutcome) -> &'static str {
-    match outcome {
-        GateOutcome::Failed => "FAILED",
-        GateOutcome::Passed => "passed",
-        GateOutcome::Undecided => "undecided",
-    }
-}
-
-pub(super) const fn tone_of_gate(outcome: GateOutcome) -> Tone {
-    match outcome {
-        GateOutcome::Failed => Tone::Bad,
-        GateOutcome::Passed => Tone::Good,
-        GateOutcome::Undecided => Tone::Warn,
-    }
 }
 
 /// A side with where its figures are from.

@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use super::comparison::{
-    alike, below_metrics, in_turn, invalid, metrics_of, notes, outcome, side, tone_of_gate,
-};
+use super::comparison::{alike, below_metrics, in_turn, invalid, metrics_of, notes, side};
 use super::comparison_headline::{headline, listed, tone_of};
-use super::words::{TEXT_MAX, clipped, joined};
+use super::gates;
+use super::words::joined;
 use crate::figures::known;
 use crate::record::comparison::ComparisonRecord;
 use crate::record::sides::Which;
@@ -78,15 +77,11 @@ fn found(record: &ComparisonRecord, path: Option<&Path>) -> Facts {
         facts.add("machine", format!("{what}: {}", listed(&one.metrics)));
     }
     for gate in &record.gates {
-        let name = Line::default().mark(tone_of_gate(gate.outcome), outcome(gate.outcome));
-        facts.add(name, format!("{}: {}", gate.gate, gate.message));
+        facts.add(gates::marked(gate), gates::said(gate, &[]));
     }
     let mut notes = notes(record).into_iter();
     if let Some(first) = notes.next() {
-        facts.add(
-            Line::default().mark(Tone::Warn, "warning"),
-            clipped(&first, TEXT_MAX),
-        );
+        facts.add(Line::default().mark(Tone::Warn, "warning"), first);
     }
     let others = notes.count();
     facts.add_known(

@@ -269,7 +269,11 @@ fn records(
     tags: impl Fn(&(&Entry, &Environment)) -> Vec<Tag>,
 ) -> Table {
     let found = |entry: &Entry| match &entry.content {
-        Content::Rows(report) => headline::of_report(report).text,
+        Content::Rows(report) => {
+            let found = headline::of_report(report).text;
+            let title = report.records[0].record.title.as_deref();
+            title.map_or(found.clone(), |title| format!("{title}: {found}"))
+        }
         Content::Alone { found, .. } => found.clone(),
         Content::Unread(why) => why.clone(),
     };

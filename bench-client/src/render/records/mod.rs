@@ -10,6 +10,7 @@ pub mod comparison_headline;
 pub mod comparison_summary;
 mod environment;
 pub mod fsync;
+pub(in crate::render) mod gates;
 mod headline;
 pub mod index;
 pub mod repetitions;

@@ -16,6 +16,13 @@ struct Figure<'a> {
     show: fn(f64) -> String,
 }
 
+/// What all runs of a row are called, of whom this one has its number.
+pub(super) fn of_all_runs(label: &str) -> &str {
+    label
+        .rsplit_once(", run ")
+        .map_or(label, |(label, _)| label)
+}
+
 /// Medians with their intervals, and what is to be thought of them. `rows` are those of the
 /// report whose summaries are shown.
 pub(super) fn document(report: &Report, rows: &[Shown<'_>]) -> Document {
@@ -26,10 +33,7 @@ pub(super) fn document(report: &Report, rows: &[Shown<'_>]) -> Document {
         for summary in &record.record.summaries {
             let first = summary.rows.first().and_then(|place| rows.get(*place));
             let label = first.map_or(UNKNOWN, |shown| shown.label);
-            // Of all runs, and not of the first.
-            let label = label
-                .rsplit_once(", run ")
-                .map_or(label, |(label, _)| label);
+            let label = of_all_runs(label);
             let repetition = first.and_then(|shown| shown.row.repetition);
             let figure = |title, estimate, show| Figure {
                 label,

@@ -3,9 +3,10 @@
 use super::row::facts;
 use super::warnings::ON_A_PAGE;
 use super::words::{
-    batch_knobs, closed_loop, in_flight, mean_batch, next_knob, tps, verdict, verdict_on,
+    batch_knobs, closed_loop, in_flight, mean_batch, next, prediction_failed, tps, verdict,
+    verdict_on,
 };
-use super::{article, comparison, environment, headline, repetitions, summary};
+use super::{article, closing, comparison, environment, gates, headline, repetitions, summary};
 use crate::figures::{UNKNOWN, counted, known, ms, rate, shared, significant};
 use crate::record::load_record::{AnyRecord, ReadError, Report, Shown, Standing};
 use crate::record::{Generator, Latency, OpenLoop, Prediction, Row, Spread, Stage, Verdict};
@@ -23,7 +24,19 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     let mut document = Document::new("Comparison");
     if !report.records.iter().all(compared) {
         let found = headline::of_report(report);
-        (document.title, document.tone) = (found.text, found.tone);
+        let only = match report.records.as_slice() {
+            [only] => Some(&only.record),
+            _ => None,
+        };
+        if let Some(title) = only.and_then(|only| only.title.as_ref()) {
+            document.title.clone_from(title);
+            document.say(Line::default().mark(found.tone, found.text));
+        } else {
+            (document.title, document.tone) = (found.text, found.tone);
+        }
+        if let Some(note) = only.and_then(|only| only.note.as_deref()) {
+            document.say(note);
+        }
         if let Some(subject) = headline::subject(report) {
             document.say(subject);
         }
@@ -66,6 +79,11 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     {
         document.facts(summary::limit_and_next(best.row, &measured.environment));
     }
+    for (place, record) in report.records.iter().enumerate() {
+        let of_it = rows.iter().filter(|one| one.record == place);
+        let of_it: Vec<Shown<'_>> = of_it.copied().collect();
+        document.facts(gates::facts(&record.record.gates, &of_it));
+    }
     for reproduction in report.records.iter().filter_map(AnyRecord::reproduction) {
         document.list(article::reading(&reproduction));
     }
@@ -98,6 +116,9 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     for record in report.records.iter().filter(|one| one.comparison.is_none()) {
         let measured = &record.record;
         document.subheading(record.file.as_str());
+        if report.records.len() > 1 {
+            document.append(closing::about(measured));
+        }
         document.facts(environment::facts(&measured.environment));
         document.fold(pragmas(record), Depth::Later);
     }
@@ -234,10 +255,16 @@ fn distributions(report: &Report, rows: &[Shown<'_>]) -> Result<Vec<Chart>, Read
 fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
     let mut said: Vec<(Line, Vec<&str>, Said<'_>)> = Vec::new();
     for shown in rows {
-        let verdicts = shown.row.verdicts.iter().map(Said::Verdict);
-        let model = shown.row.prediction.as_ref().map(Said::Model);
-        for one in verdicts.chain(model) {
-            let line = one.of(None);
+        let verdicts = shown.row.verdicts.iter();
+        // What a verdict says to do is said with it.
+        let next = next(shown.row);
+        let next = next.filter(|next| verdicts.clone().all(|one| one.remedy != *next));
+        let said_of_row = verdicts
+            .map(Said::Verdict)
+            .chain(shown.row.prediction.as_ref().map(Said::Model))
+            .chain(next.map(Said::Next));
+        for one in said_of_row {
+            let Some(line) = one.of(None) else { continue };
             match said.iter_mut().find(|(known, ..)| *known == line) {
                 Some((_, whom, _)) => whom.push(shown.label),
                 None => said.push((line, vec![shown.label], one)),
@@ -245,11 +272,13 @@ fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
         }
     }
     let all = rows.len();
-    let lines = said.into_iter().map(|(line, whom, one)| match whom.len() {
-        _ if all == 1 => line,
-        count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
-        _ => one.of(Some(&whom.join("; "))),
-    });
+    let lines = said
+        .into_iter()
+        .filter_map(|(line, whom, one)| match whom.len() {
+            _ if all == 1 => Some(line),
+            count if count == all && all > 2 => one.of(Some(&format!("all {all} rows"))),
+            _ => one.of(Some(&whom.join("; "))),
+        });
     lines.collect()
 }
 
@@ -258,13 +287,18 @@ fn verdicts(rows: &[Shown<'_>]) -> Vec<Line> {
 enum Said<'a> {
     Verdict(&'a Verdict),
     Model(&'a Prediction),
+    Next(&'a str),
 }
 
 impl Said<'_> {
-    fn of(self, whom: Option<&str>) -> Line {
+    fn of(self, whom: Option<&str>) -> Option<Line> {
         match self {
-            Self::Verdict(verdict) => verdict_on(whom, verdict),
-            Self::Model(model) => next_knob(whom, model),
+            Self::Verdict(verdict) => Some(verdict_on(whom, verdict)),
+            Self::Model(model) => prediction_failed(whom, model),
+            Self::Next(remedy) => {
+                let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
+                Some(format!("next{whom}: {remedy}.").into())
+            }
         }
     }
 }
@@ -395,9 +429,11 @@ fn generators(rows: &[Shown<'_>]) -> Document {
             .number(1, "in flight", |shown| {
                 shown.row.littles_law.map(|law| shared(law.in_flight))
             })
-            .number(1, "TPS × latency", |shown| {
-                let law = shown.row.littles_law;
-                law.map(|law| shared(law.throughput_times_latency))
+            .number(1, "answers/s × service time", |shown| {
+                shown.row.littles_law.map(|law| {
+                    let product = law.throughput_times_latency;
+                    product.map_or_else(|| "window too short".to_owned(), shared)
+                })
             })
             .number(3, "steady from", |shown| {
                 shown.row.steady_state.map(|state| {
@@ -410,4 +446,39 @@ fn generators(rows: &[Shown<'_>]) -> Document {
             }),
     );
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::load_record::names;
+    use crate::record::{LittlesLaw, fixtures};
+
+    #[test]
+    fn a_window_that_is_too_short_for_littles_law_says_so() {
+        let rows = [Some(12.5), None].map(|product| {
+            let mut row = fixtures::row();
+            row.littles_law = Some(LittlesLaw {
+                in_flight: 12.0,
+                throughput_times_latency: product,
+            });
+            row
+        });
+        let labels = names(&rows.iter().collect::<Vec<_>>());
+        let shown = rows.iter().zip(&labels).map(|(row, label)| Shown {
+            record: 0,
+            number: 1,
+            label,
+            row,
+            article: None,
+        });
+        let document = generators(&shown.collect::<Vec<_>>());
+        let Some(Block::Table(table)) = document.blocks.last() else {
+            panic!("a table: {document:?}");
+        };
+        let mut titles = table.columns.iter().map(|column| column.title.as_str());
+        let place = titles.position(|title| title == "answers/s × service time");
+        let cells = table.rows.iter().map(|row| row[place.unwrap()].to_string());
+        assert_eq!(cells.collect::<Vec<_>>(), ["12.5", "window too short"]);
+    }
 }

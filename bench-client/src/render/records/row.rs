@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::words::{
-    audited, closed_loop, error_of_p50, error_of_tps, joined, load_machines, next_knob, verdict_on,
+    audited, closed_loop, error_of_p50, error_of_tps, joined, load_machines, next,
+    prediction_failed, verdict_on,
 };
 use crate::disk::{Baseline, Method, Pattern};
 use crate::figures::{grouped, in_ms, in_us, known, ms, rate};
@@ -152,8 +153,9 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
     }
     if let Some(model) = &row.prediction {
         facts.add("model", predicted(model, row));
-        facts.add("", next_knob(None, model));
+        facts.add_known("", prediction_failed(None, model));
     }
+    facts.add_known("next", next(row));
     if row.rejected + row.failed + row.unknown > 0 {
         facts.add(
             "not done",

@@ -4,27 +4,23 @@
 use std::path::Path;
 
 use super::warnings::{ON_A_SCREEN, more, warnings};
-use super::words::{TEXT_MAX, audited, clipped, joined, load_machines};
+use super::words::{audited, joined, load_machines, next};
 use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
 use crate::record::{Bottleneck, Row, Spread, Verdict, VerdictCode};
-use crate::render::document::{Document, Facts, Line, Tone};
+use crate::render::document::{Facts, Line, Tone};
 
 /// Most reasons for which a row is said to be invalid.
 const REASONS_MAX: usize = 3;
 
-/// The end of a run of one row. `record` is where the record is, if it stays.
-#[must_use]
-pub fn one_row(row: &Row, environment: &Environment, record: Option<&Path>) -> Document {
+/// The end of a run of one row.
+pub(super) fn one_row(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     facts.add(word(row), headline(row));
     facts
         .0
         .append(&mut essentials(row, environment, ON_A_SCREEN).0);
-    facts.add_known("record", record.map(|path| path.display().to_string()));
-    let mut document = Document::default();
-    document.facts(facts);
-    document
+    facts
 }
 
 /// What stands below the verdict of a row: of a valid one its figures, of another why it is none,
@@ -38,18 +34,14 @@ pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Fa
         for (place, verdict) in invalidating(row).enumerate() {
             if place < REASONS_MAX {
                 let name = if place == 0 { "why" } else { "" };
-                reasons.add(name, clipped(&verdict.message, TEXT_MAX));
+                reasons.add(name, verdict.message.as_str());
             } else {
                 others.push(verdict);
             }
         }
         facts.0.append(&mut reasons.0);
         facts.add_known("", more(&others, rest));
-        let remedy = invalidating(row).next();
-        facts.add_known(
-            "next",
-            remedy.map(|verdict| clipped(&verdict.remedy, TEXT_MAX)),
-        );
+        facts.add_known("next", next(row));
         facts.add("ledger", ledger(row));
     }
     warnings(row, &mut facts, rest);
@@ -60,7 +52,7 @@ pub(super) fn essentials(row: &Row, environment: &Environment, rest: &str) -> Fa
 pub(super) fn limit_and_next(row: &Row, environment: &Environment) -> Facts {
     let mut facts = Facts::default();
     facts.add_known("limit", limit(row, environment));
-    facts.add_known("next", next(row).map(|remedy| clipped(remedy, TEXT_MAX)));
+    facts.add_known("next", next(row));
     facts
 }
 
@@ -277,16 +269,6 @@ fn limit(row: &Row, environment: &Environment) -> Option<String> {
     Some(joined(" · ", [limit, cores]))
 }
 
-/// What to do next: what a row that is no limit of the server is warned of goes first.
-fn next(row: &Row) -> Option<&str> {
-    let mut verdicts = row.verdicts.iter();
-    let bound = verdicts.find(|verdict| verdict.code == VerdictCode::GeneratorBound);
-    let of_model = || row.prediction.as_ref()?.remedy.as_deref();
-    bound
-        .map(|verdict| verdict.remedy.as_str())
-        .or_else(of_model)
-}
-
 /// What was acknowledged against what was applied, and the balances that were read back.
 fn ledger(row: &Row) -> String {
     let verify = &row.verify;
@@ -331,7 +313,9 @@ fn invalidating(row: &Row) -> impl Iterator<Item = &Verdict> {
 mod tests {
     use super::*;
     use crate::record::durability::{DurabilityVerdict, RowAudit};
-    use crate::record::{Record, fixtures};
+    use crate::record::load_record::{AnyRecord, Report};
+    use crate::record::{Prediction, Record, fixtures};
+    use crate::render::document::Document;
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -349,6 +333,12 @@ mod tests {
         write(document, layout)
     }
 
+    fn ended(row: &Row, record: &Record) -> Document {
+        let mut document = Document::default();
+        document.facts(one_row(row, &record.environment));
+        document
+    }
+
     fn warned(code: VerdictCode) -> Verdict {
         Verdict {
             code,
@@ -359,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_ends_in_twelve_lines_with_the_verdict_first() {
+    fn every_row_begins_with_the_verdict_and_its_figures_and_a_warning_is_whole() {
         let record = record();
         for row in &record.rows {
             let mut row = row.clone();
@@ -372,16 +362,19 @@ mod tests {
                 verdict: DurabilityVerdict::CannotTell,
                 at: "2026-11-29T19:20:03Z".to_owned(),
             });
-            let path = Some(Path::new("results/runs/20261129.json"));
-            let document = one_row(&row, &record.environment, path);
+            let document = ended(&row, &record);
             for width in [40, 80, 100, 160] {
                 let text = text(&document, width, false);
                 let word = if row.valid { "VALID " } else { "INVALID " };
                 assert!(text.starts_with(word), "{text}");
                 let wide = text.lines().map(|line| line.chars().count()).max();
                 assert!(wide <= Some(width), "{width}: {text}");
-                assert!(width < 80 || text.lines().count() <= 15, "{width}: {text}");
-                assert!(text.lines().last().unwrap().starts_with("record "));
+                let warned = text.lines().position(|line| line.starts_with("warning"));
+                assert!(width < 80 || warned <= Some(12), "{width}: {text}");
+                // At any width: it is wrapped, not cut.
+                let whole = if row.valid { 20 } else { 0 };
+                assert_eq!(text.matches("another").count(), whole, "{width}: {text}");
+                assert_eq!(text.matches("then").count(), whole, "{width}: {text}");
             }
         }
     }
@@ -389,7 +382,7 @@ mod tests {
     #[test]
     fn the_figures_of_the_row_are_on_it() {
         let row = fixtures::row();
-        let text = text(&one_row(&row, &record().environment, None), 160, false);
+        let text = text(&ended(&row, &record()), 160, false);
         let latency = &row.latency_ms;
         let figures = [
             format!("VALID    {} durable transfers per second", rate(row.tps)),
@@ -408,34 +401,78 @@ mod tests {
         let syncs = u32::try_from(server.commit_syncs.unwrap()).unwrap();
         let per_second = format!("{} per second", rate(f64::from(syncs) / row.seconds));
         assert!(text.contains(&per_second), "{text}");
-        assert!(!text.contains("record"), "there is none: {text}");
     }
 
     #[test]
     fn what_is_not_durable_and_what_is_a_lower_bound_is_not_called_otherwise() {
-        let environment = record().environment;
+        let record = record();
         let mut row = fixtures::row();
         row.verdicts = vec![warned(VerdictCode::NotDurable)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(
             shown.contains("transfers per second, not durable"),
             "{shown}"
         );
         assert!(!shown.contains(" durable transfers"), "{shown}");
         row.verdicts = vec![warned(VerdictCode::GeneratorBound)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(shown.starts_with("VALID    at least "), "{shown}");
         row.verdicts = vec![warned(VerdictCode::NullServer)];
-        let shown = text(&one_row(&row, &environment, None), 100, false);
+        let shown = text(&ended(&row, &record), 100, false);
         assert!(shown.starts_with("CEILING  "), "{shown}");
         assert!(shown.contains("nothing stored"), "{shown}");
+    }
+
+    #[test]
+    fn what_to_do_next_is_the_same_on_the_screen_under_verbose_and_in_a_report() {
+        let of_model = "turn this knob".to_owned();
+        let mut row = fixtures::row();
+        row.verdicts.clear();
+        row.prediction = Some(Prediction {
+            tps: row.tps,
+            p50_ms: 1.0,
+            mean_batch: 1.0,
+            bottleneck: Some(Bottleneck::DiskSync),
+            remedy: Some(of_model.clone()),
+            limits: Vec::new(),
+            refuted: Vec::new(),
+        });
+        let mut bound = row.clone();
+        bound.verdicts = vec![warned(VerdictCode::GeneratorBound)];
+        let of_generator = bound.verdicts[0].remedy.trim_end().to_owned();
+        let record = record();
+        for (row, expected) in [(row, &of_model), (bound, &of_generator)] {
+            let said = |document: &Document| {
+                let text = text(document, 2_000, false);
+                let mut lines = text.lines().filter(|line| line.starts_with("next "));
+                let next = lines.next().unwrap().trim().to_owned();
+                assert_eq!(lines.next(), None, "{text}");
+                next
+            };
+            let screen = said(&ended(&row, &record));
+            assert_eq!(screen, format!("next     {expected}"));
+            let verbose = said(&super::super::row::document(&row));
+            assert_eq!(verbose.split_once(expected.as_str()).unwrap().1, "");
+            let mut record = record.clone();
+            record.rows = vec![row];
+            let report = Report::new(vec![AnyRecord::of_record(record)]);
+            let report = super::super::report::document(&report).unwrap();
+            let whole = text(&report, 2_000, false);
+            assert!(whole.contains(&screen), "{whole}");
+            let other = if *expected == of_model {
+                &of_generator
+            } else {
+                &of_model
+            };
+            assert!(!whole.contains(other), "{whole}");
+        }
     }
 
     #[test]
     fn the_verdict_alone_and_what_is_wrong_are_in_colour() {
         let record = record();
         let fake = record.rows.iter().find(|row| !row.valid).unwrap();
-        let shown = |row: &Row| text(&one_row(row, &record.environment, None), 80, true);
+        let shown = |row: &Row| text(&ended(row, &record), 80, true);
         assert!(shown(fake).starts_with("\u{1b}[1m\u{1b}[31mINVALID\u{1b}[0m "));
         let mut row = fixtures::row();
         row.verdicts.clear();

@@ -1,12 +1,9 @@
 //! What a row is warned of, in as few lines as a conclusion has room for.
 
-use super::words::{TEXT_MAX, clipped};
 use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Row, Verdict, VerdictCode};
 use crate::render::document::{Facts, Line, Tone};
 
-/// Longest list of what else is warned of: one line.
-const ALSO_MAX: usize = 71;
 /// Where the rest of the warnings is.
 pub(super) const ON_A_SCREEN: &str = "; -v says all";
 pub(super) const ON_A_PAGE: &str = "; all below";
@@ -41,9 +38,9 @@ pub(super) fn warnings(row: &Row, facts: &mut Facts, rest: &str) {
     let Some(&first) = warnings.iter().min_by_key(|verdict| weight(verdict.code)) else {
         return;
     };
-    facts.add(name, clipped(&first.message, TEXT_MAX));
+    facts.add(name, first.message.as_str());
     if first.code != VerdictCode::GeneratorBound {
-        facts.add("", clipped(&format!("→ {}", first.remedy), TEXT_MAX));
+        facts.add("", format!("→ {}", first.remedy));
     }
     let others: Vec<&Verdict> = warnings
         .into_iter()
@@ -84,11 +81,11 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
         };
         let alike = all.iter().all(|(_, one)| one.message == verdict.message);
         let example = if alike { "" } else { "e.g. " };
-        let message = clipped(&verdict.message, TEXT_MAX);
         format!(
-            "{} of {} rows{servers}: {example}{message}",
+            "{} of {} rows{servers}: {example}{}",
             all.len(),
-            rows.len()
+            rows.len(),
+            verdict.message
         )
     };
     let mut seen: Vec<VerdictCode> = Vec::new();
@@ -112,7 +109,7 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
         }
         shown += usize::from(!verdict.invalidates);
         facts.add(Line::default().mark(tone, word), in_rows(verdict));
-        facts.add("", format!("→ {}", clipped(&verdict.remedy, TEXT_MAX)));
+        facts.add("", format!("→ {}", verdict.remedy));
     }
     facts.add_known("", more(&others, ON_A_SCREEN));
     facts
@@ -127,8 +124,5 @@ pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
             kinds.push(kind);
         }
     }
-    let said = format!("also: {}", kinds.join(", "));
-    // Its end says where the rest is.
-    let said = clipped(&said, ALSO_MAX - rest.len());
-    (!kinds.is_empty()).then(|| said + rest)
+    (!kinds.is_empty()).then(|| format!("also: {}{rest}", kinds.join(", ")))
 }

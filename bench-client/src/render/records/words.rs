@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::figures::{UNKNOWN, grouped, in_ms, known, rate, shared};
 use crate::record::load_record::{Shown, Standing};
-use crate::record::{Prediction, Row, Verdict};
+use crate::record::{Prediction, Row, Verdict, VerdictCode};
 use crate::render::document::{Line, Tone};
 
 /// What is known of several things, with something between.
@@ -17,22 +17,6 @@ pub(in crate::render) fn joined<const N: usize>(
         .flatten()
         .collect::<Vec<_>>()
         .join(between)
-}
-
-/// Longest text of a warning or a remedy, in characters: two lines of a terminal of 80 columns.
-pub(super) const TEXT_MAX: usize = 140;
-
-/// The text up to the end of a clause, or of a word where that would leave less than half: at most
-/// this many characters with the mark of what is left out.
-pub(in crate::render) fn clipped(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let fits: String = text.chars().take(most - 1).collect();
-    let clause = fits.rfind("; ").filter(|end| *end >= fits.len() / 2);
-    let end = clause.or_else(|| fits.rfind(' ')).unwrap_or(fits.len());
-    let words = fits[..end].trim_end_matches([' ', ',', ';', ':']);
-    format!("{words} …")
 }
 
 /// A command as a shell reads it.
@@ -139,15 +123,25 @@ pub(in crate::render) fn verdict_on(whom: Option<&str>, verdict: &Verdict) -> Li
     said(verdict.invalidates, whom, &verdict.message, &verdict.remedy)
 }
 
-/// What the model says of a row: what to do next, or why it said nothing that holds.
-pub(in crate::render) fn next_knob(whom: Option<&str>, model: &Prediction) -> Line {
+/// What to do next: against what makes a row invalid, else against the generator where that may
+/// be the limit, else what the model says.
+pub(in crate::render) fn next(row: &Row) -> Option<&str> {
+    let mut verdicts = row.verdicts.iter();
+    let invalid = verdicts.clone().find(|verdict| verdict.invalidates);
+    let bound = || verdicts.find(|verdict| verdict.code == VerdictCode::GeneratorBound);
+    let of_model = || row.prediction.as_ref()?.remedy.as_deref();
+    invalid
+        .or_else(bound)
+        .map(|verdict| verdict.remedy.as_str())
+        .or_else(of_model)
+}
+
+/// Why the model's prediction of a row does not hold, if it does not.
+pub(in crate::render) fn prediction_failed(whom: Option<&str>, model: &Prediction) -> Option<Line> {
     let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
-    match &model.remedy {
-        Some(remedy) => format!("next knob{whom}: {remedy}.").into(),
-        None => Line::default()
-            .mark(Tone::Warn, "prediction failed")
-            .plain(format!("{whom}: {}.", model.refuted.join("; "))),
-    }
+    let refuted = model.refuted.join("; ");
+    let line = Line::default().mark(Tone::Warn, "prediction failed");
+    (!refuted.is_empty()).then(|| line.plain(format!("{whom}: {refuted}.")))
 }
 
 /// Transfers per commit in the mean, where the server tells.
@@ -191,22 +185,8 @@ pub(in crate::render) fn in_flight(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{VerdictCode, fixtures};
+    use crate::record::fixtures;
     use crate::render::document::Span;
-
-    #[test]
-    fn a_clipped_text_ends_with_a_word() {
-        assert_eq!(clipped("one two", 7), "one two");
-        assert_eq!(clipped("one two, three", 11), "one two …");
-        assert_eq!(
-            clipped("raise the limit; after that only luck", 30),
-            "raise the limit …"
-        );
-        assert_eq!(
-            clipped("ah; raise the limit of all of it", 22),
-            "ah; raise the limit …"
-        );
-    }
 
     #[test]
     fn a_verdict_has_what_speaks_against_a_row() {

@@ -217,6 +217,16 @@ fn wrapped(text: &str, first: &str, rest: &str, layout: Layout) -> String {
     textwrap::fill(&kept, options).replace('\u{a0}', " ")
 }
 
+/// A sentence by itself, its further lines after `indent`.
+#[must_use]
+pub fn sentence(text: &str, indent: &str, width: Option<usize>) -> String {
+    let layout = Layout {
+        width,
+        ..Layout::default()
+    };
+    wrapped(text, "", indent, layout)
+}
+
 fn write_facts(facts: &Facts, layout: Layout) -> String {
     let names = facts
         .0

@@ -49,6 +49,7 @@ fn gates() -> Vec<GateResult> {
         metric,
         outcome,
         message: message.to_owned(),
+        rows: Vec::new(),
     };
     vec![
         gate(

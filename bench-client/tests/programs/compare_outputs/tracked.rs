@@ -23,6 +23,35 @@ fn holds(schema: &str, text: &str, files: &Files) -> bool {
     said.as_array().expect("a list of reasons").is_empty()
 }
 
+/// Bencher's form: one run has no interval.
+fn has_intervals_of_several_runs(files: &Files) {
+    for (record, benchmarks) in [(&files.comparison, 1), (&files.runs, 19)] {
+        let text = files.shown(record, &["--format=bmf"]);
+        assert!(holds("bmf.schema.json", &text, files), "{text}");
+        let all: BTreeMap<String, BTreeMap<String, Value>> =
+            serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(all.len(), benchmarks);
+        let several = all
+            .values()
+            .filter(|all| all["tps"]["lower_value"].is_number());
+        assert_eq!(
+            several.count(),
+            1,
+            "of repetitions, or of a comparison's runs"
+        );
+        for measures in all.values() {
+            let names: Vec<_> = measures.keys().collect();
+            assert_eq!(names, ["p50-ms", "p95-ms", "p99-ms", "tps"]);
+            for measure in measures.values() {
+                let [low, value, high] =
+                    ["lower_value", "value", "upper_value"].map(|key| measure[key].as_f64());
+                assert!(low.is_none() == high.is_none() && (low.is_none() || low <= value));
+                assert!(high.is_none() || high >= value);
+            }
+        }
+    }
+}
+
 #[test]
 fn tracked_figures_follow_their_schemas() {
     let name = "tracked::tracked_figures_follow_their_schemas";
@@ -93,21 +122,7 @@ fn tracked_figures_follow_their_schemas() {
         tps[0]["extra"],
         "median of 8 runs; against the base -9.0 % (-10.5 % to -7.9 %)"
     );
-    for (record, benchmarks) in [(&files.comparison, 1), (&files.runs, 19)] {
-        let text = files.shown(record, &["--format=bmf"]);
-        assert!(holds("bmf.schema.json", &text, &files), "{text}");
-        let all: BTreeMap<String, BTreeMap<String, Value>> =
-            serde_json::from_str(&text).expect("it is JSON");
-        assert_eq!(all.len(), benchmarks);
-        for measures in all.values() {
-            let names: Vec<_> = measures.keys().collect();
-            assert_eq!(names, ["p50-ms", "p95-ms", "p99-ms", "tps"]);
-            for measure in measures.values() {
-                assert!(measure["lower_value"].as_f64() <= measure["value"].as_f64());
-                assert!(measure["upper_value"].as_f64() >= measure["value"].as_f64());
-            }
-        }
-    }
+    has_intervals_of_several_runs(&files);
     // And the schemas refuse what is wrong.
     assert!(!holds(
         "bmf.schema.json",

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{
-    Running, bench_client, count, directory, is_alive, number, record, records, row, server_of,
-    until, verdicts,
+    Running, bench_client, count, directory, is_alive, number, record, records, row, run,
+    server_of, until, verdicts,
 };
+use crate::end_to_end::short_run;
 
 /// A load that nobody waits for: it is stopped from outside.
 const LONG: [&str; 4] = [
@@ -187,4 +188,55 @@ fn rows_are_recorded_as_they_end() {
     client.wait();
     let record = record(directory.path());
     assert_eq!(row(&record)["connector"], "sqlite_rpc");
+}
+
+/// Every row of a list has to meet its gates; an invalid row says more than a gate.
+#[test]
+fn a_gate_that_a_row_fails_ends_the_run_with_3_and_an_invalid_row_with_4() {
+    let directory = directory();
+    let gates = ["--fail-if=tps<1", "--fail-if=tps<100M", "--no-null-server"];
+    let flags = ["--connector=sqlite_ws_rpc", "--inflight=1,8"];
+    let ended = short_run(directory.path(), &[&flags[..], &gates].concat());
+    ended.expect_code(3);
+    assert_eq!(ended.stdout.matches("FAILED").count(), 2, "{ended:?}");
+    for says in [
+        "FAILED   tps<100M, ",
+        "worse than 100,000,000",
+        "passed   tps<1, ",
+    ] {
+        assert!(ended.stdout.contains(says), "no '{says}': {ended:?}");
+    }
+    let all = record(directory.path());
+    let gates_of = |record: &Value| record["gates"].as_array().expect("gates").clone();
+    let outcomes: Vec<_> = gates_of(&all)
+        .iter()
+        .map(|gate| (gate["outcome"].clone(), gate["rows"].clone()))
+        .collect();
+    let both = [json!("passed"), json!("failed")];
+    let expected = [0, 1].map(|row| both.clone().map(|outcome| (outcome, json!([row]))));
+    assert_eq!(outcomes, expected.concat());
+    let file = records(directory.path()).pop().expect("a record");
+    for (format, says) in [
+        ("junit", "classname=\"gates.tps\""),
+        ("html", "worse than 100,000,000"),
+        ("md", "worse than 100,000,000"),
+    ] {
+        let mut report = bench_client(directory.path());
+        let shown = run(report.args(["report", "--format", format]).arg(&file));
+        shown.expect_code(0);
+        assert!(shown.stdout.contains(says), "{format}: {shown:?}");
+    }
+    let invalid = short_run(
+        directory.path(),
+        &["--durability=discard-writes", gates[1], gates[2]],
+    );
+    invalid.expect_code(4);
+    assert!(
+        invalid
+            .stdout
+            .contains("undecided tps<100M: TPS is of no valid run")
+    );
+    let share = short_run(directory.path(), &["--fail-if=tps<-5%"]);
+    share.expect_code(2);
+    assert!(share.stderr.contains("which compare measures"), "{share:?}");
 }

@@ -447,3 +447,51 @@ fn a_run_is_the_same_at_any_seed_but_its_own() {
     assert_eq!(first, draw("11"));
     assert_ne!(first, draw("12"));
 }
+
+/// A title and a note go wherever a record is shown, and are no part of what makes rows alike.
+#[test]
+fn a_record_has_a_title_and_a_note() {
+    let directory = directory();
+    let quick = ["--connector=sqlite_ws_rpc", "--no-null-server", "-v"];
+    let plain = short_run(directory.path(), &quick);
+    plain.expect_code(0);
+    let without = record(directory.path());
+    std::fs::remove_dir_all(directory.path().join("results")).expect("there was one");
+    let given = ["--title=Before <the> move", "--note=on the old disk"];
+    let ended = short_run(directory.path(), &[&quick[..], &given].concat());
+    ended.expect_code(0);
+    assert!(
+        ended
+            .stdout
+            .starts_with("title    Before <the> move\nnote     on the old disk\n\nrow "),
+        "{ended:?}"
+    );
+    assert!(plain.stdout.starts_with("row "), "{plain:?}");
+    let with = record(directory.path());
+    assert_eq!(with["title"], "Before <the> move");
+    assert_eq!(with["note"], "on the old disk");
+    assert!(without.get("title").is_none() && without.get("note").is_none());
+    assert_eq!(row(&with)["fingerprint"], row(&without)["fingerprint"]);
+    let shown = |flags: &[&str]| {
+        let mut report = bench_client(directory.path());
+        let shown = run(report.arg("report").args(flags));
+        shown.expect_code(0);
+        shown.stdout
+    };
+    let page = shown(&["--format=html"]);
+    assert!(
+        page.contains("<title>Before &lt;the&gt; move</title>"),
+        "{page}"
+    );
+    assert!(page.contains("on the old disk"), "{page}");
+    let text = shown(&["--format=md"]);
+    assert!(text.starts_with("# Before &lt;the&gt; move\n"), "{text}");
+    assert!(text.contains("durable transfers per second") && text.contains("on the old disk"));
+    assert!(shown(&["-v"]).starts_with("title    Before <the> move\n"));
+    let index = shown(&["results/runs", "--format=html"]);
+    assert!(index.contains("Before &lt;the&gt; move: "), "{index}");
+    let long = format!("--title={}", "x".repeat(81));
+    let refused = short_run(directory.path(), &[&long]);
+    refused.expect_code(2);
+    assert!(refused.stderr.contains("1 to 80 characters"), "{refused:?}");
+}

@@ -239,7 +239,7 @@ pub(crate) fn row(tps: f64, median_ns: u64) -> Row {
         }),
         littles_law: Some(LittlesLaw {
             in_flight: 799.0,
-            throughput_times_latency: 797.0,
+            throughput_times_latency: Some(797.0),
         }),
         steady_state: Some(SteadyState {
             transient_seconds: 0.0,

@@ -327,6 +327,8 @@ fn what_a_shard_cannot_be_is_refused_in_one_line() {
         ("--tui", "--tui shows a whole row"),
         ("--verbose", "give it to merge"),
         ("--save-baseline=a", "give it to merge"),
+        ("--fail-if=tps<1", "give it to merge"),
+        ("--title=part", "give them to merge"),
         ("--fail-on=fake", "give it to merge"),
         (
             "--transfers=10",
