@@ -16,8 +16,7 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
                 .to_owned()
         }
         Bottleneck::WriterCpu => format!(
-            "the writer is busy: try {}, so that more transfers share what a batch costs; after \
-             that only a faster core helps",
+            "larger batches: try {}; after that only a faster core helps",
             larger_batches(inputs, mean_batch)
         ),
         Bottleneck::Database if has_statement_each(inputs, mean_batch) => {
@@ -134,8 +133,5 @@ fn disk(inputs: &ModelInputs, mean_batch: f64) -> String {
     } else {
         batch_size(inputs)
     };
-    format!(
-        "the writer sleeps in the sync: try {what}, so that more transfers share one; or a faster \
-         disk"
-    )
+    format!("more transfers for each sync: try {what}; or a faster disk")
 }

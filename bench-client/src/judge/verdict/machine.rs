@@ -36,9 +36,8 @@ pub(in crate::judge) fn processor_slowed(speed: &ProcessorSpeed) -> Verdict {
     warning(
         VerdictCode::ProcessorSlowed,
         format!(
-            "a processor computed at {:.0} % of its best before the row and at {:.0} % after \
-             it: something else used the same core (a neighbour of this virtual machine, \
-             another program), or its clock was lower",
+            "a core computed at {:.0} % of its best before the row and at {:.0} % after it: \
+             something else used it, or its clock was lower",
             share(speed.before),
             share(speed.after)
         ),
