@@ -158,11 +158,14 @@ build head "$head"
 client=$(program_of "$head")
 record=${out#"$PWD"/}/comparison.json
 "$root/scripts/compare-reports.sh" --clear "$out"
+# Ctrl-C is compare's to answer: what it has measured is reported, and called unfinished.
+trap : INT
 code=0
 "$client" compare \
   "$base_side,server-bin=$(program_of "$base")" \
   "$head_side,server-bin=$client" \
   --output "$record" ${flags[@]+"${flags[@]}"} || code=$?
+trap 'exit 130' INT
 if [ ! -s "$record" ]; then
   [ "$code" -ne 0 ] || fail "compare ended without a record"
   exit "$code"

@@ -224,9 +224,12 @@ side() {
   side base "$base_target" "$base_label" "$base_revision"
   side candidate "$head_target" "$head_label" "$head_revision"
 } >"$sides"
+# Ctrl-C is compare's to answer: what it has measured is reported, and called unfinished.
+trap : INT
 code=0
 "$program" compare --side-file "$sides" --output "$out/comparison.json" \
   ${flags[@]+"${flags[@]}"} || code=$?
+trap 'exit 130' INT
 if [ ! -s "$out/comparison.json" ]; then
   [ "$code" -ne 0 ] || fail "compare ended without a record"
   exit "$code"

@@ -1,12 +1,14 @@
 //! The control plane: everything that is asked of a server besides transfers.
 
 mod balances;
+mod fields;
 mod http;
 mod rpc;
 mod spacetimedb;
 mod ws;
 
 use busload_wire::control::{Info, Stats, Verification};
+use busload_wire::{RequestId, Transfer};
 use futures_util::future::BoxFuture;
 
 use crate::config::ConnectorKind;
@@ -59,7 +61,7 @@ pub enum ControlError {
         why: String,
     },
     /// The answer is not of the protocol.
-    #[error("{url} does not speak the transfer protocol: its answer to {method} is {why}")]
+    #[error("{url} does not speak the transfer protocol: its answer to {method} {why}")]
     Protocol {
         /// Where.
         url: String,
@@ -68,6 +70,20 @@ pub enum ControlError {
         /// What is wrong with the answer.
         why: String,
     },
+}
+
+/// A call as it went over the wire, for whoever writes the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What was asked.
+    pub method: &'static str,
+    /// The request.
+    pub sent: String,
+    /// Its number, which the answer has to carry, where the transport has one.
+    pub id: Option<RequestId>,
+    /// The answer as it came, after its HTTP status where that is not of success; `None` when
+    /// none came.
+    pub came: Option<String>,
 }
 
 /// An answer that is on its way.
@@ -111,6 +127,17 @@ pub trait ControlPlane: Send {
     fn balance(&mut self, account: i64) -> Asked<'_, Option<i64>> {
         let _ = account;
         not_offered("getAccount")
+    }
+
+    /// Makes one transfer, whose answer is to be looked at: a load has sessions.
+    fn transfer(&mut self, transfer: Transfer) -> Asked<'_, ()> {
+        let _ = transfer;
+        not_offered("transfer")
+    }
+
+    /// The last call as it went over the wire; `None` before the first, and where it is not kept.
+    fn last_exchange(&self) -> Option<Exchange> {
+        None
     }
 
     /// Whether all balances can be read at once, as of one moment.
@@ -221,6 +248,20 @@ impl ControlClient {
     /// No connection, or no answer of the protocol.
     pub async fn balance(&mut self, account: i64) -> Result<Option<i64>, ControlError> {
         self.0.balance(account).await
+    }
+
+    /// Makes one transfer, whose answer is to be looked at: a load has sessions.
+    ///
+    /// # Errors
+    /// It was refused, or there is no answer of the protocol.
+    pub async fn transfer(&mut self, transfer: Transfer) -> Result<(), ControlError> {
+        self.0.transfer(transfer).await
+    }
+
+    /// The last call as it went over the wire; `None` before the first, and where it is not kept.
+    #[must_use]
+    pub fn last_exchange(&self) -> Option<Exchange> {
+        self.0.last_exchange()
     }
 
     /// Whether all balances can be read at once: then reading all costs little more than reading

@@ -251,12 +251,13 @@ mod tests {
 
     #[test]
     fn every_flag_of_a_verb_has_a_subject_and_one_line() {
-        const WITHOUT_SUBJECTS: [&str; 8] = [
+        const WITHOUT_SUBJECTS: [&str; 9] = [
             "report",
             "targets",
             "targets list",
             "targets show",
             "targets install",
+            "targets init",
             "targets check",
             "completions",
             "man",

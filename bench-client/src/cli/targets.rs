@@ -7,9 +7,11 @@
 
 mod check;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bench_client::config::ConnectorKind;
+use bench_client::config::target_file::PORT;
 use bench_client::targets::{self, Found, Origin};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
@@ -72,6 +74,26 @@ enum Verb {
         #[command(flatten)]
         directory: DirectoryArgs,
     },
+    /// Write a target file to begin with, for a server of your own
+    Init {
+        /// Lower-case letters, digits and hyphens
+        name: String,
+        /// sqlite_rpc (HTTP) or sqlite_ws_rpc (WebSocket)
+        #[arg(
+            long,
+            value_name = "NAME",
+            value_enum,
+            hide_possible_values = true,
+            default_value = "sqlite_rpc"
+        )]
+        connector: ConnectorKind,
+        /// What starts the server, such as "python3 server.py {port} {database}"
+        #[arg(long, value_name = "CMD")]
+        command: Option<String>,
+        /// Folder in which one of this name is made
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
     /// Start a target, and hold it against the protocol, method by method
     #[command(
         after_help = "Exit codes: 0 rows of it can be measured, 1 it does not speak the \
@@ -108,9 +130,42 @@ pub(crate) fn run(args: &TargetsArgs) -> anyhow::Result<ExitCode> {
                 print(&folder.display().to_string());
             }
         }
+        Verb::Init {
+            name,
+            connector,
+            command,
+            dir,
+        } => init(name, *connector, command.as_deref(), dir)?,
         Verb::Check(args) => return check::run(args),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn init(
+    name: &str,
+    connector: ConnectorKind,
+    command: Option<&str>,
+    directory: &Path,
+) -> anyhow::Result<()> {
+    let words = command.map(|command| shlex::split(command).unwrap_or_default());
+    if words
+        .as_ref()
+        .is_some_and(|words| !words.iter().any(|word| word.contains(PORT)))
+    {
+        return Err(usage(
+            "--command needs {port} in it, where the server must listen: of one that reads it from \
+             its environment, leave --command out and edit the file",
+        ));
+    }
+    let path = targets::init(name, connector, words.as_deref(), directory)
+        .map_err(|error| usage(&bench_client::with_causes(&error)))?;
+    print(&path.display().to_string());
+    eprintln!(
+        "edit it, then: {} targets check {}",
+        bench_client::called(),
+        path.display()
+    );
+    Ok(())
 }
 
 fn find(name: &str, directory: &DirectoryArgs) -> anyhow::Result<Found> {

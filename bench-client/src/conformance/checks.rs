@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use busload_generator::with_connector;
-use busload_wire::control::{Info, Verification};
+use busload_wire::control::Verification;
 use busload_wire::{Transfer, TransferId};
 
-use super::transfers::{of_every_kind, outcomes, small};
-use super::{ACCOUNTS, INITIAL_BALANCE, Subject, Verdict};
+use super::exchange::Exchange;
+use super::suite::{Suite, said};
+use super::transfers::{of_every_kind, small};
+use super::{ACCOUNTS, INITIAL_BALANCE, Verdict};
 use crate::config::ConnectorKind;
 use crate::connector::Outcome;
-use crate::control::{ControlClient, ControlError};
+use crate::control::ControlError;
 
 /// A line.
 #[derive(Debug, Clone, Copy)]
@@ -49,35 +50,7 @@ pub(super) const STEPS: &[(&str, Step)] = &[
 const IN_FLIGHT_HTTP: u64 = 32;
 const IN_FLIGHT_WS: u64 = 512;
 
-/// The suite under way.
-pub(super) struct Suite<'a> {
-    subject: &'a Subject,
-    control: ControlClient,
-    info: Option<Info>,
-    /// What every account must have, where its ledger was seeded.
-    balances: Option<Vec<i64>>,
-    /// What became of transfers of every kind, by their numbers.
-    outcomes: BTreeMap<u64, Outcome>,
-    /// Nothing more can be asked.
-    pub(super) is_lost: bool,
-}
-
-impl<'a> Suite<'a> {
-    pub(super) fn new(subject: &'a Subject) -> Self {
-        Self {
-            subject,
-            control: subject.control(),
-            info: None,
-            balances: None,
-            outcomes: BTreeMap::new(),
-            is_lost: false,
-        }
-    }
-
-    pub(super) async fn close(mut self) {
-        self.control.close().await;
-    }
-
+impl Suite<'_> {
     pub(super) async fn step(&mut self, step: Step) -> Verdict {
         let done = match step {
             Step::Health => self.health().await,
@@ -85,19 +58,26 @@ impl<'a> Suite<'a> {
             Step::Accounts => self.accounts().await,
             Step::Transfer => self.transfer().await,
             Step::InFlight => self.in_flight().await,
-            Step::Rejections => Ok(self.rejections()),
-            Step::Codes => Ok(self.codes()),
+            Step::Rejections => Ok(self.rejections().await),
+            Step::Codes => Ok(self.codes().await),
             Step::Balances => self.after_them().await,
             Step::Verify => self.verify().await,
             Step::Info => self.info().await,
             Step::Stats => self.stats().await,
             Step::TransferIds => self.transfer_ids().await,
         };
-        done.unwrap_or_else(|error| match error {
-            ControlError::UnknownMethod(method) => Verdict::Failed(format!(
-                "{method} is not known, and no row is measured without it"
-            )),
-            error => Verdict::Failed(crate::with_causes(&error)),
+        done.unwrap_or_else(|error| {
+            let why = match &error {
+                ControlError::UnknownMethod(method) => {
+                    format!("{method} is not known, and no row is measured without it")
+                }
+                error => crate::with_causes(error),
+            };
+            // Without a connection nothing was sent.
+            if let ControlError::Connect(_) = error {
+                return Verdict::Failed(why);
+            }
+            self.fail(why, None)
         })
     }
 
@@ -138,105 +118,60 @@ impl<'a> Suite<'a> {
     }
 
     async fn accounts(&mut self) -> Result<Verdict, ControlError> {
-        let first = self.control.balance(0).await?;
-        let last = self.control.balance(i64::from(ACCOUNTS) - 1).await?;
-        let beyond = self.control.balance(i64::from(ACCOUNTS)).await?;
-        if first.is_none() {
+        if self.control.balance(0).await?.is_none() {
             self.is_lost = true;
-            return Ok(Verdict::Failed(
-                "there is no account 0: ids must begin with 0".to_owned(),
-            ));
+            let why = "there is no account 0: ids must begin with 0".to_owned();
+            return Ok(self.fail(why, None));
         }
         if self.balances.is_none() {
             return Ok(Verdict::Passed);
         }
-        Ok(match (first, last, beyond) {
-            (Some(INITIAL_BALANCE), Some(INITIAL_BALANCE), None) => Verdict::Passed,
-            (_, None, _) => Verdict::Failed(format!(
-                "seeded with {ACCOUNTS} accounts, there is no account {}",
-                ACCOUNTS - 1
-            )),
-            (_, _, Some(_)) => Verdict::Failed(format!(
-                "seeded with {ACCOUNTS} accounts, there is an account {ACCOUNTS}: the answer \
-                 must be null"
-            )),
-            (first, last, _) => Verdict::Failed(format!(
-                "seeded with {INITIAL_BALANCE}, accounts have {} and {}",
-                first.unwrap_or_default(),
-                last.unwrap_or_default()
-            )),
-        })
-    }
-
-    /// Puts transfers on a session, all in flight together.
-    async fn put(
-        &mut self,
-        transfers: &BTreeMap<u64, Transfer>,
-    ) -> Result<BTreeMap<u64, Outcome>, String> {
-        let Subject {
-            connector,
-            encoding,
-            endpoint,
-            ..
-        } = self.subject.clone();
-        let outcomes = with_connector!(connector, encoding, endpoint, |connector| {
-            outcomes(connector, transfers).await
-        })?;
-        if let Some(balances) = &mut self.balances {
-            for (number, _) in outcomes.iter().filter(|(_, it)| **it == Outcome::Committed) {
-                let Transfer {
-                    from, to, amount, ..
-                } = transfers[number];
-                for (account, moved) in [(from, -i128::from(amount)), (to, i128::from(amount))] {
-                    let account = usize::try_from(account).ok();
-                    let balance = account.and_then(|account| balances.get_mut(account));
-                    if let (Some(balance), Ok(moved)) = (balance, i64::try_from(moved)) {
-                        *balance += moved;
-                    }
-                }
+        let by = format!("{ACCOUNTS} accounts were seeded with {INITIAL_BALANCE} each");
+        let seeded = Some(INITIAL_BALANCE);
+        for (account, balance) in [(0, seeded), (ACCOUNTS - 1, seeded), (ACCOUNTS, None)] {
+            if let Some(other) = self.balance_is(account, balance, &by).await? {
+                return Ok(other);
             }
         }
-        Ok(outcomes)
+        Ok(Verdict::Passed)
     }
 
     async fn transfer(&mut self) -> Result<Verdict, ControlError> {
         let transfer = small(1);
-        let (from, to) = (transfer.from, transfer.to);
-        let before = (
-            self.control.balance(from).await?,
-            self.control.balance(to).await?,
-        );
-        let outcomes = match self.put(&BTreeMap::from([(1, transfer)])).await {
-            Ok(outcomes) => outcomes,
+        let (from, to) = (1, 2);
+        let (Some(before_from), Some(before_to)) = (
+            self.control.balance(from.into()).await?,
+            self.control.balance(to.into()).await?,
+        ) else {
+            let why = "there is no account 1, or no account 2".to_owned();
+            return Ok(self.fail(why, None));
+        };
+        let outcome = match self.put(&BTreeMap::from([(1, transfer)])).await {
+            Ok(outcomes) => outcomes.get(&1).copied(),
             Err(why) => {
                 self.is_lost = true;
+                self.ask_again(transfer, Outcome::Committed).await;
                 return Ok(Verdict::Failed(why));
             }
         };
-        if outcomes.get(&1) != Some(&Outcome::Committed) {
+        if outcome != Some(Outcome::Committed) {
             self.is_lost = true;
+            self.ask_again(transfer, Outcome::Committed).await;
             return Ok(Verdict::Failed(format!(
                 "a transfer that can be made is not answered ok, but {}",
-                outcomes.get(&1).copied().map_or_else(String::new, said)
+                outcome.map_or_else(String::new, said)
             )));
         }
-        let after = (
-            self.control.balance(from).await?,
-            self.control.balance(to).await?,
-        );
-        let moved = (
-            after.0.zip(before.0).map(|(after, before)| after - before),
-            after.1.zip(before.1).map(|(after, before)| after - before),
-        );
-        Ok(if moved == (Some(-1), Some(1)) {
-            Verdict::Passed
-        } else {
-            Verdict::Failed(format!(
-                "1 was moved from account {from} to {to}, whose balances changed by {} and {}",
-                moved.0.unwrap_or_default(),
-                moved.1.unwrap_or_default()
-            ))
-        })
+        let by = "1 was moved from account 1 to account 2";
+        for (account, balance) in [
+            (from, before_from - transfer.amount),
+            (to, before_to + transfer.amount),
+        ] {
+            if let Some(other) = self.balance_is(account, Some(balance), by).await? {
+                return Ok(other);
+            }
+        }
+        Ok(Verdict::Passed)
     }
 
     async fn in_flight(&mut self) -> Result<Verdict, ControlError> {
@@ -247,19 +182,25 @@ impl<'a> Suite<'a> {
         let transfers = (2..2 + many).map(|number| (number, of_every_kind(number).0));
         self.outcomes = match self.put(&transfers.collect()).await {
             Ok(outcomes) => outcomes,
-            Err(why) => return Ok(Verdict::Failed(why)),
+            Err(why) => {
+                self.ask_again(small(2), Outcome::Committed).await;
+                return Ok(Verdict::Failed(why));
+            }
         };
         let good = |number: &u64| of_every_kind(*number).1 == Outcome::Committed;
         let mut wrong = self
             .outcomes
             .iter()
             .filter(|(number, outcome)| good(number) && **outcome != Outcome::Committed);
-        Ok(wrong.next().map_or(Verdict::Passed, |(_, outcome)| {
-            Verdict::Failed(format!(
-                "of {many} in flight, a transfer that can be made is not answered ok, but {}",
-                said(*outcome)
-            ))
-        }))
+        let Some((number, outcome)) = wrong.next().map(|(number, outcome)| (*number, *outcome))
+        else {
+            return Ok(Verdict::Passed);
+        };
+        self.ask_again(small(number), Outcome::Committed).await;
+        Ok(Verdict::Failed(format!(
+            "of {many} in flight, a transfer that can be made is not answered ok, but {}",
+            said(outcome)
+        )))
     }
 
     /// The transfers that cannot be made, with what should and what did become of them.
@@ -270,33 +211,38 @@ impl<'a> Suite<'a> {
         })
     }
 
-    fn rejections(&self) -> Verdict {
+    async fn rejections(&mut self) -> Verdict {
         if self.outcomes.is_empty() {
             return Verdict::Skipped("nothing was answered".to_owned());
         }
         let mut committed = self.refused().filter(|(.., it)| *it == Outcome::Committed);
-        committed.next().map_or(Verdict::Passed, |(transfer, expected, _)| {
-            Verdict::Failed(format!(
-                "from {} to {}, amount {}: answered ok where the protocol says {}. What moves no \
-                 money counts as throughput",
-                transfer.from,
-                transfer.to,
-                transfer.amount,
-                said(expected)
-            ))
-        })
+        let Some((transfer, expected, _)) = committed.next() else {
+            return Verdict::Passed;
+        };
+        drop(committed);
+        self.ask_again(transfer, expected).await;
+        Verdict::Failed(format!(
+            "from {} to {}, amount {}: answered ok where the protocol says {}. What moves no money \
+             counts as throughput",
+            transfer.from,
+            transfer.to,
+            transfer.amount,
+            said(expected)
+        ))
     }
 
-    fn codes(&self) -> Verdict {
+    async fn codes(&mut self) -> Verdict {
         if self.outcomes.is_empty() {
             return Verdict::Skipped("nothing was answered".to_owned());
         }
         let mut other = self
             .refused()
             .filter(|(_, expected, it)| it != expected && *it != Outcome::Committed);
-        if other.next().is_none() {
+        let Some((transfer, expected, _)) = other.next() else {
             return Verdict::Passed;
-        }
+        };
+        drop(other);
+        self.ask_again(transfer, expected).await;
         Verdict::Missing(
             "its errors are not those of the protocol: a refused transfer may count as of unknown \
              outcome, which a row cannot tell from a lost one",
@@ -308,13 +254,10 @@ impl<'a> Suite<'a> {
             return Ok(Verdict::Skipped("its ledger was not seeded".to_owned()));
         };
         for account in (0..ACCOUNTS).step_by(37).chain(0..4) {
-            let found = self.control.balance(account.into()).await?;
-            let expected = balances[account as usize];
-            if found != Some(expected) {
-                let found = found.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
-                return Ok(Verdict::Failed(format!(
-                    "account {account} has {found}, and {expected} by what was answered ok"
-                )));
+            let expected = Some(balances[account as usize]);
+            let by = "after these transfers";
+            if let Some(other) = self.balance_is(account, expected, by).await? {
+                return Ok(other);
             }
         }
         Ok(Verdict::Passed)
@@ -330,10 +273,11 @@ impl<'a> Suite<'a> {
                 Ok(if self.balances.is_none() || as_seeded {
                     Verdict::Passed
                 } else {
-                    Verdict::Failed(format!(
+                    let why = format!(
                         "it reports {accounts} accounts with {total} in all, where {ACCOUNTS} \
                          with {expected} were seeded"
-                    ))
+                    );
+                    self.fail(why, None)
                 })
             }
             Ok(Verification::Skipped { .. }) => Ok(Verdict::Missing(
@@ -368,6 +312,7 @@ impl<'a> Suite<'a> {
         };
         let transfers = (2_000..2_008).map(|number| (number, small(number)));
         if let Err(why) = self.put(&transfers.collect()).await {
+            self.ask_again(small(2_000), Outcome::Committed).await;
             return Ok(Verdict::Failed(why));
         }
         let after = self.control.stats(true).await?.unwrap_or_default();
@@ -378,15 +323,28 @@ impl<'a> Suite<'a> {
                 .as_ref()
                 .map(|balances| balances.total.clone())
         };
-        Ok(if applied != 8 {
-            Verdict::Failed(format!(
-                "8 transfers were answered ok, and applied grew by {applied}"
-            ))
+        let (why, expected, key) = if applied != 8 {
+            (
+                format!("8 transfers were answered ok, and applied grew by {applied}"),
+                format!(
+                    r#"{{"ok":true,"result":{{…,"applied":{},…}}}}"#,
+                    before.applied + 8
+                ),
+                "applied",
+            )
         } else if total(&before).is_none() || total(&before) != total(&after) {
-            Verdict::Failed("its total of balances is not there, or changed".to_owned())
+            let all = total(&before).unwrap_or_else(|| "…".to_owned());
+            (
+                "its total of balances is not there, or changed".to_owned(),
+                format!(r#"{{"ok":true,"result":{{…,"balances":{{…,"total":"{all}",…}}}}}}"#),
+                "balances",
+            )
         } else {
-            Verdict::Passed
-        })
+            return Ok(Verdict::Passed);
+        };
+        let last = self.control.last_exchange();
+        self.exchange = last.map(|last| Exchange::of(last, &expected, Some(key)));
+        Ok(Verdict::Failed(why))
     }
 
     async fn transfer_ids(&mut self) -> Result<Verdict, ControlError> {
@@ -406,28 +364,22 @@ impl<'a> Suite<'a> {
         for number in [3_000, 3_001] {
             match self.put(&BTreeMap::from([(number, transfer)])).await {
                 Ok(outcomes) => answers.extend(outcomes.into_values()),
-                Err(why) => return Ok(Verdict::Failed(why)),
+                Err(why) => {
+                    self.ask_again(transfer, Outcome::Committed).await;
+                    return Ok(Verdict::Failed(why));
+                }
             }
         }
-        let moved = balance.zip(self.control.balance(0).await?);
-        let moved = moved.map(|(before, after)| before - after);
-        Ok(if answers == [Outcome::Committed; 2] && moved == Some(1) {
-            Verdict::Passed
-        } else {
-            Verdict::Failed(format!(
-                "a transfer was sent twice with the same id, and moved {} instead of 1",
-                moved.unwrap_or_default()
-            ))
-        })
-    }
-}
-
-/// An outcome in words.
-fn said(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Committed => "ok".to_owned(),
-        Outcome::Rejected(code) | Outcome::Failed(Some(code)) => code.as_str().to_owned(),
-        Outcome::Failed(None) => "not sent".to_owned(),
-        Outcome::Unknown => "of unknown outcome (no code of the protocol)".to_owned(),
+        if let Some(other) = answers.into_iter().find(|it| *it != Outcome::Committed) {
+            self.ask_again(transfer, Outcome::Committed).await;
+            return Ok(Verdict::Failed(format!(
+                "a transfer was sent twice with the same id, and one is not answered ok, but {}",
+                said(other)
+            )));
+        }
+        let by = "a transfer of 1 was sent twice with the same id";
+        let once = balance.map(|before| before - 1);
+        let other = self.balance_is(0, once, by).await?;
+        Ok(other.unwrap_or(Verdict::Passed))
     }
 }

@@ -2,6 +2,8 @@
 //! else wrote, and for the tests of this project's own (`tests/conformance`).
 
 mod checks;
+mod exchange;
+mod suite;
 mod transfers;
 
 use std::fmt;
@@ -11,6 +13,7 @@ use crate::config::{ConnectorKind, Encoding};
 use crate::connector::Endpoint;
 use crate::control::ControlClient;
 
+pub use exchange::Exchange;
 pub use transfers::{id, of_every_kind, small};
 
 /// Accounts that the suite wants.
@@ -59,6 +62,8 @@ pub struct Line {
     pub what: &'static str,
     /// What came of it.
     pub verdict: Verdict,
+    /// What went over the wire where an answer is not as it must be, as far as that was seen.
+    pub exchange: Option<Exchange>,
 }
 
 impl fmt::Display for Line {
@@ -84,13 +89,17 @@ pub fn conforms(lines: &[Line]) -> bool {
 /// Asks a server everything that the protocol has. Each line is told as it is known.
 pub async fn check(subject: &Subject, tell: &mut dyn FnMut(&Line)) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut suite = checks::Suite::new(subject);
+    let mut suite = suite::Suite::new(subject);
     for (what, step) in checks::STEPS {
         let verdict = match tokio::time::timeout(LINE_TIMEOUT, suite.step(*step)).await {
             Ok(verdict) => verdict,
-            Err(_) => Verdict::Failed(format!("it did not finish within {LINE_TIMEOUT:?}")),
+            Err(_) => suite.fail(format!("it did not finish within {LINE_TIMEOUT:?}"), None),
         };
-        let line = Line { what, verdict };
+        let line = Line {
+            what,
+            verdict,
+            exchange: suite.exchange.take(),
+        };
         tell(&line);
         lines.push(line);
         if suite.is_lost {

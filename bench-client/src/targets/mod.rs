@@ -1,6 +1,7 @@
 //! Target files by name: those that ship inside of this program, those that were installed from
 //! there, and any file.
 
+mod init;
 mod install;
 mod shipped;
 mod version;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::target_file::{TARGET_FILE, TargetFile, TargetFileError};
 
+pub use init::init;
 pub use install::install;
 pub use version::version;
 
@@ -44,6 +46,12 @@ pub enum TargetsError {
     /// Nobody knows where targets are installed.
     #[error("there is no folder for targets: set HOME, or name one in {DIRECTORY_VARIABLE}")]
     NoDirectory,
+    /// There is a target file already.
+    #[error("{} exists: edit it, or give another name or --dir", path.display())]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]
     Write {

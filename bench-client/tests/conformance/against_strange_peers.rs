@@ -335,3 +335,34 @@ fn a_transfer_is_sent_again_only_when_nothing_of_it_has_left() {
         assert_eq!(peer.await.expect("the peer is content"), 3);
     });
 }
+
+/// Whatever a server of HTTP says to an upgrade that it does not know.
+#[test]
+fn an_answer_of_http_to_the_handshake_is_told_from_others() {
+    within(async {
+        for (said, is_http) in [
+            ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
+            ("HTTP/1.0 501 Unsupported method\r\n\r\n", true),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", false),
+            ("-ERR unknown command\r\n\r\n", false),
+        ] {
+            let (listener, target) = listen().await;
+            let peer = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.expect("the client comes");
+                assert!(stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0));
+                let written = stream.write_all(said.as_bytes()).await;
+                written.expect("the client is there");
+            });
+            let connector = WsConnector::new(target, Encoding::Json);
+            let error = connector
+                .connect(WorkerId(0))
+                .await
+                .err()
+                .expect("no WebSocket");
+            let error = error.to_string();
+            assert_eq!(error.contains("--connector sqlite_rpc"), is_http, "{error}");
+            peer.await.expect("the peer is content");
+        }
+    });
+}

@@ -1,14 +1,16 @@
 //! Comparisons as a user sees them: the real binary, from its sides to its exit code, its record
 //! and its baselines.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::{
     Ended, Running, Served, bench_client, directory, is_alive, machine, records, rows, run,
     server_of, until,
 };
 use bench_client::record::comparison::ComparisonRecord;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
@@ -407,6 +409,46 @@ fn an_interrupted_comparison_keeps_its_rounds() {
     let rounds = record["rounds"].as_array().expect("rounds").len();
     assert!((2..10).contains(&rounds), "{rounds}");
     assert!(rows(&record).iter().all(|row| row["interrupted"] == false));
+}
+
+/// As by Ctrl-C on a terminal, which tells every process of the script.
+#[test]
+fn an_interrupted_script_reports_the_rounds_that_it_has() {
+    let _machine = machine();
+    let directory = directory();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare-servers.sh");
+    let mut command = Command::new("bash");
+    command
+        .arg(script)
+        .args(["--program", env!("CARGO_BIN_EXE_bench-client")])
+        .args([
+            "--base-target",
+            "sqlite_ws_rpc",
+            "--head-target",
+            "sqlite_ws_rpc",
+        ])
+        .args(["--output", "out", "--", "--rounds=99"])
+        .args(TINY)
+        .current_dir(directory.path())
+        .env_remove("GITHUB_STEP_SUMMARY")
+        .process_group(0);
+    let script = Running::start(&mut command);
+    let record = directory.path().join("out/comparison.json");
+    until("two rounds are recorded", || {
+        let text = std::fs::read_to_string(&record).ok()?;
+        (text.matches("\"base_first\"").count() >= 2).then_some(())
+    });
+    killpg(script.pid(), Signal::SIGINT).expect("it runs");
+    let ended = script.wait();
+    ended.expect_code(130);
+    let report = std::fs::read_to_string(directory.path().join("out/comparison.md"));
+    let report = report.expect("it is there");
+    assert!(report.contains("stopped from outside"), "{report}");
+    assert!(
+        ended.stderr.contains("results are in out"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

@@ -279,21 +279,24 @@ impl Forgotten {
 
 /// The beginning of an answer, for an error message.
 pub(crate) fn shorten(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    // As it is, but on one line, and without what a terminal would obey.
-    let mut plain = String::with_capacity(short.len());
-    for character in short.chars() {
+    format!("'{}'", beginning(&String::from_utf8_lossy(text), 60))
+}
+
+/// The beginning of a text as it is, but on one line, and without what a terminal would obey.
+#[must_use]
+pub fn beginning(text: &str, chars_max: usize) -> String {
+    let mut plain = String::new();
+    for character in text.chars().take(chars_max) {
         if character.is_control() {
             plain.extend(character.escape_debug());
         } else {
             plain.push(character);
         }
     }
-    format!("'{plain}'")
+    if text.chars().nth(chars_max).is_some() {
+        plain.push('…');
+    }
+    plain
 }
 
 /// Splits a URL of the protocol into what to connect to and what to ask for. No token is

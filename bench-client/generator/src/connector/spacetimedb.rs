@@ -91,7 +91,13 @@ pub(crate) async fn open(
         .map_err(|error| foreign(error.to_string()))?;
     let path = database.subscribe_path(confirmed);
     let subprotocol = version.subprotocol();
-    let upgraded = ws::upgrade(&database.endpoint, &path, Some(subprotocol), "").await;
+    let upgraded = ws::upgrade(
+        &database.endpoint,
+        &path,
+        Some(subprotocol),
+        ws::Remedies::default(),
+    )
+    .await;
     let mut socket = upgraded.map_err(|error| match error {
         ConnectError::Protocol { why, .. } => foreign(format!(
             "asked for GET {path} with the subprotocol {subprotocol}, {why}{}",

@@ -22,7 +22,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::config::Encoding;
 
 use super::{
-    ConnectError, Connector, Endpoint, Forgotten, Reply, Session, TransportError, WorkerId, shorten,
+    ConnectError, Connector, ConnectorKind, Endpoint, Forgotten, Reply, Session, TransportError,
+    WorkerId, shorten,
 };
 
 pub(crate) use socket::Socket;
@@ -63,20 +64,37 @@ pub(crate) async fn open(target: &Endpoint, encoding: Encoding) -> Result<Socket
         _ => (None, ""),
     };
     let subprotocol = target.subprotocol.as_deref().or(own);
-    upgrade(target, &target.path, subprotocol, remedy).await
+    let secure = if target.tls.is_some() { "s" } else { "" };
+    let http = ConnectorKind::SqliteRpc;
+    let remedies = Remedies {
+        is_not_upgraded: &format!(
+            "; if it speaks HTTP, its connector is {http}: --connector {http}, and http{secure}:// \
+             in a URL"
+        ),
+        is_only_upgraded: remedy,
+    };
+    upgrade(target, &target.path, subprotocol, remedies).await
 }
 
-/// Opens a WebSocket at this path and query of the server; `remedy` is for one that agrees to be
-/// upgraded and to nothing else that was asked.
+/// What to try, as the end of a message.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Remedies<'a> {
+    /// For a server that answers by HTTP, and not to the upgrade.
+    is_not_upgraded: &'a str,
+    /// For one that agrees to be upgraded, and to nothing else that was asked.
+    is_only_upgraded: &'a str,
+}
+
+/// Opens a WebSocket at this path and query of the server.
 pub(crate) async fn upgrade(
     target: &Endpoint,
     path: &str,
     subprotocol: Option<&str>,
-    remedy: &str,
+    remedies: Remedies<'_>,
 ) -> Result<Socket, ConnectError> {
     let stream = target.connect("ws").await?;
     let stream = FrameSocket::before_handshake(stream, &config());
-    let open = shake_hands(target, path, subprotocol, remedy, stream).await?;
+    let open = shake_hands(target, path, subprotocol, remedies, stream).await?;
     // The standard library's way to the operating system's randomness.
     let seed = RandomState::new().hash_one(0);
     Ok(Socket::new(FrameSocket::client(open, seed)))
@@ -95,7 +113,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     target: &Endpoint,
     path: &str,
     subprotocol: Option<&str>,
-    remedy: &str,
+    remedies: Remedies<'_>,
     stream: S,
 ) -> Result<WebSocketStream<S>, ConnectError> {
     let url = target.url("ws");
@@ -131,8 +149,9 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
                 _ => format!(": {}", shorten(body)),
             };
             Err(not_ours(format!(
-                "it answered {} to the handshake{said}",
-                response.status()
+                "it answered {} to the WebSocket handshake{said}{}",
+                response.status(),
+                remedies.is_not_upgraded
             )))
         }
         Err(WsError::Protocol(ProtocolError::HttparseError(_))) => Err(not_ours(format!(
@@ -143,7 +162,12 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
             "it closed the connection without an answer{}",
             target.tls_remedy("ws")
         ))),
-        Err(WsError::Protocol(error)) => Err(not_ours(format!("{error}{remedy}"))),
+        Err(WsError::Protocol(error @ ProtocolError::WrongHttpVersion)) => {
+            Err(not_ours(format!("{error}{}", remedies.is_not_upgraded)))
+        }
+        Err(WsError::Protocol(error)) => {
+            Err(not_ours(format!("{error}{}", remedies.is_only_upgraded)))
+        }
         Err(error) => Err(not_ours(error.to_string())),
     }
 }

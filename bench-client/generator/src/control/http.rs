@@ -1,8 +1,6 @@
 //! Control calls over HTTP.
 
-use busload_wire::json::encode_request;
-use busload_wire::{Call, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::StatusCode;
 
 use super::rpc::{NoAnswer, Transport};
@@ -22,13 +20,10 @@ impl Transport for Http {
     async fn exchange(
         &mut self,
         server: &Endpoint,
-        call: Call,
+        text: Bytes,
         first: bool,
     ) -> Result<(Option<StatusCode>, Bytes), NoAnswer> {
         let head = Head::of(server);
-        let mut text = BytesMut::new();
-        encode_request(&mut text, &Request { id: None, call });
-        let text = text.freeze();
         if let Some(used) = self.0.take() {
             let (used, exchange) = used.exchange(post(&head, text.clone())).await;
             if let Exchange::Answered(status, body) = exchange {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use busload_wire::control::{Account, Info, Stats, Verification};
 use busload_wire::json::{ControlAnswer, decode_control, encode_request};
-use busload_wire::{Call, ErrorCode, Request};
+use busload_wire::{Call, ErrorCode, Request, RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
@@ -13,7 +13,7 @@ use hyper::header::{HeaderName, SERVER};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
-use super::{Asked, ControlError, ControlPlane};
+use super::{Asked, ControlError, ControlPlane, Exchange, fields};
 use crate::connector::http::{Head, post};
 use crate::connector::{Endpoint, shorten};
 
@@ -32,13 +32,18 @@ pub(super) trait Transport: Default + Send + 'static {
     /// `http` or `ws`: half of the scheme of the server's URL.
     const NAME: &'static str;
 
+    /// The number of the next request, where requests have one.
+    fn next_id(&mut self) -> Option<RequestId> {
+        None
+    }
+
     /// The answer's text, and its status where the transport has one; else why there is none.
     /// `first` until a server has answered: then it is not known whether it speaks what it is
     /// spoken to in.
     fn exchange(
         &mut self,
         server: &Endpoint,
-        call: Call,
+        text: Bytes,
         first: bool,
     ) -> impl Future<Output = Result<(Option<StatusCode>, Bytes), NoAnswer>> + Send;
 
@@ -68,6 +73,15 @@ pub(super) struct Rpc<T> {
     transport: T,
     /// Longer once the server has answered.
     timeout: Duration,
+    last: Option<Last>,
+}
+
+/// The last call, as it was sent and answered.
+struct Last {
+    method: &'static str,
+    id: Option<RequestId>,
+    sent: Bytes,
+    came: Option<(Option<StatusCode>, Bytes)>,
 }
 
 fn method_of(call: &Call) -> &'static str {
@@ -88,6 +102,7 @@ impl<T: Transport> Rpc<T> {
             target,
             transport,
             timeout: FIRST_ANSWER_TIMEOUT,
+            last: None,
         }
     }
 
@@ -95,9 +110,19 @@ impl<T: Transport> Rpc<T> {
         let method = method_of(&call);
         let timeout = self.timeout;
         let first = timeout == FIRST_ANSWER_TIMEOUT;
-        let exchange = self.transport.exchange(&self.target, call, first);
+        let id = self.transport.next_id();
+        let mut sent = BytesMut::new();
+        encode_request(&mut sent, &Request { id, call });
+        let sent = sent.freeze();
+        let last = self.last.insert(Last {
+            method,
+            id,
+            sent: sent.clone(),
+            came: None,
+        });
+        let exchange = self.transport.exchange(&self.target, sent, first);
         let answered = tokio::time::timeout(timeout, exchange).await;
-        let url = self.url();
+        let url = self.target.url(T::NAME);
         let answered =
             answered.unwrap_or_else(|_| Err(NoAnswer::Broken(format!("none within {timeout:?}"))));
         let (status, text) = answered.map_err(|none| match none {
@@ -113,14 +138,24 @@ impl<T: Transport> Rpc<T> {
             method,
             why,
         };
-        let answer = decode_control(&text).map_err(|_| protocol(shorten(&text)))?;
+        last.came = Some((status, text.clone()));
+        let not_its = |text: &[u8]| protocol(format!("is {}", shorten(text)));
+        let answer = decode_control(&text).map_err(|_| not_its(&text))?;
         self.timeout = ANSWER_TIMEOUT;
         if let Some(why) = contradiction(status, &answer) {
             return Err(ControlError::Contradiction { url, method, why });
         }
         if answer.ok {
             let result = answer.result.map_or("null", |raw| raw.get());
-            return serde_json::from_str(result).map_err(|_| protocol(shorten(result.as_bytes())));
+            return serde_json::from_str(result).map_err(|_| match fields::wrong::<A>(result) {
+                // A server may do without these as a whole.
+                Some(fields) if matches!(method, "info" | "stats") => protocol(format!(
+                    "is not as it must be: {fields}; or answer {} to it, and the row does without",
+                    ErrorCode::UnknownMethod
+                )),
+                Some(fields) => protocol(format!("is not as it must be: {fields}")),
+                None => not_its(result.as_bytes()),
+            });
         }
         let error = answer.error.unwrap_or_default().into_owned();
         // Ours says it with a code, the original's servers with a text.
@@ -187,8 +222,36 @@ impl<T: Transport> ControlPlane for Rpc<T> {
                 .map_err(|_| ControlError::Protocol {
                     url: self.url(),
                     method: "getAccount",
-                    why: "a balance that is not a decimal string".to_owned(),
+                    why: format!(
+                        "has the balance {}, and must have a decimal string",
+                        shorten(found.balance.as_bytes())
+                    ),
                 })
+        })
+    }
+
+    fn transfer(&mut self, transfer: Transfer) -> Asked<'_, ()> {
+        let call = Call::Transfer(transfer);
+        Box::pin(async { self.call::<serde_json::Value>(call).await.map(|_| ()) })
+    }
+
+    fn last_exchange(&self) -> Option<Exchange> {
+        let Last {
+            method,
+            id,
+            sent,
+            came,
+        } = self.last.as_ref()?;
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let came = came.as_ref().map(|(status, body)| match status {
+            Some(status) if !status.is_success() => format!("HTTP {status}: {}", text(body)),
+            _ => text(body),
+        });
+        Some(Exchange {
+            method,
+            sent: text(sent),
+            id: *id,
+            came,
         })
     }
 

@@ -3,9 +3,8 @@
 use std::future::poll_fn;
 
 use busload_net::frames::Incoming;
-use busload_wire::json::encode_request;
-use busload_wire::{Call, Request, RequestId};
-use bytes::{Bytes, BytesMut};
+use busload_wire::RequestId;
+use bytes::Bytes;
 use hyper::StatusCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -23,16 +22,17 @@ pub(super) struct Ws {
 impl Transport for Ws {
     const NAME: &'static str = "ws";
 
+    fn next_id(&mut self) -> Option<RequestId> {
+        self.last_id += 1;
+        RequestId::new(self.last_id)
+    }
+
     async fn exchange(
         &mut self,
         server: &Endpoint,
-        call: Call,
+        text: Bytes,
         _: bool,
     ) -> Result<(Option<StatusCode>, Bytes), NoAnswer> {
-        self.last_id += 1;
-        let id = RequestId::new(self.last_id);
-        let mut text = BytesMut::new();
-        encode_request(&mut text, &Request { id, call });
         if let Some(used) = self.socket.take()
             && let Ok((used, answer)) = ask(used, &text).await
         {

@@ -70,6 +70,10 @@ pub struct TortureRecord {
     pub faults: Vec<FaultRow>,
     /// Faults that were asked for and could not be made here.
     pub skipped: Vec<Skipped>,
+    /// Faults that were asked for and had no cycle: there were fewer cycles than faults, or the
+    /// audit ended before their turn.
+    #[serde(default)]
+    pub not_injected: Vec<FaultKind>,
     /// What is wrong, the first few hundred one by one.
     pub findings: Vec<Finding>,
     /// Findings that are not listed.
@@ -275,6 +279,7 @@ impl TortureRecord {
             exactly_once: None,
             faults: Vec::new(),
             skipped: Vec::new(),
+            not_injected: Vec::new(),
             findings: Vec::new(),
             findings_not_listed: 0,
             found: Vec::new(),
@@ -332,8 +337,11 @@ impl TortureRecord {
         }
     }
 
-    /// All was done: says what has shown nothing.
-    pub fn conclude(&mut self) {
+    /// All was done of what was to be done with these faults: says what has shown nothing.
+    pub fn conclude(&mut self, faults: &[FaultKind]) {
+        let had_cycle = |kind: &FaultKind| self.faults.iter().any(|row| row.fault == *kind);
+        let without = faults.iter().filter(|kind| !had_cycle(kind));
+        self.not_injected = without.copied().collect();
         let idle = self.faults.iter().filter(|row| row.injected == 0);
         let warnings = idle.map(|FaultRow { fault, cycles, .. }| {
             format!(

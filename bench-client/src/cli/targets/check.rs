@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench_client::config::{RunConfig, Target};
-use bench_client::conformance::{self, ACCOUNTS, INITIAL_BALANCE, Line, Subject, Verdict};
+use bench_client::conformance::{
+    self, ACCOUNTS, Exchange, INITIAL_BALANCE, Line, Subject, Verdict,
+};
 use bench_client::connector::Endpoint;
 use bench_client::measure::RowError;
 use bench_client::target::{Launch, ServerProcess, endpoint};
@@ -19,8 +21,10 @@ use tokio::sync::watch;
 use crate::cli::interrupt::watch_signals;
 use crate::cli::load_flags::{LoadFlags, warn_of_servers};
 use crate::cli::run::runtime;
-use crate::cli::{INTERRUPTED, print, usage};
+use crate::cli::{INTERRUPTED, print, usage, width};
 
+/// Stands before what is said of a line, where that takes several.
+const WHY: &str = "                                  ";
 /// Rows of the target could not be measured.
 const DOES_NOT_CONFORM: u8 = 1;
 
@@ -169,8 +173,16 @@ async fn conform(args: &CheckArgs, config: &RunConfig, endpoint: Endpoint) -> Ve
 }
 
 fn tell(args: &CheckArgs, line: &Line) {
-    if !args.json {
-        print(&line.to_string());
+    if args.json {
+        return;
+    }
+    let text = line.to_string();
+    print(&match width() {
+        Some(width) => textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent(WHY)),
+        None => text,
+    });
+    for (what, text) in line.exchange.iter().flat_map(Exchange::lines) {
+        print(&format!("  {what:<8} {text}"));
     }
 }
 
@@ -190,6 +202,7 @@ async fn stop(args: &CheckArgs, server: ServerProcess) -> Line {
     let line = Line {
         what: "stop",
         verdict,
+        exchange: None,
     };
     tell(args, &line);
     line
@@ -202,5 +215,9 @@ fn as_json(line: &Line) -> serde_json::Value {
         Verdict::Failed(why) => ("fail", Some(why.as_str())),
         Verdict::Skipped(why) => ("skipped", Some(why.as_str())),
     };
-    serde_json::json!({ "line": line.what, "verdict": verdict, "why": why })
+    let mut shown = serde_json::json!({ "line": line.what, "verdict": verdict, "why": why });
+    for (what, text) in line.exchange.iter().flat_map(Exchange::lines) {
+        shown[what] = text.into();
+    }
+    shown
 }

@@ -246,6 +246,8 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
     // Cycles are numbered through.
     let of = stages.iter().map(|stage| stage.cycles).sum();
+    let faults = stages.iter().flat_map(|stage| &stage.faults);
+    let faults: Vec<FaultKind> = faults.map(|fault| fault.kind()).collect();
     let line = TortureLine::new(of, plan.cycle, args.verbosity);
     let ended = runtime()?.block_on(async {
         let interrupted = watch_signals()?;
@@ -265,7 +267,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         ended?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    record.conclude();
+    record.conclude(&faults);
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
     let written = path.write(&record);
     if args.json {

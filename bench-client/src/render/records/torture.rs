@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use super::words::shell_line;
 use crate::figures::{counted, grouped};
 use crate::record::crash_states::{CrashStates, StateCounts};
-use crate::record::torture::Moment;
 use crate::record::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
+use crate::record::torture::{FaultKind, Moment};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use verdict::{found, word};
 
@@ -33,7 +33,8 @@ pub fn document(record: &TortureRecord) -> Document {
     }
     let skipped = record.skipped.iter();
     let skipped = skipped.map(|one| format!("skipped {}: {}", one.fault, one.why).into());
-    document.list(skipped.collect());
+    let left_out = left_out(record).map(|said| format!("no cycle of {said}").into());
+    document.list(skipped.chain(left_out).collect());
     let mut findings: Vec<Line> = record.findings.iter().take(SHOWN).map(finding).collect();
     findings.extend(more(record).map(Line::from));
     document.list(findings);
@@ -223,6 +224,21 @@ fn summary(record: &TortureRecord) -> String {
         counted(record.snapshots, "snapshot"),
         replayed(record)
     )
+}
+
+/// The faults that had no cycle, and what gives them one.
+pub(super) fn left_out(record: &TortureRecord) -> Option<String> {
+    let without = record.not_injected.iter().map(|kind| kind.as_str());
+    let without = without.collect::<Vec<_>>().join(", ");
+    let kinds = record.faults.iter().map(|row| &row.fault);
+    let kinds = kinds.chain(&record.not_injected);
+    let count = kinds.filter(|kind| **kind != FaultKind::PowerCut).count();
+    let why = if record.interrupted || !record.valid {
+        "the audit ended before".to_owned()
+    } else {
+        format!("--kills {count} has them all")
+    };
+    (!without.is_empty()).then(|| format!("{without}: {why}"))
 }
 
 /// Something that is wrong, or odd.

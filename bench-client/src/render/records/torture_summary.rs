@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::torture::{finding, found_in, of_runs, replayed, verdict};
+use super::torture::{finding, found_in, left_out, of_runs, replayed, verdict};
 use super::words::joined;
 use crate::figures::{counted, grouped};
 use crate::record::torture::{FaultRow, Finding, TortureRecord};
@@ -27,6 +27,7 @@ pub fn closing(record: &TortureRecord, path: Option<&Path>) -> Document {
     let skipped = record.skipped.iter();
     let skipped = skipped.map(|one| format!("{}: {}", one.fault, one.why));
     facts.add_known("skipped", first_of(skipped));
+    facts.add_known("left out", left_out(record));
     let odd = record.findings.iter().filter(|one| !one.fails).map(said);
     let warnings = first_of(record.warnings.iter().cloned().chain(odd));
     facts.add_known(Line::default().mark(Tone::Warn, "warning"), warnings);
@@ -182,6 +183,8 @@ mod tests {
                 why: long.clone(),
             });
         }
+        let all = FaultKind::ALL.into_iter();
+        record.not_injected = all.filter(|kind| *kind != FaultKind::Kill).collect();
         record.warnings = vec![long; 2];
         record.kept = vec![".data/torture-1".to_owned()];
         record.interrupted = true;

@@ -165,6 +165,117 @@ fn a_check_has_a_line_for_each_method_and_says_what_a_missing_one_costs() {
     assert!(failed.count() > 0, "{lines:#}");
 }
 
+/// Whoever wrote the server is to see what to mend.
+#[test]
+fn a_failed_line_has_what_was_sent_expected_and_answered() {
+    let Some(folder) = Folder::with_python("a_failed_line_has_what_was_sent") else {
+        return;
+    };
+    let check = |name: &str, from: &str, to: &str| {
+        folder.write_changed_python(name, from, to);
+        let checked = run(&mut folder.bench_client(&["targets", "check", name]));
+        checked.expect_code(if name == "words" { 0 } else { 1 });
+        checked.stdout
+    };
+    let balance = check(
+        "numbers",
+        "\"balance\": str(found[0])",
+        "\"balance\": found[0]",
+    );
+    let words = check("words", "\"account_missing\"", "\"no such account\"");
+    let info = "{\"info\": lambda: {\"server\": \"mine\", \"version\": 3}, ";
+    let partial = check("partial", "METHODS = {", &format!("METHODS = {info}"));
+    for (shown, says) in [
+        (&balance, "balance is 1000000 (must be text)"),
+        (
+            &balance,
+            "\n  sent     {\"name\":\"getAccount\",\"args\":{\"id\":0}}\n  expected \
+             {\"ok\":true,\"result\":{\"id\":0,\"balance\":\"1000000\"}}\n  came     \
+             {\"ok\": true, \"result\": {\"id\": 0, \"balance\": 1000000}}\n",
+        ),
+        (&words, "missing  transfer, error codes"),
+        (
+            &words,
+            "\n  expected {\"ok\":false,\"error\":\"account_missing\"}\n  came     \
+             {\"ok\": false, \"error\": \"no such account\"}\n",
+        ),
+        (&partial, "FAIL     info"),
+        (
+            &partial,
+            "version is 3 (must be text), transport is missing (text)",
+        ),
+        (
+            &partial,
+            "pid is missing (a whole number); or answer unknown_method",
+        ),
+    ] {
+        assert!(shown.contains(says), "no '{says}' in {shown}");
+    }
+    let checked = run(&mut folder.bench_client(&["targets", "check", "numbers", "--json"]));
+    let lines = checked.json();
+    let line = lines
+        .as_array()
+        .and_then(|lines| lines.get(2))
+        .expect("a line");
+    assert_eq!(
+        line["sent"],
+        "{\"name\":\"getAccount\",\"args\":{\"id\":0}}"
+    );
+    assert!(
+        line["came"].is_string() && line["expected"].is_string(),
+        "{line}"
+    );
+    assert_eq!(lines[0]["sent"], Value::Null, "a line that passed");
+}
+
+#[test]
+fn a_target_file_to_begin_with_is_written_once() {
+    let folder = Folder::new();
+    let init =
+        |words: &[&str]| run(&mut folder.bench_client(&[&["targets", "init"], words].concat()));
+    let command = "--command=./serve --port {port}";
+    let written = init(&["mine", "--connector=sqlite_ws_rpc", command]);
+    written.expect_code(0);
+    assert_eq!(written.stdout.trim(), "./mine/target.toml");
+    assert!(
+        written.stderr.contains("targets check ./mine/target.toml"),
+        "{}",
+        written.stderr
+    );
+    let file = folder.path().join("mine/target.toml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    assert!(
+        text.contains("command = [\"./serve\", \"--port\", \"{port}\"]"),
+        "{text}"
+    );
+    // By its name where targets are, which this folder is here.
+    let list = run(&mut folder.bench_client(&["targets", "list", "--json"]));
+    assert!(
+        list.stdout.contains("\"name\": \"mine\""),
+        "{}",
+        list.stdout
+    );
+    for (words, says) in [
+        (
+            &["mine"][..],
+            "./mine/target.toml exists: edit it, or give another name or --dir",
+        ),
+        (&["Mine"], "'Mine' is not a name"),
+        (
+            &["other", "--command=./serve"],
+            "--command needs {port} in it",
+        ),
+        (
+            &["other", "--command=./serve {prot} {port}"],
+            "'{prot}' is not a placeholder",
+        ),
+    ] {
+        init(words).expect_code(2).expect_one_line(says);
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), text);
+    assert!(!folder.path().join("other").exists() && !folder.path().join("Mine").exists());
+}
+
 #[test]
 fn what_is_wrong_with_a_target_file_is_said_in_one_line() {
     let Some(folder) = Folder::with_python("what_is_wrong_with_a_target_file") else {

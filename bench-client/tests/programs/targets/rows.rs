@@ -154,6 +154,29 @@ fn a_command_is_a_target_by_itself() {
     );
 }
 
+/// Of a bare command it is not known which transport its server speaks.
+#[test]
+fn a_server_that_speaks_http_and_is_approached_by_websocket_is_recognised() {
+    let name = "a_server_that_speaks_http_and_is_approached_by_websocket_is_recognised";
+    let Some(folder) = Folder::with_python(name) else {
+        return;
+    };
+    let server = crate::targets::servers::example("python").join("server.py");
+    let command = format!(
+        "--server-command=python3 {} {{port}} {{database}}",
+        server.display()
+    );
+    let of_command = folder.run(&[&command]);
+    let served = InProcess::start(settings(folder.path(), Transport::Http));
+    let of_url = folder.run(&[&format!("--url=ws://{}", served.target.authority)]);
+    for ended in [of_command, of_url] {
+        ended.expect_code(5).expect_one_line(
+            "if it speaks HTTP, its connector is sqlite_rpc: --connector sqlite_rpc, and http:// in \
+             a URL",
+        );
+    }
+}
+
 #[test]
 fn a_server_that_runs_already_is_wiped_only_when_asked() {
     let Some(folder) = Folder::with_python("a_server_that_runs_already_is_wiped_only_when_asked")

@@ -68,6 +68,18 @@ impl Folder {
         );
     }
 
+    /// A target that is the Python example with `to` in place of `from`.
+    pub(crate) fn write_changed_python(&self, name: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(example("python").join("server.py")).expect("text");
+        assert!(text.contains(from), "no {from} in {text}");
+        self.write(
+            name,
+            "[start]\ncommand = [\"python3\", \"server.py\", \"{port}\", \"{database}\"]\n",
+        );
+        let changed = self.path().join(name).join("server.py");
+        std::fs::write(changed, text.replace(from, to)).expect("written");
+    }
+
     /// `bench-client` in this folder.
     pub(crate) fn bench_client(&self, words: &[&str]) -> Command {
         let mut command = bench_client(self.path());

@@ -217,7 +217,7 @@ fn an_audit_without_acknowledgements_is_warned_of() {
         let mut row = row(FaultKind::Kill, 0);
         row.counts.acknowledged = acknowledged;
         record.push(row, Vec::new());
-        record.conclude();
+        record.conclude(&[]);
         record.warnings.len()
     };
     assert_eq!((warned(0), warned(1)), (1, 0));
@@ -244,10 +244,24 @@ fn a_fault_that_never_struck_is_a_warning() {
             Vec::new(),
         );
     }
-    record.conclude();
+    record.conclude(&[]);
     assert_eq!(record.warnings.len(), 1, "{:?}", record.warnings);
     let text = describe(&record);
     let expected = "\nwarning: sync-kill was injected in none of its 2 cycles";
     assert!(text.contains(expected), "{text}");
     assert!(record.valid);
+}
+
+#[test]
+fn faults_without_a_cycle_are_named() {
+    let mut record = record();
+    record.push(row(FaultKind::Kill, 0), Vec::new());
+    record.conclude(&[FaultKind::Kill, FaultKind::Eio, FaultKind::Term]);
+    assert_eq!(record.not_injected, [FaultKind::Eio, FaultKind::Term]);
+    let said = "eio, term: --kills 3 has them all";
+    assert_eq!(left_out(&record).as_deref(), Some(said));
+    assert!(describe(&record).contains(&format!("no cycle of {said}")));
+    record.interrupted = true;
+    let said = "eio, term: the audit ended before";
+    assert_eq!(left_out(&record).as_deref(), Some(said));
 }
