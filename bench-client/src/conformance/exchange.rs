@@ -35,6 +35,7 @@ impl Exchange {
     }
 
     /// Its lines: what each is, and its text.
+    #[must_use]
     pub fn lines(&self) -> [(&'static str, &str); 3] {
         [
             ("sent", &self.sent),

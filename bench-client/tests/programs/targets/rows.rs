@@ -162,13 +162,11 @@ fn a_server_that_speaks_http_and_is_approached_by_websocket_is_recognised() {
         return;
     };
     let server = crate::targets::servers::example("python").join("server.py");
-    let command = format!(
-        "--server-command=python3 {} {{port}} {{database}}",
-        server.display()
-    );
+    let server = server.display();
+    let command = format!("--server-command=python3 {server} {{port}} {{database}}");
     let of_command = folder.run(&[&command]);
-    let served = InProcess::start(settings(folder.path(), Transport::Http));
-    let of_url = folder.run(&[&format!("--url=ws://{}", served.target.authority)]);
+    let running = InProcess::start(settings(folder.path(), Transport::Http));
+    let of_url = folder.run(&[&format!("--url=ws://{}", running.target.authority)]);
     for ended in [of_command, of_url] {
         ended.expect_code(5).expect_one_line(
             "if it speaks HTTP, its connector is sqlite_rpc: --connector sqlite_rpc, and http:// in \
