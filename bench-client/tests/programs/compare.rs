@@ -414,7 +414,6 @@ fn an_interrupted_comparison_keeps_its_rounds() {
 /// As by Ctrl-C on a terminal, which tells every process of the script.
 #[test]
 fn an_interrupted_script_reports_the_rounds_that_it_has() {
-    let _machine = machine();
     let directory = directory();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare-servers.sh");
     let mut command = Command::new("bash");
