@@ -190,10 +190,15 @@ fn a_server_and_two_load_machines_in_networks_of_their_own() {
     if is_long {
         check_closed(&rows);
     } else {
-        // As many as were due on one machine, and all of them answered.
+        // As many as were due on one machine, and all of them answered. What was due just before
+        // the end of the window is not sent where the machine paused over it.
         for row in &rows {
-            assert_eq!(row["open_loop"]["offered"], 600, "{row:#}");
-            assert_eq!(row["open_loop"]["achieved_tps"], 400.0, "{row:#}");
+            let open_loop = &row["open_loop"];
+            assert_eq!(open_loop["offered"], 600, "{row:#}");
+            let dropped = number(&open_loop["dropped"]);
+            let achieved = number(&open_loop["achieved_tps"]) * 1.5;
+            assert!((achieved - (600.0 - dropped)).abs() < 1e-6, "{row:#}");
+            assert!(dropped <= 8.0, "one of each worker: {row:#}");
         }
     }
 
