@@ -92,10 +92,13 @@ fn client(networks: &Networks, place: &Path, on: usize, words: &[&str]) -> Comma
     networks.inside(of, &command)
 }
 
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
 /// Of rows alone, merged, merged, alone: both are the same but for noise, and what was in flight is
 /// what was asked for.
 fn check_closed(rows: &[Value; 4]) {
-    let number = |value: &Value| value.as_f64().expect("a number");
     let tps = |row: &Value| number(&row["tps"]);
     let latency = |row: &Value| number(&row["latency_ms"]["mean"]);
     for of in [&tps as &dyn Fn(&Value) -> f64, &latency] {
