@@ -94,6 +94,10 @@ pub(crate) struct FsyncArgs {
     /// For report, and for compare --records.
     #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Print one line, and no progress
+    #[arg(short, long, help_heading = OUTPUT, conflicts_with = "json")]
+    quiet: bool,
     #[command(flatten)]
     fail_on: FailOnArgs,
 }
@@ -126,7 +130,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         rounds,
         concurrency,
     };
-    let Some(measured) = measured_so_far(&config)? else {
+    let Some(measured) = measured_so_far(&config, args.quiet)? else {
         say_interrupted("before a round was whole: nothing is recorded");
         return Ok(ExitCode::from(INTERRUPTED));
     };
@@ -158,6 +162,9 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         warn(&record.warnings);
         print(&serde_json::to_string_pretty(&record)?);
+    } else if args.quiet {
+        warn(&record.warnings);
+        show(&shown::headline(&record));
     } else {
         show(&shown::document(&record));
         if path.exists() {
@@ -182,7 +189,7 @@ fn say_interrupted(what: &str) {
 
 /// What was measured until the end or an interruption, as far as a round is whole. The signals are
 /// watched so that the files are removed before the program ends.
-fn measured_so_far(config: &RoundsConfig) -> anyhow::Result<Option<Rounds>> {
+fn measured_so_far(config: &RoundsConfig, quiet: bool) -> anyhow::Result<Option<Rounds>> {
     let writes = config.all.count * u64::from(config.concurrency.iter().sum::<u32>());
     let writes = writes * (Method::ALL.len() * Pattern::ALL.len()) as u64;
     let config = config.clone();
@@ -209,7 +216,7 @@ fn measured_so_far(config: &RoundsConfig) -> anyhow::Result<Option<Rounds>> {
                 left.map(progress::left).unwrap_or_default()
             )
         };
-        let status = StatusLine::new(Detail::Line);
+        let status = StatusLine::new(if quiet { Detail::Nothing } else { Detail::Line });
         let measured = status.while_doing(text, measuring).await;
         drop(status);
         match measured.context("the measurement panicked")? {

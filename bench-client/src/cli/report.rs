@@ -275,6 +275,7 @@ fn screen(args: &ReportArgs, path: &Path) -> anyhow::Result<ExitCode> {
             vec![match WithoutRows::read(path, verb)? {
                 WithoutRows::Audit(record) => super::audit::end(&record, Some(path), verbosity),
                 WithoutRows::Torture(record) => super::torture::end(&record, Some(path), verbosity),
+                WithoutRows::Fsync(record) if args.quiet => fsync::headline(&record),
                 WithoutRows::Fsync(record) => fsync::document(&record),
             }]
         }

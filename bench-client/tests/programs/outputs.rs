@@ -238,3 +238,22 @@ fn as_much_is_printed_as_was_asked_for() {
     assert_eq!(nothing, "");
     bench(directory.path(), &["run", "-q", "-v"]).expect_code(2);
 }
+
+/// A measurement of the disk has a line as well, when it is made and when it is shown again.
+#[test]
+fn fsync_is_said_in_a_line() {
+    let directory = directory();
+    let printed = |words: &[&str]| {
+        let ended = bench(directory.path(), words);
+        ended.expect_code(0);
+        ended.stdout
+    };
+    let line = printed(&["fsync", "--count=20", "-q", "--output=record.json"]);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert_eq!(printed(&["report", "record.json", "-q"]), line);
+    let screen = printed(&["report", "record.json"]);
+    assert!(
+        screen.starts_with(&line) && screen.lines().count() > 10,
+        "{screen}"
+    );
+}

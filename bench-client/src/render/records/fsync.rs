@@ -80,8 +80,9 @@ pub fn report(record: &FsyncRecord) -> Document {
     document
 }
 
-/// The ceiling of a transfer that shares its sync with no other.
-fn headline(record: &FsyncRecord) -> Document {
+/// One line: the ceiling of a transfer that shares its sync with no other.
+#[must_use]
+pub fn headline(record: &FsyncRecord) -> Document {
     let alone = |row: &&Ceiling| row.durability == "wal-full" && row.transfers_per_commit == 1;
     let ceiling = record.ceilings.rows.iter().find(alone);
     let Some(tps) = ceiling.and_then(|row| row.tps_interval) else {
