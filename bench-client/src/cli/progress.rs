@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bench_client::config::RunConfig;
 use bench_client::figures;
-use bench_client::measure::Progress;
+use bench_client::measure::{Progress, TpsSoFar};
 use bench_client::record::series::Interval;
 use bench_client::render::records::row::interval_line;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -195,7 +195,7 @@ impl Progress for ProgressLine {
         self.status.say(&format!("{}: {what}", self.title));
     }
 
-    fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
+    fn load(&self, phase: &str, elapsed: Duration, tps: TpsSoFar) {
         // The null server's windows are of other lengths than the row's.
         let is_warmup = phase.starts_with("warming");
         let total = if is_warmup {
@@ -208,7 +208,7 @@ impl Progress for ProgressLine {
             let window = self.window.filter(|_| is_warmup).unwrap_or_default();
             left(total.saturating_sub(elapsed) + window + later)
         });
-        let (place, tps) = (of_total(elapsed, total), figures::rate(tps));
+        let (place, tps) = (of_total(elapsed, total), figures::rate(tps.mean));
         let left = left.unwrap_or_default();
         let said = format!("{}: {phase} {place}, {tps} TPS{left}", self.title);
         self.status.show(said);

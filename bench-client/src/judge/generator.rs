@@ -84,6 +84,17 @@ impl GeneratorEvidence {
     }
 }
 
+impl GeneratorEvidence {
+    /// Whether no client thread computed for half of the window: what it was late by, it waited
+    /// for a processor.
+    pub(super) fn was_idle(&self) -> bool {
+        let mut threads = self.thread_cpu.iter();
+        !self.thread_cpu.is_empty() && threads.all(|share| *share < IDLE_THREAD)
+    }
+}
+
+/// A client thread that is on a processor for less than this share of the window has time left.
+const IDLE_THREAD: f64 = 0.5;
 /// A client thread that is on a processor for more than this share of the window has nothing
 /// left: what it does not send, the server cannot answer.
 const BUSY_THREAD: f64 = 0.9;

@@ -25,6 +25,13 @@ const UNSTABLE_FACTOR: f64 = 1.5;
 /// A sync at COMMIT below this share of the fastest baseline is suspicious.
 const TOO_FAST_SHARE: f64 = 0.5;
 
+/// The quickest write of any method, in microseconds: what an honest sync may take on this disk,
+/// also where most samples of the baseline were slowed by others.
+fn quickest_us(baseline: &Baseline) -> f64 {
+    let quickest = baseline.methods.iter().map(|method| method.latency_us.min);
+    quickest.fold(f64::INFINITY, f64::min)
+}
+
 /// The fastest method's median, in microseconds.
 fn fastest_p50_us(baseline: &Baseline) -> Option<f64> {
     baseline
@@ -71,8 +78,8 @@ pub(super) fn warn(
     warn_of_the_processor(evidence, verdicts);
     warn_of_the_outcomes(evidence, verdicts);
     warn_of_the_load(evidence, verdicts);
-    if let Some((before, after)) = evidence.baselines
-        && let (Some(before), Some(after)) = (fastest_p50_us(before), fastest_p50_us(after))
+    if let Some((first, last)) = evidence.baselines
+        && let (Some(before), Some(after)) = (fastest_p50_us(first), fastest_p50_us(last))
     {
         if before.max(after) > UNSTABLE_FACTOR * before.min(after) {
             verdicts.push(verdict::unstable(before, after));
@@ -80,6 +87,7 @@ pub(super) fn warn(
         let fastest = before.min(after);
         if let Some(p50) = evidence.syncs.as_ref().and_then(|syncs| syncs.sync_p50_us)
             && p50 < TOO_FAST_SHARE * fastest
+            && p50 < quickest_us(first).min(quickest_us(last))
             && p50 >= SYNC_MIN_US
         {
             verdicts.push(verdict::sync_too_fast(p50, fastest));
@@ -171,7 +179,7 @@ fn warn_of_the_load(evidence: &Evidence<'_>, verdicts: &mut Vec<Verdict>) {
     if let Some(generator) = &evidence.generator {
         let reasons = generator_bound_reasons(generator);
         if !reasons.is_empty() {
-            verdicts.push(verdict::generator_bound(&reasons));
+            verdicts.push(verdict::generator_bound(&reasons, generator.was_idle()));
         }
         if let Some(open) = &generator.open_loop
             && open.offered >= SPEED_SAMPLES_MIN

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::LOOK_INTERVAL;
 use super::counters::{CounterSample, WindowSamples};
 use super::series::SeriesBuilder;
-use super::{RowError, Surroundings};
+use super::{RowError, Surroundings, TpsSoFar};
 use crate::control::ControlClient;
 use crate::load::{Load, LoadResult, Progress, Schedule};
 use crate::record::series::Interval;
@@ -171,14 +171,15 @@ fn unix_us(time: Instant) -> u64 {
     now.saturating_add(us(ahead)).saturating_sub(us(behind))
 }
 
-/// Committed transfers per second since the phase began: what the result of the row will be, as
-/// far as it has come, and not what the last moment was like.
+/// Tells how far a row has come, look by look.
 struct ProgressLine {
     progress: Arc<Progress>,
     schedule: Schedule,
     began: Instant,
     /// The first look in the window, and what was committed until then.
     opened: Option<(Instant, u64)>,
+    /// The last look, and what was committed until then.
+    last: (Instant, u64),
 }
 
 impl ProgressLine {
@@ -188,6 +189,7 @@ impl ProgressLine {
             schedule,
             began,
             opened: None,
+            last: (began, 0),
         }
     }
 
@@ -201,10 +203,16 @@ impl ProgressLine {
             let opened = *self.opened.get_or_insert((now, committed));
             ("measuring", self.schedule.window_start, opened)
         };
-        let seconds = now.duration_since(from).as_secs_f64();
-        if seconds > 0.0 {
-            let tps = (committed - before) as f64 / seconds;
+        let tps_since = |(from, before): (Instant, u64)| {
+            let seconds = now.duration_since(from).as_secs_f64();
+            (seconds > 0.0).then(|| (committed - before) as f64 / seconds)
+        };
+        // Nothing of a look is of the phase before.
+        let last = self.last.max((from, before));
+        if let (Some(mean), Some(latest)) = (tps_since((from, before)), tps_since(last)) {
+            let tps = TpsSoFar { mean, latest };
             around.progress.load(phase, now.duration_since(since), tps);
         }
+        self.last = (now, committed);
     }
 }

@@ -98,12 +98,21 @@ impl RowError {
     }
 }
 
+/// Committed transfers per second of a phase that is not over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TpsSoFar {
+    /// Since the phase began: what its result will be, as far as it has come.
+    pub mean: f64,
+    /// Since the last time that it was told.
+    pub latest: f64,
+}
+
 /// Where a row says how far it is.
 pub trait Progress {
     /// What is being done now.
     fn stage(&self, what: &str);
-    /// Load is on: the phase, time into it, and committed transfers per second since it began.
-    fn load(&self, phase: &str, elapsed: Duration, tps: f64);
+    /// Load is on: the phase, time into it, and what was committed.
+    fn load(&self, phase: &str, elapsed: Duration, tps: TpsSoFar);
     /// Something happened that a person should read now, and not only in the row.
     fn notice(&self, what: &str) {
         self.stage(what);

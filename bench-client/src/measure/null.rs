@@ -9,7 +9,7 @@ use busload_wire::control::Stats;
 use super::collect;
 use super::counters::WindowSamples;
 use super::drive::{self, Watched};
-use super::{Progress, RowError, Surroundings, connect, or_interrupt, zipf};
+use super::{Progress, RowError, Surroundings, TpsSoFar, connect, or_interrupt, zipf};
 use crate::config::{Measure, RunConfig, Shard};
 use crate::control::ControlClient;
 use crate::observation::PacedNullServer;
@@ -45,7 +45,7 @@ struct Silent;
 
 impl Progress for Silent {
     fn stage(&self, _: &str) {}
-    fn load(&self, _: &str, _: Duration, _: f64) {}
+    fn load(&self, _: &str, _: Duration, _: TpsSoFar) {}
 }
 
 /// TPS of this machine's part of the load, as a closed loop, on a server without a database. `None` when it could

@@ -103,6 +103,11 @@ impl Prediction {
     }
 
     fn nearest_limit(&self) -> Option<Bottleneck> {
+        // Of what is offered the others are limits at the batches that it makes: with more of it
+        // they would be higher.
+        if self.bottleneck == Some(Bottleneck::OfferedRate) {
+            return None;
+        }
         let binds = |limit: &&Limit| Some(limit.bottleneck) == self.bottleneck;
         let own = self.limits.iter().find(binds)?.tps;
         // The lowest goes first.

@@ -332,13 +332,13 @@ fn with_bar(part: f64, text: &str, width: usize) -> String {
 
 fn tps(state: &State) -> String {
     let tps = &state.tps;
-    let Some(now) = tps.latest else {
+    let Some(so_far) = tps.so_far else {
         return "TPS".to_owned();
     };
     format!(
         "TPS  now {}   mean {}   max {}   (of {:.1} s each)",
-        figures::rate(now),
-        figures::rate(tps.mean()),
+        figures::rate(so_far.latest),
+        figures::rate(so_far.mean),
         figures::rate(tps.max),
         TICK.as_secs_f64()
     )

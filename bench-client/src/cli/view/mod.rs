@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bench_client::config::RunConfig;
-use bench_client::measure::Progress;
+use bench_client::measure::{Progress, TpsSoFar};
 use bench_client::record::series::Interval;
 use busload_wire::control::Info;
 use nix::sys::signal::{Signal, kill};
@@ -104,7 +104,7 @@ impl Progress for RowView<'_> {
         self.view.shared.state().stage(what, Instant::now());
     }
 
-    fn load(&self, phase: &str, elapsed: Duration, tps: f64) {
+    fn load(&self, phase: &str, elapsed: Duration, tps: TpsSoFar) {
         self.view.shared.state().load(phase, elapsed, tps);
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bench_client::config::{Measure, Pace, RunConfig};
 use bench_client::figures;
+use bench_client::measure::TpsSoFar;
 use bench_client::record::series::Interval;
 use bench_client::record::with_apply;
 use busload_wire::control::Info;
@@ -21,34 +22,23 @@ const WARMING_UP: &str = "warming up";
 pub(super) struct Tps {
     /// Each is of a fifth of a second or so.
     pub(super) over_time: Series,
-    pub(super) latest: Option<f64>,
+    pub(super) so_far: Option<TpsSoFar>,
     pub(super) max: f64,
     /// How long the phase will be, if that is known.
     pub(super) planned: Option<Duration>,
-    committed: f64,
     until: Duration,
 }
 
 impl Tps {
-    fn push(&mut self, elapsed: Duration, tps: f64) {
-        self.committed += tps * elapsed.saturating_sub(self.until).as_secs_f64();
+    fn push(&mut self, elapsed: Duration, tps: TpsSoFar) {
         self.over_time.push(Sample {
             from: self.until.as_secs_f64(),
             until: elapsed.as_secs_f64(),
-            value: tps,
+            value: tps.latest,
         });
         self.until = elapsed;
-        self.max = self.max.max(tps);
-        self.latest = Some(tps);
-    }
-
-    pub(super) fn mean(&self) -> f64 {
-        let seconds = self.until.as_secs_f64();
-        if seconds > 0.0 {
-            self.committed / seconds
-        } else {
-            0.0
-        }
+        self.max = self.max.max(tps.latest);
+        self.so_far = Some(tps);
     }
 }
 
@@ -147,7 +137,7 @@ impl State {
         };
     }
 
-    pub(super) fn load(&mut self, phase: &str, elapsed: Duration, tps: f64) {
+    pub(super) fn load(&mut self, phase: &str, elapsed: Duration, tps: TpsSoFar) {
         let same = matches!(&self.doing, Doing::Load { phase: before, .. } if before == phase);
         if !same {
             // Warm-up and window have nothing to do with each other.
@@ -242,14 +232,14 @@ mod tests {
     fn the_window_is_not_mixed_with_the_warm_up() {
         let mut state = State::starting();
         let ms = Duration::from_millis;
-        state.load(WARMING_UP, ms(200), 5.0);
-        state.load("measuring", ms(200), 100.0);
-        state.load("measuring", ms(600), 400.0);
+        let tps = |mean, latest| TpsSoFar { mean, latest };
+        state.load(WARMING_UP, ms(200), tps(5.0, 5.0));
+        state.load("measuring", ms(200), tps(100.0, 100.0));
+        state.load("measuring", ms(600), tps(300.0, 400.0));
         let values = state.tps.over_time.values().iter();
         let values: Vec<_> = values.map(|one| (one.from, one.until, one.value)).collect();
         assert_eq!(values, [(0.0, 0.2, 100.0), (0.2, 0.6, 400.0)]);
-        // 20 transfers in 0.2 s and 160 in 0.4 s.
-        assert!((state.tps.mean() - 300.0).abs() < 1e-9);
+        assert_eq!(state.tps.so_far, Some(tps(300.0, 400.0)));
         assert!((state.tps.max - 400.0).abs() < 1e-9);
     }
 
@@ -258,13 +248,15 @@ mod tests {
         let mut state = State::starting();
         for second in 1..=3_000_u32 {
             let elapsed = Duration::from_secs(second.into());
-            state.load("measuring", elapsed, f64::from(second));
+            let latest = f64::from(second);
+            let mean = latest.midpoint(1.0);
+            state.load("measuring", elapsed, TpsSoFar { mean, latest });
         }
         let values = state.tps.over_time.values();
         assert!(values.len() <= series::KEPT);
         let ends = (values[0].from, values[values.len() - 1].until);
         assert_eq!(ends, (0.0, 3_000.0), "and has all of it");
-        assert_eq!(state.tps.latest, Some(3_000.0));
-        assert!((state.tps.mean() - 1_500.5).abs() < 1e-6, "of all of them");
+        let so_far = state.tps.so_far.expect("it was told");
+        assert_eq!((so_far.latest, so_far.mean), (3_000.0, 1_500.5));
     }
 }

@@ -17,15 +17,20 @@ pub(in crate::judge) fn null_server() -> Verdict {
     )
 }
 
-pub(in crate::judge) fn generator_bound(reasons: &[String]) -> Verdict {
+pub(in crate::judge) fn generator_bound(reasons: &[String], idle: bool) -> Verdict {
     warning(
         VerdictCode::GeneratorBound,
         format!(
             "the generator may be the limit, the server may do more: {}",
             reasons.join("; ")
         ),
-        "do not quote this as the server's limit: raise --threads, use --encoding binary, \
-         or run the generator on other machines (run --shard)",
+        if idle {
+            "do not quote this as the server's limit: its threads had time left and no \
+             processor, so repeat when the machine is quieter"
+        } else {
+            "do not quote this as the server's limit: raise --threads, use --encoding binary, \
+             or run the generator on other machines (run --shard)"
+        },
     )
 }
 

@@ -7,6 +7,7 @@ use crate::judge::fixtures::{
     apart, around, baseline, claim, codes, edges, gap, honest, of_seconds, open_loop, refuse,
     speed, throttled,
 };
+use crate::judge::generator::GeneratorEvidence;
 use crate::judge::{is_valid, judge_evidence};
 use crate::record::{LittlesLaw, VerdictCode};
 
@@ -106,6 +107,45 @@ fn a_sync_that_does_nothing_is_warned_of() {
     evidence.syncs.as_mut().unwrap().syncs_promised_per_batch = 0;
     evidence.durability = Some("wal-normal");
     assert_eq!(codes(&evidence), [VerdictCode::NotDurable]);
+}
+
+/// A disk that others kept busy while it was measured has quick writes as well.
+#[test]
+fn a_sync_is_too_fast_below_the_quickest_write_alone() {
+    let told = |quickest_us, p50_us| {
+        let busy = || {
+            let mut baseline = baseline(717.0);
+            baseline.methods[0].latency_us.min = quickest_us;
+            baseline
+        };
+        let mut evidence = honest();
+        claim(&mut evidence, 1_000, Some(p50_us), Some(1_000));
+        evidence.baselines = Some(around(busy(), busy()));
+        codes(&evidence)
+    };
+    assert_eq!(told(53.0, 163.0), []);
+    assert_eq!(told(53.0, 52.0), [VerdictCode::SyncTooFast]);
+    assert_eq!(told(700.0, 163.0), [VerdictCode::SyncTooFast]);
+}
+
+/// More threads help a generator that computes, and none that waits for a processor.
+#[test]
+fn a_generator_that_waited_is_advised_to_wait_for_a_quieter_machine() {
+    let remedy = |thread_cpu: f64| {
+        let mut evidence = honest();
+        evidence.generator = Some(GeneratorEvidence {
+            thread_cpu: vec![thread_cpu],
+            tps: 900.0,
+            ceiling_tps: Some(1_000.0),
+            committed: 1_000,
+            ..GeneratorEvidence::default()
+        });
+        let (_, verdicts) = judge_evidence(&evidence);
+        assert_eq!(verdicts[0].code, VerdictCode::GeneratorBound);
+        verdicts[0].remedy.clone()
+    };
+    assert!(remedy(0.95).contains("--threads"));
+    assert!(remedy(0.2).contains("quieter"));
 }
 
 #[test]

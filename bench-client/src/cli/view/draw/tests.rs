@@ -1,4 +1,5 @@
 use bench_client::config::Measure;
+use bench_client::measure::TpsSoFar;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -40,8 +41,9 @@ fn known() -> State {
             Measure::For(Duration::from_secs(10)),
         )
     };
-    state.load("measuring", Duration::from_secs(2), 30_000.0);
-    state.load("measuring", Duration::from_secs(4), 10_000.0);
+    let tps = |mean, latest| TpsSoFar { mean, latest };
+    state.load("measuring", Duration::from_secs(2), tps(30_000.0, 30_000.0));
+    state.load("measuring", Duration::from_secs(4), tps(20_000.0, 10_000.0));
     for number in 0..4 {
         state.interval(&interval(number));
     }
@@ -258,7 +260,8 @@ proptest! {
         let mut state = State::window("row", measure);
         state.interval = Some(Duration::from_secs(1));
         for tick in 0..ticks {
-            state.load("measuring", TICK * tick, f64::from(tick) * 1e6);
+            let latest = f64::from(tick) * 1e6;
+            state.load("measuring", TICK * tick, TpsSoFar { mean: latest, latest });
         }
         for number in 0..intervals {
             state.interval(&interval(number));
