@@ -76,7 +76,7 @@ pub(crate) struct PredictArgs {
     concurrency: Vec<u32>,
     /// Transfers in flight per worker [1 … 16384] [default: 16, HTTP 1]
     ///
-    /// The environment variable MAX_INFLIGHT_PER_WORKER, where 0 is the largest, replaces the
+    /// With --rate the default is 4096, over HTTP 16, as that of run. The environment variable MAX_INFLIGHT_PER_WORKER, where 0 is the largest, replaces the
     /// default.
     #[arg(long = "inflight", alias = "max-inflight-per-worker", help_heading = LOAD, value_delimiter = ',', value_name = "N", value_parser = parse_inflight)]
     max_inflight_per_worker: Vec<usize>,
@@ -254,10 +254,12 @@ impl PredictArgs {
         if !self.max_inflight_per_worker.is_empty() {
             return self.max_inflight_per_worker.clone();
         }
-        vec![
-            self.env_max_inflight
-                .unwrap_or(connector.default_inflight()),
-        ]
+        let default = if self.rate.is_empty() {
+            connector.default_inflight()
+        } else {
+            connector.default_inflight_at_a_rate()
+        };
+        vec![self.env_max_inflight.unwrap_or(default)]
     }
 
     fn sync_times(&self) -> anyhow::Result<Vec<SyncTime>> {

@@ -102,6 +102,12 @@ impl Prediction {
         }
     }
 
+    /// The limit that binds, for a column; `None` where none is known.
+    #[must_use]
+    pub fn limit_in_short(&self) -> Option<String> {
+        self.bottleneck.map(|bottleneck| bottleneck.to_string())
+    }
+
     fn nearest_limit(&self) -> Option<Bottleneck> {
         // Of what is offered the others are limits at the batches that it makes: with more of it
         // they would be higher.

@@ -18,7 +18,8 @@ pub enum SpecError {
     /// No knob of this name.
     #[error(
         "'{0}' cannot be swept: choose alpha, concurrency, inflight, batch-size, \
-         batch-timeout or rate"
+         batch-timeout or rate; of what else has lists, such as --durability, run measures a row \
+         for each value"
     )]
     UnknownKnob(String),
     /// Not one of the forms.

@@ -91,13 +91,15 @@ pub fn headline(record: &FsyncRecord) -> Document {
         return document;
     };
     let mut document = Document::new(&format!(
-        "A sync takes {}: at most {} transfers per second without sharing",
+        "A sync takes {}: {} transfers per second without sharing ({} to {})",
         in_us(Some(rounded_within(
             1e6 / tps.median,
             1e6 / tps.high,
             1e6 / tps.low
         ))),
-        known_rate(tps, |it| it.median)
+        known_rate(tps, |it| it.median),
+        known_rate(tps, |it| it.low),
+        known_rate(tps, |it| it.high)
     ));
     if !record.warnings.is_empty() {
         document.tone = Tone::Warn;

@@ -205,16 +205,18 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
         .words(0, "row", |shown| shown.label)
         .number(0, "TPS", tps)
         .words(0, "verdict", verdict)
-        .number(4, "predicted TPS", model(|model| rate(model.tps)))
+        .number(5, "predicted", model(|model| rate(model.tps)))
         .number(2, "p50 ms", latency(|latency| latency.p50))
         .number(6, "p95 ms", latency(|latency| latency.p95))
         .number(1, "p99 ms", latency(|latency| latency.p99))
         .number(3, "mean batch", |shown| mean_batch(shown.row))
-        .words(5, "bottleneck", model(Prediction::limit_in_words))
+        .words(1, "limit", |shown| {
+            shown.row.prediction.as_ref()?.limit_in_short()
+        })
         .words(3, "transport", |shown| {
             format!("{} {}", shown.row.transport, shown.row.config.encoding)
         })
-        .words(2, "durability", |shown| shown.row.durability_and_apply())
+        .words(3, "durability", |shown| shown.row.durability_and_apply())
         .number(4, "batch", |shown| batch_knobs(shown.row))
         .number(2, "in flight", |shown| in_flight(shown.row))
         .number(6, "alpha", |shown| {

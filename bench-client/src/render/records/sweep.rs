@@ -167,7 +167,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
             "predicted",
             median(rate, |row| Some(row.prediction.as_ref()?.tps)),
         )
-        .number(1, "p50 ms", median(ms, |row| row.latency_ms.p50))
+        .number(2, "p50 ms", median(ms, |row| row.latency_ms.p50))
         .number(1, "p99 ms", median(ms, |row| row.latency_ms.p99))
         .number(
             7,
@@ -179,8 +179,8 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
             "mean batch",
             median(shared, |row| Some(row.server.as_ref()?.mean_batch)),
         )
-        .words(2, "limit", |point| {
-            Some(point.counted[0].prediction.as_ref()?.limit_in_words())
+        .words(1, "limit", |point| {
+            point.counted[0].prediction.as_ref()?.limit_in_short()
         })
         .words(0, "verdict", Point::standing)
         .invalid(Point::is_invalid)
