@@ -66,6 +66,9 @@ fn read(path: &Path, room: &str, imported: &mut BTreeSet<String>) {
         }
         return;
     }
+    if path.extension().is_none_or(|ending| ending != "rs") {
+        return;
+    }
     let name = path.file_stem().expect("a name").to_string_lossy();
     // Modules that are declared for tests only.
     if name == "tests" || name.ends_with("_tests") {

@@ -12,7 +12,9 @@ use crate::config::target_file::{TARGET_FILE, TargetFile};
 const TEMPLATE: &str = include_str!("template.toml");
 const NAME: &str = r#"name = "my-server""#;
 const CONNECTOR: &str = r#"connector = "sqlite_rpc""#;
-const COMMAND: &str = r#"command = ["./server", "{port}", "{database}"]"#;
+/// Where comments begin.
+const VALUE_WIDTH: usize = 34;
+const COMMAND: &str = r#"command = ["./my-server", "{port}", "{database}"]"#;
 
 /// Writes a target file with this name into a folder of its name below `directory`, for the command
 /// where one is given. The file.
@@ -43,9 +45,14 @@ pub fn init(
 fn text(name: &str, connector: ConnectorKind, command: Option<&[String]>) -> String {
     // As JSON quotes a text, TOML does.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let text = TEMPLATE.replacen(NAME, &format!("name = {}", quoted(name)), 1);
-    let connector = format!("connector = {}", quoted(connector.as_str()));
-    let text = text.replacen(CONNECTOR, &connector, 1);
+    // Comments stay below each other.
+    let replaced = |text: &str, from: &str, key: &str, value: &str| {
+        let from = format!("{from:<VALUE_WIDTH$}");
+        let to = format!("{:<VALUE_WIDTH$}", format!("{key} = {}", quoted(value)));
+        text.replacen(&from, &to, 1)
+    };
+    let text = replaced(TEMPLATE, NAME, "name", name);
+    let text = replaced(&text, CONNECTOR, "connector", connector.as_str());
     let Some(command) = command else { return text };
     let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
     text.replacen(COMMAND, &format!("command = [{}]", words.join(", ")), 1)
@@ -71,7 +78,7 @@ mod tests {
         let bare = parsed(&text("my-server", ConnectorKind::SqliteRpc, None));
         assert_eq!(
             bare.start.unwrap().command,
-            ["./server", "{port}", "{database}"]
+            ["./my-server", "{port}", "{database}"]
         );
     }
 

@@ -79,6 +79,8 @@ impl TargetFlags {
         if let Some(url) = &self.url {
             check_scheme(url, connector)?;
         }
+        // One like this program's own that runs already is not to be started.
+        let chosen = chosen.filter(|chosen| chosen.file().is_some() || self.url.is_none());
         if chosen.is_none() {
             self.arguments(None)?;
         }
