@@ -89,7 +89,7 @@ pub(super) async fn own_verification(
             accounts: accounts.parse().ok(),
             changed: changed.parse().unwrap_or(0),
         })),
-        Ok(OwnVerification::Skipped { .. }) => None,
+        Ok(OwnVerification::Skipped { .. }) | Err(ControlError::UnknownMethod(_)) => None,
         Err(error) => Some(Err(error.to_string())),
     }
 }

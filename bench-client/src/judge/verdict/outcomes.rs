@@ -22,8 +22,9 @@ pub(in crate::judge) fn no_committed_transfer(acknowledged: u64) -> Verdict {
 pub(in crate::judge) fn server_died(how: &str) -> Verdict {
     invalid(
         VerdictCode::ServerDied,
-        format!("the server ended during the run: {how}"),
-        "look at what the server prints, and measure again",
+        format!("the server failed during the run: {how}"),
+        "look at what the server prints and what `bench-client targets check` says of it, and \
+         measure again",
     )
 }
 
