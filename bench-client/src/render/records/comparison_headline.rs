@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::unlike_loads::{is_judged, load_knobs};
 use crate::figures::counted;
+use crate::record::Row;
 use crate::record::comparison::{
     Change, ComparisonRecord, GateOutcome, Metric, MetricComparison, Stopped,
 };
+use crate::record::sides::{Which, runs_of};
 use crate::render::document::Tone;
 use crate::render::ratios::{level, more, percent, share};
 
@@ -66,6 +68,7 @@ pub fn headline(record: &ComparisonRecord) -> String {
     let names = names(record);
     let [base, candidate] = &names;
     let sure = level(first.confidence);
+    let heed = not_durable(record, &names);
     let changed = with(|change| matches!(change, Change::Faster | Change::Slower));
     if !changed.is_empty() {
         let (first, others) = changed.split_at(1);
@@ -73,7 +76,7 @@ pub fn headline(record: &ComparisonRecord) -> String {
         let others = others.iter().map(|one| found(one));
         let said: Vec<String> = first.chain(others).collect();
         let load = load_knobs(record).map_or_else(String::new, |knobs| format!(" with {knobs}"));
-        return format!("{}{load} ({sure})", said.join(", "));
+        return format!("{}{load} ({sure}){heed}", said.join(", "));
     }
     let listed = |metrics: &[&MetricComparison]| {
         let titles: Vec<&str> = metrics.iter().map(|one| one.metric.title()).collect();
@@ -87,7 +90,7 @@ pub fn headline(record: &ComparisonRecord) -> String {
             _ => None,
         });
         return format!(
-            "No difference larger than {} between {base} and {candidate} in {} ({sure})",
+            "No difference larger than {} between {base} and {candidate} in {} ({sure}){heed}",
             share(within.fold(0.0, f64::max)),
             listed(&all)
         );
@@ -102,6 +105,19 @@ pub fn headline(record: &ComparisonRecord) -> String {
         "Inconclusive between {base} and {candidate} in {}{remedy}",
         listed(&open)
     )
+}
+
+/// What figures of the sides never stand without: `; B is not durable`.
+fn not_durable(record: &ComparisonRecord, names: &[String; 2]) -> String {
+    let doubt = |which| runs_of(record, which).find_map(Row::durability_doubt);
+    let [base, candidate] = names;
+    match [doubt(Which::Base), doubt(Which::Candidate)] {
+        [None, None] => String::new(),
+        [Some(doubt), None] => format!("; {base} is {doubt}"),
+        [None, Some(doubt)] => format!("; {candidate} is {doubt}"),
+        [Some(one), Some(other)] if one == other => format!("; both are {one}"),
+        [Some(one), Some(other)] => format!("; {base} is {one}, {candidate} {other}"),
+    }
 }
 
 /// Why no further round was measured.

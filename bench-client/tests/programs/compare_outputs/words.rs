@@ -4,6 +4,7 @@ use bench_client::record::comparison::{
     Change, ComparisonRecord, Difference, GateOutcome, Stopped,
 };
 use bench_client::record::sides::{Which, rows_by_side, side_of};
+use bench_client::record::{Verdict, VerdictCode};
 use bench_client::render::records::comparison::document;
 use bench_client::render::records::comparison_headline::{gates, headline};
 use bench_client::render::write::markdown;
@@ -88,6 +89,23 @@ fn the_headline_says_what_was_found_and_no_more() {
         headline(&record),
         "Nothing was compared: until the time was over"
     );
+}
+
+#[test]
+fn a_side_that_is_not_durable_is_called_so_in_the_headline() {
+    let mut record = with([Change::Faster, same(0.01), same(0.01), same(0.01)]);
+    assert!(headline(&record).ends_with("(98.75 %)"));
+    let candidates: Vec<usize> = record.rounds.iter().map(|one| one.candidate_row).collect();
+    for place in candidates {
+        record.rows[place].verdicts.push(Verdict {
+            code: VerdictCode::NotDurable,
+            invalidates: false,
+            message: "it forgets".to_owned(),
+            remedy: "none".to_owned(),
+        });
+    }
+    let said = headline(&record);
+    assert!(said.ends_with("(98.75 %); B is not durable"), "{said}");
 }
 
 #[test]
