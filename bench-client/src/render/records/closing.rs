@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::report::row_table;
+use super::row_table::row_table;
 use super::summary::{one_line, one_row};
 use super::warnings::said_of;
 use super::{gates, repetitions};

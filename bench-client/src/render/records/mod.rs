@@ -16,6 +16,7 @@ pub mod index;
 pub mod repetitions;
 pub mod report;
 pub mod row;
+mod row_table;
 pub mod summary;
 pub mod sweep;
 pub(super) mod sync_figures;
