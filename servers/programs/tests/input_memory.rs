@@ -150,30 +150,33 @@ fn what_is_in_flight_is_answered_before_the_largest_is_told_to_go() {
 #[test]
 fn bodies_share_the_budget_too() {
     const LIMIT: &str = "--max-body-bytes=1048576";
+    const BODIES: usize = 40;
     let server = Server::start(HTTP, &[BUDGET, LIMIT]);
     let before = books(&server);
-    let mut streams: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    let mut streams: Vec<_> = (0..BODIES).map(|_| server.connect()).collect();
     let whole = http_request(vec![b' '; SENT]);
     send_all(&streams, &whole[..SENT]);
     eventually("some are refused", || refused(&server) >= 25);
-    let told = refused(&server);
-    let mut refusals = 0;
-    for stream in &mut streams {
-        let patience = Some(Duration::from_millis(20));
-        stream.set_read_timeout(patience).expect("it can be set");
-        let Some(response) = read_response(stream) else {
-            continue;
-        };
-        assert_eq!(response.status, 503);
-        assert_eq!(response.json()["error"], "overloaded");
-        assert!(
-            response.head.contains("connection: close"),
-            "{}",
-            response.head
-        );
-        refusals += 1;
-    }
-    assert_eq!(refusals, told);
+    let mut waiting: Vec<_> = streams.iter_mut().collect();
+    // More may be refused while these are read: a server on a busy machine has bytes left to read.
+    eventually("every one that is refused is told", || {
+        waiting.retain_mut(|stream| {
+            let patience = Some(Duration::from_millis(20));
+            stream.set_read_timeout(patience).expect("it can be set");
+            let Some(response) = read_response(stream) else {
+                return true;
+            };
+            assert_eq!(response.status, 503);
+            assert_eq!(response.json()["error"], "overloaded");
+            assert!(
+                response.head.contains("connection: close"),
+                "{}",
+                response.head
+            );
+            false
+        });
+        (BODIES - waiting.len()) as u64 == refused(&server)
+    });
     // And one that is not the largest is served.
     let mut stream = server.connect();
     assert_eq!(post(&mut stream, br#"{"name":"health"}"#).status, 200);
