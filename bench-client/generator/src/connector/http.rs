@@ -4,33 +4,28 @@
 //! has transfers in flight. Lanes are opened when they are first needed and polled only
 //! while a request is on them. One dead lane is not a dead session.
 
+mod lane;
+mod response;
+
+pub(crate) use lane::{Exchange, Head, Lane};
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use busload_net::Stream;
 use busload_wire::json::{encode_transfer, read_answer};
 use busload_wire::{RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 
 use super::{
     ConnectError, Connector, Endpoint, Forgotten, Outcome, Reply, Session, TransportError, WorkerId,
 };
-
-/// Answers are short; what is longer is no answer.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Opens HTTP sessions.
 #[derive(Debug, Clone)]
@@ -64,199 +59,6 @@ impl Connector for HttpConnector {
             idle_reconnects: 0,
         })
     }
-}
-
-/// One keep-alive connection.
-pub(crate) struct Lane {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
-    /// The longest answer.
-    body_max: usize,
-}
-
-/// Boxed once per connection: it is large, and moves with every request.
-type Driver = Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>;
-
-/// What one HTTP exchange came to.
-pub(crate) enum Exchange {
-    /// An answer arrived whole.
-    Answered(StatusCode, Bytes),
-    /// No byte of the request was given to the operating system: the connection was closed
-    /// before, or ended before it began with the request. Here it is again.
-    NotSent {
-        /// What was wrong with the connection.
-        why: String,
-        /// For another connection.
-        request: Box<Request<Full<Bytes>>>,
-    },
-    /// It was sent, or may have been, and no answer came.
-    Lost(String),
-    /// It was sent, or may have been, and what came is no answer of HTTP.
-    NotHttp,
-    /// It was sent, or may have been, and the connection was closed.
-    Closed,
-}
-
-impl Exchange {
-    fn without_answer(error: &hyper::Error) -> Self {
-        if error.is_parse() {
-            Self::NotHttp
-        } else if error.is_incomplete_message() {
-            Self::Closed
-        } else {
-            Self::Lost(error.to_string())
-        }
-    }
-}
-
-impl Lane {
-    pub(crate) async fn open(target: &Endpoint) -> Result<Self, ConnectError> {
-        let stream = target.connect("http").await?;
-        // One buffer and `send` cost less than two and `writev`: requests are short.
-        let (sender, driver) = http1::Builder::new()
-            .writev(false)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Protocol {
-                url: target.url("http"),
-                why: error.to_string(),
-            })?;
-        let driver = Box::pin(driver);
-        Ok(Self {
-            sender,
-            driver,
-            body_max: MAX_BODY_BYTES,
-        })
-    }
-
-    /// The same for answers up to this length in bytes.
-    pub(crate) fn with_body_max(self, body_max: usize) -> Self {
-        Self { body_max, ..self }
-    }
-
-    /// Sends one request and reads its answer, driving the connection meanwhile. Returns
-    /// the lane if it can be used again.
-    pub(crate) async fn exchange(self, request: Request<Full<Bytes>>) -> (Option<Self>, Exchange) {
-        let Self {
-            mut sender,
-            driver,
-            body_max,
-        } = self;
-        let mut driver = Some(driver);
-        // Then the request is given to the driver before it is driven, once instead of twice. It
-        // looks for the end of the connection before it begins with it.
-        let mut can_send = sender.is_ready();
-        let exchange = {
-            let call = async {
-                if let Err(error) = sender.ready().await {
-                    return Exchange::NotSent {
-                        why: error.to_string(),
-                        request: Box::new(request),
-                    };
-                }
-                let response = match sender.try_send_request(request).await {
-                    Ok(response) => response,
-                    // It is given back only when it was not begun with.
-                    Err(mut error) => match error.take_message() {
-                        Some(request) => {
-                            return Exchange::NotSent {
-                                why: error.error().to_string(),
-                                request: Box::new(request),
-                            };
-                        }
-                        None => return Exchange::without_answer(error.error()),
-                    },
-                };
-                let status = response.status();
-                match collect(response.into_body(), body_max).await {
-                    Ok(body) => Exchange::Answered(status, body),
-                    Err(why) => Exchange::Lost(why),
-                }
-            };
-            tokio::pin!(call);
-            poll_fn(|cx| {
-                // The driver first: it moves the bytes that the call waits for.
-                if !std::mem::take(&mut can_send) {
-                    drive(&mut driver, cx);
-                }
-                let called = call.as_mut().poll(cx);
-                // The call may have given the driver something to write.
-                if called.is_pending() && drive(&mut driver, cx) {
-                    return call.as_mut().poll(cx);
-                }
-                called
-            })
-            .await
-        };
-        let answered = matches!(exchange, Exchange::Answered(..));
-        let reusable = driver.filter(|_| answered && !sender.is_closed());
-        let lane = reusable.map(|driver| Self {
-            sender,
-            driver,
-            body_max,
-        });
-        (lane, exchange)
-    }
-}
-
-/// Moves bytes; true when the connection has just ended. It is dropped then: only that tells
-/// its sender, which would wait for ever on an idle connection that the server has closed.
-fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
-    let ended = driver
-        .as_mut()
-        .is_some_and(|driver| driver.as_mut().poll(cx).is_ready());
-    if ended {
-        *driver = None;
-    }
-    ended
-}
-
-/// The whole body, up to the longest that an answer may have. It is nearly always in one piece.
-async fn collect(mut body: Incoming, body_max: usize) -> Result<Bytes, String> {
-    let mut gathered = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else {
-            continue;
-        };
-        if data.len() > body_max - gathered.len() {
-            return Err("the answer is too long".to_owned());
-        }
-        if gathered.is_empty() && body.is_end_stream() {
-            return Ok(data);
-        }
-        gathered.extend_from_slice(&data);
-    }
-    Ok(gathered.freeze())
-}
-
-/// What every request to one server begins with: a copy is cheaper than putting it together.
-pub(crate) struct Head(Parts);
-
-impl Head {
-    pub(crate) fn of(target: &Endpoint) -> Self {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = hyper::Method::POST;
-        // A path is checked where it is read.
-        parts.uri = target
-            .path
-            .parse()
-            .unwrap_or_else(|_| hyper::Uri::from_static("/rpc"));
-        // An authority out of a URL is ASCII.
-        let host = HeaderValue::from_str(&target.authority)
-            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
-        parts.headers.insert(HOST, host);
-        if let Some(token) = &target.token {
-            parts.headers.insert(AUTHORIZATION, token.header_value());
-        }
-        let json = HeaderValue::from_static("application/json");
-        parts.headers.insert(CONTENT_TYPE, json);
-        Self(parts)
-    }
-}
-
-/// A JSON request.
-pub(crate) fn post(head: &Head, body: Bytes) -> Request<Full<Bytes>> {
-    Request::from_parts(head.0.clone(), Full::new(body))
 }
 
 /// What became of one request and of its lane.
@@ -322,27 +124,19 @@ pub struct HttpSession {
     idle_reconnects: u64,
 }
 
-async fn call(
-    lane: Option<Lane>,
-    target: Arc<Endpoint>,
-    mut request: Request<Full<Bytes>>,
-    id: RequestId,
-) -> Done {
+async fn call(lane: Option<Lane>, target: Arc<Endpoint>, request: Bytes, id: RequestId) -> Done {
     let mut replaced_idle = false;
     if let Some(lane) = lane {
-        match lane.exchange(request).await {
+        match lane.exchange(&request).await {
             // The server has closed the connection while nothing was asked on it. Nothing of the
             // request has left, so that it may go by another one.
-            (_, Exchange::NotSent { request: back, .. }) => {
-                replaced_idle = true;
-                request = *back;
-            }
+            (_, Exchange::NotSent(_)) => replaced_idle = true,
             (lane, exchange) => return Done::of(id, lane, exchange, replaced_idle),
         }
     }
     match Lane::open(&target).await {
         Ok(lane) => {
-            let (lane, exchange) = lane.exchange(request).await;
+            let (lane, exchange) = lane.exchange(&request).await;
             Done::of(id, lane, exchange, replaced_idle)
         }
         Err(error) => Done {
@@ -362,7 +156,7 @@ impl Done {
     fn of(id: RequestId, lane: Option<Lane>, exchange: Exchange, replaced_idle: bool) -> Self {
         let (outcome, contradicts) = match exchange {
             Exchange::Answered(status, body) => outcome(status, &body),
-            Exchange::NotSent { .. } => (Outcome::Failed(None), false),
+            Exchange::NotSent(_) => (Outcome::Failed(None), false),
             Exchange::Lost(_) | Exchange::NotHttp | Exchange::Closed => (Outcome::Unknown, false),
         };
         Self {
@@ -396,8 +190,7 @@ fn outcome(status: StatusCode, body: &[u8]) -> (Outcome, bool) {
 
 impl HttpSession {
     fn start_waiting(&mut self) {
-        while let Some((id, body)) = self.waiting.pop_front() {
-            let request = post(&self.head, body);
+        while let Some((id, request)) = self.waiting.pop_front() {
             self.calls.push(Box::pin(call(
                 self.idle.pop(),
                 Arc::clone(&self.target),
@@ -445,8 +238,9 @@ impl HttpSession {
 
 impl Session for HttpSession {
     fn submit(&mut self, id: RequestId, transfer: Transfer) -> Result<(), TransportError> {
+        self.scratch.clear();
         encode_transfer(&mut self.scratch, None, &transfer);
-        self.waiting.push_back((id, self.scratch.split().freeze()));
+        self.waiting.push_back((id, self.head.with(&self.scratch)));
         Ok(())
     }
 

@@ -312,7 +312,7 @@ pub fn parse_url(url: &str) -> Result<Endpoint, String> {
 }
 
 fn parse_with(url: &str, credentials: &Credentials) -> Result<Endpoint, String> {
-    let uri: hyper::Uri = url.parse().map_err(|_| format!("'{url}' is not a URL"))?;
+    let uri: ::http::Uri = url.parse().map_err(|_| format!("'{url}' is not a URL"))?;
     let (secure, usual_port) = match uri.scheme_str() {
         Some("http" | "ws") => (false, 80),
         Some("https" | "wss") => (true, 443),

@@ -1,11 +1,11 @@
 //! Control calls over HTTP.
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use http::StatusCode;
 
 use super::rpc::{NoAnswer, Transport};
 use crate::connector::Endpoint;
-use crate::connector::http::{Exchange, Head, Lane, post};
+use crate::connector::http::{Exchange, Head, Lane};
 
 /// Most connections that are opened for one call.
 const ATTEMPTS_MAX: u32 = 3;
@@ -23,9 +23,9 @@ impl Transport for Http {
         text: Bytes,
         first: bool,
     ) -> Result<(Option<StatusCode>, Bytes), NoAnswer> {
-        let head = Head::of(server);
+        let request = Head::of(server).with(&text);
         if let Some(used) = self.0.take() {
-            let (used, exchange) = used.exchange(post(&head, text.clone())).await;
+            let (used, exchange) = used.exchange(&request).await;
             if let Exchange::Answered(status, body) = exchange {
                 self.0 = used;
                 return Ok((Some(status), body));
@@ -36,10 +36,10 @@ impl Transport for Http {
         let mut attempt = 1;
         let exchange = loop {
             let fresh = Lane::open(server).await?;
-            let (fresh, exchange) = fresh.exchange(post(&head, text.clone())).await;
+            let (fresh, exchange) = fresh.exchange(&request).await;
             self.0 = fresh;
             // Nobody has seen the call: the server was sooner to close than we to send.
-            let again = matches!(exchange, Exchange::NotSent { .. }) && attempt < ATTEMPTS_MAX;
+            let again = matches!(exchange, Exchange::NotSent(_)) && attempt < ATTEMPTS_MAX;
             if !again {
                 break exchange;
             }
@@ -52,7 +52,7 @@ impl Transport for Http {
         };
         Err(NoAnswer::Broken(match exchange {
             Exchange::Answered(status, body) => return Ok((Some(status), body)),
-            Exchange::NotSent { why, .. } | Exchange::Lost(why) => why,
+            Exchange::NotSent(why) | Exchange::Lost(why) => why,
             Exchange::NotHttp => format!("what came is not HTTP{remedy}"),
             Exchange::Closed => format!("it closed the connection without one{remedy}"),
         }))

@@ -7,14 +7,11 @@ use busload_wire::json::{ControlAnswer, decode_control, encode_request};
 use busload_wire::{Call, ErrorCode, Request, RequestId, Transfer};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use hyper::StatusCode;
-use hyper::client::conn::http1;
-use hyper::header::{HeaderName, SERVER};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::{Asked, ControlError, ControlPlane, Exchange, fields};
-use crate::connector::http::{Head, post};
+use crate::connector::http::{Head, Lane};
 use crate::connector::{Endpoint, shorten};
 
 /// Longest wait for an answer. Seeding ten million accounts takes the longest.
@@ -271,20 +268,27 @@ async fn said_name(target: &Endpoint) -> Option<String> {
     let mut text = BytesMut::new();
     let call = Call::Health;
     encode_request(&mut text, &Request { id: None, call });
-    let request = post(&Head::of(target), text.freeze());
-    let asked = async {
-        let stream = target.connect("http").await.ok()?;
-        let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let driver = tokio::spawn(driver);
-        let response = sender.send_request(request).await;
-        driver.abort();
-        let headers = response.ok()?.headers().clone();
+    let request = Head::of(target).with(&text);
+    let mut said = None;
+    let see = |headers: &[httparse::Header<'_>]| {
+        let named = |name: &str| headers.iter().find(|it| it.name.eq_ignore_ascii_case(name));
         // A value that is no plain text has nothing to say to people.
-        let said = |name| headers.get(name)?.to_str().ok().map(str::to_owned);
-        said(SERVER).or_else(|| said(HeaderName::from_static("x-powered-by")))
+        let plain = |name| {
+            str::from_utf8(named(name)?.value)
+                .ok()
+                .filter(|it| it.is_ascii())
+        };
+        said = plain("server")
+            .or_else(|| plain("x-powered-by"))
+            .map(str::to_owned);
     };
-    let said = tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
-    Some(said.chars().take(NAME_CHARS_MAX).collect())
+    let asked = async {
+        let lane = Lane::open(target).await.ok()?;
+        lane.exchange_seeing(&request, see).await;
+        Some(())
+    };
+    tokio::time::timeout(NAME_TIMEOUT, asked).await.ok()??;
+    Some(said?.chars().take(NAME_CHARS_MAX).collect())
 }
 
 /// What in an answer does not agree with the rest of it, as for transfers.

@@ -10,15 +10,13 @@ use busload_net::frames::Incoming;
 use busload_wire::control::Verification;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use std::future::poll_fn;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Asked, ControlError, ControlPlane};
 use crate::config::ConfirmedReads;
-use crate::connector::http::{Exchange, Lane};
+use crate::connector::http::{Exchange, Head, Lane};
 use crate::connector::spacetimedb::messages::{
     ReducerError, ReducerOutcome, ServerMessage, Version, messages, put_seed,
 };
@@ -72,18 +70,19 @@ impl SpacetimeDb {
             .check()
             .map_err(|error| self.foreign(error.to_string()))?;
         let asked = format!("{method} {path}");
-        let request = self.request(method, &path, body);
+        let head = Head::new(&method, &self.database.endpoint, &path, None);
+        let request = head.with(body.as_bytes());
         let exchange = async {
             if let Some(used) = self.lane.take()
                 && let (Some(used), Exchange::Answered(status, body)) =
-                    used.exchange(request.clone()).await
+                    used.exchange(&request).await
             {
                 return Ok((Some(used), Exchange::Answered(status, body)));
             }
             // Not connected yet, or idle for so long that the server has closed it.
             let fresh = Lane::open(&self.database.endpoint).await?;
             let fresh = fresh.with_body_max(BODY_BYTES_MAX);
-            Ok(fresh.exchange(request).await)
+            Ok(fresh.exchange(&request).await)
         };
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
         let no_answer = |why: String| ControlError::NoAnswer {
@@ -96,7 +95,7 @@ impl SpacetimeDb {
         let remedy = self.database.endpoint.tls_remedy("ws");
         let (status, body) = match exchange {
             Exchange::Answered(status, body) => (status, body),
-            Exchange::NotSent { why, .. } | Exchange::Lost(why) => return Err(no_answer(why)),
+            Exchange::NotSent(why) | Exchange::Lost(why) => return Err(no_answer(why)),
             Exchange::NotHttp => return Err(no_answer(format!("what came is not HTTP{remedy}"))),
             Exchange::Closed => return Err(no_answer(format!("it closed the connection{remedy}"))),
         };
@@ -122,25 +121,6 @@ impl SpacetimeDb {
             "asked for {asked}, it answered {status}: {}{remedy}",
             shorten(&body)
         )))
-    }
-
-    fn request(&self, method: Method, path: &str, body: String) -> Request<Full<Bytes>> {
-        let endpoint = &self.database.endpoint;
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = method;
-        // The name of the database has been looked at.
-        *request.uri_mut() = path.parse().unwrap_or_default();
-        let headers = request.headers_mut();
-        // An authority out of a URL is ASCII.
-        let host = HeaderValue::from_str(&endpoint.authority);
-        headers.insert(
-            HOST,
-            host.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
-        );
-        if let Some(token) = &endpoint.token {
-            headers.insert(AUTHORIZATION, token.header_value());
-        }
-        request
     }
 
     /// The accounts that a query finds.

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use busload_net::frames::Incoming;
 use busload_wire::RequestId;
 use bytes::Bytes;
-use hyper::StatusCode;
+use http::StatusCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::rpc::{NoAnswer, Transport};
