@@ -1,16 +1,21 @@
-//! The client's session over a WebSocket: transfers submitted and flushed, answers read.
+//! The client's session: transfers submitted and flushed, answers read.
 //!
 //! The other end of the socket is this thread too: it writes the answers, always the same bytes,
-//! before the session looks for them, and takes what the session wrote. So both ends have one
-//! system call each in a turn, and nobody waits for another thread.
+//! and takes what the session wrote. So both ends have one system call each in a turn, and nobody
+//! waits for another thread. Over a WebSocket the answers are there before the session looks for
+//! them; over HTTP an answer to nothing would be the end of the connection, so they come after the
+//! request.
 
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
+use std::task::Poll;
 use std::thread;
 
 use bench_client::config::Encoding;
 use bench_client::connector::{
-    Connector as _, Endpoint, Reply, Session as _, WorkerId, WsConnector,
+    Connector as _, Endpoint, HttpConnector, Outcome, Reply, Session as _, WorkerId, WsConnector,
 };
 use busload_wire::binary::SUBPROTOCOL;
 use busload_wire::{RequestId, Transfer};
@@ -25,6 +30,7 @@ pub(super) fn paths() -> Vec<HotPath> {
         path(Encoding::Json, 1),
         path(Encoding::Json, 16),
         path(Encoding::Binary, 16),
+        HotPath::new("client/http/1".to_owned(), 1, |_| http_turn()),
     ]
 }
 
@@ -44,10 +50,7 @@ impl Client {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let accepting = thread::spawn(move || accept(&listener, encoding));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = runtime();
         let connector = WsConnector::new(Endpoint::plain(&address), encoding);
         let session = runtime.block_on(connector.connect(WorkerId(0)));
         let transfers = messages::transfers(count);
@@ -78,6 +81,13 @@ impl Client {
     }
 }
 
+fn runtime() -> Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime")
+}
+
 fn path(encoding: Encoding, count: usize) -> HotPath {
     let name = format!("client/{}/{count}", encoding.as_str());
     HotPath::new(name, count, move |_| turn(encoding, count))
@@ -91,6 +101,36 @@ fn turn(encoding: Encoding, count: usize) -> impl FnMut() {
     assert_eq!(more, Err(ErrorKind::WouldBlock), "requests as expected");
     client.server.set_nonblocking(false).expect("a socket");
     move || client.turn()
+}
+
+fn http_turn() -> impl FnMut() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+        content-length: 11\r\ndate: Tue, 01 Dec 2026 00:00:00 GMT\r\n\r\n{\"ok\":true}";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let runtime = runtime();
+    let connector = HttpConnector::new(Endpoint::plain(&address));
+    let session = runtime.block_on(connector.connect(WorkerId(0)));
+    let mut session = session.expect("a session");
+    let (mut server, _) = listener.accept().expect("a client");
+    server.set_nodelay(true).expect("a socket");
+    let (id, transfer) = messages::transfers(1)[0];
+    let mut replies = Vec::new();
+    let mut request = [0; 4096];
+    move || {
+        session.submit(id, transfer).expect("the session is open");
+        runtime.block_on(async {
+            let mut read = pin!(session.replies(&mut replies));
+            let sent = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx)));
+            assert!(sent.await.is_pending(), "there is no answer yet");
+            let length = server.read(&mut request).expect("a request");
+            assert!(request[..length].ends_with(b"}"), "a whole request");
+            server.write_all(ANSWER).expect("open");
+            read.await.expect("an answer");
+        });
+        let reply = replies.pop().expect("a reply");
+        assert_eq!(reply.outcome, Outcome::Committed);
+    }
 }
 
 /// A server's part in the handshake.
