@@ -342,7 +342,7 @@ mod tests {
     async fn an_answer_may_come_before_the_request_has_left() {
         let (lane, target, mut server) = lane().await;
         let request = Head::of(&target).with(&vec![b' '; 64 * 1024 * 1024]);
-        let late = async {
+        let early_answer = async {
             let mut some = [0; 1];
             server.read_exact(&mut some).await.unwrap();
             server.write_all(OK).await.unwrap();
@@ -352,7 +352,7 @@ mod tests {
         let (kept, exchange) = tokio::select! {
             biased;
             ended = lane.exchange(&request) => ended,
-            () = late => unreachable!("it waits for ever"),
+            () = early_answer => unreachable!("it waits for ever"),
         };
         assert!(matches!(exchange, Exchange::Answered(StatusCode::OK, _)));
         assert!(kept.is_none());

@@ -303,8 +303,7 @@ mod tests {
     fn read(bytes: &[u8], at_once: usize) -> Result<Option<Response>, Fault> {
         let mut reading = Reading::default();
         let mut input = BytesMut::new();
-        let mut left = bytes.chunks(at_once).peekable();
-        while let Some(piece) = left.next() {
+        for piece in bytes.chunks(at_once) {
             input.extend_from_slice(piece);
             let read = reading.advance(&mut input, false, BODY_MAX, |_| {})?;
             if read.is_some() {
