@@ -1,16 +1,21 @@
 //! Where a record goes: found out before there is one.
 
+mod kept;
+
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bench_client::called;
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, directory_of};
+use bench_client::render::forms::FORMS;
 use serde::Serialize;
 
 use super::usage;
+use kept::Kept;
 
 /// Where records go that nobody named.
 pub(crate) const RUNS: &str = "results/runs";
@@ -32,7 +37,8 @@ impl RecordFile {
         }
     }
 
-    /// The same, refused when no record can be written there.
+    /// The same, refused when no record can be written there, or when something else than a record
+    /// of this verb would be lost.
     ///
     /// # Errors
     /// It cannot be written.
@@ -42,8 +48,59 @@ impl RecordFile {
         environment: &Environment,
     ) -> anyhow::Result<Self> {
         let file = Self::choose(named, verb, environment);
-        check(&file.path)?;
+        file.check_replacing(verb)?;
         Ok(file)
+    }
+
+    /// The same, where a record that is there is gone on with.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn to_go_on_with(
+        named: Option<&Path>,
+        verb: &str,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        let file = Self::choose(named, verb, environment);
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Refuses a place where no record can be written or one of another verb, or anything else,
+    /// would be replaced. A record of this verb may be: that is said.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn check_replacing(&self, verb: &str) -> anyhow::Result<()> {
+        self.check()?;
+        if self.new.get() || output::is_stream(&self.path) || !self.path.exists() {
+            return Ok(());
+        }
+        let verb = verb.split('-').next().unwrap_or(verb);
+        let shown = self.path.display();
+        match Kept::read(&self.path) {
+            Some(kept) if kept.verb == verb => eprintln!("{shown} is replaced: {kept}"),
+            other => {
+                let what = other.map_or_else(|| "no record".to_owned(), |kept| kept.to_string());
+                return Err(usage(&format!(
+                    "{shown} is there, and is {what}: name another file with --output, or remove it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        check_ending(&self.path)?;
+        check(&self.path)?;
+        let directory = directory_of(&self.path);
+        if !self.new.get() && !directory.exists() {
+            eprintln!(
+                "the directory {} is not there: it is made for the record",
+                directory.display()
+            );
+        }
+        Ok(())
     }
 
     /// Writes the record.
@@ -107,11 +164,30 @@ pub(crate) fn new_name(verb: &str, environment: &Environment) -> String {
     format!("{stamp}-{verb}-{random:016x}")
 }
 
+/// A record is JSON: a page or a table is made of it.
+fn check_ending(path: &Path) -> anyhow::Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let form = FORMS
+        .iter()
+        .find(|form| Some(form.ending()) == ending && form.ending() != "json");
+    let Some(form) = form.filter(|_| !output::is_stream(path)) else {
+        return Ok(());
+    };
+    let (shown, record) = (path.display(), path.with_extension("json"));
+    let record = record.display();
+    Err(usage(&format!(
+        "{shown}: a record is JSON; write it to {record}, then `{} report {record} --format {} \
+         --output {shown}`",
+        called(),
+        form.name
+    )))
+}
+
 /// Refuses a place in which no record can be written. Nothing is left there.
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
+fn check(path: &Path) -> anyhow::Result<()> {
     let refuse = |why: &str| {
         usage(&format!(
             "cannot write the record {}: {why}; choose another file with --output",

@@ -36,7 +36,7 @@ use super::progress;
 use super::run::{measure_all, runtime};
 use super::title::{TitleArgs, show_title};
 use super::verbosity::VerbosityArgs;
-use super::{INTERRUPTED, print, show};
+use super::{INTERRUPTED, print, show, usage};
 
 /// Commits over which the syncs of a journal mode are counted.
 const PROBE_COMMITS: u32 = 20;
@@ -103,6 +103,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
     }
     let environment = Environment::capture(&args.data_dir).with_program(program("mimalloc"));
     let path = RecordFile::checked(args.output.as_deref(), "reproduce", &environment)?;
+    refuse_to_lose(&path)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
@@ -165,6 +166,19 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         failed: args.fail_on.names(article::verdicts(&reproduction)),
     };
     Ok(ending.code())
+}
+
+/// Beside a record that is there stands its table; beside none, somebody else's file.
+fn refuse_to_lose(record: &Path) -> anyhow::Result<()> {
+    let table = record.with_extension("md");
+    if record.exists() || !table.exists() {
+        return Ok(());
+    }
+    Err(usage(&format!(
+        "{} is there, and the table would be written to it: name another record with --output, or \
+         remove it",
+        table.display()
+    )))
 }
 
 /// Writes the table beside the record, where that is a file.

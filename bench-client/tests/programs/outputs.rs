@@ -93,6 +93,67 @@ fn a_link_is_followed() {
     }
 }
 
+/// Before anything is measured: a record of the same verb is replaced, and nothing else.
+#[test]
+fn only_a_record_of_the_same_verb_is_replaced() {
+    let directory = directory();
+    let file = |name: &str| directory.path().join(name);
+    let fsync = ["fsync", "--count=20", "-q", "--output=new/disk.json"];
+    let first = bench(directory.path(), &fsync);
+    first.expect_code(0);
+    assert!(
+        first.stderr.contains("the directory new is not there"),
+        "{}",
+        first.stderr
+    );
+    let second = bench(directory.path(), &fsync);
+    second.expect_code(0);
+    let says = "new/disk.json is replaced: a record of fsync of 2";
+    assert!(second.stderr.contains(says), "{}", second.stderr);
+
+    let diary = "dear diary";
+    for name in ["diary", "diary.json"] {
+        std::fs::write(file(name), diary).expect("it can be written");
+    }
+    let page = "write it to new/page.json, then";
+    for (output, says) in [
+        ("new/disk.json", "is a record of fsync of 2"),
+        ("diary", "is there, and is no record"),
+        ("diary.json", "is there, and is no record"),
+        ("new/page.html", page),
+        ("new/page.md", page),
+    ] {
+        let before = std::fs::read(file(output)).ok();
+        let ended = bench(
+            directory.path(),
+            &[&TINY[..], &["--output", output]].concat(),
+        );
+        ended.expect_code(2);
+        assert!(ended.stderr.contains(says), "{output}: {}", ended.stderr);
+        assert_eq!(std::fs::read(file(output)).ok(), before, "{output}");
+    }
+
+    let run = [&TINY[..], &["--output=run.json"]].concat();
+    bench(directory.path(), &run).expect_code(0);
+    let again = bench(directory.path(), &run);
+    again.expect_code(0);
+    let says = "run.json is replaced: a record of run of 2";
+    assert!(
+        again.stderr.contains(says) && again.stderr.contains(" TPS\n"),
+        "{}",
+        again.stderr
+    );
+
+    std::fs::write(file("table.md"), diary).expect("it can be written");
+    let reproduce = bench(directory.path(), &["reproduce", "--output=table.json"]);
+    reproduce.expect_code(2);
+    assert!(
+        reproduce.stderr.contains("table.md is there"),
+        "{}",
+        reproduce.stderr
+    );
+}
+
 #[test]
 fn a_name_that_nobody_gave_is_of_no_process_id() {
     let directory = directory();
@@ -224,18 +285,19 @@ fn as_much_is_printed_as_was_asked_for() {
     );
 
     let (table, said) = printed(&["--batch-size=1,2"]);
-    let rows: Vec<&str> = said.lines().collect();
+    let replaced = |line: &&str| !line.contains("is replaced");
+    let rows: Vec<&str> = said.lines().filter(replaced).collect();
     assert_eq!(rows.len(), 2, "{said}");
     for (row, label) in rows.iter().zip(["1 of 2 ", "2 of 2 "]) {
         assert!(row.starts_with(label), "{said}");
     }
-    assert!(rows[1].ends_with("batch-size 2"), "{said}");
+    assert!(rows[1].contains("  batch-size 2"), "{said}");
     assert!(
         table.contains("p50 ms") && !table.contains("1 of 2  "),
         "{table}"
     );
     let (_, nothing) = printed(&["--batch-size=1,2", "-q"]);
-    assert_eq!(nothing, "");
+    assert_eq!(nothing.lines().find(replaced), None, "{nothing}");
     bench(directory.path(), &["run", "-q", "-v"]).expect_code(2);
 }
 

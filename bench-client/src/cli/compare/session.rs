@@ -22,7 +22,7 @@ use super::sides::Side;
 use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
-use crate::cli::output::{self, RecordFile};
+use crate::cli::output::RecordFile;
 use crate::cli::run::runtime;
 use crate::cli::verbosity;
 use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
 
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         self.differences_of(&Measured::default())?;
-        output::check(&self.path)?;
+        self.path.check_replacing("compare")?;
         for difference in &self.record.differences {
             let said = describe_difference(difference);
             match &self.base {
