@@ -82,6 +82,7 @@ impl ModelInputs {
 pub fn predict(inputs: &ModelInputs) -> Prediction {
     let Expected {
         per_us,
+        capacity_per_us,
         mean_batch,
         latency_us,
         bottleneck,
@@ -90,7 +91,7 @@ pub fn predict(inputs: &ModelInputs) -> Prediction {
         Costs::SharedThread(costs) => shared_thread::expect(inputs, costs),
         Costs::Pipelined(costs) => pipelined::expect(inputs, costs),
     };
-    let capacity = per_us * SECOND_US;
+    let capacity = capacity_per_us * SECOND_US;
     if let Some(offered) = inputs.offered_tps {
         limits.push(Limit {
             bottleneck: Bottleneck::OfferedRate,
@@ -99,11 +100,11 @@ pub fn predict(inputs: &ModelInputs) -> Prediction {
     }
     limits.sort_by(|a, b| a.tps.total_cmp(&b.tps));
     Prediction {
-        tps: capacity,
+        tps: per_us * SECOND_US,
         p50_ms: latency_us / 1e3,
         mean_batch,
         bottleneck: Some(bottleneck),
-        remedy: Some(remedy::remedy(inputs, bottleneck, mean_batch)),
+        remedy: Some(remedy::remedy(inputs, bottleneck, mean_batch, capacity)),
         limits,
         refuted: Vec::new(),
     }
@@ -113,6 +114,8 @@ pub fn predict(inputs: &ModelInputs) -> Prediction {
 struct Expected {
     /// Transfers per microsecond.
     per_us: f64,
+    /// The same if as much were offered as can be done.
+    capacity_per_us: f64,
     mean_batch: f64,
     latency_us: f64,
     bottleneck: Bottleneck,

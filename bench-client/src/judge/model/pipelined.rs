@@ -156,6 +156,7 @@ pub(super) fn expect(inputs: &ModelInputs, costs: &PipelinedCosts) -> Expected {
         };
         return Expected {
             per_us: offered,
+            capacity_per_us: closed.rate,
             mean_batch: batch,
             latency_us: latency_us.min(in_flight / offered),
             bottleneck: Bottleneck::OfferedRate,
@@ -164,6 +165,7 @@ pub(super) fn expect(inputs: &ModelInputs, costs: &PipelinedCosts) -> Expected {
     }
     Expected {
         per_us: closed.rate,
+        capacity_per_us: closed.rate,
         mean_batch: closed.batch,
         // Little's law.
         latency_us: in_flight / closed.rate,

@@ -1,12 +1,19 @@
 //! Which knob to turn next, and which way.
 
 use super::{Costs, ModelInputs};
+use crate::figures::rate;
 use crate::record::Bottleneck;
 
 /// Batches of at least this share of the batch size are limited by it.
 const NEARLY_FULL: f64 = 0.9;
 
-pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f64) -> String {
+/// `capacity` is the TPS that a closed loop of as many in flight is expected to reach.
+pub(super) fn remedy(
+    inputs: &ModelInputs,
+    bottleneck: Bottleneck,
+    mean_batch: f64,
+    capacity: f64,
+) -> String {
     let is_shared = matches!(inputs.costs, Costs::SharedThread(_));
     match bottleneck {
         Bottleneck::DiskSync => disk(inputs, mean_batch),
@@ -49,15 +56,26 @@ pub(super) fn remedy(inputs: &ModelInputs, bottleneck: Bottleneck, mean_batch: f
              server on another machine (--url)",
             inflight(inputs)
         ),
-        Bottleneck::OfferedRate => match inputs.offered_tps {
-            Some(offered) => format!(
-                "the server can do more than is offered: try --rate {:.0}",
-                2.0 * offered
-            ),
-            None => "the server can do more than is offered: raise --rate".to_owned(),
-        },
+        Bottleneck::OfferedRate => more_offered(inputs, capacity),
     }
 }
+
+/// Twice as much while that can be done; from there on the search for what can be.
+fn more_offered(inputs: &ModelInputs, capacity: f64) -> String {
+    let twice = 2.0 * inputs.offered_tps.unwrap_or(capacity);
+    if twice <= capacity {
+        return format!("the server can do more than is offered: try --rate {twice:.0}");
+    }
+    format!(
+        "the server is expected to do at most about {} per second: sweep --find-knee --to {:.0} \
+         searches the highest rate that it keeps up with",
+        rate(capacity),
+        ABOVE_CAPACITY * capacity
+    )
+}
+
+/// A search for the knee ends above what is expected, or it would not find where p99 rises.
+const ABOVE_CAPACITY: f64 = 1.25;
 
 /// Most that the flags take.
 const INFLIGHT_MAX: u64 = 16_384;

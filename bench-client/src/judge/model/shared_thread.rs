@@ -58,6 +58,7 @@ pub(super) fn expect(inputs: &ModelInputs, costs: &SharedThreadCosts) -> Expecte
         // What arrives while the thread is busy waits for half of that on average.
         Some(offered) => Expected {
             per_us: offered,
+            capacity_per_us: capacity,
             mean_batch: (offered * cycle).clamp(1.0, moved / syncs),
             latency_us: (cycle * (1.0 + 0.5 * offered / capacity)).min(in_flight / offered),
             bottleneck: Bottleneck::OfferedRate,
@@ -65,6 +66,7 @@ pub(super) fn expect(inputs: &ModelInputs, costs: &SharedThreadCosts) -> Expecte
         },
         None => Expected {
             per_us: capacity,
+            capacity_per_us: capacity,
             mean_batch: moved / syncs,
             latency_us: in_flight / capacity,
             bottleneck: longest.map_or(Bottleneck::DiskSync, |part| part.0),

@@ -274,6 +274,12 @@ fn an_open_loop_does_what_is_offered_until_it_cannot() {
     let low = at(1_000.0);
     assert_eq!(low.tps, 1_000.0);
     assert!(low.p50_ms > 0.1 && low.p50_ms < 0.5, "{low:?}");
+    assert!(low.remedy.unwrap().ends_with("try --rate 2000"));
+    // Beyond the capacity no rate is named but the end of a search.
+    let near = at(0.6 * capacity).remedy.unwrap();
+    assert!(!near.contains("--rate"), "{near}");
+    let to = format!("sweep --find-knee --to {:.0} ", 1.25 * capacity);
+    assert!(near.contains(&to), "{near}");
     let half = at(capacity / 2.0);
     assert_eq!(half.tps, capacity / 2.0);
     assert!(half.p50_ms > low.p50_ms);
