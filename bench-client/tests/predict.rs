@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Ended, bench_client, directory, run};
 use serde_json::Value;
 
@@ -202,4 +204,48 @@ fn lists_too_long_to_read_are_refused() {
         ended.stderr.contains("more than 10000 combinations"),
         "{ended:#?}"
     );
+}
+
+/// A row that was measured, at its own knobs and at others.
+#[test]
+fn costs_come_from_a_record() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let file = records.join("reproduce.json");
+    let from = format!("--from={}", file.display());
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    let record: Value = serde_json::from_str(&text).expect("it is JSON");
+    let row = &record["rows"][8];
+    let own = json(&[&from, "--row=9"]);
+    for key in ["concurrency", "max_inflight_per_worker", "batch_size"] {
+        assert_eq!(own["inputs"][key], row[key], "{key}");
+    }
+    assert_eq!(own["sync_source"], "recorded");
+    near(&own["tps"], row["tps"].as_f64().expect("TPS"), 0.2);
+
+    let other = json(&[&from, "--row=9", "--batch-size=10", "--concurrency=7"]);
+    assert_eq!(other["inputs"]["concurrency"], 7);
+    let cost = |of: &Value| of["inputs"]["costs"]["transport"]["per_transfer_us"].as_f64();
+    assert!(cost(&other) > cost(&own), "fewer transfers share a message");
+    let disk = json(&[&from, "--row=9", "--sync-latency=20ms"]);
+    assert_eq!(disk["bottleneck"], "disk_sync");
+    let text = predict(&[&from, "--row=9"]).expect_code(0).stdout.clone();
+    assert!(
+        text.contains("What no flag gives is of row 9 of "),
+        "{text}"
+    );
+
+    let torture = format!("--from={}", records.join("torture.json").display());
+    for (flags, says) in [
+        (&[from.as_str()][..], "rows of several settings"),
+        (&[&from, "--row=1"], "row 1 of "),
+        (&[&from, "--row=99"], "has 11 rows"),
+        (&[&from, "--row=9", "--shared-thread"], "--shared-thread"),
+        (&[&torture], "is a record of torture, which has no rows"),
+        (&["--from=nothing.json"], "cannot read nothing.json"),
+        (&["--row=1"], "--from"),
+    ] {
+        let ended = predict(flags);
+        ended.expect_code(2);
+        assert!(ended.stderr.contains(says), "{flags:?}: {}", ended.stderr);
+    }
 }

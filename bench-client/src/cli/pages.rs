@@ -119,6 +119,7 @@ const PAGES: [(&str, Page); 8] = [
     (
         "predict",
         Page(&[
+            "from",
             "sync-latency",
             "cpu-per-transfer",
             "shared-thread",

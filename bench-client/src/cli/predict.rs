@@ -5,6 +5,7 @@
     reason = "doc comments of arguments are help texts, where backticks are noise"
 )]
 
+mod from_record;
 mod text;
 
 use std::num::NonZero;
@@ -26,15 +27,18 @@ use busload_frontend::cli::{
     parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight, parse_number,
 };
 use busload_sqlite::Durability;
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::load_flags::make_data_dir;
-use super::{UsageError, VALID, fsync, print, show};
+use super::{UsageError, VALID, fsync, print, show, usage};
 use crate::cli::verbosity;
+use from_record::Basis;
 
 /// Longest sync and largest cost per transfer: anything longer is a slip of the unit.
 const LONGEST: Duration = Duration::from_mins(1);
+/// Workers, unless told otherwise.
+const DEFAULT_CONCURRENCY: u32 = 50;
 /// Most combinations of one command: what a person can read.
 const MAX_COMBINATIONS: usize = 10_000;
 
@@ -43,6 +47,18 @@ const COSTS: &str = "Costs";
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
+    /// Take knobs and costs from a record of run or sweep [default: those recorded]
+    ///
+    /// What a row of this machine cost, at the knobs that are given; of what is not given, the row's.
+    /// Recorded are those of results/2026-11-21-vm-2core.
+    #[arg(long, help_heading = COSTS, value_name = "RECORD", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["shared_thread", "connector", "durability", "data_dir", "io_threads"])]
+    from: Option<PathBuf>,
+    /// Which row of --from, from 1 [default: the only one]
+    ///
+    /// Of repetitions of one row (--runs) the one of median TPS.
+    #[arg(long, help_heading = COSTS, value_name = "N", requires = "from", value_parser = count::<u16>(1..=u64::from(u16::MAX)))]
+    row: Option<u16>,
     /// How long one sync takes [default: measured]
     ///
     /// With a unit, such as 76us or 3.86ms. It is measured in --data-dir.
@@ -71,8 +87,8 @@ pub(crate) struct PredictArgs {
     /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
     #[arg(long, alias = "connectors", help_heading = LOAD, value_name = "NAME", hide_possible_values = true, value_delimiter = ',', default_value = "sqlite_ws_rpc")]
     connector: Vec<ConnectorKind>,
-    /// Workers, each with its own session [1 … 100000]
-    #[arg(short, long, help_heading = LOAD, value_name = "N", value_delimiter = ',', default_value = "50", value_parser = count::<u32>(1..=100_000))]
+    /// Workers, each with its own session [1 … 100000] [default: 50]
+    #[arg(short, long, help_heading = LOAD, value_name = "N", value_delimiter = ',', value_parser = count::<u32>(1..=100_000))]
     concurrency: Vec<u32>,
     /// Transfers in flight per worker [1 … 16384] [default: 16, HTTP 1]
     ///
@@ -85,9 +101,9 @@ pub(crate) struct PredictArgs {
     /// Transfers per second offered [default: closed loop]
     #[arg(short, long, help_heading = LOAD, value_delimiter = ',', value_name = "TPS", value_parser = parse_rate)]
     rate: Vec<f64>,
-    /// Client threads [1 … 256]
-    #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1, value_parser = count::<u16>(1..=256))]
-    threads: u16,
+    /// Client threads [1 … 256] [default: 1]
+    #[arg(long, help_heading = LOAD, value_name = "N", value_parser = count::<u16>(1..=256))]
+    threads: Option<u16>,
     /// Cores of client and server [1 … 4096] [default: all]
     #[arg(long, help_heading = COSTS, value_name = "N", value_parser = count::<u32>(1..=4096), conflicts_with = "shared_thread")]
     cores: Option<u32>,
@@ -157,6 +173,8 @@ enum SyncSource {
     Given,
     /// Mean of write + fdatasync, measured just now.
     Measured,
+    /// Mean of the row's syncs.
+    Recorded,
     /// The durability makes no syncs at a commit.
     None,
 }
@@ -212,7 +230,10 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     if let Some(warning) = args.mode().and_then(|mode| mode.warning) {
         verbosity::warning(warning);
     }
-    let answers = args.answers()?;
+    let row = args.row.map(usize::from);
+    let basis = args.from.as_deref().map(|record| Basis::read(record, row));
+    let basis = basis.transpose()?;
+    let answers = args.answers(basis.as_ref())?;
     if args.json {
         let text = match answers.as_slice() {
             [one] => serde_json::to_string_pretty(one)?,
@@ -220,7 +241,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         };
         print(&text);
     } else {
-        show(&text::document(&answers));
+        show(&text::document(&answers, basis.as_ref()));
     }
     Ok(ExitCode::from(VALID))
 }
@@ -230,29 +251,46 @@ impl PredictArgs {
         self.server.durability.or(self.server.env_mode)
     }
 
-    fn durability(&self) -> Durability {
-        self.mode().map_or(Durability::WalFull, |m| m.durability)
+    fn durability(&self, basis: Option<&Basis>) -> String {
+        let asked = || self.mode().map_or(Durability::WalFull, |m| m.durability);
+        basis.map_or_else(|| asked().to_string(), |basis| basis.durability.clone())
     }
 
-    fn batch_sizes(&self) -> Vec<usize> {
+    fn concurrencies(&self, basis: Option<&Basis>) -> Vec<u32> {
+        if !self.concurrency.is_empty() {
+            return self.concurrency.clone();
+        }
+        vec![basis.map_or(DEFAULT_CONCURRENCY, |basis| basis.inputs.concurrency)]
+    }
+
+    fn batch_sizes(&self, basis: Option<&Basis>) -> Vec<usize> {
         if !self.server.batch_size.is_empty() {
             return self.server.batch_size.clone();
+        }
+        if let Some(size) = basis.and_then(|basis| basis.inputs.batch_size.try_into().ok()) {
+            return vec![size];
         }
         let from_env = self.server.batch_environment.batch_size();
         vec![from_env.unwrap_or(DEFAULT_BATCH_SIZE)]
     }
 
-    fn batch_timeouts(&self) -> Vec<Duration> {
+    fn batch_timeouts(&self, basis: Option<&Basis>) -> Vec<Duration> {
         if !self.server.batch_timeout.is_empty() {
             return self.server.batch_timeout.clone();
+        }
+        if let Some(basis) = basis {
+            return vec![Duration::from_secs_f64(basis.inputs.batch_timeout_us / 1e6)];
         }
         let from_env = self.server.batch_environment.batch_timeout();
         vec![from_env.unwrap_or_default()]
     }
 
-    fn inflights(&self, connector: ConnectorKind) -> Vec<usize> {
+    fn inflights(&self, connector: ConnectorKind, basis: Option<&Basis>) -> Vec<usize> {
         if !self.max_inflight_per_worker.is_empty() {
             return self.max_inflight_per_worker.clone();
+        }
+        if let Some(basis) = basis {
+            return vec![basis.inputs.max_inflight_per_worker];
         }
         let default = if self.rate.is_empty() {
             connector.default_inflight()
@@ -262,8 +300,22 @@ impl PredictArgs {
         vec![self.env_max_inflight.unwrap_or(default)]
     }
 
-    fn sync_times(&self) -> anyhow::Result<Vec<SyncTime>> {
-        let durability = self.durability().to_string();
+    fn sync_times(&self, basis: Option<&Basis>) -> anyhow::Result<Vec<SyncTime>> {
+        let of_row = basis.and_then(|basis| basis.costs(1.0));
+        if of_row.is_some_and(|costs| costs.is_database_elsewhere) && !self.sync_latency.is_empty()
+        {
+            return Err(usage(
+                "the row's ledger is in a database, which does not tell its syncs: leave out \
+                 --sync-latency",
+            ));
+        }
+        if let Some(costs) = of_row.filter(|_| self.sync_latency.is_empty()) {
+            return Ok(vec![SyncTime {
+                us: costs.sync_us,
+                source: SyncSource::Recorded,
+            }]);
+        }
+        let durability = self.durability(basis);
         let syncs = PipelinedCosts::syncs_per_commit(&durability);
         let appending = PipelinedCosts::appending_syncs_per_commit(&durability);
         if syncs == 0.0 {
@@ -289,8 +341,9 @@ impl PredictArgs {
     }
 
     /// One combination per choice from each list, the last list varying fastest.
-    fn combinations(&self) -> anyhow::Result<Vec<Combination>> {
-        let connectors = &self.connector;
+    fn combinations(&self, basis: Option<&Basis>) -> anyhow::Result<Vec<Combination>> {
+        let of_row = basis.map(|basis| vec![basis.connector]);
+        let connectors = of_row.as_ref().unwrap_or(&self.connector);
         let foreign = connectors.iter().find(|it| !it.speaks_transfer_protocol());
         if let Some(foreign) = foreign {
             return Err(UsageError(format!(
@@ -300,15 +353,16 @@ impl PredictArgs {
             .into());
         }
         let rates: Vec<Option<f64>> = if self.rate.is_empty() {
-            vec![None]
+            vec![basis.and_then(|basis| basis.inputs.offered_tps)]
         } else {
             self.rate.iter().copied().map(Some).collect()
         };
-        let (sizes, timeouts) = (self.batch_sizes(), self.batch_timeouts());
+        let (sizes, timeouts) = (self.batch_sizes(basis), self.batch_timeouts(basis));
+        let concurrencies = self.concurrencies(basis);
         let counts = [
             self.sync_latency.len().max(1),
             connectors.len(),
-            self.concurrency.len(),
+            concurrencies.len(),
             self.max_inflight_per_worker.len().max(1),
             sizes.len(),
             timeouts.len(),
@@ -322,11 +376,11 @@ impl PredictArgs {
             ))
             .into());
         }
-        let syncs = self.sync_times()?;
+        let syncs = self.sync_times(basis)?;
         let first = Combination {
             sync: syncs[0],
             connector: connectors[0],
-            concurrency: self.concurrency[0],
+            concurrency: concurrencies[0],
             inflight: 0,
             batch_size: sizes[0],
             batch_timeout: timeouts[0],
@@ -340,12 +394,12 @@ impl PredictArgs {
         );
         let all = vary(
             &all,
-            |_| self.concurrency.clone(),
+            |_| concurrencies.clone(),
             |one, workers| one.concurrency = workers,
         );
         let all = vary(
             &all,
-            |one| self.inflights(one.connector),
+            |one| self.inflights(one.connector, basis),
             |one, inflight| one.inflight = inflight,
         );
         let all = vary(&all, |_| sizes.clone(), |one, size| one.batch_size = size);
@@ -361,19 +415,19 @@ impl PredictArgs {
         ))
     }
 
-    fn answers(&self) -> anyhow::Result<Vec<Answer>> {
-        let all = self.combinations()?;
-        Ok(all.iter().map(|one| self.answer(one)).collect())
+    fn answers(&self, basis: Option<&Basis>) -> anyhow::Result<Vec<Answer>> {
+        let all = self.combinations(basis)?;
+        Ok(all.iter().map(|one| self.answer(one, basis)).collect())
     }
 
-    fn answer(&self, one: &Combination) -> Answer {
+    fn answer(&self, one: &Combination, basis: Option<&Basis>) -> Answer {
         let inputs = ModelInputs {
             concurrency: one.concurrency,
             max_inflight_per_worker: one.inflight,
             batch_size: one.batch_size as u64,
             batch_timeout_us: micros(one.batch_timeout),
             offered_tps: one.offered_tps,
-            costs: self.costs(one),
+            costs: self.costs(one, basis),
         };
         Answer {
             prediction: predict(&inputs),
@@ -383,7 +437,7 @@ impl PredictArgs {
         }
     }
 
-    fn costs(&self, one: &Combination) -> Costs {
+    fn costs(&self, one: &Combination, basis: Option<&Basis>) -> Costs {
         if self.shared_thread {
             return Costs::SharedThread(SharedThreadCosts {
                 sync_us: one.sync.us,
@@ -392,12 +446,17 @@ impl PredictArgs {
             });
         }
         let per_message = u32::try_from(one.inflight.min(one.batch_size)).unwrap_or(u32::MAX);
-        let mut costs = PipelinedCosts::reference(
-            one.connector.transport(),
-            &self.durability().to_string(),
-            one.sync.us,
-            f64::from(per_message),
-        );
+        let per_message = f64::from(per_message);
+        let of_row = basis.and_then(|basis| basis.costs(per_message));
+        let mut costs = of_row.unwrap_or_else(|| {
+            let durability = self.durability(None);
+            let transport = one.connector.transport();
+            PipelinedCosts::reference(transport, &durability, one.sync.us, per_message)
+        });
+        if one.sync.source != SyncSource::Recorded {
+            costs.sync_us = one.sync.us;
+            costs.sync_us_per_page = PipelinedCosts::sync_us_per_page_at(one.sync.us);
+        }
         if let Some(given) = self.cpu_per_transfer {
             costs.writer_us_per_transfer = micros(given);
         }
@@ -407,12 +466,16 @@ impl PredictArgs {
         if let Some(given) = self.client_cpu_per_transfer {
             costs.client.per_transfer_us = micros(given);
         }
-        costs.transport.threads = self.server.io_threads.unwrap_or(1).into();
-        costs.client.threads = self.threads.into();
-        let here = std::thread::available_parallelism().map(NonZero::get);
-        costs.cores = self
-            .cores
-            .or(here.ok().and_then(|cores| u32::try_from(cores).ok()));
+        if let Some(threads) = self.server.io_threads {
+            costs.transport.threads = threads.into();
+        }
+        if let Some(threads) = self.threads {
+            costs.client.threads = threads.into();
+        }
+        let here = || std::thread::available_parallelism().map(NonZero::get).ok();
+        let here = || here().and_then(|cores| u32::try_from(cores).ok());
+        let own = basis.map_or_else(here, |_| costs.cores);
+        costs.cores = self.cores.or(own);
         Costs::Pipelined(costs)
     }
 }

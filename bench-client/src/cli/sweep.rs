@@ -100,7 +100,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     args.watch.set_intervals(&mut plans)?;
     warn_of_servers(&plans);
     let environment = environment(&plans);
-    let path = RecordFile::checked(args.output.as_deref(), "sweep", &environment)?;
+    let path = RecordFile::to_go_on_with(args.output.as_deref(), "sweep", &environment)?;
     let described = Sweep {
         settings: plans
             .first()
@@ -242,6 +242,7 @@ impl Sweeping {
         let environment = self.environment.clone();
         let quiet = self.verbosity.quiet;
         let (mut about, of) = (about.into_iter(), missing.len());
+        let mut begun = 0;
         let mut ended = runtime()?.block_on(measure_watched(
             &missing,
             &environment,
@@ -250,7 +251,9 @@ impl Sweeping {
                 let number = of - about.len() + 1;
                 let (repetition, label) = about.next().unzip();
                 let label = label.map_or("", String::as_str);
+                begun += usize::from(row.interrupted);
                 self.push(row, repetition.flatten(), (Some((number, of)), label))
+                    .map(drop)
             },
         ));
         if self.record.rows.is_empty() {
@@ -267,7 +270,8 @@ impl Sweeping {
         self.show()?;
         ended?;
         written?;
-        let left = about.len();
+        // A row that was begun is measured again.
+        let left = about.len() + begun;
         if left > 0 {
             eprintln!(
                 "interrupted: {} left; go on with --output {}",
@@ -294,22 +298,34 @@ impl Sweeping {
         );
     }
 
-    /// `title`: which row it is, of how many, and what it is called.
+    /// Adds a row in place of the one that was interrupted, if it was, and gives its place.
+    /// `of`: which row it is, of how many, and what it is called.
     fn push(
         &mut self,
         mut row: Row,
         repetition: Option<Repetition>,
-        (place, label): (Option<(usize, usize)>, &str),
-    ) -> anyhow::Result<()> {
+        (of, label): (Option<(usize, usize)>, &str),
+    ) -> anyhow::Result<usize> {
         row.repetition = repetition;
         if self.verbosity.verbose {
             show(&row_shown::document(&row));
             print("");
         } else {
-            self.say(&row_line(&row, place, label));
+            self.say(&row_line(&row, of, label));
         }
-        runs::push(&mut self.record, row);
-        self.path.write_so_far(&self.record)
+        let number = |row: &Row| row.repetition.map_or(1, |repetition| repetition.number);
+        let mut begun = self.record.rows.iter().zip(0..);
+        let begun = begun.find(|(other, _)| {
+            other.interrupted && other.config == row.config && number(other) == number(&row)
+        });
+        let place = begun.map_or(self.record.rows.len(), |(_, place)| place);
+        self.record.push(row);
+        if place + 1 < self.record.rows.len() {
+            self.record.rows.swap_remove(place);
+        }
+        self.record.summaries = summarise(&self.record.rows);
+        self.path.write_so_far(&self.record)?;
+        Ok(place)
     }
 
     /// How far it is, on standard error.

@@ -423,8 +423,7 @@ fn a_sweep_is_gone_on_with_at_a_row_that_measured_nothing() {
             .expect("it says what is left");
         if skipped.is_empty() {
             assert!(
-                rows.contains("1 of 2 ")
-                    && rows.contains("  inflight 1  not shown to be durable\n"),
+                rows.contains("1 of 2 ") && rows.contains("  inflight 1  not shown to be durable"),
                 "{rows}"
             );
         } else {

@@ -7,10 +7,11 @@ use bench_client::judge::model::Costs;
 use bench_client::record::{Bottleneck, Limit};
 use bench_client::render::document::{Document, Table};
 
+use super::from_record::Basis;
 use super::{Answer, SyncSource};
 
 /// A table, then what binds each of its rows and what to do about it.
-pub(super) fn document(answers: &[Answer]) -> Document {
+pub(super) fn document(answers: &[Answer], basis: Option<&Basis>) -> Document {
     let numbered: Vec<(usize, &Answer)> = (1..).zip(answers).collect();
     let mut document = Document::default();
     document.table(
@@ -30,8 +31,8 @@ pub(super) fn document(answers: &[Answer]) -> Document {
                 (one.inputs.batch_timeout_us / 1e3).to_string()
             })
             .number(3, "offered", |(_, one)| one.inputs.offered_tps.map(rate))
-            .number(0, "TPS", |(_, one)| rate(one.prediction.tps))
-            .number(0, "p50 ms", |(_, one)| ms(one.prediction.p50_ms))
+            .number(0, "predicted TPS", |(_, one)| rate(one.prediction.tps))
+            .number(0, "predicted p50 ms", |(_, one)| ms(one.prediction.p50_ms))
             .number(1, "mean batch", |(_, one)| {
                 format!("{:.1}", one.prediction.mean_batch)
             })
@@ -55,9 +56,11 @@ pub(super) fn document(answers: &[Answer]) -> Document {
              flag gives is {}.",
             low * 100.0,
             high * 100.0,
-            match first.inputs.costs {
-                Costs::SharedThread(_) => "the article's",
-                Costs::Pipelined(_) => "of the rows of results/2026-11-21-vm-2core",
+            match (basis, &first.inputs.costs) {
+                (Some(basis), _) => format!("of {}", basis.called),
+                (None, Costs::SharedThread(_)) => "the article's".to_owned(),
+                (None, Costs::Pipelined(_)) =>
+                    "of the rows of results/2026-11-21-vm-2core".to_owned(),
             }
         ));
     }
@@ -93,6 +96,7 @@ fn assumptions(answer: &Answer) -> String {
     let sync = match answer.sync_source {
         SyncSource::Given => "given",
         SyncSource::Measured => "mean of write+fdatasync, measured now",
+        SyncSource::Recorded => "as recorded",
         SyncSource::None => "none at a commit",
     };
     let costs = match &answer.inputs.costs {

@@ -284,8 +284,7 @@ impl Search<'_> {
             Err(error) => return Err(error.into()),
         };
         let stopped = row.interrupted || *interrupted.borrow();
-        sweeping.push(row, None, (None, &label))?;
-        let added = sweeping.record.rows.len() - 1;
+        let added = sweeping.push(row, None, (None, &label))?;
         // Or it would be taken for one that was there before.
         self.recorded.measured(added);
         Ok((!stopped).then_some(added))

@@ -54,7 +54,7 @@ impl PipelinedCosts {
         };
         Self {
             sync_us,
-            sync_us_per_page: if sync_us > 0.0 { 8.0 } else { 0.0 },
+            sync_us_per_page: Self::sync_us_per_page_at(sync_us),
             // A rollback journal is made, written and removed for each commit.
             writer_us_per_batch: if matches!(durability, "delete-full" | "delete-extra") {
                 210.0
@@ -107,6 +107,28 @@ impl PipelinedCosts {
         self.writer_us_per_batch *= work;
         self.writer_us_per_page *= work;
         self.writer_us_per_transfer *= work;
+    }
+
+    /// The same where a message carries `to` transfers and not `from`: its cost is shared by as many.
+    #[must_use]
+    pub fn with_messages(self, transport: &str, from: f64, to: f64) -> Self {
+        let [from, to] = [from, to].map(|count| Self::reference(transport, "", 0.0, count));
+        let shared = |own: WireCosts, from: WireCosts, to: WireCosts| WireCosts {
+            per_transfer_us: own.per_transfer_us * to.per_transfer_us / from.per_transfer_us,
+            ..own
+        };
+        Self {
+            transport: shared(self.transport, from.transport, to.transport),
+            client: shared(self.client, from.client, to.client),
+            ..self
+        }
+    }
+
+    /// What each page adds to the sync of a commit where the proportions were fitted; nothing
+    /// without syncs.
+    #[must_use]
+    pub fn sync_us_per_page_at(sync_us: f64) -> f64 {
+        if sync_us > 0.0 { 8.0 } else { 0.0 }
     }
 
     /// Syncs that one commit makes under a durability mode.

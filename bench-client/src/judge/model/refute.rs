@@ -38,7 +38,7 @@ fn off(prediction: &Prediction, row: &Row) -> Option<String> {
     let factor = prediction.tps / row.tps;
     (factor.is_nan() || !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor)).then(|| {
         format!(
-            "{} TPS were measured and {} predicted",
+            "{} TPS were measured and {} fitted",
             rate(row.tps),
             rate(prediction.tps)
         )

@@ -132,7 +132,7 @@ fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
             known(value(one.row), |value| value.to_string())
         })
         .number(0, "TPS", |(_, one)| tps(one))
-        .number(0, "predicted TPS", |(_, one)| predicted(one.row).map(rate))
+        .number(0, "fitted TPS", |(_, one)| predicted(one.row).map(rate))
         .number(0, "error", |(_, one)| {
             let model = one.row.prediction.as_ref();
             model.map(|model| error_of_tps(model, one.row))
@@ -159,9 +159,9 @@ fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
     let chart = Chart::new(knob.title, about, panels, data)
         .with_legend(of_one.into_iter().filter(|_| is_one))
         .with_legend((is_one && is_contention).then_some(collisions))
-        .with_legend((is_one && is_predicted).then_some((PREDICTED, "predicted TPS (diamond)")))
+        .with_legend((is_one && is_predicted).then_some((PREDICTED, "fitted TPS (diamond)")))
         .with_legend(of_curves.filter(|_| !is_one))
-        .with_legend((!is_one && is_predicted).then_some((Ink::Muted, "diamonds: predicted")))
+        .with_legend((!is_one && is_predicted).then_some((Ink::Muted, "diamonds: fitted")))
         .with_invalid(members.iter().any(|one| !one.row.valid));
     Some(chart.sized(Size::Full))
 }

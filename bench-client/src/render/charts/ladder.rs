@@ -151,7 +151,7 @@ pub(in crate::render) fn ladder(report: &Report, rows: &[Shown<'_>]) -> Option<C
     Some(chart)
 }
 
-/// Predicted beside measured.
+/// What the model makes of the rows beside what was measured.
 pub(in crate::render) fn predictions(rows: &[Shown<'_>]) -> Option<Chart> {
     let with = rows
         .iter()
@@ -169,21 +169,21 @@ pub(in crate::render) fn predictions(rows: &[Shown<'_>]) -> Option<Chart> {
         .words(0, "row", |(shown, _)| shown.label)
         .words(0, "bottleneck", |(_, model)| model.limit_in_words())
         .number(0, "TPS", |(shown, _)| tps(shown))
-        .number(0, "predicted TPS", |(_, model)| rate(model.tps))
+        .number(0, "fitted TPS", |(_, model)| rate(model.tps))
         .number(0, "error", |(shown, model)| error_of_tps(model, shown.row))
         .number(0, "p50 ms", |(shown, _)| {
             known(shown.row.latency_ms.p50, ms)
         })
-        .number(0, "predicted p50 ms", |(_, model)| ms(model.p50_ms))
+        .number(0, "fitted p50 ms", |(_, model)| ms(model.p50_ms))
         .number(0, "error of p50", |(shown, model)| {
             error_of_p50(model, shown.row)
         });
-    let about = "What the group-commit model expects of each row beside what was measured; in \
-                 brackets its error: predicted ÷ measured − 1.";
+    let about = "What the group-commit model makes of each row's own costs beside what was \
+                 measured: a fit, no forecast; in brackets its error: fitted ÷ measured − 1.";
     let panels = vec![panel(&rungs.collect::<Vec<_>>())];
-    let chart = Chart::new("Predicted and measured TPS", about, panels, data);
+    let chart = Chart::new("Fitted and measured TPS", about, panels, data);
     Some(chart.with_legend([
         (MEASURED, "measured (dot)"),
-        (PREDICTED, "predicted (diamond)"),
+        (PREDICTED, "fitted (diamond)"),
     ]))
 }

@@ -184,9 +184,9 @@ fn table(edition: Edition, rows: &[Both<'_>]) -> Table {
                 Line::default().void(tps)
             }
         })
-        .number(3, "predicted TPS", model(|model| rate(model.tps)))
+        .number(3, "fitted TPS", model(|model| rate(model.tps)))
         .number(4, "p50 ms here", |(row, ..)| known(row.latency_ms.p50, ms))
-        .number(5, "predicted p50 ms", model(|model| ms(model.p50_ms)))
+        .number(5, "fitted p50 ms", model(|model| ms(model.p50_ms)))
         .words(5, "limit", model(Prediction::limit_in_words))
         .number(3, "sync µs here", |(row, ..)| {
             let server = row.server.as_ref()?;

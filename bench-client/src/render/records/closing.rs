@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::row_table::row_table;
 use super::summary::{one_line, one_row};
-use super::warnings::said_of;
+use super::warnings::{named, said_of};
 use super::{gates, repetitions};
-use crate::record::Record;
 use crate::record::comparison::GateOutcome;
 use crate::record::load_record::{AnyRecord, Report, Shown};
-use crate::render::document::{Document, Facts};
+use crate::record::{Record, Row};
+use crate::render::document::{Document, Facts, Line, Tone};
 
 /// What a person called a record, and said of it.
 #[must_use]
@@ -40,7 +40,7 @@ pub fn rows(record: &Record, path: Option<&Path>) -> Document {
     document
 }
 
-/// The same in a line for each row, and for each gate that did not pass.
+/// The same in a line for each row, for each gate that did not pass, and for the knee.
 #[must_use]
 pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
     let mut document = Document::default();
@@ -57,8 +57,21 @@ pub fn in_lines(record: &Record, path: Option<&Path>) -> Document {
         let said = gates::said(gate, &rows);
         gates::marked(gate).plain(format!(" {said}"))
     });
-    document.list(lines.chain(gates).collect());
+    document.list(lines.chain(gates).chain(knee(record)).collect());
     document
+}
+
+/// The knee of a search, with what its rows are warned of.
+#[must_use]
+pub fn knee(record: &Record) -> Option<Line> {
+    let knee = record.knee.as_ref()?;
+    let at = knee.passes.iter().flat_map(|point| &point.rows);
+    let rows: Vec<&Row> = at.filter_map(|&place| record.rows.get(place)).collect();
+    let line = Line::from(knee.to_string());
+    Some(match named(&rows) {
+        Some(warned) => line.plain("; ").mark(Tone::Warn, warned),
+        None => line,
+    })
 }
 
 /// A record that is in no file yet.
@@ -85,7 +98,8 @@ mod tests {
     use crate::config::ConnectorKind;
     use crate::figures::{in_ms, rate};
     use crate::record::comparison::{GateResult, Metric};
-    use crate::record::{Verdict, VerdictCode};
+    use crate::record::{Knee, KneeOutcome, KneePoint, Verdict, VerdictCode, fixtures};
+    use crate::render::records::summary;
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -115,7 +129,61 @@ mod tests {
         let row = &record.rows[0];
         let (tps, p99) = (rate(row.tps), in_ms(row.latency_ms.p99));
         let line = text(&in_lines(&record, Some(path)), 160);
-        assert_eq!(line, format!("INVALID {tps}/s  p99 {p99}  a.json"));
+        let begins = format!("INVALID {tps}/s  p99 {p99}  ");
+        let mut verdicts = row.verdicts.iter();
+        let why = verdicts.find(|verdict| verdict.invalidates).unwrap();
+        let why = begins + why.code.in_words();
+        assert!(line.starts_with(&why), "{line}");
+        assert!(line.ends_with("  a.json"), "{line}");
+    }
+
+    #[test]
+    fn a_line_has_the_names_of_what_is_warned_of() {
+        let mut record = record();
+        let warned = |code| Verdict {
+            code,
+            invalidates: false,
+            message: String::new(),
+            remedy: String::new(),
+        };
+        record.rows = vec![fixtures::row()];
+        record.rows[0].verdicts = [
+            VerdictCode::ShortWindow,
+            VerdictCode::Environment,
+            VerdictCode::GeneratorBound,
+            VerdictCode::NotDurable,
+        ]
+        .map(warned)
+        .into();
+        let point = |rows| KneePoint {
+            rate: 5_000.0,
+            p99_ms: Some(2.0),
+            achieved_tps: 5_000.0,
+            why: None,
+            rows,
+        };
+        record.knee = Some(Knee {
+            from_tps: 1.0,
+            to_tps: 9_000.0,
+            p99_limit_ms: 10.0,
+            achieved_share_min: 0.99,
+            outcome: KneeOutcome::AllPass,
+            passes: Some(point(vec![0])),
+            fails: None,
+        });
+        let names = "warning: short window, generator-bound";
+        let lines = text(&in_lines(&record, None), 400);
+        let lines: Vec<&str> = lines.lines().collect();
+        assert!(lines[0].contains("not durable  p99 "), "{lines:?}");
+        assert!(lines[0].ends_with(names), "{lines:?}");
+        let knee = format!("; {names}");
+        assert!(lines[1].starts_with("no knee found"), "{lines:?}");
+        assert!(lines[1].ends_with(&knee), "{lines:?}");
+        let row_line = summary::row_line(&record.rows[0], None, "a row");
+        assert!(
+            row_line.ends_with(&format!("a row  not durable  {names}")),
+            "{row_line}"
+        );
     }
 
     #[test]

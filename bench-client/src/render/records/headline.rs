@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::summary::{self, per_sync};
-use super::{comparison_headline, words};
+use super::{closing, comparison_headline, words};
 use crate::article::Table as Published;
 use crate::figures::{in_ms, rate_within, shared};
 use crate::host::environment::Environment;
@@ -51,7 +51,7 @@ fn of_record(report: &Report, only: &AnyRecord) -> Found {
     let record = &only.record;
     if let Some(knee) = &record.knee {
         return Found {
-            text: capitalised(&knee.to_string()),
+            text: capitalised(&closing::knee(record).unwrap_or_default().to_string()),
             tone: match knee.outcome {
                 KneeOutcome::Found => Tone::Good,
                 KneeOutcome::AllPass | KneeOutcome::LowestFails => Tone::Warn,

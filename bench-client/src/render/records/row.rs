@@ -152,7 +152,7 @@ pub(in crate::render) fn facts(row: &Row) -> Facts {
         facts.add(if place == 0 { "budget" } else { "" }, text);
     }
     if let Some(model) = &row.prediction {
-        facts.add("model", predicted(model, row));
+        facts.add("model", fitted(model, row));
         facts.add_known("", prediction_failed(None, model));
     }
     facts.add_known("next", next(row));
@@ -291,9 +291,10 @@ fn stalled(stalls: &Stalls, window_s: f64) -> String {
     )
 }
 
-fn predicted(model: &Prediction, row: &Row) -> String {
+fn fitted(model: &Prediction, row: &Row) -> String {
     format!(
-        "predicted {} TPS (error {}), p50 {} ms (error {}); limit: {}",
+        "fitted to this row's own costs, no forecast: {} TPS (error {}), p50 {} ms (error {}); \
+         limit: {}",
         rate(model.tps),
         error_of_tps(model, row),
         ms(model.p50_ms),

@@ -1,6 +1,6 @@
 //! Rows below each other, and what is set alike in all of them.
 
-use super::words::{batch_knobs, in_flight, mean_batch, tps, verdict};
+use super::words::{FITTED, batch_knobs, in_flight, mean_batch, tps, verdict};
 use crate::figures::{UNKNOWN, known, ms, rate};
 use crate::record::load_record::Shown;
 use crate::record::{Latency, Prediction};
@@ -48,7 +48,7 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
         .words(0, "row", |shown| shown.label)
         .number(0, "TPS", tps)
         .words(0, "verdict", verdict)
-        .number(5, "predicted", model(|model| rate(model.tps)))
+        .number(5, FITTED, model(|model| rate(model.tps)))
         .number(2, "p50 ms", latency(|latency| latency.p50))
         .number(6, "p95 ms", latency(|latency| latency.p95))
         .number(1, "p99 ms", latency(|latency| latency.p99))

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::warnings::{ON_A_SCREEN, more, warnings};
+use super::warnings::{ON_A_SCREEN, more, named, warnings};
 use super::words::{audited, joined, load_machines, next};
 use crate::figures::{grouped, in_ms, rate, shared, significant};
 use crate::host::environment::Environment;
@@ -71,7 +71,7 @@ fn figures(row: &Row, environment: &Environment) -> Facts {
     facts
 }
 
-/// A row in one line without its label: verdict, rate and the 99th percentile.
+/// A row in one line: verdict, rate, the 99th percentile and what speaks against it.
 #[must_use]
 pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) -> Line {
     let p99 = format!("p99 {}", in_ms(row.latency_ms.p99));
@@ -79,6 +79,7 @@ pub(super) fn one_line(row: &Row, label: Option<&str>, record: Option<&Path>) ->
         Some(format!(" {}/s", rate(row.tps))),
         row.durability_doubt().map(str::to_owned),
         Some(p99),
+        named(&[row]),
         label.map(str::to_owned),
         record.map(|path| path.display().to_string()),
     ];
@@ -97,8 +98,10 @@ pub fn row_line(row: &Row, place: Option<(usize, usize)>, label: &str) -> String
         .durability_doubt()
         .map_or_else(String::new, |doubt| format!("  {doubt}"));
     let why = invalidating(row).map(|verdict| format!("\n  INVALID: {}", verdict.message));
+    let warned = named(&[row]).filter(|_| row.valid);
+    let warned = warned.map_or_else(String::new, |warned| format!("  {warned}"));
     format!(
-        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{doubt}{}",
+        "{place}{:>9}/s  p50 {:>8}  p99 {:>8}  {label}{doubt}{warned}{}",
         rate(row.tps),
         in_ms(row.latency_ms.p50),
         in_ms(row.latency_ms.p99),

@@ -4,9 +4,10 @@ use crate::figures::{known, ms, rate, shared};
 use crate::record::standing::verdict;
 use crate::record::{Axis, Knob, Record, Row};
 use crate::render::document::{Block, Document, Line, Table, Tone};
+use crate::render::records::closing;
 use crate::render::records::repetitions::widest;
 use crate::render::records::warnings::said_of;
-use crate::render::records::words::marked;
+use crate::render::records::words::{FITTED, marked};
 use crate::statistics::Estimate;
 
 /// All of it: what was measured so far.
@@ -30,8 +31,8 @@ pub fn document(record: &Record) -> Document {
     let warnings = widest(&record.summaries).into_iter();
     document.list(warnings.chain(despite.map(warning)).collect());
     document.facts(said_of(&record.rows.iter().collect::<Vec<_>>()));
-    if let Some(knee) = &record.knee {
-        document.verdict(knee.to_string());
+    if let Some(knee) = closing::knee(record) {
+        document.verdict(knee);
     }
     document
 }
@@ -164,7 +165,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         )
         .number(
             5,
-            "predicted",
+            FITTED,
             median(rate, |row| Some(row.prediction.as_ref()?.tps)),
         )
         .number(2, "p50 ms", median(ms, |row| row.latency_ms.p50))

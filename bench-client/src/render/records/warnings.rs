@@ -49,6 +49,27 @@ pub(super) fn warnings(row: &Row, facts: &mut Facts, rest: &str) {
     facts.add_known("", more(&others, rest));
 }
 
+/// What speaks against rows, by name, for a line: of invalid ones what makes them so, else what they
+/// are warned of. What the line says otherwise is left out, and what is of the machine alone.
+pub(super) fn named(rows: &[&Row]) -> Option<String> {
+    let is_invalid = rows.iter().any(|row| !row.valid);
+    let said = |code: VerdictCode| {
+        let said = [VerdictCode::NullServer, VerdictCode::NotVerified];
+        said.contains(&code) || NOT_DURABLE.contains(&code) || DOUBTFUL.contains(&code)
+    };
+    let verdicts = rows.iter().flat_map(|row| &row.verdicts);
+    let verdicts: Vec<&Verdict> = if is_invalid {
+        verdicts.filter(|verdict| verdict.invalidates).collect()
+    } else {
+        let told = verdicts.filter(|verdict| !said(verdict.code));
+        told.filter(|verdict| verdict.code != VerdictCode::Environment)
+            .collect()
+    };
+    let kinds = kinds(&verdicts);
+    let warning = if is_invalid { "" } else { "warning: " };
+    (!kinds.is_empty()).then(|| format!("{warning}{}", kinds.join(", ")))
+}
+
 /// What is said of several rows below their table: what makes rows invalid and what they are
 /// warned of, once for each kind.
 pub(super) fn said_of(rows: &[&Row]) -> Facts {
@@ -117,6 +138,12 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
 
 /// What is not said in full, and where it is.
 pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
+    let kinds = kinds(verdicts);
+    (!kinds.is_empty()).then(|| format!("also: {}{rest}", kinds.join(", ")))
+}
+
+/// What they are about, each thing once.
+fn kinds(verdicts: &[&Verdict]) -> Vec<&'static str> {
     let mut kinds: Vec<&str> = Vec::new();
     for verdict in verdicts {
         let kind = verdict.code.in_words();
@@ -124,5 +151,5 @@ pub(super) fn more(verdicts: &[&Verdict], rest: &str) -> Option<String> {
             kinds.push(kind);
         }
     }
-    (!kinds.is_empty()).then(|| format!("also: {}{rest}", kinds.join(", ")))
+    kinds
 }

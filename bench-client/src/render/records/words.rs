@@ -136,11 +136,15 @@ pub(in crate::render) fn next(row: &Row) -> Option<&str> {
         .or_else(of_model)
 }
 
-/// Why the model's prediction of a row does not hold, if it does not.
+/// What the model makes of a row's own costs, above a column: it shows whether they account for
+/// the row, and foresees nothing.
+pub(in crate::render) const FITTED: &str = "fitted TPS";
+
+/// Why what the model makes of a row does not hold, if it does not.
 pub(in crate::render) fn prediction_failed(whom: Option<&str>, model: &Prediction) -> Option<Line> {
     let whom = whom.map_or_else(String::new, |whom| format!(", {whom}"));
     let refuted = model.refuted.join("; ");
-    let line = Line::default().mark(Tone::Warn, "prediction failed");
+    let line = Line::default().mark(Tone::Warn, "the model does not fit");
     (!refuted.is_empty()).then(|| line.plain(format!("{whom}: {refuted}.")))
 }
 

@@ -507,7 +507,7 @@ fn another_reader_prints_the_same_distribution() {
 /// Titles of the charts that a record with everything has.
 const CHARTS: [&str; 12] = [
     "TPS ladder",
-    "Predicted and measured TPS",
+    "Fitted and measured TPS",
     "Latency percentile spectrum",
     "Offered rate and latency",
     "Batch size",
