@@ -18,7 +18,7 @@ use bench_client::host::environment::{Environment, EnvironmentWarning, Environme
 use bench_client::judge::{busy_disk, doubtful_baseline, of_environment_warning};
 use bench_client::program;
 use bench_client::record::Verdict;
-use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, means_of_rounds};
+use bench_client::record::fsync::{FSYNC_VERSION, FsyncRecord, baseline_of, times_of_rounds};
 use bench_client::render::records::fsync as shown;
 use bench_client::render::write::text;
 use bench_client::statistics::RUNS_MIN;
@@ -273,7 +273,7 @@ fn ceilings(dir: &Path, baseline: &Baseline, methods: &[SyncSeries]) -> anyhow::
         TRANSFERS_PER_COMMIT
             .map(|transfers| ceilings.ceiling(Durability::WalFull, &wal_full, transfers)),
     );
-    let rounds = means_of_rounds(methods, ceilings.method);
+    let rounds = times_of_rounds(methods, ceilings.method);
     let rows = rows.into_iter().map(|row| row.over_rounds(&rounds));
     ceilings.rows = rows.collect();
     Ok(ceilings)
@@ -371,5 +371,12 @@ mod tests {
             ]
         );
         assert!(rows.iter().all(|row| row["tps"].as_f64().unwrap() > 0.0));
+        // The conclusion and the table are of the same syncs per second.
+        let methods = json["methods"].as_array().unwrap().iter();
+        let mut own = methods.filter(|it| it["method"] == "fdatasync" && it["concurrency"] == 1);
+        let own = own.find(|it| it["pattern"] == "overwrite").unwrap();
+        let of_table = own["syncs_per_second_interval"]["median"].as_f64().unwrap();
+        let off = rows[2]["tps"].as_f64().unwrap() / of_table - 1.0;
+        assert!(off.abs() < 1e-9, "{off}");
     }
 }

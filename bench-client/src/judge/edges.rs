@@ -57,6 +57,24 @@ pub(super) fn is_cut_off(edges: &WindowEdges, committed: u64) -> bool {
     -edges.excess > EXCESS_SHARE * committed as f64
 }
 
+/// How long a transfer takes, against how long was measured; all in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct TimeOfTransfer {
+    /// The median from sending to the answer, of few transfers the mean.
+    pub(super) typical: f64,
+    pub(super) warmup: f64,
+    pub(super) window: f64,
+}
+
+impl TimeOfTransfer {
+    /// Whether the window sees no transfer from its beginning to its end, or a load that has not
+    /// gone round once when it opens. A tenth of the window or less is no matter.
+    pub(super) fn outlasts(&self) -> bool {
+        let is_notable = self.typical > EXCESS_SHARE * self.window;
+        self.typical > self.window || self.typical > self.warmup && is_notable
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +112,22 @@ mod tests {
         );
         assert!(is_cut_off(&window(200, 50.0, 160.0), 1_000));
         assert!(!is_cut_off(&window(200, 50.0, 140.0), 1_000));
+    }
+
+    #[test]
+    fn a_transfer_outlasts_the_window_or_the_warm_up() {
+        let outlasts = |typical, warmup, window| {
+            TimeOfTransfer {
+                typical,
+                warmup,
+                window,
+            }
+            .outlasts()
+        };
+        assert!(outlasts(2.0, 5.0, 1.0), "the window");
+        assert!(outlasts(2.0, 1.0, 10.0), "the warm-up");
+        assert!(!outlasts(2.0, 4.0, 10.0));
+        assert!(!outlasts(0.005, 0.0, 10.0), "a moment of the window");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use busload_frontend::promise;
 use busload_wire::control::{Info, Stats};
 
 use super::counters::ServerCounters;
+use super::edges::TimeOfTransfer;
 use super::fake::SyncEvidence;
-use super::figures::{Figures, bytes_written, growth};
+use super::figures::{Figures, bytes_written, growth, latency_of};
 use super::generator::GeneratorEvidence;
 use super::own_verify::Seeding;
 use crate::config::{About, ConfirmedReads, RunConfig};
@@ -16,7 +17,7 @@ use crate::disk::Baseline;
 use crate::host::environment::{EnvironmentWarning, Storage};
 use crate::host::preload;
 use crate::observation::{
-    CheckedBalances, LoadMachine, Observation, OwnVerified, SystemObservation,
+    CheckedBalances, LoadMachine, LoadObservation, Observation, OwnVerified, SystemObservation,
 };
 use crate::record::{
     AppliedBy, Generator, LittlesLaw, ProcessorSpeed, StandStill, Throttled, WindowEdges,
@@ -96,6 +97,8 @@ pub(super) struct Evidence<'a> {
     pub(super) edges: Option<WindowEdges>,
     /// The longest time in which nothing was committed.
     pub(super) stand_still: Option<StandStill>,
+    /// How long a transfer took, against how long was measured.
+    pub(super) time_of_transfer: Option<TimeOfTransfer>,
 }
 
 /// What was found out about the window before the verdicts.
@@ -140,6 +143,7 @@ impl<'a> Evidence<'a> {
             steady_state: findings.steady_state,
             edges: findings.window_edges,
             stand_still: findings.stand_still,
+            time_of_transfer: time_of_transfer(config, load, figures.seconds),
             ..Self::default()
         };
         match &observation.system {
@@ -227,6 +231,21 @@ impl<'a> Evidence<'a> {
     pub(super) fn may_have_nothing_to_write(&self, syncs: &SyncEvidence) -> bool {
         self.counts_itself() && !self.must_differ && syncs.batches_that_wrote == 0
     }
+}
+
+fn time_of_transfer(
+    config: &RunConfig,
+    load: &LoadObservation,
+    window: f64,
+) -> Option<TimeOfTransfer> {
+    let offered = load.offered.as_ref();
+    let times = offered.map_or_else(|| load.latency(), |offered| &offered.service);
+    let latency = latency_of(times);
+    (times.count() > 0).then(|| TimeOfTransfer {
+        typical: latency.p50.unwrap_or(latency.mean) / 1e3,
+        warmup: config.load.warmup.as_secs_f64(),
+        window,
+    })
 }
 
 /// What the machines, and the storage of a server that is elsewhere, say about the row: each once,

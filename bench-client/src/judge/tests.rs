@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::edges::TimeOfTransfer;
 use super::evidence::Evidence;
 use super::fixtures::{
     apart, around, baseline, claim, codes, counters, edges, gap, honest, of_seconds, open_loop,
@@ -96,6 +97,7 @@ fn may_invalidate(code: VerdictCode) -> bool {
         | VerdictCode::NotSteady
         | VerdictCode::HeldBack
         | VerdictCode::ShortWindow
+        | VerdictCode::ShortForLatency
         | VerdictCode::StandStill
         | VerdictCode::Tmpfs
         | VerdictCode::Overlay
@@ -116,11 +118,18 @@ fn every_code() -> BTreeSet<String> {
 
 /// Evidence of everything that there can be a verdict about.
 fn all_that_can_be_wrong() -> Vec<Evidence<'static>> {
-    let changes: [fn(&mut Evidence<'static>); 33] = [
+    let changes: [fn(&mut Evidence<'static>); 34] = [
         |e| e.totals = Some((500, 499)),
         |e| e.digests = Some(("a", "a")),
         |e| e.own_verify = Some(Err("internal error".to_owned())),
         |e| e.contradictory_answers = 1,
+        |e| {
+            e.time_of_transfer = Some(TimeOfTransfer {
+                typical: 2.0,
+                warmup: 2.0,
+                window: 1.0,
+            });
+        },
         |e| e.counters = Some(counters()),
         |e| e.applied = Some(999),
         |e| e.applied = Some(0),

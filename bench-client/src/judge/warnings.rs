@@ -4,7 +4,7 @@ use busload_frontend::promise;
 use busload_sqlite::Durability;
 
 use super::counters;
-use super::edges::{is_cut_off, is_held_back};
+use super::edges::{TimeOfTransfer, is_cut_off, is_held_back};
 use super::evidence::{Evidence, UNCONFIRMED_READS};
 use super::generator::{generator_bound_reasons, littles_law_broken};
 use super::syncs::{doubtful_baseline, doubtful_server};
@@ -216,6 +216,9 @@ fn warn_of_the_window(evidence: &Evidence<'_>, verdicts: &mut Vec<Verdict>) {
     }
     if too_short.is_some() || cut_off.is_some() {
         verdicts.push(verdict::short_window(too_short, cut_off));
+    }
+    if let Some(time) = evidence.time_of_transfer.filter(TimeOfTransfer::outlasts) {
+        verdicts.push(verdict::short_for_latency(&time));
     }
     if let Some(gap) = &evidence.stand_still {
         verdicts.push(verdict::stand_still(gap));

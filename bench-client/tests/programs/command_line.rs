@@ -97,7 +97,7 @@ fn strict_fails_on_every_warning_that_is_not_allowed() {
     other.expect_code(2).expect_one_line("not_verified");
     // Every warning that this machine, this build and so short a run may have, but for one.
     let all = "environment,tmpfs,overlay,preloaded,throttled,processor_slowed,unstable,not_steady,\
-               held_back,short_window,stand_still,littles_law,generator_bound,not_committed,\
+               held_back,short_window,short_for_latency,stand_still,littles_law,generator_bound,not_committed,\
                sync_too_fast,sync_methods_apart,sync_does_nothing,flushes_missing";
     let strict = ["--no-verify", "--strict", "--allow", all];
     run(bench_client(place).args(QUICK).args(strict)).expect_code(3);

@@ -147,7 +147,7 @@ fn contention_is_swept_and_seen() {
         "p50 ms",
         "p99 ms",
         "collisions",
-        "mean batch",
+        "per commit",
         "results/runs/",
     ] {
         assert!(ended.stdout.contains(word), "no {word} in {}", ended.stdout);

@@ -93,8 +93,8 @@ impl Ceilings {
 }
 
 impl Ceiling {
-    /// The same with its interval over rounds: of each the mean latency of a sync that appends
-    /// and of one that overwrites, in microseconds. The ceiling is then the median.
+    /// The same with its interval over rounds: of each what a sync that appends takes and one
+    /// that overwrites, in microseconds. The ceiling is then the median.
     #[must_use]
     pub fn over_rounds(mut self, rounds: &[(f64, f64)]) -> Self {
         let appending = self.append_syncs_per_commit;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use super::read_error::ReadError;
-use crate::disk::{Baseline, Ceilings, Method, Pattern, SyncMeasurement, SyncSeries};
+use crate::disk::{Baseline, Ceilings, Method, Pattern, SyncMeasurement, SyncRound, SyncSeries};
 use crate::host::environment::Environment;
 
 /// The version of this form.
@@ -88,17 +88,20 @@ pub fn baseline_of(
     }
 }
 
-/// Round by round the mean latency of a sync that appends and of one that overwrites, by this
-/// method and in one stream; in microseconds.
+/// Round by round what a sync that appends takes and one that overwrites, by this method and in one
+/// stream: the time that makes its syncs per second, in microseconds.
 #[must_use]
-pub fn means_of_rounds(methods: &[SyncSeries], method: Method) -> Vec<(f64, f64)> {
-    let means = |pattern: Pattern| {
+pub fn times_of_rounds(methods: &[SyncSeries], method: Method) -> Vec<(f64, f64)> {
+    let rounds_of = |pattern: Pattern| {
         let mut alone = methods.iter().filter(|series| series.concurrency == 1);
         let found = alone.find(|it| it.all.method == method && it.all.pattern == pattern);
         found.map_or(&[][..], |series| &series.rounds)
     };
-    let rounds = means(Pattern::Append).iter().zip(means(Pattern::Overwrite));
+    let rounds = rounds_of(Pattern::Append)
+        .iter()
+        .zip(rounds_of(Pattern::Overwrite));
+    let us = |round: &SyncRound| 1e6 / round.syncs_per_second;
     rounds
-        .map(|(append, overwrite)| (append.mean_us, overwrite.mean_us))
+        .map(|(append, overwrite)| (us(append), us(overwrite)))
         .collect()
 }

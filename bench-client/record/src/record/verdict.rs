@@ -69,6 +69,8 @@ pub enum VerdictCode {
     HeldBack,
     /// The window was too short for what is in it.
     ShortWindow,
+    /// A transfer took longer than the warm-up or the window lasted.
+    ShortForLatency,
     /// Nothing was committed for a notable time, although transfers were in flight.
     StandStill,
     /// The database was in memory.
@@ -117,6 +119,7 @@ impl VerdictCode {
             Self::NotSteady => "warm-up not over",
             Self::HeldBack => "answers held back",
             Self::ShortWindow => "short window",
+            Self::ShortForLatency => "warm-up or window shorter than the latency",
             Self::StandStill => "standstill",
             Self::Tmpfs => "database in memory",
             Self::Overlay => "overlay file system",

@@ -33,7 +33,7 @@ pub(super) fn document(answers: &[Answer], basis: Option<&Basis>) -> Document {
             .number(3, "offered", |(_, one)| one.inputs.offered_tps.map(rate))
             .number(0, "predicted TPS", |(_, one)| rate(one.prediction.tps))
             .number(0, "predicted p50 ms", |(_, one)| ms(one.prediction.p50_ms))
-            .number(1, "mean batch", |(_, one)| {
+            .number(1, "per commit", |(_, one)| {
                 format!("{:.1}", one.prediction.mean_batch)
             })
             .words(1, "bottleneck", |(_, one)| one.prediction.limit_in_words()),

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::warning;
-use crate::figures::{grouped, ms, rate, shared};
+use crate::figures::{grouped, ms, rate, shared, significant};
+use crate::judge::edges::TimeOfTransfer;
 use crate::record::{OpenLoop, StandStill, Verdict, VerdictCode, WindowEdges};
 use crate::statistics::SteadyState;
 
@@ -121,6 +122,24 @@ pub(in crate::judge) fn short_window(
         VerdictCode::ShortWindow,
         found.join("; "),
         "measure longer with --duration or --transfers",
+    )
+}
+
+/// Times that a load goes round while it warms up, and while it is measured.
+const ROUNDS: [f64; 2] = [2.0, 10.0];
+
+pub(in crate::judge) fn short_for_latency(time: &TimeOfTransfer) -> Verdict {
+    let [warmup, window] = ROUNDS.map(|rounds| (rounds * time.typical).ceil());
+    warning(
+        VerdictCode::ShortForLatency,
+        format!(
+            "a transfer took {} s, the warm-up {} s and the window {} s: few transfers began and \
+             ended in it",
+            significant(time.typical),
+            significant(time.warmup),
+            significant(time.window)
+        ),
+        &format!("measure with --warmup {warmup} --duration {window} or longer"),
     )
 }
 

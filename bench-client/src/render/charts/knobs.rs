@@ -139,7 +139,7 @@ fn sweep(knob: &Turned, rows: &[Shown<'_>]) -> Option<Chart> {
         })
         .number(0, "p50 ms", |(_, one)| known(one.row.latency_ms.p50, ms))
         .number(0, "p99 ms", |(_, one)| known(one.row.latency_ms.p99, ms))
-        .number(0, "mean batch", |(_, one)| mean_batch(one.row))
+        .number(0, "per commit", |(_, one)| mean_batch(one.row))
         .number(0, "collisions", |(_, one)| {
             is_contention.then(|| format!("{:.2} %", one.row.collision_rate * 100.0))
         })

@@ -87,7 +87,7 @@ fn timeline(shown: &Shown<'_>) -> Chart {
         .number(0, "p99 ms", |one| known(one.p99_ms, ms))
         .number(0, "max ms", |one| ms(one.max_ms))
         .number(0, "in flight", |one| shared(one.in_flight))
-        .number(0, "mean batch", |one| one.mean_batch.map(shared))
+        .number(0, "per commit", |one| one.mean_batch.map(shared))
         .number(0, "syncs/s", |one| one.syncs_per_second.map(rate))
         .number(0, "sync µs", |one| one.sync_us.map(significant))
         .number(0, "checkpoints", |one| one.checkpoints)

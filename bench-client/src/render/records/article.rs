@@ -140,7 +140,7 @@ fn leftovers(peers: &[&Both<'_>]) -> Table {
         })
         .number(0, "commits", |(_, _, server, ..)| server.commits)
         .number(0, "of them of a leftover", |(.., counted)| *counted)
-        .number(1, "transfers per commit", |(_, _, server, ..)| {
+        .number(1, "per commit", |(_, _, server, ..)| {
             shared(server.mean_batch)
         })
         .into()

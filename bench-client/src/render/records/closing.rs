@@ -100,6 +100,7 @@ mod tests {
     use crate::record::comparison::{GateResult, Metric};
     use crate::record::{Knee, KneeOutcome, KneePoint, Verdict, VerdictCode, fixtures};
     use crate::render::records::summary;
+    use crate::render::records::warnings::named_rows;
     use crate::render::write::text::{Layout, write};
 
     const REPRODUCTION: &str = include_str!("../../../tests/records/reproduce.json");
@@ -267,7 +268,23 @@ mod tests {
         }
         record.rows[2].verdicts[0].message = "another".to_owned();
         let shown = text(&rows(&record, None), 120);
-        let said = "3 of 3 rows (2 of sqlite_rpc, 1 of sqlite_ws_rpc): e.g. a word";
-        assert_eq!(shown.matches(said).count(), 1, "{shown}");
+        assert_eq!(
+            shown.matches("3 of 3 rows: e.g. a word").count(),
+            1,
+            "{shown}"
+        );
+        // Rows that are not all are named as in the table.
+        for row in &mut record.rows {
+            row.config.name = None;
+        }
+        record.rows[0].verdicts.clear();
+        let report = of_record(&record);
+        let labels: Vec<&str> = report.rows().iter().map(|one| one.label).collect();
+        let shown = text(&rows(&record, None), 400);
+        let said = format!("2 of 3 rows ({}; {}): e.g. a word", labels[1], labels[2]);
+        assert!(shown.contains(&said), "{said}: {shown}");
+        let many: Vec<String> = (0..9).map(|row| format!("row {row}")).collect();
+        let many = named_rows(many.iter().collect());
+        assert_eq!(many, " (row 0; row 1; row 2; row 3; …)");
     }
 }

@@ -9,6 +9,7 @@ use crate::article::Table as Published;
 use crate::figures::{in_ms, rate_within, shared};
 use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing, settings};
+use crate::record::standing::NOT_DURABLE;
 use crate::record::{KneeOutcome, Row};
 use crate::render::document::Tone;
 
@@ -128,12 +129,25 @@ fn figures(row: &Row) -> String {
     words::joined(", ", [p99, each])
 }
 
-/// The fastest of the rows that hold.
+/// How far a row's transfers are shown to be durable: the further, the higher.
+fn durability(row: &Row) -> u8 {
+    match row.durability_doubt() {
+        None => 2,
+        Some(_) if row.says(&NOT_DURABLE) => 0,
+        Some(_) => 1,
+    }
+}
+
+/// The fastest of the rows that hold: of the durable ones, if there are any. What is not durable is
+/// faster, and no answer to how fast that is.
 pub(super) fn best<'r, 'a>(rows: &'r [Shown<'a>]) -> Option<&'r Shown<'a>> {
     let held = rows
         .iter()
         .filter(|one| matches!(one.standing(), Standing::Plain | Standing::AtLeast));
-    held.max_by(|a, b| a.row.tps.total_cmp(&b.row.tps))
+    held.max_by(|a, b| {
+        let by_durability = durability(a.row).cmp(&durability(b.row));
+        by_durability.then(a.row.tps.total_cmp(&b.row.tps))
+    })
 }
 
 /// How many rows there are, and the fastest of those that hold.
@@ -224,7 +238,7 @@ pub(super) fn minute(environment: &Environment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Record, fixtures};
+    use crate::record::{Record, Verdict, VerdictCode, fixtures};
 
     fn report(change: impl Fn(&mut Record)) -> Report {
         let text = include_str!("../../../tests/records/reproduce.json");
@@ -275,6 +289,36 @@ mod tests {
             found.text.ends_with("; 1 of 3 rows INVALID"),
             "{}",
             found.text
+        );
+    }
+
+    #[test]
+    fn what_is_not_durable_is_no_headline_beside_what_is() {
+        let best = |durable: bool| {
+            of_report(&report(|record| {
+                let mut memory = fixtures::row();
+                memory.tps *= 9.0;
+                memory.durability = "memory".to_owned();
+                memory.verdicts.push(Verdict {
+                    code: VerdictCode::NotDurable,
+                    invalidates: false,
+                    message: String::new(),
+                    remedy: String::new(),
+                });
+                record.rows.push(memory.clone());
+                if !durable {
+                    record.rows[0] = memory;
+                }
+            }))
+        };
+        let slower = crate::figures::rate(fixtures::row().tps);
+        let text = best(true).text;
+        let begins = format!("At best {slower} durable transfers per second");
+        assert!(text.starts_with(&begins), "{text}");
+        let text = best(false).text;
+        assert!(
+            text.contains(" transfers per second, not durable"),
+            "{text}"
         );
     }
 

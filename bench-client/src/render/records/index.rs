@@ -303,7 +303,7 @@ fn all_rows(rows: &[Measured<'_>], tags: impl Fn(&Measured<'_>) -> Vec<Tag>) -> 
             let model = one.shown.row.prediction.as_ref()?;
             Some(model.limit_in_words())
         })
-        .number(3, "mean batch", |one| mean_batch(one.shown.row))
+        .number(3, "per commit", |one| mean_batch(one.shown.row))
         .words(2, "target", FACETS[0].1)
         .words(2, "durability", FACETS[1].1)
         .number(2, "in flight", FACETS[2].1)

@@ -258,7 +258,9 @@ fn open_loop(rows: &[Shown<'_>]) -> Document {
         Table::of("Open loop", &open)
             .words(0, "row", |(shown, _)| shown.label)
             .number(0, "offered TPS", |(_, open)| rate(open.offered_tps))
-            .number(0, "achieved TPS", |(_, open)| rate(open.achieved_tps))
+            .number(0, "of offered", |(_, open)| {
+                format!("{:.1} %", open.achieved_tps / open.offered_tps * 100.0)
+            })
             .number(2, "late", |(_, open)| open.late)
             .number(2, "skipped", |(_, open)| open.skipped)
             .number(1, "dropped", |(_, open)| open.dropped)

@@ -33,7 +33,9 @@ pub fn interval_line(interval: &Interval) -> String {
     let cpu = interval.client_cpu.zip(interval.server_cpu);
     let parts = [
         Some(start),
-        interval.mean_batch.map(|batch| format!("batch {batch:.1}")),
+        interval
+            .mean_batch
+            .map(|batch| format!("{batch:.1} per commit")),
         syncs.map(|(syncs, us)| format!("{} syncs/s of {}", rate(syncs), in_us(Some(us)))),
         checkpoints.map(|(count, time)| {
             let stalled = interval.checkpoint_stalled_ms.unwrap_or(time);

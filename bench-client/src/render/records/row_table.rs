@@ -52,7 +52,7 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
         .number(2, "p50 ms", latency(|latency| latency.p50))
         .number(6, "p95 ms", latency(|latency| latency.p95))
         .number(1, "p99 ms", latency(|latency| latency.p99))
-        .number(3, "mean batch", |shown| mean_batch(shown.row))
+        .number(3, "per commit", |shown| mean_batch(shown.row))
         .words(1, "limit", |shown| {
             shown.row.prediction.as_ref()?.limit_in_short()
         })

@@ -214,7 +214,7 @@ fn sync(row: &Row) -> Option<String> {
     // Only the device's flushes vouch for what a server says of its syncs.
     let vouched = row.device.as_ref().and_then(|device| device.flushes);
     let parts = [
-        Some(format!("{} transfers each", shared(each))),
+        Some(format!("{} transfers per sync", shared(each))),
         (row.seconds > 0.0).then(|| format!("{} per second", rate(per_second))),
         took,
         vouched

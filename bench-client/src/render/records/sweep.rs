@@ -160,8 +160,11 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         .number(5, "runs", |point| repeated.then_some(point.counted.len()))
         .number(
             0,
-            "achieved",
-            median(rate, |row| Some(row.open_loop.as_ref()?.achieved_tps)),
+            "of offered",
+            median(percent, |row| {
+                let open = row.open_loop.as_ref()?;
+                Some(open.achieved_tps / open.offered_tps)
+            }),
         )
         .number(
             5,
@@ -177,7 +180,7 @@ fn table(points: &[Point<'_>], over: &[Axis]) -> Table {
         )
         .number(
             3,
-            "mean batch",
+            "per commit",
             median(shared, |row| Some(row.server.as_ref()?.mean_batch)),
         )
         .words(1, "limit", |point| {
@@ -303,7 +306,7 @@ mod tests {
             "p50 ms",
             "p99 ms",
             "collisions",
-            "mean batch",
+            "per commit",
         ] {
             assert!(text.contains(word), "no {word} in {text}");
         }

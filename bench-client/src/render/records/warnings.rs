@@ -1,5 +1,6 @@
 //! What a row is warned of, in as few lines as a conclusion has room for.
 
+use crate::record::load_record::names;
 use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Row, Verdict, VerdictCode};
 use crate::render::document::{Facts, Line, Tone};
@@ -74,38 +75,26 @@ pub(super) fn named(rows: &[&Row]) -> Option<String> {
 /// warned of, once for each kind.
 pub(super) fn said_of(rows: &[&Row]) -> Facts {
     let mut facts = Facts::default();
-    let several = rows
-        .windows(2)
-        .any(|two| two[0].config.subject() != two[1].config.subject());
-    // In how many rows it is, of which server if there are several, and the figures of one.
+    let names = names(rows);
+    // In which rows it is, and the figures of one.
     let in_rows = |verdict: &Verdict| {
-        let all = rows.iter().filter_map(|row| {
+        let with = rows.iter().zip(&names).filter_map(|(row, name)| {
             let same = row.verdicts.iter().find(|one| one.code == verdict.code);
-            same.map(|one| (row.config.subject(), one))
+            same.map(|one| (name, one))
         });
-        let all: Vec<_> = all.collect();
-        let mut servers: Vec<(&str, usize)> = Vec::new();
-        for (subject, _) in &all {
-            match servers.iter_mut().find(|(name, _)| name == subject) {
-                Some((_, count)) => *count += 1,
-                None => servers.push((subject, 1)),
-            }
-        }
-        let servers = servers
-            .iter()
-            .map(|(name, count)| format!("{count} of {name}"));
-        let servers = servers.collect::<Vec<_>>().join(", ");
-        let servers = if several {
-            format!(" ({servers})")
-        } else {
-            String::new()
-        };
-        let alike = all.iter().all(|(_, one)| one.message == verdict.message);
+        let with: Vec<_> = with.collect();
+        let alike = with.iter().all(|(_, one)| one.message == verdict.message);
         let example = if alike { "" } else { "e.g. " };
+        let whose: Vec<&String> = with.iter().map(|(name, _)| *name).collect();
         format!(
-            "{} of {} rows{servers}: {example}{}",
-            all.len(),
+            "{} of {} rows{}: {example}{}",
+            with.len(),
             rows.len(),
+            if with.len() == rows.len() {
+                String::new()
+            } else {
+                named_rows(whose)
+            },
             verdict.message
         )
     };
@@ -134,6 +123,18 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
     }
     facts.add_known("", more(&others, ON_A_SCREEN));
     facts
+}
+
+/// Most rows that are named.
+const ROWS_MAX: usize = 4;
+
+/// Which rows, after their number.
+pub(super) fn named_rows(mut names: Vec<&String>) -> String {
+    names.dedup();
+    let rest = if names.len() > ROWS_MAX { "; …" } else { "" };
+    names.truncate(ROWS_MAX);
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    format!(" ({}{rest})", names.join("; "))
 }
 
 /// What is not said in full, and where it is.

@@ -232,7 +232,7 @@ fn people_read_a_table_and_where_the_record_is() {
         "p50",
         "p95",
         "p99",
-        " transfers each · ",
+        " transfers per sync · ",
         " acknowledged = applied · ",
         "\nrecord   results/runs/",
     ] {
