@@ -201,7 +201,7 @@ fn lists_too_long_to_read_are_refused() {
     let ended = predict(&flags);
     ended.expect_code(2);
     assert!(
-        ended.stderr.contains("more than 10000 combinations"),
+        ended.stderr.contains("more than 10,000 combinations"),
         "{ended:#?}"
     );
 }

@@ -134,7 +134,7 @@ pub enum TargetError {
     /// The program could not be run.
     #[error("cannot start {program}")]
     Spawn {
-        /// The program.
+        /// The program, and where it was looked for.
         program: String,
         /// What the operating system said.
         source: std::io::Error,
@@ -195,7 +195,7 @@ struct Leader {
 impl Leader {
     fn spawn(spec: &ServerSpec) -> Result<Self, TargetError> {
         let failed = |source| TargetError::Spawn {
-            program: shown(&spec.program),
+            program: tried(spec),
             source,
         };
         let mut command = Command::new(&spec.program);
@@ -618,17 +618,37 @@ fn announced_url(line: &str) -> Option<Endpoint> {
         .find_map(|word| parse_url(word).ok())
 }
 
-fn shown(program: &Path) -> String {
-    program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+/// A program as it was written, and where it was looked for.
+fn tried(spec: &ServerSpec) -> String {
+    let mut said = format!("'{}'", spec.program.display());
+    if spec.program.components().count() == 1 {
+        said += ", which was looked for in PATH";
+    }
+    if let Some(directory) = &spec.directory {
+        said += &format!(", in {}", directory.display());
+    }
+    said
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_started_is_named_with_where_it_was_looked_for() {
+        let said = |program: &str, directory: Option<&str>| {
+            tried(&ServerSpec {
+                program: program.into(),
+                directory: directory.map(PathBuf::from),
+                ..ServerSpec::default()
+            })
+        };
+        assert_eq!(
+            said("node server.js", Some("/srv")),
+            "'node server.js', which was looked for in PATH, in /srv"
+        );
+        assert_eq!(said("/opt/a/server", None), "'/opt/a/server'");
+    }
 
     #[test]
     fn the_start_up_line_names_the_address() {

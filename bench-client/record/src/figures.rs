@@ -1,18 +1,6 @@
 //! Figures as people read them: rounded, grouped, with their unit.
 
-/// A number with separators between thousands.
-#[must_use]
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use busload_frontend::cli::grouped;
 
 /// So many of something whose plural has an s: `1 row`, `1,200 rows`.
 #[must_use]

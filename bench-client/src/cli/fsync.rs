@@ -324,7 +324,7 @@ mod tests {
                 ["--block", "4kB"],
                 "expected a number of bytes with an optional unit",
             ),
-            (["--count", "0"], "from 1 to 1000000"),
+            (["--count", "0"], "from 1 to 1,000,000"),
             (["--count", "many"], "such as 100, 5k or 1M"),
         ] {
             let error = parse(&args).unwrap_err();

@@ -120,10 +120,8 @@ pub(crate) enum Command {
     /// Run a transfer server
     Serve(Box<serve::ServeArgs>),
     /// Print the completions for a shell, to be sourced by it
-    #[command(hide = true)]
     Completions(generate::CompletionsArgs),
     /// Write the man pages of all verbs to a directory
-    #[command(hide = true)]
     Man(generate::ManArgs),
 }
 

@@ -15,6 +15,7 @@ use bench_client::render::forms::FORMS;
 use serde::Serialize;
 
 use super::usage;
+use super::verbosity::notice;
 use kept::Kept;
 
 /// Where records go that nobody named.
@@ -79,7 +80,7 @@ impl RecordFile {
         let verb = verb.split('-').next().unwrap_or(verb);
         let shown = self.path.display();
         match Kept::read(&self.path) {
-            Some(kept) if kept.verb == verb => eprintln!("{shown} is replaced: {kept}"),
+            Some(kept) if kept.verb == verb => notice(&format!("{shown} is replaced: {kept}")),
             other => {
                 let what = other.map_or_else(|| "no record".to_owned(), |kept| kept.to_string());
                 return Err(usage(&format!(
@@ -95,10 +96,10 @@ impl RecordFile {
         check(&self.path)?;
         let directory = directory_of(&self.path);
         if !self.new.get() && !directory.exists() {
-            eprintln!(
+            notice(&format!(
                 "the directory {} is not there: it is made for the record",
                 directory.display()
-            );
+            ));
         }
         Ok(())
     }

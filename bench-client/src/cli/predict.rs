@@ -23,7 +23,7 @@ use bench_client::judge::model::{
 };
 use bench_client::record::Prediction;
 use busload_frontend::cli::{
-    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, count, parse_batch_size,
+    BatchEnvironment, DEFAULT_BATCH_SIZE, DEFAULT_DATA_DIR, Mode, count, grouped, parse_batch_size,
     parse_batch_timeout, parse_durability, parse_duration_within, parse_inflight, parse_number,
 };
 use busload_sqlite::Durability;
@@ -372,7 +372,8 @@ impl PredictArgs {
         let count = counts.iter().try_fold(1, product);
         if count.is_none_or(|count| count > MAX_COMBINATIONS) {
             return Err(UsageError(format!(
-                "these lists make more than {MAX_COMBINATIONS} combinations: shorten some"
+                "these lists make more than {} combinations: shorten some",
+                grouped(MAX_COMBINATIONS as u64)
             ))
             .into());
         }

@@ -85,7 +85,7 @@ fn columns(text: &str) -> Result<usize, String> {
         .parse()
         .ok()
         .filter(|columns| (WIDTH_MIN..=10_000).contains(columns));
-    columns.ok_or_else(|| format!("write a number from {WIDTH_MIN} to 10000"))
+    columns.ok_or_else(|| format!("write a number from {WIDTH_MIN} to 10,000"))
 }
 
 /// A form by its name.

@@ -30,7 +30,7 @@ use super::progress;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
 use super::title::{TitleArgs, show_title};
-use super::verbosity::VerbosityArgs;
+use super::verbosity::{VerbosityArgs, notice};
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show, usage};
 use knee::KneeArgs;
@@ -273,11 +273,11 @@ impl Sweeping {
         // A row that was begun is measured again.
         let left = about.len() + begun;
         if left > 0 {
-            eprintln!(
+            notice(&format!(
                 "interrupted: {} left; go on with --output {}",
                 counted(left as u64, "row"),
                 self.path.display()
-            );
+            ));
         }
         Ok(self.ending(left > 0).code())
     }
@@ -291,11 +291,11 @@ impl Sweeping {
         } else {
             ""
         };
-        eprintln!(
+        notice(&format!(
             "skipped {skipped} of {}, already in {}{anew}",
             counted(all as u64, "row"),
             self.path.display()
-        );
+        ));
     }
 
     /// Adds a row in place of the one that was interrupted, if it was, and gives its place.

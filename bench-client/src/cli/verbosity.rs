@@ -53,14 +53,23 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Says on standard error what keeps the program from what was asked for.
 pub(crate) fn error(what: &str) {
-    anstream::eprintln!("{ERROR}error{ERROR:#}: {what}");
+    said(&format!("{ERROR}error{ERROR:#}: {what}"));
 }
 
 /// Says on standard error what is to be read with care.
 pub(crate) fn warning(what: &str) {
-    let said = format!("{WARNING}warning{WARNING:#}: {what}");
+    said(&format!("{WARNING}warning{WARNING:#}: {what}"));
+}
+
+/// Says on standard error what goes on.
+pub(crate) fn notice(what: &str) {
+    said(what);
+}
+
+/// A terminal breaks words at its edge, so that it gets lines of its width.
+fn said(line: &str) {
     let width = super::width_of(&std::io::stderr());
-    anstream::eprintln!("{}", text::sentence(&said, "  ", width));
+    anstream::eprintln!("{}", text::sentence(line, "  ", width));
 }
 
 #[derive(Debug, Clone, Copy, Default, Args)]

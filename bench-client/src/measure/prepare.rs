@@ -5,6 +5,7 @@ use busload_wire::control::Info;
 use super::{RowError, Surroundings};
 use crate::config::{RunConfig, Target};
 use crate::control::{ControlClient, ControlError};
+use crate::figures::grouped;
 
 /// Makes sure that there is a ledger with the accounts that the workload names.
 pub(super) async fn prepare(
@@ -64,8 +65,9 @@ async fn seed(
     match control.seed(accounts, balance).await {
         Err(ControlError::UnknownMethod(_)) if seeds_itself => Ok(()),
         Err(ControlError::UnknownMethod(_)) => Err(RowError::Unsuitable(format!(
-            "{name} does not know the method seed, and its fresh ledger lacks {accounts} accounts \
-             with {balance} each: give it {{accounts}} and {{initial_balance}} in its command"
+            "{name} does not know the method seed, and its fresh ledger lacks {} accounts \
+             with {balance} each: give it {{accounts}} and {{initial_balance}} in its command",
+            grouped(accounts.unsigned_abs())
         ))),
         seeded => Ok(seeded?),
     }

@@ -8,6 +8,7 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
+use crate::config::did_you_mean;
 use crate::config::target_file::{TARGET_FILE, TargetFile, TargetFileError};
 
 pub use init::init;
@@ -25,7 +26,8 @@ pub enum TargetsError {
     File(#[from] TargetFileError),
     /// Nothing has this name.
     #[error(
-        "there is no target '{name}': write the path of its file, or one of {}",
+        "there is no target '{name}'{}: write the path of its file, or one of {}",
+        did_you_mean(name, .known.iter().map(String::as_str)),
         .known.join(", ")
     )]
     Unknown {
@@ -298,7 +300,11 @@ mod tests {
         let found = find("mine", folder.path()).unwrap();
         assert_eq!(found.text, text, "also by its name, where it is installed");
         let error = find("yours", folder.path()).unwrap_err().to_string();
-        assert!(error.contains("no target 'yours'"), "{error}");
+        assert!(error.contains("no target 'yours': "), "{error}");
+        let slip = find("node-sqlite-w", folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(slip.contains("(did you mean node-sqlite-ws?)"), "{slip}");
         for known in ["sqlite_ws_rpc,", " mine,"] {
             assert!(error.contains(known), "{error}");
         }

@@ -20,7 +20,7 @@ fn bad_input_is_refused() {
             vec!["--faults=flood"],
             "'flood' is not a fault: choose from kill",
         ),
-        (vec!["--kills=0"], "from 1 to 1000000"),
+        (vec!["--kills=0"], "from 1 to 1,000,000"),
         (
             vec!["--faults=power-cut", "--kills=5"],
             "--kills is for the faults other than power-cut",

@@ -38,7 +38,7 @@ pub enum EngineError {
     /// Accounts or balance of a seeding are out of range.
     #[error(
         "cannot seed {accounts} accounts of {initial_balance}: \
-         accounts go from 2 to 10000000, balances from 0"
+         accounts go from 2 to 10,000,000, balances from 0"
     )]
     SeedOutOfRange {
         /// Accounts asked for.

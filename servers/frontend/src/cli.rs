@@ -38,7 +38,8 @@ pub use engine::Engine;
 pub use messages::{in_one_line, parse_arguments};
 pub use page::{Page, WIDTH_MAX};
 pub use quantities::{
-    count, parse_duration, parse_duration_within, parse_number, parse_time, parse_time_within,
+    count, grouped, parse_duration, parse_duration_within, parse_number, parse_time,
+    parse_time_within,
 };
 pub use serving::ending;
 pub use values::{

@@ -85,7 +85,7 @@ fn a_ledger_keeps_its_pages_and_whoever_asks_for_others_is_told() {
         let output = server.stderr(Stdio::piped()).output().expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("a power of two from 512 to 65536"), "{said}");
+        assert!(said.contains("a power of two from 512 to 65,536"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }

@@ -1,5 +1,6 @@
 //! Zipf-distributed accounts in constant time, from an alias table.
 
+use busload_frontend::cli::grouped;
 use rand_xoshiro::rand_core::Rng;
 
 /// Fewest accounts: a transfer needs two.
@@ -25,8 +26,10 @@ const TAIL_SLOTS_MAX: u32 = 4_096;
 pub enum ZipfError {
     /// The number of accounts is outside [`ACCOUNT_COUNT_MIN`] to [`ACCOUNT_COUNT_MAX`].
     #[error(
-        "the number of accounts must be between {ACCOUNT_COUNT_MIN} and {ACCOUNT_COUNT_MAX}, \
-         but is {0}"
+        "the number of accounts must be between {} and {}, but is {}",
+        grouped(ACCOUNT_COUNT_MIN.into()),
+        grouped(ACCOUNT_COUNT_MAX.into()),
+        grouped((*.0).into())
     )]
     AccountCount(u32),
     /// The exponent is negative, infinite or not a number.

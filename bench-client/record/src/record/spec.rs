@@ -208,9 +208,9 @@ impl Knob {
     fn check(self, value: f64) -> Result<(), String> {
         let (bounds, text) = match self {
             Self::Alpha => (0.0..=f64::MAX, "a number from 0"),
-            Self::Concurrency => (1.0..=1e5, "a whole number from 1 to 100000"),
-            Self::MaxInflightPerWorker => (1.0..=16_384.0, "a whole number from 1 to 16384"),
-            Self::BatchSize => (1.0..=1_048_576.0, "a whole number from 1 to 1048576"),
+            Self::Concurrency => (1.0..=1e5, "a whole number from 1 to 100,000"),
+            Self::MaxInflightPerWorker => (1.0..=16_384.0, "a whole number from 1 to 16,384"),
+            Self::BatchSize => (1.0..=1_048_576.0, "a whole number from 1 to 1,048,576"),
             Self::BatchTimeout => (0.0..=6e7, "a duration from 0ms to 60s"),
             Self::Rate => (0.1..=1e7, "a number from 0.1 to 10M"),
         };
@@ -292,7 +292,7 @@ mod tests {
             ("concurrency=1.5", "whole"),
             ("concurrency=linear:1:2:3", "whole"),
             ("inflight=16385", "16384"),
-            ("batch-size=1048577", "1048576"),
+            ("batch-size=1048577", "1,048,576"),
             ("batch-timeout=2", "unit"),
             ("batch-timeout=0..4ms/1ms", "unit"),
             ("batch-timeout=61s", "60s"),

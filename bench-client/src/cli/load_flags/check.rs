@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use bench_client::config::{ConnectorKind, RunConfig};
+use bench_client::figures::grouped;
 use bench_client::target::cpus;
 use busload_frontend::cli::ServerConfig;
 use clap::{Arg, Args as _, Command, ValueEnum as _};
@@ -147,9 +148,11 @@ pub(crate) fn check_descriptors(rows: &[RunConfig]) -> anyhow::Result<()> {
     }
     if needed > hard {
         return Err(usage(&format!(
-            "the load needs {needed} descriptors and the limit is {hard}: lower --concurrency or \
+            "the load needs {} descriptors and the limit is {}: lower --concurrency or \
              --inflight (over HTTP each transfer in flight has a connection of \
-             its own), or raise ulimit -n"
+             its own), or raise ulimit -n",
+            grouped(needed),
+            grouped(hard)
         )));
     }
     Ok(())

@@ -279,7 +279,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     // What was found before an error is worse than the error.
     if !record.valid {
         for error in [ended.err(), written.err()].into_iter().flatten() {
-            eprintln!("error: {error:#}");
+            verbosity::error(&format!("{error:#}"));
         }
         return Ok(ExitCode::from(INVALID));
     }

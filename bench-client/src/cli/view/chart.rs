@@ -67,7 +67,8 @@ impl Scale {
         frame.render_widget(bars, plot);
     }
 
-    /// The axis of time, with a mark wherever the series has something.
+    /// The axis of time, with a mark in the middle of each interval in which the series has
+    /// something: when in it, is not known.
     pub(super) fn time_axis(
         self,
         frame: &mut Frame<'_>,
@@ -85,16 +86,14 @@ impl Scale {
         let corner = format!("{:>width$}└", "0", width = usize::from(self.labels));
         frame.render_widget(Line::raw(corner), place);
         frame.render_widget(Line::raw(line.into_iter().collect::<String>()), plot);
-        let marks = marked.columns(self.end, plot.width).into_iter();
-        for (column, had) in (plot.x..).zip(marks) {
-            if had.is_some_and(|count| count > 0.0) {
-                let cell = Rect {
-                    x: column,
-                    width: 1,
-                    ..plot
-                };
-                frame.render_widget(Line::styled(MARK, mark), cell);
-            }
+        for had in marked.values().iter().filter(|had| had.value > 0.0) {
+            let column = self.column(f64::midpoint(had.from, had.until), plot.width);
+            let cell = Rect {
+                x: plot.x + u16::try_from(column).unwrap_or(plot.width),
+                width: 1.min(plot.width),
+                ..plot
+            };
+            frame.render_widget(Line::styled(MARK, mark), cell);
         }
     }
 

@@ -111,8 +111,14 @@ fn more_in_flight(inputs: &ModelInputs) -> String {
     }
 }
 
+/// Twice as large, or half of what is in flight, which is what batches come to that nothing limits.
 fn batch_size(inputs: &ModelInputs) -> String {
-    twice("--batch-size", inputs.batch_size, BATCH_SIZE_MAX)
+    let in_flight = u64::from(inputs.concurrency) * inputs.max_inflight_per_worker as u64;
+    twice(
+        "--batch-size",
+        inputs.batch_size.max(in_flight / 4),
+        BATCH_SIZE_MAX,
+    )
 }
 
 fn larger_batches(inputs: &ModelInputs, mean_batch: f64) -> String {

@@ -213,7 +213,7 @@ fn each_bottleneck_is_found_and_its_remedy_names_a_knob() {
         (
             plain(pipelined(50, 8, 10, 0.0, 683.0)),
             Bottleneck::DiskSync,
-            "try --batch-size 20;",
+            "try --batch-size 200;",
         ),
         (
             plain(pipelined(50, 1, 100, 2000.0, 76.0)),

@@ -152,7 +152,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (
         &["torture", "--kills", "-1"],
-        "'--kills <N>': write a whole number from 1 to 1000000",
+        "'--kills <N>': write a whole number from 1 to 1,000,000",
     ),
     (
         &["serve", "ws", "--port=0", "--batch-size=0"],

@@ -5,6 +5,7 @@ use std::io::{ErrorKind as ErrorOfIo, Write as _};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, FromArgMatches};
+use textwrap::{Options, WordSplitter};
 
 /// What the standard library says of a word that is no whole number, and clap with it. No flag of
 /// ours takes a negative one.
@@ -24,7 +25,7 @@ pub fn parse_arguments<P: FromArgMatches>(mut command: Command) -> P {
             print_page(&error);
         }
         command.build();
-        eprintln!("{}", in_one_line(&error, &command));
+        say(&in_one_line(&error, &command));
         std::process::exit(2)
     })
 }
@@ -63,6 +64,24 @@ fn with_negative_values(words: impl Iterator<Item = OsString>) -> Vec<OsString> 
         }
     }
     joined
+}
+
+/// Says one line on standard error. A terminal breaks words at its edge, so that it gets lines of
+/// its width; what is no terminal gets the line.
+pub(super) fn say(line: &str) {
+    let width = terminal_size::terminal_size_of(std::io::stderr());
+    eprintln!("{}", wrapped(line, width.map(|(columns, _)| columns.0)));
+}
+
+fn wrapped(line: &str, width: Option<u16>) -> String {
+    let Some(width) = width.filter(|width| *width > 0) else {
+        return line.to_owned();
+    };
+    let options = Options::new(width.into())
+        .subsequent_indent("  ")
+        .break_words(false)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(line, options)
 }
 
 /// clap's message without its usage and its pointer to the help.
@@ -109,6 +128,20 @@ fn environment_variable_of(command: &Command, shown: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_wrapped_between_words_on_a_terminal_alone() {
+        let line = "error: --inflight takes from 1 to 16,384 transfers in-flight";
+        assert_eq!(wrapped(line, None), line);
+        assert_eq!(
+            wrapped(line, Some(30)),
+            "error: --inflight takes from\n  1 to 16,384 transfers\n  in-flight"
+        );
+        assert_eq!(
+            wrapped("a/path/longer/than/that", Some(9)),
+            "a/path/longer/than/that"
+        );
+    }
 
     #[test]
     fn a_negative_number_belongs_to_the_flag_before_it() {

@@ -3,6 +3,20 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// A number with separators between thousands, as people read it.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// The number without its suffix, and how many zeros the suffix stands for.
 fn without_suffix(text: &str) -> (&str, usize) {
     if let Some(number) = text.strip_suffix(['k', 'K']) {
@@ -55,9 +69,11 @@ pub fn count<T: TryFrom<u64>>(
         let number = number.and_then(|number| T::try_from(number).ok());
         number.ok_or_else(|| {
             let (lowest, highest) = (bounds.start(), bounds.end());
+            let lowest = grouped(*lowest);
             if *highest >= i64::MAX as u64 {
                 format!("write a whole number of at least {lowest}, such as 100, 5k or 1M")
             } else {
+                let highest = grouped(*highest);
                 format!("write a whole number from {lowest} to {highest}, such as 100, 5k or 1M")
             }
         })

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use busload_engine::NULL;
 use busload_wire::control::Info;
 
+use super::messages::say;
 use super::{CommonArgs, ServerConfig};
 use crate::process::{allocator, descriptors, signals};
 use crate::server::{ServeError, Server};
@@ -75,7 +76,7 @@ pub fn ending(served: anyhow::Result<()>) -> ExitCode {
     let Err(error) = served else {
         return ExitCode::SUCCESS;
     };
-    eprintln!("error: {error:#}");
+    say(&format!("error: {error:#}"));
     let stopped = error.downcast_ref::<ServeError>().is_some_and(
         |error| matches!(error, ServeError::Engine(error) if error.stops_the_engine()),
     );

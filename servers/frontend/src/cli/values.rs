@@ -161,7 +161,7 @@ pub(crate) fn parse_bytes_within(
 /// # Errors
 /// It is not.
 pub fn parse_page_size(text: &str) -> Result<u32, String> {
-    let wanted = "page size: write a power of two from 512 to 65536, such as 4096 or 4KiB";
+    let wanted = "page size: write a power of two from 512 to 65,536, such as 4096 or 4KiB";
     let bounds = *PAGE_BYTES.start() as usize..=*PAGE_BYTES.end() as usize;
     let bytes = parse_bytes_within(text, bounds, wanted)?;
     match u32::try_from(bytes) {

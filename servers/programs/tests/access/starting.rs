@@ -105,7 +105,7 @@ fn a_negative_value_is_refused_with_its_flag_and_what_may_be() {
         for (flag, value, says) in [
             ("--batch-timeout", "-1ms", "such as 2ms"),
             ("--initial-balance", "-5", "of at least 0"),
-            ("--max-connections", "-1", "from 1 to 1000000"),
+            ("--max-connections", "-1", "from 1 to 1,000,000"),
             ("--listen", "-1", "is not an IP address"),
         ] {
             let (code, said) = refused_start(program, &directory, &[flag, value]);

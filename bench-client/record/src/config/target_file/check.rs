@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{PLACEHOLDERS, TargetFile};
-use crate::config::{ConnectorKind, Encoding};
+use crate::config::{ConnectorKind, Encoding, did_you_mean};
 
 /// Why a target file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +88,8 @@ impl TargetFile {
         let of = |key: &str, text: &str| {
             unknown_placeholder(text).map(|found| {
                 format!(
-                    "{key}: '{found}' is not a placeholder: there are {}",
+                    "{key}: '{found}' is not a placeholder{}: there are {}",
+                    did_you_mean(found, PLACEHOLDERS),
                     PLACEHOLDERS.join(", ")
                 )
             })

@@ -124,7 +124,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
         (format!("{SHORT}[start]\ncommand = []"), "start.command"),
         (
             format!("{SHORT}[start]\ncommand = [\"x\", \"{{prot}}\"]"),
-            "start.command: '{prot}' is not a placeholder",
+            "start.command: '{prot}' is not a placeholder (did you mean {port}?): there are",
         ),
         (
             format!("{SHORT}{start}environment = {{ A = \"{{home}}\" }}"),
