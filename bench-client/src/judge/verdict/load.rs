@@ -114,8 +114,9 @@ pub(in crate::judge) fn short_window(
     if let Some(edges) = cut_off {
         found.push(format!(
             "{} transfers began in the window and were answered after it: TPS is too low by \
-             what was done for them in it, as much as {:.0} transfers",
-            edges.answered_after, -edges.excess
+             what was done for them in it, as much as {} transfers",
+            edges.answered_after,
+            rate(-edges.excess)
         ));
     }
     warning(

@@ -283,8 +283,11 @@ mod tests {
         let shown = text(&rows(&record, None), 400);
         let said = format!("2 of 3 rows ({}; {}): e.g. a word", labels[1], labels[2]);
         assert!(shown.contains(&said), "{said}: {shown}");
-        let many: Vec<String> = (0..9).map(|row| format!("row {row}")).collect();
-        let many = named_rows(many.iter().collect());
-        assert_eq!(many, " (row 0; row 1; row 2; row 3; …)");
+        let many = ["batch 1, run 1", "batch 2, run 1", "batch 1, run 2"].map(str::to_owned);
+        let many: Vec<&String> = many.iter().collect();
+        assert_eq!(named_rows(&many), " (batch 1; batch 2)");
+        let long = ["x", "y", "z"].map(|letter| letter.repeat(40));
+        let long: Vec<&String> = long.iter().collect();
+        assert_eq!(named_rows(&long), format!(" ({}; …)", long[0]));
     }
 }

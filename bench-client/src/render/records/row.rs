@@ -236,7 +236,9 @@ fn offered(open: &OpenLoop) -> String {
             "{asked} per second, {} arrivals",
             open.arrival.as_str()
         )),
-        Some(format!("achieved {achieved} ({share:.1} %)")),
+        Some(format!(
+            "{share:.1} % of it committed, {achieved} per second"
+        )),
         Some(format!("dropped {}", grouped(open.dropped))),
         limit.map(|limit| format!("over {limit} ms: late {late}, skipped {skipped}")),
         spread("schedule lag", open.schedule_lag_us.as_ref()),

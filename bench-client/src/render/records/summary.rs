@@ -173,10 +173,7 @@ fn offered(row: &Row, facts: &mut Facts) {
     let count = |what: &str, count: u64| (count > 0).then(|| format!("{} {what}", grouped(count)));
     let parts = [
         Some(format!("{} per second", rate(open.offered_tps))),
-        Some(format!(
-            "achieved {} ({share:.1} %)",
-            rate(open.achieved_tps)
-        )),
+        Some(format!("{share:.1} % of it committed")),
         count("late", open.late),
         count("skipped", open.skipped),
         count("dropped", open.dropped),

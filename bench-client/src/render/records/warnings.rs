@@ -1,5 +1,8 @@
 //! What a row is warned of, in as few lines as a conclusion has room for.
 
+use std::collections::BTreeSet;
+
+use super::repetitions::of_all_runs;
 use crate::record::load_record::names;
 use crate::record::standing::{DOUBTFUL, NOT_DURABLE};
 use crate::record::{Row, Verdict, VerdictCode};
@@ -93,7 +96,7 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
             if with.len() == rows.len() {
                 String::new()
             } else {
-                named_rows(whose)
+                named_rows(&whose)
             },
             verdict.message
         )
@@ -125,16 +128,28 @@ pub(super) fn said_of(rows: &[&Row]) -> Facts {
     facts
 }
 
-/// Most rows that are named.
-const ROWS_MAX: usize = 4;
+/// Characters in which rows are named, the first at any length.
+const NAMES_MAX: usize = 60;
 
-/// Which rows, after their number.
-pub(super) fn named_rows(mut names: Vec<&String>) -> String {
-    names.dedup();
-    let rest = if names.len() > ROWS_MAX { "; …" } else { "" };
-    names.truncate(ROWS_MAX);
-    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-    format!(" ({}{rest})", names.join("; "))
+/// Which rows, after their number; all runs of a row are one.
+pub(super) fn named_rows(names: &[&String]) -> String {
+    let mut rows: Vec<&str> = names.iter().map(|name| of_all_runs(name)).collect();
+    // Repetitions take turns.
+    let mut seen = BTreeSet::new();
+    rows.retain(|row| seen.insert(*row));
+    let mut named = String::new();
+    for row in rows {
+        if named.is_empty() {
+            named += row;
+        } else if named.chars().count() + row.chars().count() > NAMES_MAX {
+            named += "; …";
+            break;
+        } else {
+            named += "; ";
+            named += row;
+        }
+    }
+    format!(" ({named})")
 }
 
 /// What is not said in full, and where it is.

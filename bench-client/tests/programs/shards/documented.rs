@@ -41,14 +41,14 @@ fn executable(path: &Path, text: &str) {
     std::fs::set_permissions(path, mode).expect("it can be made executable");
 }
 
-/// A shell in `place`, which finds this `bench-client` and machines of its own.
+/// A shell in `place`, which finds this `busload` and machines of its own.
 fn shell(place: &Path) -> Command {
     let command = bench_client(place);
     let program = PathBuf::from(command.get_program());
     let bin = place.join("bin");
     if !bin.exists() {
         std::fs::create_dir(&bin).expect("a folder");
-        std::os::unix::fs::symlink(&program, bin.join("bench-client")).expect("a link");
+        std::os::unix::fs::symlink(&program, bin.join("busload")).expect("a link");
         // What a remote shell does: a folder of its own, and words that it reads again.
         executable(
             &bin.join("ssh"),
@@ -89,7 +89,7 @@ fn the_commands_over_ssh_make_a_record() {
         &blocks[0],
         &[
             ("4107", port.trim()),
-            ("bench-client serve", "exec bench-client serve"),
+            ("busload serve", "exec busload serve"),
         ],
     );
     let _served = Served::start(shell(place.path()).args(["-ec", &listen]));
@@ -135,7 +135,7 @@ fn the_kubernetes_job_is_one_by_the_apis_schema() {
     assert!(text.contains("completionMode: Indexed"), "{text}");
     // The command is one that this program knows: it fails for want of a server and no sooner.
     let words = text
-        .split("exec bench-client ")
+        .split("exec busload ")
         .nth(1)
         .expect("the command");
     let words = words

@@ -95,6 +95,7 @@ pub fn in_one_line(error: &clap::Error, command: &Command) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
+        .replace(" tip: ", "; ")
         .replace(NO_DIGIT, "write a whole number from 0");
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return line;
