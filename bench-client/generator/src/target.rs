@@ -620,14 +620,13 @@ fn announced_url(line: &str) -> Option<Endpoint> {
 
 /// A program as it was written, and where it was looked for.
 fn tried(spec: &ServerSpec) -> String {
-    let mut said = format!("'{}'", spec.program.display());
-    if spec.program.components().count() == 1 {
-        said += ", which was looked for in PATH";
-    }
-    if let Some(directory) = &spec.directory {
-        said += &format!(", in {}", directory.display());
-    }
-    said
+    let by_path = match spec.program.components().count() {
+        1 => ", which was looked for in PATH",
+        _ => "",
+    };
+    let place = spec.directory.as_ref();
+    let place = place.map_or_else(String::new, |place| format!(", in {}", place.display()));
+    format!("'{}'{by_path}{place}", spec.program.display())
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ fn by_code(text: &str) -> Vec<(String, String)> {
         let code = code.filter(|(code, _)| code.chars().all(|it| it.is_ascii_digit()));
         match (code, codes.last_mut()) {
             (Some((code, what)), _) => codes.push((code.to_owned(), what.to_owned())),
-            (None, Some((_, what))) => *what += &format!(", {part}"),
+            (None, Some((_, what))) => what.extend([", ", part]),
             (None, None) => {}
         }
     }

@@ -134,10 +134,7 @@ fn the_kubernetes_job_is_one_by_the_apis_schema() {
     }
     assert!(text.contains("completionMode: Indexed"), "{text}");
     // The command is one that this program knows: it fails for want of a server and no sooner.
-    let words = text
-        .split("exec busload ")
-        .nth(1)
-        .expect("the command");
+    let words = text.split("exec busload ").nth(1).expect("the command");
     let words = words
         .split("2>/dev/termination-log")
         .next()
