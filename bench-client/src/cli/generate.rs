@@ -54,7 +54,7 @@ fn with_value(arg: Arg) -> Arg {
         return arg.value_parser(PossibleValuesParser::new(values));
     }
     let names = arg.get_value_names().into_iter().flatten();
-    let names: Vec<&str> = names.map(|name| name.as_str()).collect();
+    let names: Vec<&str> = names.map(clap::builder::Str::as_str).collect();
     let hint = match names.first().copied() {
         // Of these the type of the value says that they are paths, but not which ones.
         Some("DIR") => ValueHint::DirPath,

@@ -137,19 +137,19 @@ pub(super) fn named_rows(names: &[&String]) -> String {
     // Repetitions take turns.
     let mut seen = BTreeSet::new();
     rows.retain(|row| seen.insert(*row));
-    let mut named = String::new();
+    let mut said = String::new();
     for row in rows {
-        if named.is_empty() {
-            named += row;
-        } else if named.chars().count() + row.chars().count() > NAMES_MAX {
-            named += "; …";
+        if said.is_empty() {
+            said += row;
+        } else if said.chars().count() + row.chars().count() > NAMES_MAX {
+            said += "; …";
             break;
         } else {
-            named += "; ";
-            named += row;
+            said += "; ";
+            said += row;
         }
     }
-    format!(" ({named})")
+    format!(" ({said})")
 }
 
 /// What is not said in full, and where it is.
