@@ -11,7 +11,7 @@ use crate::host::environment::Environment;
 use crate::record::load_record::{AnyRecord, Report, Shown, Standing, settings};
 use crate::record::standing::NOT_DURABLE;
 use crate::record::{KneeOutcome, Row};
-use crate::render::document::Tone;
+use crate::render::document::{Span, Tone};
 
 /// What was found.
 pub(super) struct Found {
@@ -51,11 +51,14 @@ fn of_record(report: &Report, only: &AnyRecord) -> Found {
     }
     let record = &only.record;
     if let Some(knee) = &record.knee {
+        let said = closing::knee(record).unwrap_or_default();
+        let mut spans = said.0.iter();
+        let is_warned = spans.any(|span| matches!(span, Span::Mark(Tone::Warn, _)));
         return Found {
-            text: capitalised(&closing::knee(record).unwrap_or_default().to_string()),
+            text: capitalised(&said.to_string()),
             tone: match knee.outcome {
-                KneeOutcome::Found => Tone::Good,
-                KneeOutcome::AllPass | KneeOutcome::LowestFails => Tone::Warn,
+                KneeOutcome::Found if !is_warned => Tone::Good,
+                KneeOutcome::Found | KneeOutcome::AllPass | KneeOutcome::LowestFails => Tone::Warn,
             },
         };
     }
