@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(wrapped(line, None), line);
         assert_eq!(
             wrapped(line, Some(30)),
-            "error: --inflight takes from\n  1 to 16,384 transfers\n  in-flight"
+            "error: --inflight takes from 1\n  to 16,384 transfers\n  in-flight"
         );
         assert_eq!(
             wrapped("a/path/longer/than/that", Some(9)),
