@@ -291,7 +291,7 @@ mod tests {
             ("concurrency=0", "from 1"),
             ("concurrency=1.5", "whole"),
             ("concurrency=linear:1:2:3", "whole"),
-            ("inflight=16385", "16384"),
+            ("inflight=16385", "16,384"),
             ("batch-size=1048577", "1,048,576"),
             ("batch-timeout=2", "unit"),
             ("batch-timeout=0..4ms/1ms", "unit"),
