@@ -8,12 +8,23 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, directory_of};
+use bench_client::render::document::Document;
+use bench_client::render::forms::step_summary::append_if_asked;
 use serde::Serialize;
 
-use super::usage;
+use super::{usage, verbosity};
 
 /// Where records go that nobody named.
 pub(crate) const RUNS: &str = "results/runs";
+
+/// Appends what was found to the summary of the step of GitHub Actions in which this runs, if it
+/// does.
+pub(crate) fn summarise_step(document: &Document) {
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
+    if let Err(error) = append_if_asked(summary.as_deref(), document) {
+        verbosity::warning(&format!("cannot write the step's summary: {error}"));
+    }
+}
 
 /// The file of a record.
 pub(crate) struct RecordFile {

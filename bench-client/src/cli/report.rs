@@ -17,7 +17,7 @@ use bench_client::record::sides::Which;
 use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
-use bench_client::render::forms::{FORMS, Form, Options, Write};
+use bench_client::render::forms::{FORMS, Form, Options, Write, junit};
 use bench_client::render::records::{article, audit, closing, fsync, report, row, sweep, torture};
 use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
@@ -344,6 +344,16 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
             form.name
         ))
         .into());
+    }
+    if let [path] = paths
+        && form.name == junit::FORM.name
+        && let Err(ReadError::NoRows {
+            verb: "torture", ..
+        }) = AnyRecord::read(path)
+        && let WithoutRows::Torture(record) = WithoutRows::read(path, "torture")?
+    {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        return finish(args, &junit::of_torture(&file, &record)?);
     }
     if let [path] = paths
         && let Write::Document(write) = form.write

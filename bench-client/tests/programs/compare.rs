@@ -282,6 +282,7 @@ fn people_read_verdicts_noise_gates_and_calibration() {
             ended.stdout
         );
     }
+    assert!(!ended.stderr.contains(", p99 "), "{}", ended.stderr);
     let progress = ended.stderr.matches("round 3: base ").count();
     assert_eq!(progress, 2, "of A/A and of A/B: {}", ended.stderr);
     // The time is over before there are enough rounds: undecided, which fails nothing unless that
@@ -334,6 +335,13 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
         .args(["compare", "--warmup=0.05", "--accounts=500"])
         .args(words));
     ended.expect_code(GATE_FAILED);
+    // What a gate is about stands beside TPS while it goes.
+    let rounds = ended
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("round "));
+    let told = |line: &&str| line.contains(" and ") && line.contains(", p50 ");
+    assert_eq!(rounds.filter(told).count(), 10, "{}", ended.stderr);
     let record = comparison(directory.path(), &ended);
     let metrics = record["metrics"].as_array().expect("metrics");
     for metric in metrics.iter().take(2) {

@@ -182,6 +182,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether something was lost, damaged, or cannot be found out.
+    #[must_use]
+    pub const fn has_damage(&self) -> bool {
+        self.lost
+            + self.applied_twice
+            + self.gaps
+            + self.refused_present
+            + self.unexplained
+            + self.unverified
+            > 0
+    }
+
     /// Adds what became of others.
     pub fn add(&mut self, more: &Self) {
         let Self {

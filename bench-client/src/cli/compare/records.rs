@@ -11,15 +11,13 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, ComparisonRecord, Difference, Side, Stopped,
 };
 use bench_client::record::fsync::FsyncRecord;
-use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::describe_difference;
+use bench_client::render::records::comparison::{self, describe_difference};
 use bench_client::render::records::fsync;
 
 use super::session::floors_of_runs;
 use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
-use crate::cli::output::RecordFile;
-use crate::cli::verbosity;
+use crate::cli::output::{RecordFile, summarise_step};
 use crate::cli::{VALID, print, show};
 
 /// Said with every comparison of records.
@@ -48,10 +46,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
         let record = compare(args, base, candidate);
         let path = RecordFile::checked(args.output.as_deref(), "compare", &record.environment)?;
         path.write(&record)?;
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
-        if let Err(error) = append_if_asked(summary.as_deref(), &record) {
-            verbosity::warning(&format!("cannot write the step's summary: {error}"));
-        }
+        summarise_step(&comparison::document(&record));
         if args.json {
             print(&serde_json::to_string_pretty(&record)?);
         } else {

@@ -13,8 +13,7 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::describe_difference;
+use bench_client::render::records::comparison::{self, describe_difference};
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
@@ -133,10 +132,7 @@ impl<'a> Session<'a> {
         self.judge(&measured);
         self.record = self.with(&measured);
         let written = self.path.write(&self.record);
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
-        if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
-            verbosity::warning(&format!("cannot write the step's summary: {error}"));
-        }
+        output::summarise_step(&comparison::document(&self.record));
         if self.record.metrics.is_empty() && ended.is_err() {
             return ended.map(|_| ExitCode::from(VALID));
         }
@@ -187,6 +183,7 @@ impl<'a> Session<'a> {
             title: "round",
             seeds,
             detail: this.args.detail(),
+            gates: &this.args.fail_if,
         };
         let precise = |measured: &Measured| this.is_precise(|| this.compare(measured));
         let keep = |measured: &Measured| {
@@ -212,6 +209,7 @@ impl<'a> Session<'a> {
             title: "A/A round",
             seeds: Seeds::From(side.plan.workload.seed),
             detail: self.args.detail(),
+            gates: &self.args.fail_if,
         };
         let compare = |measured: &Measured| {
             let Measured { rows, rounds, .. } = measured;

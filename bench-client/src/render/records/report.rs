@@ -57,7 +57,7 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
         document.append(of_rows(report, &rows)?);
     }
     let mut every = Document::new("Every run of both sides");
-    every.append(row_table(&runs)).list(verdicts(&runs));
+    every.append(row_table(&runs, &[])).list(verdicts(&runs));
     every.append(generators(&runs)).append(each(&runs));
     for record in report.records.iter().filter(|record| compared(record)) {
         every.fold(pragmas(record), Depth::Everything);
@@ -86,7 +86,9 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         document.list(article::reading(&reproduction));
     }
     document.pictures("What was found", findings(report, rows));
-    document.heading("Rows").append(row_table(rows));
+    let gates = report.records.iter().flat_map(|one| &one.record.gates);
+    let gated: Vec<_> = gates.map(|gate| gate.metric).collect();
+    document.heading("Rows").append(row_table(rows, &gated));
     if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
         document.say(closed_loop());
     }

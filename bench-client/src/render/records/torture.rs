@@ -1,6 +1,6 @@
 //! An audit: what was injected, what was found, and what follows.
 
-pub(super) mod verdict;
+pub(in crate::render) mod verdict;
 
 use std::fmt::Write as _;
 
@@ -222,7 +222,7 @@ pub(super) fn of_runs(states: &CrashStates) -> String {
 }
 
 /// What is wrong with crash states, if anything is.
-pub(super) fn found_in(states: &StateCounts) -> String {
+pub(in crate::render) fn found_in(states: &StateCounts) -> String {
     if states.is_clean() {
         "nothing wrong".to_owned()
     } else {
@@ -269,7 +269,7 @@ pub(super) fn left_out(record: &TortureRecord) -> Option<String> {
 }
 
 /// Something that is wrong, or odd.
-pub(super) fn finding(finding: &Finding) -> Line {
+pub(in crate::render) fn finding(finding: &Finding) -> Line {
     let mark = if finding.fails {
         Line::default().mark(Tone::Bad, finding.kind.as_str())
     } else {

@@ -6,7 +6,7 @@ use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
 use crate::record::with_apply;
 
 /// What follows, in two words.
-pub(in super::super) fn word(record: &TortureRecord) -> &'static str {
+pub(in crate::render) fn word(record: &TortureRecord) -> &'static str {
     match (record.valid, record.shows_nothing()) {
         (true, false) => "NOTHING LOST",
         (true, true) => "CANNOT TELL",
@@ -15,7 +15,7 @@ pub(in super::super) fn word(record: &TortureRecord) -> &'static str {
 }
 
 /// That nothing was lost, or everything that failed, each class with its count.
-pub(in super::super) fn found(record: &TortureRecord) -> String {
+pub(in crate::render) fn found(record: &TortureRecord) -> String {
     let cut_short = if record.interrupted {
         " (interrupted before all was done)"
     } else {
@@ -64,7 +64,7 @@ pub(in super::super) fn found(record: &TortureRecord) -> String {
 }
 
 /// How many transfers were acknowledged of which nothing can be said.
-pub(in super::super) fn unverified(record: &TortureRecord) -> Option<String> {
+fn unverified(record: &TortureRecord) -> Option<String> {
     let Counts {
         acknowledged,
         unverified,
