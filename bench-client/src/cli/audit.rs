@@ -28,15 +28,21 @@ use clap::builder::Resettable;
 
 use super::interrupt::watch_signals;
 use super::load_flags::{Chosen, choose};
-use super::output::{RecordFile, new_name};
+use super::output::{OutputArgs, new_name};
 use super::run::runtime;
 use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
 use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 
+const OUTPUT_HELP: &str =
+    "File of the record [default: new in results/runs]\n\nThat is where run finds it.";
+
 #[derive(Debug, Args)]
 // The server that is audited is the one that the flags name.
-#[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
+#[command(
+    mut_arg("durability", |arg| arg.env(Resettable::Reset)),
+    mut_arg("output", |arg| arg.long_help(OUTPUT_HELP))
+)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -66,16 +72,8 @@ pub(crate) struct AuditArgs {
     keep: bool,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = heading::OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    ///
-    /// That is where run finds it.
-    #[arg(short, long, help_heading = heading::OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// A server to be audited.
@@ -93,6 +91,7 @@ pub(super) fn end(record: &AuditRecord, path: Option<&Path>, verbosity: Verbosit
         let mut kept = Facts::default();
         kept.add_known("record", path.map(|path| path.display().to_string()));
         document = audit::document(record);
+        document.called(&record.naming);
         document.facts(kept);
     } else if verbosity.quiet {
         document.say(audit_summary::in_a_line(record));
@@ -109,7 +108,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     if !subject.has_directory {
         environment.forget_storage();
     }
-    let path = RecordFile::checked(args.output.as_deref(), "audit", &environment)?;
+    let path = args.output.checked("audit", &environment)?;
     let place = args.place(&environment)?;
     let plan = args.plan(subject, &place, &environment);
     let audited = runtime()?.block_on(async {
@@ -131,7 +130,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let was_interrupted = audited.interrupted;
     let record = args.record(environment, &plan, audited, kept);
     let written = path.write(&record);
-    if args.json {
+    if args.output.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = written.is_ok().then_some(&*path);
@@ -297,6 +296,7 @@ impl AuditArgs {
         let key = key.unwrap_or_default();
         AuditRecord {
             audit_version: AUDIT_VERSION,
+            naming: self.output.naming.naming(),
             target: AuditedTarget {
                 name: key.name,
                 version: key.version,

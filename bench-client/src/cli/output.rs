@@ -1,21 +1,61 @@
 //! Where a record goes: found out before there is one.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, directory_of};
 use bench_client::render::document::Document;
 use bench_client::render::forms::step_summary::append_if_asked;
+use clap::Args;
 use serde::Serialize;
 
+use super::title::TitleArgs;
 use super::{usage, verbosity};
 
 /// Where records go that nobody named.
 pub(crate) const RUNS: &str = "results/runs";
+
+/// How a verb that measures hands over its record.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+    /// File of the record [default: new in results/runs]
+    #[arg(id = "output", short, long = "output", help_heading = OUTPUT, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) naming: TitleArgs,
+}
+
+impl OutputArgs {
+    /// The file of the record, which must be one that can be written; a new one for what this verb
+    /// measures, unless it was named.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn checked(
+        &self,
+        verb: &str,
+        environment: &Environment,
+    ) -> anyhow::Result<RecordFile> {
+        let file = RecordFile::choose(self.file.as_deref(), verb, environment);
+        check(&file.path)?;
+        Ok(file)
+    }
+}
 
 /// Appends what was found to the summary of the step of GitHub Actions in which this runs, if it
 /// does.
@@ -41,20 +81,6 @@ impl RecordFile {
             path: named.map_or_else(new, Path::to_owned),
             new: Cell::new(named.is_none()),
         }
-    }
-
-    /// The same, refused when no record can be written there.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn checked(
-        named: Option<&Path>,
-        verb: &str,
-        environment: &Environment,
-    ) -> anyhow::Result<Self> {
-        let file = Self::choose(named, verb, environment);
-        check(&file.path)?;
-        Ok(file)
     }
 
     /// Writes the record.

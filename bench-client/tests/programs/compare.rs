@@ -328,6 +328,7 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
         "--fail-if=tps<-5%",
         "--fail-if=tps<1",
         "--fail-if=p50>+10%",
+        "--note=batches of one",
         "--json",
     ];
     let mut command = bench_client(directory.path());
@@ -343,6 +344,7 @@ fn what_is_much_slower_is_called_slower_and_fails_its_gates() {
     let told = |line: &&str| line.contains(" and ") && line.contains(", p50 ");
     assert_eq!(rounds.filter(told).count(), 10, "{}", ended.stderr);
     let record = comparison(directory.path(), &ended);
+    assert_eq!(record["note"], "batches of one");
     let metrics = record["metrics"].as_array().expect("metrics");
     for metric in metrics.iter().take(2) {
         assert_eq!(metric["change"], json!({ "change": "slower" }), "{metric}");

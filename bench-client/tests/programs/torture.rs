@@ -186,10 +186,12 @@ fn a_server_command_with_a_port_of_this_program_s_choice_needs_no_url() {
             "--faults=kill",
             "--kills=2",
             "--reseed",
+            "--title=Mine",
             &command,
             &connector,
         ];
         let record = clean(directory.path(), &flags);
+        assert_eq!(record["title"], "Mine");
         assert_eq!(record["server"]["own"], false);
         assert_eq!(record["server"]["transport"], transport);
         assert!(record["syncs"]["syncs"].as_u64() > Some(0), "{record:#}");

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crash_states::CrashStates;
 pub use super::findings::{FaultKind, Finding, FindingKind, Found, SuspectTransfer};
+use super::naming::Naming;
 use crate::figures::{counted, grouped};
 use crate::host::environment::Environment;
 
@@ -38,6 +39,9 @@ pub const FINDINGS_MAX: usize = 200;
 pub struct TortureRecord {
     /// The version of this form.
     pub torture_version: u32,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was done.
     pub environment: Environment,
     /// What was audited.
@@ -308,6 +312,7 @@ impl TortureRecord {
     pub fn new(environment: Environment, server: Audited, load: Load, seed: u64) -> Self {
         Self {
             torture_version: TORTURE_VERSION,
+            naming: Naming::default(),
             environment,
             server,
             load,

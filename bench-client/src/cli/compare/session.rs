@@ -62,9 +62,10 @@ impl<'a> Session<'a> {
             _ => &candidate.environment,
         };
         let environment = environment.clone();
-        let path = RecordFile::choose(args.output.as_deref(), "compare", &environment);
+        let path = RecordFile::choose(args.output.file.as_deref(), "compare", &environment);
         let record = ComparisonRecord {
             comparison_version: COMPARISON_VERSION,
+            naming: args.output.naming.naming(),
             environment,
             base: SideRecord {
                 label: match &base {
@@ -136,7 +137,7 @@ impl<'a> Session<'a> {
         if self.record.metrics.is_empty() && ended.is_err() {
             return ended.map(|_| ExitCode::from(VALID));
         }
-        if self.args.json {
+        if self.args.output.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
             show(&end(&self.record, &self.path, self.args.verbosity));

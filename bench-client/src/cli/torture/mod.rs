@@ -38,7 +38,7 @@ use self::power::FileSystemArg;
 use self::work::Work;
 use super::fail_on::Ending;
 use super::interrupt::watch_signals;
-use super::output::RecordFile;
+use super::output::OutputArgs;
 use super::run::runtime;
 use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
@@ -157,14 +157,8 @@ pub(crate) struct TortureArgs {
     keep: bool,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 fn parse_cycle(text: &str) -> Result<Duration, String> {
@@ -205,6 +199,7 @@ pub(super) fn end(
         let mut kept = Facts::default();
         kept.add_known("record", path.map(|path| path.display().to_string()));
         document = torture::document(record);
+        document.called(&record.naming);
         document.facts(kept);
     } else if verbosity.quiet {
         document.say(torture_summary::in_a_line(record, path));
@@ -225,7 +220,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
         environment.forget_storage();
     }
     warn_of_storage(&environment);
-    let path = RecordFile::checked(args.output.as_deref(), "torture", &environment)?;
+    let path = args.output.checked("torture", &environment)?;
     let place = Place::make(args, &environment)?;
     if !plan.command.is_own() {
         plan.command.output = Some(place.directory.join("server.log"));
@@ -261,7 +256,7 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     record.conclude(&faults);
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
     let written = path.write(&record);
-    if args.json {
+    if args.output.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = written.is_ok().then_some(&*path);
@@ -358,6 +353,7 @@ impl TortureArgs {
             cycle_ms: u64::try_from(plan.cycle.as_millis()).unwrap_or(u64::MAX),
         };
         let mut record = TortureRecord::new(environment, server, load, self.seed);
+        record.naming = self.output.naming.naming();
         record.warnings.extend(self.silence_warning(plan));
         record
     }

@@ -9,14 +9,15 @@ use super::{gates, repetitions};
 use crate::record::Record;
 use crate::record::comparison::GateOutcome;
 use crate::record::load_record::{AnyRecord, Report, Shown};
+use crate::record::naming::Naming;
 use crate::render::document::{Document, Facts};
 
 /// What a person called a record, and said of it.
 #[must_use]
-pub fn about(record: &Record) -> Document {
+pub fn about(naming: &Naming) -> Document {
     let mut facts = Facts::default();
-    facts.add_known("title", record.title.as_deref());
-    facts.add_known("note", record.note.as_deref());
+    facts.add_known("title", naming.title.as_deref());
+    facts.add_known("note", naming.note.as_deref());
     let mut document = Document::default();
     document.facts(facts);
     document

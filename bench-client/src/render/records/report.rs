@@ -22,19 +22,7 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     let mut document = Document::new("Comparison");
     if !report.records.iter().all(compared) {
         let found = headline::of_report(report);
-        let only = match report.records.as_slice() {
-            [only] => Some(&only.record),
-            _ => None,
-        };
-        if let Some(title) = only.and_then(|only| only.title.as_ref()) {
-            document.title.clone_from(title);
-            document.say(Line::default().mark(found.tone, found.text));
-        } else {
-            (document.title, document.tone) = (found.text, found.tone);
-        }
-        if let Some(note) = only.and_then(|only| only.note.as_deref()) {
-            document.say(note);
-        }
+        (document.title, document.tone) = (found.text, found.tone);
         if let Some(subject) = headline::subject(report) {
             document.say(subject);
         }
@@ -63,6 +51,9 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
         every.fold(pragmas(record), Depth::Everything);
     }
     document.fold(every, Depth::Everything);
+    if let [only] = report.records.as_slice() {
+        document.called(&only.record.naming);
+    }
     Ok(document)
 }
 
@@ -117,7 +108,7 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         let measured = &record.record;
         document.subheading(record.file.as_str());
         if report.records.len() > 1 {
-            document.append(closing::about(measured));
+            document.append(closing::about(&measured.naming));
         }
         document.facts(environment::facts(&measured.environment));
         document.fold(pragmas(record), Depth::Later);

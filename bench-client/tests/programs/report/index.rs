@@ -37,7 +37,7 @@ fn results(directory: &Path) -> PathBuf {
 fn a_directory_has_an_index_and_each_record_its_page() {
     let directory = directory();
     let results = results(directory.path());
-    let flags = ["--format=html", "--output=site/"];
+    let flags = ["--format=html", "--output=site/", "--title=Our <disks>"];
     assert_eq!(shown(directory.path(), &[&results], &flags), "");
     let site = directory.path().join("site");
     let read = |name: &str| std::fs::read_to_string(site.join(name)).expect("it was written");
@@ -55,9 +55,28 @@ fn a_directory_has_an_index_and_each_record_its_page() {
     for page in pages {
         assert!(index.contains(&format!("href=\"{page}\"")), "{page}");
         assert!(read(page).contains("</html>"), "{page}");
+        // The record goes with its page, so that the site is whole wherever it is put.
+        let record = page.replace(".html", ".json");
+        let link = format!("href=\"{record}\"");
+        assert!(
+            index.contains(&link) && read(page).contains(&link),
+            "{page}"
+        );
+        assert!(read(&record).contains("\"environment\""), "{record}");
     }
     let written = std::fs::read_dir(&site).expect("it is there").count();
-    assert_eq!(written, pages.len() + 1, "and no other");
+    assert_eq!(written, 2 * pages.len() + 1, "and no other");
+    assert!(
+        index.contains("<h1>Our &lt;disks></h1>") || index.contains("<h1>Our &lt;disks&gt;</h1>")
+    );
+    assert!(
+        index.contains("Results of 4 records"),
+        "what was found, below"
+    );
+    // Beside the records an index leads to them where they are.
+    shown(&results, &[Path::new(".")], &["--output=all.html"]);
+    let beside = std::fs::read_to_string(results.join("all.html")).expect("it was written");
+    assert!(beside.contains("href=\"2026-11-21-vm/reproduce.json\""));
     // Each row leads to its own, which is there.
     let anchors = index.matches("again.html#row-").count();
     assert_eq!(anchors, 11, "{index}");

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::report;
+use super::{report, shown};
+use crate::common::{bench_client, directory, run};
 
 #[test]
 fn a_record_of_torture_is_shown_as_it_was_printed() {
@@ -54,8 +55,8 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
     let other = directory.path().join("torture.json");
     std::fs::copy(&record, &other).expect("a copy");
     let both: &[&Path] = &[&record, &other];
-    for (files, format) in [(&both[..1], "--format=csv"), (both, "--format=md")] {
-        let ended = report(directory.path(), files, &[format]);
+    for files in [&both[..1], both] {
+        let ended = report(directory.path(), files, &["--format=csv"]);
         ended.expect_code(2);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         let says = "torture.json is a record of `torture`";
@@ -71,4 +72,52 @@ fn a_record_of_torture_is_shown_as_it_was_printed() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn records_of_all_kinds_share_a_page() {
+    let directory = directory();
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let [sweep, torture] = ["sweep-alpha.json", "torture.json"].map(|name| records.join(name));
+    let fsync = directory.path().join("fsync.json");
+    let measured = run(bench_client(directory.path()).args([
+        "fsync",
+        "-n12",
+        "--rounds=6",
+        "--output=fsync.json",
+        "--title=The old disk",
+        "--note=before the move",
+    ]));
+    measured.expect_code(0);
+    for (records, title) in [
+        (&[&*sweep, &fsync, &torture][..], None),
+        (&[&fsync, &torture], Some("2 records")),
+    ] {
+        for format in ["md", "html", "text"] {
+            let format = format!("--format={format}");
+            let text = shown(directory.path(), records, &[&format]);
+            for says in ["NOTHING LOST", "A sync takes", "The old disk: fsync.json"] {
+                assert!(text.contains(says), "no {says} in {text}");
+            }
+            assert!(title.is_none_or(|title| text.contains(title)), "{text}");
+        }
+    }
+    let alone = shown(directory.path(), &[&fsync], &["--format=md"]);
+    assert!(alone.starts_with("# The old disk\n\n"), "{alone}");
+    assert!(alone.contains("before the move"), "{alone}");
+    let renamed = shown(
+        directory.path(),
+        &[&torture],
+        &["--format=md", "--title=Ours"],
+    );
+    assert!(
+        renamed.starts_with("# Ours\n\n## NOTHING LOST: "),
+        "{renamed}"
+    );
+    let page = shown(
+        directory.path(),
+        &[&torture],
+        &["--format=html", "--title=Ours"],
+    );
+    assert!(page.contains("<title>Ours: NOTHING LOST: "), "{page}");
 }
