@@ -17,7 +17,6 @@ use super::cycle::CycleError;
 use super::draw::Draw;
 use super::fault::{ExpectedExit, Fault, FaultError};
 use super::findings::Findings;
-use super::ignored_sync_errors;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
 use super::ledger::Balances;
@@ -324,24 +323,7 @@ impl<'a> Audit<'a> {
             };
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
-        let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen, self.plan.command.is_own());
-        findings.of_bank(happened.snapshots.breaches);
-        // A ledger that the server was told is in another process is not found there.
-        let told = self.plan.command.target.server();
-        if told.is_none_or(|server| server.engine.is_file()) {
-            findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
-        }
-        if let Some(message) = happened.end.judge(fault, &happened.seen) {
-            let fails = self.plan.command.is_own();
-            findings.add(FindingKind::UnexpectedEnd, message, fails);
-        }
-        for (message, fails) in ignored_sync_errors::judge(
-            &happened.end.ignored_sync_errors,
-            self.plan.command.is_own(),
-        ) {
-            findings.add(FindingKind::UnexpectedEnd, message, fails);
-        }
+        let mut findings = self.found_under_load(number, fault, &mut happened);
         let mut row = CycleRow {
             number: next_row(record),
             fault: kind,

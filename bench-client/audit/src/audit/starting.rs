@@ -35,7 +35,7 @@ pub(crate) struct FailedStart {
 pub(super) struct Told<'a> {
     progress: &'a mut dyn Progress,
     began: Instant,
-    is_told: bool,
+    done: bool,
 }
 
 impl<'a> Told<'a> {
@@ -43,20 +43,20 @@ impl<'a> Told<'a> {
         Self {
             progress,
             began: Instant::now(),
-            is_told: false,
+            done: false,
         }
     }
 }
 
 impl Waiting for Told<'_> {
     fn still(&mut self, what: &str) {
-        if !self.is_told && self.began.elapsed() >= WORTH_TELLING {
+        if !self.done && self.began.elapsed() >= WORTH_TELLING {
             self.notice(&format!("waiting for the server: {what}"));
         }
     }
 
     fn notice(&mut self, what: &str) {
-        self.is_told = true;
+        self.done = true;
         self.progress.waiting(what);
     }
 }
