@@ -60,10 +60,6 @@ failed, or a warning by --fail-on or --strict, 4 a run is invalid or nothing cou
 const HEADING: &str = "Comparison";
 
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own on the command line"
-)]
 pub(crate) struct CompareArgs {
     /// A, the base, and B, the candidate: CONNECTOR|TARGET[,key=value…]
     ///

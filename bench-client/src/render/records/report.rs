@@ -78,8 +78,8 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
     }
     document.pictures("What was found", findings(report, rows));
     let gates = report.records.iter().flat_map(|one| &one.record.gates);
-    let gated: Vec<_> = gates.map(|gate| gate.metric).collect();
-    document.heading("Rows").append(row_table(rows, &gated));
+    let metrics: Vec<_> = gates.map(|gate| gate.metric).collect();
+    document.heading("Rows").append(row_table(rows, &metrics));
     if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
         document.say(closed_loop());
     }
