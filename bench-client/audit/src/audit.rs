@@ -1,7 +1,9 @@
 //! An audit: cycle after cycle on one database, with the ledger read between them.
 
+mod interrupting;
 mod judging;
 pub(super) mod starting;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,26 +13,22 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use super::bank::{Bank, Reading};
-use super::cycle::{self, CycleError, End, Happened, Surroundings};
+use super::cycle::CycleError;
 use super::draw::Draw;
-use super::fault::{ExpectedExit, Fault, FaultError, Schedule};
+use super::fault::{ExpectedExit, Fault, FaultError};
 use super::findings::Findings;
-use super::ignored_sync_errors;
 use super::journal::{Journal, JournalError, Record};
 use super::judge::History;
-use super::ledger::{Balances, Standing};
+use super::ledger::Balances;
 use super::plan::{Plan, Stage};
-use super::server_command::VACATING;
 use super::transfer_generator::{Amounts, TransferGenerator};
-use super::worker::{Habits, Seen};
 use crate::control::ControlError;
 use crate::load::session_half;
-use crate::record::torture::{Counts, CycleRow, Finding, FindingKind, TortureRecord};
+use crate::record::torture::{Counts, CycleRow, Finding, FindingKind, SyncCount, TortureRecord};
 use crate::record::torture::{FaultKind, Moment};
-use crate::target::descendants::Survivors;
 use crate::target::{ServerProcess, TargetError};
 use crate::workload::worker_seed;
-use starting::{Back, told_of};
+use starting::{Back, Told};
 
 /// Longest wait for a server that was told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -148,6 +146,8 @@ struct Audit<'a> {
     means: Amounts,
     generators: Vec<TransferGenerator>,
     histories: Vec<History>,
+    /// Acknowledged so far, and there when the ledger was read last.
+    stood: u64,
     balances: Balances,
     bank: Bank,
     /// Whom the server was connected to and no kill reaches, as far as it was told.
@@ -174,8 +174,11 @@ impl<'a> Audit<'a> {
                        by amounts: lower --concurrency or --inflight";
             TortureError::Unsuitable(why.to_owned())
         })?;
-        let starting = plan.command.start_first(&stage.database, plan.wipe);
-        let server = told_of(starting, &plan.command, progress).await?;
+        let waiting = &mut Told::to(progress);
+        let starting = plan
+            .command
+            .start_first(&stage.database, plan.wipe, waiting);
+        let server = starting.await?;
         let mut control = plan.command.wire.control(server.target());
         let info = control.info().await?;
         let remembers = info.as_ref().and_then(|info| info.exactly_once);
@@ -219,6 +222,7 @@ impl<'a> Audit<'a> {
             means,
             generators: generators.collect(),
             histories: vec![History::new(); plan.connections as usize],
+            stood: 0,
             balances: Balances::new(),
             bank: Bank {
                 accounts: means.accounts,
@@ -295,6 +299,7 @@ impl<'a> Audit<'a> {
         let kind = fault.kind();
         progress.begins(next_row(record), kind);
         let journal = self.open_journal(number, kind).await?;
+        let was_stored = unread::holds_data(&self.database);
         let Some(mut happened) = self.interrupt(fault, &schedule, &journal, progress).await? else {
             return Ok(After::Interrupted);
         };
@@ -305,44 +310,30 @@ impl<'a> Audit<'a> {
         let injected = fault.was_injected(happened.end.by_itself)
             && !not_yet
             && happened.cannot_vouch.is_none();
+        let mut is_gone = false;
         let back = if let Some(why) = happened.cannot_vouch.take() {
             // Its files are not to be touched, and its ledger say nothing about a restart.
             Err(why)
         } else {
             fault.restore().await?;
+            is_gone = was_stored && !unread::holds_data(&self.database);
             let Some(back) = self.restart(progress).await else {
                 progress.not_judged(next_row(record));
                 return Ok(After::Interrupted);
             };
             back.map_err(|why| (FindingKind::DidNotComeBack, why))
         };
-        let mut findings = Findings::new(number, kind);
-        findings.of_workers(&happened.seen, self.plan.command.is_own());
-        findings.of_bank(happened.breaches.clone());
-        // A ledger that the server was told is in another process is not found there.
-        let told = self.plan.command.target.server();
-        if told.is_none_or(|server| server.engine.is_file()) {
-            findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
-        }
-        if let Some(message) = happened.end.judge(fault, &happened.seen) {
-            let fails = self.plan.command.is_own();
-            findings.add(FindingKind::UnexpectedEnd, message, fails);
-        }
-        for (message, fails) in ignored_sync_errors::judge(
-            &happened.end.ignored_sync_errors,
-            self.plan.command.is_own(),
-        ) {
-            findings.add(FindingKind::UnexpectedEnd, message, fails);
-        }
+        let mut findings = self.found_under_load(number, fault, &mut happened);
         let mut row = CycleRow {
             number: next_row(record),
             fault: kind,
             moment: schedule.moment.clone(),
             injected,
             ended: happened.end.describe(),
+            syncs: happened.snapshots.syncs,
             counts: Counts::default(),
         };
-        record.snapshots += happened.snapshots;
+        record.snapshots += happened.snapshots.count;
         let came_back = match back {
             Ok(Back { reading, failed }) => {
                 findings.of_starts(failed, self.plan.command.is_own());
@@ -350,6 +341,7 @@ impl<'a> Audit<'a> {
                 let earlier = self.histories.clone();
                 let (counts, open) = self.judge(&happened.seen, &reading.balances, &mut findings);
                 row.counts = counts;
+                self.stood = (self.stood + counts.acknowledged).saturating_sub(counts.lost);
                 self.hold_against(fault, &row.counts, &mut findings);
                 let after = reading.balances;
                 let settled = if self.plan.transfer_ids {
@@ -375,11 +367,15 @@ impl<'a> Audit<'a> {
                 serves
             }
             Err((kind, why)) => {
-                row.counts = counted(&happened.seen);
+                row.counts = unread::counts(&happened.seen, self.stood, is_gone, &mut findings);
                 findings.add(kind, why, true);
                 false
             }
         };
+        if let Some(syncs) = fault.syncs() {
+            let transfers = row.counts.acknowledged;
+            row.syncs = Some(SyncCount { syncs, transfers });
+        }
         progress.cycle(&row, &findings.list);
         record.push(row, findings.list);
         Ok(if came_back {
@@ -408,80 +404,6 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Puts the load on and interrupts. Under a wrapper a server of its own is started for it:
-    /// the ledger were read from one without. `None` when the user ends the audit before that one
-    /// is there.
-    async fn interrupt(
-        &mut self,
-        fault: &mut dyn Fault,
-        schedule: &Schedule,
-        journal: &Journal,
-        progress: &mut dyn Progress,
-    ) -> Result<Option<Happened>, TortureError> {
-        if !schedule.wrapper.is_empty() {
-            let left = self.server.end().await;
-            if let Some(why) = self.outlived(left.err()).await {
-                let mut happened = struck_at_start("it was never interrupted".to_owned());
-                happened.cannot_vouch = Some(why);
-                return Ok(Some(happened));
-            }
-            let command = &self.plan.command;
-            let starting = command.start(&schedule.wrapper, &self.database, false);
-            let mut told = self.interrupted.clone();
-            let started = tokio::select! {
-                started = told_of(starting, command, progress) => started,
-                () = stopped(&mut told) => return Ok(None),
-            };
-            match started {
-                Ok(server) => self.server = server,
-                // The moment came before the server was ready.
-                Err(TargetError::NotReady { why, .. }) => return Ok(Some(struck_at_start(why))),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let around = Surroundings {
-            wire: self.plan.command.wire,
-            habits: Habits {
-                window: self.plan.window as usize,
-                answer_timeout: self.plan.answer_timeout,
-            },
-            journal: journal.handle(),
-            cycle: self.plan.cycle,
-            bank: &self.bank,
-            own: self.plan.command.is_own(),
-            interrupted: self.interrupted.clone(),
-        };
-        let happened = cycle::run(
-            &mut self.server,
-            fault,
-            schedule,
-            &mut self.generators,
-            &around,
-        )
-        .await?;
-        Ok(Some(happened))
-    }
-
-    /// The server has ended, with all that it had started but these. When something of it is
-    /// still there, or somebody else answers in its place, the text says so.
-    async fn outlived(&self, survivors: Option<Survivors>) -> Option<(FindingKind, String)> {
-        if let Some(survivors) = survivors {
-            let why = format!(
-                "{survivors}: what they hold may be the ledger, and nothing more can \
-                               be said of it"
-            );
-            return Some((FindingKind::StillRuns, why));
-        }
-        let place = self.plan.command.still_answering().await?;
-        let why = format!(
-            "{} still accepts connections {VACATING:?} after the end of the server and of all that \
-             it had started: what was killed is not what answers there, and nothing more can be \
-             said of it; --server-command must start the server itself",
-            place.authority
-        );
-        Some((FindingKind::StillAnswers, why))
-    }
-
     /// Stops the server, if there is one.
     async fn stop(mut self) {
         let _ = self.server.signal(Signal::SIGTERM);
@@ -493,29 +415,4 @@ impl<'a> Audit<'a> {
 /// The number of the cycle that is recorded next: over all stages, from 1.
 fn next_row(record: &TortureRecord) -> u32 {
     u32::try_from(record.cycles.len()).unwrap_or(u32::MAX - 1) + 1
-}
-
-fn struck_at_start(why: String) -> Happened {
-    Happened {
-        seen: Vec::new(),
-        snapshots: 0,
-        breaches: Vec::new(),
-        end: End::at_start(why),
-        outsiders: BTreeSet::new(),
-        cannot_vouch: None,
-    }
-}
-
-/// What can be said without balances.
-fn counted(seen: &[Seen]) -> Counts {
-    let mut counts = Counts::default();
-    for entry in seen.iter().flat_map(|one| &one.sequence.entries) {
-        counts.sent += 1;
-        match entry.standing() {
-            Standing::Acknowledged => counts.acknowledged += 1,
-            Standing::Open => counts.unknown += 1,
-            Standing::Refused => counts.refused += 1,
-        }
-    }
-    counts
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::ledger::Balances;
 use crate::control::{ControlClient, ControlError};
-use crate::record::torture::FindingKind;
+use crate::record::torture::{FindingKind, SyncCount};
 
 /// Time between two snapshots under load.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
@@ -141,25 +141,41 @@ fn wrong_total(total: i128, expected: i128) -> String {
     format!("the balances add up to {total}, and were {expected} before")
 }
 
-/// Asks for snapshots while transfers run, until the server is gone or a rule is broken. Returns
-/// how many there were and what was wrong with the last. A server without `stats` gives none.
+/// What was seen of a server while transfers ran.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// How many there were.
+    pub count: u64,
+    /// What was wrong with the last.
+    pub breaches: Vec<Breach>,
+    /// Its syncs at the last; absent for a server that does not count them.
+    pub syncs: Option<SyncCount>,
+}
+
+/// Asks for snapshots while transfers run, until the server is gone or a rule is broken. A server
+/// without `stats` gives none.
 pub async fn watch_snapshots(
     control: &mut ControlClient,
     bank: &Bank,
     mut gone: watch::Receiver<bool>,
-) -> (u64, Vec<Breach>) {
-    let mut count = 0;
-    let mut breaches = Vec::new();
+) -> Snapshots {
+    let mut seen = Snapshots::default();
     let asking = async {
         loop {
             tokio::time::sleep(SNAPSHOT_INTERVAL).await;
-            let answered = control.stats(true).await;
-            let Some(balances) = answered.ok().flatten().and_then(|stats| stats.balances) else {
+            let Some(stats) = control.stats(true).await.ok().flatten() else {
                 return;
             };
-            count += 1;
-            breaches = bank.check_snapshot(&balances);
-            if !breaches.is_empty() {
+            let Some(balances) = stats.balances else {
+                return;
+            };
+            seen.count += 1;
+            seen.syncs = stats.commit_syncs.map(|_| SyncCount {
+                syncs: stats.syncs.total(),
+                transfers: stats.committed,
+            });
+            seen.breaches = bank.check_snapshot(&balances);
+            if !seen.breaches.is_empty() {
                 return;
             }
         }
@@ -168,7 +184,7 @@ pub async fn watch_snapshots(
         () = asking => {}
         _ = gone.wait_for(|gone| *gone) => {}
     }
-    (count, breaches)
+    seen
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use busload_generator::with_connector;
 
-use super::bank::{Bank, Breach, watch_snapshots};
+use super::bank::{Bank, Snapshots, watch_snapshots};
 use super::failed_syncs::{FailedSync, SyncOf};
 use super::fault::{ExpectedExit, Fault, FaultError, Onset, Schedule};
 use super::ignored_sync_errors;
@@ -58,10 +58,8 @@ pub struct Surroundings<'a> {
 pub struct Happened {
     /// What each worker saw.
     pub seen: Vec<Seen>,
-    /// Snapshots that were taken.
-    pub snapshots: u64,
-    /// Rules that the last snapshot breaks.
-    pub breaches: Vec<Breach>,
+    /// What the server told meanwhile.
+    pub snapshots: Snapshots,
     /// How the server ended.
     pub end: End,
     /// Whom it was connected to that no kill of it reaches.
@@ -214,12 +212,10 @@ pub async fn run(
     };
     let snapshots = watch_snapshots(&mut control, around.bank, gone.clone());
     let outsiders = watch_outsiders(server_at, gone.clone());
-    let (seen, end, (snapshots, breaches), outsiders) =
-        tokio::join!(load, interruption, snapshots, outsiders);
+    let (seen, end, snapshots, outsiders) = tokio::join!(load, interruption, snapshots, outsiders);
     Ok(Happened {
         seen: seen?,
         snapshots,
-        breaches,
         end: end?,
         outsiders,
         cannot_vouch: None,
@@ -311,12 +307,20 @@ async fn interrupt(
     Ok(End {
         by_itself,
         status,
-        last_line: last_line(server),
+        last_line: status
+            .is_none_or(has_last_words)
+            .then(|| last_line(server))
+            .flatten(),
         ready: true,
         cut_short,
         ignored_sync_errors: ignored,
         survivors: left.err(),
     })
+}
+
+/// Whether what a server said last may be about its end: not when it was killed, or all is well.
+fn has_last_words(status: ExitStatus) -> bool {
+    !status.success() && status.signal() != Some(Signal::SIGKILL as i32)
 }
 
 /// What the server said last. Its tracer writes to the same place, and is not asked.

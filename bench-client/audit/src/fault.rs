@@ -153,6 +153,12 @@ pub trait Fault: Send {
         by_itself
     }
 
+    /// Syncs that the server has made in this cycle, where the fault sees them: asked when the
+    /// server has ended.
+    fn syncs(&self) -> Option<u64> {
+        None
+    }
+
     /// In words, that the interruption cannot have hit the server's ledger if what it has
     /// acknowledged is there: asked when the cycle was judged.
     fn missed(&self) -> Option<String> {

@@ -79,7 +79,12 @@ pub fn judge(
     }
     let Some((left, gained)) = deltas(pair, before, after) else {
         // That accounts are missing is a finding of the bank's rules.
-        counts.unexplained += u64::from(!sequence.entries.is_empty());
+        if has_either(pair, before) && !has_either(pair, after) {
+            counts.lost += counts.acknowledged + history.len() as u64;
+            history.clear();
+        } else {
+            counts.unexplained += u64::from(!sequence.entries.is_empty());
+        }
         return judgement;
     };
     if left != gained {
@@ -175,16 +180,23 @@ fn is_as_answered(explanation: &Explanation, items: &[Item]) -> bool {
     })
 }
 
+/// Whether the ledger has one of the two accounts.
+fn has_either(pair: Pair, balances: &Balances) -> bool {
+    let has = |account| at(balances, account).is_some();
+    has(pair.first()) || has(pair.second())
+}
+
+fn at(balances: &Balances, account: i64) -> Option<i128> {
+    let account = usize::try_from(account).ok()?;
+    balances.get(account).copied().flatten().map(i128::from)
+}
+
 fn sum(moved: &[i64]) -> i128 {
     moved.iter().map(|moved| i128::from(*moved)).sum()
 }
 
 /// How much left the first account, and how much the second one gained.
 fn deltas(pair: Pair, before: &Balances, after: &Balances) -> Option<(i128, i128)> {
-    let at = |balances: &Balances, account: i64| -> Option<i128> {
-        let account = usize::try_from(account).ok()?;
-        balances.get(account).copied().flatten().map(i128::from)
-    };
     let left = at(before, pair.first())? - at(after, pair.first())?;
     let gained = at(after, pair.second())? - at(before, pair.second())?;
     Some((left, gained))

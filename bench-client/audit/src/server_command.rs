@@ -1,14 +1,12 @@
 //! How the server under audit is started, again and again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{ConnectorKind, Encoding, Target};
 use crate::connector::Endpoint;
 use crate::control::ControlClient;
-use crate::target::{
-    START_TIMEOUT, ServerProcess, ServerSpec, Serving, TargetError, answers, vacant,
-};
+use crate::target::{ServerProcess, ServerSpec, Serving, TargetError, Waiting, answers, vacant};
 
 /// Longest time for which somebody may accept connections at the place of a server that has
 /// ended.
@@ -40,6 +38,9 @@ pub struct ServerCommand {
     pub target: Target,
     /// Where it listens, unless it says so in its first line.
     pub place: Option<Endpoint>,
+    /// File that takes all of its output, anew at each start; what the start before left is beside
+    /// it. Without one the last lines of its error output are kept.
+    pub output: Option<PathBuf>,
     /// How requests travel.
     pub wire: Wire,
     /// Accounts of a new ledger of this program's own server.
@@ -79,7 +80,10 @@ impl ServerCommand {
         };
         let spec = ServerSpec::start(&self.target, &serving).map_err(unfound)?;
         let spec = spec.ok_or_else(|| unfound(std::io::ErrorKind::NotFound.into()))?;
-        Ok(spec.wrapped(wrapper))
+        Ok(ServerSpec {
+            output: self.output.clone(),
+            ..spec.wrapped(wrapper)
+        })
     }
 
     /// Starts it.
@@ -91,20 +95,14 @@ impl ServerCommand {
         wrapper: &[String],
         database: &Path,
         wiping: bool,
+        waiting: &mut dyn Waiting,
     ) -> Result<ServerProcess, TargetError> {
         let spec = self.spec(wrapper, database, wiping)?;
-        ServerProcess::start_at(&spec, self.place.as_ref()).await
-    }
-
-    /// What is waited for while it starts, and for how long.
-    #[must_use]
-    pub fn awaited(&self) -> String {
-        let what = match &self.place {
-            Some(place) => format!("listen at {}", place.authority),
-            None => "say where it listens".to_owned(),
-        };
-        let seconds = START_TIMEOUT.as_secs();
-        format!("waiting for the server to {what}, up to {seconds} s")
+        if let Some(output) = &spec.output {
+            // There is none before the first start.
+            let _ = std::fs::rename(output, output.with_extension("before.log"));
+        }
+        ServerProcess::start_at(&spec, self.place.as_ref(), waiting).await
     }
 
     /// Starts it for the first time, when nobody has its place.
@@ -115,9 +113,10 @@ impl ServerCommand {
         &self,
         database: &Path,
         wiping: bool,
+        waiting: &mut dyn Waiting,
     ) -> Result<ServerProcess, TargetError> {
         vacant(self.place.as_ref()).await?;
-        self.start(&[], database, wiping).await
+        self.start(&[], database, wiping, waiting).await
     }
 
     /// The server has ended: who still accepts connections at its place, [`VACATING`] later.
@@ -141,8 +140,8 @@ mod tests {
     use crate::config::{About, Private};
 
     #[test]
-    fn a_recipe_says_how_it_is_started_and_what_is_waited_for() {
-        let mut command = ServerCommand {
+    fn a_recipe_says_how_it_is_started() {
+        let command = ServerCommand {
             target: Target::Command {
                 about: About::default(),
                 start: Private(Start {
@@ -157,6 +156,7 @@ mod tests {
                 keep_db: false,
             },
             place: None,
+            output: None,
             wire: Wire {
                 connector: ConnectorKind::SqliteRpc,
                 encoding: Encoding::Json,
@@ -176,10 +176,5 @@ mod tests {
             words(&["strace", "-f"], true),
             ["strace", "-f", "server", "--file=a b", "x"]
         );
-        let own = "waiting for the server to say where it listens, up to 180 s";
-        assert_eq!(command.awaited(), own);
-        command.place = Some(Endpoint::plain("127.0.0.1:9000"));
-        let foreign = "waiting for the server to listen at 127.0.0.1:9000, up to 180 s";
-        assert_eq!(command.awaited(), foreign);
     }
 }

@@ -147,6 +147,14 @@ impl Tracer {
         std::fs::read(&self.log).unwrap_or_default()
     }
 
+    /// Calls of [`SYNCS`] in the log; `None` without one, since `strace` has not run then.
+    fn syncs(&self) -> Option<u64> {
+        let log = std::fs::read(&self.log).ok()?;
+        let log = String::from_utf8_lossy(&log);
+        // The end of a call that was interrupted has no parenthesis.
+        Some(log.lines().filter(|line| line.contains("sync(")).count() as u64)
+    }
+
     /// Whether the log says that something was done to a call.
     fn injected(&self) -> bool {
         let log = self.log();
@@ -263,6 +271,13 @@ impl Fault for TracedFault {
         match self.kind {
             FaultKind::Eio => failed_syncs(&self.tracer.log()),
             _ => Vec::new(),
+        }
+    }
+
+    fn syncs(&self) -> Option<u64> {
+        match self.kind {
+            FaultKind::SyncKill | FaultKind::Eio | FaultKind::SlowSync => self.tracer.syncs(),
+            _ => None,
         }
     }
 

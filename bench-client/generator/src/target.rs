@@ -35,7 +35,7 @@ use crate::connector::{Endpoint, parse_url};
 use crate::record::ServerEnd;
 pub use endpoint::{EndpointError, endpoint};
 pub use launch::{Launch, Pauses, Serving, choose_port};
-pub use ready::{answers, vacant};
+pub use ready::{Waiting, answers, vacant};
 
 /// Longest wait for the start-up line: seeding ten million accounts on a slow disk.
 pub const START_TIMEOUT: Duration = Duration::from_mins(3);
@@ -310,7 +310,7 @@ impl ServerProcess {
     /// # Errors
     /// It cannot be run, or does not get ready.
     pub async fn start(spec: &ServerSpec) -> Result<Self, TargetError> {
-        Self::start_at(spec, None).await
+        Self::start_at(spec, None, &mut ()).await
     }
 
     /// Starts a server that listens at a known place, and waits until it accepts connections
@@ -322,15 +322,17 @@ impl ServerProcess {
     pub async fn start_at(
         spec: &ServerSpec,
         place: Option<&Endpoint>,
+        waiting: &mut dyn Waiting,
     ) -> Result<Self, TargetError> {
         let limit = spec.start_timeout.unwrap_or(START_TIMEOUT);
-        Self::start_within(spec, place, limit).await
+        Self::start_within(spec, place, limit, waiting).await
     }
 
     async fn start_within(
         spec: &ServerSpec,
         place: Option<&Endpoint>,
         limit: Duration,
+        waiting: &mut dyn Waiting,
     ) -> Result<Self, TargetError> {
         let mut leader = Leader::spawn(spec)?;
         let child = &mut leader.child;
@@ -359,10 +361,17 @@ impl ServerProcess {
             match (place, stdout) {
                 (Some(place), stdout) => {
                     drain(stdout);
-                    ready::wait(place, spec.health_of, child, &mut missing).await
+                    ready::wait(place, spec.health_of, child, &mut missing, waiting).await
                 }
                 (None, Some(mut stdout)) => {
-                    let line = stdout.next_line().await.ok().flatten()?;
+                    let line = loop {
+                        tokio::select! {
+                            line = stdout.next_line() => break line.ok().flatten()?,
+                            () = tokio::time::sleep(ready::TELL_INTERVAL) => {
+                                waiting.still("it has not said where it listens");
+                            }
+                        }
+                    };
                     drain(Some(stdout));
                     let target = announced_url(&line)?;
                     Some((line, target))
@@ -589,7 +598,7 @@ fn why_not_ready(
         return last.unwrap_or_else(|| "it printed no address".to_owned());
     };
     let what = if let Some((limit, missing)) = late {
-        format!("{missing} at {authority} within {limit:?}")
+        format!("it was not ready within {limit:?}: {missing}")
     } else {
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         format!("it ended{status} before anything accepted connections at {authority}")
@@ -666,7 +675,7 @@ mod tests {
             args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
             ..ServerSpec::default()
         };
-        let started = ServerProcess::start_within(&spec, Some(&place), limit).await;
+        let started = ServerProcess::start_within(&spec, Some(&place), limit, &mut ()).await;
         let said = started.unwrap_err().to_string();
         assert!(said.contains(&place.authority), "{said}");
         said
@@ -691,7 +700,8 @@ mod tests {
             args: vec!["-c".to_owned(), script],
             ..ServerSpec::default()
         };
-        let waiting = ServerProcess::start_at(&spec, Some(&place));
+        let nobody = &mut ();
+        let waiting = ServerProcess::start_at(&spec, Some(&place), nobody);
         let begun = async {
             loop {
                 let pid = std::fs::read_to_string(&file).unwrap_or_default();

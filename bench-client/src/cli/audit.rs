@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench_client::config::heading;
-use bench_client::config::target_file::{Choices, Start};
+use bench_client::config::target_file::Choices;
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
 use bench_client::host::environment::Environment;
 use bench_client::program;
@@ -27,28 +27,25 @@ use clap::Args;
 use clap::builder::Resettable;
 
 use super::interrupt::watch_signals;
-use super::load_flags::{Chosen, choose, of_command};
-use super::output::{RecordFile, new_name};
+use super::load_flags::{Chosen, choose};
+use super::output::{OutputArgs, new_name};
 use super::run::runtime;
 use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
 use super::{CANNOT_TELL, INTERRUPTED, INVALID, VALID, print, show, usage};
 
+const OUTPUT_HELP: &str =
+    "File of the record [default: new in results/runs]\n\nThat is where run finds it.";
+
 #[derive(Debug, Args)]
 // The server that is audited is the one that the flags name.
-#[command(mut_arg("durability", |arg| arg.env(Resettable::Reset)))]
+#[command(
+    mut_arg("durability", |arg| arg.env(Resettable::Reset)),
+    mut_arg("output", |arg| arg.long_help(OUTPUT_HELP))
+)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// Audit the server that this command starts
-    ///
-    /// No shell reads it; the word {database} in it stands for the database file. It is started on
-    /// the same ledger again and again, and must not wipe it.
-    #[arg(long, help_heading = heading::TARGET, value_name = "CMD", requires = "url")]
-    server_command: Option<String>,
-    /// Where the server of --server-command listens
-    #[arg(long, help_heading = heading::TARGET, value_name = "URL", requires = "server_command")]
-    url: Option<String>,
     /// Allow the ledger of --server-command to be wiped
     ///
     /// Needed where {database} is not in the command.
@@ -75,16 +72,8 @@ pub(crate) struct AuditArgs {
     keep: bool,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = heading::OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    ///
-    /// That is where run finds it.
-    #[arg(short, long, help_heading = heading::OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// A server to be audited.
@@ -102,6 +91,7 @@ pub(super) fn end(record: &AuditRecord, path: Option<&Path>, verbosity: Verbosit
         let mut kept = Facts::default();
         kept.add_known("record", path.map(|path| path.display().to_string()));
         document = audit::document(record);
+        document.called(&record.naming);
         document.facts(kept);
     } else if verbosity.quiet {
         document.say(audit_summary::in_a_line(record));
@@ -118,7 +108,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     if !subject.has_directory {
         environment.forget_storage();
     }
-    let path = RecordFile::checked(args.output.as_deref(), "audit", &environment)?;
+    let path = args.output.checked("audit", &environment)?;
     let place = args.place(&environment)?;
     let plan = args.plan(subject, &place, &environment);
     let audited = runtime()?.block_on(async {
@@ -140,7 +130,7 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let was_interrupted = audited.interrupted;
     let record = args.record(environment, &plan, audited, kept);
     let written = path.write(&record);
-    if args.json {
+    if args.output.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = written.is_ok().then_some(&*path);
@@ -157,10 +147,10 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
 
 impl AuditArgs {
     fn subject(&self) -> anyhow::Result<Subject> {
-        match (&self.server_command, self.target.name()) {
-            (Some(command), _) => self.command(command),
+        match (self.target.command()?, self.target.name()) {
+            (Some(target), _) => self.command(target),
             (None, Some(name)) => self.named(name),
-            (None, None) => self.named(ConnectorKind::default().as_str()),
+            (None, None) => self.named(self.target.connector()?.as_str()),
         }
     }
 
@@ -174,12 +164,12 @@ impl AuditArgs {
                 data_dir: self.data_dir.clone(),
                 ..Choices::default()
             };
-            let target = chosen.target(choices)?;
-            let Some(target @ Target::Command { .. }) = target else {
+            let Some(mut target @ Target::Command { .. }) = chosen.target(choices)? else {
                 return Err(usage(
                     "audit starts its server again and again: give a target with [start]",
                 ));
             };
+            choose_port(&mut target)?;
             return self.foreign(target, connector, true);
         }
         if !connector.speaks_transfer_protocol() {
@@ -204,33 +194,18 @@ impl AuditArgs {
         })
     }
 
-    fn command(&self, command: &str) -> anyhow::Result<Subject> {
+    fn command(&self, target: Target) -> anyhow::Result<Subject> {
         self.refuse_knobs("--server-command")?;
-        let words = shlex::split(command)
-            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
-        if words.is_empty() {
-            return Err(usage("--server-command is empty"));
-        }
-        let url = self.url.clone().unwrap_or_default();
-        let connector = if url.starts_with("http") {
-            ConnectorKind::SqliteRpc
-        } else {
-            ConnectorKind::SqliteWsRpc
-        };
-        let file = of_command(words, connector).map_err(|error| usage(&error))?;
-        let start = file.start.as_ref();
-        let has_directory = start.is_some_and(Start::names_run_folder);
+        let has_directory = matches!(
+            &target, Target::Command { start, .. } if start.0.names_run_folder()
+        );
         if !has_directory && !self.reseed {
             return Err(usage(
                 "--server-command does not name {database}, so its ledger is somewhere else: \
                  --reseed allows it to be wiped",
             ));
         }
-        let mut target = file.target(Path::new(""), Choices::default());
-        if let Target::Command { url: place, .. } = &mut target {
-            place.0 = url;
-        }
-        self.foreign(target, connector, has_directory)
+        self.foreign(target, self.target.connector()?, has_directory)
     }
 
     /// A server of somebody else has its own way of being started.
@@ -246,11 +221,10 @@ impl AuditArgs {
 
     fn foreign(
         &self,
-        mut target: Target,
+        target: Target,
         connector: ConnectorKind,
         has_directory: bool,
     ) -> anyhow::Result<Subject> {
-        choose_port(&mut target)?;
         let promise = target.about().map(|about| about.durability);
         Ok(Subject {
             command: self.started(target, connector)?,
@@ -267,6 +241,7 @@ impl AuditArgs {
         Ok(ServerCommand {
             target,
             place,
+            output: None,
             wire: Wire {
                 connector,
                 encoding: self.encoding,
@@ -321,6 +296,7 @@ impl AuditArgs {
         let key = key.unwrap_or_default();
         AuditRecord {
             audit_version: AUDIT_VERSION,
+            naming: self.output.naming.naming(),
             target: AuditedTarget {
                 name: key.name,
                 version: key.version,

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bench_client::compare::{Baseline, LEAST_ROUNDS, Schedule, SideText};
-use bench_client::config::heading::{EXIT_CODE, OUTPUT};
+use bench_client::config::heading::EXIT_CODE;
 use bench_client::judge::compare::{EQUIVALENCE, ROUNDS_MAX};
 use bench_client::judge::gate::Gate;
 use bench_client::record::comparison::ComparisonRecord;
@@ -28,6 +28,7 @@ use busload_frontend::cli::{count, parse_time_within};
 use clap::Args;
 
 use super::fail_on::FailOnArgs;
+use super::output::OutputArgs;
 use super::progress::Detail;
 use super::usage;
 use super::verbosity::VerbosityArgs;
@@ -59,10 +60,6 @@ failed, or a warning by --fail-on or --strict, 4 a run is invalid or nothing cou
 const HEADING: &str = "Comparison";
 
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own on the command line"
-)]
 pub(crate) struct CompareArgs {
     /// A, the base, and B, the candidate: CONNECTOR|TARGET[,key=value…]
     ///
@@ -130,14 +127,8 @@ pub(crate) struct CompareArgs {
     fail_on: FailOnArgs,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// The end of a comparison: all that was found, or its conclusion alone, as was asked for.
@@ -147,6 +138,7 @@ pub(super) fn end(record: &ComparisonRecord, path: &Path, verbosity: VerbosityAr
         let mut kept = Facts::default();
         kept.add("record", path.display().to_string());
         document = comparison::document(record);
+        document.called(&record.naming);
         document.facts(kept);
     } else if verbosity.quiet {
         document.say(comparison_headline::headline(record));

@@ -29,7 +29,7 @@ use busload_sqlite::probe::{SyncsPerCommit, syncs_per_commit};
 use super::fail_on::{Ending, FailOnArgs};
 use super::interrupt::watch_signals;
 use super::load_flags::make_data_dir;
-use super::output::RecordFile;
+use super::output::OutputArgs;
 use super::progress::{self, Detail, StatusLine};
 use super::run::runtime;
 use super::{INTERRUPTED, print, show};
@@ -83,17 +83,8 @@ pub(crate) struct FsyncArgs {
     #[arg(value_parser = count::<u32>(1..=u64::from(STREAMS_MAX)))]
     concurrency: Vec<u32>,
 
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-
-    /// File of the record [default: new in results/runs]
-    ///
-    /// For report, and for compare --records.
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     /// Print one line, and no progress
     #[arg(short, long, help_heading = OUTPUT, conflicts_with = "json")]
@@ -117,7 +108,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     make_data_dir(&config.dir)?;
     let environment = Environment::capture(&config.dir).with_program(program("mimalloc"));
     warn_of_environment(&environment);
-    let path = RecordFile::checked(args.output.as_deref(), "fsync", &environment)?;
+    let path = args.output.checked("fsync", &environment)?;
     let mut concurrency = args.concurrency.clone();
     concurrency.push(1);
     concurrency.sort_unstable();
@@ -149,6 +140,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
     warnings.extend(busy_disk(&methods));
     let record = FsyncRecord {
         fsync_version: FSYNC_VERSION,
+        naming: args.output.naming.naming(),
         environment,
         directory: config.all.dir.display().to_string(),
         block_bytes,
@@ -159,7 +151,7 @@ pub(crate) fn run(args: &FsyncArgs) -> anyhow::Result<ExitCode> {
         warnings,
     };
     path.write(&record)?;
-    if args.json {
+    if args.output.json {
         warn(&record.warnings);
         print(&serde_json::to_string_pretty(&record)?);
     } else if args.quiet {
@@ -313,7 +305,11 @@ mod tests {
     fn defaults() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.block.bytes(), 4096);
-        assert!(args.data_dir == Path::new(DEFAULT_DATA_DIR) && args.count.is_none() && !args.json);
+        assert!(
+            args.data_dir == Path::new(DEFAULT_DATA_DIR)
+                && args.count.is_none()
+                && !args.output.json
+        );
     }
 
     #[test]

@@ -8,9 +8,12 @@
 use bench_client::config::heading::EXIT_CODE;
 use bench_client::judge::gate::{Gate, fails, judge_rows, of_a_row};
 use bench_client::record::Record;
+use bench_client::record::load_record::{AnyRecord, Report};
+use bench_client::render::records::report;
 use clap::Args;
 
 use super::fail_on::FailOnArgs;
+use super::output::summarise_step;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct GateArgs {
@@ -38,8 +41,16 @@ impl GateArgs {
         record.gates = judge_rows(&self.fail_if, &record.rows);
     }
 
-    /// Whether what the gates came to fails the verb.
+    /// Whether what the gates came to fails the verb. Where it runs in a step of GitHub Actions,
+    /// its summary has them.
     pub(crate) fn fail(&self, record: &Record, fail_on: &FailOnArgs) -> bool {
+        if self.are_asked_for() {
+            let mut one = AnyRecord::of_record(record.clone());
+            "this step".clone_into(&mut one.file);
+            let report = Report::new(vec![one]);
+            // A histogram that cannot be read is no reason to end otherwise.
+            let _ = report::document(&report).map(|document| summarise_step(&document));
+        }
         fails(&record.gates, self.fail_undecided || fail_on.is_strict())
     }
 }

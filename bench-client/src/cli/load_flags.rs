@@ -23,7 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Val
 
 pub(crate) use check::check_descriptors;
 use target::{OwnFlags, TargetFlags};
-pub(crate) use target::{built_in, make_data_dir, of_command};
+pub(crate) use target::{built_in, check_scheme, command_target, connector_of, make_data_dir};
 pub(crate) use targets::{Chosen, choose};
 
 use super::usage;

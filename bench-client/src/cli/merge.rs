@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench_client::config::heading::{OUTPUT, TARGET};
+use bench_client::config::heading::TARGET;
 use bench_client::config::target_file::Choices;
 use bench_client::config::{Private, RunConfig, Target};
 use bench_client::measure::{self, Surroundings};
@@ -22,10 +22,9 @@ use super::fail_on::{Ending, FailOnArgs};
 use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::choose;
-use super::output::RecordFile;
+use super::output::OutputArgs;
 use super::progress::{Detail, ProgressLine};
 use super::run::{judged, runtime, show_end};
-use super::title::TitleArgs;
 use super::usage;
 use super::verbosity::VerbosityArgs;
 
@@ -50,16 +49,8 @@ pub(crate) struct MergeArgs {
     ca: Option<PathBuf>,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
     #[command(flatten)]
-    title: TitleArgs,
+    output: OutputArgs,
     #[command(flatten)]
     save: SaveArgs,
     #[command(flatten)]
@@ -79,7 +70,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let [config] = &plans;
     let baseline = args.save.check(&plans)?;
     let environment = shards.environment;
-    let path = RecordFile::checked(args.output.as_deref(), "merge", &environment)?;
+    let path = args.output.checked("merge", &environment)?;
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     let detail = if quiet { Detail::Nothing } else { Detail::Line };
     let reading = async {
@@ -94,13 +85,13 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     };
     let observation = runtime()?.block_on(reading)?;
     let mut record = Record::new(environment.clone());
-    args.title.put(&mut record);
+    args.output.naming.put(&mut record.naming);
     record.push(judged(config, &observation, &environment));
     args.gates.judge(&mut record);
     path.write(&record)?;
-    show_end(&record, &path, (args.json, verbose, quiet))?;
+    show_end(&record, &path, (args.output.json, verbose, quiet))?;
     if let Some(baseline) = baseline {
-        baseline.save(&record, args.json)?;
+        baseline.save(&record, args.output.json)?;
     }
     let row = &record.rows[0];
     let ending = Ending {

@@ -1,5 +1,10 @@
 //! Where a record goes: found out before there is one.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are help texts, where backticks are noise"
+)]
+
 mod kept;
 
 use std::cell::Cell;
@@ -9,17 +14,78 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bench_client::called;
+use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::output::{self, Existing, directory_of};
+use bench_client::render::document::Document;
 use bench_client::render::forms::FORMS;
+use bench_client::render::forms::step_summary::append_if_asked;
+use clap::Args;
 use serde::Serialize;
 
-use super::usage;
+use super::title::TitleArgs;
 use super::verbosity::notice;
+use super::{usage, verbosity};
 use kept::Kept;
 
 /// Where records go that nobody named.
 pub(crate) const RUNS: &str = "results/runs";
+
+/// How a verb that measures hands over its record.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Print the record as JSON, and nothing else
+    ///
+    /// On standard output.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+    /// File of the record [default: new in results/runs]
+    #[arg(id = "output", short, long = "output", help_heading = OUTPUT, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) naming: TitleArgs,
+}
+
+impl OutputArgs {
+    /// The file of the record; a new one for what this verb measures, unless it was named. Refused
+    /// when no record can be written there, or when something else than a record of this verb would
+    /// be lost.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn checked(
+        &self,
+        verb: &str,
+        environment: &Environment,
+    ) -> anyhow::Result<RecordFile> {
+        let file = RecordFile::choose(self.file.as_deref(), verb, environment);
+        file.check_replacing(verb)?;
+        Ok(file)
+    }
+
+    /// The same, where a record that is there is gone on with.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn to_go_on_with(
+        &self,
+        verb: &str,
+        environment: &Environment,
+    ) -> anyhow::Result<RecordFile> {
+        let file = RecordFile::choose(self.file.as_deref(), verb, environment);
+        file.check()?;
+        Ok(file)
+    }
+}
+
+/// Appends what was found to the summary of the step of GitHub Actions in which this runs, if it
+/// does.
+pub(crate) fn summarise_step(document: &Document) {
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
+    if let Err(error) = append_if_asked(summary.as_deref(), document) {
+        verbosity::warning(&format!("cannot write the step's summary: {error}"));
+    }
+}
 
 /// The file of a record.
 pub(crate) struct RecordFile {
@@ -36,35 +102,6 @@ impl RecordFile {
             path: named.map_or_else(new, Path::to_owned),
             new: Cell::new(named.is_none()),
         }
-    }
-
-    /// The same, refused when no record can be written there, or when something else than a record
-    /// of this verb would be lost.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn checked(
-        named: Option<&Path>,
-        verb: &str,
-        environment: &Environment,
-    ) -> anyhow::Result<Self> {
-        let file = Self::choose(named, verb, environment);
-        file.check_replacing(verb)?;
-        Ok(file)
-    }
-
-    /// The same, where a record that is there is gone on with.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(crate) fn to_go_on_with(
-        named: Option<&Path>,
-        verb: &str,
-        environment: &Environment,
-    ) -> anyhow::Result<Self> {
-        let file = Self::choose(named, verb, environment);
-        file.check()?;
-        Ok(file)
     }
 
     /// Refuses a place where no record can be written or one of another verb, or anything else,

@@ -44,6 +44,13 @@ pub(crate) fn say(line: &str) {
     }
 }
 
+/// Prints a line of progress, unless there was one a moment ago.
+pub(crate) fn say_when_due(line: &str) {
+    if is_due() {
+        say(line);
+    }
+}
+
 /// What is shown of the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
@@ -82,8 +89,8 @@ impl StatusLine {
     }
 
     pub(crate) fn show(&self, what: String) {
-        if self.printed && !stderr().is_terminal() && is_due() {
-            say(&what);
+        if self.printed && !stderr().is_terminal() {
+            say_when_due(&what);
         }
         self.bar.set_message(what);
         self.bar.tick();

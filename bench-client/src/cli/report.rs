@@ -1,31 +1,32 @@
 //! `bench-client report`: what was recorded, in other forms.
 
 mod index;
+mod without_rows;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench_client::host::environment::Environment;
+use bench_client::figures::counted;
 use bench_client::output::{self, Existing, is_stream};
 use bench_client::record::Reproduction;
-use bench_client::record::durability::{AUDIT_VERSION, AuditRecord};
-use bench_client::record::fsync::FsyncRecord;
 use bench_client::record::load_record::{AnyRecord, ReadError, Report};
 use bench_client::record::sides::Which;
-use bench_client::record::torture::{TORTURE_VERSION, TortureRecord};
 use bench_client::render::document::Document;
 use bench_client::render::forms::github_benchmark::Direction;
-use bench_client::render::forms::{FORMS, Form, Options, Write};
-use bench_client::render::records::{article, audit, closing, fsync, report, row, sweep, torture};
+use bench_client::render::forms::{FORMS, Form, Options, Write, junit};
+use bench_client::render::records::{article, closing, fsync, report, row, sweep};
+use bench_client::render::write::html;
 use bench_client::render::write::text::{self, Layout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
 use super::output::RUNS;
+use super::title::title;
 use super::verbosity::VerbosityArgs;
 use super::{UsageError, VALID, compare, print, verbosity, width};
+use without_rows::WithoutRows;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
@@ -41,6 +42,11 @@ pub(crate) struct ReportArgs {
     /// ending names, if it is one: .md, .html, .csv; of a directory, html.
     #[arg(long, value_parser = form(), value_name = "FORM")]
     format: Option<&'static Form>,
+    /// What the page is called, or the index of a directory
+    ///
+    /// In text, Markdown and html, up to 80 characters. It goes before a record's own title.
+    #[arg(long, value_name = "TEXT", value_parser = title)]
+    title: Option<String>,
     /// File to write [default: standard output]
     ///
     /// It is written whole or not at all. In html also a directory, as --output-dir.
@@ -157,6 +163,7 @@ impl ReportArgs {
             ("side", self.side.is_some()),
             ("width", self.width.is_some()),
             ("output-dir", self.output_dir.is_some()),
+            ("title", self.title.is_some()),
         ];
         // The screen's is text, too.
         let options = form.map_or(&["width"][..], |form| form.options);
@@ -205,6 +212,25 @@ impl ReportArgs {
                 output.with_extension(form.ending()).display()
             )))
         }
+    }
+
+    /// A document by the title that was given.
+    fn named(&self, mut document: Document) -> Document {
+        if let Some(title) = &self.title {
+            document.name(title);
+        }
+        document
+    }
+
+    /// Where what is written will be, for the addresses in it; what is printed is to be pasted
+    /// elsewhere, but for a page.
+    fn directory(&self, form: &Form) -> Option<&Path> {
+        let here = Path::new(".");
+        let Some(output) = self.output.as_deref() else {
+            return (form.name == html::FORM.name).then_some(here);
+        };
+        let named = output.parent().filter(|path| !path.as_os_str().is_empty());
+        Some(named.unwrap_or(here))
     }
 
     fn verbosity(&self) -> VerbosityArgs {
@@ -298,7 +324,8 @@ fn of_rows(args: &ReportArgs, path: &Path, read: &AnyRecord) -> anyhow::Result<V
     }
     let mut documents = Vec::new();
     if args.verbose {
-        documents.extend(Some(closing::about(record)).filter(|about| !about.blocks.is_empty()));
+        documents
+            .extend(Some(closing::about(&record.naming)).filter(|about| !about.blocks.is_empty()));
         documents.extend(record.rows.iter().map(row::document));
     }
     documents.push(if !read.article.is_empty() {
@@ -329,7 +356,11 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
     if let Write::Document(to_text) = form.write
         && (is_index || pages.is_some())
     {
-        let document = index::document(paths, to_text, &options, pages)?;
+        let place = match pages {
+            Some(directory) => index::Place::Pages(directory),
+            None => index::Place::Alone(args.directory(form)),
+        };
+        let document = args.named(index::document(paths, to_text, &options, &place)?);
         let text = to_text(&document, &options).map_err(unfit)?;
         if let Some(directory) = pages {
             write(&directory.join("index.html"), &text)?;
@@ -346,11 +377,19 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         .into());
     }
     if let [path] = paths
-        && let Write::Document(write) = form.write
-        && let Err(ReadError::NoRows { verb, .. }) = AnyRecord::read(path)
+        && form.name == junit::FORM.name
+        && let Err(ReadError::NoRows {
+            verb: "torture", ..
+        }) = AnyRecord::read(path)
+        && let WithoutRows::Torture(record) = WithoutRows::read(path, "torture")?
     {
-        let mut document = WithoutRows::read(path, verb)?.document();
-        document.links.extend(link_to_record(args, path));
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        return finish(args, &junit::of_torture(&file, &record)?);
+    }
+    if let Write::Document(write) = form.write {
+        // What is printed is to be the same wherever it is put.
+        let directory = args.output.as_ref().and_then(|_| args.directory(form));
+        let document = args.named(together(paths, directory)?);
         return finish(args, &write(&document, &options).map_err(unfit)?);
     }
     let records: Result<Vec<_>, _> = paths.iter().map(|one| AnyRecord::read(one)).collect();
@@ -361,20 +400,37 @@ fn in_form(args: &ReportArgs, form: &Form, paths: &[PathBuf]) -> anyhow::Result<
         }
         return Ok(ExitCode::from(VALID));
     }
-    if let ([path], Write::Document(write)) = (paths, form.write) {
-        let mut document = report::document(&report)?;
-        document.links.extend(link_to_record(args, path));
-        return finish(args, &write(&document, &options).map_err(unfit)?);
-    }
     let text = form.written(&report, &options).map_err(unfit)?;
     finish(args, &text)
 }
 
-/// A page's way to the record that it is made of, where that lies beside it.
-fn link_to_record(args: &ReportArgs, record: &Path) -> Option<(&'static str, String)> {
-    let page = args.output.as_deref()?;
-    let directory = page.parent().filter(|path| !path.as_os_str().is_empty());
-    index::record_from(directory.unwrap_or(Path::new(".")), record)
+/// What the records say, in this directory: those with rows as one report, then each of the others.
+fn together(paths: &[PathBuf], directory: Option<&Path>) -> anyhow::Result<Document> {
+    let (mut with_rows, mut others) = (Vec::new(), Vec::new());
+    for path in paths {
+        match AnyRecord::read(path) {
+            Err(ReadError::NoRows { verb, .. }) => {
+                others.push((path, WithoutRows::read(path, verb)?.document()));
+            }
+            read => with_rows.push(read?),
+        }
+    }
+    let mut document = match (with_rows.is_empty(), others.as_mut_slice()) {
+        (true, [(_, only)]) => std::mem::take(only),
+        (true, others) => Document::new(&counted(others.len() as u64, "record")),
+        (false, _) => report::document(&Report::new(with_rows))?,
+    };
+    if let [only] = paths {
+        let link = directory.and_then(|directory| index::record_from(directory, only));
+        document.links.extend(link);
+        return Ok(document);
+    }
+    for (path, other) in others {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        document.heading(format!("{}: {name}", other.title));
+        document.append(other);
+    }
+    Ok(document)
 }
 
 /// Where pages go, each record's beside an index of all.
@@ -394,55 +450,6 @@ fn finish(args: &ReportArgs, text: &str) -> anyhow::Result<ExitCode> {
         None => print(text.trim_end_matches('\n')),
     }
     Ok(ExitCode::from(VALID))
-}
-
-/// A record of another kind.
-enum WithoutRows {
-    Fsync(FsyncRecord),
-    Audit(AuditRecord),
-    Torture(Box<TortureRecord>),
-}
-
-impl WithoutRows {
-    fn read(path: &Path, verb: &str) -> anyhow::Result<Self> {
-        if verb == "fsync"
-            && let Some(record) = FsyncRecord::read(path)?
-        {
-            return Ok(Self::Fsync(record));
-        }
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        if verb == "audit"
-            && let Ok(record) = serde_json::from_str(&text)
-        {
-            return Ok(Self::Audit(record));
-        }
-        let record = serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{shown} is not a record of `torture` (torture_version {TORTURE_VERSION}) or \
-                 `audit` (audit_version {AUDIT_VERSION}) that this program reads: use the program \
-                 that wrote it"
-            )
-        })?;
-        Ok(Self::Torture(Box::new(record)))
-    }
-
-    fn document(&self) -> Document {
-        match self {
-            Self::Fsync(record) => fsync::report(record),
-            Self::Audit(record) => audit::document(record),
-            Self::Torture(record) => torture::document(record),
-        }
-    }
-
-    /// Where it was made.
-    fn environment(self) -> Environment {
-        match self {
-            Self::Fsync(record) => record.environment,
-            Self::Audit(record) => record.environment,
-            Self::Torture(record) => record.environment,
-        }
-    }
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

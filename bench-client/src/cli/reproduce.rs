@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::article::{self, ArticleRow, Table};
-use bench_client::config::heading::{LOAD, OUTPUT};
+use bench_client::config::heading::LOAD;
 use bench_client::config::target_file::Choices;
 use bench_client::config::{RunConfig, parse_seconds, parse_warmup};
 use bench_client::disk::{Ceiling, Ceilings};
@@ -31,10 +31,10 @@ use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
 use super::load_flags::{built_in, check_descriptors, choose};
-use super::output::RecordFile;
+use super::output::OutputArgs;
 use super::progress;
 use super::run::{measure_all, runtime};
-use super::title::{TitleArgs, show_title};
+use super::title::show_title;
 use super::verbosity::VerbosityArgs;
 use super::{INTERRUPTED, print, show, usage};
 
@@ -44,7 +44,10 @@ const PROBE_COMMITS: u32 = 20;
 /// Above the flags of a reproduction, in the help text.
 const HEADING: &str = "Table";
 
+const OUTPUT_HELP: &str = "File of the record [default: new in results/runs]\n\nThe table goes beside it, with the ending .md.";
+
 #[derive(Debug, Args)]
+#[command(mut_arg("output", |arg| arg.long_help(OUTPUT_HELP)))]
 pub(crate) struct ReproduceArgs {
     /// Which table: 2026-03 or 2026-08
     ///
@@ -78,19 +81,9 @@ pub(crate) struct ReproduceArgs {
     #[command(flatten)]
     verbosity: VerbosityArgs,
     #[command(flatten)]
-    title: TitleArgs,
-    #[command(flatten)]
     fail_on: FailOnArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    ///
-    /// The table goes beside it, with the ending .md.
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
@@ -102,20 +95,20 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         eprintln!("skipped: {name}: {why}");
     }
     let environment = Environment::capture(&args.data_dir).with_program(program("mimalloc"));
-    let path = RecordFile::checked(args.output.as_deref(), "reproduce", &environment)?;
+    let path = args.output.checked("reproduce", &environment)?;
     refuse_to_lose(&path)?;
     let mut counted = CountedSyncs {
         directory: &args.data_dir,
         counts: HashMap::new(),
     };
     let mut record = Record::new(environment);
-    args.title.put(&mut record);
+    args.output.naming.put(&mut record.naming);
     let mut reproduction = article::reproduction(args.edition, record);
     reproduction.skipped = skipped;
     let environment = reproduction.record.environment.clone();
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     if verbose {
-        show_title(&reproduction.record);
+        show_title(&reproduction.record.naming);
     }
     let measured = runtime()?.block_on(measure_all(&plans, &environment, quiet, |row| {
         let of_article = of_article[reproduction.record.rows.len()];
@@ -135,7 +128,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> anyhow::Result<ExitCode> {
         return measured.map(|()| ExitCode::from(INTERRUPTED));
     }
     let written = path.finish(&reproduction);
-    if args.json {
+    if args.output.json {
         print(&serde_json::to_string_pretty(&reproduction)?);
     } else if quiet {
         let kept = path.exists().then_some(&*path);

@@ -1,13 +1,12 @@
 //! `bench-client run`: one row per combination of knobs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bench_client::compare::Conditions;
 use bench_client::config::RunConfig;
-use bench_client::config::heading::OUTPUT;
 use bench_client::host::environment::Environment;
 use bench_client::judge;
 use bench_client::measure::{self, Progress, RowError, Surroundings};
@@ -22,11 +21,11 @@ use super::fail_on::{Ending, FailOnArgs};
 use super::gates::GateArgs;
 use super::interrupt::watch_signals;
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
-use super::output::{RUNS, RecordFile};
+use super::output::{OutputArgs, RUNS};
 use super::progress::{self, Detail, ProgressLine};
 use super::runs::{self, RunsArgs};
 use super::shard_args::ShardArgs;
-use super::title::{TitleArgs, show_title};
+use super::title::show_title;
 use super::verbosity::VerbosityArgs;
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show};
@@ -43,16 +42,8 @@ pub(crate) struct RunArgs {
     pub(super) watch: WatchArgs,
     #[command(flatten)]
     pub(super) verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    pub(super) json: bool,
-    /// File of the record [default: new in results/runs]
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) title: TitleArgs,
+    pub(super) output: OutputArgs,
     #[command(flatten)]
     pub(super) save: SaveArgs,
     #[command(flatten)]
@@ -74,9 +65,9 @@ pub(crate) fn run_plans(
     warn_of_servers(plans);
     let environment = environment(plans);
     let baseline = args.save.check(plans)?;
-    let path = RecordFile::checked(args.output.as_deref(), what, &environment)?;
+    let path = args.output.checked(what, &environment)?;
     let mut record = Record::new(environment);
-    args.title.put(&mut record);
+    args.output.naming.put(&mut record.naming);
     let runtime = runtime()?;
     let environment = record.environment.clone();
     let mut repetitions = args.runs.repeat(plans);
@@ -84,7 +75,7 @@ pub(crate) fn run_plans(
     let VerbosityArgs { verbose, quiet } = args.verbosity;
     let (labels, of) = (runs::labels(plans), repetitions.plans.len());
     if verbose {
-        show_title(&record);
+        show_title(&record.naming);
     }
     let each = |mut row: Row| {
         let place = record.rows.len();
@@ -108,11 +99,11 @@ pub(crate) fn run_plans(
     }
     let written = path.finish(&record);
     // Each row has been shown.
-    show_end(&record, &path, (args.json, false, quiet))?;
+    show_end(&record, &path, (args.output.json, false, quiet))?;
     ended?;
     written?;
     if let Some(baseline) = baseline {
-        baseline.save(&record, args.json)?;
+        baseline.save(&record, args.output.json)?;
     }
     let rows = &record.rows;
     let missing = rows.len() < repetitions.plans.len();
@@ -140,7 +131,7 @@ pub(crate) fn show_end(
         return Ok(());
     }
     if verbose {
-        show_title(record);
+        show_title(&record.naming);
     }
     for row in record.rows.iter().filter(|_| verbose) {
         show(&shown::document(row));

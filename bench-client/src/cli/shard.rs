@@ -11,7 +11,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::fail_on::Ending;
 use super::interrupt::watch_signals;
 use super::load_flags::{environment, warn_of_servers};
-use super::output::RecordFile;
 use super::run::{RunArgs, runtime};
 use super::{print, usage};
 
@@ -24,7 +23,7 @@ pub(crate) fn run(args: &RunArgs, plan: &ShardPlan) -> anyhow::Result<ExitCode> 
     warn_of_servers(&rows);
     let environment = environment(&rows);
     let verb = format!("shard-{}", plan.shard.index);
-    let path = RecordFile::checked(args.output.as_deref(), &verb, &environment)?;
+    let path = args.output.checked(&verb, &environment)?;
     let start_at = plan.start_at.as_microsecond();
     let record = |observation: Option<Observation>| {
         // In one line: there may be millions of accounts.
@@ -62,7 +61,7 @@ pub(crate) fn run(args: &RunArgs, plan: &ShardPlan) -> anyhow::Result<ExitCode> 
     let told = said(plan.shard, config, &observation);
     let text: Box<RawValue> = record(Some(observation))?;
     path.write(&text)?;
-    if args.json {
+    if args.output.json {
         print(text.get());
     } else {
         print(&told);
@@ -118,7 +117,7 @@ fn check(args: &RunArgs, rows: &[RunConfig], shard: Shard) -> anyhow::Result<()>
             "--save-baseline keeps a judged row: give it to merge",
         ),
         (
-            args.title.is_asked_for(),
+            args.output.naming.is_asked_for(),
             "--title and --note are of a judged row: give them to merge",
         ),
         (

@@ -7,7 +7,6 @@
 
 mod knee;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench_client::config::RunConfig;
@@ -25,11 +24,11 @@ use clap::Args;
 
 use super::fail_on::{Ending, FailOnArgs};
 use super::load_flags::{LoadFlags, environment, warn_of_servers};
-use super::output::RecordFile;
+use super::output::{OutputArgs, RecordFile};
 use super::progress;
 use super::run::{measure_watched, runtime};
 use super::runs::{self, RunsArgs};
-use super::title::{TitleArgs, show_title};
+use super::title::show_title;
 use super::verbosity::{VerbosityArgs, notice};
 use super::watch_args::WatchArgs;
 use super::{VALID, print, show, usage};
@@ -40,7 +39,10 @@ const HEADING: &str = "Sweep";
 /// What is swept when nothing else is said: how many transfers may share a sync.
 const DEFAULT_OVER: &str = "batch-size=1,4,16,64,256,1024,4096";
 
+const OUTPUT_HELP: &str = "File of the record [default: new in results/runs]\n\nIf it is there, the sweep goes on. Rows that are in it are skipped.";
+
 #[derive(Debug, Args)]
+#[command(mut_arg("output", |arg| arg.long_help(OUTPUT_HELP)))]
 pub(crate) struct SweepArgs {
     /// A knob and its values, such as batch-size=1,64,4k
     ///
@@ -60,19 +62,9 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     verbosity: VerbosityArgs,
     #[command(flatten)]
-    title: TitleArgs,
-    #[command(flatten)]
     fail_on: FailOnArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    ///
-    /// If it is there, the sweep goes on. Rows that are in it are skipped.
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Go on although machine, storage, program or settings are not those of the record
     #[arg(long, help_heading = OUTPUT, requires = "output")]
     resume_anyway: bool,
@@ -100,7 +92,7 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     args.watch.set_intervals(&mut plans)?;
     warn_of_servers(&plans);
     let environment = environment(&plans);
-    let path = RecordFile::to_go_on_with(args.output.as_deref(), "sweep", &environment)?;
+    let path = args.output.to_go_on_with("sweep", &environment)?;
     let described = Sweep {
         settings: plans
             .first()
@@ -111,15 +103,15 @@ pub(crate) fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     };
     let mut record = sweep::open(&path, &environment, described, args.resume_anyway)
         .map_err(|error| usage(&error.to_string()))?;
-    args.title.put(&mut record);
+    args.output.naming.put(&mut record.naming);
     if args.verbosity.verbose {
-        show_title(&record);
+        show_title(&record.naming);
     }
     let mut sweeping = Sweeping {
         record,
         environment,
         path,
-        json: args.json,
+        json: args.output.json,
         verbosity: args.verbosity,
         fail_on: args.fail_on.clone(),
     };

@@ -1,7 +1,7 @@
 //! `--title` and `--note`: what a person calls a record, and says of it.
 
 use bench_client::config::heading::OUTPUT;
-use bench_client::record::Record;
+use bench_client::record::naming::Naming;
 use bench_client::render::records::closing;
 use clap::Args;
 
@@ -17,13 +17,18 @@ pub(crate) struct TitleArgs {
     /// What the record is called, on pages, in Markdown and in an index
     ///
     /// Up to 80 characters. Records are compared whatever they are called.
-    #[arg(long, help_heading = OUTPUT, value_name = "TEXT", value_parser = at_most::<TITLE_MAX>)]
+    #[arg(long, help_heading = OUTPUT, value_name = "TEXT", value_parser = title)]
     title: Option<String>,
     /// What is to be remembered of the record
     ///
     /// Up to 500 characters, shown by -v, on pages and in Markdown.
     #[arg(long, help_heading = OUTPUT, value_name = "TEXT", value_parser = at_most::<NOTE_MAX>)]
     note: Option<String>,
+}
+
+/// A title.
+pub(crate) fn title(text: &str) -> Result<String, String> {
+    at_most::<TITLE_MAX>(text)
 }
 
 fn at_most<const MOST: usize>(text: &str) -> Result<String, String> {
@@ -41,11 +46,18 @@ impl TitleArgs {
         self.title.is_some() || self.note.is_some()
     }
 
-    /// Writes them into the record, whose own stay where there are none.
-    pub(crate) fn put(&self, record: &mut Record) {
+    /// Both, of a new record.
+    pub(crate) fn naming(&self) -> Naming {
+        let mut naming = Naming::default();
+        self.put(&mut naming);
+        naming
+    }
+
+    /// Writes them into a record's, whose own stay where there are none.
+    pub(crate) fn put(&self, naming: &mut Naming) {
         for (given, kept) in [
-            (&self.title, &mut record.title),
-            (&self.note, &mut record.note),
+            (&self.title, &mut naming.title),
+            (&self.note, &mut naming.note),
         ] {
             if given.is_some() {
                 kept.clone_from(given);
@@ -55,8 +67,8 @@ impl TitleArgs {
 }
 
 /// Prints both above what is printed of the rows.
-pub(crate) fn show_title(record: &Record) {
-    let about = closing::about(record);
+pub(crate) fn show_title(naming: &Naming) {
+    let about = closing::about(naming);
     if !about.blocks.is_empty() {
         show(&about);
         print("");

@@ -29,7 +29,13 @@ pub(super) fn verify(evidence: &Evidence<'_>, verdicts: &mut Vec<Verdict>) -> Ve
         && evidence.unexpected_answers == 0;
     let seen_whole =
         evidence.checked.are_whole && deltas.checked == evidence.checked.samples.len() as u64;
-    verification.conserved = conserved(evidence, seen_right, seen_whole);
+    verification.changed = changed(evidence);
+    let is_unmoved = verification.changed == Some(false) && evidence.must_differ;
+    // What its own verification finds fault with is then that nothing moved.
+    verification.conserved = conserved(evidence, seen_right || is_unmoved, seen_whole);
+    if is_unmoved {
+        verdicts.push(verdict::nothing_changed(evidence.acknowledged));
+    }
     if verification.conserved == Some(false) {
         verdicts.push(verdict::money_not_conserved(evidence));
     }
@@ -37,10 +43,6 @@ pub(super) fn verify(evidence: &Evidence<'_>, verdicts: &mut Vec<Verdict>) -> Ve
         && seen_right
     {
         verdicts.push(verdict::own_verify_failed(evidence, error, deltas.checked));
-    }
-    verification.changed = changed(evidence);
-    if verification.changed == Some(false) && evidence.must_differ {
-        verdicts.push(verdict::nothing_changed());
     }
     let applied = check_applied(evidence.acknowledged, evidence.unknown, evidence.applied);
     verification.sampled_accounts = deltas.checked;
@@ -84,17 +86,17 @@ fn checked_share(deltas: &DeltaCheck, acknowledged: u64) -> Option<f64> {
         .then(|| deltas.transfers as f64 / (2 * acknowledged) as f64)
 }
 
-/// `seen_right`: all that this client has compared is right; `seen_whole`: that is the whole
-/// ledger.
-fn conserved(evidence: &Evidence<'_>, seen_right: bool, seen_whole: bool) -> Option<bool> {
+/// `adds_up`: all that this client has compared is right, or as it was before; `seen_whole`: that
+/// is the whole ledger.
+fn conserved(evidence: &Evidence<'_>, adds_up: bool, seen_whole: bool) -> Option<bool> {
     let by_total = evidence.totals.map(|(before, after)| before == after);
     let no_debt = evidence.lowest_balance.map(|lowest| lowest >= 0);
     // A server that compares with another initial balance than it was seeded with finds fault
     // with a ledger that is right.
     let own = evidence.own_verify.as_ref().map(Result::is_ok);
-    let by_server = own.filter(|ok| *ok || !seen_right);
+    let by_server = own.filter(|ok| *ok || !adds_up);
     // What each transfer takes from one account it brings to another.
-    let by_balances = (seen_right && seen_whole).then_some(true);
+    let by_balances = (adds_up && seen_whole).then_some(true);
     [by_total, no_debt, by_server, by_balances]
         .into_iter()
         .flatten()

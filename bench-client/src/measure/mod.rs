@@ -36,7 +36,9 @@ use crate::observation::{
 use crate::record::series::Interval;
 use crate::record::{BeforeAndAfter, ProcessorSpeed};
 use crate::target::cpus::Pinned;
-use crate::target::{EndpointError, Launch, Pauses, ServerProcess, Stopped, TargetError, endpoint};
+use crate::target::{
+    EndpointError, Launch, Pauses, ServerProcess, Stopped, TargetError, Waiting, endpoint,
+};
 use crate::workload::ZipfError;
 
 use balances::Before;
@@ -224,8 +226,22 @@ async fn start_server(
         return Ok(None);
     };
     around.progress.stage("starting the server and seeding");
-    let started = or_interrupt(&around.interrupted, launch.start()).await;
+    let mut waiting = Told(around.progress);
+    let started = or_interrupt(&around.interrupted, launch.start(&mut waiting)).await;
     Ok(Some(started.ok_or(RowError::Interrupted)??))
+}
+
+/// A start is followed as the row is.
+struct Told<'a>(&'a dyn Progress);
+
+impl Waiting for Told<'_> {
+    fn still(&mut self, what: &str) {
+        self.0.stage(&format!("waiting for the server: {what}"));
+    }
+
+    fn notice(&mut self, what: &str) {
+        self.0.notice(what);
+    }
 }
 
 /// The future's value, or `None` when the person wants to stop first.

@@ -3,6 +3,7 @@
 
 use super::charts::Chart;
 pub use super::table::{Column, Columns, Kind, Line, Span, Table, Tag, Tone};
+use crate::record::naming::Naming;
 
 /// Key figures: a name, and what is said of it, in a line or several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct Details {
 pub struct Document {
     /// What it is of, or what was found; empty for a part of something.
     pub title: String,
+    /// The title is a person's: it stands above the conclusion, too.
+    pub is_named: bool,
     /// Other pages, by name and address, which only a page has above its title.
     pub links: Vec<(&'static str, String)>,
     /// How the title is meant.
@@ -123,6 +126,41 @@ impl Document {
             title: title.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// Gives it the title that a person gave its record, and the note below what was found.
+    pub fn called(&mut self, naming: &Naming) {
+        if let Some(title) = &naming.title {
+            self.name(title);
+        }
+        if let Some(note) = &naming.note {
+            let found = self
+                .blocks
+                .iter()
+                .position(|one| matches!(one, Block::Verdict(_)));
+            let place = found.map_or(usize::from(self.is_named), |place| place + 1);
+            let place = place.min(self.blocks.len());
+            self.blocks
+                .insert(place, Block::Paragraph(note.as_str().into()));
+        }
+    }
+
+    /// Gives it a person's title; what was found stands below it.
+    pub fn name(&mut self, title: &str) {
+        let found = std::mem::replace(&mut self.title, title.to_owned());
+        let tone = std::mem::take(&mut self.tone);
+        if !self.is_named && !self.begins_with_verdict() && !found.is_empty() {
+            let found = Line::default().mark(tone, found);
+            self.blocks.insert(0, Block::Paragraph(found));
+        }
+        self.is_named = true;
+    }
+
+    /// Whether it has its conclusion for a title.
+    pub(super) fn begins_with_verdict(&self) -> bool {
+        let mut blocks = self.blocks.iter();
+        let first = blocks.find(|block| !matches!(block, Block::Marker(_)));
+        matches!(first, Some(Block::Verdict(_)))
     }
 
     /// Adds a part.

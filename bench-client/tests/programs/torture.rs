@@ -142,6 +142,62 @@ fn what_discards_its_writes_is_called_so() {
     );
 }
 
+/// Nothing is synced there, and a kill loses nothing all the same: what was written is in the page
+/// cache.
+#[test]
+fn kills_alone_do_not_vouch_for_a_server_that_does_not_sync() {
+    let directory = directory();
+    let mut command = bench_client(directory.path());
+    let flags = [
+        "torture",
+        "--faults=kill",
+        "--kills=2",
+        "--durability=memory",
+        "--cycle-time=0.8",
+    ];
+    let ended = run(command.args(flags));
+    ended.expect_code(0);
+    for said in [
+        "; no power cut was tested",
+        "the server synced 0 times (fsync, fdatasync) while it answered",
+        "a power cut may lose",
+        "kills alone cannot show it: add power-cut to --faults",
+    ] {
+        let shown = ended
+            .stdout
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(shown.contains(said), "{said}: {}", ended.stdout);
+    }
+}
+
+/// A free port is chosen once, and is the same at each start.
+#[test]
+fn a_server_command_with_a_port_of_this_program_s_choice_needs_no_url() {
+    let program = env!("CARGO_BIN_EXE_bench-client");
+    for transport in ["ws", "http"] {
+        let directory = directory();
+        let command = format!(
+            "--server-command={program} serve {transport} --port {{port}} --database {{database}}"
+        );
+        let connector = format!("--connector={transport}");
+        let flags = [
+            "--faults=kill",
+            "--kills=2",
+            "--reseed",
+            "--title=Mine",
+            &command,
+            &connector,
+        ];
+        let record = clean(directory.path(), &flags);
+        assert_eq!(record["title"], "Mine");
+        assert_eq!(record["server"]["own"], false);
+        assert_eq!(record["server"]["transport"], transport);
+        assert!(record["syncs"]["syncs"].as_u64() > Some(0), "{record:#}");
+    }
+}
+
 /// What a kill left without an answer is sent again with its id: it is answered, and there once.
 #[test]
 fn case_05_what_is_unknown_is_resolved_by_sending_it_again() {
@@ -554,7 +610,7 @@ fn without_strace_its_faults_are_skipped_by_name() {
     let audit = |faults: &str| {
         run(bench_client(directory.path())
             .env("PATH", "/nonexistent")
-            .args(["torture", "--json", "--kills=1", "--cycle-time=0.2", faults]))
+            .args(["torture", "--json", "--kills=1", "--cycle-time=0.8", faults]))
     };
     let ended = audit("--faults=eio,kill,sync-kill");
     let record = ended.expect_code(0).json();

@@ -82,7 +82,9 @@ fn a_server_that_does_not_come_back_is_told_of_and_does_not_hold_up_the_end() {
     until("the audit says what it waits for", || {
         let said = said(here);
         let mut lines = said.lines();
-        let waiting = |line: &&str| line.starts_with("waiting for the server to listen at 127");
+        let waiting = |line: &&str| {
+            line.starts_with("waiting for the server: nothing accepted connections at 127")
+        };
         lines.find(waiting).map(|_| ())
     });
     audit.signal(Signal::SIGINT);

@@ -48,7 +48,23 @@ fn bad_input_is_refused() {
         ),
         (vec!["--cycle-time=0"], "from 50ms to 1h"),
         (vec!["--url=ws://127.0.0.1:1"], "--server-command"),
-        (vec!["--server-command=true", "--reseed"], "--url"),
+        (
+            vec!["--server-command=true", "--reseed"],
+            "--server-command needs --url with the place where it listens, or {port} in it",
+        ),
+        (
+            vec!["--server-command=x {port}", "--url=ws://h:1", "--reseed"],
+            "leave out --url",
+        ),
+        (
+            vec![
+                "--server-command=x",
+                "--url=ws://h:1",
+                "--connector=http",
+                "--reseed",
+            ],
+            "--url ws://… is for --connector sqlite_ws_rpc",
+        ),
         (
             vec!["--server-command=true", "--url=ws://127.0.0.1:1"],
             "--reseed",

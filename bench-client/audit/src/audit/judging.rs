@@ -2,7 +2,10 @@
 
 use super::super::again::{self, Open};
 use super::super::bank::Reading;
+use super::super::cycle::Happened;
+use super::super::fault::Fault;
 use super::super::findings::Findings;
+use super::super::ignored_sync_errors;
 use super::super::journal::{self, Journal, JournalError, Record};
 use super::super::judge::{Circumstances, History, judge};
 use super::super::ledger::{Balances, Sequence};
@@ -10,9 +13,37 @@ use super::super::plan::Plan;
 use super::super::replay::replay;
 use super::super::worker::Seen;
 use super::Audit;
-use crate::record::torture::{Counts, TortureRecord};
+use crate::record::torture::{Counts, FindingKind, TortureRecord};
 
 impl Audit<'_> {
+    /// What was found until the server was gone.
+    pub(super) fn found_under_load(
+        &mut self,
+        number: u32,
+        fault: &dyn Fault,
+        happened: &mut Happened,
+    ) -> Findings {
+        let mut findings = Findings::new(number, fault.kind());
+        findings.of_workers(&happened.seen, self.plan.command.is_own());
+        findings.of_bank(std::mem::take(&mut happened.snapshots.breaches));
+        // A ledger that the server was told is in another process is not found there.
+        let told = self.plan.command.target.server();
+        if told.is_none_or(|server| server.engine.is_file()) {
+            findings.of_outsiders(&happened.outsiders, &mut self.outsiders);
+        }
+        if let Some(message) = happened.end.judge(fault, &happened.seen) {
+            let fails = self.plan.command.is_own();
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        for (message, fails) in ignored_sync_errors::judge(
+            &happened.end.ignored_sync_errors,
+            self.plan.command.is_own(),
+        ) {
+            findings.add(FindingKind::UnexpectedEnd, message, fails);
+        }
+        findings
+    }
+
     /// Judges all workers; by worker also what is of unknown outcome.
     pub(super) fn judge(
         &mut self,

@@ -1,12 +1,11 @@
 //! A server is started, and does not always come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::bank::Reading;
-use super::super::server_command::ServerCommand;
 use super::{Audit, Progress, stopped};
 use crate::control::ControlError;
-use crate::target::TargetError;
+use crate::target::{TargetError, Waiting};
 
 /// How often a server that was interrupted is started before it is said not to come back.
 const RESTARTS: u32 = 3;
@@ -32,18 +31,34 @@ pub(crate) struct FailedStart {
     pub(crate) ended: bool,
 }
 
-/// Waits for a start, and says so when it takes long.
-pub(super) async fn told_of<T>(
-    starting: impl Future<Output = T>,
-    command: &ServerCommand,
-    progress: &mut dyn Progress,
-) -> T {
-    tokio::pin!(starting);
-    if let Ok(started) = tokio::time::timeout(WORTH_TELLING, &mut starting).await {
-        return started;
+/// Says that a start takes long, once.
+pub(super) struct Told<'a> {
+    progress: &'a mut dyn Progress,
+    began: Instant,
+    done: bool,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn to(progress: &'a mut dyn Progress) -> Self {
+        Self {
+            progress,
+            began: Instant::now(),
+            done: false,
+        }
     }
-    progress.waiting(&command.awaited());
-    starting.await
+}
+
+impl Waiting for Told<'_> {
+    fn still(&mut self, what: &str) {
+        if !self.done && self.began.elapsed() >= WORTH_TELLING {
+            self.notice(&format!("waiting for the server: {what}"));
+        }
+    }
+
+    fn notice(&mut self, what: &str) {
+        self.done = true;
+        self.progress.waiting(what);
+    }
 }
 
 impl Audit<'_> {
@@ -76,8 +91,8 @@ impl Audit<'_> {
                 tokio::time::sleep(RESTART_PAUSE).await;
             }
             let command = &self.plan.command;
-            let starting = command.start(&[], &self.database, false);
-            let read = match told_of(starting, command, progress).await {
+            let waiting = &mut Told::to(progress);
+            let read = match command.start(&[], &self.database, false, waiting).await {
                 Ok(server) => {
                     self.server = server;
                     let mut control = command.wire.control(self.server.target());

@@ -271,7 +271,7 @@ async fn record(
     std::fs::create_dir_all(place).map_err(cannot_use(place))?;
     let (database, trace) = (place.join("ledger.sqlite"), place.join("trace"));
     // The run begins with a ledger that is durable, and whose files are known.
-    let server = run.command.start(&[], &database, true).await?;
+    let server = run.command.start(&[], &database, true, &mut ()).await?;
     let mut control = run.command.wire.control(server.target());
     let info = control.info().await?;
     let page_bytes = info.as_ref().and_then(Info::page_bytes);

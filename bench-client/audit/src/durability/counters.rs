@@ -59,7 +59,10 @@ pub(super) async fn audit(
     told: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Audited, TortureError> {
     told("counting what is written for transfers one after another");
-    let server = plan.command.start(&[], &plan.database, false).await?;
+    let server = plan
+        .command
+        .start(&[], &plan.database, false, &mut ())
+        .await?;
     let before = Reading::take(plan, server.pid());
     let limits = Limits {
         transfers: plan.transfers,
@@ -71,7 +74,10 @@ pub(super) async fn audit(
     tokio::time::sleep(IDLE).await;
     let after = Reading::take(plan, server.pid());
     halt(plan, server, None).await?;
-    let server = plan.command.start(&[], &plan.database, false).await?;
+    let server = plan
+        .command
+        .start(&[], &plan.database, false, &mut ())
+        .await?;
     let restart = there_after_restart(plan, &server, &asked).await;
     halt(plan, server, None).await?;
 

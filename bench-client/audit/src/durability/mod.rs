@@ -167,8 +167,11 @@ async fn seed(
     plan: &Plan,
     told: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Option<String>, TortureError> {
-    told(&plan.command.awaited());
-    let server = plan.command.start_first(&plan.database, true).await?;
+    told("starting the server");
+    let server = plan
+        .command
+        .start_first(&plan.database, true, &mut ())
+        .await?;
     let seeded = async {
         let mut control = plan.command.wire.control(server.target());
         if !plan.command.is_own() {

@@ -161,7 +161,10 @@ impl Runs<'_> {
 
     async fn start(&self, wrapper: &[String]) -> Result<ServerProcess, TortureError> {
         let plan = self.plan;
-        let server = plan.command.start(wrapper, &plan.database, false).await?;
+        let server = plan
+            .command
+            .start(wrapper, &plan.database, false, &mut ())
+            .await?;
         if !plan.command.is_own() {
             seed_if_forgotten(plan, &server).await;
         }

@@ -162,6 +162,7 @@ mod tests {
             command: ServerCommand {
                 target: Target::default(),
                 place: None,
+                output: None,
                 wire: Wire {
                     connector: ConnectorKind::SqliteWsRpc,
                     encoding: Encoding::Json,

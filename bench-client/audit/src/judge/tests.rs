@@ -78,6 +78,25 @@ fn acknowledged_and_lost() {
     assert_eq!(found, [FindingKind::Lost]);
 }
 
+/// A server that comes back with an empty ledger has lost everything, also what earlier restarts
+/// had shown to be there.
+#[test]
+fn accounts_that_are_gone_take_all_that_was_acknowledged_with_them() {
+    let sequence = sequence(&[OK, OK, OPEN]);
+    let before = vec![Some(START); 6];
+    let mut history = vec![1, 2, 3];
+    let nothing = vec![None; 6];
+    let judgement = judge(PAIR, &sequence, &before, &nothing, &mut history, ORDERED);
+    let counts = judgement.counts;
+    assert_eq!((counts.lost, counts.unexplained), (5, 0));
+    assert!(history.is_empty());
+    let mut one_left = before.clone();
+    one_left[2] = None;
+    let judgement = judge(PAIR, &sequence, &before, &one_left, &mut history, ORDERED);
+    let counts = judgement.counts;
+    assert_eq!((counts.lost, counts.unexplained), (0, 1));
+}
+
 #[test]
 fn lost_in_the_middle_is_a_hole_as_well() {
     let (counts, found) = judged(&[OK, OK, OK], &[1, 0, 1]);

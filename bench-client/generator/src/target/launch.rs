@@ -6,7 +6,7 @@ use std::time::Duration;
 use busload_frontend::cli::ServerConfig;
 
 use super::run_folder::RunFolder;
-use super::{ServerProcess, ServerSpec, Stop, TargetError, endpoint, vacant};
+use super::{ServerProcess, ServerSpec, Stop, TargetError, Waiting, endpoint, vacant};
 use crate::config::target_file::{
     ACCOUNTS, DATA_DIR, DATABASE, INITIAL_BALANCE, PORT, Ready, Start,
 };
@@ -108,10 +108,10 @@ impl Launch {
     ///
     /// # Errors
     /// It cannot be run, or does not get ready; or there is a server already, which is left alone.
-    pub async fn start(self) -> Result<ServerProcess, TargetError> {
+    pub async fn start(self, waiting: &mut dyn Waiting) -> Result<ServerProcess, TargetError> {
         let place = self.place.as_ref();
         let started = match vacant(place).await {
-            Ok(()) => ServerProcess::start_at(&self.spec, place).await,
+            Ok(()) => ServerProcess::start_at(&self.spec, place, waiting).await,
             Err(occupied) => Err(occupied),
         };
         match started {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Row;
 use crate::host::environment::Environment;
+use crate::record::naming::Naming;
 use crate::statistics::{Estimate, Percentile};
 
 /// The version of this form.
@@ -16,6 +17,9 @@ pub const COMPARISON_VERSION: u32 = 2;
 pub struct ComparisonRecord {
     /// The version of this form.
     pub comparison_version: u32,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was measured.
     pub environment: Environment,
     /// A, what is compared with.

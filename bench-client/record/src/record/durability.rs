@@ -10,6 +10,7 @@ use serde_json::Value;
 pub use crate::config::target_file::Promise;
 use crate::config::{ConnectorKind, Encoding};
 use crate::host::environment::Environment;
+use crate::record::naming::Naming;
 
 /// The version of this form.
 pub const AUDIT_VERSION: u32 = 1;
@@ -204,6 +205,9 @@ pub struct PerAcknowledgement {
 pub struct AuditRecord {
     /// The version of this form.
     pub audit_version: u32,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was done.
     pub environment: Environment,
     /// What was audited.

@@ -9,6 +9,7 @@ use super::Verdict;
 use super::read_error::ReadError;
 use crate::disk::{Baseline, Ceilings, Method, Pattern, SyncMeasurement, SyncRound, SyncSeries};
 use crate::host::environment::Environment;
+use crate::record::naming::Naming;
 
 /// The version of this form.
 pub const FSYNC_VERSION: u32 = 1;
@@ -18,6 +19,9 @@ pub const FSYNC_VERSION: u32 = 1;
 pub struct FsyncRecord {
     /// The version of this form.
     pub fsync_version: u32,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was measured: file system, mount options, device, kernel, time.
     pub environment: Environment,
     /// The directory, as it was given.

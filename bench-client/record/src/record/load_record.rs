@@ -174,6 +174,7 @@ impl AnyRecord {
     #[must_use]
     pub fn of_comparison(file: String, comparison: ComparisonRecord) -> Self {
         let mut record = Record::new(comparison.environment.clone());
+        record.naming.clone_from(&comparison.naming);
         for row in rows_by_side(&comparison) {
             record.push(row);
         }

@@ -16,6 +16,7 @@ mod last_audit;
 mod latency;
 pub mod load_record;
 mod machine;
+pub mod naming;
 mod prediction;
 mod read_error;
 mod reproduction;
@@ -60,6 +61,7 @@ use crate::output::{self, Existing};
 use crate::statistics::{Estimate, SteadyState};
 use comparison::GateResult;
 use durability::RowAudit;
+use naming::Naming;
 use series::Interval;
 
 /// The version of the record's form. Records of earlier versions are not read: they lack the
@@ -71,12 +73,9 @@ pub const SCHEMA_VERSION: u32 = 3;
 pub struct Record {
     /// The version of this form.
     pub schema_version: u32,
-    /// What a person calls it (`--title`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// What a person says of it (`--note`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was measured.
     pub environment: Environment,
     /// One row per combination of connector and knobs.
@@ -101,8 +100,7 @@ impl Record {
     pub fn new(environment: Environment) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            title: None,
-            note: None,
+            naming: Naming::default(),
             environment,
             rows: Vec::new(),
             summaries: Vec::new(),

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::crash_states::CrashStates;
 pub use super::findings::{FaultKind, Finding, FindingKind, Found, SuspectTransfer};
-use crate::figures::counted;
+use super::naming::Naming;
+use crate::figures::{counted, grouped};
 use crate::host::environment::Environment;
 
 /// When a server is interrupted, counted from the start of the load.
@@ -38,6 +39,9 @@ pub const FINDINGS_MAX: usize = 200;
 pub struct TortureRecord {
     /// The version of this form.
     pub torture_version: u32,
+    /// What a person calls it.
+    #[serde(flatten)]
+    pub naming: Naming,
     /// Where and by what it was done.
     pub environment: Environment,
     /// What was audited.
@@ -55,6 +59,10 @@ pub struct TortureRecord {
     /// What became of all transfers.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Syncs beside the transfers that were answered meanwhile, over the cycles in which they were
+    /// seen: under `strace`, else in the server's counters. Absent where neither tells.
+    #[serde(default)]
+    pub syncs: Option<SyncCount>,
     /// Balances read as a whole while transfers ran, each held against the bank's rules.
     pub snapshots: u64,
     /// Whether the journal of every cycle, read back from its file and judged once more, gives
@@ -127,6 +135,24 @@ pub struct Load {
     pub cycle_ms: u64,
 }
 
+/// Syncs of a server, and what it answered meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncCount {
+    /// Calls of fsync and fdatasync.
+    pub syncs: u64,
+    /// Transfers answered as committed.
+    pub transfers: u64,
+}
+
+impl SyncCount {
+    /// Transfers per sync; `None` without a sync.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn transfers_each(self) -> Option<f64> {
+        (self.syncs > 0).then(|| self.transfers as f64 / self.syncs as f64)
+    }
+}
+
 /// What became of transfers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
@@ -153,9 +179,25 @@ pub struct Counts {
     /// Connections whose balances no set of whole transfers explains. At least one transfer of
     /// each was lost or applied twice; it cannot be said which.
     pub unexplained: u64,
+    /// Answered as committed, and not to be found out: the server did not come back with its
+    /// ledger. Those of earlier cycles are among them.
+    #[serde(default)]
+    pub unverified: u64,
 }
 
 impl Counts {
+    /// Whether something was lost, damaged, or cannot be found out.
+    #[must_use]
+    pub const fn has_damage(&self) -> bool {
+        self.lost
+            + self.applied_twice
+            + self.gaps
+            + self.refused_present
+            + self.unexplained
+            + self.unverified
+            > 0
+    }
+
     /// Adds what became of others.
     pub fn add(&mut self, more: &Self) {
         let Self {
@@ -170,6 +212,7 @@ impl Counts {
             refused,
             refused_present,
             unexplained,
+            unverified,
         } = more;
         self.sent += sent;
         self.acknowledged += acknowledged;
@@ -182,6 +225,7 @@ impl Counts {
         self.refused += refused;
         self.refused_present += refused_present;
         self.unexplained += unexplained;
+        self.unverified += unverified;
     }
 }
 
@@ -254,6 +298,9 @@ pub struct CycleRow {
     pub injected: bool,
     /// How the server ended.
     pub ended: String,
+    /// Syncs, where they were seen.
+    #[serde(default)]
+    pub syncs: Option<SyncCount>,
     /// What became of the transfers.
     #[serde(flatten)]
     pub counts: Counts,
@@ -265,6 +312,7 @@ impl TortureRecord {
     pub fn new(environment: Environment, server: Audited, load: Load, seed: u64) -> Self {
         Self {
             torture_version: TORTURE_VERSION,
+            naming: Naming::default(),
             environment,
             server,
             load,
@@ -273,6 +321,7 @@ impl TortureRecord {
             cuts: 0,
             file_system: None,
             counts: Counts::default(),
+            syncs: None,
             snapshots: 0,
             replay_matches: None,
             crash_states: None,
@@ -299,6 +348,11 @@ impl TortureRecord {
             self.kills += 1;
         }
         self.counts.add(&cycle.counts);
+        if let Some(SyncCount { syncs, transfers }) = cycle.syncs {
+            let all = self.syncs.get_or_insert_default();
+            all.syncs += syncs;
+            all.transfers += transfers;
+        }
         let place = self.faults.iter().position(|row| row.fault == cycle.fault);
         let place = place.unwrap_or_else(|| {
             self.faults.push(FaultRow {
@@ -356,6 +410,45 @@ impl TortureRecord {
                            server answers";
             self.warnings.push(message.to_owned());
         }
+        // What an audit was made for comes first.
+        if let Some(loss) = self.untested_loss() {
+            self.warnings.insert(0, loss);
+        }
+    }
+
+    /// Whether the power was cut, or a cut replayed.
+    #[must_use]
+    pub fn has_cut_power(&self) -> bool {
+        let cuts = |row: &FaultRow| row.fault == FaultKind::PowerCut && row.injected > 0;
+        self.faults.iter().any(cuts) || self.has_states()
+    }
+
+    /// What a power cut would lose, by what the server says or does, where none was injected.
+    #[must_use]
+    pub fn untested_loss(&self) -> Option<String> {
+        if self.has_cut_power() || self.counts.acknowledged == 0 {
+            return None;
+        }
+        let unsynced = self.syncs.filter(|all| all.syncs == 0 && all.transfers > 0);
+        let said = self.server.durability.as_deref();
+        let promises = |mode: &&str| {
+            let promise = busload_frontend::promise(mode);
+            promise.is_none_or(|promise| promise.survives_power_cut != Some(false))
+        };
+        let why = match (unsynced, said.filter(|mode| !promises(mode))) {
+            (Some(SyncCount { transfers, .. }), _) => format!(
+                "the server synced 0 times (fsync, fdatasync) while it answered {} transfers: a \
+                 power cut may lose them",
+                grouped(transfers)
+            ),
+            (None, Some(mode)) => {
+                format!("durability {mode}: a power cut may lose acknowledged transfers")
+            }
+            (None, None) => return None,
+        };
+        Some(format!(
+            "{why}, and kills alone cannot show it: add power-cut to --faults"
+        ))
     }
 
     /// Adds what crash states show.

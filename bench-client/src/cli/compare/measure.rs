@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use bench_client::compare::{Schedule, base_first, round_seed};
 use bench_client::config::RunConfig;
-use bench_client::figures;
+use bench_client::figures::{self, known};
+use bench_client::judge::gate::Gate;
 use bench_client::measure::RowError;
-use bench_client::record::comparison::{Round, Stopped};
+use bench_client::record::comparison::{Metric, Round, Stopped};
 use bench_client::record::{Row, Verdict};
 use tokio::sync::watch;
 
@@ -43,6 +44,8 @@ pub(super) struct Rounds<'a> {
     pub(super) seeds: Seeds<'a>,
     /// What is said while they are measured.
     pub(super) detail: Detail,
+    /// What gates are about.
+    pub(super) gates: &'a [Gate],
 }
 
 /// Where the seeds of rounds come from.
@@ -182,10 +185,11 @@ impl Rounds<'_> {
                 };
                 if told {
                     eprintln!(
-                        "{title} {number}: base {} TPS, candidate {} TPS, ratio {:.3}",
+                        "{title} {number}: base {} TPS, candidate {} TPS, ratio {:.3}{}",
                         tps(base_row),
                         tps(candidate_row),
                         rows[candidate_row].tps / rows[base_row].tps,
+                        self.gated(&[&rows[base_row], &rows[candidate_row]]),
                     );
                 }
                 measured.rounds.push(Round {
@@ -194,10 +198,28 @@ impl Rounds<'_> {
                     base_first,
                 });
             }
-            [only] if told => eprintln!("{title} {number}: candidate {} TPS", tps(only)),
+            [only] if told => eprintln!(
+                "{title} {number}: candidate {} TPS{}",
+                tps(only),
+                self.gated(&[&rows[only]])
+            ),
             _ => {}
         }
         measured.done += 1;
+    }
+
+    /// The percentiles that gates are about, of the runs of a round: `, p99 3.1 and 2.9 ms`.
+    fn gated(&self, rows: &[&Row]) -> String {
+        let gated = |metric: &Metric| self.gates.iter().any(|gate| gate.metric() == *metric);
+        let percentiles = Metric::ALL
+            .into_iter()
+            .filter(|metric| *metric != Metric::Tps);
+        let shown = percentiles.filter(gated).map(|metric| {
+            let values = rows.iter().map(|row| known(metric.of(row), figures::ms));
+            let values: Vec<String> = values.collect();
+            format!(", {} {} ms", metric.as_str(), values.join(" and "))
+        });
+        shown.collect()
     }
 }
 

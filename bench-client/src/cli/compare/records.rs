@@ -11,15 +11,13 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, ComparisonRecord, Difference, Side, Stopped,
 };
 use bench_client::record::fsync::FsyncRecord;
-use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::describe_difference;
+use bench_client::render::records::comparison::{self, describe_difference};
 use bench_client::render::records::fsync;
 
 use super::session::floors_of_runs;
 use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
-use crate::cli::output::RecordFile;
-use crate::cli::verbosity;
+use crate::cli::output::summarise_step;
 use crate::cli::{VALID, print, show};
 
 /// Said with every comparison of records.
@@ -35,7 +33,7 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
     let read = |path: &Path| Baseline::all(path).map_err(|error| usage(&error.to_string()));
     let (bases, candidates) = (read(base)?, read(candidate)?);
     let pairs = matched(args, &bases, &candidates)?;
-    if pairs.len() > 1 && (args.json || args.output.is_some()) {
+    if pairs.len() > 1 && (args.output.json || args.output.file.is_some()) {
         return Err(usage(&format!(
             "the records have {} kinds of rows in common, and a comparison is of one: leave out \
              --json and --output",
@@ -46,13 +44,10 @@ pub(super) fn run(args: &CompareArgs, base: &Path, candidate: &Path) -> anyhow::
     let (mut failed, mut nothing) = (false, false);
     for (place, (base, candidate)) in pairs.into_iter().enumerate() {
         let record = compare(args, base, candidate);
-        let path = RecordFile::checked(args.output.as_deref(), "compare", &record.environment)?;
+        let path = args.output.checked("compare", &record.environment)?;
         path.write(&record)?;
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
-        if let Err(error) = append_if_asked(summary.as_deref(), &record) {
-            verbosity::warning(&format!("cannot write the step's summary: {error}"));
-        }
-        if args.json {
+        summarise_step(&comparison::document(&record));
+        if args.output.json {
             print(&serde_json::to_string_pretty(&record)?);
         } else {
             if place > 0 {
@@ -139,6 +134,7 @@ fn compare(args: &CompareArgs, base: &Baseline, candidate: &Baseline) -> Compari
     };
     ComparisonRecord {
         comparison_version: COMPARISON_VERSION,
+        naming: args.output.naming.naming(),
         environment: candidate.environment.clone(),
         base: side(base),
         candidate: side(candidate),
@@ -162,7 +158,7 @@ fn compare_fsync(
     base: &FsyncRecord,
     candidate: &FsyncRecord,
 ) -> anyhow::Result<ExitCode> {
-    if !args.fail_if.is_empty() || args.json || args.output.is_some() {
+    if !args.fail_if.is_empty() || args.output.json || args.output.file.is_some() {
         return Err(usage(
             "--fail-if, --json and --output are for comparisons of transfers: leave them out \
              between records of fsync",

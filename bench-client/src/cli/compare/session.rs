@@ -13,8 +13,7 @@ use bench_client::record::comparison::{
     COMPARISON_VERSION, Calibration, ComparisonRecord, Difference, Metric, MetricComparison,
     NoiseFloor, Side as SideRecord, Stopped,
 };
-use bench_client::render::forms::step_summary::append_if_asked;
-use bench_client::render::records::comparison::describe_difference;
+use bench_client::render::records::comparison::{self, describe_difference};
 use tokio::sync::watch;
 
 use super::measure::{Measured, Rounds, Seeds, Turns};
@@ -22,7 +21,7 @@ use super::sides::Side;
 use super::{CompareArgs, LEVEL, end, usage};
 use crate::cli::fail_on::Ending;
 use crate::cli::interrupt::watch_signals;
-use crate::cli::output::RecordFile;
+use crate::cli::output::{RecordFile, summarise_step};
 use crate::cli::run::runtime;
 use crate::cli::verbosity;
 use crate::cli::{INTERRUPTED, UsageError, VALID, print, show};
@@ -63,9 +62,10 @@ impl<'a> Session<'a> {
             _ => &candidate.environment,
         };
         let environment = environment.clone();
-        let path = RecordFile::choose(args.output.as_deref(), "compare", &environment);
+        let path = RecordFile::choose(args.output.file.as_deref(), "compare", &environment);
         let record = ComparisonRecord {
             comparison_version: COMPARISON_VERSION,
+            naming: args.output.naming.naming(),
             environment,
             base: SideRecord {
                 label: match &base {
@@ -133,14 +133,11 @@ impl<'a> Session<'a> {
         self.judge(&measured);
         self.record = self.with(&measured);
         let written = self.path.write(&self.record);
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY");
-        if let Err(error) = append_if_asked(summary.as_deref(), &self.record) {
-            verbosity::warning(&format!("cannot write the step's summary: {error}"));
-        }
+        summarise_step(&comparison::document(&self.record));
         if self.record.metrics.is_empty() && ended.is_err() {
             return ended.map(|_| ExitCode::from(VALID));
         }
-        if self.args.json {
+        if self.args.output.json {
             print(&serde_json::to_string_pretty(&self.record)?);
         } else {
             show(&end(&self.record, &self.path, self.args.verbosity));
@@ -187,6 +184,7 @@ impl<'a> Session<'a> {
             title: "round",
             seeds,
             detail: this.args.detail(),
+            gates: &this.args.fail_if,
         };
         let precise = |measured: &Measured| this.is_precise(|| this.compare(measured));
         let keep = |measured: &Measured| {
@@ -212,6 +210,7 @@ impl<'a> Session<'a> {
             title: "A/A round",
             seeds: Seeds::From(side.plan.workload.seed),
             detail: self.args.detail(),
+            gates: &self.args.fail_if,
         };
         let compare = |measured: &Measured| {
             let Measured { rows, rounds, .. } = measured;

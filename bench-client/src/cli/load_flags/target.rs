@@ -99,7 +99,14 @@ impl TargetFlags {
                 self.replace_place(&mut target)?;
                 target
             }
-            (None, Some(command)) => self.command(command, connector, own)?,
+            (None, Some(command)) => {
+                let choices = Choices {
+                    data_dir: own.data_dir(),
+                    keep_db: own.keep_db,
+                    ..Choices::default()
+                };
+                command_target(command, self.url.as_deref(), connector, choices)?
+            }
             (None, None) => {
                 let from_env = match connector {
                     ConnectorKind::SqliteRpc => self.env_rpc_url.as_ref(),
@@ -186,46 +193,42 @@ impl TargetFlags {
             _ => Ok(()),
         }
     }
+}
 
-    /// A target without a file.
-    fn command(
-        &self,
-        command: &str,
-        connector: ConnectorKind,
-        own: &OwnFlags,
-    ) -> anyhow::Result<Target> {
-        let words = shlex::split(command)
-            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
-        if !words.iter().any(|word| word.contains(PORT)) && self.url.is_none() {
+/// A target without a file: what `command` starts, at `url` unless {port} is in it.
+pub(crate) fn command_target(
+    command: &str,
+    url: Option<&str>,
+    connector: ConnectorKind,
+    choices: Choices,
+) -> anyhow::Result<Target> {
+    let words = shlex::split(command)
+        .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
+    match (words.iter().any(|word| word.contains(PORT)), url) {
+        _ if words.is_empty() => return Err(usage("--server-command is empty")),
+        (false, None) => {
             return Err(usage(
                 "--server-command needs --url with the place where it listens, or {port} in it",
             ));
         }
-        if words.iter().any(|word| word.contains(PORT)) && self.url.is_some() {
+        (true, Some(_)) => {
             return Err(usage(
                 "--server-command has {port}, a free port of this program's choice: leave out --url",
             ));
         }
-        let file = of_command(words, connector).map_err(|why| usage(&why))?;
-        let choices = Choices {
-            data_dir: own.data_dir(),
-            keep_db: own.keep_db,
-            ..Choices::default()
-        };
-        let mut target = file.target(Path::new(""), choices);
-        if let (Target::Command { url, .. }, Some(given)) = (&mut target, &self.url) {
-            url.0.clone_from(given);
-        }
-        Ok(target)
+        _ => {}
     }
+    let file = of_command(words, connector).map_err(|why| usage(&why))?;
+    let mut target = file.target(Path::new(""), choices);
+    if let (Target::Command { url: place, .. }, Some(given)) = (&mut target, url) {
+        given.clone_into(&mut place.0);
+    }
+    Ok(target)
 }
 
 /// The target that a command amounts to. It is called after the first file that is named in it,
 /// or else after its program, and promises nothing.
-pub(crate) fn of_command(
-    words: Vec<String>,
-    connector: ConnectorKind,
-) -> Result<TargetFile, String> {
+fn of_command(words: Vec<String>, connector: ConnectorKind) -> Result<TargetFile, String> {
     let file = words.iter().skip(1).find(|word| Path::new(word).is_file());
     let file = file.or(words.first()).map(Path::new);
     let stem = file.and_then(Path::file_stem).unwrap_or_default();
@@ -240,23 +243,27 @@ pub(crate) fn of_command(
     )
 }
 
+/// Which of this protocol's transports a URL names. What is no URL of a server names none: that is
+/// said where it is read.
+pub(crate) fn connector_of(url: &str) -> Option<ConnectorKind> {
+    match url.split_once("://")?.0 {
+        "http" | "https" => Some(ConnectorKind::SqliteRpc),
+        "ws" | "wss" => Some(ConnectorKind::SqliteWsRpc),
+        _ => None,
+    }
+}
+
 /// A server answers on one transport: on the other, the URL would reach something else or
 /// nothing. (In the variables the original's clients replace the scheme by their own.)
-fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
+pub(crate) fn check_scheme(url: &str, connector: ConnectorKind) -> anyhow::Result<()> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if connector == ConnectorKind::SpacetimeDb {
         // It has one port for both.
         return Ok(());
     }
-    let of_url = match scheme {
-        "http" | "https" => ConnectorKind::SqliteRpc,
-        "ws" | "wss" => ConnectorKind::SqliteWsRpc,
-        // No URL of a server: said where it is read.
-        _ => return Ok(()),
-    };
-    if of_url == connector {
+    let Some(of_url) = connector_of(url).filter(|of_url| *of_url != connector) else {
         return Ok(());
-    }
+    };
     Err(usage(&format!(
         "--url {scheme}://… is for --connector {}, and {} speaks {}: name the other connector, or \
          write the URL that the server announced",

@@ -17,6 +17,9 @@ const FILES_MAX: usize = 10_000;
 /// Directories inside of each other.
 const DEPTH_MAX: usize = 16;
 
+/// What a link to a record's file is called.
+const RECORD: &str = "Record (JSON)";
+
 /// How a form makes text of a document.
 type ToText = fn(&Document, &Options) -> Result<String, FormError>;
 
@@ -26,8 +29,16 @@ struct Found {
     name: String,
 }
 
-/// The records in `named`, files and directories, as one document; with `pages` each is written
-/// there, too, as the form makes it.
+/// Where an index will be.
+pub(super) enum Place<'a> {
+    /// In this directory, with a page for each record beside it, and the records themselves.
+    Pages(&'a Path),
+    /// In this directory, if that is known, by itself.
+    Alone(Option<&'a Path>),
+}
+
+/// The records in `named`, files and directories, as one document; with pages each is written
+/// there, too, as the form makes it, and its file, unless it lies there already.
 ///
 /// # Errors
 /// A directory cannot be read or written to, or holds too much.
@@ -35,8 +46,12 @@ pub(super) fn document(
     named: &[PathBuf],
     to_text: ToText,
     options: &Options,
-    pages: Option<&Path>,
+    place: &Place<'_>,
 ) -> anyhow::Result<Document> {
+    let (at, pages) = match place {
+        Place::Pages(directory) => (Some(*directory), Some(*directory)),
+        Place::Alone(directory) => (*directory, None),
+    };
     let mut found = Vec::new();
     for path in named {
         if path.is_dir() {
@@ -74,25 +89,36 @@ pub(super) fn document(
                 entries.push(Entry {
                     file: name,
                     page: None,
+                    record: None,
                     content,
                 });
                 continue;
             }
         };
+        let mut record = at.and_then(|at| record_from(at, &path));
         let page = pages.map(|directory| {
-            let page = format!("{}.html", page_name(&name, &mut taken));
+            let page_name = page_name(&name, &mut taken);
+            let page = format!("{page_name}.html");
+            if record.is_none() {
+                let copy = format!("{page_name}.json");
+                let copied = std::fs::copy(&path, directory.join(&copy));
+                copied.with_context(|| format!("cannot copy {}", path.display()))?;
+                record = Some((RECORD, copy));
+            }
             document
                 .links
                 .push(("All records", "index.html".to_owned()));
-            document.links.extend(record_from(directory, &path));
+            document.links.extend(record.clone());
             let text = to_text(&document, options).map_err(anyhow::Error::from_boxed);
             let text = text.with_context(|| format!("cannot show {}", path.display()))?;
             write(&directory.join(&page), &text)?;
             anyhow::Ok(page)
         });
+        let page = page.transpose()?;
         entries.push(Entry {
             file: name,
-            page: page.transpose()?,
+            page,
+            record: record.map(|(_, address)| address),
             content,
         });
     }
@@ -126,7 +152,7 @@ pub(super) fn record_from(directory: &Path, record: &Path) -> Option<(&'static s
     let record = record.canonicalize().ok()?;
     let below = record.strip_prefix(directory.canonicalize().ok()?).ok()?;
     let address = below.to_str()?.replace('%', "%25").replace('#', "%23");
-    Some(("Record (JSON)", address.replace('?', "%3F")))
+    Some((RECORD, address.replace('?', "%3F")))
 }
 
 /// The index has the file's name before it.

@@ -14,14 +14,14 @@ use bench_client::conformance::{
 };
 use bench_client::connector::Endpoint;
 use bench_client::measure::RowError;
-use bench_client::target::{Launch, ServerProcess, endpoint};
+use bench_client::target::{Launch, ServerProcess, Waiting, endpoint};
 use clap::Args;
 use tokio::sync::watch;
 
 use crate::cli::interrupt::watch_signals;
-use crate::cli::load_flags::{LoadFlags, warn_of_servers};
+use crate::cli::load_flags::{LoadFlags, connector_of, warn_of_servers};
 use crate::cli::run::runtime;
-use crate::cli::{INTERRUPTED, print, usage, width};
+use crate::cli::{INTERRUPTED, print, progress, usage, width};
 
 /// Stands before what is said of a line, where that takes several.
 const WHY: &str = "                                  ";
@@ -30,10 +30,10 @@ const DOES_NOT_CONFORM: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A name, a file, sqlite_rpc or sqlite_ws_rpc
-    #[arg(value_name = "NAME|FILE")]
-    target: String,
-    /// Where the target runs already, instead of what its file says
+    /// A name, a file, sqlite_rpc or sqlite_ws_rpc [default: as --url says]
+    #[arg(value_name = "NAME|FILE", required_unless_present = "url")]
+    target: Option<String>,
+    /// Where the server runs already, instead of what the target's file says
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Allow the ledger of a running target to be wiped and seeded
@@ -57,11 +57,20 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
+    /// A server at a URL speaks the protocol of the transfer servers, unless a target says otherwise.
+    fn protocol_of_url(&self) -> Option<String> {
+        let connector = connector_of(self.url.as_ref()?);
+        Some(connector.unwrap_or_default().as_str().to_owned())
+    }
+
     /// As `run` has it.
     fn config(&self) -> anyhow::Result<RunConfig> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
         let values = [
-            ("target", Some(self.target.clone())),
+            (
+                "target",
+                self.target.clone().or_else(|| self.protocol_of_url()),
+            ),
             ("url", self.url.clone()),
             ("token-file", path(&self.token_file)),
             ("ca", path(&self.ca)),
@@ -149,9 +158,23 @@ async fn start(
     let Some(launch) = Launch::of(config).map_err(RowError::from)? else {
         return Ok(Some(None));
     };
+    let mut told = Told;
     tokio::select! {
-        started = launch.start() => Ok(Some(Some(started.map_err(RowError::from)?))),
+        started = launch.start(&mut told) => Ok(Some(Some(started.map_err(RowError::from)?))),
         () = stopped(interrupted) => Ok(None),
+    }
+}
+
+/// A start is followed on standard error.
+struct Told;
+
+impl Waiting for Told {
+    fn still(&mut self, what: &str) {
+        progress::say_when_due(&format!("waiting for the server: {what}"));
+    }
+
+    fn notice(&mut self, what: &str) {
+        progress::say(what);
     }
 }
 

@@ -182,6 +182,7 @@ mod tests {
             moment: Moment::Time { after_ms: 81 },
             injected: true,
             ended: "SIGKILL".to_owned(),
+            syncs: None,
             counts: Counts {
                 acknowledged: 12_345,
                 lost: 1,

@@ -38,7 +38,7 @@ use self::power::FileSystemArg;
 use self::work::Work;
 use super::fail_on::Ending;
 use super::interrupt::watch_signals;
-use super::output::RecordFile;
+use super::output::OutputArgs;
 use super::run::runtime;
 use super::target_args::TargetArgs;
 use super::verbosity::VerbosityArgs;
@@ -57,6 +57,7 @@ const FAULTS: &str = "Faults";
 #[derive(Debug, Args)]
 // The server that is audited is the one that the flags name, and checkpoints often.
 #[command(
+    mut_arg("server_command", |arg| arg.requires("reseed")),
     mut_arg("durability", |arg| arg.env(Resettable::Reset)),
     mut_arg("checkpoint_kib", |arg| arg.help(CHECKPOINT_HELP).long_help(Resettable::Reset))
 )]
@@ -107,16 +108,6 @@ pub(crate) struct TortureArgs {
     seed: u64,
     #[command(flatten)]
     target: TargetArgs,
-    /// Audit the server that this command starts
-    ///
-    /// No shell reads it; the word {database} in it stands for the database file. It must be able to
-    /// start on the same ledger again and again, without wiping it.
-    #[arg(long, help_heading = TARGET, value_name = "CMD", requires_all = ["url", "reseed"],
-          conflicts_with = "connector")]
-    server_command: Option<String>,
-    /// Where the server of --server-command listens
-    #[arg(long, help_heading = TARGET, value_name = "URL", requires = "server_command")]
-    url: Option<String>,
     /// Allow the ledger to be wiped
     ///
     /// Needed with --server-command, whose ledger always is, and for a --database that exists.
@@ -127,12 +118,6 @@ pub(crate) struct TortureArgs {
     /// Gaps are then not findings. For --target and --server-command.
     #[arg(long, help_heading = TARGET)]
     unordered: bool,
-    /// sqlite_ws_rpc (WebSocket) or sqlite_rpc (HTTP)
-    ///
-    /// How to speak to the server. [default: sqlite_ws_rpc, or as --url says] The short names are http and ws.
-    #[arg(long, alias = "transport", help_heading = TARGET, value_name = "NAME", value_enum, hide_possible_values = true,
-          conflicts_with_all = ["target", "target_flag"])]
-    connector: Option<ConnectorKind>,
     /// How transfers are written: json or binary
     #[arg(long, help_heading = TARGET, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value = "json")]
     encoding: Encoding,
@@ -172,14 +157,8 @@ pub(crate) struct TortureArgs {
     keep: bool,
     #[command(flatten)]
     verbosity: VerbosityArgs,
-    /// Print the record as JSON, and nothing else
-    ///
-    /// On standard output.
-    #[arg(long, help_heading = OUTPUT)]
-    json: bool,
-    /// File of the record [default: new in results/runs]
-    #[arg(short, long, help_heading = OUTPUT, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 fn parse_cycle(text: &str) -> Result<Duration, String> {
@@ -220,6 +199,7 @@ pub(super) fn end(
         let mut kept = Facts::default();
         kept.add_known("record", path.map(|path| path.display().to_string()));
         document = torture::document(record);
+        document.called(&record.naming);
         document.facts(kept);
     } else if verbosity.quiet {
         document.say(torture_summary::in_a_line(record, path));
@@ -233,15 +213,18 @@ pub(super) fn end(
 pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     args.check_kills()?;
     args.check_power()?;
-    let plan = args.plan()?;
+    let mut plan = args.plan()?;
     let mut environment =
         Environment::capture(args.judged_directory()).with_program(program("mimalloc"));
     if !plan.command.is_own() {
         environment.forget_storage();
     }
     warn_of_storage(&environment);
-    let path = RecordFile::checked(args.output.as_deref(), "torture", &environment)?;
+    let path = args.output.checked("torture", &environment)?;
     let place = Place::make(args, &environment)?;
+    if !plan.command.is_own() {
+        plan.command.output = Some(place.directory.join("server.log"));
+    }
     let mut record = args.record(environment, &plan);
     let Work { mut stages, states } = args.work(&plan, &place, &mut record)?;
     // Cycles are numbered through.
@@ -263,14 +246,17 @@ pub(crate) fn run(args: &TortureArgs) -> anyhow::Result<ExitCode> {
     drop(line);
     drop(stages);
     if !record.has_judged() {
-        place.clear_up(false, &mut record);
+        // What a server has said that did not start is worth reading.
+        let output = plan.command.output.as_deref();
+        let said = output.is_some_and(|file| std::fs::metadata(file).is_ok_and(|it| it.len() > 0));
+        place.clear_up(ended.is_err() && said, &mut record);
         ended?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
     record.conclude(&faults);
     place.clear_up(args.keep || !record.valid || ended.is_err(), &mut record);
     let written = path.write(&record);
-    if args.json {
+    if args.output.json {
         print(&serde_json::to_string_pretty(&record)?);
     } else {
         let kept = written.is_ok().then_some(&*path);
@@ -367,6 +353,7 @@ impl TortureArgs {
             cycle_ms: u64::try_from(plan.cycle.as_millis()).unwrap_or(u64::MAX),
         };
         let mut record = TortureRecord::new(environment, server, load, self.seed);
+        record.naming = self.output.naming.naming();
         record.warnings.extend(self.silence_warning(plan));
         record
     }

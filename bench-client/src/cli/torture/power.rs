@@ -184,7 +184,7 @@ impl TortureArgs {
                 "--file-system with --cuts 0 does nothing: no file system is cut",
             ));
         }
-        let command = self.server_command.as_deref();
+        let command = self.target.server_command();
         if asked && command.is_some_and(|command| !command.contains(DATABASE)) {
             return Err(usage(format!(
                 "power-cut needs the word {DATABASE} in --server-command: it stands for the \

@@ -1,7 +1,5 @@
 //! Which server is audited, and how it is started.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use bench_client::config::target_file::Choices;
 use bench_client::config::{ConnectorKind, Encoding, Private, Target};
@@ -16,16 +14,19 @@ use busload_frontend::cli::ServerConfig;
 const CHECKPOINT_KIB: u32 = 800;
 
 use super::{TortureArgs, usage};
-use crate::cli::load_flags::{Chosen, choose, of_command};
+use crate::cli::load_flags::{Chosen, choose};
 
 impl TortureArgs {
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
         let chosen = self.target.name().map(choose).transpose()?;
-        let command = match (chosen, &self.server_command) {
+        let command = match (chosen, self.target.command()?) {
             (Some(chosen @ Chosen::File(_)), _) => self.target(&chosen)?,
-            (Some(Chosen::Own(connector)), _) => self.own(connector == ConnectorKind::SqliteRpc)?,
-            (None, Some(command)) => self.foreign(command)?,
-            (None, None) => self.own(self.connector()? == ConnectorKind::SqliteRpc)?,
+            (Some(Chosen::Own(connector)), _) => self.own(connector)?,
+            (None, Some(target)) => {
+                self.refuse_knobs("--server-command")?;
+                self.server_command_of(target, self.wire(self.target.connector()?)?)?
+            }
+            (None, None) => self.own(self.target.connector()?)?,
         };
         if self.unordered && command.is_own() {
             return Err(usage(
@@ -50,24 +51,7 @@ impl TortureArgs {
         })
     }
 
-    /// How this program's own server is spoken to.
-    fn connector(&self) -> anyhow::Result<ConnectorKind> {
-        let connector = self.connector.unwrap_or_default();
-        if connector.speaks_transfer_protocol() {
-            return Ok(connector);
-        }
-        Err(usage(format!(
-            "torture starts its server, and {connector} is none of this program's: choose \
-             --connector sqlite_rpc or sqlite_ws_rpc"
-        )))
-    }
-
-    fn wire(&self, http: bool) -> anyhow::Result<Wire> {
-        let connector = if http {
-            ConnectorKind::SqliteRpc
-        } else {
-            ConnectorKind::SqliteWsRpc
-        };
+    fn wire(&self, connector: ConnectorKind) -> anyhow::Result<Wire> {
         if !connector.encodings().contains(&self.encoding) {
             let able = match self.encoding {
                 Encoding::Json | Encoding::Binary => ConnectorKind::SqliteWsRpc.transport(),
@@ -85,7 +69,7 @@ impl TortureArgs {
     }
 
     /// This same program, told to serve.
-    fn own(&self, http: bool) -> anyhow::Result<ServerCommand> {
+    fn own(&self, connector: ConnectorKind) -> anyhow::Result<ServerCommand> {
         if let Some(file) = self.database.as_ref().filter(|file| file.exists())
             && !self.reseed
         {
@@ -97,7 +81,7 @@ impl TortureArgs {
         self.server
             .check()
             .map_err(|error| usage(error.to_string()))?;
-        let wire = self.wire(http)?;
+        let wire = self.wire(connector)?;
         let (connections, window) = connections(wire, self.concurrency, self.inflight);
         let means = Amounts::share_out(connections, window)
             .ok_or_else(|| usage("lower --concurrency or --inflight: amounts must differ"))?;
@@ -137,7 +121,7 @@ impl TortureArgs {
             ));
         };
         choose_port(&mut target)?;
-        let mut wire = self.wire(chosen.connector() == ConnectorKind::SqliteRpc)?;
+        let mut wire = self.wire(chosen.connector())?;
         if let Some(file) = chosen
             .file()
             .filter(|_| wire.encoding == Encoding::default())
@@ -155,27 +139,11 @@ impl TortureArgs {
         Ok(ServerCommand {
             target,
             place,
+            output: None,
             wire,
             accounts: u32::try_from(means.accounts).unwrap_or(u32::MAX),
             initial_balance: means.initial_balance,
         })
-    }
-
-    fn foreign(&self, command: &str) -> anyhow::Result<ServerCommand> {
-        self.refuse_knobs("--server-command")?;
-        let words = shlex::split(command)
-            .ok_or_else(|| usage("--server-command has a quotation mark without its other half"))?;
-        if words.is_empty() {
-            return Err(usage("--server-command is empty"));
-        }
-        let url = self.url.clone().unwrap_or_default();
-        let wire = self.wire(url.starts_with("http"))?;
-        let file = of_command(words, wire.connector).map_err(usage)?;
-        let mut target = file.target(Path::new(""), Choices::default());
-        if let Target::Command { url: place, .. } = &mut target {
-            place.0 = url;
-        }
-        self.server_command_of(target, wire)
     }
 }
 
@@ -194,6 +162,7 @@ pub(super) fn serve(
             keep_db: true,
         },
         place: None,
+        output: None,
         wire,
         accounts,
         initial_balance,

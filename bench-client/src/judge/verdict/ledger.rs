@@ -1,7 +1,7 @@
 //! What a row says about its ledger: money, balances, and what could not be checked.
 
 use super::{invalid, warning};
-use crate::figures::grouped;
+use crate::figures::{counted, grouped};
 use crate::judge::evidence::Evidence;
 use crate::judge::ledger::DeltaCheck;
 use crate::judge::own_verify::initial_balance;
@@ -31,11 +31,14 @@ pub(in crate::judge) fn money_not_conserved(evidence: &Evidence<'_>) -> Verdict 
     )
 }
 
-pub(in crate::judge) fn nothing_changed() -> Verdict {
+pub(in crate::judge) fn nothing_changed(acknowledged: u64) -> Verdict {
     invalid(
         VerdictCode::NothingChanged,
-        "transfers were acknowledged and no balance differs from before".to_owned(),
-        "check that the server executes its UPDATEs",
+        format!(
+            "no balance changed: the server did not apply the {} that it answered",
+            counted(acknowledged, "transfer")
+        ),
+        "check that the server executes its UPDATEs and commits them",
     )
 }
 

@@ -311,6 +311,35 @@ fn balances_that_may_be_back_prove_nothing() {
     assert_eq!(codes(&evidence), [VerdictCode::NothingChanged]);
 }
 
+/// What never left an account cannot be missing: its own verification fails of that alone.
+#[test]
+fn a_server_that_moves_nothing_is_not_said_to_lose_money() {
+    let mut evidence = Evidence {
+        applied: None,
+        totals: None,
+        digests: None,
+        lowest_balance: None,
+        syncs: None,
+        own_verify: Some(Err("verify_failed".to_owned())),
+        ..honest()
+    };
+    let sample = &mut evidence.checked.to_mut().samples[0];
+    sample.after = Some(sample.before);
+    let found = [
+        VerdictCode::NothingChanged,
+        VerdictCode::LedgerMismatch,
+        VerdictCode::Unverified,
+    ];
+    assert_eq!(codes(&evidence), found);
+    let (verification, verdicts) = judge_evidence(&evidence);
+    assert_eq!(verification.conserved, None);
+    let said = "no balance changed: the server did not apply the 1,000 transfers that it answered";
+    assert_eq!(verdicts[0].message, said);
+    // Its sum speaks for itself.
+    evidence.totals = Some((500, 499));
+    assert!(codes(&evidence).contains(&VerdictCode::MoneyNotConserved));
+}
+
 #[test]
 fn the_share_of_the_money_that_was_checked_is_told() {
     let mut evidence = honest();

@@ -1,5 +1,6 @@
 //! `JUnit` XML: a test case for each gate, and for each run whether money was conserved,
-//! whether what was acknowledged was applied, and whether the run is valid.
+//! whether what was acknowledged was applied, and whether the run is valid. Of `torture` a case for
+//! each kind of fault.
 
 use std::time::Duration;
 
@@ -8,18 +9,21 @@ use quick_junit::{
     NonSuccessKind, Report as Suites, SerializeError, TestCase, TestCaseStatus, TestSuite,
 };
 
+use crate::figures::counted;
 use crate::host::environment::Environment;
 use crate::record::comparison::{ComparisonRecord, GateOutcome, GateResult};
 use crate::record::load_record::{Report, Shown};
+use crate::record::torture::{Counts, FaultKind, FaultRow, Finding, TortureRecord};
 use crate::record::{AppliedBy, Row};
 use crate::render::forms::Form;
 use crate::render::records::comparison_headline::{gates, headline};
 use crate::render::records::gates::named;
+use crate::render::records::torture::{finding, found_in, verdict};
 
 /// For Jenkins, GitLab and test reporters.
 pub const FORM: Form = Form::plain(
     "junit",
-    "JUnit XML: gates, and what was verified of each run",
+    "JUnit XML: gates, and what was verified of each run; or the faults of torture",
     |report, _| Ok(to_xml(report)?),
 );
 
@@ -103,6 +107,96 @@ pub fn to_xml(report: &Report) -> Result<String, SerializeError> {
     let times = suites.test_suites.iter().filter_map(|suite| suite.time);
     suites.set_time(times.sum());
     suites.to_string()
+}
+
+/// The file of an audit by `torture`. A fault that was not injected is a skipped case.
+///
+/// # Errors
+/// A value cannot be written as XML.
+pub fn of_torture(file: &str, record: &TortureRecord) -> Result<String, SerializeError> {
+    let mut suites = Suites::new("bench-client");
+    suites.add_test_suite(fault_suite(file, record));
+    suites.set_time(Duration::ZERO);
+    suites.to_string()
+}
+
+fn fault_suite(file: &str, record: &TortureRecord) -> TestSuite {
+    let mut cases: Vec<TestCase> = record
+        .faults
+        .iter()
+        .map(|row| fault_case(row.fault.as_str(), of_fault(record, row)))
+        .collect();
+    let skipped = record
+        .skipped
+        .iter()
+        .map(|one| (one.fault, one.why.clone()));
+    let without = record
+        .not_injected
+        .iter()
+        .map(|fault| (*fault, "it had no cycle".to_owned()));
+    cases.extend(
+        skipped
+            .chain(without)
+            .map(|(fault, why)| fault_case(fault.as_str(), Outcome::Skipped(why))),
+    );
+    cases.extend(record.crash_states.as_ref().map(|states| {
+        let found = found_in(&states.counts);
+        let is_clean = states.counts.is_clean();
+        let outcome = if is_clean {
+            Outcome::Passed
+        } else {
+            Outcome::Failed(found)
+        };
+        fault_case("power-cut, crash states", outcome)
+    }));
+    let other = failing(record, None);
+    let other = (!other.is_empty()).then(|| Outcome::Failed(other.join("\n")));
+    cases.extend(other.map(|outcome| fault_case("before the first fault", outcome)));
+    let mut faults = suite(format!("{file}: faults"), &record.environment, cases);
+    faults.set_system_out(format!(
+        "{}: {}",
+        verdict::word(record),
+        verdict::found(record)
+    ));
+    faults
+}
+
+fn fault_case(name: &str, outcome: Outcome) -> TestCase {
+    case("torture.faults", name.to_owned(), outcome)
+}
+
+/// What a kind of fault came to.
+fn of_fault(record: &TortureRecord, row: &FaultRow) -> Outcome {
+    let found = failing(record, Some(row.fault));
+    let Counts {
+        acknowledged,
+        lost,
+        unverified,
+        ..
+    } = row.counts;
+    if !found.is_empty() || row.counts.has_damage() {
+        let counts = format!("{acknowledged} acknowledged, {lost} lost, {unverified} unverified");
+        return Outcome::Failed(
+            std::iter::once(counts)
+                .chain(found)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
+    }
+    if row.injected == 0 {
+        let cycles = counted(row.cycles, "cycle");
+        return Outcome::Skipped(format!("its moment came in none of its {cycles}"));
+    }
+    Outcome::Passed
+}
+
+/// The findings that fail, of those that are listed.
+fn failing(record: &TortureRecord, fault: Option<FaultKind>) -> Vec<String> {
+    // What crash states show has a case of its own.
+    let of_it =
+        |one: &&Finding| one.fails && one.fault == fault && (one.cycle > 0 || fault.is_none());
+    let found = record.findings.iter().filter(of_it);
+    found.map(|one| finding(one).to_string()).collect()
 }
 
 fn gate_suite(file: &str, comparison: &ComparisonRecord) -> Option<TestSuite> {
@@ -197,4 +291,47 @@ fn validity(row: &Row) -> Outcome {
     } else {
         why.join("; ")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::torture::Skipped;
+
+    /// The cases of a record with a status: passed, failed, skipped.
+    fn cases(record: &TortureRecord) -> [Vec<String>; 3] {
+        let mut cases = [const { Vec::new() }; 3];
+        for case in fault_suite("a.json", record).test_cases {
+            let place = match case.status {
+                TestCaseStatus::Success { .. } => 0,
+                TestCaseStatus::NonSuccess { .. } => 1,
+                TestCaseStatus::Skipped { .. } => 2,
+            };
+            cases[place].push(case.name.to_string());
+        }
+        cases
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_a_case() {
+        let text = include_str!("../../../tests/records/torture.json");
+        let mut record: TortureRecord = serde_json::from_str(text).unwrap();
+        let count = record.faults.len();
+        let [passed, failed, skipped] = cases(&record);
+        assert_eq!((passed.len(), failed.len(), skipped.len()), (count, 0, 0));
+        record.faults[0].counts.lost = 1;
+        record.faults[1].counts.unverified = 1;
+        record.faults[2].injected = 0;
+        record.skipped.push(Skipped {
+            fault: FaultKind::PowerCut,
+            why: "only root may mount".to_owned(),
+        });
+        let [passed, failed, skipped] = cases(&record);
+        assert_eq!(
+            (passed.len(), failed.len(), skipped.len()),
+            (count - 3, 2, 2)
+        );
+        assert_eq!(failed[0], record.faults[0].fault.as_str());
+        assert_eq!(skipped[1], "power-cut");
+    }
 }

@@ -6,8 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::record::comparison::ComparisonRecord;
-use crate::render::records::comparison;
+use crate::render::document::Document;
 use crate::render::write::markdown;
 
 /// The largest file that GitHub shows, in bytes: 1,024 KiB per step; a larger one is dropped
@@ -16,20 +15,17 @@ pub const BYTES_MAX: usize = 1_024 * 1_024;
 
 /// What stands at the end of a summary that was cut.
 const CUT: &str = "\n\n**Cut here: the summary of a step has a limit of 1,024 KiB. The whole is in \
-                   the comparison's files.**\n";
+                   the record.**\n";
 const CLOSE: &str = "\n\n</details>\n";
 
-/// Appends the comparison to the file named by the variable's value; does nothing when the
+/// Appends what a record says to the file named by the variable's value; does nothing when the
 /// variable is absent or empty. Returns whether something was appended.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn append_if_asked(variable: Option<&OsStr>, record: &ComparisonRecord) -> io::Result<bool> {
+pub fn append_if_asked(variable: Option<&OsStr>, document: &Document) -> io::Result<bool> {
     match variable {
-        Some(file) if !file.is_empty() => append(
-            Path::new(file),
-            &markdown::write(&comparison::document(record)),
-        ),
+        Some(file) if !file.is_empty() => append(Path::new(file), &markdown::write(document)),
         _ => Ok(false),
     }
 }

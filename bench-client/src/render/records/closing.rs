@@ -8,15 +8,16 @@ use super::warnings::{named, said_of};
 use super::{gates, repetitions};
 use crate::record::comparison::GateOutcome;
 use crate::record::load_record::{AnyRecord, Report, Shown};
+use crate::record::naming::Naming;
 use crate::record::{Record, Row};
 use crate::render::document::{Document, Facts, Line, Tone};
 
 /// What a person called a record, and said of it.
 #[must_use]
-pub fn about(record: &Record) -> Document {
+pub fn about(naming: &Naming) -> Document {
     let mut facts = Facts::default();
-    facts.add_known("title", record.title.as_deref());
-    facts.add_known("note", record.note.as_deref());
+    facts.add_known("title", naming.title.as_deref());
+    facts.add_known("note", naming.note.as_deref());
     let mut document = Document::default();
     document.facts(facts);
     document
@@ -86,7 +87,7 @@ pub fn tables(record: &Record) -> Document {
     let rows = report.rows();
     let mut document = Document::default();
     if rows.len() > 1 {
-        document.append(row_table(&rows));
+        document.append(row_table(&rows, &gates::metrics(&record.gates)));
     }
     document.append(repetitions::document(&report, &rows));
     document
@@ -116,6 +117,26 @@ mod tests {
             colour: false,
         };
         write(document, layout)
+    }
+
+    /// Where the table has to leave out columns, what a gate is about is not among them.
+    #[test]
+    fn what_gates_is_a_column() {
+        let mut record = record();
+        let wide = text(&tables(&record), 200);
+        assert!(wide.contains("p95 ms "), "{wide}");
+        assert!(!text(&tables(&record), 80).contains("p95 ms "));
+        record.gates = vec![GateResult {
+            gate: "p95>5ms".to_owned(),
+            metric: Metric::P95,
+            outcome: GateOutcome::Passed,
+            message: String::new(),
+            rows: vec![0],
+        }];
+        for width in [60, 80] {
+            let shown = text(&tables(&record), width);
+            assert!(shown.contains("p95 ms "), "{shown}");
+        }
     }
 
     #[test]

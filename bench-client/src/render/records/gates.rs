@@ -2,7 +2,7 @@
 
 use super::repetitions::of_all_runs;
 use crate::figures::counted;
-use crate::record::comparison::{GateOutcome, GateResult};
+use crate::record::comparison::{GateOutcome, GateResult, Metric};
 use crate::record::load_record::Shown;
 use crate::render::document::{Facts, Line, Tone};
 
@@ -22,6 +22,11 @@ pub(super) const fn tone_of_gate(outcome: GateOutcome) -> Tone {
         GateOutcome::Passed => Tone::Good,
         GateOutcome::Undecided => Tone::Warn,
     }
+}
+
+/// What gates are about.
+pub(super) fn metrics(gates: &[GateResult]) -> Vec<Metric> {
+    gates.iter().map(|gate| gate.metric).collect()
 }
 
 /// How a gate ended, as a name of what is said of it.

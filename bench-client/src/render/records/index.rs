@@ -18,6 +18,8 @@ pub struct Entry {
     pub file: String,
     /// The address of its own page, relative to the index; `None` where none was written.
     pub page: Option<String>,
+    /// The address of the record itself, likewise; `None` where it lies elsewhere.
+    pub record: Option<String>,
     /// What is in it.
     pub content: Content,
 }
@@ -66,9 +68,13 @@ impl Content {
             Block::Verdict(line) => Some(line.to_string()),
             _ => None,
         });
+        let found = match (verdict, document.is_named) {
+            (Some(verdict), true) => format!("{}: {verdict}", document.title),
+            (verdict, _) => verdict.unwrap_or_else(|| document.title.clone()),
+        };
         Self::Alone {
             verb,
-            found: verdict.unwrap_or_else(|| document.title.clone()),
+            found,
             environment: Box::new(environment),
         }
     }
@@ -271,7 +277,7 @@ fn records(
     let found = |entry: &Entry| match &entry.content {
         Content::Rows(report) => {
             let found = headline::of_report(report).text;
-            let title = report.records[0].record.title.as_deref();
+            let title = report.records[0].record.naming.title.as_deref();
             title.map_or(found.clone(), |title| format!("{title}: {found}"))
         }
         Content::Alone { found, .. } => found.clone(),
@@ -285,7 +291,10 @@ fn records(
         .words(1, "measured", |(_, environment)| minute(environment))
         .words(2, "machine", |(_, environment)| machine(environment))
         .words(3, "revision", |(_, environment)| revision(environment))
-        .words(2, "record", |(entry, _)| entry.file.as_str())
+        .words(2, "record", |(entry, _)| match &entry.record {
+            Some(address) => Line::default().link(&entry.file, address.clone()),
+            None => entry.file.as_str().into(),
+        })
         .tagged(tags)
         .into()
 }
@@ -401,6 +410,7 @@ mod tests {
         Entry {
             file: file.to_owned(),
             page: Some(file.replace(".json", ".html")),
+            record: Some(file.to_owned()),
             content: Content::of_rows(record),
         }
     }
@@ -420,6 +430,7 @@ mod tests {
         let unread = Entry {
             file: "old.json".to_owned(),
             page: None,
+            record: None,
             content: Content::Unread("is of <version> 1".to_owned()),
         };
         let document = document(&[entry("a/b.json", |_| {}), unread]);
@@ -428,6 +439,7 @@ mod tests {
         for expected in [
             "<a href=\"a/b.html\">The article&#39;s table",
             "<a href=\"a/b.html#row-3\">",
+            "<a href=\"a/b.json\">a/b.json</a>",
             "durability<select><option>all</option>",
             "<code class=\"flag\">old.json</code>: is of &lt;version&gt; 1",
         ] {

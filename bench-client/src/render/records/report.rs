@@ -22,19 +22,7 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
     let mut document = Document::new("Comparison");
     if !report.records.iter().all(compared) {
         let found = headline::of_report(report);
-        let only = match report.records.as_slice() {
-            [only] => Some(&only.record),
-            _ => None,
-        };
-        if let Some(title) = only.and_then(|only| only.title.as_ref()) {
-            document.title.clone_from(title);
-            document.say(Line::default().mark(found.tone, found.text));
-        } else {
-            (document.title, document.tone) = (found.text, found.tone);
-        }
-        if let Some(note) = only.and_then(|only| only.note.as_deref()) {
-            document.say(note);
-        }
+        (document.title, document.tone) = (found.text, found.tone);
         if let Some(subject) = headline::subject(report) {
             document.say(subject);
         }
@@ -57,12 +45,15 @@ pub fn document(report: &Report) -> Result<Document, ReadError> {
         document.append(of_rows(report, &rows)?);
     }
     let mut every = Document::new("Every run of both sides");
-    every.append(row_table(&runs)).list(verdicts(&runs));
+    every.append(row_table(&runs, &[])).list(verdicts(&runs));
     every.append(generators(&runs)).append(each(&runs));
     for record in report.records.iter().filter(|record| compared(record)) {
         every.fold(pragmas(record), Depth::Everything);
     }
     document.fold(every, Depth::Everything);
+    if let [only] = report.records.as_slice() {
+        document.called(&only.record.naming);
+    }
     Ok(document)
 }
 
@@ -86,7 +77,9 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         document.list(article::reading(&reproduction));
     }
     document.pictures("What was found", findings(report, rows));
-    document.heading("Rows").append(row_table(rows));
+    let gates = report.records.iter().flat_map(|one| &one.record.gates);
+    let metrics: Vec<_> = gates.map(|gate| gate.metric).collect();
+    document.heading("Rows").append(row_table(rows, &metrics));
     if rows.iter().any(|shown| shown.row.open_loop.is_none()) {
         document.say(closed_loop());
     }
@@ -115,7 +108,7 @@ fn of_rows(report: &Report, rows: &[Shown<'_>]) -> Result<Document, ReadError> {
         let measured = &record.record;
         document.subheading(record.file.as_str());
         if report.records.len() > 1 {
-            document.append(closing::about(measured));
+            document.append(closing::about(&measured.naming));
         }
         document.facts(environment::facts(&measured.environment));
         document.fold(pragmas(record), Depth::Later);

@@ -2,6 +2,7 @@
 
 use super::words::{FITTED, batch_knobs, in_flight, mean_batch, tps, verdict};
 use crate::figures::{UNKNOWN, known, ms, rate};
+use crate::record::comparison::Metric;
 use crate::record::load_record::Shown;
 use crate::record::{Latency, Prediction};
 use crate::render::document::{Document, Facts, Line, Table};
@@ -36,8 +37,16 @@ fn in_common(table: &mut Table) -> Facts {
     facts
 }
 
-/// The rows, and what is set alike in all of them above.
-pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
+/// The rows, and what is set alike in all of them above. What one of these metrics says decides
+/// over a gate: it stays however narrow the table is.
+pub(super) fn row_table(rows: &[Shown<'_>], gated: &[Metric]) -> Document {
+    let rank = |metric, otherwise| {
+        if gated.contains(&metric) {
+            0
+        } else {
+            otherwise
+        }
+    };
     let model = |of: fn(&Prediction) -> String| {
         move |shown: &Shown<'_>| shown.row.prediction.as_ref().map(of)
     };
@@ -49,9 +58,21 @@ pub(super) fn row_table(rows: &[Shown<'_>]) -> Document {
         .number(0, "TPS", tps)
         .words(0, "verdict", verdict)
         .number(5, FITTED, model(|model| rate(model.tps)))
-        .number(2, "p50 ms", latency(|latency| latency.p50))
-        .number(6, "p95 ms", latency(|latency| latency.p95))
-        .number(1, "p99 ms", latency(|latency| latency.p99))
+        .number(
+            rank(Metric::P50, 2),
+            "p50 ms",
+            latency(|latency| latency.p50),
+        )
+        .number(
+            rank(Metric::P95, 6),
+            "p95 ms",
+            latency(|latency| latency.p95),
+        )
+        .number(
+            rank(Metric::P99, 1),
+            "p99 ms",
+            latency(|latency| latency.p99),
+        )
         .number(3, "per commit", |shown| mean_batch(shown.row))
         .words(1, "limit", |shown| {
             shown.row.prediction.as_ref()?.limit_in_short()

@@ -1,13 +1,15 @@
 //! An audit: what was injected, what was found, and what follows.
 
-pub(super) mod verdict;
+pub(in crate::render) mod verdict;
 
 use std::fmt::Write as _;
 
 use super::words::shell_line;
-use crate::figures::{counted, grouped};
+use crate::figures::{counted, grouped, shared};
 use crate::record::crash_states::{CrashStates, StateCounts};
-use crate::record::torture::{Counts, CycleRow, FaultRow, Finding, Resolved, TortureRecord};
+use crate::record::torture::{
+    Counts, CycleRow, FaultRow, Finding, Resolved, SyncCount, TortureRecord,
+};
 use crate::record::torture::{FaultKind, Moment};
 use crate::render::document::{Block, Document, Line, Table, Tone};
 use verdict::{found, word};
@@ -24,6 +26,8 @@ pub fn document(record: &TortureRecord) -> Document {
     document.verdict(Line::default().mark(tone, verdict));
     if !record.faults.is_empty() {
         document.table(table(record)).say(summary(record));
+        let syncs = syncs(record).map(|syncs| format!("syncs: {syncs}").into());
+        document.list(syncs.into_iter().collect());
     }
     if let Some(once) = &record.exactly_once {
         document.say(resolved(once));
@@ -76,17 +80,34 @@ fn more(record: &TortureRecord) -> Option<String> {
     })
 }
 
+/// How often the server synced, and how many transfers shared a sync.
+pub(super) fn syncs(record: &TortureRecord) -> Option<String> {
+    let all = record.syncs?;
+    let SyncCount { syncs, transfers } = all;
+    let each = all.transfers_each();
+    let each = each.map_or_else(String::new, |each| format!(", {} each", shared(each)));
+    let transfers = counted(transfers, "answered transfer");
+    Some(format!("{} for {transfers}{each}", grouped(syncs)))
+}
+
 /// A cycle in one line.
 #[must_use]
 pub fn cycle_line(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
     let Counts {
         acknowledged,
+        lost,
+        unverified,
         unknown,
         unknown_present,
         ..
     } = row.counts;
     let [acknowledged, unknown, unknown_present] =
         [acknowledged, unknown, unknown_present].map(grouped);
+    let lost = match (lost, unverified) {
+        (0, 0) => String::new(),
+        (0, unverified) => format!(", {} unverified", grouped(unverified)),
+        (lost, _) => format!(", {} lost", grouped(lost)),
+    };
     let found = match findings {
         [] => "nothing wrong".to_owned(),
         [first, rest @ ..] => {
@@ -99,7 +120,7 @@ pub fn cycle_line(row: &CycleRow, of: u32, findings: &[Finding]) -> String {
         }
     };
     format!(
-        "cycle {} of {}, {} {}{}: {}; {acknowledged} acknowledged, {unknown} unknown of which \
+        "cycle {} of {}, {} {}{}: {}; {acknowledged} acknowledged{lost}, {unknown} unknown of which \
          {unknown_present} there; {found}",
         grouped(row.number.into()),
         grouped(of.into()),
@@ -135,12 +156,18 @@ fn table(record: &TortureRecord) -> Table {
     let all = all.iter().filter(|_| record.faults.len() > 1);
     rows.extend(all.map(|row| ("all", row)));
     let count = |of: fn(&Counts) -> u64| move |(_, row): &(&str, &FaultRow)| of(&row.counts);
-    Table::of("Faults", &rows)
+    let table = Table::of("Faults", &rows)
         .words(0, "fault", |(fault, _)| *fault)
         .number(0, "cycles", |(_, row)| row.cycles)
         .number(2, "injected", |(_, row)| row.injected)
         .number(0, "acknowledged", count(|counts| counts.acknowledged))
-        .number(0, "lost", count(|counts| counts.lost))
+        .number(0, "lost", count(|counts| counts.lost));
+    let table = if record.counts.unverified > 0 {
+        table.number(0, "unverified", count(|counts| counts.unverified))
+    } else {
+        table
+    };
+    table
         .number(1, "twice", count(|counts| counts.applied_twice))
         .number(1, "gaps", count(|counts| counts.gaps))
         .number(2, "unknown", count(|counts| counts.unknown))
@@ -195,7 +222,7 @@ pub(super) fn of_runs(states: &CrashStates) -> String {
 }
 
 /// What is wrong with crash states, if anything is.
-pub(super) fn found_in(states: &StateCounts) -> String {
+pub(in crate::render) fn found_in(states: &StateCounts) -> String {
     if states.is_clean() {
         "nothing wrong".to_owned()
     } else {
@@ -242,7 +269,7 @@ pub(super) fn left_out(record: &TortureRecord) -> Option<String> {
 }
 
 /// Something that is wrong, or odd.
-pub(super) fn finding(finding: &Finding) -> Line {
+pub(in crate::render) fn finding(finding: &Finding) -> Line {
     let mark = if finding.fails {
         Line::default().mark(Tone::Bad, finding.kind.as_str())
     } else {

@@ -4,11 +4,15 @@
 
 use std::path::Path;
 
-use super::torture::{finding, found_in, left_out, of_runs, replayed, verdict};
+use super::torture::{finding, found_in, left_out, of_runs, replayed, syncs, verdict};
 use super::words::joined;
 use crate::figures::{counted, grouped};
 use crate::record::torture::{FaultRow, Finding, TortureRecord};
 use crate::render::document::{Document, Facts, Line, Tone};
+
+/// What an audit without power cuts leaves open.
+const UNTESTED: &str = "power cuts: what was written survives a kill without any sync, so kills alone \
+                        cannot show that one is missing (--faults power-cut)";
 
 /// The end of an audit. `path` is where the record is, if it stays.
 #[must_use]
@@ -20,6 +24,7 @@ pub fn closing(record: &TortureRecord, path: Option<&Path>) -> Document {
     let is_cycled = !record.cycles.is_empty();
     facts.add_known("done", is_cycled.then(|| done(record)));
     facts.add_known("ledger", is_cycled.then(|| ledger(record)));
+    facts.add_known("syncs", syncs(record));
     facts.add_known("in doubt", is_cycled.then(|| in_doubt(record)));
     let states = record.crash_states.as_ref();
     let states = states.map(|states| format!("{}: {}", of_runs(states), found_in(&states.counts)));
@@ -28,6 +33,9 @@ pub fn closing(record: &TortureRecord, path: Option<&Path>) -> Document {
     let skipped = skipped.map(|one| format!("{}: {}", one.fault, one.why));
     facts.add_known("skipped", first_of(skipped));
     facts.add_known("left out", left_out(record));
+    let is_warned = record.untested_loss().is_some();
+    let untested = record.valid && is_cycled && !record.has_cut_power() && !is_warned;
+    facts.add_known("untested", untested.then_some(UNTESTED));
     let odd = record.findings.iter().filter(|one| !one.fails).map(said);
     let warnings = first_of(record.warnings.iter().cloned().chain(odd));
     facts.add_known(Line::default().mark(Tone::Warn, "warning"), warnings);
@@ -49,16 +57,25 @@ pub fn in_a_line(record: &TortureRecord, path: Option<&Path>) -> Line {
     let states = record.crash_states.as_ref();
     let parts = [
         Some(format!("  {} acknowledged", grouped(counts.acknowledged))),
-        Some(format!("{} lost", grouped(counts.lost))),
+        Some(match counts.unverified {
+            0 => format!("{} lost", grouped(counts.lost)),
+            unverified => format!(
+                "{} lost, {} unverified",
+                grouped(counts.lost),
+                grouped(unverified)
+            ),
+        }),
         Some(format!("{} in doubt", grouped(counts.unknown))),
         states.map(|states| counted(states.counts.states, "crash state")),
+        (!record.has_cut_power()).then(|| "no power cut".to_owned()),
         path.map(|path| path.display().to_string()),
     ];
     word(record).plain(joined("  ", parts))
 }
 
 fn word(record: &TortureRecord) -> Line {
-    let tone = match (record.valid, record.interrupted || record.shows_nothing()) {
+    let doubts = record.interrupted || record.shows_nothing() || record.untested_loss().is_some();
+    let tone = match (record.valid, doubts) {
         (false, _) => Tone::Bad,
         (true, true) => Tone::Warn,
         (true, false) => Tone::Good,
@@ -116,6 +133,7 @@ fn ledger(record: &TortureRecord) -> String {
             grouped(counts.acknowledged),
             grouped(counts.lost)
         )),
+        wrong(counts.unverified, "unverified"),
         wrong(counts.applied_twice, "twice"),
         wrong(counts.gaps, "missing before later ones"),
         wrong(counts.refused_present, "refused and there"),
@@ -142,7 +160,12 @@ fn in_doubt(record: &TortureRecord) -> String {
         counts.unknown_absent,
     ]
     .map(grouped);
-    let all = format!("{unknown} without an answer: {there} applied, {absent} not");
+    let unread = counts.unknown - counts.unknown_present - counts.unknown_absent;
+    let unread = match unread {
+        0 => String::new(),
+        unread => format!(", {} unverified", grouped(unread)),
+    };
+    let all = format!("{unknown} without an answer: {there} applied, {absent} not{unread}");
     joined(" · ", [Some(all), again])
 }
 
@@ -231,6 +254,21 @@ mod tests {
             line.starts_with("NOTHING LOST  165,200 acknowledged  0 lost  1,504 in doubt"),
             "{line}"
         );
+        assert!(line.ends_with("no power cut"), "{line}");
+        assert!(shown.contains("\nuntested     power cuts: "), "{shown}");
+    }
+
+    #[test]
+    fn a_ledger_that_is_lost_whole_is_never_0_lost_alone() {
+        let mut record = record();
+        (record.counts.acknowledged, record.counts.unverified) = (500, 500);
+        let shown = text(&record, 100, false);
+        assert!(
+            shown.contains("500 acknowledged, 0 lost · 500 unverified"),
+            "{shown}"
+        );
+        let line = in_a_line(&record, None).to_string();
+        assert!(line.contains("0 lost, 500 unverified"), "{line}");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::cards::arranged;
 use super::svg::DrawError;
 use super::table::{inline, table, tag_class};
-use super::text::begins_with_verdict;
 use crate::render::charts::{CURVES, Chart};
 use crate::render::document::{Block, Document, Facet, Facts, Selection, Tone};
 use crate::render::form::Form;
@@ -17,7 +16,7 @@ use crate::render::form::Form;
 pub const FORM: Form = Form::of_document(
     "html",
     "One page with charts that needs nothing else",
-    &["output-dir"],
+    &["output-dir", "title"],
     |document, _| Ok(write(document)?),
 );
 
@@ -30,7 +29,7 @@ const STYLE: &str = include_str!("style.css");
 pub fn write(document: &Document) -> Result<String, DrawError> {
     // A conclusion is what a page is about, and its title says of what it is one.
     let concluded = document.blocks.iter().find_map(|block| match block {
-        Block::Verdict(line) if begins_with_verdict(document) => Some(line),
+        Block::Verdict(line) if document.begins_with_verdict() => Some(line),
         _ => None,
     });
     let after = document

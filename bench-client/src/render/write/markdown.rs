@@ -1,19 +1,19 @@
 //! Documents in Markdown, to be pasted into a comment.
 
-use super::text::begins_with_verdict;
 use crate::render::document::{Block, Depth, Document, Kind, Line, Span, Table};
 use crate::render::form::Form;
 
 /// For a comment, a step's summary.
-pub const FORM: Form = Form::of_document("md", "Markdown for a comment", &[], |document, _| {
-    Ok(write(document))
-});
+pub const FORM: Form =
+    Form::of_document("md", "Markdown for a comment", &["title"], |document, _| {
+        Ok(write(document))
+    });
 
 /// The document in Markdown.
 #[must_use]
 pub fn write(document: &Document) -> String {
     let mut out = String::new();
-    if !document.title.is_empty() && !begins_with_verdict(document) {
+    if !document.title.is_empty() && (document.is_named || !document.begins_with_verdict()) {
         out = format!("# {}\n\n", escaped(&document.title));
     }
     write_blocks(&document.blocks, &mut out);

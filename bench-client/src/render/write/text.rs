@@ -18,7 +18,7 @@ use crate::render::form::Form;
 pub const FORM: Form = Form::of_document(
     "text",
     "Text for a terminal, with everything about each row",
-    &["width"],
+    &["width", "title"],
     |document, options| {
         let layout = Layout {
             width: options.width,
@@ -47,19 +47,11 @@ pub struct Layout {
 #[must_use]
 pub fn write(document: &Document, layout: Layout) -> String {
     let mut parts = Vec::new();
-    let concludes = begins_with_verdict(document);
-    if !document.title.is_empty() && !concludes {
+    if !document.title.is_empty() && (document.is_named || !document.begins_with_verdict()) {
         parts.push(wrapped(&document.title, "", "", layout));
     }
     write_blocks(&document.blocks, layout, &mut parts);
     parts.join("\n\n")
-}
-
-/// Whether a document has its conclusion for a title.
-pub(super) fn begins_with_verdict(document: &Document) -> bool {
-    let mut blocks = document.blocks.iter();
-    let first = blocks.find(|block| !matches!(block, Block::Marker(_)));
-    matches!(first, Some(Block::Verdict(_)))
 }
 
 /// A key figure by itself, such as where the record is.

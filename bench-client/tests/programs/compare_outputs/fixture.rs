@@ -122,6 +122,7 @@ pub(crate) fn comparison(environment: &str) -> ComparisonRecord {
             .collect(),
     };
     ComparisonRecord {
+        naming: bench_client::record::naming::Naming::default(),
         comparison_version: COMPARISON_VERSION,
         environment: serde_json::from_str(environment).expect("it is an environment"),
         base: Side {

@@ -19,12 +19,10 @@ use std::path::{Path, PathBuf};
 use crate::common::{Directory, Ended, bench_client, directory, run};
 use crate::report::fixture as rows;
 use crate::report::readers::{can_run, chromium, no_chromium, read_by};
-use bench_client::record::comparison::{
-    ComparisonRecord, GateOutcome, Metric, NotCompared, Stopped,
-};
+use bench_client::record::comparison::{GateOutcome, Metric, NotCompared, Stopped};
 use bench_client::record::write_json;
 use bench_client::render::forms::step_summary;
-use bench_client::render::records::comparison::MARKER;
+use bench_client::render::records::comparison::{self, MARKER};
 use serde_json::Value;
 
 /// Files of every kind in a directory of their own.
@@ -344,13 +342,15 @@ fn csv_has_a_line_for_each_metric() {
 #[test]
 fn a_step_summary_is_appended_when_it_is_asked_for() {
     let directory = directory();
-    let record: ComparisonRecord = fixture::comparison(&environment());
+    let document = comparison::document(&fixture::comparison(&environment()));
     let path = directory.path().join("summary.md");
-    assert!(!step_summary::append_if_asked(None, &record).expect("nothing is done"));
-    assert!(!step_summary::append_if_asked(Some("".as_ref()), &record).expect("nothing is done"));
+    for unset in [None, Some("".as_ref())] {
+        let asked = step_summary::append_if_asked(unset, &document);
+        assert!(!asked.expect("nothing is done"));
+    }
     std::fs::write(&path, "# Before").expect("it can be written");
     for _ in 0..2 {
-        let asked = step_summary::append_if_asked(Some(path.as_os_str()), &record);
+        let asked = step_summary::append_if_asked(Some(path.as_os_str()), &document);
         assert!(asked.expect("it can be written"));
     }
     let text = std::fs::read_to_string(&path).expect("it was written");
@@ -360,7 +360,7 @@ fn a_step_summary_is_appended_when_it_is_asked_for() {
     );
     assert_eq!(text.matches("## B is ").count(), 2);
     let nowhere = directory.path().join("none/summary.md");
-    assert!(step_summary::append_if_asked(Some(nowhere.as_os_str()), &record).is_err());
+    assert!(step_summary::append_if_asked(Some(nowhere.as_os_str()), &document).is_err());
 }
 
 #[test]

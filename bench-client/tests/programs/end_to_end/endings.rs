@@ -226,6 +226,15 @@ fn a_gate_that_a_row_fails_ends_the_run_with_3_and_an_invalid_row_with_4() {
         shown.expect_code(0);
         assert!(shown.stdout.contains(says), "{format}: {shown:?}");
     }
+    let mut in_a_step = bench_client(directory.path());
+    in_a_step.env("GITHUB_STEP_SUMMARY", "summary.md");
+    let in_a_step = in_a_step.arg("run").args(super::SHORT);
+    run(in_a_step.args([gates[2]])).expect_code(0);
+    let summary = directory.path().join("summary.md");
+    assert!(!summary.exists(), "only where there are gates");
+    run(in_a_step.args([gates[1]])).expect_code(3);
+    let summary = std::fs::read_to_string(summary).expect("it is written");
+    assert!(summary.contains("**FAILED**: tps&lt;100M: "), "{summary}");
     let invalid = short_run(
         directory.path(),
         &["--durability=discard-writes", gates[1], gates[2]],

@@ -57,3 +57,11 @@ pub(crate) fn no_package(name: &str) -> Option<String> {
     let there = readers().join("node_modules").join(name).is_dir();
     (!there).then(|| format!("{name} is missing: npm ci in {}", readers().display()))
 }
+
+/// What is printed is as wide as the paper, and dark text is on white whatever the screen has.
+#[track_caller]
+pub(crate) fn on_paper(view: &Value) {
+    let printed = &view["printed"];
+    assert_eq!(printed["overflow"], 0, "{printed:#}");
+    assert_eq!(printed["background"], "rgb(255, 255, 255)", "{printed:#}");
+}

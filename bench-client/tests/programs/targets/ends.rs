@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::common::{Running, is_alive, row, until};
+use crate::common::{Running, is_alive, row, run, until};
 use crate::targets::servers::Folder;
 
 /// A child that hears no SIGTERM either, in a session of its own or not.
@@ -45,6 +45,64 @@ fn a_failed_start_names_the_output_and_shows_its_end() {
     }
     let folders = folder.data().into_iter().filter(|path| path.is_dir());
     assert_eq!(folders.count(), 0, "{:?}", folder.data());
+}
+
+/// Its start has a minute, in which nobody should have to guess what it says.
+#[test]
+fn an_error_that_health_answers_is_told_while_it_is_waited_for() {
+    let Some(folder) = Folder::with_python("an_error_that_health_answers_is_told") else {
+        return;
+    };
+    folder.write_changed_python("unwell", "lambda: {\"status\": \"ok\"}", "unwell");
+    let server = folder.path().join("unwell/server.py");
+    let text = std::fs::read_to_string(&server).expect("text");
+    let unwell = "def unwell(): raise ValueError('still loading')\n\nMETHODS = {";
+    std::fs::write(server, text.replace("METHODS = {", unwell)).expect("written");
+    let file = folder.path().join("unwell/target.toml");
+    let text = std::fs::read_to_string(&file).expect("text");
+    std::fs::write(file, text + "start_timeout = \"7s\"\n").expect("written");
+    for words in [
+        &["run", "--target=unwell"][..],
+        &["targets", "check", "unwell"],
+        &["torture", "--target=unwell", "--faults=kill"],
+    ] {
+        let ended = run(&mut folder.bench_client(words));
+        ended.expect_code(5);
+        let said = &ended.stderr;
+        let health = [
+            "the server is not ready: health at 127.0.0.1:",
+            "still loading",
+        ];
+        let told = |line: &&str| health.iter().all(|part| line.contains(part));
+        assert_eq!(said.lines().filter(told).count(), 1, "{words:?}: {said}");
+        let error = said.lines().find(|line| line.starts_with("error: "));
+        let error = error.expect("an error");
+        assert!(error.contains("not ready within 7s: health at"), "{error}");
+        assert!(error.contains("still loading"), "{error}");
+        if words[0] != "torture" {
+            assert!(said.contains("waiting for the server: health at"), "{said}");
+        }
+    }
+}
+
+/// As of run: all that it said is in a file, also where its start failed.
+#[test]
+fn torture_keeps_the_output_of_a_server_that_somebody_else_wrote() {
+    let folder = Folder::new();
+    let server = "--server-command=sh -c 'echo one; echo two >&2; exit 7' {port}";
+    let flags = ["torture", "--faults=kill", "--reseed", server];
+    let ended = run(&mut folder.bench_client(&flags));
+    ended.expect_code(5);
+    let (_, rest) = ended
+        .stderr
+        .split_once("its output is in ")
+        .expect("it is named");
+    let (file, rest) = rest
+        .split_once(" and ends with: ")
+        .expect("its end is shown");
+    assert!(rest.starts_with("one | two"), "{rest}");
+    let output = std::fs::read_to_string(folder.path().join(file)).expect("it is there");
+    assert_eq!(output, "one\ntwo\n");
 }
 
 #[test]

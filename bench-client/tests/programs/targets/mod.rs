@@ -6,7 +6,7 @@ mod examples;
 mod rows;
 mod servers;
 
-use crate::common::run;
+use crate::common::{Served, run};
 use serde_json::Value;
 use servers::Folder;
 
@@ -163,6 +163,23 @@ fn a_check_has_a_line_for_each_method_and_says_what_a_missing_one_costs() {
         .iter()
         .filter(|line| line["verdict"] == "fail");
     assert!(failed.count() > 0, "{lines:#}");
+}
+
+/// Without a target it is the protocol of the transfer servers that is checked.
+#[test]
+fn a_server_at_a_url_is_checked_without_a_target() {
+    let folder = Folder::new();
+    for transport in ["http", "ws"] {
+        let served = Served::bench_client(folder.path(), transport, &["--allow-seed"]);
+        let url = format!("--url={}", served.url());
+        let checked = run(&mut folder.bench_client(&["targets", "check", &url, "--reseed"]));
+        checked.expect_code(0);
+        let end = checked.stdout.lines().last().expect("a line");
+        assert!(end.ends_with("has all of the protocol"), "{end}");
+    }
+    let nothing = run(&mut folder.bench_client(&["targets", "check"]));
+    nothing.expect_code(2);
+    assert!(nothing.stderr.contains("NAME|FILE"), "{}", nothing.stderr);
 }
 
 /// Whoever wrote the server is to see what to mend.

@@ -34,6 +34,7 @@ fn row(fault: FaultKind, lost: u64) -> CycleRow {
         moment: Moment::Time { after_ms: 81 },
         injected: true,
         ended: "SIGKILL".to_owned(),
+        syncs: None,
         counts: Counts {
             sent: 12,
             acknowledged: 10,
@@ -73,6 +74,83 @@ fn a_clean_audit_says_so() {
     assert!(text.contains("NOTHING LOST: 20 acknowledged"), "{text}");
     assert!(text.contains("1 kill, 1 power cut"), "{text}");
     assert!(!text.contains("to replay"), "{text}");
+}
+
+/// A kill leaves the page cache: the verdict says what that does not show, and a server that says
+/// or shows that it does not sync is warned of.
+#[test]
+fn what_kills_alone_do_not_show_is_said() {
+    let audit = |durability: &str, syncs, power_cut: bool| {
+        let mut record = record();
+        record.server.durability = Some(durability.to_owned());
+        let mut killed = row(FaultKind::Kill, 0);
+        killed.syncs = Some(SyncCount {
+            syncs,
+            transfers: 10,
+        });
+        record.push(killed, Vec::new());
+        if power_cut {
+            record.push(row(FaultKind::PowerCut, 0), Vec::new());
+        }
+        record.conclude(&[]);
+        (describe(&record), record.warnings)
+    };
+    let untested = "; no power cut was tested";
+    let (text, warnings) = audit("wal-full", 4, false);
+    assert!(
+        text.contains(&format!("durability wal-full{untested}")),
+        "{text}"
+    );
+    assert!(
+        text.contains("syncs: 4 for 10 answered transfers, 2.5 each"),
+        "{text}"
+    );
+    assert_eq!(warnings, [""; 0]);
+    for (durability, syncs, said) in [
+        (
+            "off",
+            0,
+            "the server synced 0 times (fsync, fdatasync) while it answered 10 transfers",
+        ),
+        (
+            "wal-normal",
+            1,
+            "durability wal-normal: a power cut may lose",
+        ),
+    ] {
+        let (text, warnings) = audit(durability, syncs, false);
+        assert!(text.contains(untested), "{text}");
+        assert!(
+            warnings[0].starts_with(said) && warnings.len() == 1,
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[0].ends_with("add power-cut to --faults"),
+            "{warnings:?}"
+        );
+        let (text, warnings) = audit(durability, syncs, true);
+        assert!(!text.contains(untested) && warnings.is_empty(), "{text}");
+    }
+}
+
+/// "0 lost" of a ledger that could not be read would be taken for a sound one.
+#[test]
+fn what_could_not_be_read_back_is_not_called_there() {
+    let mut record = record();
+    let mut cut = row(FaultKind::PowerCut, 0);
+    cut.counts.unverified = 10;
+    let kind = FindingKind::DidNotComeBack;
+    record.push(cut, vec![Finding { kind, ..loss() }]);
+    let text = describe(&record);
+    let said = "FAILED: 1 did_not_come_back (10 acknowledged); whether all 10 acknowledged transfers \
+                are lost cannot be known";
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains(" unverified"), "a column: {text}");
+    assert!(cycle_line(&record.cycles[0], 1, &[]).contains("10 acknowledged, 10 unverified"));
+    record.push(row(FaultKind::PowerCut, 0), Vec::new());
+    let text = describe(&record);
+    let said = "whether 10 of the 20 acknowledged transfers are lost";
+    assert!(text.contains(said), "{text}");
 }
 
 fn crash_states(lost: u64) -> CrashStates {

@@ -6,7 +6,7 @@ use crate::record::torture::{Counts, FindingKind, Found, TortureRecord};
 use crate::record::with_apply;
 
 /// What follows, in two words.
-pub(in super::super) fn word(record: &TortureRecord) -> &'static str {
+pub(in crate::render) fn word(record: &TortureRecord) -> &'static str {
     match (record.valid, record.shows_nothing()) {
         (true, false) => "NOTHING LOST",
         (true, true) => "CANNOT TELL",
@@ -15,7 +15,7 @@ pub(in super::super) fn word(record: &TortureRecord) -> &'static str {
 }
 
 /// That nothing was lost, or everything that failed, each class with its count.
-pub(in super::super) fn found(record: &TortureRecord) -> String {
+pub(in crate::render) fn found(record: &TortureRecord) -> String {
     let cut_short = if record.interrupted {
         " (interrupted before all was done)"
     } else {
@@ -50,11 +50,34 @@ pub(in super::super) fn found(record: &TortureRecord) -> String {
                 [] => format!("nothing wrong with {acknowledged} acknowledged"),
                 failed => format!("{} ({acknowledged} acknowledged)", failed.join(", ")),
             });
+            parts.extend(unverified(record));
         }
         parts.extend(states.map(|states| of_states(&states)));
     }
+    let untested = if record.valid && !record.shows_nothing() && !record.has_cut_power() {
+        "; no power cut was tested"
+    } else {
+        ""
+    };
     let parts = parts.join("; ");
-    format!("{parts}, with durability {said}{cut_short}")
+    format!("{parts}, with durability {said}{untested}{cut_short}")
+}
+
+/// How many transfers were acknowledged of which nothing can be said.
+fn unverified(record: &TortureRecord) -> Option<String> {
+    let Counts {
+        acknowledged,
+        unverified,
+        ..
+    } = record.counts;
+    let of = match acknowledged - unverified.min(acknowledged) {
+        0 => "all".to_owned(),
+        _ => format!("{} of the", grouped(unverified)),
+    };
+    let acknowledged = grouped(acknowledged);
+    (unverified > 0).then(|| {
+        format!("whether {of} {acknowledged} acknowledged transfers are lost cannot be known")
+    })
 }
 
 /// The classes that make the cycles fail, each with its count: of transfers where these are
