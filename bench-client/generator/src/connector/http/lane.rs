@@ -199,7 +199,11 @@ impl<'a> Sending<'a> {
 }
 
 /// What every request of one kind begins with: a copy is cheaper than putting it together.
-pub(crate) struct Head(Vec<u8>);
+pub(crate) struct Head {
+    text: Vec<u8>,
+    /// The method expects a body, so that the length of an empty one is said (RFC 9110, 8.6).
+    expects_body: bool,
+}
 
 impl Head {
     /// The head of a request with a JSON body to the path of `target`.
@@ -225,18 +229,23 @@ impl Head {
         if let Some(content_type) = content_type {
             text.extend_from_slice(format!("content-type: {content_type}\r\n").as_bytes());
         }
-        text.extend_from_slice(b"content-length: ");
-        Self(text)
+        Self {
+            text,
+            expects_body: method != Method::GET,
+        }
     }
 
     /// The whole request.
     pub(crate) fn with(&self, body: &[u8]) -> Bytes {
-        // The length, and the line ends.
-        const MORE: usize = 20 + 4;
-        let mut request = BytesMut::with_capacity(self.0.len() + MORE + body.len());
-        request.extend_from_slice(&self.0);
-        // Writing to memory does not fail.
-        let _ = write!(request, "{}\r\n\r\n", body.len());
+        // The length with its name, and the line ends.
+        const MORE: usize = 16 + 20 + 4;
+        let mut request = BytesMut::with_capacity(self.text.len() + MORE + body.len());
+        request.extend_from_slice(&self.text);
+        if self.expects_body || !body.is_empty() {
+            // Writing to memory does not fail.
+            let _ = write!(request, "content-length: {}\r\n", body.len());
+        }
+        request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
         request.freeze()
     }
