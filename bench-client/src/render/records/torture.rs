@@ -85,9 +85,13 @@ pub(super) fn syncs(record: &TortureRecord) -> Option<String> {
     let all = record.syncs?;
     let SyncCount { syncs, transfers } = all;
     let each = all.transfers_each();
-    let each = each.map_or_else(String::new, |each| format!(", {} each", shared(each)));
-    let transfers = counted(transfers, "answered transfer");
-    Some(format!("{} for {transfers}{each}", grouped(syncs)))
+    let each = each.map_or_else(String::new, |each| format!(", {} per sync", shared(each)));
+    // Fewer than were acknowledged: what came after the last look before a kill is not in it.
+    let transfers = counted(transfers, "transfer");
+    Some(format!(
+        "{} for {transfers} that were counted beside them{each}",
+        grouped(syncs)
+    ))
 }
 
 /// A cycle in one line.

@@ -102,7 +102,7 @@ fn what_kills_alone_do_not_show_is_said() {
         "{text}"
     );
     assert!(
-        text.contains("syncs: 4 for 10 answered transfers, 2.5 each"),
+        text.contains("syncs: 4 for 10 transfers that were counted beside them, 2.5 per sync"),
         "{text}"
     );
     assert_eq!(warnings, [""; 0]);
